@@ -1,0 +1,219 @@
+"""The line's YAML: one file per camera, written by people, never by the program.
+
+Every key's docstring gives its meaning, its unit, and what null or zero means; ``docs/config.md`` is generated from them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import ConfigDict, Field, model_validator
+
+from edge.controls import RegionsConfig
+from edge.yamlio import Section
+
+Feature: TypeAlias = tuple[str, bool | int | float | str]
+
+
+class GenicamSource(Section):
+    """A GenICam camera through a GenTL producer (a ``.cti`` file)."""
+
+    kind: Literal["genicam"]
+    producer: str | None = None
+    """Path of the producer's ``.cti`` file. ``simulated``: the simulated camera of the genicam package. null: every
+    ``.cti`` file in the folders of the environment variable GENICAM_GENTL64_PATH."""
+    serial: str | None = None
+    """Serial number of the camera. null: the only camera there is; with two or more, the error lists them."""
+    buffers: Annotated[int, Field(ge=2, le=1024)] = 32
+    """GenTL buffers announced to the producer: at least frame rate times the longest stall in s."""
+    features: tuple[Feature, ...] = ()
+    """Camera features written in this order at each connection, each as ``[name, value]`` (SFNC names), each read back.
+    A command is written as ``[name, execute]``. Selectors go before what they select."""
+    part_id: str | None = None
+    """Integer chunk that counts parts, ``ChunkCounterValue`` say. null: records carry no part id."""
+
+
+class RecordedSource(Section):
+    """A folder of pictures, a video file or a recording."""
+
+    kind: Literal["recorded"]
+    path: Path
+    """Folder, file or recording; relative to the config file."""
+    pace: Literal["original", "max"] = "original"
+    """``original``: the recording's own time between frames (a folder's: ``fps``). ``max``: as fast as they are taken."""
+    fps: Annotated[float, Field(gt=0, le=1000)] = 10.0
+    """Frames per second where the frames carry no times of their own."""
+
+
+class SyntheticSource(Section):
+    """Generated parts with planted defects of known place, size and contrast; the same seed gives the same frames."""
+
+    kind: Literal["synthetic"]
+    preset: Literal["easy", "medium", "hard"] = "easy"
+    """How hard the defects are to see."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of parts, noise and defects."""
+    width: Annotated[int, Field(ge=32, le=16384)] = 512
+    """Width of a frame in px."""
+    height: Annotated[int, Field(ge=32, le=16384)] = 512
+    """Height of a frame in px."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = 20.0
+    """Frames per second. null: as fast as they are taken."""
+    frames: Annotated[int, Field(ge=1)] | None = None
+    """Frames until the source ends. null: endless."""
+    defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of parts with a defect. 0: good parts only."""
+
+
+class OpencvSource(Section):
+    """Any V4L2 device or network stream that OpenCV opens."""
+
+    kind: Literal["opencv"]
+    device: Annotated[int, Field(ge=0)] | str
+    """Number of a V4L2 device (0 is /dev/video0) or an address (``rtsp://...``)."""
+    width: Annotated[int, Field(ge=1)] | None = None
+    """Width asked of a V4L2 device in px. null: the device's own."""
+    height: Annotated[int, Field(ge=1)] | None = None
+    """Height asked of a V4L2 device in px. null: the device's own."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Frame rate asked of a V4L2 device. null: the device's own."""
+
+
+SourceConfig: TypeAlias = Annotated[
+    GenicamSource | RecordedSource | SyntheticSource | OpencvSource, Field(discriminator="kind")
+]
+
+
+class RingConfig(Section):
+    """The only place where pixels are dropped."""
+
+    slots: Annotated[int, Field(ge=4, le=4096)] = 8
+    """Frames that may wait or be in work. Live, the oldest waiting one is dropped when all are taken."""
+
+
+class ModelConfig(Section):
+    """The model, and what runs it."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    bundle: Path
+    """The bundle's folder (``edge build`` and ``edge fit`` make one); relative to the config file."""
+    engine: Literal["auto", "onnx"] = "auto"
+    """``onnx``: ONNX Runtime on the CPU. ``auto``: the fastest that works here, named in log and state."""
+    precision: Literal["fp32"] = "fp32"
+    """Arithmetic of the engine."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """CPU threads inside one inference."""
+
+
+class ZmqConfig(Section):
+    """The ZeroMQ publisher."""
+
+    bind: str | None = None
+    """Endpoint: ``ipc://PATH`` or ``tcp://127.0.0.1:PORT`` (port 0: any free one; the actual one stands in
+    endpoints.json). null: ``ipc://`` in the runtime folder."""
+    preview: str | None = None
+    """Endpoint of JPEG previews, encoded only while someone subscribes. null: none."""
+
+    @model_validator(mode="after")
+    def _local(self) -> ZmqConfig:
+        for key, endpoint in (("bind", self.bind), ("preview", self.preview)):
+            if endpoint is None or endpoint.startswith("ipc://"):
+                continue
+            host = endpoint.removeprefix("tcp://").rpartition(":")[0]
+            if not endpoint.startswith("tcp://") or not host:
+                raise ValueError(f"{key}: {endpoint!r} is no endpoint; expected ipc://PATH or tcp://127.0.0.1:PORT")
+            if host not in ("127.0.0.1", "localhost", "[::1]"):
+                raise ValueError(
+                    f"{key}: {endpoint!r} would open the records to the network without keys; "
+                    "expected ipc:// or tcp:// on 127.0.0.1"
+                )
+        return self
+
+
+class JsonlConfig(Section):
+    """One JSON line per record."""
+
+    dir: Path
+    """Folder of the log; made if it isn't there; relative to the config file."""
+    rotate_mb: Annotated[int, Field(ge=1)] = 256
+    """A new file is begun at this size, in MB, and at each UTC day."""
+    keep_days: Annotated[int, Field(ge=1)] | None = 30
+    """Closed files older than this are deleted, in days. null: kept."""
+    sync: Literal["none", "interval", "each"] = "interval"
+    """What survives a power loss. ``none``: what the kernel had written. ``interval``: all but the last
+    ``sync_interval_s``. ``each``: every line, synced before it is published."""
+    sync_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    """Time between two syncs, in s, under ``sync: interval``."""
+
+
+class EvidenceConfig(Section):
+    """Pictures of frames, as a recording that ``edge replay`` reads, with overlays of fails."""
+
+    dir: Path
+    """Folder of the pictures; made if it isn't there; relative to the config file."""
+    keep: Annotated[tuple[Literal["pass", "fail", "invalid"], ...], Field(min_length=1)] = ("fail", "invalid")
+    """Verdicts whose frames are kept."""
+    overlays: bool = True
+    """Also a picture with boxes, scores and ROI drawn, for each fail."""
+    quota_gb: Annotated[float, Field(gt=0)] = 20.0
+    """Size of the folder, in GB; the oldest frames are deleted first."""
+
+
+class OutputsConfig(Section):
+    """Where records go. Each output may be left out; none can slow inspection down."""
+
+    zmq: ZmqConfig | None = ZmqConfig()
+    """The ZeroMQ publisher. null: off."""
+    jsonl: JsonlConfig | None = None
+    """The log of records. null: off."""
+    evidence: EvidenceConfig | None = None
+    """Pictures of what was found. null: off."""
+
+
+class HealthConfig(Section):
+    """/live, /ready and Prometheus /metrics over HTTP."""
+
+    bind: Annotated[str, Field(pattern=r"^(127\.0\.0\.1|localhost):\d{1,5}$")] = "127.0.0.1:0"
+    """Address on loopback; port 0: any free one, which stands in endpoints.json."""
+
+
+class SuperviseConfig(Section):
+    """When a stage counts as hung or as broken for good."""
+
+    limit_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    """A stage without progress for longer, in s, is hung: systemd's watchdog is no longer fed and the process exits
+    with 4. Must exceed the slowest inference."""
+    restarts: Annotated[int, Field(ge=0)] = 5
+    """Times that a stage that raised is restarted within 60 s; after that the process exits with 3."""
+
+
+class Config(Section):
+    """One camera's line."""
+
+    camera: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
+    """Name of the camera in topics, logs and paths: a to z, 0 to 9 and _, at most 32."""
+    recipe_id: str | None = None
+    """What the line calls the product; copied into each record. null: none."""
+    deadline_ms: Annotated[float, Field(gt=0)] | None = None
+    """A verdict later than this after the frame's arrival, in ms, is ``invalid: late``. null: no deadline."""
+    runtime_dir: Path | None = None
+    """Folder of the lock, endpoints.json and the ipc socket; relative to the config file. null: $RUNTIME_DIRECTORY,
+    else /run/edge/CAMERA where it can be made, else a folder of the user's own under the system's temporary folder."""
+    source: SourceConfig
+    """Where frames come from, by ``kind``."""
+    ring: RingConfig = RingConfig()
+    """The frame ring between camera and model."""
+    model: ModelConfig
+    """The model, and what runs it."""
+    calibration: Path | None = None
+    """The calibration file that ``edge calibrate`` writes; relative to the config file. null: none, and
+    ``regions.threshold`` must be explicit."""
+    regions: RegionsConfig = RegionsConfig()
+    """From an anomaly map to defect regions."""
+    outputs: OutputsConfig = OutputsConfig()
+    """Where records go."""
+    health: HealthConfig = HealthConfig()
+    """/live, /ready and /metrics."""
+    supervise: SuperviseConfig = SuperviseConfig()
+    """When a stage counts as hung or as broken for good."""

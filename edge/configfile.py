@@ -1,0 +1,134 @@
+"""Reading a config: YAML, ``--set`` overrides, validation, and errors that name file, line, key and what was expected."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from edge.config import Config
+from edge.errors import UserError
+from edge.yamlio import Lines, nearest, parse_value, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid config, where it came from, and its text as it was read."""
+
+    config: Config
+    path: Path
+    text: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the effective config: defaults filled in, ``--set`` applied, comments and order of keys without effect."""
+        return hashlib.sha256(orjson.dumps(self.config.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    def resolve(self, path: Path) -> Path:
+        """A path of the config as the program opens it: relative ones lie beside the config file."""
+        return (self.path.parent / path.expanduser()).absolute()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
+    """Read, override (``regions.min_area_px=16``) and validate.
+
+    Raises:
+        UserError: names file, line, key, what was received and what was expected; all errors at once.
+    """
+    data, lines, text = read_yaml(path)
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: not a config", received="an empty file" if data is None else "no mapping of keys")
+    for item in overrides:
+        _override(data, item, lines)
+    try:
+        # through JSON: strict mode then still takes lists for tuples and text for paths
+        return Loaded(Config.model_validate_json(orjson.dumps(data)), path, text)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(e, data, lines, path) for e in error.errors())) from None
+    except (orjson.JSONEncodeError, TypeError) as error:
+        raise UserError(f"{path}: not a config: {error}") from None
+
+
+def _override(data: dict[str, Any], item: str, lines: Lines) -> None:
+    key, equals, value = item.partition("=")
+    if not equals or not key:
+        raise UserError("--set", received=item, expected="key=value, regions.min_area_px=16 say")
+    keys = key.split(".")
+    here: Any = data
+    for part in keys[:-1]:
+        if here.get(part) is None:
+            here[part] = {}
+        here = here[part]
+        if not isinstance(here, dict):
+            raise UserError(f"--set {item}: {part} is a value, not a section")
+    here[keys[-1]] = parse_value(value)
+    for path in [p for p in lines if p[: len(keys)] == tuple(keys)]:
+        del lines[path]
+
+
+def _explain(error: Any, data: Any, lines: Lines, path: Path) -> str:
+    loc, last_known = _real_location(error["loc"], data)
+    where = f"{path}:{lines[last_known]}" if last_known in lines else str(path)
+    key = ".".join(map(str, loc)) or "config"
+    kind, ctx = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = list(_fields_at(error["loc"][:-1]))
+        guess = nearest(str(loc[-1]), known)
+        mend = f"did you mean {guess!r}?" if guess else f"one of {', '.join(known)}"
+        return str(UserError(f"{where}: {key}: unknown key", expected=mend))
+    if kind == "missing":
+        return str(UserError(f"{where}: {key}: missing", expected="a value: this key has no default"))
+    message = str(ctx.get("error", error["msg"])) if kind == "value_error" else error["msg"]
+    expected = message[0].lower() + message[1:]
+    if kind == "value_error":
+        return str(UserError(f"{where}: {key}: {expected}"))
+    return str(UserError(f"{where}: {key}", received=_shown(error["input"]), expected=expected))
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _real_location(loc: tuple[str | int, ...], data: Any) -> tuple[list[str | int], tuple[str | int, ...]]:
+    """Pydantic's location without the names of union branches, and the part of it that stands in the file."""
+    real: list[str | int] = []
+    known: list[str | int] = []
+    here = data
+    for index, part in enumerate(loc):
+        try:
+            here = here[part]
+        except (KeyError, IndexError, TypeError):
+            if index == len(loc) - 1 and isinstance(here, dict) and isinstance(part, str):
+                real.append(part)
+            continue
+        real.append(part)
+        known.append(part)
+    return real, tuple(known)
+
+
+def _fields_at(loc: tuple[str | int, ...]) -> Sequence[str]:
+    """Field names of the section that pydantic's location points into, found in the models' JSON schema."""
+    schema = Config.model_json_schema()
+    definitions = schema["$defs"]
+
+    def variants(node: dict[str, Any]) -> list[dict[str, Any]]:
+        if "$ref" in node:
+            return variants(definitions[node["$ref"].rpartition("/")[2]])
+        inner = node.get("anyOf", []) + node.get("oneOf", [])
+        return [v for n in inner for v in variants(n)] if inner else [node]
+
+    nodes = [schema]
+    for part in loc:
+        step = (
+            [v for n in nodes for v in variants(n["properties"][part])]
+            if any(part in n.get("properties", {}) for n in nodes)
+            else [n for n in nodes if n.get("properties", {}).get("kind", {}).get("const") == part]
+        )
+        nodes = step or nodes
+    return [name for n in nodes for name in n.get("properties", {})]

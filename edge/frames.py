@@ -1,0 +1,222 @@
+"""The nouns: what a camera delivered, what a model saw in it, what was decided. NumPy and the standard library only.
+
+Everything that crosses a thread is a frozen dataclass with slots. Arrays inside are views: who may keep them, and until
+when, stands beside each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Verdict: TypeAlias = Literal["pass", "fail", "invalid"]
+SkipReason: TypeAlias = Literal["ring_full", "frame_id_gap", "incomplete", "bad_payload", "unreadable", "shutdown"]
+"""Why frames never reached the engine."""
+FrameIdSource: TypeAlias = Literal["device", "counted"]
+"""``device``: ids come from the camera, gaps in them are losses. ``counted``: we count, and claim nothing about gaps."""
+TimestampSource: TypeAlias = Literal["host", "camera", "ptp"]
+SourceState: TypeAlias = Literal[
+    "opening", "configured", "streaming", "waiting_for_trigger", "silent", "lost", "backoff", "ended"
+]
+LineState: TypeAlias = Literal["Preoperational", "Initialized", "Ready", "ContinuousExecution", "Halted", "Error"]
+"""State names of OPC 40100-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMeta:
+    """Identity and stamps of one frame.
+
+    ``pixel_format`` is the PFNC name of the bytes that travel with it (``Mono8``, ``Mono12``, ``RGB8``, ``BGR8``,
+    ``BayerRG8`` ...). ``received_ns`` is UTC and is published; ``received_mono_ns`` is ``time.monotonic_ns()`` of the
+    same moment and carries the deadline and every latency, so that a stepped clock changes neither.
+    """
+
+    frame_id: int
+    frame_id_source: FrameIdSource
+    width: int
+    height: int
+    pixel_format: str
+    received_ns: int
+    received_mono_ns: int
+    camera_ns: int | None = None
+    timestamp_source: TimestampSource = "host"
+    part_id: int | None = None
+    frame_ref: str | None = None
+    """Path under the source's root, of frames that come from files."""
+    late: bool = False
+    """Recorded frames only: the deadline was missed when the frame was live, so replay says ``late`` again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The bytes of one frame as the source holds them: ``data`` is 1-D uint8, valid until the source's next ``read``."""
+
+    meta: FrameMeta
+    data: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Decoded pixels: C-contiguous (H, W) or (H, W, 3) RGB; uint8, or uint16 aligned to the low bit with ``bits``.
+
+    ``pixels`` may be a view into a ring slot: valid until every output's ``accept`` for this frame has returned.
+    """
+
+    meta: FrameMeta
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    bits: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyMap:
+    """What the model said of one frame.
+
+    ``values``: float32 (h, w), raw and unclamped, valid until the engine's fourth ``infer`` after this one.
+    ``map_to_image``: (sx, sy, ox, oy); a map edge at x lies in the frame at ``x * sx + ox``.
+    ``score``: the model's own raw image score, where it has one.
+    """
+
+    values: NDArray[np.float32]
+    map_to_image: tuple[float, float, float, float]
+    score: float | None = None
+    embedding: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One defect region. ``regions.py`` gives it in map pixels, ``verdict.py`` in image pixels; scores are the map's."""
+
+    id: int
+    bbox_xyxy: tuple[int, int, int, int]
+    """x0, y0, x1, y1; x1 and y1 exclusive."""
+    area_px: float
+    centroid_xy: tuple[float, float]
+    """Mean of the pixel centres; the centre of the pixel in the corner is (0, 0)."""
+    score_max: float
+    score_mean: float
+    fill_ratio: float
+    aspect_ratio: float
+    solidity: float | None
+    polygon: tuple[tuple[float, float], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds between a frame's stations: in the ring, in the engine, waiting for the judge, judged, altogether."""
+
+    queue: float
+    infer: float
+    wait: float
+    judge: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One frame that reached the engine, and what was decided. ``map_max`` is unsmoothed, inside ROI and border."""
+
+    meta: FrameMeta
+    verdict: Verdict
+    reason: str | None
+    map_max: float | None
+    score: float | None
+    threshold: float
+    regions: tuple[Region, ...]
+    regions_dropped: Mapping[str, int]
+    latency_ms: Latency
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Frames that never reached the engine: ``count`` of them, from ``frame_id_first`` to ``frame_id_last``.
+
+    An id is None where the source could not tell it.
+    """
+
+    reason: SkipReason
+    count: int
+    frame_id_first: int | None
+    frame_id_last: int | None
+    received_ns: int
+    """UTC, when the loss was noticed."""
+    frame_id_source: FrameIdSource = "device"
+    part_id_first: int | None = None
+    part_id_last: int | None = None
+    frame_ref: str | None = None
+
+    def followed_by(self, later: Skip) -> Skip:
+        """Both as one skip, for neighbours of the same reason."""
+        return Skip(
+            self.reason,
+            self.count + later.count,
+            self.frame_id_first,
+            later.frame_id_last,
+            self.received_ns,
+            self.frame_id_source,
+            self.part_id_first,
+            later.part_id_last,
+            self.frame_ref,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """What every record of one run has in common: who judged, with which config, model and calibration."""
+
+    instance_id: str
+    camera: str
+    recipe_id: str | None
+    simulated: bool
+    config_sha256: str
+    model_name: str
+    model_sha256: str
+    calibration_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One numbered line of the run's result, already encoded: ``line`` is JSON without a line end."""
+
+    seq: int
+    body: Inspection | Skip
+    line: bytes
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.body.verdict if isinstance(self.body, Inspection) else "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong that lasts, until its part says that it is over."""
+
+    code: str
+    since_ns: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The whole state of the daemon at one moment; resent to each new subscriber."""
+
+    state_seq: int
+    line_state: LineState
+    source_state: SourceState
+    engine: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    faults: tuple[Fault, ...] = ()
+    drift: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Sent every 500 ms. ``progress_age_ms`` is the age of the oldest stage's last sign of progress."""
+
+    last_seq: int | None
+    counters: Mapping[str, int] = field(default_factory=dict)
+    ring_fill: int = 0
+    progress_age_ms: float = 0.0

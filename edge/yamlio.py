@@ -1,0 +1,132 @@
+"""Strict YAML: the 1.2 core scalars, no duplicate keys, and the line of every key for error messages.
+
+PyYAML's own loader follows YAML 1.1: it reads ``off`` and ``On`` as booleans (``[TriggerMode, On]`` would write ``True``
+to a camera), ``1e3`` as text and ``12:30`` as 750. https://yaml.org/spec/1.2.2/#103-core-schema
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from edge.errors import UserError
+
+Lines: TypeAlias = dict[tuple[str | int, ...], int]
+"""Line number, from 1, of each key (and list item) by its path from the root."""
+
+
+class _CoreLoader(yaml.SafeLoader):
+    yaml_implicit_resolvers = {}  # noqa: RUF012  (none of PyYAML's own)
+
+
+for _tag, _regexp, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+):
+    _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_regexp})$"), _first)
+
+
+def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    # base 10 by hand: int(text, 0) refuses 007
+    return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+
+
+def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_CoreLoader.add_constructor("tag:yaml.org,2002:int", _int)
+_CoreLoader.add_constructor("tag:yaml.org,2002:float", _float)
+
+
+class Section(BaseModel):
+    """Unknown keys are refused; values are frozen; ``16`` is no text and ``true`` no number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True)
+
+
+def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
+    """Data and line numbers of one YAML document. ``name`` stands in the error texts.
+
+    Raises:
+        UserError: bad syntax, a duplicate key, a key that is no text, ``.nan`` or ``.inf``.
+    """
+    lines: Lines = {}
+    loader = _CoreLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None, lines
+        _check(node, (), name, lines)
+        return loader.construct_document(node), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise UserError(f"{where}: not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    finally:
+        loader.dispose()
+
+
+def parse_value(text: str) -> Any:
+    """One value as it would stand behind a key: ``16`` is an int, ``[1, 2]`` a list, ``On`` a text."""
+    return parse_yaml(text, "--set")[0]
+
+
+def read_yaml(path: Path) -> tuple[Any, Lines, str]:
+    """Data, line numbers and the text of a file."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    data, lines = parse_yaml(text, str(path))
+    return data, lines, text
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """The known word that a misspelt one most likely means, or None."""
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def _check(node: yaml.Node, path: tuple[str | int, ...], name: str, lines: Lines) -> None:
+    here = f"{name}:{node.start_mark.line + 1}"
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            where = f"{name}:{key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+                shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                raise UserError(f"{where}: a key must be text", received=shown)
+            inner = (*path, key.value)
+            if inner in lines:
+                raise UserError(
+                    f"{where}: {'.'.join(map(str, inner))}: the key stands twice",
+                    received=f"line {lines[inner]} and line {key.start_mark.line + 1}",
+                    fix="keep one of them",
+                )
+            lines[inner] = key.start_mark.line + 1
+            _check(value, inner, name, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[(*path, index)] = value.start_mark.line + 1
+            _check(value, (*path, index), name, lines)
+    elif node.tag == "tag:yaml.org,2002:float" and not math.isfinite(
+        float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    ):
+        raise UserError(f"{here}: {'.'.join(map(str, path))}: not a finite number", received=node.value)
