@@ -49,7 +49,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
         # through JSON: strict mode then still takes lists for tuples and text for paths
         return Loaded(Config.model_validate_json(orjson.dumps(data)), path, text)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(e, data, lines, path) for e in error.errors())) from None
+        raise UserError("\n".join(_explain_all(error.errors(), data, lines, path))) from None
     except (orjson.JSONEncodeError, TypeError) as error:
         raise UserError(f"{path}: not a config: {error}") from None
 
@@ -71,9 +71,14 @@ def _override(data: dict[str, Any], item: str, lines: Lines) -> None:
         del lines[path]
 
 
-def _explain(error: Any, data: Any, lines: Lines, path: Path) -> str:
-    loc, last_known = _real_location(error["loc"], data)
-    where = f"{path}:{lines[last_known]}" if last_known in lines else str(path)
+def _explain_all(errors: Sequence[Any], data: Any, lines: Lines, path: Path) -> list[str]:
+    """One text per error, in the order of the file; what ``--set`` brought comes last."""
+    located = [(_real_location(e["type"], e["loc"], data), e) for e in errors]
+    located.sort(key=lambda le: lines.get(le[0][1], len(lines) + 1))
+    return [_explain(key, f"{path}:{lines[known]}" if known in lines else str(path), e) for (key, known), e in located]
+
+
+def _explain(loc: list[str | int], where: str, error: Any) -> str:
     key = ".".join(map(str, loc)) or "config"
     kind, ctx = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
@@ -83,6 +88,12 @@ def _explain(error: Any, data: Any, lines: Lines, path: Path) -> str:
         return str(UserError(f"{where}: {key}: unknown key", expected=mend))
     if kind == "missing":
         return str(UserError(f"{where}: {key}: missing", expected="a value: this key has no default"))
+    if kind == "union_tag_invalid":
+        tag = ctx["discriminator"].strip("'")
+        return str(UserError(f"{where}: {key}.{tag}", received=repr(ctx["tag"]), expected=f"one of {ctx['expected_tags']}"))
+    if kind == "union_tag_not_found":
+        tag = ctx["discriminator"].strip("'")
+        return str(UserError(f"{where}: {key}.{tag}: missing", expected="a value: this key has no default"))
     message = str(ctx.get("error", error["msg"])) if kind == "value_error" else error["msg"]
     expected = message[0].lower() + message[1:]
     if kind == "value_error":
@@ -95,21 +106,20 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _real_location(loc: tuple[str | int, ...], data: Any) -> tuple[list[str | int], tuple[str | int, ...]]:
+def _real_location(error_type: str, loc: tuple[str | int, ...], data: Any) -> tuple[list[str | int], tuple[str | int, ...]]:
     """Pydantic's location without the names of union branches, and the part of it that stands in the file."""
     real: list[str | int] = []
-    known: list[str | int] = []
     here = data
     for index, part in enumerate(loc):
         try:
             here = here[part]
         except (KeyError, IndexError, TypeError):
-            if index == len(loc) - 1 and isinstance(here, dict) and isinstance(part, str):
-                real.append(part)
+            # a key that is missing or unknown is the last part; anything else that isn't in the data names a union branch
+            if index == len(loc) - 1 and error_type == "missing" and isinstance(here, dict):
+                return [*real, part], tuple(real)
             continue
         real.append(part)
-        known.append(part)
-    return real, tuple(known)
+    return real, tuple(real)
 
 
 def _fields_at(loc: tuple[str | int, ...]) -> Sequence[str]:

@@ -99,6 +99,22 @@ def read_yaml(path: Path) -> tuple[Any, Lines, str]:
     return data, lines, text
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.2 would read as a number and PyYAML, which thinks in 1.1, would leave bare: ``1e3``, ``0o7``."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if text[:1] in "0123456789+-." else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump_yaml(data: Any) -> str:
+    """Text of a mapping that ``read_yaml`` reads as it was; keys in their order, innermost lists on one line."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+
+
 def nearest(word: str, known: list[str]) -> str | None:
     """The known word that a misspelt one most likely means, or None."""
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)

@@ -1,1 +1,48 @@
-def main() -> None: ...
+"""The command ``edge``: one small file per command; errors that a person can mend are printed without a traceback."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from edge.cli import build, bundle, calibrate, cameras, check, demo, fit, record, replay, run, subscribe
+from edge.errors import UserError
+from edge.logs import set_up_logs
+
+app = typer.Typer(
+    name="edge",
+    help="Streaming defect inspection for factory cameras.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.command("replay")(replay.replay)
+app.command("record")(record.record)
+app.command("subscribe")(subscribe.subscribe)
+app.command("check")(check.check)
+app.command("fit")(fit.fit)
+app.command("build")(build.build)
+app.command("calibrate")(calibrate.calibrate)
+app.command("cameras")(cameras.cameras)
+app.command("demo")(demo.demo)
+bundles = typer.Typer(help="Model bundles.", no_args_is_help=True)
+bundles.command("check")(bundle.check)
+app.add_typer(bundles, name="bundle")
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 clean, 2 a mistake to mend, 3 to 6 as the daemon's, 130 interrupted."""
+    set_up_logs("warning")
+    try:
+        app()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

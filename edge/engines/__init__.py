@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
+from edge.config import ModelConfig
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +44,26 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model. May be called twice."""
+
+
+def open_engine(config: ModelConfig, bundle: Bundle) -> Engine:
+    """The engine that the config names; ``auto`` takes the fastest that works here, and logs which one and why.
+
+    An engine named by hand never falls back to another.
+
+    Raises:
+        UserError: the model is none for this engine.
+    """
+    kind, why = (config.engine, "configured") if config.engine != "auto" else ("onnx", "the only one in this installation")
+    engine = _OPEN[kind](config, bundle)
+    log.info("engine_opened", engine=engine.name, precision=engine.precision, why=why, model=bundle.spec.name)
+    return engine
+
+
+def _open_onnx(config: ModelConfig, bundle: Bundle) -> Engine:
+    from edge.engines.onnx import OnnxEngine  # runtimes are heavy: only the one in use is imported
+
+    return OnnxEngine(bundle, config.threads)
+
+
+_OPEN: dict[str, Callable[[ModelConfig, Bundle], Engine]] = {"onnx": _open_onnx}

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edge.frames import AnomalyMap, Frame, Heartbeat, Record, State
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.frames import Frame, Heartbeat, Record, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,11 @@ class Output(Protocol):
 
     def start(self) -> None: ...
 
-    def accept(self, record: Record, frame: Frame, amap: AnomalyMap | None) -> None:
-        """An inspection. ``frame.pixels`` and ``amap.values`` are valid only during the call: copy what you keep."""
+    def accept(self, record: Record, frame: Frame, mask: NDArray[np.uint8] | None) -> None:
+        """An inspection. ``frame.pixels`` and ``mask`` are valid only during the call: copy what you keep.
+
+        ``mask``: uint8 (h, w) in map pixels, 255 where a region is; None where no map was judged.
+        """
 
     def skip(self, record: Record) -> None:
         """Frames that were lost; told in their place in the order."""

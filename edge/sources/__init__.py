@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
+from edge.config import SourceConfig
 from edge.frames import Payload, Skip, SourceState
 
 
@@ -52,3 +54,40 @@ class Source(Protocol):
 
     def status(self) -> SourceStatus:
         """Thread-safe snapshot; never touches the device."""
+
+
+def open_source(config: SourceConfig, camera: str, folder: Path) -> Source:
+    """The source that the config names, not yet opened. Relative paths lie under ``folder``: the config file's."""
+    return _OPEN[config.kind](config, camera, folder)
+
+
+def _genicam(config: Any, camera: str, _folder: Path) -> Source:
+    from edge.sources.genicam import GenicamSource  # needs the camera packages: only the kind in use is imported
+
+    return GenicamSource(config, camera)
+
+
+def _recorded(config: Any, _camera: str, folder: Path) -> Source:
+    from edge.sources.recorded import RecordedSource
+
+    return RecordedSource((folder / config.path.expanduser()).absolute(), config.pace, config.fps)
+
+
+def _synthetic(config: Any, _camera: str, _folder: Path) -> Source:
+    from edge.sources.synthetic import SyntheticSource
+
+    return SyntheticSource(config)
+
+
+def _opencv(config: Any, _camera: str, _folder: Path) -> Source:
+    from edge.sources.opencv import OpencvSource
+
+    return OpencvSource(config)
+
+
+_OPEN: dict[str, Callable[[Any, str, Path], Source]] = {
+    "genicam": _genicam,
+    "recorded": _recorded,
+    "synthetic": _synthetic,
+    "opencv": _opencv,
+}

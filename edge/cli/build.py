@@ -1,0 +1,125 @@
+"""``edge build``: a bundle from an ONNX model."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.cli.bundle import resize_text
+from edge.errors import UserError
+from edge.frames import Frame
+from edge.models.build import BuildReport
+from edge.models.build import build as build_bundle
+from edge.preprocess import KERNELS
+from edge.sources.recorded import read_frames
+
+_MOST_FRAMES = 16
+
+
+def build(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Image in, anomaly map out, perhaps a score.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The bundle to write.")],
+    name: Annotated[str | None, typer.Option(help="What records call the model. Default: the folder's name.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="W,H", help="Picture that the network sees, in px.")] = None,
+    resize: Annotated[str, typer.Option(help="Where frames are brought to it: host or graph.")] = "host",
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Of that resize: {', '.join(KERNELS)}. Default: area; in the graph linear or the exporter's own."
+        ),
+    ] = None,
+    channels: Annotated[int | None, typer.Option(help="Of the frames: 1 feeds grey frames to a model of colour.")] = None,
+    bits: Annotated[int, typer.Option(min=8, max=16, help="Of a frame's values; above 8 the graph takes uint16.")] = 8,
+    scale: Annotated[float | None, typer.Option(help="Factor on pixels. Default: 1/255 (of the bits), so 0 to 1.")] = None,
+    mean: Annotated[str | None, typer.Option(metavar="M[,M,M]", help="Subtracted after the scale.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Divided by after that.")] = None,
+    bgr: Annotated[bool, typer.Option("--bgr", help="The model's channels are blue, green, red.")] = False,
+    layout: Annotated[str | None, typer.Option(help="nchw or nhwc, where the model does not tell.")] = None,
+    map_name: Annotated[str | None, typer.Option("--map", metavar="NAME", help="Output that is the map.")] = None,
+    score_name: Annotated[str | None, typer.Option("--score", metavar="NAME", help="Output that is the score.")] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also check on these frames (the first 16): pictures or a recording."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+) -> None:
+    """Make a bundle of an ONNX model and check it against the original."""
+    _one_of("--resize", resize, ("host", "graph"))
+    _one_of("--kernel", kernel, tuple(KERNELS))
+    _one_of("--layout", layout, ("nchw", "nhwc"))
+    _one_of("--channels", channels, (1, 3))
+    words: Any = {
+        "resize": resize,
+        "kernel": kernel,
+        "layout": layout,
+        "channels": channels,
+        "order": "bgr" if bgr else "rgb",
+    }
+    given = (f for f in read_frames(frames) if isinstance(f, Frame)) if frames is not None else ()
+    report = build_bundle(
+        model,
+        out,
+        name=name,
+        size=parse_size(size),
+        bits=bits,
+        scale=scale,
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        map_name=map_name,
+        score_name=score_name,
+        frames=islice(given, _MOST_FRAMES),
+        force=force,
+        **words,
+    )
+    _show(report)
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """``W,H`` as two whole numbers above 0."""
+    if text is None:
+        return None
+    parts = text.replace("x", ",").split(",")
+    if len(parts) != 2 or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
+        raise UserError("--size", received=text, expected="WIDTH,HEIGHT in px, 256,256 say")
+    return int(parts[0]), int(parts[1])
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(option, received=text, expected="numbers with commas between, 0.485,0.456,0.406 say") from None
+
+
+def _one_of(option: str, value: object, known: tuple[object, ...]) -> None:
+    if value is not None and value not in known:
+        raise UserError(option, received=value, expected=" or ".join(map(str, known)))
+
+
+def _show(report: BuildReport) -> None:
+    console = Console(highlight=False)
+    spec, taken = report.bundle.spec, report.taken
+    table = Table(show_header=False, box=None, pad_edge=False)
+    kind = "grey" if spec.input.channels == 1 else "RGB"
+    table.add_row("frames", f"{kind}, resize {resize_text(spec)}")
+    table.add_row("model input", f"{taken.name}, {taken.dtype} {taken.layout}, {taken.channels} channels")
+    table.add_row("map", f"{report.amap.name}, {report.map_size[0]}x{report.map_size[1]}{_raw(report.amap.tail)}")
+    table.add_row("score", f"{report.score.name}{_raw(report.score.tail)}" if report.score else "none")
+    table.add_row(
+        "check", f"{report.check.pictures} pictures, largest difference {report.check.difference:.1e} of the map's range"
+    )
+    console.print(table)
+    for kind in report.check.not_finite:
+        console.print(f"[yellow]warning:[/yellow] the map of {kind} is not finite; such frames will be judged invalid")
+    console.print(f"wrote {report.bundle.folder}, model {report.bundle.sha256[:12]}")
+
+
+def _raw(tail: object) -> str:
+    return f", raw, in front of {tail}" if tail is not None else ", as exported"

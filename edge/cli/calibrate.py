@@ -1,0 +1,72 @@
+"""``edge calibrate``: the threshold from good frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from edge.cli.options import ConfigOption, SetOption
+from edge.configfile import load_config
+from edge.errors import UserError
+from edge.models.calibrate import CalibrationResult
+from edge.models.measure import measure
+from edge.sources.recorded import count_frames, read_frames
+
+
+def calibrate(
+    source: Annotated[Path, typer.Argument(help="Good frames: a folder of pictures, a video or a recording.")],
+    config: ConfigOption,
+    false_rejects: Annotated[
+        float, typer.Option(min=1e-6, max=0.5, help="Share of good frames that may be rejected.")
+    ] = 0.001,
+    quantile: Annotated[
+        float, typer.Option(min=0.5, max=0.999999, help="Quantile of good pixels where regions end (low).")
+    ] = 0.999,
+    leave_out: Annotated[bool, typer.Option("--leave-out-outliers", help="Measure without the outliers.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The calibration file. Default: the config's `calibration`.")
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Measure the line's model on good frames and write its thresholds into the calibration file."""
+    loaded = load_config(config, overrides or ())
+    if out is None:
+        if loaded.config.calibration is None:
+            raise UserError(
+                f"{config}: names no calibration file",
+                fix=f"add 'calibration: {loaded.config.camera}.calibration.yaml' to it, or give --out FILE",
+            )
+        out = loaded.resolve(loaded.config.calibration)
+    console = Console(highlight=False)
+    # the count is only the bar's; an unreadable source is told by read_frames, in the loop
+    frames = track(read_frames(source), "measuring", count_frames(source), console=Console(stderr=True), transient=True)
+    calibration, result = measure(
+        loaded, frames, source=str(source), false_rejects=false_rejects, quantile=quantile, leave_out=leave_out
+    )
+    calibration.save(out)
+    _show(console, result)
+    low = "off" if calibration.low is None else f"{calibration.low:.6g}"
+    console.print(f"high {calibration.high:.6g}, low {low}, from {calibration.frames} frames", soft_wrap=True)
+    if calibration.note:
+        console.print(f"[yellow]note:[/] {calibration.note}", soft_wrap=True)
+    console.print(f"wrote {out}", soft_wrap=True)
+
+
+def _show(console: Console, result: CalibrationResult) -> None:
+    table = Table(title="candidates for high", title_justify="left")
+    for column in ("threshold", "good frames rejected", ""):
+        table.add_column(column, justify="left" if not column else "right")
+    for candidate in result.table:
+        table.add_row(f"{candidate.threshold:.6g}", f"{candidate.rejected} of {result.frames}", candidate.why)
+    console.print(table)
+    for outlier in result.outliers:
+        left = " (left out)" if outlier.name in result.left_out else ""
+        console.print(
+            f"[yellow]outlier:[/] {outlier.name}: maximum {outlier.maximum:.6g}, robust z {outlier.z:.1f}{left}",
+            soft_wrap=True,
+        )

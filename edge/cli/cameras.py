@@ -1,0 +1,110 @@
+"""``edge cameras``: what a GenTL producer finds, and one camera's features."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from edge.config import Feature
+from edge.errors import UserError
+from edge.sources.genicam import list_cameras, read_camera
+
+if TYPE_CHECKING:
+    from edge.sources.genicam_describe import FeatureInfo
+    from edge.sources.genicam_devices import CameraInfo
+
+ProducerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--producer",
+        help="Path of the producer's .cti file, or 'simulated'. Default: the folders of GENICAM_GENTL64_PATH.",
+        show_default=False,
+    ),
+]
+
+
+def cameras(
+    producer: ProducerOption = None,
+    serial: Annotated[str | None, typer.Option("--serial", help="Show this camera's features.", show_default=False)] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", help="Write the camera's present features as a config's source.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """List the cameras that a GenTL producer finds; with --serial, one camera's features."""
+    if serial is None and save is None:
+        _print_cameras(list_cameras(producer), as_json=as_json)
+        return
+    if save is not None and save.exists():
+        raise UserError(f"{save}: exists already", fix="choose another name for --save")
+    info, features, settings = read_camera(producer, serial)
+    if save is not None:
+        save.write_text(config_block(producer, info, settings), encoding="utf-8")
+        print(f"{save}: {len(settings)} features of camera {info.serial}")
+    elif as_json:
+        print(orjson.dumps([dataclasses.asdict(feature) for feature in features]).decode())
+    else:
+        _print_features(info, features)
+
+
+def config_block(producer: str | None, info: CameraInfo, settings: Sequence[Feature]) -> str:
+    """``source:`` of a line's config that brings a camera to these settings."""
+    head = {"kind": "genicam", "producer": producer, "serial": info.serial}
+    lines = [f"# {info.vendor} {info.model}, serial {info.serial}", "source:"]
+    lines += [f"  {key}: {_scalar(value)}" for key, value in head.items() if value is not None]
+    lines += ["  features:"] if settings else ["  features: []"]
+    lines += [f"    - [{_scalar(name)}, {_scalar(value)}]" for name, value in settings]
+    return "\n".join(lines) + "\n"
+
+
+def _scalar(value: object) -> str:
+    """Quoted where plain YAML would read something else: serial "0", the text "On"."""
+    return yaml.safe_dump([value], default_flow_style=True, width=1 << 20, allow_unicode=True).strip()[1:-1]
+
+
+def _print_cameras(found: Sequence[CameraInfo], *, as_json: bool) -> None:
+    if as_json:
+        print(orjson.dumps([dataclasses.asdict(camera) for camera in found]).decode())
+        return
+    if not found:
+        print("no camera found")
+        return
+    table = Table(title=f"{len(found)} camera(s)", title_justify="left")
+    for column in ("serial", "vendor", "model", "name", "transport", "access", "producer"):
+        table.add_column(column, overflow="fold")
+    for camera in found:
+        described = (camera.serial, camera.vendor, camera.model, camera.name, camera.transport, camera.access)
+        table.add_row(*described, Path(camera.producer).name)
+    Console().print(table)
+
+
+def _print_features(info: CameraInfo, features: Sequence[FeatureInfo]) -> None:
+    table = Table(title=f"{info.vendor} {info.model}, serial {info.serial}", title_justify="left")
+    for column in ("feature", "value", "range", "unit", "access"):
+        table.add_column(column, overflow="fold")
+    for feature in features:
+        value = "" if feature.value is None else _scalar(feature.value)
+        table.add_row(feature.name, value, _range(feature), feature.unit, feature.access)
+    Console().print(table)
+
+
+def _range(feature: FeatureInfo) -> str:
+    if feature.kind == "command":
+        return "command"
+    if feature.choices:
+        return ", ".join(feature.choices)
+    if feature.kind == "boolean":
+        return "true, false"
+    if feature.low is None or feature.high is None or feature.access == "RO":
+        return ""
+    step = f" step {feature.step:g}" if feature.step is not None and feature.step != 1 else ""
+    return f"{feature.low:.10g} to {feature.high:.10g}{step}"

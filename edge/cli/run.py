@@ -1,0 +1,19 @@
+"""``edge run``: the daemon."""
+
+from __future__ import annotations
+
+import typer
+
+from edge import daemon
+from edge.cli.options import ConfigOption, SetOption
+from edge.configfile import load_config
+from edge.logs import set_up_logs
+
+
+def run(config: ConfigOption, overrides: SetOption = None) -> None:
+    """Inspect one camera until told to stop (SIGTERM, SIGINT).
+
+    Exit codes: 0 clean, 2 config, 3 a stage failed for good, 4 a stage hung, 6 another instance runs.
+    """
+    set_up_logs("info")
+    raise typer.Exit(daemon.run(load_config(config, overrides or ())))

@@ -1,0 +1,168 @@
+"""``edge subscribe``: what a daemon publishes, for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from edge.client import Event, Gap, Received, Restart, Resumed, Simulated, Stale, Subscriber, UnknownSchema, Unreadable
+from edge.errors import UserError
+from edge.schema import RECORD_KINDS
+
+COLOURS = {"pass": "green", "fail": "bold red", "invalid": "bold yellow"}
+
+
+def subscribe(
+    endpoint: Annotated[
+        str, typer.Argument(help="tcp://HOST:PORT or ipc://PATH, or the path of a daemon's endpoints.json or its folder.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, messages as they came.")] = False,
+    camera: Annotated[str | None, typer.Option(help="Show this camera only.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this many seconds.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many records.")] = None,
+) -> None:
+    """Print the records that a daemon publishes, and say when some were missed, when it restarted or fell silent.
+
+    Exit codes: 0, or 1 when --seconds ended before --count records had come.
+    """
+    show = _show_json if as_json else _show_text(Console(soft_wrap=True, highlight=False))
+    end = time.monotonic() + seconds if seconds is not None else float("inf")
+    seen = 0
+    try:
+        with Subscriber(find_endpoint(endpoint), camera) as line:
+            while (count is None or seen < count) and (left := end - time.monotonic()) > 0:
+                event = line.receive(min(left, 1.0))
+                if event is None:
+                    continue
+                show(event)
+                seen += isinstance(event, Received) and event.kind in RECORD_KINDS
+    except BrokenPipeError:  # | head; and the interpreter flushes stdout once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        pass
+    if count is not None and seen < count and time.monotonic() >= end:
+        raise typer.Exit(1)
+
+
+def find_endpoint(text: str) -> str:
+    """The endpoint itself, or the one that stands in an endpoints.json.
+
+    Raises:
+        UserError: a path without a readable endpoints.json, or one that names no publisher.
+    """
+    path = Path(text)
+    is_path = "/" in text or path.suffix == ".json" or path.is_dir()
+    if "://" in text or text.startswith(("tcp:", "ipc:")) or not is_path:
+        return text
+    if path.is_dir():
+        path /= "endpoints.json"
+    try:
+        endpoint = orjson.loads(path.read_bytes())["zmq"]
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read: {error.strerror}", fix="is the daemon running? Name its runtime folder"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        endpoint = None
+    if not isinstance(endpoint, str):
+        raise UserError(f"{path}: names no ZeroMQ publisher", expected='a JSON object with the key "zmq"')
+    return endpoint
+
+
+def _show_json(event: Event) -> None:
+    if isinstance(event, Received):
+        if event.kind == "heartbeat":
+            return
+        line = event.raw
+    else:
+        name = "unknown_schema" if isinstance(event, UnknownSchema) else type(event).__name__.lower()
+        line = orjson.dumps({"kind": name, **asdict(event)})
+    sys.stdout.write(line.decode() + "\n")
+    sys.stdout.flush()
+
+
+def _show_text(console: Console) -> Callable[[Event], None]:
+    def show(event: Event) -> None:
+        try:
+            text = describe(event)
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError, OSError) as error:
+            text = Text(f"a record that cannot be shown: {type(error).__name__}: {error}", "bold magenta")
+        if text is not None:
+            console.print(text)
+
+    return show
+
+
+def describe(event: Event) -> Text | None:
+    """One line for a person; None for heartbeats."""
+    if isinstance(event, Received):
+        if event.kind == "heartbeat":
+            return None
+        if event.kind == "state":
+            return _state(event.message)
+        return _record(event.message)
+    clock = f"{datetime.now(timezone.utc).astimezone():%H:%M:%S.%f}"[:-3]
+    return Text(f"{clock}  {_event(event)}", "bold magenta")
+
+
+def _event(event: Gap | Restart | Simulated | Stale | Resumed | UnknownSchema | Unreadable) -> str:
+    if isinstance(event, Gap):
+        count = event.last - event.first + 1
+        return f"{event.camera}  gap: {count} record{'s' * (count > 1)} missed, seq {event.first} to {event.last}"
+    if isinstance(event, Restart):
+        return f"{event.camera}  restart: run {event.before[:8]} ended, run {event.now[:8]} began"
+    if isinstance(event, Simulated):
+        return f"{event.camera}  simulated: these records are not of a camera now"
+    if isinstance(event, Stale):
+        return f"{event.camera or 'nothing heard yet'}  no heartbeat for {event.silent_s:.1f} s"
+    if isinstance(event, Resumed):
+        return f"{event.camera}  heartbeat again after {event.silent_s:.1f} s"
+    if isinstance(event, UnknownSchema):
+        return f"{event.camera}  schema {event.major} is unknown to this version: its messages are not shown"
+    return f"{event.topic}  unreadable: {event.text}"
+
+
+def _record(record: dict[str, Any]) -> Text:
+    text = _begin(record)
+    text.append(f"  #{record['seq']}  ")
+    text.append(f"{record['verdict'].upper():7}", COLOURS[record["verdict"]])
+    if record["reason"] is not None:
+        text.append(f"  {record['reason']}", "yellow")
+    if record["kind"] == "skip":
+        first, last = record["frame_id_first"], record["frame_id_last"]
+        frames = "" if first is None else f", id {first}" + (f" to {last}" if last != first else "")
+        text.append(f"  {record['count']} frame{'s' * (record['count'] > 1)} lost{frames}")
+        return text
+    regions = record["regions"]
+    if regions:
+        biggest = max(regions, key=lambda r: r["area_px"])
+        x0, y0, x1, y1 = biggest["bbox_xyxy"]
+        text.append(f"  {len(regions)} region{'s' * (len(regions) > 1)}, biggest {x1 - x0}x{y1 - y0} at {x0},{y0}")
+    if record["map_max"] is not None:
+        text.append(f"  score {record['map_max']:.4g} of {record['threshold']:.4g}")
+    return text.append(f"  {record['latency_ms']['total']:.1f} ms", "dim")
+
+
+def _state(state: dict[str, Any]) -> Text:
+    text = _begin(state)
+    text.append(f"  {state['line_state']}, source {state['source_state']}", "cyan")
+    for fault in state["faults"]:
+        text.append(f"  {fault['code']}: {fault['text']}", "red")
+    return text
+
+
+def _begin(message: dict[str, Any]) -> Text:
+    local = datetime.fromtimestamp(message["created_ns"] / 1e9, timezone.utc).astimezone()
+    text = Text(f"{local:%H:%M:%S.%f}"[:-3], "dim")
+    return text.append(f"  {message['camera']}", "not dim")

@@ -1,0 +1,222 @@
+"""The daemon: lock, model, outputs and health server from the config; signals, systemd, exit codes."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import structlog
+
+from edge.bundle import Bundle, load_bundle
+from edge.config import Config, RecordedSource, SourceConfig, SyntheticSource
+from edge.configfile import Loaded
+from edge.engines import Engine, open_engine
+from edge.frames import AnomalyMap, Frame, FrameMeta, RunIdentity
+from edge.health import HealthServer, Metrics
+from edge.inspect import to_map
+from edge.line import EXIT_HUNG, EXIT_OK, EXIT_STAGE, Line, run_line
+from edge.notify import notify, watchdog_interval_s
+from edge.outputs import Output
+from edge.outputs.evidence import EvidenceSink
+from edge.outputs.jsonl import JsonlSink
+from edge.outputs.preview import PreviewSink
+from edge.outputs.queued import Queued
+from edge.outputs.zmq_pub import ZmqSink
+from edge.preprocess import Workspace
+from edge.rules import Rules, load_rules
+from edge.runtime import InstanceLock, runtime_folder, write_endpoints
+from edge.sources import Source, open_source
+from edge.supervise import Health
+
+log = structlog.get_logger()
+
+QUEUE = 1000
+"""Records that wait for a slow output before it loses some: 10 s at 100 frames per second."""
+
+EachTurn = Callable[[Line, Health], None]
+
+
+def run(loaded: Loaded, *, source: Source | None = None, each_turn: EachTurn | None = None) -> int:
+    """Inspect until SIGTERM, SIGINT or the source's end. Returns the exit code.
+
+    ``source``: instead of the config's own. ``each_turn``: called about every 0.1 s, for a live display.
+
+    Raises:
+        UserError: whatever keeps the line from starting that a person must mend.
+    """
+    stop = threading.Event()
+    with _signals(stop):
+        folder = runtime_folder(loaded)
+        lock = InstanceLock(folder, loaded.config.camera)
+        try:
+            return _run_locked(loaded, folder, source, stop, each_turn or _nothing)
+        finally:
+            lock.release()
+
+
+def is_live(config: SourceConfig) -> bool:
+    """Whether frames come when they come, so that a full ring must drop; a source without a pace waits for us instead."""
+    unpaced = (isinstance(config, SyntheticSource) and config.fps is None) or (
+        isinstance(config, RecordedSource) and config.pace == "max"
+    )
+    return not unpaced
+
+
+def open_model(loaded: Loaded) -> tuple[Engine, Rules]:
+    """The config's model, loaded and warm, and the rules that go with it, tried on a blank frame.
+
+    Raises:
+        UserError: a bundle, calibration or ROI that can't be used.
+    """
+    bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
+    rules = load_rules(loaded, bundle)
+    engine = open_engine(loaded.config.model, bundle)
+    engine.warm_up()
+    size = frame_size(loaded.config, bundle)
+    if size is not None:
+        blank = blank_frame(*size)
+        amap = to_map(blank, engine, Workspace())
+        if isinstance(amap, AnomalyMap):
+            rules.controls(amap, *size)
+    return engine, rules
+
+
+def frame_size(config: Config, bundle: Bundle) -> tuple[int, int] | None:
+    """(width, height) of the frames to come, as far as it is known before the first: an ROI in px depends on it."""
+    source, spec = config.source, bundle.spec
+    if isinstance(source, SyntheticSource):
+        return source.width, source.height
+    roi = config.regions.roi
+    any_size_will_do = roi is None or (roi.units == "norm" and roi.mask is None)
+    fed = spec.resize.size or (None if isinstance(spec.input.size, str) else spec.input.size)
+    return fed if fed is not None and (any_size_will_do or spec.resize.where == "none") else None
+
+
+def blank_frame(width: int, height: int) -> Frame:
+    """A black 8-bit grey frame."""
+    meta = FrameMeta(0, "counted", width, height, "Mono8", 0, 0)
+    return Frame(meta, np.zeros((height, width), np.uint8))
+
+
+def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Output]:
+    """The config's outputs, each behind a queue that drops rather than blocks."""
+    config = loaded.config.outputs
+    outputs: list[Output] = []
+    log_first: Queued | None = None
+    if config.jsonl is not None:
+        lines = Queued(JsonlSink(config.jsonl, loaded.resolve(config.jsonl.dir), identity), QUEUE, "drop")
+        outputs.append(lines)
+        log_first = lines if config.jsonl.sync == "each" else None  # on disk before anyone acts on it
+    if config.zmq is not None:
+        outputs.append(Queued(ZmqSink(config.zmq, identity, folder), QUEUE, "drop", after=log_first))
+        if config.zmq.preview is not None:
+            outputs.append(Queued(PreviewSink(config.zmq.preview, identity), QUEUE, "drop"))
+    if config.evidence is not None:
+        sink = EvidenceSink(config.evidence, loaded.resolve(config.evidence.dir), identity, loaded.config.regions.roi)
+        outputs.append(Queued(sink, QUEUE, "drop"))
+    return outputs
+
+
+def _run_locked(loaded: Loaded, folder: Path, source: Source | None, stop: threading.Event, each_turn: EachTurn) -> int:
+    config = loaded.config
+    notify(f"STATUS=loading the model {config.model.bundle}")
+    engine, rules = open_model(loaded)
+    source = source or open_source(config.source, config.camera, loaded.path.parent)
+    line = Line(loaded, source, engine, rules, lambda i: live_outputs(loaded, folder, i), drops=is_live(config.source))
+    server = None
+    log.info("starting", camera=config.camera, engine=engine.name, bundle=engine.bundle.spec.name, high=rules.high)
+    try:
+        server = HealthServer(config.health.bind, Metrics(line.tally, line.ring, line.snapshot), line.snapshot)
+        line.start(stop)
+        endpoints = {n: str(s.detail["endpoint"]) for n, s in line.output_statuses().items() if "endpoint" in s.detail}
+        write_endpoints(folder, {**endpoints, "health": f"http://{server.address}"})
+        log.info("ready", health=server.address, **endpoints)
+        notify("READY=1")
+        code = run_line(line, stop, _Watchdog(config.supervise.limit_s, each_turn))
+        notify("STOPPING=1")
+    except BaseException:
+        line.stop()
+        raise
+    finally:
+        if server is not None:
+            server.close()
+    if code == EXIT_HUNG:
+        _leave_hung(line)
+    if code == EXIT_STAGE:
+        log.error("exit", code=code, reason="a stage failed more often than its budget allows")
+    engine.close()
+    if any(not w.done for w in line.workers):  # a thread stuck in a driver would hold up the interpreter's own exit
+        log.warning("exit", code=code, reason="a stage did not end in time")
+        os._exit(code)
+    return EXIT_OK if code == EXIT_OK else code
+
+
+class _Watchdog:
+    """WATCHDOG=1 while every stage answers; STATUS when it changes.
+
+    Every stage must have made progress since the last feed, and within ``limit_s``: a stage that froze is covered by one
+    more feed at the most.
+    """
+
+    def __init__(self, limit_s: float, each_turn: EachTurn) -> None:
+        interval = watchdog_interval_s()
+        self._every_s = interval / 4 if interval else None
+        self._limit_s = limit_s
+        self._fed = float("-inf")
+        self._status = ""
+        self._each_turn = each_turn
+
+    def __call__(self, line: Line, health: Health) -> None:
+        now = time.monotonic()
+        since = now - self._fed
+        well = health.failed is None and health.progress_age_s < min(self._limit_s, since)
+        if self._every_s is not None and since >= self._every_s and well:
+            self._fed = now
+            notify("WATCHDOG=1")
+        source = line.source.status()
+        status = f"{source.state}{': ' + source.detail if source.detail else ''}"
+        if status != self._status:
+            self._status = status
+            notify(f"STATUS={status}")
+        self._each_turn(line, health)
+
+
+def _leave_hung(line: Line) -> None:
+    """A call that doesn't return can't be cancelled from here: say where it hangs, write what is queued, and go."""
+    faulthandler.dump_traceback(all_threads=True)
+    for output in line.outputs:
+        output.close(0.5)
+    log.error("exit", code=EXIT_HUNG, reason="a stage hangs")
+    os._exit(EXIT_HUNG)
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set ``stop``; a second one ends the process at once. Handlers are put back afterwards."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _nothing(_line: Line, _health: Health) -> None:
+    pass

@@ -1,0 +1,237 @@
+"""One camera's line, wired: source, ring, engine, judge and outputs under three workers. Live and replay share it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from edge.configfile import Loaded
+from edge.engines import Engine
+from edge.frames import Heartbeat, RunIdentity
+from edge.health import Snapshot
+from edge.outputs import Output, OutputStatus
+from edge.ring import Ring
+from edge.rules import Rules
+from edge.sources import Source
+from edge.stages import Maps, acquire_loop, infer_loop, judge_loop, tell_losses
+from edge.state import StateBook
+from edge.supervise import Health, Worker, examine
+from edge.tally import Tally
+from edge.wire import Wire
+
+log = structlog.get_logger()
+
+TICK_S = 0.1
+HEARTBEAT_S = 0.5
+DRAIN_S = 3.0
+"""Time given to frames in the ring when the daemon is told to stop; what still waits then is skipped as ``shutdown``."""
+CLOSE_S = 1.0
+"""Time given to each output, live, to write what it has queued; in replay nobody waits for us."""
+CLOSE_REPLAY_S = 600.0
+
+EXIT_OK, EXIT_STAGE, EXIT_HUNG = 0, 3, 4
+
+
+class Line:
+    """Everything between a source and its outputs. ``start``, then ``turn`` every 0.1 s until it is over, then ``stop``."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        source: Source,
+        engine: Engine,
+        rules: Rules,
+        make_outputs: Callable[[RunIdentity], Sequence[Output]],
+        *,
+        drops: bool,
+    ) -> None:
+        config = loaded.config
+        bundle = engine.bundle
+        self.identity = RunIdentity(
+            instance_id=uuid.uuid4().hex,
+            camera=config.camera,
+            recipe_id=config.recipe_id,
+            simulated=source.simulated,
+            config_sha256=loaded.sha256,
+            model_name=bundle.spec.name,
+            model_sha256=bundle.sha256,
+            calibration_sha256=rules.calibration_sha256,
+        )
+        self.config = config
+        self.source = source
+        self.tally = Tally()
+        self.ring = Ring(config.ring.slots, drops=drops)
+        wire = Wire(self.identity)
+        self.outputs = list(make_outputs(self.identity))
+        self._limit_s = config.supervise.limit_s
+        maps: Maps = queue.Queue(maxsize=1)
+        self._maps = maps
+        worker = partial(Worker, restarts=config.supervise.restarts)
+        self.workers = [
+            worker("acquire", partial(acquire_loop, source, self.ring)),
+            worker("infer", partial(infer_loop, self.ring, engine, maps)),
+            worker("judge", partial(judge_loop, maps, self.ring, rules, wire, self.outputs, self.tally)),
+        ]
+        self._book = StateBook(
+            {
+                "name": engine.name,
+                "precision": engine.precision,
+                "bundle": bundle.spec.name,
+                "threshold": "explicit" if rules.calibration_sha256 is None else "calibrated",
+                "calibration_overridden": rules.overridden,
+            }
+        )
+        self._health = Health(0.0, None, None)
+        self._running = False
+        self._started = False
+        self._stopping = False
+        self._next_heartbeat = 0.0
+
+    def start(self, stop: threading.Event) -> None:
+        """Open outputs and start the stages; returns when the source is open, or ``stop`` is set, or a stage failed.
+
+        Raises:
+            UserError: an output or the source can't be opened for a reason that a person must mend.
+        """
+        for output in self.outputs:
+            output.start()
+        self._running = True
+        for worker in self.workers:
+            worker.start()
+        acquire = self.workers[0]
+        while not acquire.wait_alive(TICK_S) and not stop.is_set():
+            pass
+        if acquire.failed is not None:
+            raise acquire.failed
+        self._started = True
+
+    def turn(self) -> Health:
+        """One look at everything: state to the outputs if it changed, a heartbeat when one is due."""
+        self._health = examine(self.workers, self._limit_s)
+        statuses = self.output_statuses()
+        state = self._book.update(
+            self.source.status(),
+            statuses,
+            self._health,
+            started=self._started,
+            stopping=self._stopping,
+            extra_faults=self._sum_fault(),
+        )
+        if state is not None:
+            for output in self.outputs:
+                output.state(state)
+        now = time.monotonic()
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = now + HEARTBEAT_S
+            beat = self.heartbeat()
+            for output in self.outputs:
+                output.tick(beat)
+        return self._health
+
+    @property
+    def over(self) -> bool:
+        """The source ended and everything it gave is in records."""
+        return all(w.done for w in self.workers)
+
+    def stop(self) -> bool:
+        """Stop the source, inspect what is in the ring, close the outputs. True when every stage ended in time."""
+        self._stopping = True
+        if not self._started:  # the reason is told by who raised it
+            return self._undo_start()
+        self.turn()
+        end = time.monotonic() + DRAIN_S
+        acquire, *others = self.workers
+        acquire.stop()
+        ended = acquire.join(DRAIN_S / 2)
+        self.ring.close()
+        infer, judge = others
+        if not infer.join(end - time.monotonic()):
+            self.ring.abandon()
+        elif infer.failed is not None and judge.failed is None:
+            tell_losses(self.ring, self._maps, judge.beat)
+        for worker in (infer, judge):
+            ended = worker.join(1.0) and ended
+        self._next_heartbeat = 0.0  # the last one names the last record
+        self.turn()
+        self._close_outputs()
+        status = self.source.status()
+        log.info(
+            "stopped",
+            announced=status.announced,
+            accounted=self.tally.accounted,
+            verdicts=self.tally.verdicts,
+            skipped=self.tally.skipped_frames,
+            drained=ended,
+        )
+        return ended
+
+    def _undo_start(self) -> bool:
+        for worker in self.workers if self._running else ():
+            worker.stop()
+        self.ring.close()
+        ended = all(worker.join(1.0) for worker in self.workers) if self._running else True
+        self._close_outputs()
+        return ended
+
+    def _close_outputs(self) -> None:
+        for output in self.outputs:
+            output.close(CLOSE_S if self.ring.drops else CLOSE_REPLAY_S)
+
+    def output_statuses(self) -> dict[str, OutputStatus]:
+        return {output.name: output.status() for output in self.outputs}
+
+    def heartbeat(self) -> Heartbeat:
+        tally = self.tally
+        counters = {**tally.verdicts, **{f"skipped_{k}": v for k, v in tally.skipped_frames.items()}}
+        counters["output_lost"] = sum(o.status().lost for o in self.outputs)
+        return Heartbeat(tally.last_seq, counters, self.ring.fill, round(self._health.progress_age_s * 1e3, 1))
+
+    def snapshot(self) -> Snapshot:
+        """For /live, /ready and /metrics; from any thread."""
+        health = examine(self.workers, self._limit_s)
+        source = self.source.status()
+        live = health.hung is None and health.failed is None
+        ready = live and self._started and not self._stopping and source.state in ("streaming", "waiting_for_trigger")
+        trouble = health.hung or (health.failed and health.failed[0])
+        text = f"{source.state}{': ' + source.detail if source.detail else ''}" if live else f"stage {trouble} is not well"
+        return Snapshot(
+            self.config.camera,
+            live,
+            ready,
+            text,
+            source,
+            self.output_statuses(),
+            health.progress_age_s,
+            {w.name: w.restarted for w in self.workers},
+        )
+
+    def _sum_fault(self) -> dict[str, str]:
+        """The sum rule, once all is told: announced = inspections + counts of skips."""
+        if not self.over:
+            return {}
+        announced, accounted = self.source.status().announced, self.tally.accounted
+        if announced == accounted:
+            return {}
+        return {"sum_rule": f"the source announced {announced} frames, the records account for {accounted}"}
+
+
+def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Health], None]) -> int:
+    """Turn a started line until ``stop``, its end, or a failure. Returns the exit code; the line is then stopped."""
+    while True:
+        health = line.turn()
+        each_turn(line, health)
+        if health.hung is not None:
+            return EXIT_HUNG
+        if health.failed is not None:
+            line.stop()
+            return EXIT_STAGE
+        if line.over or stop.is_set():
+            line.stop()
+            return EXIT_OK
+        stop.wait(TICK_S)

@@ -1,0 +1,38 @@
+"""structlog set up once: readable on a terminal, one JSON line per event elsewhere, with the journal's priority."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import Processor, WrappedLogger
+
+_PRIORITY = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""sd-daemon(3) levels: journald reads <4> at the start of a line as a warning."""
+
+
+def set_up_logs(level: Literal["info", "warning"]) -> None:
+    """Log to standard error, so that standard output stays the command's own.
+
+    ``info`` for the daemon; ``warning`` for commands that talk to a person by themselves.
+    """
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if sys.stderr.isatty():
+        last: list[Processor] = [structlog.dev.ConsoleRenderer()]
+    else:
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(), _with_priority]
+    structlog.configure(
+        processors=[*shared, *last],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _with_priority(_logger: WrappedLogger, method: str, line: Any) -> str:
+    return f"<{_PRIORITY.get(method, 6)}>{line}" if os.environ.get("JOURNAL_STREAM") else line

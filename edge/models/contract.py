@@ -1,0 +1,269 @@
+"""Reading a foreign model: what its input takes, which outputs are map and score, and what its exporter did to them.
+
+Declared shapes of outputs are not trusted (exporters leave symbolic leftovers there); the model is run and looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from edge.errors import UserError
+from edge.models import graphs
+
+Layout: TypeAlias = Literal["nchw", "nhwc"]
+_MAP_NAMES = ("anomaly_map", "map", "anomaly_maps", "score_map", "heatmap", "heat_map")
+_SCORE_NAMES = ("pred_score", "score", "scores", "image_score", "anomaly_score")
+_TAIL_DEPTH = 6
+"""Nodes between the exporter's Clip and the output: one to three Where, perhaps a reshape."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """The image that the model takes.
+
+    ``dtype``: float32 or uint8. ``size`` (w, h): None where it takes any. ``batch``: None where it is symbolic.
+    """
+
+    name: str
+    dtype: str
+    layout: Layout
+    channels: int
+    size: tuple[int, int] | None
+    batch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What an exporter put behind a raw output, by ``FORMULA``."""
+
+    FORMULA: ClassVar = "clip((raw - threshold) / range + 0.5, 0, 1)"
+    raw: str
+    threshold: float
+    range: float
+
+    def __str__(self) -> str:
+        return f"{self.FORMULA.replace('threshold', f'{self.threshold:.6g}').replace('range', f'{self.range:.6g}')}"
+
+    def applied(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """The exporter's own output for these raw values."""
+        return np.clip((raw - self.threshold) / self.range + 0.5, 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    """``name``: as exported. ``tensor``: what a bundle gives out, in front of ``tail`` where there is one."""
+
+    name: str
+    tensor: str
+    tail: Tail | None = None
+
+
+def read_input(model: onnx.ModelProto, path: Path, layout: Layout | None, channels: int | None) -> ModelInput:
+    """The model's only input, as declared; ``layout`` and ``channels`` say what the declaration leaves open.
+
+    Raises:
+        UserError: several inputs, another type than float32 or uint8, other dimensions than one image has.
+    """
+    found = graphs.inputs(model)
+    if len(found) != 1:
+        raise UserError(
+            f"{path}: a model of one image is needed",
+            received=f"{len(found)} inputs: {', '.join(i.name for i in found)}",
+            expected="one input",
+        )
+    value = found[0]
+    dtype = _type_name(value.type.tensor_type.elem_type)
+    if dtype not in ("float32", "uint8"):
+        raise UserError(
+            f"{path}: input {value.name!r} has a type that is not taken",
+            received=dtype,
+            expected="float32 or uint8",
+            fix="export the model in float32",
+        )
+    dims = graphs.dims(value)
+    if len(dims) != 4:
+        raise UserError(
+            f"{path}: input {value.name!r} is no image",
+            received=f"{len(dims)} dimensions: {_shown(value)}",
+            expected="4: (n, c, h, w) or (n, h, w, c) with 1 or 3 channels",
+        )
+    layout = layout or _layout(dims, value, path)
+    count, (height, width) = (dims[1], dims[2:]) if layout == "nchw" else (dims[3], dims[1:3])
+    if count not in (1, 3, None):
+        raise UserError(
+            f"{path}: input {value.name!r} is no image", received=f"{count} channels", expected="1 or 3 channels"
+        )
+    if count is None and channels is None:
+        raise UserError(
+            f"{path}: input {value.name!r} leaves its channels open", fix="say which: --channels 1 or --channels 3"
+        )
+    size = (width, height) if width is not None and height is not None else None
+    return ModelInput(value.name, dtype, layout, count or channels or 0, size, dims[0])
+
+
+def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: str | None) -> str:
+    """Name of the output that is an anomaly map, among what the model gave for one picture.
+
+    Raises:
+        UserError: none, several, or one that is no map: not float32, more than one channel.
+    """
+    if name is not None and name not in outputs:
+        raise UserError(f"{path}: no output {name!r}", expected=f"one of: {_listed(outputs)}")
+    named = [name] if name else [n for wanted in _MAP_NAMES for n in outputs if n.lower() == wanted][:1]
+    maps = [n for n, a in outputs.items() if np.issubdtype(a.dtype, np.floating) and _spatial(a.shape, batch) is not None]
+    candidates = named or maps
+    if not candidates:
+        raise UserError(
+            f"{path}: the model gives no anomaly map",
+            received=_listed(outputs),
+            expected="a float32 output of shape (n, 1, h, w) or (n, h, w)",
+        )
+    if len(candidates) > 1:
+        raise UserError(
+            f"{path}: several outputs may be the anomaly map", received=_listed(outputs), fix="say which: --map NAME"
+        )
+    found = outputs[candidates[0]]
+    if found.dtype != np.float32:
+        raise UserError(
+            f"{path}: the map {candidates[0]!r} has a type that is not taken",
+            received=str(found.dtype),
+            expected="float32",
+            fix="export the model in float32",
+        )
+    if _spatial(found.shape, batch) is None:
+        raise UserError(
+            f"{path}: output {candidates[0]!r} is no anomaly map",
+            received=f"shape {found.shape} for {_pictures(batch)}",
+            expected="(n, 1, h, w) or (n, h, w)",
+        )
+    return candidates[0]
+
+
+def find_score(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: str | None) -> str | None:
+    """Name of the output that is one number for each picture, or None: by name, else the only float32 of that size.
+
+    Raises:
+        UserError: ``name`` is given and is none.
+    """
+    fits = [n for n, a in outputs.items() if a.dtype == np.float32 and a.size == batch and a.ndim <= 4]
+    if name is None:
+        named = [n for wanted in _SCORE_NAMES for n in fits if n.lower() == wanted]
+        return named[0] if named else fits[0] if len(fits) == 1 else None
+    if name not in fits:
+        raise UserError(
+            f"{path}: output {name!r} is no score",
+            received=_listed(outputs) or "no output but the map",
+            expected="a float32 output with one value for each picture",
+        )
+    return name
+
+
+def spatial_axes(shape: Sequence[int], batch: int) -> tuple[int, int]:
+    """Axes of height and width in a map that ``find_map`` took."""
+    axes = _spatial(shape, batch)
+    assert axes is not None
+    return axes
+
+
+def find_tail(model: onnx.ModelProto, output: str, feeds: Sequence[NDArray[Any]], path: Path) -> Tail | None:
+    """The exporter's normalisation in front of ``output``: Sub, Div, Add 0.5, Clip, perhaps behind switches.
+
+    The pattern is anomalib's (2.0 to 2.7, both of its exporters). It counts only if it reproduces ``output`` from the raw
+    values on every one of ``feeds``: with missing statistics those switches pass the raw values on.
+    """
+    nodes = graphs.producers(model)
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    for sub, div in _normalisations(nodes, output):
+        raw, names = sub.input[0], (sub.input[1], div.input[1])
+        session = graphs.session(graphs.with_outputs(model, [raw, *(n for n in names if n not in constants)]), str(path))
+        runs = [graphs.run(session, feed) for feed in feeds]
+        values = [np.asarray(constants.get(n, runs[0].get(n))) for n in names]
+        if any(v.size != 1 for v in values):
+            continue
+        tail = Tail(raw, float(values[0].item()), float(values[1].item()))
+        if tail.range > 0 and all(
+            np.allclose(tail.applied(r[raw]).ravel(), r[output].ravel(), rtol=0, atol=1e-5, equal_nan=True) for r in runs
+        ):
+            return tail
+    return None
+
+
+def _normalisations(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[tuple[onnx.NodeProto, onnx.NodeProto]]:
+    """(Sub, Div) of each Clip(Add(Div(Sub(raw, a), b), c)) that stands close in front of ``output``."""
+    found = []
+    front = [output]
+    for _ in range(_TAIL_DEPTH):
+        behind: list[str] = []
+        for node in (nodes[n] for n in front if n in nodes):
+            if node.op_type == "Where":
+                behind += node.input[1:]
+            elif node.op_type in ("Identity", "Reshape", "Squeeze", "Unsqueeze"):
+                behind.append(node.input[0])
+            elif node.op_type == "Clip":
+                add = nodes.get(node.input[0])
+                for div in (nodes.get(n) for n in (add.input if add is not None and add.op_type == "Add" else ())):
+                    sub = nodes.get(div.input[0]) if div is not None and div.op_type == "Div" else None
+                    if div is not None and sub is not None and sub.op_type == "Sub":
+                        found.append((sub, div))
+        front = behind
+    return found
+
+
+def _layout(dims: Sequence[int | None], value: onnx.ValueInfoProto, path: Path) -> Layout:
+    first, last = dims[1] in (1, 3), dims[3] in (1, 3)
+    if first != last:
+        return "nchw" if first else "nhwc"
+    if dims[1] is None and dims[3] is not None:
+        return "nchw"
+    if dims[3] is None and dims[1] is not None:
+        return "nhwc"
+    if dims[1] is not None and dims[3] is not None and not first:
+        raise UserError(
+            f"{path}: input {value.name!r} is no image",
+            received=_shown(value),
+            expected="1 or 3 channels: (n, c, h, w) or (n, h, w, c)",
+        )
+    raise UserError(
+        f"{path}: input {value.name!r} does not tell where its channels are",
+        received=_shown(value),
+        fix="say it: --layout nchw or --layout nhwc",
+    )
+
+
+def _spatial(shape: Sequence[int], batch: int) -> tuple[int, int] | None:
+    """Axes of height and width, or None where the shape is no map's."""
+    rank = len(shape)
+    if rank == 2 and batch == 1:
+        axes = (0, 1)
+    elif rank not in (3, 4) or shape[0] != batch or (rank == 4 and 1 not in (shape[1], shape[3])):
+        return None
+    else:
+        axes = (2, 3) if rank == 4 and shape[1] == 1 else (1, 2)
+    return axes if shape[axes[0]] > 1 and shape[axes[1]] > 1 else None
+
+
+def _listed(outputs: Mapping[str, NDArray[Any]]) -> str:
+    return ", ".join(f"{n} {a.dtype} {tuple(a.shape)}" for n, a in outputs.items())
+
+
+def _shown(value: onnx.ValueInfoProto) -> str:
+    shape = value.type.tensor_type.shape.dim
+    return f"({', '.join(str(d.dim_value) if d.HasField('dim_value') else d.dim_param or '?' for d in shape)})"
+
+
+def _pictures(count: int) -> str:
+    return "one picture" if count == 1 else f"{count} pictures"
+
+
+def _type_name(elem_type: int) -> str:
+    known = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16", TensorProto.DOUBLE: "float64"}
+    kind = TensorProto.DataType.Name(elem_type)
+    return next((text for number, text in known.items() if number == elem_type), kind.lower())

@@ -1,0 +1,120 @@
+"""A foreign model as it behaves: run on pictures of one size or two, to learn what its declaration leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from edge.errors import UserError
+from edge.models import graphs
+from edge.models.contract import ModelInput, find_map, spatial_axes
+from edge.models.geometry import Geometry, find_geometry
+
+_PROBES = ((256, 256), (320, 288))
+"""Width, height. Two sizes tell whether a model's map follows the picture; multiples of 32 suit networks with strides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One run. ``size`` (w, h): of its picture, which is the one that a bundle would feed.
+
+    ``follows``: the model takes any size and its map follows, so the bundle need fix none. ``own_resize``: the model takes
+    any size and brings it to ``size`` by itself, so that fed at ``size`` its own resize does nothing.
+    """
+
+    size: tuple[int, int]
+    outputs: Mapping[str, NDArray[Any]]
+    geometry: Geometry
+    follows: bool = False
+    own_resize: bool = False
+
+    def map_to_image(self, shape: tuple[int, ...], batch: int) -> tuple[float, float, float, float]:
+        """From the edges of a map of this shape to the picture of ``size``, across the model's own crop."""
+        rows, columns = (shape[axis] for axis in spatial_axes(shape, batch))
+        sx, sy, ox, oy = self.geometry.to_input
+        return sx * self.geometry.size[0] / columns, sy * self.geometry.size[1] / rows, ox, oy
+
+
+def look_at(
+    model: onnx.ModelProto, taken: ModelInput, size: tuple[int, int] | None, map_name: str | None, path: Path
+) -> Look:
+    """Run the model at ``size`` or at its own; at two sizes where neither is known.
+
+    Raises:
+        UserError: ``size`` is not the one that the model fixes, it doesn't run, or its map follows the picture unevenly.
+    """
+    if taken.size is not None and size is not None and size != taken.size:
+        raise UserError(
+            f"{path}: the model fixes its picture's size",
+            received=f"--size {size[0]},{size[1]}",
+            expected=f"{taken.size[0]},{taken.size[1]}, or no --size",
+        )
+    session = graphs.session(model, str(path))
+    fixed = taken.size or size
+    if fixed is not None:
+        return _run(session, model, taken, fixed, path)
+    looks = [_run(session, model, taken, at, path) for at in _PROBES]
+    batch = taken.batch or 1
+    shapes = [look.outputs[find_map(look.outputs, batch, path, map_name)].shape for look in looks]
+    sizes = [tuple(shape[axis] for axis in reversed(spatial_axes(shape, batch))) for shape in shapes]
+    inner = looks[0].geometry.resized
+    if inner is not None and inner == looks[1].geometry.resized:
+        return replace(_run(session, model, taken, inner, path), own_resize=True)
+    if sizes[0] == sizes[1]:  # it resizes inside, in a way that isn't seen from outside
+        return _run(session, model, taken, (sizes[0][0], sizes[0][1]), path)
+    if any(s[k] * _PROBES[0][k] != sizes[0][k] * p[k] for s, p in zip(sizes, _PROBES, strict=True) for k in (0, 1)):
+        raise UserError(
+            f"{path}: the model takes any size, but its map does not follow it evenly",
+            received=" and ".join(f"map {s[0]}x{s[1]} of {p[0]}x{p[1]}" for s, p in zip(sizes, _PROBES, strict=True)),
+            fix="say which size it takes: --size WIDTH,HEIGHT",
+        )
+    return replace(looks[0], follows=True)
+
+
+def thawed(model: onnx.ModelProto, taken: ModelInput, look: Look, path: Path) -> tuple[onnx.ModelProto, ModelInput, Look]:
+    """A batch frozen at 2 or more brought down to 1, where the model then gives the same; else as it is.
+
+    anomalib 2.7 leaves such models (PatchCore). Where it can't be undone the picture goes in twice, at twice the cost.
+    """
+    if taken.batch in (None, 1):
+        return model, taken, look
+    single = onnx.ModelProto()
+    single.CopyFrom(model)
+    graphs.inputs(single)[0].type.tensor_type.shape.dim[0].dim_value = 1
+    del single.graph.value_info[:]
+    for output in single.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    one = replace(taken, batch=1)
+    try:
+        alone = _run(graphs.session(single, str(path)), single, one, look.size, path)
+    except UserError:  # sizes of the batch are written into the graph
+        return model, taken, look
+    same = all(
+        a.shape == look.outputs[n][:1].shape and np.allclose(a, look.outputs[n][:1], rtol=1e-5, atol=1e-6, equal_nan=True)
+        for n, a in alone.outputs.items()
+    )
+    return (single, one, replace(look, outputs=alone.outputs)) if same else (model, taken, look)
+
+
+def _run(
+    session: ort.InferenceSession, model: onnx.ModelProto, taken: ModelInput, size: tuple[int, int], path: Path
+) -> Look:
+    shape = (taken.channels, size[1], size[0]) if taken.layout == "nchw" else (size[1], size[0], taken.channels)
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    feed = np.repeat(noise[None] if taken.dtype == "uint8" else noise[None] / np.float32(255), taken.batch or 1, axis=0)
+    try:
+        outputs = graphs.run(session, feed)
+    except Exception as error:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
+        raise UserError(
+            f"{path}: the model does not run on a {size[0]}x{size[1]} picture",
+            received=graphs.first_line(error),
+            fix=None if taken.size else "say which size it takes: --size WIDTH,HEIGHT",
+        ) from None
+    return Look(size, outputs, find_geometry(model, taken, feed, path))

@@ -1,0 +1,100 @@
+"""A line's thresholds measured on recorded good frames: its own model and ROI, through the live inspection's first half."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import load_bundle
+from edge.calibration import Calibration, CalibrationKey, calibration_key
+from edge.configfile import Loaded
+from edge.engines import Engine, open_engine
+from edge.errors import UserError
+from edge.frames import AnomalyMap, Frame, Skip
+from edge.inspect import Unmapped, to_map
+from edge.models.calibrate import CalibrationResult, calibrate
+from edge.preprocess import Workspace
+from edge.rules import Rules, read_mask
+
+
+def measure(
+    loaded: Loaded,
+    frames: Iterable[Frame | Skip],
+    *,
+    source: str,
+    false_rejects: float = 0.001,
+    quantile: float = 0.999,
+    leave_out: bool = False,
+) -> tuple[Calibration, CalibrationResult]:
+    """The calibration of the config's model, ROI, border and smoothing on good ``frames``; skips are passed over.
+
+    Raises:
+        UserError: no frame, a frame that the model or the ROI doesn't fit, a map that isn't finite.
+    """
+    config = loaded.config
+    bundle = load_bundle(loaded.resolve(config.model.bundle))
+    mask, mask_bytes = read_mask(loaded)
+    rules = Rules(config.regions, 0.0, None, mask, None, None, False)
+    engine = open_engine(config.model, bundle)
+    try:
+        engine.warm_up()
+        maps = _maps(frames, engine)
+        first = next(maps, None)
+        if first is None:
+            raise UserError(
+                f"{source}: no frame to calibrate on", expected="pictures, a recording or a video of good parts"
+            )
+        name, amap, width, height = first
+        controls = rules.controls(amap, width, height)
+
+        def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
+            yield name, amap.values
+            for other, later, w, h in maps:
+                if rules.controls(later, w, h) is not controls:
+                    raise UserError(
+                        f"{other}: a frame of another size than the first",
+                        received=f"{w}x{h}",
+                        expected=f"{width}x{height}: one ROI and one map size for all",
+                        fix="calibrate on frames of one camera setting",
+                    )
+                yield other, later.values
+
+        result = calibrate(
+            values(),
+            controls,
+            false_rejects=false_rejects,
+            quantile=quantile,
+            floor=bundle.spec.display.threshold,
+            leave_out=leave_out,
+        )
+    finally:
+        engine.close()
+    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes)
+    calibration = Calibration(
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        high=result.high,
+        low=result.low,
+        false_rejects=false_rejects,
+        quantile=quantile,
+        frames=result.frames,
+        left_out=result.left_out,
+        source=source,
+        note=result.note,
+        key=CalibrationKey.model_validate(key),
+    )
+    return calibration, result
+
+
+def _maps(frames: Iterable[Frame | Skip], engine: Engine) -> Iterator[tuple[str, AnomalyMap, int, int]]:
+    workspace = Workspace()
+    for frame in frames:
+        if isinstance(frame, Skip):
+            continue
+        name = frame.meta.frame_ref or f"frame {frame.meta.frame_id}"
+        amap = to_map(frame, engine, workspace)
+        if isinstance(amap, Unmapped):
+            raise UserError(f"{name}: {amap.text}")
+        yield name, amap, frame.meta.width, frame.meta.height

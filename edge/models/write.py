@@ -1,0 +1,110 @@
+"""Writing a bundle's folder: all of it or nothing, and never over something else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import onnx
+import yaml
+
+from edge.bundle import MODEL_NAME, SPEC_NAME, Bundle, BundleSpec, load_bundle, sha256_of, tensors
+from edge.errors import UserError
+
+_DATA_NAME = "model.onnx.data"
+_ONE_FILE_BYTES = 2_000_000_000
+"""Protocol buffers end at 2 GiB; weights above this go into a file of their own."""
+
+
+def write_bundle(folder: Path, model: onnx.ModelProto, spec: BundleSpec, *, force: bool = False) -> Bundle:
+    """Write a new bundle and load it again; ``spec.files`` is filled in. Whoever reads sees the old folder or the new one.
+
+    Raises:
+        UserError: ``folder`` exists and is no bundle, or is one and ``force`` is false; it cannot be written.
+    """
+    target = Path(os.path.realpath(folder))
+    check_target(folder, force=force)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        scratch.chmod(0o755)  # mkdtemp's 0700 would hide the model from the daemon's user
+        _save_model(model, scratch)
+        spec = spec.model_copy(update={"files": {p.name: sha256_of(p) for p in sorted(scratch.iterdir())}})
+        (scratch / SPEC_NAME).write_text(_dump(spec), "utf-8")
+        for file in scratch.iterdir():
+            _sync(file)
+        _swap(scratch, target)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return load_bundle(folder)
+
+
+def check_target(folder: Path, *, force: bool) -> None:
+    """Refuse a folder that a bundle must not replace; asked before the work, and again by ``write_bundle``."""
+    try:
+        if folder.is_dir() and (folder / SPEC_NAME).is_file():
+            if not force:
+                raise UserError(
+                    f"{folder}: there is a bundle already", fix="give --force to replace it, or name another folder"
+                )
+        elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise UserError(
+                f"{folder}: exists and is no bundle, so it is not replaced",
+                expected="a new folder, an empty one, or a bundle",
+                fix="name another folder",
+            )
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
+
+
+def _save_model(model: onnx.ModelProto, folder: Path) -> None:
+    if sum(len(t.raw_data) for t in tensors(model.graph)) < _ONE_FILE_BYTES:
+        (folder / MODEL_NAME).write_bytes(model.SerializeToString())
+    else:
+        onnx.save_model(model, folder / MODEL_NAME, save_as_external_data=True, location=_DATA_NAME)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.2 would read as a number and PyYAML, which thinks in 1.1, would leave bare: ``1e3``, ``0o7``."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if text[:1] in "0123456789+-." else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _dump(spec: BundleSpec) -> str:
+    data = spec.model_dump(mode="json", by_alias=True)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _swap(new: Path, target: Path) -> None:
+    """Put ``new`` at ``target``; what was there is deleted, or comes back if the exchange fails half way."""
+    if not target.exists():
+        new.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    target.rename(old)  # rename replaces an empty folder
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

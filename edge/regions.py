@@ -1,0 +1,266 @@
+"""An anomaly map to defect regions, in map pixels (pure).
+
+The order: ROI and border choose the pixels that take part; smoothing; threshold with hysteresis; opening, closing; one
+filter after the other over the components; holes, dilation; regions; merging; order; ``max_regions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.blobs import Blob, Chosen, Components, find_components, merge
+from edge.frames import Region
+from edge.prepared import Controls
+
+__all__ = ["BadMapError", "Controls", "Found", "MapNotFinite", "Rejected", "find_regions", "map_max", "smooth_inside"]
+
+
+class BadMapError(ValueError):
+    """A map that no inspection can be based on: of another type or size than the controls were prepared for."""
+
+
+class MapNotFinite(BadMapError):  # noqa: N818  (it says what the map is)
+    """A value of the map is NaN or infinite, inside the ROI or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A candidate that a filter dropped: ``filter`` is its config key, ``value`` what the candidate has of it."""
+
+    bbox_xyxy: tuple[int, int, int, int]
+    filter: str
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one map holds, in map pixels.
+
+    ``mask``: (h, w), 255 on the pixels of every region (also those beyond ``max_regions``), valid until the next call
+    with the same controls. ``dropped``: how many candidates each filter dropped, by config key, and how many regions
+    ``max_regions`` cut off. ``rejected``: each candidate that a filter dropped, where they were asked for.
+    """
+
+    mask: NDArray[np.uint8]
+    regions: tuple[Region, ...]
+    dropped: dict[str, int]
+    rejected: tuple[Rejected, ...] = ()
+
+
+def map_max(values: NDArray[np.float32], controls: Controls) -> float:
+    """Maximum of the raw map inside ROI and border.
+
+    Raises:
+        MapNotFinite: any value of the whole map is NaN or infinite.
+        BadMapError: not float32, or of another shape than the controls are for.
+    """
+    if values.dtype != np.float32 or values.shape != controls.inside.shape:
+        raise BadMapError(f"the map is {values.dtype} {values.shape}, expected float32 {controls.inside.shape}")
+    highest = controls.highest(values)
+    if np.isnan(highest):
+        raise MapNotFinite("the map has NaN or infinite values")
+    return highest
+
+
+def smooth_inside(values: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
+    """(n,) the smoothed values that ``high`` and ``low`` are compared with, row by row; valid until the next call.
+
+    Those inside ROI and border, without the zones that have thresholds of their own.
+    """
+    smoothed: NDArray[np.float32] = _smooth_window(values, controls)[controls.inner]
+    return smoothed.ravel() if controls.ruled is None else smoothed[controls.ruled]
+
+
+def find_regions(
+    values: NDArray[np.float32], controls: Controls, highest: float | None = None, *, explain: bool = False
+) -> Found:
+    """Regions of one map, largest first by ``sort_by``, ids from 1 in that order.
+
+    ``highest``: what ``map_max`` gave for this map; null: it is called here and raises as it does. ``explain``: also list
+    the candidates that the filters dropped.
+    """
+    if highest is None:
+        highest = map_max(values, controls)
+    mask = controls.mask
+    if controls.dirty:
+        mask.fill(0)
+        controls.dirty = False
+    if controls.quiet(values, highest):
+        return Found(mask, (), {})
+    config = controls.config
+    smoothed = _smooth_window(values, controls)
+    found = _candidates(smoothed, controls)
+    if found is None:
+        return Found(mask, (), {})
+    components, kept = found
+    kept, dropped, rejected = _filter(components, kept, controls, explain)
+    window = mask[controls.window]
+    if (config.fill_holes or config.dilate_px) and kept.any():
+        components = _grown(components, kept, smoothed, controls)
+        kept = np.ones(len(components), bool)
+    components.paint(window, kept, 255)
+    blobs = components.blobs(kept)
+    controls.dirty = bool(blobs)
+    if config.merge_gap_px and len(blobs) > 1:
+        blobs = merge(blobs, config.merge_gap_px, window)
+    blobs.sort(key=lambda b: _order(b, config.sort_by, controls.decimals))
+    if config.max_regions is not None and len(blobs) > config.max_regions:
+        dropped["max_regions"] = len(blobs) - config.max_regions
+        del blobs[config.max_regions :]
+    x, y = controls.window[1].start, controls.window[0].start
+    regions = tuple(_region(b, number, x, y, config.polygons) for number, b in enumerate(blobs, 1))
+    return Found(mask, regions, dropped, tuple(rejected))
+
+
+def _smooth_window(values: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
+    """C-contiguous, of ``controls.window``, right inside ``controls.box``: the window holds all that smoothing reaches."""
+    window, smooth, out = values[controls.window], controls.config.smooth, controls.smooth_window
+    if smooth is None:
+        if window.flags.c_contiguous:
+            return window
+        np.copyto(out, window)
+        return out
+    if smooth.kind == "median":
+        cv2.medianBlur(window, smooth.size, dst=out)
+    elif smooth.kind == "gaussian":
+        cv2.GaussianBlur(window, (smooth.size, smooth.size), smooth.sigma or 0.0, dst=out)
+    else:
+        cv2.blur(window, (smooth.size, smooth.size), dst=out)
+    return out
+
+
+def _candidates(smoothed: NDArray[np.float32], controls: Controls) -> tuple[Components, Chosen] | None:
+    """The components after threshold, opening and closing, and which of them pass hysteresis; None where none does."""
+    binary = controls.candidates
+    np.greater_equal(smoothed, controls.high if controls.low is None else controls.low, out=binary.view(bool))
+    if controls.solid:
+        for strip in controls.outside:
+            binary[strip] = 0
+    else:
+        np.bitwise_and(binary, controls.inside_window, out=binary)
+    components = find_components(binary, smoothed, controls.scratch)
+    if components is None:
+        return None
+    seeded = np.ones(len(components), bool) if controls.low is None else components.reaching(controls.high)
+    if not seeded.any():
+        return None
+    config = controls.config
+    if not config.open_px and not config.close_px:
+        return components, seeded
+    shaped = controls.shaped
+    shaped.fill(0)
+    components.paint(shaped, seeded, 1)
+    for operation, size in ((cv2.MORPH_OPEN, config.open_px), (cv2.MORPH_CLOSE, config.close_px)):
+        if size:
+            cv2.morphologyEx(shaped, operation, np.ones((size, size), np.uint8), dst=shaped)
+    np.bitwise_and(shaped, controls.inside_window, out=shaped)
+    components = find_components(shaped, smoothed, controls.scratch)
+    return None if components is None else (components, np.ones(len(components), bool))
+
+
+def _filter(
+    components: Components, kept: Chosen, controls: Controls, explain: bool
+) -> tuple[Chosen, dict[str, int], list[Rejected]]:
+    """Those of ``kept`` that pass every filter; how many each filter dropped; each of those, where asked for."""
+    dropped: dict[str, int] = {}
+    rejected: list[Rejected] = []
+    y, x = (side.start for side in controls.window)
+    for key, measured, limit, fails in _tests(components, controls):
+        values = measured(kept)
+        failed = kept & fails(values, limit)
+        which = np.flatnonzero(failed)
+        if not len(which):
+            continue
+        dropped[key] = len(which)
+        kept = kept & ~failed
+        if explain:
+            corners = components.x0 + x, components.y0 + y, components.x1 + x, components.y1 + y
+            columns = *corners, values, np.broadcast_to(limit, values.shape)
+            rows = zip(*(column[which].tolist() for column in columns), strict=True)
+            rejected += [Rejected((x0, y0, x1, y1), key, value, at) for x0, y0, x1, y1, value, at in rows]
+    return kept, dropped, rejected
+
+
+_Test: TypeAlias = tuple[str, Callable[[Chosen], NDArray[Any]], Any, np.ufunc]
+
+
+def _tests(components: Components, controls: Controls) -> Iterator[_Test]:
+    """Of each filter in use: its config key, what it measures of the components chosen so far, its limit, when it drops.
+
+    Scores are float32, and so are their limits: else a score of 0.7 would fall short of 0.7.
+    """
+    config = controls.config
+    if config.min_area_px or controls.zones:
+        yield "min_area_px", lambda _: components.area, _least_areas(components, controls), np.less
+    if config.max_area_px is not None:
+        yield "max_area_px", lambda _: components.area, config.max_area_px, np.greater
+    if config.min_score_max is not None:
+        yield "min_score_max", lambda _: components.score_max, np.float32(config.min_score_max), np.less
+    if config.min_score_mean is not None:
+        yield "min_score_mean", lambda _: components.score_mean, np.float32(config.min_score_mean), np.less
+    if config.min_fill_ratio is not None:
+        yield "min_fill_ratio", lambda _: components.fill_ratio, config.min_fill_ratio, np.less
+    if config.max_aspect_ratio is not None:
+        yield "max_aspect_ratio", lambda _: components.aspect_ratio, config.max_aspect_ratio, np.greater
+    if config.min_solidity is not None:
+        yield "min_solidity", components.solidity, config.min_solidity, np.less
+
+
+def _least_areas(components: Components, controls: Controls) -> NDArray[np.intp]:
+    """The minimum area in force where each component is highest."""
+    areas = np.full(len(components), controls.config.min_area_px)
+    if controls.zones:
+        peaks = components.peaks()
+        for zone, area in reversed(controls.zones):
+            if area is not None:
+                areas[zone.ravel()[peaks]] = area
+    return areas
+
+
+def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], controls: Controls) -> Components:
+    """The kept components with holes filled, then dilated, still inside; there is at least one."""
+    config = controls.config
+    grown = controls.spare
+    grown.fill(0)
+    components.paint(grown, kept, 1, filled=config.fill_holes)
+    if size := config.dilate_px:
+        cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dst=grown)
+    np.bitwise_and(grown, controls.inside_window, out=grown)
+    found = find_components(grown, smoothed, controls.scratch)
+    assert found is not None, "growing takes nothing away"
+    return found
+
+
+def _order(blob: Blob, sort_by: str, decimals: int) -> tuple[float, ...]:
+    """Sort key: scores that agree in the decimals that are told count as equal, then the larger, higher, more left."""
+    score_max, score_mean = round(blob.score_max, decimals), round(blob.score_mean, decimals)
+    first = score_max if sort_by == "score_max" else score_mean if sort_by == "score_mean" else blob.area
+    return -first, -score_max, -score_mean, -blob.area, blob.y0, blob.x0, blob.y1, blob.x1
+
+
+def _region(blob: Blob, number: int, x: int, y: int, with_polygon: bool) -> Region:
+    """``x``, ``y``: where the blob's picture begins in the map."""
+    polygon = None
+    if with_polygon:
+        points = cv2.approxPolyDP(blob.outline, 0.5, True)[:, 0].tolist()
+        polygon = tuple((float(px + x), float(py + y)) for px, py in points)
+    centre_x, centre_y = blob.centre
+    return Region(
+        number,
+        (blob.x0 + x, blob.y0 + y, blob.x1 + x, blob.y1 + y),
+        float(blob.area),
+        (centre_x + x, centre_y + y),
+        blob.score_max,
+        blob.score_mean,
+        blob.fill_ratio,
+        blob.aspect_ratio,
+        blob.solidity,
+        polygon,
+    )

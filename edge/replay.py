@@ -1,0 +1,84 @@
+"""Recorded frames through the live code: same stages, same judge, nothing dropped, no live socket and no live log."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.config import JsonlConfig, ZmqConfig
+from edge.configfile import Loaded
+from edge.daemon import EachTurn, open_model
+from edge.errors import UserError
+from edge.frames import RunIdentity
+from edge.line import Line, run_line
+from edge.outputs import Output
+from edge.outputs.jsonl import JsonlSink
+from edge.outputs.pictures import PictureSink
+from edge.outputs.queued import Queued
+from edge.outputs.zmq_pub import ZmqSink
+from edge.sources import Source
+
+QUEUE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where a replay writes, and what besides records."""
+
+    out: Path
+    overlays: bool = False
+    masks: bool = False
+    publish: str | None = None
+
+
+def replay(
+    loaded: Loaded, source: Source, options: Options, stop: threading.Event, each_turn: EachTurn
+) -> tuple[int, Line]:
+    """Inspect all that ``source`` gives. Returns the exit code and the finished line with its counters.
+
+    The deadline does not count: how long this machine takes says nothing about the line. Frames that were late when they
+    were recorded are late again.
+
+    Raises:
+        UserError: model, calibration, source or output folder can't be opened.
+    """
+    engine, rules = open_model(loaded)
+    _make(options.out)
+    line = Line(
+        loaded,
+        source,
+        engine,
+        replace(rules, deadline_ms=None),
+        lambda identity: _outputs(loaded, options, identity),
+        drops=False,
+    )
+    try:
+        line.start(stop)
+        code = run_line(line, stop, each_turn)
+    except BaseException:
+        line.stop()
+        raise
+    finally:
+        engine.close()
+    return code, line
+
+
+def _outputs(loaded: Loaded, options: Options, identity: RunIdentity) -> list[Output]:
+    log = JsonlSink(JsonlConfig(dir=options.out, sync="none"), options.out, identity, path=options.out / "records.jsonl")
+    outputs: list[Output] = [Queued(log, QUEUE, "wait")]
+    if options.overlays or options.masks:
+        pictures = PictureSink(options.out, loaded.config.regions.roi, overlays=options.overlays, masks=options.masks)
+        outputs.append(Queued(pictures, QUEUE, "wait"))
+    if options.publish is not None:
+        outputs.append(Queued(ZmqSink(ZmqConfig(bind=options.publish), identity, options.out), QUEUE, "wait"))
+    return outputs
+
+
+def _make(folder: Path) -> None:
+    if (folder / "records.jsonl").exists():
+        raise UserError(f"{folder}: there is a replay in it already", fix="choose another --out, or delete that folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be made: {error.strerror}") from None

@@ -1,0 +1,103 @@
+"""What a filled GenTL buffer holds: one plain picture as a view and its description, or the words why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from genicam import gentl
+from numpy.typing import NDArray
+
+from edge.frames import SkipReason, TimestampSource
+from edge.pixels import FORMATS, format_name, payload_bytes
+from edge.sources.genicam_features import BINDING_ERRORS
+
+_IMAGE_TYPES: Final = (gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_IMAGE, gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_CHUNK_DATA)
+_PFNC_NAMESPACES: Final = (0, 1, 4)
+"""Unknown, GigE Vision 1.x (same codes) and PFNC 32 bit; the others number their formats in another way."""
+_BIG_ENDIAN: Final = 2
+_PAYLOADS: Final = {0: "unknown", 2: "raw data", 3: "file", 5: "JPEG", 6: "JPEG 2000", 7: "H.264", 8: "chunks only"} | {
+    9: "device-specific",
+    10: "multi-part",
+    11: "GenDC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """One filled buffer. ``data`` is a view that dies when the buffer is queued again.
+
+    Without ``data``, ``reason`` says what the loss counts as (incomplete, bad_payload) and ``problem`` why, in words.
+    """
+
+    buffer: Any
+    frame_id: int | None
+    received_ns: int
+    received_mono_ns: int
+    data: NDArray[np.uint8] | None = None
+    width: int = 0
+    height: int = 0
+    pixel_format: str = ""
+    camera_ns: int | None = None
+    """UTC, by the clock that ``timestamp_source`` names; None where that is ``host``."""
+    timestamp_source: TimestampSource = "host"
+    part_id: int | None = None
+    reason: SkipReason | None = None
+    problem: str = ""
+
+
+def item(module: Any, name: str, default: Any = None) -> Any:
+    """An item that a producer need not provide."""
+    try:
+        return getattr(module, name)
+    except BINDING_ERRORS:
+        return default
+
+
+def image_of(buffer: Any) -> tuple[NDArray[np.uint8], int, int, str]:
+    """View, width, height and PFNC name of a buffer that holds one plain picture; ValueError says why another doesn't."""
+    kind = item(buffer, "payload_type", gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_IMAGE)
+    if kind not in _IMAGE_TYPES:
+        raise ValueError(f"payload type {_PAYLOADS.get(int(kind), int(kind))}")
+    namespace, code = item(buffer, "pixel_format_name_space", 4), buffer.pixel_format
+    name = format_name(code) if namespace in _PFNC_NAMESPACES else None
+    if name is None:
+        raise ValueError(f"pixel format {_pfnc_name(code)} (0x{code:08X})")
+    width, height = buffer.width, buffer.height
+    lines = item(buffer, "delivered_image_height", height) or height
+    if lines < height:
+        raise ValueError(f"{lines} of {height} lines")
+    padding = item(buffer, "padding_x", 0)
+    if padding:
+        raise ValueError(f"{padding} bytes of padding at the end of each line")
+    if item(buffer, "pixel_endianness") == _BIG_ENDIAN and FORMATS[name].bits > 8:
+        raise ValueError("big-endian pixels")
+    need, offset = payload_bytes(name, width, height), item(buffer, "image_offset", 0)
+    raw = np.frombuffer(buffer.raw_buffer, np.uint8)
+    filled = min(item(buffer, "size_filled", raw.size), raw.size)
+    if not need or filled < offset + need:
+        raise ValueError(f"{max(0, filled - offset)} bytes, {need} needed for {name} {width}x{height}")
+    return raw[offset : offset + need], width, height, name
+
+
+def attach_chunks(adapter: Any, buffer: Any) -> None:
+    """Let the node map read this buffer's chunks, until ``adapter.detach_buffer``.
+
+    Raises:
+        ValueError, BINDING_ERRORS: the buffer has none, or they can't be parsed.
+    """
+    if item(buffer, "is_containing_chunk_data", lambda: True)() is False:
+        raise ValueError("the buffer has no chunks")
+    if buffer.tl_type in ("GEV", "U3V"):
+        raw = buffer.raw_buffer
+        size = item(buffer, "delivered_chunk_payload_size") or item(buffer, "size_filled", len(raw))
+        adapter.attach_buffer(raw, size)
+    else:
+        adapter.attach_buffer(buffer.raw_buffer, buffer.chunk_data_info_list)
+
+
+def _pfnc_name(code: int) -> str:
+    from harvesters.util._pfnc import symbolics  # only for the words of a refusal
+
+    return str(symbolics.get(code, "unknown"))

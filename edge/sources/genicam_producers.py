@@ -1,0 +1,71 @@
+"""GenTL producers: the camera vendors' ``.cti`` libraries, by path, by the environment, or the simulated one."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import platform
+from pathlib import Path
+from typing import Final
+
+from edge.errors import UserError
+
+PRODUCER_PATH: Final = "GENICAM_GENTL64_PATH"
+
+
+def producer_files(producer: str | None) -> list[Path]:
+    """The ``.cti`` files that ``source.producer`` means: ``simulated``, a path, or (None) the environment's folders.
+
+    Raises:
+        UserError: there is none.
+    """
+    if producer == "simulated":
+        package = importlib.util.find_spec("genicam")
+        path = Path(package.origin).with_name("viky.cti") if package and package.origin else None
+        if path is None or not path.is_file():
+            raise UserError(
+                "source.producer: the simulated camera is not installed",
+                received="simulated",
+                expected="viky.cti beside the genicam package, version 1.6 or later",
+                fix="pip install 'edge-inspect[camera]'",
+            )
+        return [path]
+    if producer is not None:
+        path = Path(producer).expanduser()
+        if not path.is_file():
+            raise UserError(
+                "source.producer: no such file",
+                received=producer,
+                expected="the path of a GenTL producer (.cti), or simulated",
+                fix="install the camera vendor's GenTL producer, or correct the path",
+            )
+        return [path.resolve()]
+    folders = [folder for folder in os.environ.get(PRODUCER_PATH, "").split(os.pathsep) if folder]
+    found = sorted({file.resolve() for folder in folders for file in Path(folder).glob("*.cti")})
+    if not found:
+        raise UserError(
+            f"source.producer: no producer given, and none in the folders of {PRODUCER_PATH}",
+            received=os.pathsep.join(folders) or f"{PRODUCER_PATH} is not set",
+            expected="the path of a GenTL producer (.cti), or simulated",
+            fix="install the camera vendor's GenTL producer, or write its path under source.producer",
+        )
+    return found
+
+
+def check_loadable(producers: list[Path]) -> None:
+    """Say why a producer can't be loaded; to be asked when no camera was found.
+
+    Raises:
+        UserError: a file that the system's loader refuses: another architecture, a missing library, no library at all.
+    """
+    for producer in producers:
+        try:
+            ctypes.CDLL(str(producer))
+        except OSError as error:
+            raise UserError(
+                "source.producer: the GenTL producer cannot be loaded",
+                received=error,
+                expected=f"a producer for {platform.machine()} with the libraries that it needs",
+                fix="leave the .cti file in the folder where its installer put it; install what is missing",
+            ) from None

@@ -1,0 +1,238 @@
+"""Recorded frames as a source: a folder of pictures, one picture, a video file, or a recording."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import cv2
+import numpy as np
+import structlog
+
+from edge.errors import UserError
+from edge.frames import Frame, FrameMeta, Payload, Skip, SourceState
+from edge.pictures import SUFFIXES, PictureError, find_pictures, read_picture, silence_opencv
+from edge.recording import decoded_format, is_recording, open_recording
+from edge.sources import SourceStatus
+from edge.sources.clock import SYSTEM_CLOCK, Clock
+
+log = structlog.get_logger()
+
+Item: TypeAlias = tuple[float, Callable[[], Frame | Skip]]
+"""When an entry is due, in s after the first one, and what reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reel:
+    """``total``: frames, lost ones included; None where the file doesn't tell. ``begin`` gives all from the first on."""
+
+    what: str
+    total: int | None
+    begin: Callable[[], Iterator[Item]]
+
+
+class RecordedSource:
+    """Frames of ``path`` in order, then EOFError; ids, stamps and losses of a recording come out as they were recorded.
+
+    Pictures of a folder are counted from 0 in natural order, and ``frame_ref`` is the path under the folder. What can't
+    be read becomes ``Skip("unreadable")``, and the next one follows. ``received_ns`` is the time of the replay.
+
+    Args:
+        pace: ``original`` keeps the recorded time between frames; ``max`` gives them as fast as they are taken.
+        fps: pace of frames that carry no times of their own.
+    """
+
+    simulated = True
+
+    def __init__(
+        self,
+        path: Path,
+        pace: Literal["original", "max"] = "original",
+        fps: float = 10.0,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.path = path
+        self.total: int | None = None
+        """Frames, lost ones included, for progress bars; known after ``open``, None where a video doesn't tell."""
+        self._pace = pace
+        self._fps = fps
+        self._clock = clock
+        self._items: Iterator[Item] = iter(())
+        self._waiting: Item | None = None
+        self._taken = 0
+        self._began_s: float | None = None
+        self._announced = 0
+        self._unreadable = 0
+        self._state: SourceState = "opening"
+        self._detail = str(path)
+
+    def open(self) -> None:
+        reel = _reel(self.path, self._fps)
+        self.total, self._detail = reel.total, reel.what
+        self._items = islice(reel.begin(), self._taken, None)  # opened again after a fault, it goes on where it was
+        self._state = "streaming"
+
+    def read(self, timeout_s: float) -> Payload | Skip | None:
+        if self._waiting is None:
+            self._waiting = next(self._items, None)
+        if self._waiting is None:
+            self._state = "ended"
+            raise EOFError
+        due_s, load = self._waiting
+        if self._pace == "original":
+            if self._began_s is None:
+                self._began_s = self._clock.now() - due_s
+            if not self._clock.wait_until(self._began_s + due_s, timeout_s):
+                return None
+        self._waiting = None
+        self._taken += 1
+        entry = load()
+        if isinstance(entry, Skip):
+            self._announced += entry.count
+            self._unreadable += entry.reason == "unreadable"
+            return replace(entry, received_ns=time.time_ns())
+        self._announced += 1
+        meta = replace(entry.meta, received_ns=time.time_ns(), received_mono_ns=time.monotonic_ns())
+        little: Any = entry.pixels.astype(entry.pixels.dtype.newbyteorder("<"), copy=False)
+        return Payload(meta, little.reshape(-1).view(np.uint8))
+
+    def close(self) -> None:
+        self._items, self._waiting = iter(()), None
+        self._state = "ended"
+
+    def status(self) -> SourceStatus:
+        return SourceStatus(self._state, self._detail, self._announced, {"unreadable": self._unreadable})
+
+
+def read_frames(path: Path) -> Iterator[Frame | Skip]:
+    """All frames of ``path``, and what couldn't be read, in order and as fast as they are taken.
+
+    Raises:
+        UserError: no such path, a folder without pictures, a file that is neither picture nor video.
+    """
+    reel = _reel(path, fps=10.0)
+    return (load() for _, load in reel.begin())
+
+
+def count_frames(path: Path) -> int | None:
+    """How many frames ``read_frames`` will give, lost ones included; None where a video doesn't tell. Errors as there."""
+    return _reel(path, fps=10.0).total
+
+
+def _reel(path: Path, fps: float) -> _Reel:
+    silence_opencv()
+    if path.is_dir():
+        return _recording(path) if is_recording(path) else _folder(path, fps)
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such file or folder", expected="a folder of pictures, a picture, a video file or a recording"
+        )
+    if path.name.lower().endswith(SUFFIXES):
+        return _Reel(f"picture {path}", 1, lambda: iter([(0.0, partial(_picture, path.parent, path.name, 0))]))
+    return _video(path, fps)
+
+
+def _recording(folder: Path) -> _Reel:
+    recording = open_recording(folder)
+    if recording.deleted:
+        log.info("recording_shortened", folder=str(folder), deleted_frames=recording.deleted)
+    if not recording.entries:
+        raise UserError(f"{folder}: the recording holds no frames")
+    log.debug("recording_opened", folder=str(folder), entries=len(recording.entries))
+
+    def begin() -> Iterator[Item]:
+        last_ns, due_s = None, 0.0
+        for entry in recording.entries:
+            stamp_ns = entry.received_ns if isinstance(entry, Skip) else entry.meta.received_ns
+            if last_ns is not None:
+                due_s += max(0, stamp_ns - last_ns) / 1e9  # a clock that was set back is no wait
+            last_ns = stamp_ns
+            yield due_s, partial(recording.load, entry)
+
+    frames = sum(entry.count if isinstance(entry, Skip) else 1 for entry in recording.entries)
+    return _Reel(f"recording {folder}", frames, begin)
+
+
+def _folder(folder: Path, fps: float) -> _Reel:
+    names = find_pictures(folder)
+    if not names:
+        files = sum(1 for path in folder.rglob("*") if path.is_file())
+        raise UserError(
+            f"{folder}: holds no pictures",
+            received=f"{files} files of other kinds" if files else "an empty folder",
+            expected="PNG, JPEG, TIFF or BMP files, in it or in folders under it, or a recording",
+        )
+
+    def begin() -> Iterator[Item]:
+        for index, name in enumerate(names):
+            yield index / fps, partial(_picture, folder, name, index)
+
+    return _Reel(f"folder {folder}", len(names), begin)
+
+
+def _picture(folder: Path, name: str, frame_id: int) -> Frame | Skip:
+    try:
+        pixels = read_picture(folder / name)
+    except (OSError, PictureError) as error:
+        log.warning("picture_unreadable", file=str(folder / name), cause=str(error))
+        return Skip("unreadable", 1, frame_id, frame_id, time.time_ns(), "counted", frame_ref=name)
+    return _counted(pixels, frame_id, name)
+
+
+def _counted(pixels: Any, frame_id: int, frame_ref: str) -> Frame:
+    bits = 8 * pixels.itemsize
+    pixel_format = decoded_format(pixels, bits)
+    assert pixel_format is not None
+    height, width = pixels.shape[:2]
+    meta = FrameMeta(
+        frame_id, "counted", width, height, pixel_format, time.time_ns(), time.monotonic_ns(), frame_ref=frame_ref
+    )
+    return Frame(meta, pixels, bits)
+
+
+def _video_frame(bgr: Any, frame_id: int, frame_ref: str) -> Frame:
+    return _counted(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), frame_id, frame_ref)
+
+
+def _video(path: Path, fps: float) -> _Reel:
+    def opened() -> cv2.VideoCapture:
+        capture = cv2.VideoCapture(str(path))
+        if not capture.isOpened():
+            raise UserError(
+                f"{path}: neither a picture nor a video that OpenCV reads",
+                expected="a folder of pictures, a picture (PNG, JPEG, TIFF, BMP), a video file or a recording",
+            )
+        return capture
+
+    def begin() -> Iterator[Item]:
+        capture = opened()
+        try:
+            rate = capture.get(cv2.CAP_PROP_FPS)
+            step_s = 1 / rate if rate > 0 else 1 / fps
+            due_s, index, began_ms = 0.0, 0, None
+            while True:
+                ok, bgr = capture.read()
+                if not ok:
+                    break
+                stamp_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
+                began_ms = stamp_ms if began_ms is None else began_ms
+                told_s = (stamp_ms - began_ms) / 1e3
+                due_s = told_s if told_s > due_s or index == 0 else due_s + step_s
+                yield due_s, partial(_video_frame, bgr, index, path.name)
+                index += 1
+            if total is not None and index < total:
+                log.warning("video_ended_early", file=str(path), frames=index, promised=total)
+        finally:
+            capture.release()
+
+    capture = opened()
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    total = int(count) if 0 < count < 1e9 else None
+    capture.release()
+    return _Reel(f"video {path}", total, begin)

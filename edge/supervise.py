@@ -1,0 +1,111 @@
+"""Worker threads: progress, restarts within a budget, and what the watchdog may claim."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from edge.errors import UserError
+
+log = structlog.get_logger()
+
+WINDOW_S = 60.0
+"""The restart budget is counted over this long."""
+
+
+class Worker:
+    """One stage in its thread. The stage calls ``beat`` on every turn of its loop.
+
+    A stage that raises is started again at once, at most ``restarts`` times within 60 s; then ``failed`` holds the error.
+    A ``UserError`` is never retried: starting again doesn't mend a config.
+    """
+
+    def __init__(self, name: str, stage: Callable[[Callable[[], bool]], None], *, restarts: int) -> None:
+        self.name = name
+        self.failed: BaseException | None = None
+        self.last_error: str | None = None
+        self.restarted = 0
+        self.done = False
+        self._stage = stage
+        self._restarts = restarts
+        self._raised: deque[float] = deque()
+        self._stop = threading.Event()
+        self._beat_ns = time.monotonic_ns()
+        self._beaten = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._beat_ns = time.monotonic_ns()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the stage to end: its next ``beat`` says no."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """True when the thread has ended within ``timeout_s``."""
+        self._thread.join(max(timeout_s, 0.0))
+        return not self._thread.is_alive()
+
+    def beat(self) -> bool:
+        """Progress was made. False when the stage should end."""
+        self._beat_ns = time.monotonic_ns()
+        self._beaten.set()
+        return not self._stop.is_set()
+
+    def wait_alive(self, timeout_s: float) -> bool:
+        """True once the stage has beaten or ended; False after ``timeout_s``."""
+        return self._beaten.wait(timeout_s)
+
+    def age_s(self) -> float:
+        """Seconds since the last sign of progress; 0 when the stage has ended."""
+        return 0.0 if self.done else (time.monotonic_ns() - self._beat_ns) / 1e9
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._stage(self.beat)
+            except UserError as error:
+                self.failed = error
+                break
+            except Exception as error:
+                self.last_error = f"{type(error).__name__}: {error}"
+                if not self._may_restart():
+                    log.exception("stage_given_up", stage=self.name, error=self.last_error)
+                    self.failed = error
+                    break
+                self.restarted += 1
+                log.exception("stage_restarted", stage=self.name, error=self.last_error, restarts=self.restarted)
+            else:
+                break
+        self.done = True
+        self._beaten.set()
+
+    def _may_restart(self) -> bool:
+        now = time.monotonic()
+        self._raised.append(now)
+        while now - self._raised[0] > WINDOW_S:
+            self._raised.popleft()
+        return len(self._raised) <= self._restarts
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the stages answered: the oldest progress, who is hung, who failed."""
+
+    progress_age_s: float
+    hung: str | None
+    failed: tuple[str, BaseException] | None
+
+
+def examine(workers: Sequence[Worker], limit_s: float) -> Health:
+    """``hung``: the stage without progress for longer than ``limit_s``."""
+    oldest = max(workers, key=lambda w: w.age_s())
+    age = oldest.age_s()
+    failed = next(((w.name, w.failed) for w in workers if w.failed is not None), None)
+    return Health(age, oldest.name if age > limit_s else None, failed)

@@ -1,0 +1,60 @@
+"""Counters of one run. The judge alone writes; anyone may read: plain integers, no locks on the frame's way."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+
+from edge.frames import Inspection, Record, Skip
+
+STAGES = ("queue", "infer", "wait", "judge", "total")
+BUCKETS_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0)
+"""Upper bounds of the latency histograms, in ms; one more bucket takes what is above."""
+RECENT = 2048
+"""Latest total latencies kept for percentiles."""
+
+
+class Tally:
+    """Sequence numbers given out, verdicts, losses by reason and latencies."""
+
+    def __init__(self) -> None:
+        self.last_seq: int | None = None
+        self.verdicts: dict[str, int] = {"pass": 0, "fail": 0, "invalid": 0}
+        self.invalid_reasons: dict[str, int] = {}
+        self.skipped_frames: dict[str, int] = {}
+        self.recent_ms: deque[float] = deque(maxlen=RECENT)
+        self.histograms: dict[str, list[int]] = {stage: [0] * (len(BUCKETS_MS) + 1) for stage in STAGES}
+        self.latency_sums_ms: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+
+    def next_seq(self) -> int:
+        """The next record's number: 0, 1, 2 ... without a gap."""
+        self.last_seq = 0 if self.last_seq is None else self.last_seq + 1
+        return self.last_seq
+
+    def inspected(self, record: Record, inspection: Inspection) -> None:
+        self.verdicts[record.verdict] += 1
+        if inspection.reason is not None:
+            self.invalid_reasons[inspection.reason] = self.invalid_reasons.get(inspection.reason, 0) + 1
+        latency = inspection.latency_ms
+        self.recent_ms.append(latency.total)
+        for stage in STAGES:
+            ms = getattr(latency, stage)
+            self.histograms[stage][bisect_left(BUCKETS_MS, ms)] += 1
+            self.latency_sums_ms[stage] += ms
+
+    def skipped(self, skip: Skip) -> None:
+        self.skipped_frames[skip.reason] = self.skipped_frames.get(skip.reason, 0) + skip.count
+
+    @property
+    def inspections(self) -> int:
+        return sum(self.verdicts.values())
+
+    @property
+    def accounted(self) -> int:
+        """Frames in records so far: inspections plus the counts of skips. The sum rule compares it with ``announced``."""
+        return self.inspections + sum(self.skipped_frames.values())
+
+    def percentile_ms(self, share: float) -> float | None:
+        """Total latency at ``share`` (0 to 1) of the latest frames, nearest rank."""
+        values = sorted(self.recent_ms)
+        return values[min(int(share * len(values)), len(values) - 1)] if values else None

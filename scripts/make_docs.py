@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Reference pages from the code: docs/config.md from the config's models, docs/commands.md from the command line.
+
+`scripts/make_docs.py` writes them; a test fails when they are not up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from edge.cli import app
+from edge.config import Config
+from edge.yamlio import Section
+
+ROOT = Path(__file__).parents[1]
+MADE = "<!-- made by scripts/make_docs.py; edit the docstrings in the code instead -->\n"
+
+
+def config_page() -> str:
+    lines = [
+        "# Every key of a line's config\n",
+        MADE,
+        "One YAML file per camera, with the scalars of YAML 1.2 (`On` and `off` are text). Unknown and duplicate keys are",
+        "refused. `edge check FILE` validates; `--set regions.min_area_px=16` overrides one key on any command.\n",
+    ]
+    for prefix, model in sections(Config, ""):
+        title = f"`{prefix}`" if prefix else "Top level"
+        lines += [f"## {title}\n", " ".join((model.__doc__ or "").split()) + "\n"]
+        lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+        for name, field in model.model_fields.items():
+            lines.append(f"| `{name}` | {type_text(field)} | {default_text(field)} | {cell(field.description or '')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def sections(model: type[Section], prefix: str) -> Iterator[tuple[str, type[Section]]]:
+    """Every section with the path of its key, depth first; the branches of a union one after the other."""
+    yield prefix, model
+    for name, field in model.model_fields.items():
+        for inner in models_in(field.annotation):
+            path = f"{prefix}.{name}" if prefix else name
+            kind = inner.model_fields.get("kind")
+            if kind is not None and len(models_in(field.annotation)) > 1:
+                path += f" (kind: {typing.get_args(kind.annotation)[0]})"
+            yield from sections(inner, path)
+
+
+def models_in(annotation: Any) -> list[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [m for inner in typing.get_args(annotation) for m in models_in(inner)]
+
+
+def type_text(field: FieldInfo) -> str:
+    limits = " ".join(str(m) for m in field.metadata if type(m).__name__ in ("Ge", "Gt", "Le", "Lt"))
+    for old, new in (("Ge(ge=", ">= "), ("Gt(gt=", "> "), ("Le(le=", "<= "), ("Lt(lt=", "< "), (")", "")):
+        limits = limits.replace(old, new)
+    return cell(f"{of(field.annotation)} {limits}".strip())
+
+
+def of(annotation: Any) -> str:
+    """A type as a person writes it in YAML."""
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is type(None):
+        return "null"
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in inner)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(of(i) for i in inner))
+    if origin is typing.Annotated:
+        return of(inner[0])
+    if origin in (tuple, list):
+        parts = [i for i in inner if i is not Ellipsis]
+        return f"list of {of(parts[0])}" if len(parts) < len(inner) or origin is list else f"[{', '.join(map(of, parts))}]"
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return "section"
+    names = {"int": "integer", "float": "number", "str": "text", "bool": "true or false", "Path": "path"}
+    return names.get(getattr(annotation, "__name__", ""), str(annotation))
+
+
+def default_text(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    value = field.default
+    if value is None:
+        return "null"
+    if isinstance(value, Section):
+        return "see there"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def cell(text: str) -> str:
+    return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
+
+
+def commands_page() -> str:
+    lines = ["# Every command\n", MADE]
+    group: Any = typer.main.get_command(app)
+    for path, command in walk(group, "edge"):
+        lines += [f"## `{path}`\n", " ".join((command.help or "").split()) + "\n"]
+        lines += ["| argument | default | meaning |", "|---|---|---|"]
+        for parameter in command.params:
+            option = parameter.param_type_name == "option"
+            argument = (parameter.metavar or parameter.name or "").upper()
+            names = ", ".join(f"`{o}`" for o in parameter.opts) if option else f"`{argument}`"
+            silent = parameter.default in (None, False, ())
+            default = "required" if parameter.required else "" if silent else f"`{parameter.default}`"
+            lines.append(f"| {names} | {default} | {cell(getattr(parameter, 'help', '') or '')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def walk(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from walk(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
+PAGES = {"docs/config.md": config_page, "docs/commands.md": commands_page}
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        path = ROOT / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(page(), encoding="utf-8")
+        print(name, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""What every test is held to: it gives back the sockets and threads it took."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+GRACE_S = 1.0
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks() -> Iterator[None]:
+    """Fails a test that leaves a ZeroMQ context (with its sockets) open or a thread that would hold up the exit."""
+    threads, zmq_threads = set(threading.enumerate()), _zmq_threads()
+    yield
+    end = time.monotonic() + GRACE_S
+    while (left := _left(threads, zmq_threads)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not left, f"the test leaks {', '.join(left)}"
+
+
+def _left(threads: set[threading.Thread], zmq_threads: set[int]) -> list[str]:
+    left = [f"thread {t.name}" for t in threading.enumerate() if t not in threads and not t.daemon]
+    # a context has its background threads from its first socket until it is terminated, which no open socket survives
+    return left + (["a ZeroMQ context"] if _zmq_threads() - zmq_threads else [])
+
+
+def _zmq_threads() -> set[int]:
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            if (task / "comm").read_text().startswith("ZMQbg"):
+                found.add(int(task.name))
+        except OSError:  # it ended meanwhile
+            continue
+    return found

@@ -1,0 +1,112 @@
+"""A whole line in a test: synthetic frames, a real model, real outputs, and engines that misbehave on purpose."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from graphs import write_identity_bundle
+
+from edge.configfile import Loaded, load_config
+from edge.daemon import is_live, live_outputs, open_model
+from edge.engines import Engine, Prediction
+from edge.line import Line, run_line
+from edge.sources import Source, open_source
+from edge.wire import stable
+
+BASE = """\
+camera: cam1
+runtime_dir: run
+source: {kind: synthetic, width: 64, height: 64, fps: null, frames: 50}
+model: {bundle: bundle}
+regions: {threshold: {high: 2.0}}
+outputs: {zmq: null, jsonl: {dir: log, sync: none}}
+"""
+
+
+class Bent:
+    """An engine whose ``before`` is called with the number of each inference; it may sleep or raise."""
+
+    def __init__(self, engine: Engine, before: Callable[[int], None]) -> None:
+        self.name, self.precision, self.bundle = engine.name, engine.precision, engine.bundle
+        self._engine = engine
+        self._before = before
+        self._count = 0
+
+    def warm_up(self) -> None:
+        self._engine.warm_up()
+
+    def infer(self, image: Any) -> Prediction:
+        self._count += 1
+        self._before(self._count - 1)
+        return self._engine.infer(image)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def slow(seconds: float) -> Callable[[int], None]:
+    return lambda _index: time.sleep(seconds)
+
+
+def loaded(folder: Path, *overrides: str, text: str = BASE) -> Loaded:
+    """The base config with overrides, beside a bundle that shows the picture's brightness."""
+    if not (folder / "bundle").exists():
+        write_identity_bundle(folder / "bundle")
+    path = folder / "cam1.yaml"
+    path.write_text(text)
+    (folder / "run").mkdir(exist_ok=True)
+    return load_config(path, overrides)
+
+
+def make_line(
+    config: Loaded,
+    *,
+    before: Callable[[int], None] | None = None,
+    source: Source | None = None,
+    more_outputs: list[Any] | None = None,
+) -> Line:
+    engine, rules = open_model(config)
+    if before is not None:
+        engine = Bent(engine, before)
+    folder = config.path.parent
+    return Line(
+        config,
+        source or open_source(config.config.source, "cam1", folder),
+        engine,
+        rules,
+        lambda identity: [*live_outputs(config, folder / "run", identity), *(more_outputs or [])],
+        drops=is_live(config.config.source),
+    )
+
+
+def run(line: Line, stop: threading.Event | None = None) -> int:
+    stop = stop or threading.Event()
+    line.start(stop)
+    return run_line(line, stop, lambda *_: None)
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """Every record in a folder of logs, headers left out."""
+    lines = [orjson.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_bytes().splitlines()]
+    return [line for line in lines if line["kind"] != "header"]
+
+
+def frame_ids(found: list[dict[str, Any]]) -> list[int]:
+    """Ids of all frames that the records account for, in their order."""
+    ids: list[int] = []
+    for record in found:
+        if record["kind"] == "skip":
+            assert record["count"] == record["frame_id_last"] - record["frame_id_first"] + 1
+            ids.extend(range(record["frame_id_first"], record["frame_id_last"] + 1))
+        else:
+            ids.append(record["frame_id"])
+    return ids
+
+
+def stable_lines(found: list[dict[str, Any]]) -> list[bytes]:
+    return [orjson.dumps(stable(record)) for record in found]

@@ -1,0 +1,321 @@
+"""Bad input through the command line, as a person meets it: the whole text, the exit code, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import orjson
+import pytest
+from graphs import nan_model, write_identity_bundle, wrong_model
+from lines import frame_ids, loaded, records
+
+from edge.bundle import BundleSpec
+from edge.models.write import write_bundle
+
+SIMULATED = "source={kind: genicam, producer: simulated, serial: '0', buffers: 4}"
+
+
+def edge(folder: Path, *arguments: str | Path, timeout: float = 40) -> subprocess.CompletedProcess[str]:
+    """One command, run in ``folder``."""
+    command = [sys.executable, "-m", "edge", *map(str, arguments)]
+    environment = os.environ | {"COLUMNS": "200"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result
+
+
+def refused(result: subprocess.CompletedProcess[str]) -> str:
+    """What a command that was refused says: exit code 2, nothing on standard output."""
+    assert (result.returncode, result.stdout) == (2, ""), result
+    return result.stderr.strip()
+
+
+def picture(path: Path, value: int = 50, shape: tuple[int, ...] = (64, 64)) -> None:
+    path.parent.mkdir(exist_ok=True)
+    assert cv2.imwrite(str(path), np.full(shape, value, np.uint8))
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Path:
+    """A folder with cam1.yaml, its bundle, and three good pictures under pictures/."""
+    loaded(tmp_path)
+    for index in range(3):
+        picture(tmp_path / "pictures" / f"{index}.png")
+    return tmp_path
+
+
+def spec(**changes: Any) -> BundleSpec:
+    base: dict[str, Any] = {"name": "m", "input": {"channels": 1, "size": "any"}, "resize": {"where": "none"}}
+    return BundleSpec.model_validate(base | changes)
+
+
+def test_a_missing_bundle(line: Path) -> None:
+    path = line / "models/none"
+    assert refused(edge(line, "check", "cam1.yaml", "--set", "model.bundle=models/none")) == (
+        f"{path}: there is no such bundle\n  expected: a bundle's folder\n"
+        f"  fix: make one: `edge build MODEL.onnx -o {path}` or `edge fit FOLDER_OF_GOOD_FRAMES -o {path}`"
+    )
+
+
+def test_an_unreadable_bundle(line: Path) -> None:
+    (line / "bundle" / "bundle.yaml").write_bytes(b"\xff\xfe")
+    text = refused(edge(line, "run", "-c", "cam1.yaml"))
+    assert text.splitlines()[-1] == f"{line}/bundle/bundle.yaml: not UTF-8 text: invalid start byte at byte 0"
+
+
+def test_a_bundle_whose_model_was_changed(line: Path) -> None:
+    with (line / "bundle" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    text = refused(edge(line, "check", "cam1.yaml"))
+    assert re.sub(r"[0-9a-f]{64}", "HASH", text) == (
+        f"{line}/bundle/model.onnx: the file is not the one that the bundle was built with\n"
+        "  received: SHA-256 HASH\n  expected: SHA-256 HASH\n  fix: copy the bundle again, or build it again"
+    )
+
+
+def test_a_bare_onnx_file(line: Path) -> None:
+    onnx.save(nan_model(), line / "model.onnx")
+    assert refused(edge(line, "check", "cam1.yaml", "--set", "model.bundle=model.onnx")) == (
+        f"{line}/model.onnx: a bare ONNX file is no bundle\n  expected: a bundle's folder\n"
+        f"  fix: run `edge build {line}/model.onnx -o FOLDER` and name FOLDER here"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (
+            "no_map",
+            "the graph's outputs are not a bundle's\n  received: result\n"
+            "  expected: map, and optionally score and embedding\n  fix: run `edge build` on the original model",
+        ),
+        ("float64_map", "output 'map' has a wrong type\n  received: tensor(double)\n  expected: tensor(float)"),
+        ("rank_4_map", "output 'map' has a wrong shape\n  received: (n, 16, 16, 1)\n  expected: (n, h, w)"),
+        ("two_inputs", "the graph's inputs are not a bundle's\n  received: frame, mask\n  expected: frame"),
+        ("float_frame", "input 'frame' has a wrong type\n  received: tensor(float)\n  expected: tensor(uint8)"),
+    ],
+)
+def test_a_graph_with_wrong_outputs_or_inputs(line: Path, kind: Any, text: str) -> None:
+    write_bundle(line / "wrong", wrong_model(kind), spec(input={"channels": 1, "size": (16, 16)}))
+    assert refused(edge(line, "check", "cam1.yaml", "--set", "model.bundle=wrong")) == f"{line}/wrong/model.onnx: {text}"
+
+
+def test_a_model_that_gives_nan_gives_invalid_records(line: Path) -> None:
+    write_bundle(line / "nan", nan_model(), spec())
+    result = edge(line, "replay", "pictures", "-c", "cam1.yaml", "--set", "model.bundle=nan", "--out", "out")
+    assert result.returncode == 0
+    assert [(r["verdict"], r["reason"]) for r in records(line / "out")] == [("invalid", "map_not_finite")] * 3
+
+
+def test_an_empty_folder(line: Path) -> None:
+    (line / "empty").mkdir()
+    assert refused(edge(line, "replay", "empty", "-c", "cam1.yaml", "--out", "out")) == (
+        "empty: holds no pictures\n  received: an empty folder\n"
+        "  expected: PNG, JPEG, TIFF or BMP files, in it or in folders under it, or a recording"
+    )
+    assert refused(edge(line, "calibrate", "empty", "-c", "cam1.yaml", "-o", "x.yaml")).startswith(
+        "empty: holds no pictures\n"
+    )
+    assert refused(edge(line, "fit", "empty", "-o", "fitted")).startswith("empty: holds no pictures\n")
+
+
+def test_a_truncated_picture_in_the_middle_is_skipped_and_replay_goes_on(line: Path) -> None:
+    whole = (line / "pictures" / "1.png").read_bytes()
+    (line / "pictures" / "1.png").write_bytes(whole[: len(whole) // 2])
+    result = edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out")
+    assert result.returncode == 0
+    found = records(line / "out")
+    assert [(r["kind"], r["verdict"], r["reason"], r["frame_ref"]) for r in found] == [
+        ("inspection", "pass", None, "0.png"),
+        ("skip", "invalid", "unreadable", "1.png"),
+        ("inspection", "pass", None, "2.png"),
+    ]
+    assert frame_ids(found) == [0, 1, 2]
+
+
+def test_bad_yaml(line: Path) -> None:
+    (line / "bad.yaml").write_text("camera: cam1\nsource: {kind: synthetic\nmodel: 3\n")
+    assert refused(edge(line, "check", "bad.yaml")) == "bad.yaml:3: not valid YAML: expected ',' or '}', but got ':'"
+
+
+def test_a_duplicate_key(line: Path) -> None:
+    text = (line / "cam1.yaml").read_text() + "camera: cam2\n"
+    (line / "bad.yaml").write_text(text)
+    number = len(text.splitlines())
+    assert refused(edge(line, "check", "bad.yaml")) == (
+        f"bad.yaml:{number}: camera: the key stands twice\n  received: line 1 and line {number}\n  fix: keep one of them"
+    )
+
+
+def test_an_unknown_key_names_the_nearest(line: Path) -> None:
+    (line / "bad.yaml").write_text((line / "cam1.yaml").read_text().replace("regions: {", "regions: {min_aera_px: 4, "))
+    assert refused(edge(line, "check", "bad.yaml")) == (
+        "bad.yaml:5: regions.min_aera_px: unknown key\n  expected: did you mean 'min_area_px'?"
+    )
+
+
+def test_on_as_a_feature_value_reaches_the_camera_as_text(line: Path) -> None:
+    """YAML 1.1 would have made a boolean of it; this camera has no trigger, and says so by the feature's name."""
+    (line / "on.yaml").write_text(
+        (line / "cam1.yaml")
+        .read_text()
+        .replace(
+            "source: {kind: synthetic, width: 64, height: 64, fps: null, frames: 50}",
+            "source: {kind: genicam, producer: simulated, serial: '0', features: [[GenDCStreamingMode, Off], [TriggerMode, On]]}",
+        )
+    )
+    assert edge(line, "check", "on.yaml").returncode == 0
+    text = refused(edge(line, "run", "-c", "on.yaml"))
+    assert text[text.index("source.features") :] == (
+        "source.features[1]: TriggerMode: the camera has no such feature\n  received: TriggerMode\n"
+        "  expected: a feature of this camera\n  fix: edge cameras lists the camera's features"
+    )
+
+
+def test_an_roi_outside_the_picture(line: Path) -> None:
+    sets = ["--set", "regions.roi={units: image_px, include: [[100, 100, 200, 200]]}"]
+    text = (
+        "regions.roi.include.0: outside the frame\n  received: reaches x = 200, y = 200\n"
+        "  expected: at most x = 64, y = 64: the frame is 64 x 64 pixels\n  fix: correct the shape, or give it in units norm"
+    )
+    assert refused(edge(line, "check", "cam1.yaml", *sets)) == text
+    assert refused(edge(line, "run", "-c", "cam1.yaml", *sets)).endswith(text)
+    sets = ["--set", "regions.roi={include: [[5, 5, 9, 9]]}"]
+    assert refused(edge(line, "check", "cam1.yaml", *sets)) == (
+        "cam1.yaml: regions.roi: include.0: 5 lies outside the frame, 0 to 1 in units norm (pixels are units image_px)"
+    )
+
+
+def test_a_busy_zmq_port(line: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = edge(line, "run", "-c", "cam1.yaml", "--set", f"outputs.zmq={{bind: 'tcp://127.0.0.1:{port}'}}")
+    assert refused(result).endswith(
+        f"outputs.zmq.bind: tcp://127.0.0.1:{port} cannot be bound: Address already in use (EADDRINUSE)\n"
+        "  fix: stop the program that has it, or choose another; tcp port 0 takes any free one"
+    )
+
+
+def test_a_log_folder_that_cannot_be_written(line: Path) -> None:
+    (line / "file").write_text("")
+    result = edge(line, "run", "-c", "cam1.yaml", "--set", "outputs.jsonl.dir=file/log")
+    assert refused(result).endswith(
+        f"outputs.jsonl: {line}/file/log: the log cannot be written\n  received: Not a directory\n"
+        "  expected: a folder that this user may write\n  fix: choose another folder, or change its owner"
+    )
+
+
+def test_a_producer_that_does_not_exist(line: Path) -> None:
+    result = edge(line, "run", "-c", "cam1.yaml", "--set", "source={kind: genicam, producer: /opt/none.cti}")
+    text = refused(result)
+    assert text[text.index("source.producer") :] == (
+        "source.producer: no such file\n"
+        "  received: /opt/none.cti\n"
+        "  expected: the path of a GenTL producer (.cti), or simulated\n"
+        "  fix: install the camera vendor's GenTL producer, or correct the path"
+    )
+
+
+def test_a_camera_that_is_not_found_is_waited_for_and_those_present_are_listed(line: Path) -> None:
+    command = [sys.executable, "-m", "edge", "run", "-c", "cam1.yaml", "--set", SIMULATED.replace("'0'", "'77'")]
+    with subprocess.Popen(command, cwd=line, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        seen: list[dict[str, Any]] = []
+        while not any(event["event"] == "ready" for event in seen):
+            seen.append(orjson.loads(process.stderr.readline()))
+        time.sleep(1.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait(10) == 0
+    seen += [orjson.loads(text) for text in rest.splitlines()]
+    missing = [event for event in seen if event["event"] == "camera_not_found"]
+    assert len(missing) == 1
+    assert missing[0]["serial"] == "77"
+    assert [text.split(" ")[0] for text in missing[0]["present"]] == ["0", "1", "2"]
+    assert "Traceback" not in rest
+
+
+def test_a_frame_whose_size_changes_in_mid_stream(line: Path) -> None:
+    write_identity_bundle(line / "fixed", size=(64, 64))
+    picture(line / "pictures" / "1.png", shape=(48, 80))
+    result = edge(line, "replay", "pictures", "-c", "cam1.yaml", "--set", "model.bundle=fixed", "--out", "out")
+    assert result.returncode == 0
+    assert [(r["verdict"], r["reason"]) for r in records(line / "out")] == [
+        ("pass", None),
+        ("invalid", "frame_size"),
+        ("pass", None),
+    ]
+
+
+def test_a_folder_with_a_replay_in_it_is_not_overwritten(line: Path) -> None:
+    assert edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out").returncode == 0
+    before = (line / "out" / "records.jsonl").read_bytes()
+    assert refused(edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out")) == (
+        "out: there is a replay in it already\n  fix: choose another --out, or delete that folder"
+    )
+    assert (line / "out" / "records.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--pace", "fast"], "--pace\n  received: fast\n  expected: original or max"),
+        (["--masks", "npy"], "--masks\n  received: npy\n  expected: png"),
+        (["--publish", "tcp://*:5556"], "--publish: bind: 'tcp://*:5556' would open the records to the network without "
+         "keys; expected ipc:// or tcp:// on 127.0.0.1"),
+        (["--set", "ring"], "--set\n  received: ring\n  expected: key=value, regions.min_area_px=16 say"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_of_replay(line: Path, arguments: list[str], text: str) -> None:
+    assert refused(edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out", *arguments)) == text
+
+
+def test_check_says_what_will_run(line: Path) -> None:
+    result = edge(line, "check", "cam1.yaml")
+    assert result.returncode == 0
+    assert "cam1.yaml: can run" in result.stdout
+    assert "high 2, low none, explicit" in result.stdout
+
+
+def test_recording_and_replaying_a_video_and_a_recording(line: Path) -> None:
+    assert edge(line, "record", "-c", "cam1.yaml", "--frames", "7", "--out", "rec").stdout == (
+        "7 frames recorded in rec; 0 lost on the way\n"
+    )
+    assert edge(line, "replay", "rec", "-c", "cam1.yaml", "--out", "a").returncode == 0
+    assert frame_ids(records(line / "a")) == [1, 2, 3, 4, 5, 6, 7]
+    writer = cv2.VideoWriter(str(line / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 64))
+    for value in (10, 20, 30):
+        writer.write(np.full((64, 64, 3), value, np.uint8))
+    writer.release()
+    assert edge(line, "replay", "v.avi", "-c", "cam1.yaml", "--out", "b").returncode == 0
+    assert frame_ids(records(line / "b")) == [0, 1, 2]
+    assert refused(edge(line, "record", "-c", "cam1.yaml", "--frames", "7", "--out", "rec")) == (
+        "rec: already holds a recording\n  fix: name a folder that doesn't exist yet, or delete this one"
+    )
+
+
+def test_overlays_and_masks_are_one_file_per_frame(line: Path) -> None:
+    picture(line / "pictures" / "1.png", value=250)
+    sets = ["--set", "regions.threshold={high: 0.5}"]
+    result = edge(line, "replay", "pictures", "-c", "cam1.yaml", *sets, "--overlays", "--masks", "png", "--out", "out")
+    assert result.returncode == 0
+    assert [p.name for p in sorted((line / "out" / "overlays").iterdir())] == ["00000001.png"]
+    masks = [cv2.imread(str(p), cv2.IMREAD_UNCHANGED) for p in sorted((line / "out" / "masks").iterdir())]
+    assert [int(m.sum()) for m in masks] == [0, 64 * 64 * 255, 0]
+    region = records(line / "out")[1]["regions"][0]
+    assert region["bbox_xyxy"] == [0, 0, 64, 64]
+    assert region["area_px"] == 4096.0

@@ -1,0 +1,147 @@
+"""A wrong config says file, line, key, what was received and what was expected; a right one means what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import GenicamSource
+from edge.configfile import Loaded, load_config
+from edge.errors import UserError
+
+GOOD = """\
+camera: cam1
+source: {kind: genicam, serial: "40012345", features: [[TriggerMode, On], [ExposureTime, 8e2], [TriggerSoftware, execute]]}
+model: {bundle: models/tile-40}
+regions:
+  threshold: {high: 0.6, low: 0.45}
+"""
+
+
+def load(tmp_path: Path, text: str, *overrides: str) -> Loaded:
+    path = tmp_path / "cam1.yaml"
+    path.write_text(text)
+    return load_config(path, overrides)
+
+
+def error(tmp_path: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, text, *overrides)
+    return str(caught.value).replace(str(tmp_path) + "/", "")
+
+
+def test_on_is_a_text_and_1e3_a_number_as_yaml_1_2_has_it(tmp_path: Path) -> None:
+    source = load(tmp_path, GOOD).config.source
+    assert isinstance(source, GenicamSource)
+    assert source.features == (("TriggerMode", "On"), ("ExposureTime", 800.0), ("TriggerSoftware", "execute"))
+
+
+def test_a_misspelt_key_names_the_nearest_one(tmp_path: Path) -> None:
+    assert error(tmp_path, GOOD + "  min_aera_px: 16\n") == (
+        "cam1.yaml:6: regions.min_aera_px: unknown key\n  expected: did you mean 'min_area_px'?"
+    )
+
+
+def test_an_unknown_key_of_a_source_lists_the_keys_of_that_kind(tmp_path: Path) -> None:
+    text = GOOD.replace("kind: genicam,", "kind: genicam, zzz: 1,")
+    assert error(tmp_path, text) == (
+        "cam1.yaml:2: source.zzz: unknown key\n  expected: one of kind, producer, serial, buffers, features, part_id"
+    )
+
+
+def test_a_duplicate_key_names_both_lines(tmp_path: Path) -> None:
+    assert error(tmp_path, GOOD + "camera: cam2\n") == (
+        "cam1.yaml:6: camera: the key stands twice\n  received: line 1 and line 6\n  fix: keep one of them"
+    )
+
+
+def test_bad_yaml_names_the_line(tmp_path: Path) -> None:
+    assert error(tmp_path, "camera: cam1\nsource: [1, 2\nmodel: 3\n").startswith("cam1.yaml:3: not valid YAML: ")
+
+
+def test_all_errors_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = GOOD.replace("cam1", "Cam 1").replace("low: 0.45", "low: 0.7") + "ring: {slots: 3}\n"
+    assert error(tmp_path, text) == (
+        "cam1.yaml:1: camera\n  received: 'Cam 1'\n  expected: string should match pattern '^[a-z0-9_]{1,32}$'\n"
+        "cam1.yaml:5: regions.threshold: low (0.7) must not be above high (0.6)\n"
+        "cam1.yaml:6: ring.slots\n  received: 3\n  expected: input should be greater than or equal to 4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("deadline_ms: true", "cam1.yaml:6: deadline_ms\n  received: true\n  expected: input should be a valid number"),
+        ("deadline_ms: '80'", "cam1.yaml:6: deadline_ms\n  received: '80'\n  expected: input should be a valid number"),
+        ("deadline_ms: .nan", "cam1.yaml:6: deadline_ms: not a finite number\n  received: .nan"),
+        ("1: x", "cam1.yaml:6: a key must be text\n  received: 1"),
+        (
+            'outputs: {zmq: {bind: "tcp://0.0.0.0:5556"}}',
+            "cam1.yaml:6: outputs.zmq: bind: 'tcp://0.0.0.0:5556' would open the records to the network without keys; "
+            "expected ipc:// or tcp:// on 127.0.0.1",
+        ),
+    ],
+)
+def test_a_wrong_value_says_what_came_and_what_was_expected(tmp_path: Path, line: str, text: str) -> None:
+    assert error(tmp_path, GOOD + line + "\n") == text
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    assert error(tmp_path, "camera: cam1\nsource: {kind: synthetic}\n") == (
+        "cam1.yaml: model: missing\n  expected: a value: this key has no default"
+    )
+
+
+def test_an_unknown_kind_of_source_lists_those_there_are(tmp_path: Path) -> None:
+    text = error(tmp_path, GOOD.replace("kind: genicam", "kind: gige"))
+    assert text == (
+        "cam1.yaml:2: source.kind\n  received: 'gige'\n  expected: one of 'genicam', 'recorded', 'synthetic', 'opencv'"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "cam1\n"])
+def test_a_file_that_is_no_mapping_is_no_config(tmp_path: Path, text: str) -> None:
+    assert error(tmp_path, text).startswith("cam1.yaml: not a config\n  received: ")
+
+
+def test_a_config_that_is_not_there_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(tmp_path / "none.yaml")
+    assert str(caught.value) == f"{tmp_path}/none.yaml: cannot be read: No such file or directory"
+    (tmp_path / "latin.yaml").write_bytes(b"camera: c\xe4m\n")
+    with pytest.raises(UserError) as caught:
+        load_config(tmp_path / "latin.yaml")
+    assert str(caught.value) == f"{tmp_path}/latin.yaml: not UTF-8 text: invalid continuation byte at byte 9"
+
+
+def test_set_overrides_a_value_a_section_and_a_missing_one(tmp_path: Path) -> None:
+    loaded = load(tmp_path, GOOD, "regions.min_area_px=16", "outputs.zmq=null", "ring.slots=9", "recipe_id=tile 40")
+    assert loaded.config.regions.min_area_px == 16
+    assert loaded.config.outputs.zmq is None
+    assert loaded.config.ring.slots == 9
+    assert loaded.config.recipe_id == "tile 40"
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        ("ring", "--set\n  received: ring\n  expected: key=value, regions.min_area_px=16 say"),
+        ("camera.x=1", "--set camera.x=1: camera is a value, not a section"),
+        ("ring.slos=9", "cam1.yaml: ring.slos: unknown key\n  expected: did you mean 'slots'?"),
+    ],
+)
+def test_a_wrong_override_is_told(tmp_path: Path, item: str, text: str) -> None:
+    assert error(tmp_path, GOOD, item) == text
+
+
+def test_the_hash_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
+    base = load(tmp_path, GOOD).sha256
+    assert load(tmp_path, "# a comment\n" + GOOD + "deadline_ms: null\n").sha256 == base
+    assert load(tmp_path, GOOD, "regions.min_area_px=16").sha256 != base
+
+
+def test_relative_paths_lie_beside_the_config(tmp_path: Path) -> None:
+    loaded = load(tmp_path, GOOD)
+    assert loaded.resolve(loaded.config.model.bundle) == tmp_path / "models/tile-40"
+    assert loaded.resolve(Path("/opt/x")) == Path("/opt/x")

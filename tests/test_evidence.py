@@ -1,0 +1,296 @@
+"""Evidence is a recording of the chosen verdicts that never holds up the judge and never outgrows its quota."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import orjson
+import pytest
+
+from edge import recording
+from edge.config import EvidenceConfig
+from edge.controls import RoiConfig
+from edge.errors import UserError
+from edge.frames import Frame, FrameMeta, Inspection, Latency, Record, Region, RunIdentity, Skip, Verdict
+from edge.outputs.evidence import EvidenceSink
+from edge.outputs.queued import Queued
+from edge.recording import open_recording, read_recording
+from edge.sources.recorded import RecordedSource
+
+IDENTITY = RunIdentity("run1", "cam1", None, False, "a" * 64, "m", "b" * 64, None)
+
+
+def frame(k: int, *, size: int = 40, bits: int = 8) -> Frame:
+    """Noise: its PNG is as large as its pixels."""
+    pixels = np.random.default_rng(k).integers(0, 1 << bits, (size, size)).astype(np.uint8 if bits == 8 else np.uint16)
+    return Frame(FrameMeta(k, "device", size, size, f"Mono{bits}", 1_000 + k, 5), pixels, bits)
+
+
+def inspected(of: Frame, verdict: Verdict, reason: str | None = None) -> Record:
+    box = Region(0, (5, 6, 15, 16), 100.0, (9.5, 10.5), 0.9, 0.8, 1.0, 1.0, 1.0)
+    regions = (box,) if verdict == "fail" else ()
+    body = Inspection(of.meta, verdict, reason, 0.9, None, 0.6, regions, {}, Latency(0, 0, 0, 0, 0))
+    return Record(of.meta.frame_id, body, orjson.dumps({"seq": of.meta.frame_id, "verdict": verdict}))
+
+
+def lost(k: int) -> Record:
+    return Record(k, Skip("frame_id_gap", 2, k, k + 1, 1_000 + k), b"{}")
+
+
+def sink_in(folder: Path, roi: RoiConfig | None = None, **keys: object) -> EvidenceSink:
+    config = EvidenceConfig.model_validate({"dir": folder, **keys})
+    return EvidenceSink(config, folder, IDENTITY, roi)
+
+
+def deliver(sink: EvidenceSink, record: Record, of: Frame | None = None) -> None:
+    sink.write(record, None if of is None else sink.keep(record, of, None))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_chosen_verdicts_and_losses_are_kept_in_order_as_a_recording(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path / "e")
+    sink.open()
+    frames = [frame(k, bits=12) for k in range(4)]
+    deliver(sink, inspected(frames[0], "pass"), frames[0])
+    deliver(sink, inspected(frames[1], "fail"), frames[1])
+    deliver(sink, lost(10))
+    deliver(sink, inspected(frames[2], "invalid", "engine_error"), frames[2])
+    deliver(sink, inspected(frames[3], "pass"), frames[3])
+    sink.close()
+    first, gap, second = read_recording(tmp_path / "e")
+    assert gap == Skip("frame_id_gap", 2, 10, 11, 1_010)
+    for read, original in ((first, frames[1]), (second, frames[2])):
+        assert isinstance(read, Frame)
+        assert (replace(read.meta, received_mono_ns=5), read.bits) == (original.meta, 12)
+        np.testing.assert_array_equal(read.pixels, original.pixels)
+    lines = [orjson.loads(line) for line in (tmp_path / "e/frames.jsonl").read_bytes().splitlines()]
+    assert [line.get("record") for line in lines] == [
+        {"seq": 1, "verdict": "fail"},
+        None,
+        {"seq": 2, "verdict": "invalid"},
+    ]
+    replayed = RecordedSource(tmp_path / "e", "max")
+    replayed.open()
+    assert replayed.total == 4
+    replayed.close()
+
+
+def test_losses_are_kept_only_where_invalid_is(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path, keep=("fail", "pass"))
+    sink.open()
+    deliver(sink, lost(3))
+    deliver(sink, inspected(frame(0), "pass"), frame(0))
+    sink.close()
+    assert [e.meta.frame_id for e in open_recording(tmp_path).entries if not isinstance(e, Skip)] == [0]
+    assert len(open_recording(tmp_path).entries) == 1
+
+
+def test_a_late_frame_is_recorded_as_late(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path)
+    sink.open()
+    deliver(sink, inspected(frame(0), "invalid", "late"), frame(0))
+    deliver(sink, inspected(frame(1), "invalid", "engine_error"), frame(1))
+    sink.close()
+    assert [f.meta.late for f in read_recording(tmp_path) if isinstance(f, Frame)] == [True, False]
+
+
+def test_each_fail_has_an_overlay_with_its_box_and_roi_beside_it(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path, RoiConfig(include=((0.0, 0.0, 1.0, 0.5),)))
+    sink.open()
+    grey = Frame(frame(0).meta, np.full((40, 40), 100, np.uint8))
+    deliver(sink, inspected(grey, "invalid", "engine_error"), grey)
+    deliver(sink, inspected(grey, "fail"), grey)
+    sink.close()
+    assert names(tmp_path / "frames") == ["00000000.png", "00000001.png"]
+    assert names(tmp_path / "overlays") == ["00000001.jpg"]
+    drawn = cv2.imread(str(tmp_path / "overlays/00000001.jpg"))[..., ::-1]
+    zoom = drawn.shape[1] // 40
+    assert zoom == 12
+    part = drawn[-40 * zoom :].astype(int)
+    red = (part[..., 0] - part[..., 1] > 100) & (part[..., 0] - part[..., 2] > 60)
+    ys, xs = np.nonzero(red[6 * zoom - 4 : 16 * zoom + 4, 5 * zoom - 4 : 15 * zoom + 4])
+    assert (xs.min(), xs.max()) == pytest.approx((0, 10 * zoom + 7), abs=3)
+    assert (ys.min(), ys.max()) == pytest.approx((0, 10 * zoom + 7), abs=3)
+    assert part[-3 * zoom :].mean() == pytest.approx(40, abs=2)  # outside the ROI
+    off = sink_in(tmp_path / "off", overlays=False)
+    off.open()
+    deliver(off, inspected(grey, "fail"), grey)
+    off.close()
+    assert names(tmp_path / "off/overlays") == []
+
+
+def test_pixels_are_copied_when_they_are_kept(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path)
+    sink.open()
+    slot = frame(0)
+    original = slot.pixels.copy()
+    kept = sink.keep(inspected(slot, "fail"), slot, None)
+    slot.pixels[:] = 0
+    sink.write(inspected(slot, "fail"), kept)
+    sink.close()
+    (read,) = read_recording(tmp_path)
+    assert isinstance(read, Frame)
+    np.testing.assert_array_equal(read.pixels, original)
+
+
+def test_with_every_buffer_in_use_a_frame_is_refused_at_once_and_a_freed_buffer_is_used_again(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path)
+    sink.open()
+    f = frame(0)
+    record = inspected(f, "fail")
+    kept = [sink.keep(record, f, None) for _ in range(8)]
+    assert all(k is not None for k in kept)
+    with pytest.raises(OSError, match=r"frames come faster than they are written: 8 wait already") as caught:
+        sink.keep(record, f, None)
+    assert caught.value.errno == errno.ENOBUFS
+    assert sink.keep(inspected(f, "pass"), f, None) is None
+    assert kept[0] is not None
+    sink.discard(kept[0])
+    again = sink.keep(record, f, None)
+    assert again is not None
+    assert np.shares_memory(again.frame.pixels, kept[0].buffer)
+    assert kept[1] is not None
+    sink.write(record, kept[1])
+    third = sink.keep(record, f, None)
+    assert third is not None
+    assert np.shares_memory(third.frame.pixels, kept[1].buffer)
+    sink.close()
+
+
+def test_behind_a_queue_what_a_slow_disk_cannot_take_is_counted_and_the_judge_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = sink_in(tmp_path)
+    gate = threading.Event()
+    write = sink.write
+
+    def slow(record: Record, kept: object) -> None:
+        gate.wait(10)
+        write(record, kept)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sink, "write", slow)
+    output = Queued(sink, 64, "drop")
+    output.start()
+    for k in range(20):
+        output.accept(inspected(frame(k), "fail"), frame(k), None)
+    assert output.status().lost == 12
+    assert output.status().fault == "frames come faster than they are written: 8 wait already"
+    gate.set()
+    output.close(10.0)
+    assert [f.meta.frame_id for f in read_recording(tmp_path) if isinstance(f, Frame)] == list(range(8))
+
+
+def test_a_full_disk_costs_frames_not_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = sink_in(tmp_path)
+    output = Queued(sink, 64, "drop")
+    output.start()
+    with monkeypatch.context() as full:
+        full.setattr(recording.os, "write", _no_space)
+        output.accept(inspected(frame(0), "fail"), frame(0), None)
+        while output.status().lost == 0:
+            pass
+        assert output.status().fault == "No space left on device"
+    for k in range(1, 9):  # no buffer is lost with the frame
+        output.accept(inspected(frame(k), "fail"), frame(k), None)
+    output.close(10.0)
+    assert output.status().lost == 1
+    assert output.status().fault is None
+    assert [f.meta.frame_id for f in read_recording(tmp_path) if isinstance(f, Frame)] == list(range(1, 9))
+
+
+def _no_space(_fd: int, _data: bytes) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def used(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and p.name != "recording.json")
+
+
+def cost_of_one(folder: Path) -> int:
+    """Bytes of one fail with its overlay and its line; the pictures here differ by few."""
+    sink = sink_in(folder)
+    sink.open()
+    deliver(sink, inspected(frame(0), "fail"), frame(0))
+    sink.close()
+    return used(folder)
+
+
+def test_the_oldest_pictures_go_first_when_the_quota_is_reached(tmp_path: Path) -> None:
+    quota = int(4.5 * cost_of_one(tmp_path / "one"))
+    folder = tmp_path / "e"
+    sink = sink_in(folder, quota_gb=quota / 1e9)
+    sink.open()
+    for k in range(12):
+        deliver(sink, inspected(frame(k), "fail"), frame(k))
+        assert used(folder) <= quota
+    sink.close()
+    kept = [e.number for e in open_recording(folder).entries if not isinstance(e, Skip)]
+    assert kept == list(range(kept[0], 12))
+    assert 3 <= len(kept) <= 4
+    assert open_recording(folder).deleted == kept[0]
+    assert names(folder / "frames") == [f"{k:08d}.png" for k in kept]
+    assert names(folder / "overlays") == [f"{k:08d}.jpg" for k in kept]
+    read = list(read_recording(folder))
+    assert [f.meta.frame_id for f in read if isinstance(f, Frame)] == kept
+    assert len(read) == len(kept)
+
+
+def test_evidence_goes_on_over_restarts_within_one_quota(tmp_path: Path) -> None:
+    one, folder = cost_of_one(tmp_path / "one"), tmp_path / "e"
+    for run in range(3):
+        sink = sink_in(folder, quota_gb=4.5 * one / 1e9)
+        sink.open()
+        for k in range(3):
+            deliver(sink, inspected(frame(10 * run + k), "fail"), frame(10 * run + k))
+        sink.close()
+        assert used(folder) <= 4.5 * one
+    smaller = sink_in(folder, quota_gb=2.5 * one / 1e9)
+    smaller.open()
+    smaller.close()
+    assert used(folder) <= 2.5 * one
+    left = [f.meta.frame_id for f in read_recording(folder) if isinstance(f, Frame)]
+    assert left in ([22], [21, 22])
+
+
+def test_a_flood_of_losses_alone_keeps_within_the_quota(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path, quota_gb=20e-6)
+    sink.open()
+    for k in range(500):
+        deliver(sink, lost(2 * k))
+    assert used(tmp_path) <= 20_000
+    deliver(sink, inspected(frame(1), "invalid", "engine_error"), frame(1))
+    sink.close()
+    last = list(read_recording(tmp_path))[-1]
+    assert isinstance(last, Frame)
+
+
+def test_a_folder_that_cannot_be_written_and_one_of_another_camera_are_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError) as caught:
+        sink_in(tmp_path / "file" / "e").open()
+    assert str(caught.value) == (
+        f"{tmp_path}/file/e: cannot be written: Not a directory\n"
+        "  fix: choose another folder, or give the user of this process the right to write there"
+    )
+    sink = sink_in(tmp_path / "e")
+    sink.open()
+    sink.close()
+    other = EvidenceSink(EvidenceConfig(dir=tmp_path / "e"), tmp_path / "e", replace(IDENTITY, camera="cam2"), None)
+    with pytest.raises(UserError) as caught:
+        other.open()
+    assert str(caught.value) == (
+        f"{tmp_path}/e: holds a recording of another camera\n"
+        "  received: cam1\n"
+        "  expected: cam2\n"
+        "  fix: give each camera a folder of its own"
+    )
+    other.close()

@@ -1,0 +1,355 @@
+"""The log keeps every whole line through crashes, full disks and rotations."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import FRAME, IDENTITY, WIRE, record, skip
+
+from edge.config import JsonlConfig
+from edge.errors import UserError
+from edge.outputs import jsonl, queued
+from edge.outputs.jsonl import JsonlSink, read_records, repair
+from edge.outputs.queued import Queued
+from edge.wire import SCHEMA, read
+
+
+def opened(folder: Path, **keys: Any) -> JsonlSink:
+    sink = JsonlSink(JsonlConfig(dir=folder, **keys), folder, IDENTITY)
+    sink.open()
+    return sink
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl"))
+
+
+def seqs(path: Path) -> list[int]:
+    return [message["seq"] for message in read_records(path)]
+
+
+class Calls:
+    """Counts calls of ``os.NAME`` and lets some of them fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.count = 0
+        self.fail: Callable[[], int | None] = lambda: None
+        real = getattr(os, name)
+
+        def call(*args: Any) -> Any:
+            self.count += 1
+            number = self.fail()
+            if number is not None:
+                raise OSError(number, os.strerror(number))
+            return real(*args)
+
+        monkeypatch.setattr(jsonl.os, name, call)
+
+
+def test_a_file_begins_with_a_header_and_holds_one_line_per_record(tmp_path: Path) -> None:
+    sink = opened(tmp_path / "made")
+    lines = [record(0).line, WIRE.skip(1, skip(), 5).line]
+    sink.write(record(0), None)
+    sink.write(WIRE.skip(1, skip(), 5), None)
+    (path,) = files(tmp_path / "made")
+    assert sink.detail == {"file": str(path)}
+    sink.close()
+    assert re.fullmatch(r"edge-cam1-\d{8}T\d{6}Z-000000\.jsonl", path.name)
+    header, *rest = path.read_bytes().splitlines()
+    assert rest == lines
+    jsonschema.validate(read(header), SCHEMA)
+    assert read(header)["kind"] == "header"
+    assert seqs(path) == [0, 1]
+
+
+def test_a_record_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = opened(tmp_path)
+    writes = Calls(monkeypatch, "write")
+    for seq in range(10):
+        sink.write(record(seq), None)
+    assert writes.count == 10
+    sink.close()
+
+
+def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = opened(tmp_path)
+    real = os.write
+    monkeypatch.setattr(jsonl.os, "write", lambda fd, data: real(fd, data[:100]))
+    sink.write(record(0), None)
+    sink.close()
+    assert seqs(files(tmp_path)[0]) == [0]
+
+
+def test_a_line_cut_at_any_byte_is_moved_aside_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    sink = opened(tmp_path)
+    for seq in range(3):
+        sink.write(record(seq), None)
+    sink.close()
+    (path,) = files(tmp_path)
+    whole = path.read_bytes()
+    start = whole[:-1].rfind(b"\n") + 1
+    torn = Path(f"{path}.torn")
+    for end in range(start, len(whole)):
+        path.write_bytes(whole[:end])
+        counts: dict[str, int] = {}
+        assert [m["seq"] for m in read_records(path, counts)] == [0, 1]
+        assert counts == {"torn": int(end > start), "unreadable": 0}
+        assert repair(path) == end - start
+        assert path.read_bytes() == whole[:start]
+        assert (torn.read_bytes() if end > start else b"") == whole[start:end]
+        torn.unlink(missing_ok=True)
+    path.write_bytes(whole)
+    assert repair(path) == 0
+    assert path.read_bytes() == whole
+
+
+def test_at_start_the_newest_file_is_mended_and_left_alone(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    first.write(record(0), None)
+    first.write(record(1), None)
+    first.close()
+    (old,) = files(tmp_path)
+    os.truncate(old, old.stat().st_size - 40)
+    opened(tmp_path).close()
+    assert seqs(old) == [0]
+    assert len(files(tmp_path)) == 2
+    assert record(1).line.startswith(Path(f"{old}.torn").read_bytes())
+
+
+def test_a_file_without_any_line_end_is_emptied(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"x" * 200_000)  # longer than one look back
+    assert repair(path) == 200_000
+    assert path.read_bytes() == b""
+    assert Path(f"{path}.torn").stat().st_size == 200_000
+
+
+def test_two_starts_within_a_second_write_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl.time, "time", lambda: 1_795_285_207.5)
+    for _ in range(2):
+        opened(tmp_path).close()
+    assert [p.name for p in files(tmp_path)] == [
+        "edge-cam1-20261121T182007Z-000000.jsonl",
+        "edge-cam1-20261121T182007Z-000001.jsonl",
+    ]
+
+
+def test_a_new_file_is_begun_before_one_grows_beyond_its_size(tmp_path: Path) -> None:
+    sink = opened(tmp_path, rotate_mb=1, sync="none")
+    size = len(record(1000).line) + 1
+    for seq in range(1000, 1000 + 2_000_000 // size):
+        sink.write(record(seq), None)
+    sink.close()
+    assert len(files(tmp_path)) == 3
+    assert all(p.stat().st_size <= 1_000_000 for p in files(tmp_path))
+    assert [s for p in files(tmp_path) for s in seqs(p)] == list(range(1000, 1000 + 2_000_000 // size))
+    assert [read(p.read_bytes().splitlines()[0])["kind"] for p in files(tmp_path)] == ["header"] * 3
+
+
+def test_a_new_file_is_begun_with_each_utc_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [86_400.0 * 20_000 - 1]
+    monkeypatch.setattr(jsonl.time, "time", lambda: now[0])
+    sink = opened(tmp_path)
+    sink.write(record(0), None)
+    now[0] += 2
+    sink.write(record(1), None)
+    sink.write(record(2), None)
+    sink.close()
+    assert [seqs(p) for p in files(tmp_path)] == [[0], [1, 2]]
+    assert [p.name[10:25] for p in files(tmp_path)] == ["20241003T235959", "20241004T000001"]
+
+
+def test_old_files_are_deleted_and_only_this_cameras(tmp_path: Path) -> None:
+    names = ["edge-cam1-a-000000.jsonl", "edge-cam1-a-000000.jsonl.torn", "edge-cam1-b-000000.jsonl", "edge-cam2-a.jsonl"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"{}\n")
+    for name in [n for n in names if "-b-" not in n]:
+        os.utime(tmp_path / name, (time.time() - 31 * 86400,) * 2)
+    opened(tmp_path, keep_days=30).close()
+    assert [n for n in names if (tmp_path / n).exists()] == names[2:]
+    opened(tmp_path, keep_days=None).close()
+    assert len(files(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(("sync", "expected"), [("none", 0), ("interval", 0), ("each", 5)])
+def test_sync_says_when_the_disk_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: str, expected: int
+) -> None:
+    sink = opened(tmp_path, sync=sync, sync_interval_s=60)
+    syncs = Calls(monkeypatch, "fdatasync")
+    for seq in range(5):
+        sink.write(record(seq), None)
+        sink.idle()
+    assert syncs.count == expected
+    sink.close()
+    assert syncs.count == expected + (sync == "interval")
+
+
+def test_under_interval_the_disk_is_synced_once_it_is_time_and_only_if_something_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = opened(tmp_path, sync="interval", sync_interval_s=0.001)
+    syncs = Calls(monkeypatch, "fdatasync")
+    sink.write(record(0), None)
+    time.sleep(0.002)
+    sink.idle()
+    sink.idle()
+    assert syncs.count == 1
+    sink.close()
+    assert syncs.count == 1
+
+
+def test_a_full_disk_is_a_fault_then_goes_on_in_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    output = Queued(JsonlSink(JsonlConfig(dir=tmp_path, sync_interval_s=0.02), tmp_path, IDENTITY), 100, "drop")
+    output.start()
+    writes = Calls(monkeypatch, "write")
+    output.accept(record(0), FRAME, None)
+    _until(lambda: writes.count == 1)
+    writes.fail = lambda: errno.ENOSPC
+    output.accept(record(1), FRAME, None)
+    _until(lambda: output.status().lost == 1)
+    assert output.status().fault == "No space left on device"
+    _until(lambda: writes.count > 5)
+    assert len(files(tmp_path)) == 1  # attempts leave no empty files behind
+    writes.fail = lambda: None
+    _until(lambda: output.status().fault is None)
+    output.accept(record(2), FRAME, None)
+    output.close(2)
+    assert [seqs(p) for p in files(tmp_path)] == [[0], [2]]
+
+
+def test_a_write_that_fails_halfway_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = opened(tmp_path)
+    sink.write(record(0), None)
+    real, calls = os.write, []
+
+    def write(fd: int, data: bytes) -> int:
+        calls.append(data)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data[:50])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jsonl.os, "write", write)
+        with pytest.raises(OSError, match="No space left"):
+            sink.write(record(1), None)
+    sink.recover()
+    sink.write(record(1), None)
+    sink.close()
+    first, second = files(tmp_path)
+    assert first.read_bytes().endswith(record(0).line + b"\n")
+    assert (seqs(first), seqs(second)) == ([0], [1])
+
+
+def test_after_a_failed_sync_the_record_is_written_to_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = Queued(JsonlSink(JsonlConfig(dir=tmp_path, sync="each"), tmp_path, IDENTITY), 100, "drop")
+    output.start()
+    syncs = Calls(monkeypatch, "fdatasync")
+    syncs.fail = lambda: errno.EIO if syncs.count == 2 else None
+    for seq in range(3):
+        output.accept(record(seq), FRAME, None)
+    output.close(2)
+    assert [seqs(p) for p in files(tmp_path)] == [[0, 1], [1, 2]]
+    assert (output.status().lost, output.status().fault) == (0, None)
+
+
+def test_a_deleted_folder_is_made_again(tmp_path: Path) -> None:
+    sink = opened(tmp_path / "log")
+    files(tmp_path / "log")[0].unlink()
+    (tmp_path / "log").rmdir()
+    sink.recover()
+    sink.write(record(0), None)
+    sink.close()
+    assert seqs(files(tmp_path / "log")[0]) == [0]
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError) as caught:
+        opened(tmp_path / "file" / "log")
+    assert str(caught.value) == (
+        f"outputs.jsonl: {tmp_path}/file/log: the log cannot be written\n"
+        "  received: Not a directory\n"
+        "  expected: a folder that this user may write\n"
+        "  fix: choose another folder, or change its owner"
+    )
+
+
+def test_a_folder_that_is_not_writable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Calls(monkeypatch, "open").fail = lambda: errno.EACCES
+    with pytest.raises(UserError) as caught:
+        opened(tmp_path)
+    assert str(caught.value) == (
+        f"outputs.jsonl: {tmp_path}: the log cannot be written\n"
+        "  received: Permission denied\n"
+        "  expected: a folder that this user may write\n"
+        "  fix: choose another folder, or change its owner"
+    )
+
+
+def test_a_log_that_another_process_writes_is_not_touched(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    (path,) = files(tmp_path)
+    with pytest.raises(UserError) as caught:
+        opened(tmp_path)
+    assert str(caught.value) == (
+        f"outputs.jsonl: {path}: another process writes this log\n"
+        "  fix: stop that one first, or give this one another folder"
+    )
+    assert caught.value.exit_code == 6
+    first.close()
+    opened(tmp_path).close()
+
+
+def test_one_fixed_file_is_neither_rotated_nor_deleted(tmp_path: Path) -> None:
+    config = JsonlConfig(dir=tmp_path, rotate_mb=1, sync="none")
+    path = tmp_path / "out" / "records.jsonl"
+    for run in range(2):
+        sink = JsonlSink(config, tmp_path, IDENTITY, path=path)
+        sink.open()
+        for seq in range(2000):
+            sink.write(record(seq + 2000 * run), None)
+        sink.close()
+    assert files(path.parent) == [path]
+    assert path.stat().st_size > 2_000_000
+    assert seqs(path) == list(range(4000))
+
+
+def test_a_fixed_file_on_a_full_device_is_a_fault() -> None:
+    output = Queued(JsonlSink(JsonlConfig(dir=Path("/dev")), Path("/dev"), IDENTITY, path=Path("/dev/full")), 10, "wait")
+    output.start()
+    assert output.status().fault == "No space left on device"
+    output.accept(record(0), FRAME, None)
+    output.close(1)
+    assert output.status().lost == 1
+
+
+@given(st.lists(st.binary(max_size=30) | st.sampled_from([record(0).line, WIRE.header(1), b'{"schema":1,"kind":"x"}'])))
+def test_a_reader_skips_and_counts_what_is_no_record(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    lines = [line.replace(b"\n", b"") for line in lines]
+    path = tmp_path_factory.mktemp("fuzz", numbered=True) / "x.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines) + b"{")
+    counts: dict[str, int] = {}
+    found = list(read_records(path, counts))
+    assert found == [orjson.loads(record(0).line)] * lines.count(record(0).line)
+    known = [record(0).line, WIRE.header(1), b'{"schema":1,"kind":"x"}']
+    assert counts == {"torn": 1, "unreadable": sum(line not in known for line in lines)}
+
+
+def _until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.002)

@@ -1,0 +1,265 @@
+"""The whole line: every frame in exactly one record, whatever engine and outputs do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import nan_model
+from lines import BASE, frame_ids, loaded, make_line, records, run, slow, stable_lines
+
+from edge.bundle import BundleSpec
+from edge.daemon import open_model
+from edge.models.write import write_bundle
+from edge.outputs.queued import Queued
+from edge.replay import Options, replay
+from edge.sources.memory import MemorySource
+from edge.sources.recorded import RecordedSource
+
+
+class SlowSink:
+    """An output that takes 20 ms for each record."""
+
+    name = "slow"
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    def open(self) -> None:
+        pass
+
+    def write(self, record: Any, kept: Any) -> None:
+        time.sleep(0.02)
+        self.written += 1
+
+    def state(self, state: Any) -> None:
+        pass
+
+    def tick(self, heartbeat: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_500_frames_in_are_500_records_out(tmp_path: Path) -> None:
+    line = make_line(loaded(tmp_path, "source.frames=500"))
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    assert [r["seq"] for r in found] == list(range(500))
+    assert frame_ids(found) == list(range(1, 501))
+    assert {(r["kind"], r["verdict"]) for r in found} == {("inspection", "pass")}
+    assert line.source.status().announced == line.tally.accounted == 500
+
+
+def test_a_slow_output_loses_its_own_records_and_nobody_else_s(tmp_path: Path) -> None:
+    sink = SlowSink()
+    slow_output = Queued(sink, 10, "drop")
+    line = make_line(loaded(tmp_path, "source.frames=500"), more_outputs=[slow_output])
+    assert run(line) == 0
+    assert [r["seq"] for r in records(tmp_path / "log")] == list(range(500))
+    status = slow_output.status()
+    assert status.lost > 400
+    assert sink.written + status.lost == 500
+
+
+def test_with_a_ring_of_4_and_a_slow_engine_the_sum_rule_holds_in_order(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "source.fps=400", "source.frames=300", "ring.slots=4")
+    line = make_line(config, before=slow(0.01))
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    assert [r["seq"] for r in found] == list(range(len(found)))
+    assert frame_ids(found) == list(range(1, 301))
+    assert line.source.status().announced == line.tally.accounted == 300
+    lost = sum(r["count"] for r in found if r["kind"] == "skip")
+    assert 100 < lost < 290
+    assert {r["reason"] for r in found if r["kind"] == "skip"} <= {"ring_full", "frame_id_gap"}
+    assert all(r["verdict"] == "invalid" for r in found if r["kind"] == "skip")
+
+
+def test_an_engine_that_raises_costs_its_frame_a_verdict_and_nothing_else(tmp_path: Path) -> None:
+    def raises_twice(index: int) -> None:
+        if index in (10, 20):
+            raise RuntimeError("CUDA error 700")
+
+    line = make_line(loaded(tmp_path), before=raises_twice)
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    assert frame_ids(found) == list(range(1, 51))
+    assert [r["seq"] for r in found if r["reason"] == "engine_error"] == [10, 20]
+    assert [r["verdict"] for r in found if r["reason"] == "engine_error"] == ["invalid", "invalid"]
+    assert line.workers[1].restarted == 2
+
+
+def test_an_engine_that_always_raises_spends_its_budget_and_every_frame_read_has_a_record(tmp_path: Path) -> None:
+    def raises(_index: int) -> None:
+        raise RuntimeError("out of memory")
+
+    line = make_line(loaded(tmp_path, "supervise.restarts=3"), before=raises)
+    assert run(line) == 3
+    found = records(tmp_path / "log")
+    assert frame_ids(found) == list(range(1, len(frame_ids(found)) + 1))
+    assert line.source.status().announced == line.tally.accounted
+    assert [r["reason"] for r in found[:4]] == ["engine_error"] * 4
+    assert {r["reason"] for r in found[4:]} <= {"shutdown"}
+
+
+def test_a_map_with_nan_is_no_verdict(tmp_path: Path) -> None:
+    spec = BundleSpec.model_validate({"name": "nan", "input": {"channels": 1, "size": "any"}, "resize": {"where": "none"}})
+    write_bundle(tmp_path / "bundle", nan_model(), spec)
+    line = make_line(loaded(tmp_path))
+    assert run(line) == 0
+    assert {(r["verdict"], r["reason"], r["map_max"]) for r in records(tmp_path / "log")} == {
+        ("invalid", "map_not_finite", None)
+    }
+
+
+def test_a_frame_of_another_size_than_the_model_takes_is_no_verdict(tmp_path: Path) -> None:
+    from graphs import write_identity_bundle
+
+    write_identity_bundle(tmp_path / "bundle", size=(64, 64))
+    pictures = [np.full((64, 64), 10, np.uint8), np.full((48, 80), 10, np.uint8)]
+    line = make_line(loaded(tmp_path), source=MemorySource(pictures, 6))
+    assert run(line) == 0
+    assert [(r["verdict"], r["reason"]) for r in records(tmp_path / "log")] == [
+        ("pass", None),
+        ("invalid", "frame_size"),
+    ] * 3
+
+
+def test_an_roi_outside_a_frame_of_this_size_is_no_verdict(tmp_path: Path) -> None:
+    text = BASE.replace("threshold:", "roi: {units: image_px, include: [[70, 0, 80, 40]]}, threshold:")
+    pictures = [np.full((48, 80), 10, np.uint8), np.full((64, 64), 10, np.uint8)]
+    text = text.replace(
+        "kind: synthetic, width: 64, height: 64, fps: null, frames: 50", "kind: recorded, path: x, pace: max"
+    )
+    line = make_line(loaded(tmp_path, text=text), source=MemorySource(pictures, 4))
+    assert run(line) == 0
+    assert [(r["verdict"], r["reason"]) for r in records(tmp_path / "log")] == [
+        ("pass", None),
+        ("invalid", "frame_size"),
+    ] * 2
+
+
+def test_a_verdict_after_the_deadline_is_invalid(tmp_path: Path) -> None:
+    def once_slow(index: int) -> None:
+        if index == 5:
+            time.sleep(0.5)
+
+    config = loaded(tmp_path, "deadline_ms=250", "source.fps=20", "source.frames=10", "ring.slots=32")
+    line = make_line(config, before=once_slow)
+    assert run(line) == 0
+    reasons = [r["reason"] for r in records(tmp_path / "log")]
+    assert reasons[5] == "late"
+    assert reasons[:5] == [None] * 5
+
+
+def test_told_to_stop_the_line_accounts_for_every_frame_that_it_read(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "source.fps=100", "source.frames=null", "ring.slots=200")
+    line = make_line(config, before=slow(0.3))
+    stop = threading.Event()
+    threading.Timer(1.0, stop.set).start()
+    began = time.monotonic()
+    assert run(line, stop) == 0
+    assert time.monotonic() - began < 1.0 + 5.0
+    found = records(tmp_path / "log")
+    assert frame_ids(found) == list(range(1, line.source.status().announced + 1))
+    assert found[-1]["reason"] == "shutdown"
+    assert line.source.status().announced == line.tally.accounted
+
+
+def test_what_a_live_run_recorded_replays_to_the_same_records(tmp_path: Path) -> None:
+    """Losses, lateness and verdicts included, byte for byte under ``wire.stable``."""
+    config = loaded(
+        tmp_path,
+        "source.fps=150",
+        "source.frames=120",
+        "ring.slots=4",
+        "deadline_ms=150",
+        "regions.threshold={high: 0.8175}",  # between 208 and 209: about half of the frames
+        "outputs.evidence={dir: evidence, keep: [pass, fail, invalid], overlays: false}",
+    )
+
+    def sometimes_slow(index: int) -> None:
+        time.sleep(0.2 if index % 20 == 10 else 0.002)
+
+    assert run(make_line(config, before=sometimes_slow)) == 0
+    live = records(tmp_path / "log")
+    assert {r["verdict"] for r in live} == {"pass", "fail", "invalid"}
+    assert {"ring_full", "late"} <= {r["reason"] for r in live}
+    source = RecordedSource(tmp_path / "evidence", "max", 10.0)
+    code, line = replay(config, source, Options(tmp_path / "again"), threading.Event(), lambda *_: None)
+    assert code == 0
+    again = records(tmp_path / "again")
+    assert stable_lines(again) == stable_lines(live)
+    assert {r["simulated"] for r in again} == {True}
+    assert line.tally.accounted == 120
+
+
+def test_the_ring_is_the_only_copy_of_a_frame(tmp_path: Path) -> None:
+    """Bytes moved into the ring are the bytes of the frames; nothing else copies a grey frame of the model's size."""
+    line = make_line(loaded(tmp_path))
+    assert run(line) == 0
+    assert line.ring.copied_bytes == 50 * 64 * 64
+
+
+def test_outputs_hear_the_state_and_a_heartbeat(tmp_path: Path) -> None:
+    heard: dict[str, list[Any]] = {"states": [], "beats": []}
+
+    class Ear(SlowSink):
+        name = "ear"
+
+        def write(self, record: Any, kept: Any) -> None:
+            pass
+
+        def state(self, state: Any) -> None:
+            heard["states"].append(state)
+
+        def tick(self, heartbeat: Any) -> None:
+            heard["beats"].append(heartbeat)
+
+    config = loaded(tmp_path, "source.fps=40", "source.frames=50")
+    assert run(make_line(config, more_outputs=[Queued(Ear(), 100, "drop")])) == 0
+    states = heard["states"]
+    assert states[-1].line_state == "Halted"
+    assert "ContinuousExecution" in {s.line_state for s in states}
+    assert [s.state_seq for s in states] == sorted({s.state_seq for s in states})
+    assert states[-1].faults == ()
+    assert states[-1].engine["threshold"] == "explicit"
+    assert len(heard["beats"]) >= 3
+    assert heard["beats"][-1].last_seq == 49
+
+
+def test_an_output_that_fails_is_a_fault_in_the_state(tmp_path: Path) -> None:
+    class Broken(SlowSink):
+        name = "broken"
+
+        def write(self, record: Any, kept: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+    states: list[Any] = []
+
+    class Ear(SlowSink):
+        name = "ear"
+
+        def state(self, state: Any) -> None:
+            states.append(state)
+
+    config = loaded(tmp_path, "source.fps=40", "source.frames=20")
+    outputs = [Queued(Broken(), 100, "drop"), Queued(Ear(), 1000, "drop")]
+    assert run(make_line(config, more_outputs=outputs)) == 0
+    assert any(f.code == "output_broken" and f.text == "No space left on device" for s in states for f in s.faults)
+    assert frame_ids(records(tmp_path / "log")) == list(range(1, 21))
+
+
+def test_a_model_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    from edge.errors import UserError
+
+    config = loaded(tmp_path)
+    (tmp_path / "bundle" / "model.onnx").unlink()
+    with pytest.raises(UserError, match=r"model\.onnx"):
+        open_model(config)
