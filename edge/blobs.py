@@ -7,8 +7,9 @@ defects take 0.3 ms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, TypeAlias
 
 import cv2
@@ -26,7 +27,7 @@ class Blob:
     """One component, or several told as one; in pixels of the picture that it was found in, x1 and y1 exclusive.
 
     ``centre``: mean of the pixel centres, (0, 0) being that of the picture's first pixel. ``outline``: (n, 1, 2) int32,
-    its outer border, or the convex hull of several. ``enclosed``: area inside that border, drawn through pixel centres.
+    its outer border, or the convex hull of several.
     """
 
     x0: int
@@ -38,7 +39,6 @@ class Blob:
     score_mean: float
     centre: tuple[float, float]
     outline: NDArray[np.int32]
-    enclosed: float
     known_solidity: float | None = None
 
     @property
@@ -52,10 +52,9 @@ class Blob:
 
     @property
     def solidity(self) -> float:
-        """``enclosed`` by the area of the outline's convex hull; 1 where the hull has none, as a line's."""
+        """Area inside the outline by that of its convex hull, both through pixel centres; 1 where the hull has none."""
         if self.known_solidity is None:
-            box = (self.x1 - self.x0 - 1) * (self.y1 - self.y0 - 1)
-            self.known_solidity = _solidity(self.enclosed, box, self.outline)
+            self.known_solidity = _solidity(self.outline, (self.x1 - self.x0 - 1) * (self.y1 - self.y0 - 1))
         return self.known_solidity
 
 
@@ -79,21 +78,24 @@ class Components:
         self._solidity = np.full(len(self._outlines), np.nan)
         number = np.cumsum(outer) - 1
         points = np.concatenate(borders)[:, 0]
-        scratch[points[:, 1], points[:, 0]] = np.repeat(
-            number[np.where(outer, np.arange(len(outer)), parents)], [len(border) for border in borders]
+        self._starts, self._lengths = _runs(binary, scratch)
+        # after the runs were found, which used the same scratch
+        owners = number[np.where(outer, np.arange(len(outer)), parents)]
+        scratch.ravel()[points[:, 1] * binary.shape[1] + points[:, 0]] = np.repeat(
+            owners, [len(border) for border in borders]
         )
-        self._pixels = np.flatnonzero(binary.view(bool))
-        self._starts = _run_starts(self._pixels, binary)
-        self._lengths = np.diff(self._starts, append=len(self._pixels))
-        first = self._pixels[self._starts]
-        self._owner = scratch.ravel()[first]
-        self._rows, self._columns = np.divmod(first, binary.shape[1])
+        self._owner = scratch.ravel()[self._starts]
+        self._rows, self._columns = np.divmod(self._starts, binary.shape[1])
         self.area = self._sum(self._lengths).astype(np.intp)
         self.x0, self.y0 = self._least(self._columns), self._least(self._rows)
         self.x1, self.y1 = self._most(self._columns + self._lengths), self._most(self._rows) + 1
+        begins = np.cumsum(self._lengths) - self._lengths
+        self._begins = begins
+        self._pixels = np.repeat(self._starts - begins, self._lengths)
+        self._pixels += np.arange(len(self._pixels))
         self._scores = values.ravel()[self._pixels]
-        self.score_max = self._most(np.maximum.reduceat(self._scores, self._starts))
-        mean = self._sum(np.add.reduceat(self._scores, self._starts, dtype=np.float64)) / self.area
+        self.score_max = self._most(np.maximum.reduceat(self._scores, begins))
+        mean = self._sum(np.add.reduceat(self._scores, begins, dtype=np.float64)) / self.area
         # a mean in float32 may round above the maximum
         self.score_mean = np.minimum(mean.astype(np.float32), self.score_max)
 
@@ -115,15 +117,14 @@ class Components:
         """As of ``Blob``, for the chosen; NaN for the others: hulls are the one thing here that is done one by one."""
         boxes = (self.x1 - self.x0 - 1) * (self.y1 - self.y0 - 1)
         for index in np.flatnonzero(chosen & np.isnan(self._solidity)).tolist():
-            outline = self._outlines[index]
-            self._solidity[index] = _solidity(cv2.contourArea(outline), boxes[index], outline)
+            self._solidity[index] = _solidity(self._outlines[index], boxes[index])
         return self._solidity
 
     def reaching(self, level: NDArray[np.float32]) -> Chosen:
         """Those with a pixel at or above ``level``: 0-d, or one for each pixel of the picture."""
         if not level.ndim:
             return np.asarray(self.score_max >= level)
-        hot = np.logical_or.reduceat(self._scores >= level.ravel()[self._pixels], self._starts)
+        hot = np.logical_or.reduceat(self._scores >= level.ravel()[self._pixels], self._begins)
         return self._sum(hot) > 0
 
     def peaks(self) -> NDArray[np.intp]:
@@ -153,14 +154,14 @@ class Components:
         columns = self._sum(self._lengths * self._columns + self._lengths * (self._lengths - 1) / 2) / self.area
         rows = self._sum(self._lengths * self._rows) / self.area
         which = np.flatnonzero(chosen)
-        arrays = self.x0, self.y0, self.x1, self.y1, self.area, self.score_max, self.score_mean, columns, rows
+        box = self.x0, self.y0, self.x1, self.y1
+        arrays = *box, self.area, self.score_max, self.score_mean, columns, rows, self._solidity
         told = []
-        for index, x0, y0, x1, y1, area, score_max, score_mean, x, y in zip(
+        for index, x0, y0, x1, y1, area, score_max, score_mean, x, y, solidity in zip(
             which.tolist(), *(of[which].tolist() for of in arrays), strict=True
         ):
-            outline = self._outlines[index]
-            enclosed = cv2.contourArea(outline)
-            told.append(Blob(x0, y0, x1, y1, area, score_max, score_mean, (x, y), outline, enclosed))
+            known = None if isnan(solidity) else solidity
+            told.append(Blob(x0, y0, x1, y1, area, score_max, score_mean, (x, y), self._outlines[index], known))
         return told
 
     def _sum(self, of_runs: NDArray[Any]) -> NDArray[Any]:
@@ -186,62 +187,82 @@ def find_components(binary: Binary, values: NDArray[np.float32], scratch: NDArra
     return Components(binary, values, scratch, borders, hierarchy[0][:, 3]) if borders else None
 
 
-def _solidity(enclosed: float, box: int, outline: NDArray[np.int32]) -> float:
-    """``box``: area of the box around the outline, through pixel centres as ``enclosed``."""
+def _solidity(outline: NDArray[np.int32], box: int) -> float:
+    """``box``: area of the box around the outline, through pixel centres."""
+    enclosed = cv2.contourArea(outline)
     if enclosed == box:
         return 1.0  # a rectangle, or a line across or down: most specks
     hull = cv2.contourArea(cv2.convexHull(outline))
     return enclosed / hull if hull > 0 else 1.0
 
 
-def _run_starts(pixels: NDArray[np.intp], binary: Binary) -> NDArray[np.intp]:
-    """Which of the foreground's flat indices begin a horizontal run."""
-    starts = np.empty(len(pixels), bool)
-    starts[0] = True
-    np.not_equal(pixels[1:], pixels[:-1] + 1, out=starts[1:])
+def _runs(binary: Binary, scratch: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Flat index of the first pixel and length of every horizontal run, row after row."""
+    flat, width = binary.ravel(), binary.shape[1]
+    changes = scratch.ravel().view(bool)[: len(flat) - 1]
+    np.not_equal(flat[1:], flat[:-1], out=changes)
+    edges = np.flatnonzero(changes) + 1
+    if flat[0]:
+        edges = np.insert(edges, 0, 0)
+    if flat[-1]:
+        edges = np.append(edges, len(flat))
     wrapped = np.flatnonzero(binary[:-1, -1] & binary[1:, 0]) + 1  # rows that begin where the row above ends
-    starts[np.searchsorted(pixels, wrapped * binary.shape[1])] = True
-    return np.flatnonzero(starts)
+    if len(wrapped):
+        edges = np.sort(np.concatenate([edges, np.repeat(wrapped * width, 2)]))
+    return edges[::2], edges[1::2] - edges[::2]
 
 
 def merge(blobs: list[Blob], gap: int, mask: NDArray[np.uint8]) -> list[Blob]:
     """Blobs whose nearest pixels have at most ``gap`` empty pixels between them (the larger of across and down) as one.
 
-    ``mask`` is above 0 on the pixels of these blobs and nothing else, and isn't changed. Two pixel sets grown by a square
-    of side gap + 1 touch exactly when that gap lies between them; only the part around blobs whose boxes are near is grown.
+    ``mask`` is above 0 on the pixels of these blobs and nothing else, and isn't changed.
     """
-    near = _near(blobs, gap)
-    if not near:
-        return blobs
-    x0, y0 = min(b.x0 for b in near), min(b.y0 for b in near)
-    crop = mask[y0 : max(b.y1 for b in near), x0 : max(b.x1 for b in near)]
+    merged: list[Blob] = []
+    for cluster in _clusters(blobs, gap):
+        merged += cluster if len(cluster) == 1 else [_joined(group) for group in _touching(cluster, gap, mask)]
+    return merged
+
+
+def _touching(cluster: list[Blob], gap: int, mask: NDArray[np.uint8]) -> Iterable[list[Blob]]:
+    """Those that belong together: two pixel sets grown by a square of side gap + 1 touch if that gap lies between them."""
+    x0, y0 = min(b.x0 for b in cluster), min(b.y0 for b in cluster)
+    crop = mask[y0 : max(b.y1 for b in cluster), x0 : max(b.x1 for b in cluster)]
     grown = cv2.dilate(crop, np.ones((gap + 1, gap + 1), np.uint8), anchor=(0, 0))
     labels = cv2.connectedComponents(grown, None, 8, cv2.CV_32S)[1]
     groups: dict[int, list[Blob]] = {}
-    for one in near:
-        x, y = one.outline[0, 0]
-        groups.setdefault(int(labels[y - y0, x - x0]), []).append(one)
-    grouped = set(near)
-    return [b for b in blobs if b not in grouped] + [_joined(group) for group in groups.values()]
+    for blob in cluster:
+        x, y = blob.outline[0, 0]
+        groups.setdefault(int(labels[y - y0, x - x0]), []).append(blob)
+    return groups.values()
 
 
 _PAIRS_UP_TO = 256
-"""Number of blobs up to which every pair of boxes is compared; above, the whole picture is grown."""
+"""Number of blobs up to which every pair of boxes is compared; above, all are one cluster."""
 
 
-def _near(blobs: list[Blob], gap: int) -> list[Blob]:
+def _clusters(blobs: list[Blob], gap: int) -> list[list[Blob]]:
+    """Blobs by the chains of boxes with at most ``gap`` between them: no others can belong together."""
     if len(blobs) > _PAIRS_UP_TO:
-        return blobs
+        return [blobs]
     x0, y0, x1, y1 = np.array([(b.x0, b.y0, b.x1, b.y1) for b in blobs]).T
     across, down = x0[:, None] <= x1 + gap, y0[:, None] <= y1 + gap
-    touch = across & across.T & down & down.T
-    return [b for b, count in zip(blobs, touch.sum(axis=1).tolist(), strict=True) if count > 1]
+    cluster_of = list(range(len(blobs)))
+    for i, j in np.argwhere(np.triu(across & across.T & down & down.T, 1)).tolist():
+        old, new = cluster_of[j], cluster_of[i]
+        if old != new:
+            cluster_of = [new if number == old else number for number in cluster_of]
+    clusters: dict[int, list[Blob]] = {}
+    for blob, number in zip(blobs, cluster_of, strict=True):
+        clusters.setdefault(number, []).append(blob)
+    return list(clusters.values())
 
 
 def _joined(group: list[Blob]) -> Blob:
     if len(group) == 1:
         return group[0]
     area = sum(b.area for b in group)
+    hull = np.asarray(cv2.convexHull(np.concatenate([b.outline for b in group])), np.int32)
+    around = cv2.contourArea(hull)
     return Blob(
         min(b.x0 for b in group),
         min(b.y0 for b in group),
@@ -251,6 +272,6 @@ def _joined(group: list[Blob]) -> Blob:
         max(b.score_max for b in group),
         sum(b.score_mean * b.area for b in group) / area,
         (sum(b.centre[0] * b.area for b in group) / area, sum(b.centre[1] * b.area for b in group) / area),
-        np.asarray(cv2.convexHull(np.concatenate([b.outline for b in group])), np.int32),
-        sum(b.enclosed for b in group),
+        hull,
+        sum(cv2.contourArea(b.outline) for b in group) / around if around > 0 else 1.0,
     )

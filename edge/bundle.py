@@ -18,6 +18,8 @@ import orjson
 from pydantic import Field, ValidationError, model_validator
 
 from edge.errors import UserError
+from edge.illumination import IlluminationSpec
+from edge.tiling import TileSpec
 from edge.yamlio import Lines, Section, read_yaml
 
 if TYPE_CHECKING:
@@ -90,10 +92,13 @@ class BundleSpec(Section):
     """SHA-256 of every other file of the folder, by its name relative to it."""
     input: InputSpec
     resize: ResizeSpec
-    illumination: None = None
-    tile: None = None
+    illumination: IlluminationSpec | None = None
+    """What happens to the pixels before the resize. null: nothing."""
+    tile: TileSpec | None = None
+    """How the picture is cut after the resize; ``input`` is then a tile's. null: it goes in whole."""
     map_to_image: tuple[float, float, float, float] = (1.0, 1.0, 0.0, 0.0)
-    """sx, sy, ox, oy: a map edge at x lies at ``x * sx + ox`` in the picture after the resize (host or graph)."""
+    """sx, sy, ox, oy: a map edge at x lies at ``x * sx + ox`` in the picture after the resize (host or graph). Of tiles:
+    the whole map's."""
     tolerance: ToleranceSpec = ToleranceSpec()
     display: DisplaySpec = DisplaySpec()
     provenance: dict[str, Any] = Field(default_factory=dict)
@@ -104,13 +109,41 @@ class BundleSpec(Section):
         where, size, taken = self.resize.where, self.resize.size, self.input.size
         if (where == "none") != (size is None):
             raise ValueError(f"resize.size must be {'null' if where == 'none' else 'given'} where resize.where is {where}")
-        if where == "host" and taken not in ("any", size):
+        if where == "host" and self.tile is None and taken not in ("any", size):
             raise ValueError(f"resize.size {_by(size)} and input.size {_by(taken)} must be equal: the host feeds the graph")
         if where == "graph" and taken != "any":
             raise ValueError("input.size must be any where the graph resizes")
         if min(self.map_to_image[:2]) <= 0:
             raise ValueError("map_to_image must have scales above 0")
+        if self.tile is not None:
+            self._check_tile(self.tile)
+        if self.illumination is not None:
+            self._check_illumination(self.illumination)
         return self
+
+    @property
+    def tile_scale(self) -> tuple[int, int]:
+        """Px of the picture for each px of the map, where there are tiles."""
+        return int(self.map_to_image[0]), int(self.map_to_image[1])
+
+    def _check_tile(self, tile: TileSpec) -> None:
+        if self.resize.where == "graph":
+            raise ValueError("tile goes with a resize on the host or none, not with one in the graph")
+        if self.input.size not in ("any", tile.size):
+            raise ValueError(f"tile.size {_by(tile.size)} and input.size {_by(self.input.size)} must be equal")
+        sx, sy, ox, oy = self.map_to_image
+        if (ox, oy) != (0, 0) or sx % 1 or sy % 1:
+            raise ValueError("map_to_image of tiles must have whole scales and no offset")
+        for key, pair in (("size", tile.size), ("stride", tile.stride), ("border_px", (tile.border_px, tile.border_px))):
+            if any(px % scale for px, scale in zip(pair, self.tile_scale, strict=True)):
+                raise ValueError(f"tile.{key} must be a multiple of map_to_image's scale, {sx:g} across and {sy:g} down")
+
+    def _check_illumination(self, illumination: IlluminationSpec) -> None:
+        if self.input.bits != 8:
+            raise ValueError(f"illumination works on 8-bit pictures, and input.bits is {self.input.bits}")
+        missing = illumination.missing(self.input.channels)
+        if missing:
+            raise ValueError(f"illumination.frozen lacks the statistics of {' and '.join(missing)}; build the bundle again")
 
 
 @dataclass(frozen=True)

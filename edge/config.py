@@ -14,6 +14,7 @@ from edge.controls import RegionsConfig
 from edge.yamlio import Section
 
 Feature: TypeAlias = tuple[str, bool | int | float | str]
+Level: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 
 
 class GenicamSource(Section):
@@ -32,6 +33,31 @@ class GenicamSource(Section):
     A command is written as ``[name, execute]``. Selectors go before what they select."""
     part_id: str | None = None
     """Integer chunk that counts parts, ``ChunkCounterValue`` say. null: records carry no part id."""
+    chunks: tuple[str, ...] = ()
+    """Number chunks copied into each record under their names, ``ChunkExposureTime``, ``ChunkGain`` say. The camera sends
+    a chunk only where ``features`` enable it."""
+    bit_depth: Literal[8, 16] = 16
+    """Bits per sample that the model gets of pixel formats with more than 8. 16: all that the format has. 8: see
+    ``window``; packed formats are then unpacked to 8 bits in one pass."""
+    window: tuple[Level, Level] | None = None
+    """With ``bit_depth: 8``: the camera's values that become 0 and 255, linear between and cut outside. null: the high 8
+    bits. Formats of 8 bits stay as they are."""
+    bayer: Literal["RG", "GR", "GB", "BG"] | None = None
+    """Colours of the first two pixels of a Bayer picture. null: as the camera's pixel format says. For a camera that goes
+    on naming the sensor's pattern while an odd OffsetX or OffsetY moves it."""
+    max_reconnects: Annotated[int, Field(ge=1)] | None = 100
+    """Reconnections after which the next loss of the camera ends the process with 5, to be started anew: camera libraries
+    leak up to one frame at each. null: never."""
+
+    @model_validator(mode="after")
+    def _window_of_8_bits(self) -> GenicamSource:
+        if self.window is None:
+            return self
+        if self.bit_depth != 8:
+            raise ValueError("window belongs to bit_depth: 8; 16 keeps every value")
+        if self.window[0] >= self.window[1]:
+            raise ValueError(f"window is [value that becomes 0, value that becomes 255], rising; got {list(self.window)}")
+        return self
 
 
 class RecordedSource(Section):
@@ -78,6 +104,13 @@ class OpencvSource(Section):
     """Height asked of a V4L2 device in px. null: the device's own."""
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Frame rate asked of a V4L2 device. null: the device's own."""
+    max_repeats: Annotated[int, Field(ge=0)] | None = 0
+    """Frames that repeat the one before bit for bit and are still believed; what repeats longer is a lost camera's last
+    picture, and a loss. 0: none, for noise makes each true picture differ. null: not checked, for compressed streams of a
+    still scene. Not checked of video files."""
+    blank_level: Annotated[int, Field(ge=0, le=255)] | None = 2
+    """A frame in which no colour varies by more than this, black, green or grey, is no picture but a loss. null: not
+    checked. Not checked of video files."""
 
 
 SourceConfig: TypeAlias = Annotated[

@@ -23,6 +23,7 @@ class Loaded:
     config: Config
     path: Path
     text: str
+    overrides: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -47,7 +48,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
         _override(data, item, lines)
     try:
         # through JSON: strict mode then still takes lists for tuples and text for paths
-        return Loaded(Config.model_validate_json(orjson.dumps(data)), path, text)
+        return Loaded(Config.model_validate_json(orjson.dumps(data)), path, text, tuple(overrides))
     except ValidationError as error:
         raise UserError("\n".join(_explain_all(error.errors(), data, lines, path))) from None
     except (orjson.JSONEncodeError, TypeError) as error:

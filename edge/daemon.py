@@ -22,7 +22,7 @@ from edge.engines import Engine, open_engine
 from edge.frames import AnomalyMap, Frame, FrameMeta, RunIdentity
 from edge.health import HealthServer, Metrics
 from edge.inspect import to_map
-from edge.line import EXIT_HUNG, EXIT_OK, EXIT_STAGE, Line, run_line
+from edge.line import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, Line, run_line
 from edge.notify import notify, watchdog_interval_s
 from edge.outputs import Output
 from edge.outputs.evidence import EvidenceSink
@@ -31,6 +31,7 @@ from edge.outputs.preview import PreviewSink
 from edge.outputs.queued import Queued
 from edge.outputs.zmq_pub import ZmqSink
 from edge.preprocess import Workspace
+from edge.reload import Reloader
 from edge.rules import Rules, load_rules
 from edge.runtime import InstanceLock, runtime_folder, write_endpoints
 from edge.sources import Source, open_source
@@ -53,11 +54,12 @@ def run(loaded: Loaded, *, source: Source | None = None, each_turn: EachTurn | N
         UserError: whatever keeps the line from starting that a person must mend.
     """
     stop = threading.Event()
-    with _signals(stop):
+    reloader = Reloader(loaded, open_model)
+    with _signals(stop, reloader):
         folder = runtime_folder(loaded)
         lock = InstanceLock(folder, loaded.config.camera)
         try:
-            return _run_locked(loaded, folder, source, stop, each_turn or _nothing)
+            return _run_locked(loaded, folder, source, stop, reloader, each_turn or _nothing)
         finally:
             lock.release()
 
@@ -96,7 +98,7 @@ def frame_size(config: Config, bundle: Bundle) -> tuple[int, int] | None:
         return source.width, source.height
     roi = config.regions.roi
     any_size_will_do = roi is None or (roi.units == "norm" and roi.mask is None)
-    fed = spec.resize.size or (None if isinstance(spec.input.size, str) else spec.input.size)
+    fed = spec.resize.size or (None if isinstance(spec.input.size, str) or spec.tile else spec.input.size)
     return fed if fed is not None and (any_size_will_do or spec.resize.where == "none") else None
 
 
@@ -109,23 +111,33 @@ def blank_frame(width: int, height: int) -> Frame:
 def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Output]:
     """The config's outputs, each behind a queue that drops rather than blocks."""
     config = loaded.config.outputs
+    first: list[Output] = []  # the judge hands a record to those who act on it before those who keep it
     outputs: list[Output] = []
     log_first: Queued | None = None
     if config.jsonl is not None:
         lines = Queued(JsonlSink(config.jsonl, loaded.resolve(config.jsonl.dir), identity), QUEUE, "drop")
         outputs.append(lines)
-        log_first = lines if config.jsonl.sync == "each" else None  # on disk before anyone acts on it
-    if config.zmq is not None:
-        outputs.append(Queued(ZmqSink(config.zmq, identity, folder), QUEUE, "drop", after=log_first))
-        if config.zmq.preview is not None:
-            outputs.append(Queued(PreviewSink(config.zmq.preview, identity), QUEUE, "drop"))
+        if config.jsonl.sync == "each":  # but then it is on disk before anyone acts on it
+            log_first = lines
     if config.evidence is not None:
         sink = EvidenceSink(config.evidence, loaded.resolve(config.evidence.dir), identity, loaded.config.regions.roi)
         outputs.append(Queued(sink, QUEUE, "drop"))
-    return outputs
+    if config.zmq is not None:
+        first.append(Queued(ZmqSink(config.zmq, identity, folder), QUEUE, "drop", after=log_first))
+        if config.zmq.preview is not None:
+            first.append(Queued(PreviewSink(config.zmq.preview, identity), QUEUE, "drop"))
+    # closed in this order: what waits for the log is closed after it
+    return [*outputs, *first] if log_first else [*first, *outputs]
 
 
-def _run_locked(loaded: Loaded, folder: Path, source: Source | None, stop: threading.Event, each_turn: EachTurn) -> int:
+def _run_locked(
+    loaded: Loaded,
+    folder: Path,
+    source: Source | None,
+    stop: threading.Event,
+    reloader: Reloader,
+    each_turn: EachTurn,
+) -> int:
     config = loaded.config
     notify(f"STATUS=loading the model {config.model.bundle}")
     engine, rules = open_model(loaded)
@@ -140,7 +152,14 @@ def _run_locked(loaded: Loaded, folder: Path, source: Source | None, stop: threa
         write_endpoints(folder, {**endpoints, "health": f"http://{server.address}"})
         log.info("ready", health=server.address, **endpoints)
         notify("READY=1")
-        code = run_line(line, stop, _Watchdog(config.supervise.limit_s, each_turn))
+        watchdog = _Watchdog(config.supervise.limit_s)
+
+        def turn(line: Line, health: Health) -> None:
+            watchdog.turn(line, health)
+            reloader.turn(line)
+            each_turn(line, health)
+
+        code = run_line(line, stop, turn)
         notify("STOPPING=1")
     except BaseException:
         line.stop()
@@ -152,11 +171,13 @@ def _run_locked(loaded: Loaded, folder: Path, source: Source | None, stop: threa
         _leave_hung(line)
     if code == EXIT_STAGE:
         log.error("exit", code=code, reason="a stage failed more often than its budget allows")
-    engine.close()
+    if code == EXIT_RECONNECTS:
+        log.warning("exit", code=code, reason="the camera is gone again after source.max_reconnects reconnections")
+    line.swap.close()
     if any(not w.done for w in line.workers):  # a thread stuck in a driver would hold up the interpreter's own exit
         log.warning("exit", code=code, reason="a stage did not end in time")
         os._exit(code)
-    return EXIT_OK if code == EXIT_OK else code
+    return code
 
 
 class _Watchdog:
@@ -166,15 +187,14 @@ class _Watchdog:
     more feed at the most.
     """
 
-    def __init__(self, limit_s: float, each_turn: EachTurn) -> None:
+    def __init__(self, limit_s: float) -> None:
         interval = watchdog_interval_s()
         self._every_s = interval / 4 if interval else None
         self._limit_s = limit_s
         self._fed = float("-inf")
         self._status = ""
-        self._each_turn = each_turn
 
-    def __call__(self, line: Line, health: Health) -> None:
+    def turn(self, line: Line, health: Health) -> None:
         now = time.monotonic()
         since = now - self._fed
         well = health.failed is None and health.progress_age_s < min(self._limit_s, since)
@@ -186,7 +206,6 @@ class _Watchdog:
         if status != self._status:
             self._status = status
             notify(f"STATUS={status}")
-        self._each_turn(line, health)
 
 
 def _leave_hung(line: Line) -> None:
@@ -199,8 +218,11 @@ def _leave_hung(line: Line) -> None:
 
 
 @contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set ``stop``; a second one ends the process at once. Handlers are put back afterwards."""
+def _signals(stop: threading.Event, reloader: Reloader) -> Iterator[None]:
+    """SIGTERM and SIGINT set ``stop``; a second one ends the process at once. SIGHUP asks for a reload.
+
+    Handlers are put back afterwards.
+    """
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
@@ -211,6 +233,7 @@ def _signals(stop: threading.Event) -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: reloader.ask())
     try:
         yield
     finally:

@@ -49,6 +49,8 @@ class FrameMeta:
     """Path under the source's root, of frames that come from files."""
     late: bool = False
     """Recorded frames only: the deadline was missed when the frame was live, so replay says ``late`` again."""
+    chunks: tuple[tuple[str, int | float | None], ...] = ()
+    """Name and value of each chunk that the config asks for; None where the frame came without it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,16 +30,22 @@ class Unmapped:
 
 
 def to_map(frame: Frame, engine: Engine, workspace: Workspace) -> AnomalyMap | Unmapped:
-    """Prepare the frame as the bundle declares and run the model.
+    """Prepare the frame as the bundle declares and run the model, on its tiles where the bundle has any.
 
+    The score is then the highest tile's, and there is no embedding.
     ``Unmapped("frame_size")`` where the model can't take a frame of this size. Whatever the runtime raises passes through.
     """
+    spec = engine.bundle.spec
     try:
-        prepared = prepare(frame, engine.bundle.spec, workspace)
+        prepared = prepare(frame, spec, workspace)
     except FrameSizeMismatch as error:
         return Unmapped("frame_size", str(error))
-    prediction = engine.infer(prepared.image)
-    return AnomalyMap(prediction.map, prepared.map_to_image, prediction.score, prediction.embedding)
+    if spec.tile is None:
+        prediction = engine.infer(prepared.image)
+        return AnomalyMap(prediction.map, prepared.map_to_image, prediction.score, prediction.embedding)
+    tiling = workspace.tiling(spec.tile, (prepared.image.shape[1], prepared.image.shape[0]), spec.tile_scale)
+    prediction = engine.infer(tiling.cut(prepared.image))
+    return AnomalyMap(tiling.stitch(prediction.map), prepared.map_to_image, prediction.score)
 
 
 def to_inspection(frame: Frame, amap: AnomalyMap | Unmapped, rules: Rules) -> tuple[Inspection, Found | None]:
@@ -56,5 +62,5 @@ def to_inspection(frame: Frame, amap: AnomalyMap | Unmapped, rules: Rules) -> tu
         highest = map_max(amap.values, controls)
     except MapNotFinite:
         return invalid(frame.meta, "map_not_finite", rules.high, amap.score), None
-    found = find_regions(amap.values, controls, highest)
+    found = find_regions(amap.values, controls, highest, explain=rules.explain)
     return judge(frame.meta, amap, highest, found, rules.high), found

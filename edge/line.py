@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import queue
+import gc
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import structlog
 
+from edge.config import GenicamSource
 from edge.configfile import Loaded
 from edge.engines import Engine
 from edge.frames import Heartbeat, RunIdentity
+from edge.handoff import Handoff
 from edge.health import Snapshot
 from edge.outputs import Output, OutputStatus
+from edge.pixels import levels_of
 from edge.ring import Ring
 from edge.rules import Rules
+from edge.setup import Setup, Swap
 from edge.sources import Source
 from edge.stages import Maps, acquire_loop, infer_loop, judge_loop, tell_losses
 from edge.state import StateBook
@@ -35,7 +40,7 @@ CLOSE_S = 1.0
 """Time given to each output, live, to write what it has queued; in replay nobody waits for us."""
 CLOSE_REPLAY_S = 600.0
 
-EXIT_OK, EXIT_STAGE, EXIT_HUNG = 0, 3, 4
+EXIT_OK, EXIT_STAGE, EXIT_HUNG, EXIT_RECONNECTS = 0, 3, 4, 5
 
 
 class Line:
@@ -52,41 +57,26 @@ class Line:
         drops: bool,
     ) -> None:
         config = loaded.config
-        bundle = engine.bundle
-        self.identity = RunIdentity(
-            instance_id=uuid.uuid4().hex,
-            camera=config.camera,
-            recipe_id=config.recipe_id,
-            simulated=source.simulated,
-            config_sha256=loaded.sha256,
-            model_name=bundle.spec.name,
-            model_sha256=bundle.sha256,
-            calibration_sha256=rules.calibration_sha256,
-        )
+        self._instance_id = uuid.uuid4().hex
+        self.identity = self._identity(loaded, source, engine, rules)
         self.config = config
         self.source = source
         self.tally = Tally()
         self.ring = Ring(config.ring.slots, drops=drops)
-        wire = Wire(self.identity)
+        self.swap = Swap(Setup(engine, rules, Wire(self.identity)))
         self.outputs = list(make_outputs(self.identity))
         self._limit_s = config.supervise.limit_s
-        maps: Maps = queue.Queue(maxsize=1)
+        maps: Maps = Handoff()
         self._maps = maps
         worker = partial(Worker, restarts=config.supervise.restarts)
         self.workers = [
             worker("acquire", partial(acquire_loop, source, self.ring)),
-            worker("infer", partial(infer_loop, self.ring, engine, maps)),
-            worker("judge", partial(judge_loop, maps, self.ring, rules, wire, self.outputs, self.tally)),
+            worker("infer", partial(infer_loop, self.ring, self.swap, maps, levels_of(config.source))),
+            worker("judge", partial(judge_loop, maps, self.ring, self.swap, self.outputs, self.tally)),
         ]
-        self._book = StateBook(
-            {
-                "name": engine.name,
-                "precision": engine.precision,
-                "bundle": bundle.spec.name,
-                "threshold": "explicit" if rules.calibration_sha256 is None else "calibrated",
-                "calibration_overridden": rules.overridden,
-            }
-        )
+        self._book = StateBook(_told(engine, rules))
+        self.fault: dict[str, str] = {}
+        """Faults that others than the stages and outputs found, by code."""
         self._health = Health(0.0, None, None)
         self._running = False
         self._started = False
@@ -109,10 +99,21 @@ class Line:
             pass
         if acquire.failed is not None:
             raise acquire.failed
+        # what is loaded now lives as long as the process: a full collection would walk over all of it, 20 ms and more
+        gc.collect()
+        gc.freeze()
         self._started = True
+
+    def inspect_with(self, loaded: Loaded, engine: Engine, rules: Rules) -> None:
+        """From the next frame on: another model, other rules, and records that say so. The engine must be warm."""
+        identity = self._identity(loaded, self.source, engine, rules)
+        self.swap.put(Setup(engine, rules, Wire(identity)))
+        self.identity = identity
+        self._book.engine = _told(engine, rules)
 
     def turn(self) -> Health:
         """One look at everything: state to the outputs if it changed, a heartbeat when one is due."""
+        self.swap.close_retired()
         self._health = examine(self.workers, self._limit_s)
         statuses = self.output_statuses()
         state = self._book.update(
@@ -121,7 +122,7 @@ class Line:
             self._health,
             started=self._started,
             stopping=self._stopping,
-            extra_faults=self._sum_fault(),
+            extra_faults=self._sum_fault() | self.fault,
         )
         if state is not None:
             for output in self.outputs:
@@ -133,6 +134,13 @@ class Line:
             for output in self.outputs:
                 output.tick(beat)
         return self._health
+
+    @property
+    def worn_out(self) -> bool:
+        """The camera is gone after as many reconnections as the config allows: the best moment for a new process."""
+        source, config = self.source.status(), self.config.source
+        limit = config.max_reconnects if isinstance(config, GenicamSource) else None
+        return limit is not None and source.state in ("lost", "backoff") and source.counters.get("reconnects", 0) >= limit
 
     @property
     def over(self) -> bool:
@@ -189,6 +197,8 @@ class Line:
     def heartbeat(self) -> Heartbeat:
         tally = self.tally
         counters = {**tally.verdicts, **{f"skipped_{k}": v for k, v in tally.skipped_frames.items()}}
+        counters |= {f"source_{k}": v for k, v in self.source.status().counters.items()}
+        counters["sum_checks"] = tally.sum_checks
         counters["output_lost"] = sum(o.status().lost for o in self.outputs)
         return Heartbeat(tally.last_seq, counters, self.ring.fill, round(self._health.progress_age_s * 1e3, 1))
 
@@ -211,14 +221,35 @@ class Line:
             {w.name: w.restarted for w in self.workers},
         )
 
+    def _identity(self, loaded: Loaded, source: Source, engine: Engine, rules: Rules) -> RunIdentity:
+        return RunIdentity(
+            instance_id=self._instance_id,
+            camera=loaded.config.camera,
+            recipe_id=loaded.config.recipe_id,
+            simulated=source.simulated,
+            config_sha256=loaded.sha256,
+            model_name=engine.bundle.spec.name,
+            model_sha256=engine.bundle.sha256,
+            calibration_sha256=rules.calibration_sha256,
+        )
+
     def _sum_fault(self) -> dict[str, str]:
-        """The sum rule, once all is told: announced = inspections + counts of skips."""
-        if not self.over:
-            return {}
-        announced, accounted = self.source.status().announced, self.tally.accounted
-        if announced == accounted:
-            return {}
-        return {"sum_rule": f"the source announced {announced} frames, the records account for {accounted}"}
+        """The sum rule as the judge finds it about once a second, and once more when all is told."""
+        if self.over:
+            self.tally.check(self.source.status().announced)
+        text = self.tally.sum_fault
+        return {} if text is None else {"sum_rule": text}
+
+
+def _told(engine: Engine, rules: Rules) -> dict[str, Any]:
+    """What ``state`` tells of model and thresholds."""
+    return {
+        "name": engine.name,
+        "precision": engine.precision,
+        "bundle": engine.bundle.spec.name,
+        "threshold": "explicit" if rules.calibration_sha256 is None else "calibrated",
+        "calibration_overridden": rules.overridden,
+    }
 
 
 def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Health], None]) -> int:
@@ -234,4 +265,7 @@ def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Healt
         if line.over or stop.is_set():
             line.stop()
             return EXIT_OK
+        if line.worn_out:
+            line.stop()
+            return EXIT_RECONNECTS
         stop.wait(TICK_S)

@@ -1,24 +1,31 @@
-"""An inspection drawn for people (pure): verdict strip, boxes with number and score, what isn't inspected dimmed."""
+"""An inspection drawn for people (pure): verdict strip, boxes with number and score, what isn't inspected dimmed.
+
+The parts that other pictures are made of have public names. Pictures are RGB uint8; boxes (x0, y0, x1, y1), x1 and y1
+exclusive.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.controls import RoiConfig, Shape
-from edge.frames import Frame, Inspection
-from edge.pixels import to_uint8
+from edge.frames import Frame, Inspection, Region
+from edge.pixels import to_depth
 
-_COLOURS: Final = {"pass": (30, 140, 60), "fail": (200, 30, 40), "invalid": (215, 130, 0)}
-_BOX: Final = (255, 40, 60)
+Box: TypeAlias = tuple[int, int, int, int]
+Colour: TypeAlias = tuple[int, int, int]
+
+COLOURS: Final = {"pass": (30, 140, 60), "fail": (200, 30, 40), "invalid": (215, 130, 0)}
+BOX: Final = (255, 40, 60)
 _ROI_LINE: Final = (70, 160, 255)
-_STRIP: Final = (32, 34, 38)
-_WHITE: Final = (255, 255, 255)
+STRIP: Final = (32, 34, 38)
+WHITE: Final = (255, 255, 255)
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX: Final = 22.0
 """Height of a capital of that font at scale 1."""
@@ -29,41 +36,76 @@ _LABELS: Final = 50
 
 
 def draw_overlay(
-    frame: Frame, inspection: Inspection, roi: RoiConfig | None = None, *, seq: int | None = None
+    frame: Frame, inspection: Inspection, roi: RoiConfig | None = None, *, seq: int | None = None, note: str | None = None
 ) -> NDArray[np.uint8]:
-    """RGB uint8 picture of one inspected frame, with a strip above it that says verdict, numbers and reason.
+    """RGB uint8 picture of one inspected frame, with a strip above it that says ``note``, verdict, numbers and reason.
 
     Frames under 480 px are enlarged by a whole factor, so that a 100 px tile is readable; lines and text grow with
     frames above 800 px. Of ``roi`` the rectangles and polygons are drawn, not the mask picture. Boxes lie around the
     pixels that they mean, not on them.
     """
-    pixels: Any = to_uint8(frame).pixels
-    height, width = pixels.shape[:2]
-    zoom = max(1, min(math.ceil(_WIDE / width), _TALL // height))
-    if zoom > 1:
-        pixels = cv2.resize(pixels, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
-    picture: Any = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels.copy()
+    picture, zoom = enlarged(frame)
     text_px = max(13.0, picture.shape[1] / 64)
     line = max(1, round(picture.shape[1] / 800))
-    if roi is not None and (roi.include or roi.exclude):
-        _dim(picture, roi, (width, height), zoom, line)
-    for region in inspection.regions:
-        x0, y0, x1, y1 = (edge * zoom for edge in region.bbox_xyxy)
-        bold = max(line, 2)
-        _ring(picture, (x0, y0, x1, y1), 0, bold + 2, (0, 0, 0))  # a dark rim shows on white parts, too
-        _ring(picture, (x0, y0, x1, y1), 1, bold + 1, _BOX)
-    for region in inspection.regions[:_LABELS]:
-        x0, y0, x1, y1 = (edge * zoom for edge in region.bbox_xyxy)
-        _label(picture, f"{region.id}: {region.score_max:.3g}", (x0, y0, x1, y1), text_px)
-    strip = _strip(inspection, seq, max(picture.shape[1], _NARROW), text_px)
+    dim_outside(picture, roi, zoom, line)
+    boxes = [scaled(region.bbox_xyxy, zoom) for region in inspection.regions]
+    for box in boxes:
+        frame_box(picture, box, line)
+    for region, box in zip(inspection.regions[:_LABELS], boxes, strict=False):
+        label(picture, region_text(region), box, text_px)
+    facts = ([] if note is None else [note]) + inspection_facts(inspection, seq)
+    return under_strip(picture, inspection.verdict.upper(), COLOURS[inspection.verdict], facts, text_px)
+
+
+def region_text(region: Region) -> str:
+    """What stands beside a region's box: its number in the record, and its highest value."""
+    return f"{region.id}: {region.score_max:.3g}"
+
+
+def enlarged(frame: Frame) -> tuple[Any, int]:
+    """The frame as ``draw_overlay`` shows it, and the whole factor by which it is enlarged."""
+    height, width = frame.pixels.shape[:2]
+    zoom = max(1, min(math.ceil(_WIDE / width), _TALL // height))
+    return shown(frame, zoom), zoom
+
+
+def shown(frame: Frame, zoom: float) -> Any:
+    """The frame as RGB, a copy that may be drawn on; enlarged in squares or shrunk by averages."""
+    pixels: Any = to_depth(frame, 8).pixels
+    height, width = pixels.shape[:2]
+    if zoom != 1:
+        size = max(round(width * zoom), 1), max(round(height * zoom), 1)
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_NEAREST)
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels.copy()
+
+
+def scaled(box: Sequence[float], zoom: float) -> Box:
+    """A box of the frame in the enlarged or shrunken picture: its edges rounded."""
+    x0, y0, x1, y1 = (round(edge * zoom) for edge in box)
+    return x0, y0, x1, y1
+
+
+def frame_box(picture: Any, box: Box, line: int, colour: Colour = BOX) -> None:
+    """A box around its pixels, ``line`` px wide and at least 2, with a dark rim that shows on white parts, too."""
+    bold = max(line, 2)
+    ring(picture, box, 0, bold + 2, (0, 0, 0))
+    ring(picture, box, 1, bold + 1, colour)
+
+
+def under_strip(picture: Any, title: str, colour: Colour, facts: Sequence[str], text_px: float) -> NDArray[np.uint8]:
+    """``picture`` below a strip of its width that says ``title`` on ``colour``, then the facts; padded where narrow."""
+    strip = _strip(title, colour, facts, max(picture.shape[1], _NARROW), text_px)
     missing = strip.shape[1] - picture.shape[1]
     if missing > 0:
-        picture = cv2.copyMakeBorder(picture, 0, 0, 0, missing, cv2.BORDER_CONSTANT, value=_STRIP)
+        picture = cv2.copyMakeBorder(picture, 0, 0, 0, missing, cv2.BORDER_CONSTANT, value=STRIP)
     return np.vstack((strip, picture))
 
 
-def _dim(picture: Any, roi: RoiConfig, size: tuple[int, int], zoom: int, line: int) -> None:
-    """Darken what lies outside the ROI, and draw its edges."""
+def dim_outside(picture: Any, roi: RoiConfig | None, zoom: float, line: int) -> None:
+    """Darken what lies outside the ROI's rectangles and polygons, and draw their edges. ``picture``: the frame, zoomed."""
+    if roi is None or not (roi.include or roi.exclude):
+        return
+    size = picture.shape[1] / zoom, picture.shape[0] / zoom
     inside = np.full(picture.shape[:2], 0 if roi.include else 255, np.uint8)
     include = [_corners(shape, roi, size, zoom) for shape in roi.include]
     exclude = [_corners(shape, roi, size, zoom) for shape in roi.exclude]
@@ -77,7 +119,7 @@ _SHIFT: Final = 4
 """Fractional bits of the corners that OpenCV draws between."""
 
 
-def _corners(shape: Shape, roi: RoiConfig, size: tuple[int, int], zoom: int) -> NDArray[np.int32]:
+def _corners(shape: Shape, roi: RoiConfig, size: tuple[float, float], zoom: float) -> NDArray[np.int32]:
     """(n, 2) in the enlarged picture, as OpenCV counts: 0 is the centre of the first pixel."""
     flat: Sequence[Any] = shape
     if not isinstance(shape[0], tuple | list):
@@ -88,7 +130,7 @@ def _corners(shape: Shape, roi: RoiConfig, size: tuple[int, int], zoom: int) -> 
     return np.rint(points * (1 << _SHIFT)).astype(np.int32)
 
 
-def _ring(picture: Any, box: tuple[int, int, int, int], near: int, far: int, colour: tuple[int, int, int]) -> None:
+def ring(picture: Any, box: Box, near: int, far: int, colour: Colour) -> None:
     """Colour what lies ``near`` to ``far`` px outside the box. cv2.rectangle draws thick lines wider than asked for."""
     x0, y0, x1, y1 = box
     left, top = max(x0 - far, 0), max(y0 - far, 0)
@@ -98,7 +140,7 @@ def _ring(picture: Any, box: tuple[int, int, int, int], near: int, far: int, col
     picture[top : y1 + far, x1 + near : x1 + far] = colour
 
 
-def _text_size(text: str, text_px: float) -> tuple[int, int, float, int]:
+def text_size(text: str, text_px: float) -> tuple[int, int, float, int]:
     """Width and height of the capitals in px, OpenCV's font scale and thickness."""
     scale = text_px / _CAPITAL_PX
     thickness = max(1, round(text_px / 10))
@@ -106,49 +148,60 @@ def _text_size(text: str, text_px: float) -> tuple[int, int, float, int]:
     return width, round(text_px), scale, thickness
 
 
-def _write(picture: Any, text: str, x: int, baseline: int, text_px: float) -> None:
-    _, _, scale, thickness = _text_size(text, text_px)
-    cv2.putText(picture, text, (x, baseline), _FONT, scale, _WHITE, thickness, cv2.LINE_AA)
+def write(picture: Any, text: str, x: int, baseline: int, text_px: float, colour: Colour = WHITE) -> None:
+    """One line of text, its capitals ``text_px`` high; ``x`` and ``baseline`` are where its first letter stands."""
+    _, _, scale, thickness = text_size(text, text_px)
+    cv2.putText(picture, text, (x, baseline), _FONT, scale, colour, thickness, cv2.LINE_AA)
 
 
-def _label(picture: Any, text: str, box: tuple[int, int, int, int], text_px: float) -> None:
+def label(picture: Any, text: str, box: Box, text_px: float) -> None:
     """Above the box, or below it where there is no room, and never outside the picture."""
-    text_px *= 0.8
-    width, height, _, _ = _text_size(text, text_px)
-    pad = max(2, round(text_px / 4))
-    tall, wide = height + 2 * pad, width + 2 * pad
+    wide, tall, pad = tag_size(text, text_px)
     gap = pad + 2
     x = max(0, min(box[0] - gap, picture.shape[1] - wide))
     y = box[1] - gap - tall if box[1] - gap - tall >= 0 else min(box[3] + gap, picture.shape[0] - tall)
-    cv2.rectangle(picture, (x, y), (x + wide - 1, y + tall - 1), _BOX, cv2.FILLED)
-    _write(picture, text, x + pad, y + pad + height, text_px)
+    tag(picture, text, x, y, text_px)
 
 
-def _strip(inspection: Inspection, seq: int | None, width: int, text_px: float) -> NDArray[np.uint8]:
-    """The verdict on its colour, then the numbers, on as many lines as they need."""
+def tag_size(text: str, text_px: float) -> tuple[int, int, int]:
+    """Width and height of what ``tag`` draws, and the width of its margins, in px."""
+    width, height, _, _ = text_size(text, 0.8 * text_px)
+    pad = max(2, round(0.2 * text_px))
+    return width + 2 * pad, height + 2 * pad, pad
+
+
+def tag(picture: Any, text: str, x: int, y: int, text_px: float, fill: Colour = BOX, colour: Colour = WHITE) -> None:
+    """Text on a filled rectangle whose upper left corner is (x, y)."""
+    wide, tall, pad = tag_size(text, text_px)
+    cv2.rectangle(picture, (x, y), (x + wide - 1, y + tall - 1), fill, cv2.FILLED)
+    write(picture, text, x + pad, y + tall - pad, 0.8 * text_px, colour)
+
+
+def _strip(title: str, colour: Colour, facts: Sequence[str], width: int, text_px: float) -> NDArray[np.uint8]:
+    """The title on its colour, then the facts, on as many lines as they need."""
     pad = round(text_px * 0.7)
-    verdict = inspection.verdict.upper()
-    block = _text_size(verdict, text_px)[0] + 2 * pad
+    block = text_size(title, text_px)[0] + 2 * pad
     lines: list[tuple[int, str]] = []
     x = block + pad
-    for fact in _facts(inspection, seq):
-        wide = _text_size(fact, text_px)[0]
+    for fact in facts:
+        wide = text_size(fact, text_px)[0]
         if not lines or x + wide > width - pad:
             lines.append((block + pad, fact))
         else:
             lines[-1] = (lines[-1][0], f"{lines[-1][1]}   {fact}")
-        x = block + pad + _text_size(lines[-1][1] + "   ", text_px)[0]
+        x = block + pad + text_size(lines[-1][1] + "   ", text_px)[0]
     step = round(text_px * 1.8)
-    strip = np.full((pad + step * len(lines) + pad // 2, width, 3), _STRIP, np.uint8)
-    strip[:, :block] = _COLOURS[inspection.verdict]
+    strip = np.full((pad + step * len(lines) + pad // 2, width, 3), STRIP, np.uint8)
+    strip[:, :block] = colour
     baseline = pad + round(text_px)
-    _write(strip, verdict, pad, baseline, text_px)
+    write(strip, title, pad, baseline, text_px)
     for number, (left, text) in enumerate(lines):
-        _write(strip, text, left, baseline + number * step, text_px)
+        write(strip, text, left, baseline + number * step, text_px)
     return strip
 
 
-def _facts(inspection: Inspection, seq: int | None) -> list[str]:
+def inspection_facts(inspection: Inspection, seq: int | None) -> list[str]:
+    """What the strip says of an inspection besides its verdict."""
     meta = inspection.meta
     facts = [] if seq is None else [f"seq {seq}"]
     facts.append(f"frame {meta.frame_id}")
@@ -158,7 +211,8 @@ def _facts(inspection: Inspection, seq: int | None) -> list[str]:
         facts.append(inspection.reason)
     if inspection.map_max is not None:
         facts.append(f"max {inspection.map_max:.4g}")
-    facts.append(f"threshold {inspection.threshold:.4g}")
+    if not math.isnan(inspection.threshold):
+        facts.append(f"threshold {inspection.threshold:.4g}")
     if inspection.regions:
         facts.append(f"{len(inspection.regions)} region{'s' if len(inspection.regions) > 1 else ''}")
     return facts

@@ -117,6 +117,16 @@ def natural_key(path: str) -> tuple[Any, ...]:
     return (folders, path)
 
 
+def frame_name(frame_ref: str | None, frame_id: int) -> str:
+    """What tells a frame from the others of its source, for people: its picture's path, or its number.
+
+    All frames of a video have the video's name as their ``frame_ref``.
+    """
+    if frame_ref is None:
+        return f"frame {frame_id}"
+    return frame_ref if frame_ref.lower().endswith(SUFFIXES) else f"{frame_ref}, frame {frame_id}"
+
+
 def find_pictures(folder: Path) -> list[str]:
     """Pictures under ``folder``, nested folders included, in natural order, as paths under it. Hidden ones are left out."""
     found: list[str] = []

@@ -15,10 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config import GenicamSource, SourceConfig
 from edge.frames import Frame, FrameMeta
 
 Depth: TypeAlias = Literal[8, 16]
-"""8: the high 8 bits of each sample. 16: every bit that the format has."""
+"""8: the high 8 bits of each sample, or a window of its values. 16: every bit that the format has."""
+Window: TypeAlias = tuple[int, int]
+"""Values that become 0 and 255 at depth 8, linear between and cut outside."""
 
 _CODES: Final = {
     "Mono8": 0x01080001,
@@ -137,16 +140,29 @@ def payload_bytes(pixel_format: str, width: int, height: int) -> int:
     return (width * height * _known(pixel_format).bits_per_pixel + 7) // 8
 
 
-def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16) -> Frame:
+def levels_of(source: SourceConfig) -> tuple[Depth, Window | None]:
+    """Depth and window that a config asks of its source's frames."""
+    return (source.bit_depth, source.window) if isinstance(source, GenicamSource) else (16, None)
+
+
+def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16, window: Window | None = None) -> Frame:
     """Pixels of one payload: (H, W) for Mono, (H, W, 3) RGB for everything else, C-contiguous.
 
     ``data``: 1-D uint8, at least ``payload_bytes`` long; more is ignored. Mono8 and RGB8, and at ``depth`` 16 Mono10
     to Mono16 and RGB16 on an even address, are views of ``data``; the rest is a new array. At ``depth`` 8 samples are
-    shifted to their high 8 bits *before* a demosaic (5 MP: 3.3 ms instead of 7.8), in the same pass as unpacking.
+    shifted to their high 8 bits *before* a demosaic (5 MP: 3.3 ms instead of 7.8), in the same pass as unpacking; a
+    ``window`` takes a pass of its own. Formats of 8 bits know neither.
 
     Raises:
-        ValueError: an unknown format, by its name; too few bytes; a YUV picture of odd width.
+        ValueError: an unknown format, by its name; too few bytes; a YUV picture of odd width; one that OpenCV refuses.
     """
+    try:
+        return _decode(meta, data, depth, window)
+    except cv2.error as error:
+        raise ValueError(f"{meta.pixel_format} {meta.width}x{meta.height}: {error.err}") from None
+
+
+def _decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth, window: Window | None) -> Frame:
     form = _known(meta.pixel_format)
     need = payload_bytes(form.name, meta.width, meta.height)
     if data.size < need:
@@ -154,7 +170,9 @@ def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16) -> Frame
     data = data[:need]
     if form.family == "YUV":
         return Frame(meta, _yuv422(form, data, meta.width, meta.height))
-    samples, bits = _samples(form, data, meta.width * meta.height, depth)
+    samples, bits = _samples(form, data, meta.width * meta.height, depth if window is None else 16)
+    if window is not None and depth == 8 and bits > 8:
+        samples, bits = _windowed(samples, window), 8
     pixels: Any = samples.reshape(meta.height, meta.width, -1) if form.family in _CHANNELS else samples
     if form.family in _TO_RGB:
         pixels = cv2.cvtColor(pixels, _TO_RGB[form.family])
@@ -165,11 +183,11 @@ def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16) -> Frame
     return Frame(meta, pixels, bits)
 
 
-def to_uint8(frame: Frame) -> Frame:
-    """The same picture for a model that takes 8 bits: the high 8 of ``frame.bits``. An 8-bit frame is returned as it is."""
-    if frame.bits == 8:
+def to_depth(frame: Frame, depth: Depth, window: Window | None = None) -> Frame:
+    """A decoded picture as ``decode`` would have given it at that depth. One that is right already is returned as it is."""
+    if depth == 16 or frame.bits == 8:
         return frame
-    return Frame(frame.meta, _high_bits(frame.pixels, frame.bits), 8)
+    return Frame(frame.meta, _high_bits(frame.pixels, frame.bits) if window is None else _windowed(frame.pixels, window), 8)
 
 
 def _known(name: str) -> PixelFormat:
@@ -183,6 +201,15 @@ def _high_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     out = np.empty(samples.shape, np.uint8)
     np.right_shift(samples, bits - 8, out=out, casting="unsafe")
     return out
+
+
+def _windowed(samples: NDArray[Any], window: Window) -> NDArray[np.uint8]:
+    """Rounded to the nearest; 5 MP: 2.7 ms."""
+    low, high = window
+    above = np.maximum(samples, np.uint16(low))
+    above -= np.uint16(low)
+    flat = cv2.convertScaleAbs(above.reshape(1, -1), alpha=255 / (high - low))  # cuts at 255
+    return np.asarray(flat, np.uint8).reshape(samples.shape)
 
 
 def _samples(form: PixelFormat, data: NDArray[np.uint8], pixels: int, depth: Depth) -> tuple[Samples, int]:

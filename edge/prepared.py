@@ -23,7 +23,11 @@ Level: TypeAlias = NDArray[np.float32]
 class Controls:
     """The controls for maps of one size over frames of one size, with their scratch memory. Used by one thread.
 
-    ``inside``: (h, w) True where a pixel takes part. ``box``: rows and columns around those.
+    ``inside``: (h, w) True where a pixel takes part. ``box``: rows and columns around those; ``solid``: all of it does.
+    ``window``: ``box`` and what smoothing and closing reach around it; all the work is done there. ``inner``: ``box`` in
+    the window, ``outside``: the rest of the window.
+    ``high``, ``low``: 0-d, or (window) where zones have thresholds of their own; ``low`` is None without hysteresis.
+    ``ruled``: (box) True where the line's own thresholds hold, None: everywhere. ``zones``: pixels (window), minimum area.
     """
 
     def __init__(
@@ -34,36 +38,32 @@ class Controls:
         inside: NDArray[np.bool_],
         zones: list[NDArray[np.bool_]],
     ) -> None:
+        """See ``prepare``. ``zones``: the pixels of each of the config's, no pixel in two."""
         self.config = config
         self.inside = inside
         self.box = _bounds(inside)
         self.solid = bool(inside[self.box].all())
-        self.reach = config.smooth.size // 2 if config.smooth else 0
-        rows, columns = _padded(self.box, max(self.reach, config.open_px, config.close_px), inside.shape)
-        if config.smooth and config.smooth.kind == "gaussian":
-            # cv2 rounds the last columns of a Gaussian otherwise: where the ROI begins would change a pixel's last bit
-            columns = slice(0, inside.shape[1])
-        self.window = rows, columns
+        self.window = _window(config, self.box, inside.shape)
         inner = [slice(b.start - w.start, b.stop - w.start) for b, w in zip(self.box, self.window, strict=True)]
         self.inner = inner[0], inner[1]
-        self.outside = _strips(self.inner, (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start)))
+        self.inside_window = np.ascontiguousarray(inside[self.window], np.uint8)
+        shape = self.inside_window.shape
+        self.outside = _strips(self.inner, (slice(0, shape[0]), slice(0, shape[1])))
+
         self.high, self.low = _thresholds(config, high, low, zones, self.window)
-        self.peak_needed = float(np.min(self.high[inside[self.window]] if self.high.ndim else self.high))
+        ruled = _ruled(config, inside, zones)[self.box]
+        self.ruled = None if ruled.all() else ruled
         self.zones = [
             (np.ascontiguousarray(zone[self.window]), z.min_area_px) for zone, z in zip(zones, config.zones, strict=True)
         ]
-        ruled = inside.copy()
-        for zone, limits in zip(zones, config.zones, strict=True):
-            if limits.threshold is not None:
-                ruled &= ~zone
-        self.ruled = None if ruled[self.box].all() else ruled[self.box]
         self.decimals = 6 + max(0, -floor(log10(abs(high))) - 1) if high else 6
-        self.inside_box = np.ascontiguousarray(inside[self.box], np.uint8)
-        self.inside_window = np.ascontiguousarray(inside[self.window], np.uint8)
-        self.bands = _bands(self.box, inside)
-        self._strips = _strips(self.box, _padded(self.box, self.reach, inside.shape))
-        self._ring = None if self.solid or not self.reach else _ring(self.inside_window, self.reach)
-        shape = self.inside_window.shape
+
+        reach = config.smooth.size // 2 if config.smooth else 0
+        self._needed = float(np.min(self.high[inside[self.window]] if self.high.ndim else self.high))
+        self._bands = _bands(self.box, inside)
+        self._strips = _strips(self.box, _padded(self.box, reach, inside.shape))
+        self._ring = None if self.solid or not reach else _ring(self.inside_window, reach)
+
         self.smooth_window = np.zeros(shape, np.float32)
         self.candidates, self.shaped, self.spare = (np.zeros(shape, np.uint8) for _ in range(3))
         self.scratch = np.zeros(shape, np.int32)
@@ -106,7 +106,7 @@ class Controls:
         Smoothing can raise a pixel inside only as far as a pixel outside that its window reaches.
         """
         smooth = self.config.smooth
-        needed = self.peak_needed
+        needed = self._needed
         if smooth is None:
             return highest < needed
         if smooth.kind != "median":
@@ -124,7 +124,7 @@ class Controls:
         Both read one band after the other: 0.18 ms at 1024 x 1024, 0.31 ms when each reads the whole map by itself.
         """
         total, highest = 0.0, -np.inf
-        for rows, part, where in self.bands:
+        for rows, part, where in self._bands:
             total += cv2.sumElems(values[rows])[0]
             if part is not None:
                 highest = max(highest, highest_of(values[part], where))
@@ -159,6 +159,15 @@ def _bands(box: Window, inside: NDArray[np.bool_]) -> list[tuple[slice, Window |
     return bands
 
 
+def _window(config: RegionsConfig, box: Window, shape: tuple[int, ...]) -> Window:
+    reach = config.smooth.size // 2 if config.smooth else 0
+    rows, columns = _padded(box, max(reach, config.open_px, config.close_px), shape)
+    if config.smooth and config.smooth.kind == "gaussian":
+        # cv2 rounds the last columns of a Gaussian otherwise: where the ROI begins would change a pixel's last bit
+        columns = slice(0, shape[1])
+    return rows, columns
+
+
 def _padded(box: Window, pad: int, shape: tuple[int, ...]) -> Window:
     rows, columns = (
         slice(max(side.start - pad, 0), min(side.stop + pad, size)) for side, size in zip(box, shape, strict=True)
@@ -183,6 +192,14 @@ def _ring(inside: Binary, reach: int) -> Binary:
     """Pixels that don't take part but reach into smoothed ones that do."""
     near = np.asarray(cv2.dilate(inside, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), np.uint8)
     return near & (1 - inside)
+
+
+def _ruled(config: RegionsConfig, inside: NDArray[np.bool_], zones: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    ruled = inside.copy()
+    for zone, limits in zip(zones, config.zones, strict=True):
+        if limits.threshold is not None:
+            ruled &= ~zone
+    return ruled
 
 
 def _thresholds(

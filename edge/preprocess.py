@@ -1,4 +1,4 @@
-"""From a decoded frame to the picture that the graph takes: bit depth, channels, host resize. NumPy in, NumPy out.
+"""From a decoded frame to the picture that the graph takes: depth, channels, illumination, resize. NumPy in, NumPy out.
 
 Everything happens on integer pixels; scale and normalisation are folded into the graph. The resize comes before any
 conversion to float: four times less memory traffic, and one definition of the numbers for every engine.
@@ -15,6 +15,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from edge.bundle import BundleSpec
 from edge.frames import Frame
+from edge.illumination import IlluminationSpec, Illuminator
+from edge.tiling import TileSpec, Tiling
 
 KERNELS = {
     "area": cv2.INTER_AREA,
@@ -32,8 +34,8 @@ class FrameSizeMismatch(Exception):  # noqa: N818  (says what it is)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """``image``: C-contiguous (H, W, C), uint8, or uint16 where the bundle takes more than 8 bits. It may be a view of the
-    frame's pixels or of the workspace: valid until either is used for the next frame.
+    """``image``: C-contiguous (H, W, C), uint8, or uint16 where the bundle takes more than 8 bits; of a bundle with tiles the
+    whole picture. It may be a view of the frame's pixels or of the workspace: valid until either is used for the next frame.
 
     ``map_to_image``: (sx, sy, ox, oy); a map edge at x lies in the *frame* at ``x * sx + ox``.
     """
@@ -47,6 +49,8 @@ class Workspace:
     """Pictures on the way, kept from frame to frame: none is allocated while size and format stay. One per thread."""
 
     _arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    _illuminator: Illuminator | None = None
+    _tiling: Tiling | None = None
 
     def array(self, step: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """The buffer of one step, with whatever it held before."""
@@ -55,35 +59,57 @@ class Workspace:
             found = self._arrays[step] = np.empty(shape, dtype)
         return found
 
+    def illuminator(self, spec: IlluminationSpec) -> Illuminator:
+        """The one for this declaration, with its buffers."""
+        if self._illuminator is None or self._illuminator.spec != spec:
+            self._illuminator = Illuminator(spec)
+        return self._illuminator
+
+    def tiling(self, spec: TileSpec, picture: tuple[int, int], scale: tuple[int, int]) -> Tiling:
+        """The one for pictures of this width and height, with its buffers."""
+        found = self._tiling
+        if found is None or (found.spec, found.picture, found.scale) != (spec, picture, scale):
+            found = self._tiling = Tiling(spec, picture, scale)
+        return found
+
 
 def prepare(frame: Frame, spec: BundleSpec, workspace: Workspace | None = None) -> Prepared:
-    """What the bundle asks for, in this order: depth, colour to grey, resize, grey to colour.
+    """What the bundle asks for, in this order: depth, colour to grey, illumination, resize, grey to colour.
 
     A frame that is already right is passed through without a copy.
 
     Raises:
-        FrameSizeMismatch: the bundle fixes a size, resizes nothing, and the frame differs.
+        FrameSizeMismatch: the bundle fixes a size, resizes and tiles nothing, and the frame differs.
     """
     work = workspace if workspace is not None else Workspace()
     height, width = frame.pixels.shape[:2]
     taken = spec.input.size
-    if spec.resize.where == "none" and taken not in ("any", (width, height)):
+    if spec.resize.where == "none" and spec.tile is None and taken not in ("any", (width, height)):
         raise FrameSizeMismatch(
             f"the frame is {width}x{height}, the bundle takes {taken[0]}x{taken[1]} and resizes nothing"
         )
     pixels = _to_bits(frame.pixels, frame.bits, spec.input.bits, work)
     if pixels.ndim == 3 and spec.input.channels == 1:
-        grey = work.array("grey", (height, width), pixels.dtype)
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY, dst=grey)
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY, dst=work.array("grey", (height, width), pixels.dtype))
+    if spec.illumination is not None:
+        illuminator = work.illuminator(spec.illumination)
+        pixels = illuminator.apply(
+            pixels if illuminator.grey_first else _to_channels(pixels, spec.input.channels, "colour_first", work)
+        )
     size = spec.resize.size
     if spec.resize.where == "host" and size is not None and size != (width, height):
         resized = work.array("resized", (size[1], size[0], *pixels.shape[2:]), pixels.dtype)
         pixels = cv2.resize(pixels, size, dst=resized, interpolation=KERNELS[spec.resize.kernel])
-    if pixels.ndim == 2 and spec.input.channels == 3:
-        colour = work.array("colour", (*pixels.shape, 3), pixels.dtype)
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB, dst=colour)
+    pixels = _to_channels(pixels, spec.input.channels, "colour", work)
     image = pixels if pixels.ndim == 3 else pixels[:, :, None]
     return Prepared(image, to_frame(spec, width, height))
+
+
+def _to_channels(pixels: NDArray[Any], channels: int, step: str, work: Workspace) -> NDArray[Any]:
+    """Grey as three equal channels, where the bundle takes colour."""
+    if pixels.ndim == 3 or channels == 1:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB, dst=work.array(step, (*pixels.shape, 3), pixels.dtype))
 
 
 def _to_bits(pixels: NDArray[Any], bits: int, wanted: int, work: Workspace) -> NDArray[Any]:

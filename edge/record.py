@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edge.configfile import Loaded
 from edge.frames import Skip
-from edge.pixels import decode
+from edge.pixels import decode, levels_of
 from edge.recording import RecordingWriter
-from edge.ring import Ring
+from edge.ring import Ring, Slot
 from edge.sources import Source
 from edge.stages import WAIT_S, acquire_loop
 from edge.supervise import Worker
@@ -36,6 +36,7 @@ def record(
     """
     ring = Ring(loaded.config.ring.slots, drops=drops)
     worker = Worker("acquire", partial(acquire_loop, source, ring), restarts=loaded.config.supervise.restarts)
+    levels = levels_of(loaded.config.source)  # what the model will see is what it is fitted on
     written = lost = 0
     writer = RecordingWriter(folder, camera=loaded.config.camera, source=loaded.config.source.kind)
     worker.start()
@@ -48,9 +49,9 @@ def record(
             if isinstance(item, Skip):
                 writer.skip(item)
                 lost += item.count
-            elif item is not None:
+            elif isinstance(item, Slot):
                 assert item.meta is not None
-                writer.frame(decode(item.meta, item.view))
+                writer.frame(decode(item.meta, item.view, *levels))
                 ring.release(item)
                 written += 1
                 progress(written)

@@ -181,6 +181,7 @@ class RecordingWriter:
         line = {"kind": "frame", "number": number, "file": file, "bits": frame.bits}
         line |= asdict(replace(frame.meta, width=width, height=height, pixel_format=name))
         del line["received_mono_ns"]  # of this boot's clock only
+        line["chunks"] = dict(frame.meta.chunks)
         if record is not None:
             line["record"] = orjson.Fragment(record)
         write_whole(self.folder / file, picture)
@@ -271,7 +272,7 @@ class RecordingWriter:
 
 _SHORTEN_FROM: Final = 10_000
 """Lines; a shorter index is not worth the rewriting."""
-_META: Final = tuple(f.name for f in fields(FrameMeta) if f.name != "received_mono_ns")
+_META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks"))
 _SKIP: Final = tuple(f.name for f in fields(Skip))
 
 
@@ -293,7 +294,7 @@ def _read_index(
                     return
                 try:
                     entry = _entry(orjson.loads(line))
-                except (orjson.JSONDecodeError, LookupError, TypeError):
+                except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
                     raise UserError(
                         f"{path}:{number}: not a line of a recording",
                         received=repr(line[:60].decode("utf-8", "replace")),
@@ -309,7 +310,10 @@ def _entry(line: dict[str, Any]) -> RecordedFrame | Skip | _Deleted:
     kind = line["kind"]
     if kind == "frame":
         meta: Any = {name: line[name] for name in _META}
-        return RecordedFrame(line["number"], line["file"], FrameMeta(received_mono_ns=0, **meta), line["bits"])
+        chunks = tuple(line.get("chunks", {}).items())  # recordings of the first version have none
+        return RecordedFrame(
+            line["number"], line["file"], FrameMeta(received_mono_ns=0, chunks=chunks, **meta), line["bits"]
+        )
     if kind == "skip":
         return Skip(**{name: line[name] for name in _SKIP})
     if kind == "deleted":

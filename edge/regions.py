@@ -18,7 +18,17 @@ from edge.blobs import Blob, Chosen, Components, find_components, merge
 from edge.frames import Region
 from edge.prepared import Controls
 
-__all__ = ["BadMapError", "Controls", "Found", "MapNotFinite", "Rejected", "find_regions", "map_max", "smooth_inside"]
+__all__ = [
+    "BadMapError",
+    "Controls",
+    "Found",
+    "MapNotFinite",
+    "Rejected",
+    "find_regions",
+    "map_max",
+    "peak_inside",
+    "smooth_inside",
+]
 
 
 class BadMapError(ValueError):
@@ -45,13 +55,15 @@ class Found:
 
     ``mask``: (h, w), 255 on the pixels of every region (also those beyond ``max_regions``), valid until the next call
     with the same controls. ``dropped``: how many candidates each filter dropped, by config key, and how many regions
-    ``max_regions`` cut off. ``rejected``: each candidate that a filter dropped, where they were asked for.
+    ``max_regions`` cut off. Where they were asked for, ``rejected``: each of those; ``candidates``: (h, w), 255 on what
+    the filters were given (None: nothing).
     """
 
     mask: NDArray[np.uint8]
     regions: tuple[Region, ...]
     dropped: dict[str, int]
     rejected: tuple[Rejected, ...] = ()
+    candidates: NDArray[np.uint8] | None = None
 
 
 def map_max(values: NDArray[np.float32], controls: Controls) -> float:
@@ -78,13 +90,23 @@ def smooth_inside(values: NDArray[np.float32], controls: Controls) -> NDArray[np
     return smoothed.ravel() if controls.ruled is None else smoothed[controls.ruled]
 
 
+def peak_inside(values: NDArray[np.float32], controls: Controls) -> tuple[int, int]:
+    """Column and row of the highest of ``smooth_inside``'s values, the first of equals; there must be one."""
+    at = int(np.argmax(smooth_inside(values, controls)))
+    rows, columns = controls.box
+    if controls.ruled is not None:
+        at = int(np.flatnonzero(controls.ruled)[at])
+    y, x = divmod(at, columns.stop - columns.start)
+    return x + columns.start, y + rows.start
+
+
 def find_regions(
     values: NDArray[np.float32], controls: Controls, highest: float | None = None, *, explain: bool = False
 ) -> Found:
     """Regions of one map, largest first by ``sort_by``, ids from 1 in that order.
 
-    ``highest``: what ``map_max`` gave for this map; null: it is called here and raises as it does. ``explain``: also list
-    the candidates that the filters dropped.
+    ``highest``: what ``map_max`` gave for this map; null: it is called here and raises as it does. ``explain``: also give
+    the candidates, and list those that were dropped.
     """
     if highest is None:
         highest = map_max(values, controls)
@@ -100,6 +122,10 @@ def find_regions(
     if found is None:
         return Found(mask, (), {})
     components, kept = found
+    candidates = None
+    if explain:
+        candidates = np.zeros(values.shape, np.uint8)
+        components.paint(candidates[controls.window], kept, 255)
     kept, dropped, rejected = _filter(components, kept, controls, explain)
     window = mask[controls.window]
     if (config.fill_holes or config.dilate_px) and kept.any():
@@ -113,10 +139,12 @@ def find_regions(
     blobs.sort(key=lambda b: _order(b, config.sort_by, controls.decimals))
     if config.max_regions is not None and len(blobs) > config.max_regions:
         dropped["max_regions"] = len(blobs) - config.max_regions
-        del blobs[config.max_regions :]
     x, y = controls.window[1].start, controls.window[0].start
-    regions = tuple(_region(b, number, x, y, config.polygons) for number, b in enumerate(blobs, 1))
-    return Found(mask, regions, dropped, tuple(rejected))
+    regions = tuple(_region(b, n, x, y, config.polygons) for n, b in enumerate(blobs[: config.max_regions], 1))
+    if explain:
+        beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
+        rejected += [Rejected(_box(b, x, y), "max_regions", number, len(regions)) for number, b in beyond]
+    return Found(mask, regions, dropped, tuple(rejected), candidates)
 
 
 def _smooth_window(values: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
@@ -245,6 +273,10 @@ def _order(blob: Blob, sort_by: str, decimals: int) -> tuple[float, ...]:
     return -first, -score_max, -score_mean, -blob.area, blob.y0, blob.x0, blob.y1, blob.x1
 
 
+def _box(blob: Blob, x: int, y: int) -> tuple[int, int, int, int]:
+    return blob.x0 + x, blob.y0 + y, blob.x1 + x, blob.y1 + y
+
+
 def _region(blob: Blob, number: int, x: int, y: int, with_polygon: bool) -> Region:
     """``x``, ``y``: where the blob's picture begins in the map."""
     polygon = None
@@ -254,7 +286,7 @@ def _region(blob: Blob, number: int, x: int, y: int, with_polygon: bool) -> Regi
     centre_x, centre_y = blob.centre
     return Region(
         number,
-        (blob.x0 + x, blob.y0 + y, blob.x1 + x, blob.y1 + y),
+        _box(blob, x, y),
         float(blob.area),
         (centre_x + x, centre_y + y),
         blob.score_max,

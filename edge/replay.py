@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+from edge.against import Outcomes
 from edge.config import JsonlConfig, ZmqConfig
 from edge.configfile import Loaded
 from edge.daemon import EachTurn, open_model
 from edge.errors import UserError
+from edge.explain import Scale
 from edge.frames import RunIdentity
 from edge.line import Line, run_line
 from edge.outputs import Output
 from edge.outputs.jsonl import JsonlSink
-from edge.outputs.pictures import PictureSink
+from edge.outputs.pictures import PictureSink, Wanted
 from edge.outputs.queued import Queued
 from edge.outputs.zmq_pub import ZmqSink
 from edge.sources import Source
@@ -28,8 +31,11 @@ class Options:
 
     out: Path
     overlays: bool = False
-    masks: bool = False
+    masks: Literal["png", "rle"] | None = None
     publish: str | None = None
+    explain: bool = False
+    before: Outcomes | None = None
+    """What became of the frames in an earlier run; pictures of those that changed are written."""
 
 
 def replay(
@@ -45,12 +51,14 @@ def replay(
     """
     engine, rules = open_model(loaded)
     _make(options.out)
+    scale = Scale(engine.bundle.spec.display.range, rules.low) if options.explain else None
+    wanted = Wanted(options.overlays, options.masks, scale, options.before)
     line = Line(
         loaded,
         source,
         engine,
-        replace(rules, deadline_ms=None),
-        lambda identity: _outputs(loaded, options, identity),
+        replace(rules, deadline_ms=None, explain=options.explain),
+        lambda identity: _outputs(loaded, options, identity, wanted),
         drops=False,
     )
     try:
@@ -64,12 +72,11 @@ def replay(
     return code, line
 
 
-def _outputs(loaded: Loaded, options: Options, identity: RunIdentity) -> list[Output]:
+def _outputs(loaded: Loaded, options: Options, identity: RunIdentity, wanted: Wanted) -> list[Output]:
     log = JsonlSink(JsonlConfig(dir=options.out, sync="none"), options.out, identity, path=options.out / "records.jsonl")
     outputs: list[Output] = [Queued(log, QUEUE, "wait")]
-    if options.overlays or options.masks:
-        pictures = PictureSink(options.out, loaded.config.regions.roi, overlays=options.overlays, masks=options.masks)
-        outputs.append(Queued(pictures, QUEUE, "wait"))
+    if wanted != Wanted():
+        outputs.append(Queued(PictureSink(options.out, loaded.config.regions.roi, wanted), QUEUE, "wait"))
     if options.publish is not None:
         outputs.append(Queued(ZmqSink(ZmqConfig(bind=options.publish), identity, options.out), QUEUE, "wait"))
     return outputs

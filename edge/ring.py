@@ -10,11 +10,19 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import FrameMeta, Skip, SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A mark in the order: the source had announced so many frames, and they all lie before it."""
+
+    announced: int
 
 
 class Slot:
@@ -48,7 +56,7 @@ class Ring:
         self.dropped = 0
         self.copied_bytes = 0
         self._free = [Slot() for _ in range(slots)]
-        self._waiting: deque[Slot | Skip] = deque()
+        self._waiting: deque[Slot | Skip | Checkpoint] = deque()
         self._closed = False
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
@@ -87,8 +95,16 @@ class Ring:
         with self._lock:
             self._append(skip)
 
-    def take(self, timeout_s: float) -> Slot | Skip | None:
-        """The next frame or loss, None after ``timeout_s``. Raises EOFError when the ring is closed and empty."""
+    def mark(self, announced: int) -> None:
+        """A checkpoint behind all that was committed or skipped before; the later of two neighbours counts."""
+        with self._lock:
+            if self._waiting and isinstance(self._waiting[-1], Checkpoint):
+                self._waiting.pop()
+            self._waiting.append(Checkpoint(announced))
+            self._filled.notify()
+
+    def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | None:
+        """The next in order, None after ``timeout_s``. Raises EOFError when the ring is closed and empty."""
         with self._lock:
             if not self._waiting and not self._closed:
                 self._filled.wait(timeout_s)
@@ -121,8 +137,10 @@ class Ring:
                     assert entry.meta is not None
                     self._free.append(entry)
                     self._append(lost("shutdown", entry.meta))
-                else:
+                elif isinstance(entry, Skip):
                     self._append(entry)
+                else:
+                    self._waiting.append(entry)
 
     @property
     def fill(self) -> int:

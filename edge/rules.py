@@ -32,6 +32,8 @@ class Rules:
     calibration_sha256: str | None
     overridden: bool
     """True where explicit thresholds stand in the config although there is a calibration file."""
+    explain: bool = False
+    """Also tell what was dropped on the way to the regions. For replay; it costs time."""
     _prepared: dict[tuple[object, ...], Controls | UserError] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 

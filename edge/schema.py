@@ -13,11 +13,15 @@ RECORD_KINDS = ("inspection", "skip")
 VERDICTS = ("pass", "fail", "invalid")
 
 
+_ADDED = {"chunks"}
+"""Fields that came after the first records of this major version were written: readers do without them."""
+
+
 def _object(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {"kind": {"const": kind}} | properties,
-        "required": ["kind", *properties],
+        "required": ["kind", *(name for name in properties if name not in _ADDED)],
         "additionalProperties": True,
     }
 
@@ -70,6 +74,7 @@ _KINDS: dict[str, dict[str, Any]] = {
         "frame_ref": _or_null(_TEXT),
         "camera_ns": _or_null(_INT),
         "timestamp_source": {"enum": ["host", "camera", "ptp"]},
+        "chunks": _or_null({"type": "object", "additionalProperties": _or_null(_NUMBER)}),
         "map_max": _or_null(_NUMBER),
         "score": _or_null(_NUMBER),
         "threshold": _NUMBER,

@@ -8,30 +8,31 @@ and says whether to go on; a stage whose last beat is too old is hung.
 
 from __future__ import annotations
 
-import queue
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from edge.engines import Engine
 from edge.frames import AnomalyMap, Frame, Latency, Skip
+from edge.handoff import Handoff
 from edge.inspect import Unmapped, to_inspection, to_map
-from edge.outputs import Output
-from edge.pixels import decode
+from edge.outputs import Judged, Output
+from edge.pixels import Depth, Window, decode
 from edge.preprocess import Workspace
-from edge.ring import Ring, Slot, lost
-from edge.rules import Rules
+from edge.ring import Checkpoint, Ring, Slot, lost
+from edge.setup import Setup, Swap
 from edge.sources import Source
 from edge.tally import Tally
 from edge.verdict import invalid, timed
-from edge.wire import Wire
 
 log = structlog.get_logger()
 
 WAIT_S = 0.1
 """Longest wait of an idle stage between two beats."""
+CHECK_S = 1.0
+"""Time between two checks of the sum rule. A checkpoint takes the frames' own way, so that at the judge the numbers must
+be equal, whatever is in flight behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Mapped:
 
     slot: Slot
     frame: Frame
+    setup: Setup
     amap: AnomalyMap | Unmapped
     taken_ns: int
     mapped_ns: int
@@ -49,14 +51,18 @@ class End:
     """The last item on the way to the judge."""
 
 
-Maps = queue.Queue[Mapped | Skip | End]
+Maps = Handoff[Mapped | Skip | Checkpoint | End]
 
 
 def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
     """Copy each payload once into the ring, and do nothing else. Returns when told to stop or at the source's end."""
+    next_check = 0.0
     try:
         source.open()
         while beat():
+            if (now := time.monotonic()) >= next_check:
+                next_check = now + CHECK_S
+                ring.mark(source.status().announced)
             item = source.read(WAIT_S)
             if isinstance(item, Skip):
                 ring.skip(item)
@@ -69,11 +75,15 @@ def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
         pass
     finally:
         source.close()
+    ring.mark(source.status().announced)
     ring.close()
 
 
-def infer_loop(ring: Ring, engine: Engine, maps: Maps, beat: Callable[[], bool]) -> None:
-    """Every frame leaves with a map or with the reason why it has none, every loss in its place."""
+def infer_loop(ring: Ring, swap: Swap, maps: Maps, levels: tuple[Depth, Window | None], beat: Callable[[], bool]) -> None:
+    """Every frame leaves with a map or with the reason why it has none, every loss in its place.
+
+    ``levels``: what ``decode`` makes of more than 8 bits.
+    """
     workspace = Workspace()
     while True:
         beat()
@@ -82,22 +92,23 @@ def infer_loop(ring: Ring, engine: Engine, maps: Maps, beat: Callable[[], bool])
         except EOFError:
             _hand_over(maps, End(), beat)
             return
-        if isinstance(item, Skip):
+        if isinstance(item, (Skip, Checkpoint)):
             _hand_over(maps, item, beat)
         elif item is not None:
             taken_ns = time.monotonic_ns()
-            frame = _decoded(item)
+            setup = swap.current
+            frame = _decoded(item, levels)
             if isinstance(frame, Skip):
                 ring.release(item)
                 _hand_over(maps, frame, beat)
                 continue
             try:
-                amap = to_map(frame, engine, workspace)
+                amap = to_map(frame, setup.engine, workspace)
             except Exception as error:
                 amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
                 raise
             finally:
-                _hand_over(maps, Mapped(item, frame, amap, taken_ns, time.monotonic_ns()), beat)
+                _hand_over(maps, Mapped(item, frame, setup, amap, taken_ns, time.monotonic_ns()), beat)
 
 
 def tell_losses(ring: Ring, maps: Maps, beat: Callable[[], bool]) -> None:
@@ -109,41 +120,39 @@ def tell_losses(ring: Ring, maps: Maps, beat: Callable[[], bool]) -> None:
         except EOFError:
             _hand_over(maps, End(), beat)
             return
-        if isinstance(item, Skip):
+        if isinstance(item, (Skip, Checkpoint)):
             _hand_over(maps, item, beat)
 
 
 def judge_loop(
-    maps: Maps,
-    ring: Ring,
-    rules: Rules,
-    wire: Wire,
-    outputs: Sequence[Output],
-    tally: Tally,
-    beat: Callable[[], bool],
+    maps: Maps, ring: Ring, swap: Swap, outputs: Sequence[Output], tally: Tally, beat: Callable[[], bool]
 ) -> None:
     """Number, encode and hand out one record for every frame or loss; then give the frame's slot back."""
     while True:
         beat()
-        try:
-            item = maps.get(timeout=WAIT_S)
-        except queue.Empty:
+        item = maps.get(WAIT_S)
+        if item is None:
             continue
         if isinstance(item, End):
             return
+        if isinstance(item, Checkpoint):
+            tally.check(item.announced)
+            continue
         if isinstance(item, Skip):
-            record = wire.skip(tally.next_seq(), item, time.time_ns())
+            record = swap.judging.wire.skip(tally.next_seq(), item, time.time_ns())
             tally.skipped(item)
             for output in outputs:
                 output.skip(record)
             continue
+        swap.judge(item.setup)
         try:
-            _judge(item, rules, wire, outputs, tally)
+            _judge(item, outputs, tally)
         finally:
             ring.release(item.slot)
 
 
-def _judge(item: Mapped, rules: Rules, wire: Wire, outputs: Sequence[Output], tally: Tally) -> None:
+def _judge(item: Mapped, outputs: Sequence[Output], tally: Tally) -> None:
+    rules = item.setup.rules
     began_ns = time.monotonic_ns()
     error: Exception | None = None
     try:
@@ -160,30 +169,25 @@ def _judge(item: Mapped, rules: Rules, wire: Wire, outputs: Sequence[Output], ta
         total=(ended_ns - received_ns) / 1e6,
     )
     inspection = timed(inspection, latency, rules.deadline_ms)
-    record = wire.inspection(tally.next_seq(), inspection, time.time_ns())
-    tally.inspected(record, inspection)
-    mask = found.mask if found else None
+    record = item.setup.wire.inspection(tally.next_seq(), inspection, time.time_ns())
+    judged = Judged(item.amap, found) if found and isinstance(item.amap, AnomalyMap) else None
     for output in outputs:
-        output.accept(record, item.frame, mask)
+        output.accept(record, item.frame, judged)
+    tally.inspected(record, inspection)
     if error is not None:
         raise error
 
 
-def _decoded(slot: Slot) -> Frame | Skip:
+def _decoded(slot: Slot, levels: tuple[Depth, Window | None]) -> Frame | Skip:
     meta = slot.meta
     assert meta is not None
     try:
-        return decode(meta, slot.view)
+        return decode(meta, slot.view, *levels)
     except ValueError as error:
         log.warning("bad_payload", frame_id=meta.frame_id, pixel_format=meta.pixel_format, error=str(error))
         return lost("bad_payload", meta)
 
 
-def _hand_over(maps: Maps, item: Mapped | Skip | End, beat: Callable[[], bool]) -> None:
-    while True:
-        try:
-            maps.put(item, timeout=WAIT_S)
-        except queue.Full:  # a slow judge is the judge's matter: this stage is alive
-            beat()
-        else:
-            return
+def _hand_over(maps: Maps, item: Mapped | Skip | Checkpoint | End, beat: Callable[[], bool]) -> None:
+    while not maps.put(item, WAIT_S):
+        beat()  # a slow judge is the judge's matter: this stage is alive

@@ -26,7 +26,7 @@ class StateBook:
     """Remembers the last state and since when each fault lasts. Used by the supervisor's thread alone."""
 
     def __init__(self, engine: Mapping[str, Any]) -> None:
-        self._engine = engine
+        self.engine = engine
         self._faults: dict[str, Fault] = {}
         self._last: State | None = None
 
@@ -56,7 +56,7 @@ class StateBook:
             state_seq=self._last.state_seq + 1 if self._last else 0,
             line_state=_line_state(source, health, started=started, stopping=stopping),
             source_state=source.state,
-            engine=self._engine,
+            engine=self.engine,
             outputs={n: {"ok": s.fault is None, "fault": s.fault, **s.detail} for n, s in outputs.items()},
             faults=tuple(self._faults.values()),
         )
@@ -81,7 +81,7 @@ class StateBook:
 
 def _content(state: State) -> tuple[object, ...]:
     codes = tuple((f.code, f.since_ns) for f in state.faults)
-    return (state.line_state, state.source_state, state.outputs, codes)
+    return (state.line_state, state.source_state, state.engine, state.outputs, codes)
 
 
 def _line_state(source: SourceStatus, health: Health, *, started: bool, stopping: bool) -> LineState:

@@ -25,6 +25,9 @@ class Tally:
         self.recent_ms: deque[float] = deque(maxlen=RECENT)
         self.histograms: dict[str, list[int]] = {stage: [0] * (len(BUCKETS_MS) + 1) for stage in STAGES}
         self.latency_sums_ms: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+        self.sum_checks = 0
+        self.sum_fault: str | None = None
+        """How the sum rule failed, the first time it did."""
 
     def next_seq(self) -> int:
         """The next record's number: 0, 1, 2 ... without a gap."""
@@ -45,13 +48,19 @@ class Tally:
     def skipped(self, skip: Skip) -> None:
         self.skipped_frames[skip.reason] = self.skipped_frames.get(skip.reason, 0) + skip.count
 
+    def check(self, announced: int) -> None:
+        """The sum rule, at a point of the order with ``announced`` frames before it: all of them must be in records."""
+        self.sum_checks += 1
+        if self.sum_fault is None and announced != self.accounted:
+            self.sum_fault = f"the source announced {announced} frames, the records account for {self.accounted}"
+
     @property
     def inspections(self) -> int:
         return sum(self.verdicts.values())
 
     @property
     def accounted(self) -> int:
-        """Frames in records so far: inspections plus the counts of skips. The sum rule compares it with ``announced``."""
+        """Frames in records so far: inspections plus the counts of skips. ``check`` compares it with ``announced``."""
         return self.inspections + sum(self.skipped_frames.values())
 
     def percentile_ms(self, share: float) -> float | None:

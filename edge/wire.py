@@ -83,6 +83,7 @@ class Wire:
             frame_ref=meta.frame_ref,
             camera_ns=meta.camera_ns,
             timestamp_source=meta.timestamp_source,
+            chunks=dict(meta.chunks) if meta.chunks else None,
             map_max=None if inspection.map_max is None else _f32(inspection.map_max),
             score=None if inspection.score is None else _f32(inspection.score),
             threshold=inspection.threshold,

@@ -61,7 +61,9 @@ def models_in(annotation: Any) -> list[type[Section]]:
 
 
 def type_text(field: FieldInfo) -> str:
-    limits = " ".join(str(m) for m in field.metadata if type(m).__name__ in ("Ge", "Gt", "Le", "Lt"))
+    kinds = ("Ge", "Gt", "Le", "Lt")
+    # 3e38 only keeps a number inside float32
+    limits = " ".join(str(m) for m in field.metadata if type(m).__name__ in kinds and "e+38" not in str(m))
     for old, new in (("Ge(ge=", ">= "), ("Gt(gt=", "> "), ("Le(le=", "<= "), ("Lt(lt=", "< "), (")", "")):
         limits = limits.replace(old, new)
     return cell(f"{of(field.annotation)} {limits}".strip())

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.pictures import silence_opencv
+
+silence_opencv()  # FFmpeg reads its level when the first stream is opened, which may be a test's own
+
 GRACE_S = 1.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from graphs import nan_model
 from lines import BASE, frame_ids, loaded, make_line, records, run, slow, stable_lines
 
+from edge import stages
 from edge.bundle import BundleSpec
 from edge.daemon import open_model
 from edge.models.write import write_bundle
 from edge.outputs.queued import Queued
 from edge.replay import Options, replay
+from edge.sources import SourceStatus
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource
 
@@ -254,6 +257,77 @@ def test_an_output_that_fails_is_a_fault_in_the_state(tmp_path: Path) -> None:
     assert run(make_line(config, more_outputs=outputs)) == 0
     assert any(f.code == "output_broken" and f.text == "No space left on device" for s in states for f in s.faults)
     assert frame_ids(records(tmp_path / "log")) == list(range(1, 21))
+
+
+class Miscounting(MemorySource):
+    """Announces one frame, the 30th, that it never gives."""
+
+    def status(self) -> SourceStatus:
+        status = super().status()
+        return replace(status, announced=status.announced + (status.announced >= 30))
+
+
+def test_a_broken_sum_rule_shows_in_the_state_while_the_line_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint goes the frames' own way, so that frames in flight are no difference."""
+    monkeypatch.setattr(stages, "CHECK_S", 0.0)
+    pictures = [np.full((64, 64), 10, np.uint8)]
+    line = make_line(loaded(tmp_path), source=Miscounting(pictures, 100))
+    line.start(threading.Event())
+    while line.tally.sum_fault is None and not line.over:
+        line.workers[2].join(0.001)
+    fault = "the source announced 31 frames, the records account for 30"
+    assert line._sum_fault() == {"sum_rule": fault}
+    while not line.over:
+        line.workers[2].join(0.001)
+    line.turn()
+    line.stop()
+    assert line._sum_fault() == {"sum_rule": fault}, "once broken, it is told until the end"
+
+
+def test_the_sum_rule_is_checked_live_and_holds_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With losses in source and ring, and frames in flight at every check."""
+    monkeypatch.setattr(stages, "CHECK_S", 0.01)
+    config = loaded(tmp_path, "source.fps=400", "source.frames=200", "ring.slots=4")
+    line = make_line(config, before=slow(0.004))
+    assert run(line) == 0
+    assert line.tally.skipped_frames
+    assert line.tally.sum_checks > 10
+    assert line.tally.sum_fault is None
+    assert line.heartbeat().counters["sum_checks"] == line.tally.sum_checks
+    assert line.heartbeat().counters["source_frame_id_gap"] == line.source.status().counters["frame_id_gap"]
+
+
+class Flapping(MemorySource):
+    """A camera that is gone after ten frames, for the fourth time."""
+
+    def status(self) -> SourceStatus:
+        status = super().status()
+        gone = status.announced >= 10
+        return replace(status, state="lost" if gone else "streaming", counters={"reconnects": 3})
+
+    def read(self, timeout_s: float) -> Any:
+        return None if self.status().state == "lost" else super().read(timeout_s)
+
+
+@pytest.mark.parametrize(("limit", "code"), [("3", 5), ("4", 0), ("null", 0)])
+def test_after_its_reconnections_the_next_loss_ends_the_process_with_5(tmp_path: Path, limit: str, code: int) -> None:
+    """And what was read has its record."""
+    text = BASE.replace("kind: synthetic, width: 64, height: 64, fps: null, frames: 50", "kind: genicam")
+    config = loaded(tmp_path, f"source.max_reconnects={limit}", text=text)
+    line = make_line(config, source=Flapping([np.full((64, 64), 10, np.uint8)], None))
+    stop = threading.Event()
+    threading.Timer(1.0, stop.set).start()
+    assert run(line, stop) == code
+    assert frame_ids(records(tmp_path / "log")) == list(range(10))
+
+
+def test_a_camera_of_12_bits_is_brought_to_8_by_the_config_s_window(tmp_path: Path) -> None:
+    """In the infer stage: 1000 of [0, 2000] is 128 of 255, and the identity model shows 128 / 255."""
+    text = BASE.replace("kind: synthetic, width: 64, height: 64, fps: null, frames: 50", "kind: genicam")
+    config = loaded(tmp_path, "source.bit_depth=8", "source.window=[0, 2000]", text=text)
+    line = make_line(config, source=MemorySource([np.full((64, 64), 1000, np.uint16)], 3))
+    assert run(line) == 0
+    assert [r["map_max"] for r in records(tmp_path / "log")] == [pytest.approx(128 / 255)] * 3
 
 
 def test_a_model_that_cannot_be_opened_says_why(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from edge.config import OpencvSource as OpencvConfig
 from edge.errors import UserError
-from edge.frames import Payload
+from edge.frames import Payload, Skip
 from edge.pixels import decode
-from edge.sources import open_source, opencv
+from edge.sources import open_source, opencv, opencv_reader
 from edge.sources.opencv import OpencvSource
 
 
@@ -42,11 +42,27 @@ def until(source: OpencvSource, reached: Callable[[], bool]) -> list[Payload]:
     return payloads
 
 
-class FakeCapture:
-    """Stands for a device. ``script``: number of frames until the device fails, one entry per connection; -1: refused."""
+def textured(level: int) -> np.ndarray[Any, Any]:
+    """A picture that is not blank; its first byte is ``level``."""
+    picture = np.full((32, 48, 3), level, np.uint8)
+    picture[16:] += 100
+    return picture
 
-    def __init__(self, left: int, hold: threading.Event | None = None) -> None:
-        self.left, self.hold, self.released = left, hold, False
+
+BLACK = np.zeros((32, 48, 3), np.uint8)
+
+
+class FakeCapture:
+    """Stands for a device that fails after ``left`` frames (-1: refused at once), then hangs until ``hold``.
+
+    Pictures are noise around their number of frames left; ``pictures`` replaces them, one after the other.
+    """
+
+    def __init__(
+        self, left: int, hold: threading.Event | None = None, pictures: list[np.ndarray[Any, Any]] | None = None
+    ) -> None:
+        self.left, self.hold, self.released = len(pictures) if pictures is not None else left, hold, False
+        self._pictures = pictures
 
     def isOpened(self) -> bool:  # noqa: N802  (OpenCV's name)
         return self.left >= 0
@@ -57,16 +73,18 @@ class FakeCapture:
         if self.left <= 0:
             return False, None
         self.left -= 1
-        return True, np.full((4, 6, 3), self.left, np.uint8)
+        if self._pictures is not None:
+            return True, self._pictures[-1 - self.left].copy()
+        return True, textured(self.left)
 
     def release(self) -> None:
         self.released = True
 
 
-def faked(monkeypatch: pytest.MonkeyPatch, captures: list[FakeCapture]) -> OpencvSource:
+def faked(monkeypatch: pytest.MonkeyPatch, captures: list[FakeCapture], **keys: Any) -> OpencvSource:
     waiting = iter(captures)
-    monkeypatch.setattr(opencv, "_capture", lambda _config: next(waiting))
-    return OpencvSource(OpencvConfig(kind="opencv", device=0), first_wait_s=0.01)
+    monkeypatch.setattr(opencv_reader, "_capture", lambda _config: next(waiting))
+    return OpencvSource(OpencvConfig(kind="opencv", device=0, **keys), first_wait_s=0.01)
 
 
 def test_a_video_file_stands_in_for_a_device_and_ends(tmp_path: Path) -> None:
@@ -107,7 +125,7 @@ def test_a_file_that_is_no_video_is_refused_in_words(tmp_path: Path) -> None:
 
 def test_an_absent_device_is_no_error_and_is_waited_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "later.avi"
-    source = OpencvSource(OpencvConfig(kind="opencv", device=str(path)), first_wait_s=0.01)
+    source = OpencvSource(OpencvConfig(kind="opencv", device=str(path), blank_level=None), first_wait_s=0.01)
     assert not source.simulated
     source.open()
     assert until(source, lambda: source.status().state == "backoff") == []
@@ -155,13 +173,15 @@ def test_waits_between_attempts_double_up_to_30_s(monkeypatch: pytest.MonkeyPatc
             return self.is_set()
 
     source._first_wait_s = opencv.FIRST_WAIT_S
-    source._run(Stop(), source._ready, source._free)
+    reader = source._new_reader()
+    reader._wake = Stop()
+    reader.run()
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
 
 
 def test_a_device_that_hangs_is_silent_and_read_still_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     hold = threading.Event()
-    source = faked(monkeypatch, [FakeCapture(1, hold), FakeCapture(1, hold), FakeCapture(0, hold)])
+    source = faked(monkeypatch, [FakeCapture(1, hold), FakeCapture(2, hold), FakeCapture(0, hold)])
     now = [100.0]
     source._now = lambda: now[0]
     source.open()
@@ -174,6 +194,9 @@ def test_a_device_that_hangs_is_silent_and_read_still_returns(monkeypatch: pytes
     assert source.status().counters["timeouts"] == 1
     assert source.read(0.01) is None
     assert source.status().counters["timeouts"] == 1
+    now[0] += 2.5
+    assert source.read(0.01) is None
+    assert source.status().counters["timeouts"] == 2
     hold.set()
     assert len(until(source, lambda: source.status().announced == 2)) == 1
     source.close()
@@ -202,3 +225,122 @@ def test_frames_wait_in_the_device_until_they_are_taken(monkeypatch: pytest.Monk
 def test_a_password_stays_out_of_state_and_log() -> None:
     source = OpencvSource(OpencvConfig(kind="opencv", device="rtsp://admin:s3cret@10.0.0.7:554/stream1"))
     assert source.status().detail == "rtsp://admin:***@10.0.0.7:554/stream1"
+
+
+def outcome(source: OpencvSource, count: int) -> list[Any]:
+    """Frame ids, and of losses (reason, id)."""
+    out: list[Any] = []
+    end = time.monotonic() + 10
+    while len(out) < count:
+        assert time.monotonic() < end, source.status()
+        item = source.read(0.02)
+        if isinstance(item, Skip):
+            assert (item.count, item.frame_id_last, item.frame_id_source) == (1, item.frame_id_first, "counted")
+            out.append((item.reason, item.frame_id_first))
+        elif item is not None:
+            out.append(item.meta.frame_id)
+    return out
+
+
+def test_a_repeated_picture_is_a_loss_and_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verdict on the last part's picture would be the last part's verdict."""
+    one, two = textured(1), textured(2)
+    hold = threading.Event()
+    source = faked(monkeypatch, [FakeCapture(0, hold, [one, two, two, two, one])])
+    source.open()
+    assert outcome(source, 5) == [0, 1, ("bad_payload", 2), ("bad_payload", 3), 4]
+    status = source.status()
+    assert (status.announced, status.counters["frames"], status.counters["bad_payload"]) == (5, 3, 2)
+    assert status.state == "streaming"
+    hold.set()
+    source.close()
+
+
+def test_one_pixel_s_noise_makes_a_new_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = textured(1)
+    other = one.copy()
+    other[3, 5, 1] += 1  # off the grid that is compared first
+    hold = threading.Event()
+    source = faked(monkeypatch, [FakeCapture(0, hold, [one, other, one])])
+    source.open()
+    assert outcome(source, 3) == [0, 1, 2]
+    hold.set()
+    source.close()
+
+
+def test_repeats_are_believed_as_often_as_the_config_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    source = faked(monkeypatch, [FakeCapture(0, hold, [textured(1)] * 4)], max_repeats=2)
+    source.open()
+    assert outcome(source, 4) == [0, 1, 2, ("bad_payload", 3)]
+    assert source.status().detail == "/dev/video0: the device repeats its last picture"
+    hold.set()
+    source.close()
+
+
+def test_black_green_and_grey_pictures_are_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Green is what zeroed YUV looks like; a little noise of a codec is still blank, a spot of dirt is not."""
+    green, grey, dirt = BLACK.copy(), np.full_like(BLACK, 128), np.full_like(BLACK, 255)
+    green[..., 1] = 135
+    grey[::2] += 2
+    dirt[9, 9] = 200
+    hold = threading.Event()
+    source = faked(monkeypatch, [FakeCapture(0, hold, [textured(1), BLACK, green, grey, dirt])])
+    source.open()
+    assert outcome(source, 5) == [0, *(("bad_payload", n) for n in (1, 2, 3)), 4]
+    hold.set()
+    source.close()
+
+
+def test_what_is_not_checked_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    source = faked(monkeypatch, [FakeCapture(0, hold, [BLACK] * 3)], max_repeats=None, blank_level=None)
+    source.open()
+    assert outcome(source, 3) == [0, 1, 2]
+    hold.set()
+    source.close()
+
+
+def test_a_device_that_sends_nothing_to_believe_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    black = FakeCapture(0, hold, [textured(1), BLACK, BLACK, BLACK])
+    source = faked(monkeypatch, [black, FakeCapture(0, hold, [textured(5)])])
+    now = [100.0]
+    source._now = lambda: now[0]
+    source.open()
+    assert outcome(source, 2) == [0, ("bad_payload", 1)]
+    assert source.status().state == "silent"
+    now[0] += 11.0
+    got = outcome(source, 2)
+    while isinstance(got[-1], tuple):  # what waited when the clock was put forward
+        got += outcome(source, 1)
+    assert source.status().counters["reconnects"] == 1
+    assert black.released
+    assert source.status().announced == source.status().counters["frames"] + source.status().counters["bad_payload"]
+    hold.set()
+    source.close()
+
+
+def test_a_call_that_does_not_come_back_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    stuck = FakeCapture(1, hold)
+    source = faked(monkeypatch, [stuck, FakeCapture(2, threading.Event())])
+    now = [100.0]
+    source._now = lambda: now[0]
+    source.open()
+    assert outcome(source, 1) == [0]
+    deadline = time.monotonic() + 10
+    assert source._reader is not None
+    while source._reader._called_s is None:
+        assert time.monotonic() < deadline
+        source.read(0.01)
+    now[0] += 21.0
+    assert source.read(0.01) is None
+    assert outcome(source, 2) == [1, 2]
+    counters = source.status().counters
+    assert (counters["hung_calls"], counters["reconnects"]) == (1, 1)
+    hold.set()
+    source.close()
+    while not stuck.released:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

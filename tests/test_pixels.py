@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from harvesters.util._pfnc import symbolics
 
+from edge.config import GenicamSource, SyntheticSource
 from edge.frames import Frame, FrameMeta
-from edge.pixels import FORMATS, PixelFormat, decode, format_name, payload_bytes, to_uint8
+from edge.pixels import FORMATS, PixelFormat, decode, format_name, levels_of, payload_bytes, to_depth
 
 WIDTH, HEIGHT = 10, 6
 COLOUR = {"R": 201, "G": 120, "B": 33}
@@ -67,16 +68,54 @@ def test_every_grey_and_colour_format_decodes_bit_for_bit(name, width):
 
 
 @pytest.mark.parametrize("name", [name for name, form in UNITS.items() if form.bits > 8 and form.family != "Bayer"])
-def test_depth_8_and_to_uint8_both_keep_the_high_eight_bits(name):
+def test_depth_8_at_once_and_later_both_keep_the_high_eight_bits(name):
     form = FORMATS[name]
     samples, picture = samples_of(form, WIDTH, HEIGHT)
     data = pack(form, samples)
 
-    direct, later = decode(meta(name), data, 8), to_uint8(decode(meta(name), data))
+    direct, later = decode(meta(name), data, 8), to_depth(decode(meta(name), data), 8)
 
     for frame in (direct, later):
         assert (frame.bits, frame.pixels.dtype) == (8, np.uint8)
         np.testing.assert_array_equal(frame.pixels, picture >> form.bits - 8)
+
+
+@pytest.mark.parametrize("name", ["Mono10", "Mono12p", "Mono10Packed", "Mono16", "RGB12"])
+@pytest.mark.parametrize("window", [(0, 255), (100, 900), (0, 65535), (500, 501), (7, 4000)])
+def test_a_window_is_linear_between_its_ends_and_cut_outside(name, window):
+    """255 * (value - low) / (high - low), rounded; before a demosaic, and the same on a frame that is decoded already."""
+    form = FORMATS[name]
+    samples, picture = samples_of(form, WIDTH, HEIGHT)
+    low, high = window
+    expected = np.clip(np.rint((picture.astype(np.float64) - low) * (255 / (high - low))), 0, 255)
+    data = pack(form, samples)
+    for frame in (decode(meta(name), data, 8, window), to_depth(decode(meta(name), data), 8, window)):
+        assert (frame.bits, frame.pixels.dtype, frame.pixels.flags.c_contiguous) == (8, np.uint8, True)
+        np.testing.assert_array_equal(frame.pixels, expected)
+
+
+def test_a_window_comes_before_the_demosaic():
+    mosaic = np.array([1000, 400, 400, 2000], "<u2").reshape(2, 2)
+    data = np.tile(mosaic, (3, 5)).view(np.uint8).reshape(-1)
+    pixels = decode(meta("BayerRG12"), data, 8, (0, 1000)).pixels
+    np.testing.assert_array_equal(pixels, np.broadcast_to([255, 102, 255], (HEIGHT, WIDTH, 3)))
+
+
+def test_formats_of_8_bits_know_no_window():
+    data = np.arange(WIDTH * HEIGHT, dtype=np.uint8)
+    np.testing.assert_array_equal(decode(meta("Mono8"), data, 8, (10, 20)).pixels.reshape(-1), data)
+
+
+def test_depth_and_window_come_from_the_config():
+    assert levels_of(GenicamSource(kind="genicam")) == (16, None)
+    assert levels_of(GenicamSource(kind="genicam", bit_depth=8, window=(64, 3000))) == (8, (64, 3000))
+    assert levels_of(SyntheticSource(kind="synthetic")) == (16, None)
+
+
+def test_what_opencv_cannot_decode_is_told_like_any_other_bad_payload():
+    with pytest.raises(ValueError) as error:
+        decode(meta("BayerRG8", 0, 0), np.zeros(80, np.uint8))
+    assert str(error.value).startswith("BayerRG8 0x0: ")
 
 
 @pytest.mark.parametrize("name", [name for name, form in UNITS.items() if form.family == "Bayer"])
@@ -149,9 +188,12 @@ def test_16_bit_samples_on_an_odd_address_are_read_right():
     assert decode(meta("Mono12"), data[1:]).pixels.reshape(-1).tolist() == list(range(WIDTH * HEIGHT))
 
 
-def test_an_8_bit_frame_passes_to_uint8_untouched():
+def test_a_frame_of_the_right_depth_already_is_left_alone():
     frame = Frame(meta("Mono8"), np.zeros((HEIGHT, WIDTH), np.uint8))
-    assert to_uint8(frame) is frame
+    assert to_depth(frame, 8) is frame
+    assert to_depth(frame, 8, (10, 20)) is frame
+    deep = Frame(meta("Mono12"), np.zeros((HEIGHT, WIDTH), np.uint16), 12)
+    assert to_depth(deep, 16) is deep
 
 
 @pytest.mark.parametrize("offset", [(0, 0), (1, 0), (0, 1), (1, 1)])

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from records import FRAME, STATE, WIRE, record, skip
 
 from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Record, State
-from edge.outputs import queued
+from edge.outputs import Judged, queued
 from edge.outputs.queued import Queued
 
 
@@ -291,7 +289,7 @@ def test_what_a_sink_keeps_is_copied_in_the_judges_thread_and_given_back_when_lo
             self.discarded: list[Any] = []
             self.kept_in: set[str] = set()
 
-        def keep(self, record: Record, frame: Frame, mask: NDArray[np.uint8] | None) -> object:
+        def keep(self, record: Record, frame: Frame, judged: Judged | None) -> object:
             self.kept_in.add(threading.current_thread().name)
             return f"pixels of {record.seq}"
 
@@ -313,7 +311,7 @@ def test_what_a_sink_keeps_is_copied_in_the_judges_thread_and_given_back_when_lo
 
 def test_a_keep_that_raises_does_not_reach_the_judge() -> None:
     class Failing(Notes):
-        def keep(self, record: Record, frame: Frame, mask: NDArray[np.uint8] | None) -> object:
+        def keep(self, record: Record, frame: Frame, judged: Judged | None) -> object:
             raise MemoryError("no room")
 
     sink = Failing()

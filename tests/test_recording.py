@@ -66,6 +66,21 @@ def test_every_stamp_and_loss_comes_back_in_order(tmp_path: Path) -> None:
     assert all(same(r, e) for r, e in zip(read, entries, strict=True))
 
 
+def test_chunks_come_back_and_a_recording_from_before_them_is_read(tmp_path: Path) -> None:
+    chunks = (("ChunkExposureTime", 800.5), ("ChunkLineStatusAll", 3), ("ChunkGain", None))
+    folder = written(tmp_path, frame(7, chunks=chunks))
+    (read,) = read_recording(folder)
+    assert isinstance(read, Frame)
+    assert read.meta.chunks == chunks
+    index = folder / "frames.jsonl"
+    line = orjson.loads(index.read_bytes())
+    del line["chunks"]
+    index.write_bytes(orjson.dumps(line) + b"\n")
+    (read,) = read_recording(folder)
+    assert isinstance(read, Frame)
+    assert read.meta.chunks == ()
+
+
 def test_a_frame_is_recorded_as_it_was_decoded_not_as_the_camera_packed_it(tmp_path: Path) -> None:
     packed = frame(0, bits=12, pixel_format="BayerRG12p", colour=True)
     (read,) = read_recording(written(tmp_path, packed))
@@ -99,6 +114,7 @@ def test_the_files_are_what_the_format_says(tmp_path: Path) -> None:
         "part_id": None,
         "frame_ref": None,
         "late": False,
+        "chunks": {},
     }
     assert orjson.loads(second) == {
         "kind": "skip",

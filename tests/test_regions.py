@@ -251,12 +251,14 @@ def test_a_map_of_another_type_or_size_is_refused(values: Any) -> None:
 
 
 def test_opening_comes_before_closing() -> None:
-    values = drawn("..........", "..........", "..###.##..", "..###.##..", "..###.##..", ".......#..", "..........")
+    values = drawn(
+        "..........", "..........", "..###.##..", "..###.##..", "..###.##..", ".......#..", "..........", ".........."
+    )
     bare = ".........."
     block = ["..###....."] * 3
-    assert shown(found(values, open_px=3).mask) == [bare, bare, *block, bare, bare]
-    assert shown(found(values, close_px=3).mask) == [bare, bare, *["..######.."] * 3, ".......#..", bare]
-    assert shown(found(values, open_px=3, close_px=3).mask) == [bare, bare, *block, bare, bare]
+    assert shown(found(values, open_px=3).mask) == [bare, bare, *block, bare, bare, bare]
+    assert shown(found(values, close_px=3).mask) == [bare, bare, *["..######.."] * 3, ".......#..", bare, bare]
+    assert shown(found(values, open_px=3, close_px=3).mask) == [bare, bare, *block, bare, bare, bare]
 
 
 def test_closing_does_not_leave_the_roi_or_enter_the_border() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.frames import FrameMeta, Skip
-from edge.ring import Ring, Slot
+from edge.ring import Checkpoint, Ring, Slot
 
 
 def meta(frame_id: int, part_id: int | None = None) -> FrameMeta:
@@ -32,6 +32,7 @@ def drain(ring: Ring) -> list[tuple[str, int | None, int | None, int]]:
     """(reason or 'frame', first id, last id, count) of everything that waits, taken and released."""
     out: list[tuple[str, int | None, int | None, int]] = []
     while (item := ring.take(0.0)) is not None:
+        assert not isinstance(item, Checkpoint)
         if isinstance(item, Skip):
             out.append((item.reason, item.frame_id_first, item.frame_id_last, item.count))
         else:
@@ -142,6 +143,37 @@ def test_what_cannot_be_inspected_any_more_is_skipped_as_shutdown() -> None:
     put(ring, 3)
     ring.abandon()
     assert drain(ring) == [("shutdown", 0, 0, 1), ("frame_id_gap", 1, 1, 1), ("shutdown", 2, 3, 2)]
+
+
+def test_a_checkpoint_keeps_its_place_whatever_is_dropped_around_it() -> None:
+    """Of two neighbours the later one counts; losses on its two sides do not merge."""
+    ring = Ring(4, drops=True)
+    ring.mark(0)
+    for k in range(3):
+        put(ring, k)
+    ring.mark(3)
+    ring.skip(gap(3, 4))
+    ring.mark(5)
+    ring.mark(5)
+    for k in range(5, 10):
+        put(ring, k)
+    out: list[object] = []
+    while (item := ring.take(0.0)) is not None:
+        out.append(item if isinstance(item, Checkpoint) else getattr(item, "reason", "frame"))
+    assert out[:6] == [Checkpoint(0), "ring_full", Checkpoint(3), "frame_id_gap", Checkpoint(5), "ring_full"]
+    assert out[6:] == ["frame"] * 4
+
+
+def test_checkpoints_outlive_what_is_abandoned() -> None:
+    ring = Ring(4, drops=True)
+    put(ring, 0)
+    ring.mark(1)
+    put(ring, 1)
+    ring.abandon()
+    first, mark, second = (ring.take(0.0) for _ in range(3))
+    assert isinstance(first, Skip)
+    assert isinstance(second, Skip)
+    assert (first.frame_id_first, mark, second.frame_id_first) == (0, Checkpoint(1), 1)
 
 
 def test_a_closed_ring_gives_what_waits_and_then_ends() -> None:

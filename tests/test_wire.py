@@ -45,8 +45,8 @@ def test_an_inspection_has_the_schemas_fields_in_their_order() -> None:
     message = _inspected(inspection(verdict="fail", regions=(REGION,), regions_dropped={"min_area_px": 2}))
     assert list(message) == [
         *COMMON,
-        *["frame_id", "frame_id_source", "frame_ref", "camera_ns", "timestamp_source", "map_max", "score", "threshold"],
-        *["regions", "regions_dropped", "latency_ms"],
+        *["frame_id", "frame_id_source", "frame_ref", "camera_ns", "timestamp_source", "chunks", "map_max", "score"],
+        *["threshold", "regions", "regions_dropped", "latency_ms"],
     ]
     assert message["seq"] == 3
     assert message["part_id"] == 42
@@ -54,6 +54,21 @@ def test_an_inspection_has_the_schemas_fields_in_their_order() -> None:
     assert message["regions_dropped"] == {"min_area_px": 2}
     assert message["latency_ms"] == {"queue": 0.1, "infer": 2.0, "wait": 0.25, "judge": 0.333, "total": 2.683}
     VALIDATOR.validate(message)
+
+
+def test_chunks_are_numbers_by_their_names_and_null_where_one_did_not_come() -> None:
+    meta = replace(META, chunks=(("ChunkExposureTime", 800.5), ("ChunkLineStatusAll", 3), ("ChunkGain", None)))
+    message = _inspected(inspection(meta=meta))
+    assert message["chunks"] == {"ChunkExposureTime": 800.5, "ChunkLineStatusAll": 3, "ChunkGain": None}
+    VALIDATOR.validate(message)
+    assert _inspected(inspection())["chunks"] is None
+
+
+def test_a_record_of_the_first_release_has_no_chunks_and_is_read() -> None:
+    message = _inspected(inspection())
+    del message["chunks"]
+    VALIDATOR.validate(message)
+    assert read(orjson.dumps(message)) == message
 
 
 def test_a_region_in_full() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -15,6 +17,7 @@ from edge.configfile import load_config
 from edge.errors import UserError
 from edge.models.calibrate import CalibrationResult
 from edge.models.measure import measure
+from edge.models.outliers import outlier_folder, write_outliers
 from edge.sources.recorded import count_frames, read_frames
 
 
@@ -49,7 +52,9 @@ def calibrate(
         loaded, frames, source=str(source), false_rejects=false_rejects, quantile=quantile, leave_out=leave_out
     )
     calibration.save(out)
-    _show(console, result)
+    # a source that can't be read twice has no pictures to show either
+    pictures = write_outliers(loaded, read_frames(source), result, outlier_folder(out))
+    _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
     console.print(f"high {calibration.high:.6g}, low {low}, from {calibration.frames} frames", soft_wrap=True)
     if calibration.note:
@@ -57,7 +62,7 @@ def calibrate(
     console.print(f"wrote {out}", soft_wrap=True)
 
 
-def _show(console: Console, result: CalibrationResult) -> None:
+def _show(console: Console, result: CalibrationResult, pictures: Mapping[str, Path]) -> None:
     table = Table(title="candidates for high", title_justify="left")
     for column in ("threshold", "good frames rejected", ""):
         table.add_column(column, justify="left" if not column else "right")
@@ -67,6 +72,7 @@ def _show(console: Console, result: CalibrationResult) -> None:
     for outlier in result.outliers:
         left = " (left out)" if outlier.name in result.left_out else ""
         console.print(
-            f"[yellow]outlier:[/] {outlier.name}: maximum {outlier.maximum:.6g}, robust z {outlier.z:.1f}{left}",
+            f"[yellow]outlier:[/] {escape(outlier.name)}: maximum {outlier.maximum:.6g}, robust z {outlier.z:.1f}{left}"
+            f"; {escape(str(pictures[outlier.name]))}",
             soft_wrap=True,
         )

@@ -11,18 +11,24 @@ from typing import Annotated, Literal
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from edge.against import Comparison, Outcomes
 from edge.cli.options import ConfigOption, SetOption
 from edge.config import ZmqConfig
 from edge.configfile import load_config
 from edge.errors import UserError
 from edge.line import Line
+from edge.outputs.jsonl import read_records
 from edge.replay import Options
 from edge.replay import replay as run_replay
 from edge.sources.recorded import RecordedSource
 from edge.supervise import Health
+
+NAMED = 8
+"""Frames named for each kind of change."""
 
 
 def replay(
@@ -31,18 +37,29 @@ def replay(
     pace: Annotated[str, typer.Option(help="original: with the recording's own times; max: as fast as it goes.")] = "max",
     overrides: SetOption = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Draw each frame that does not pass.")] = False,
-    masks: Annotated[str | None, typer.Option(help="png: write each frame's mask, in map pixels.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Draw of each frame its map, and why each candidate was dropped.")
+    ] = False,
+    masks: Annotated[
+        str | None, typer.Option(help="png: write each frame's mask, in map pixels; rle: as run lengths, to masks.jsonl.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="OLD.jsonl", help="Tell which verdicts changed since this log, and draw those frames."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for all that is written. Default: ./replay-TIME.")] = None,
     publish: Annotated[str | None, typer.Option(metavar="ENDPOINT", help="Also publish the records here.")] = None,
 ) -> None:
     """Inspect recorded frames with the live code; write records.jsonl under --out."""
     if pace not in ("original", "max"):
         raise UserError("--pace", received=pace, expected="original or max")
-    if masks not in (None, "png"):
-        raise UserError("--masks", received=masks, expected="png")
+    if masks not in (None, "png", "rle"):
+        raise UserError("--masks", received=masks, expected="png or rle")
     loaded = load_config(config, overrides or ())
     frames = RecordedSource(source, _pace(pace), 10.0)
-    options = Options(out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}"), overlays, masks == "png", _endpoint(publish))
+    before = None if against is None else _outcomes(against)
+    folder = out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}")
+    options = Options(folder, overlays, _masks(masks), _endpoint(publish), explain, before)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -67,6 +84,9 @@ def replay(
     finally:
         bar.stop()
     _summary(line, options.out)
+    if before is not None:
+        assert against is not None
+        _show_changes(before.compare(read_records(folder / "records.jsonl")), before, against)
     raise typer.Exit(code)
 
 
@@ -84,9 +104,55 @@ def _summary(line: Line, out: Path) -> None:
     console = Console()
     console.print(table)
     console.print(f"records: {out / 'records.jsonl'}", soft_wrap=True)
-    for name in ("overlays", "masks"):
+    for name in ("overlays", "masks", "explain", "changed"):
         if (out / name).is_dir():
             console.print(f"{name}: {out / name} ({sum(1 for _ in (out / name).iterdir())} pictures)", soft_wrap=True)
+    if (out / "masks.jsonl").exists():
+        console.print(f"masks: {out / 'masks.jsonl'}", soft_wrap=True)
+
+
+def _outcomes(path: Path) -> Outcomes:
+    """Raises UserError where it can't be read, or holds no record."""
+    counts: dict[str, int] = {}
+    try:
+        before = Outcomes(read_records(path, counts))
+    except OSError as error:
+        raise UserError(f"--against {path}: cannot be read: {error.strerror}") from None
+    unreadable = counts["unreadable"]
+    if not len(before) and not before.nameless:
+        raise UserError(
+            f"--against {path}: holds no record of a frame",
+            received=f"{unreadable} line(s) that are no record" if unreadable else "no record",
+            expected="a daemon's log or a replay's records.jsonl",
+        )
+    if unreadable:
+        Console(stderr=True).print(f"{path}: {unreadable} line(s) that are no record are passed over", soft_wrap=True)
+    return before
+
+
+def _show_changes(found: Comparison, before: Outcomes, path: Path) -> None:
+    compared = sum(found.transitions.values())
+    table = Table(
+        title=f"against {escape(path.name)}: {len(found.changes)} of {compared} frames changed", title_justify="left"
+    )
+    for column in ("verdict", "frames", "which"):
+        table.add_column(column, justify="right" if column == "frames" else "left", overflow="fold")
+    for (was, now), count in sorted(found.transitions.items(), key=lambda item: (item[0][0] == item[0][1], -item[1])):
+        names = [change.name for change in found.changes if (change.before, change.after) == (was, now)]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        told = f"{was} -> {now}" if was != now else f"{was}, as before"
+        table.add_row(told, str(count), escape(", ".join(names[:NAMED]) + more))
+    for text, count in ((f"only in {path.name}", found.only_before), ("only in this replay", found.only_now)):
+        if count:
+            table.add_row(escape(text), str(count), "")
+    console = Console()
+    console.print(table)
+    if before.runs > 1:
+        console.print(f"{path} holds {before.runs} runs: of each frame the last one counts", soft_wrap=True)
+
+
+def _masks(text: str | None) -> Literal["png", "rle"] | None:
+    return None if text is None else "rle" if text == "rle" else "png"
 
 
 def _pace(text: str) -> Literal["original", "max"]:

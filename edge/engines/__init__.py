@@ -20,7 +20,8 @@ log = structlog.get_logger()
 class Prediction:
     """Raw outputs of one picture: ``map`` float32 (h, w); ``score`` and ``embedding`` where the graph has them.
 
-    ``map`` belongs to the engine and is overwritten by the fourth ``infer`` after this one.
+    Of the n tiles of one picture: ``map`` (n, h, w), the highest ``score``, no ``embedding``. ``map`` belongs to the engine
+    and is overwritten by the fourth ``infer`` after this one.
     """
 
     map: NDArray[np.float32]
@@ -37,10 +38,13 @@ class Engine(Protocol):
     bundle: Bundle
 
     def warm_up(self) -> None:
-        """Run once on a blank picture of the bundle's size, so that the first real frame is not slower than the next."""
+        """Run once on a blank picture (or tile) of the bundle's size, so that the first frame is not slower than the next."""
 
     def infer(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
-        """``image``: C-contiguous (H, W, C), as ``preprocess.prepare`` gives it. Raises whatever the runtime raises."""
+        """``image``: C-contiguous (H, W, C), as ``preprocess.prepare`` gives it, or (n, H, W, C): tiles of one picture.
+
+        Tiles go through in one run where the graph takes a batch, else one by one. Raises whatever the runtime raises.
+        """
 
     def close(self) -> None:
         """Free the model. May be called twice."""

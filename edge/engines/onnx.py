@@ -52,6 +52,7 @@ class OnnxEngine:
             ) from None
         _check_input(session.get_inputs(), bundle)
         self._outputs = _check_outputs(session.get_outputs(), bundle)
+        self._takes_batch = not isinstance(session.get_inputs()[0].shape[0], int)
         self._session: ort.InferenceSession | None = session
         self._shape: tuple[int, ...] | None = None
         self._slots: list[tuple[ort.IOBinding, _Outputs]] = []
@@ -59,7 +60,8 @@ class OnnxEngine:
 
     def warm_up(self) -> None:
         spec = self.bundle.spec
-        size = spec.input.size if spec.input.size != "any" else spec.resize.size or _WARM_UP_SIZE
+        fed = spec.tile.size if spec.tile else spec.resize.size or _WARM_UP_SIZE
+        size = spec.input.size if spec.input.size != "any" else fed
         blank: NDArray[Any] = np.zeros(
             (size[1], size[0], spec.input.channels), np.uint8 if spec.input.bits == 8 else np.uint16
         )
@@ -82,9 +84,16 @@ class OnnxEngine:
             return self._first_of_its_shape(image)
         binding, buffers = self._slots[self._turn]
         self._turn = (self._turn + 1) % _BUFFERS
-        binding.bind_input("frame", "cpu", 0, image.dtype.type, (1, *image.shape), image.ctypes.data)
-        self._session.run_with_iobinding(binding)
-        return _prediction(buffers)
+        if image.ndim == 3 or self._takes_batch:
+            shape = image.shape if image.ndim == 4 else (1, *image.shape)
+            binding.bind_input("frame", "cpu", 0, image.dtype.type, shape, image.ctypes.data)
+            self._session.run_with_iobinding(binding)
+        else:
+            for index, tile in enumerate(image):
+                _bind_outputs(binding, {name: array[index : index + 1] for name, array in buffers.items()})
+                binding.bind_input("frame", "cpu", 0, tile.dtype.type, (1, *tile.shape), tile.ctypes.data)
+                self._session.run_with_iobinding(binding)
+        return _prediction(buffers, tiles=image.ndim == 4)
 
     def close(self) -> None:
         self._session = None
@@ -94,26 +103,33 @@ class OnnxEngine:
     def _first_of_its_shape(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
         """Run with outputs that the runtime allocates, and make buffers of their shapes for the frames that follow."""
         assert self._session is not None
-        values = self._session.run(self._outputs, {"frame": image[None]})
-        outputs = dict(zip(self._outputs, values, strict=True))
+        count = image.shape[0] if image.ndim == 4 else 1
+        pictures = image if image.ndim == 4 else image[None]
+        batches = [pictures] if self._takes_batch else [pictures[i : i + 1] for i in range(count)]
+        runs = [self._session.run(self._outputs, {"frame": batch}) for batch in batches]
+        outputs = {
+            name: values[0] if len(values) == 1 else np.concatenate(values)
+            for name, *values in zip(self._outputs, *runs, strict=True)
+        }
         for name, array in outputs.items():
-            if array.ndim != _RANKS[name] or array.shape[0] != 1:
+            if array.ndim != _RANKS[name] or array.shape[0] != count:
                 raise UserError(
-                    f"{self.bundle.model_path}: output {name!r} has a wrong shape for one picture",
+                    f"{self.bundle.model_path}: output {name!r} has a wrong shape for "
+                    + ("one picture" if count == 1 else f"{count} pictures"),
                     received=f"({', '.join(map(str, array.shape))})",
-                    expected=f"{_SHAPES[name]} with n = 1",
+                    expected=f"{_SHAPES[name]} with n = {count}",
                     fix="run `edge build` on the original model",
                 )
-        self._check_coverage(image.shape, outputs["map"].shape)
+        self._check_coverage(pictures.shape[1:], outputs["map"].shape)
         self._slots = [self._slot(outputs) for _ in range(_BUFFERS)]
         self._turn = 0
         self._shape = image.shape
-        return _prediction(outputs)
+        return _prediction(outputs, tiles=image.ndim == 4)
 
     def _check_coverage(self, image: tuple[int, ...], amap: tuple[int, ...]) -> None:
         """A map that reaches beyond its picture is not the one of ``map_to_image``: boxes would lie wrong."""
         spec = self.bundle.spec
-        width, height = spec.resize.size or (image[1], image[0])
+        width, height = (None if spec.tile else spec.resize.size) or (image[1], image[0])
         sx, sy, ox, oy = spec.map_to_image
         right, bottom = amap[2] * sx + ox, amap[1] * sy + oy
         if min(ox, oy) >= 0 and (right > width + 0.5 or bottom > height + 0.5):
@@ -129,13 +145,19 @@ class OnnxEngine:
         assert self._session is not None
         buffers = {name: np.empty_like(array) for name, array in like.items()}
         binding = self._session.io_binding()
-        for name, array in buffers.items():
-            binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        _bind_outputs(binding, buffers)
         return binding, buffers
 
 
-def _prediction(outputs: _Outputs) -> Prediction:
+def _bind_outputs(binding: ort.IOBinding, buffers: _Outputs) -> None:
+    for name, array in buffers.items():
+        binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+
+
+def _prediction(outputs: _Outputs, *, tiles: bool) -> Prediction:
     score, embedding = outputs.get("score"), outputs.get("embedding")
+    if tiles:
+        return Prediction(outputs["map"], None if score is None else float(score.max()), None)
     return Prediction(
         outputs["map"][0],
         None if score is None else float(score[0]),

@@ -67,16 +67,19 @@ def build(
     layout: Layout | None = None,
     map_name: str | None = None,
     score_name: str | None = None,
+    tile: TileSpec | None = None,
+    illumination: IlluminationSpec | None = None,
     frames: Iterable[Frame] = (),
     force: bool = False,
 ) -> BuildReport:
     """Build, check and write a bundle.
 
     ``size``: width and height of the picture that the network sees; needed only where the model leaves it open and its
-    map doesn't follow. ``resize``: where frames are brought to it, by ``kernel`` (area on the host, in the graph linear or
+    map doesn't follow; with ``tile``, of the picture that is cut into tiles, and the network sees one of those. ``resize``: where frames are brought to it, by ``kernel`` (area on the host, in the graph linear or
     the exporter's own). ``channels``: of the frames, where a grey camera feeds a model of colour; ``bits``: of their
-    values. ``scale``, ``mean``, ``std``: ``(pixel * scale - mean) / std``; the default gives 0 to 1. ``frames``: checked
-    besides the random pictures.
+    values. ``scale``, ``mean``, ``std``: ``(pixel * scale - mean) / std``; the default gives 0 to 1. ``frames``: good ones;
+    the first 16 are checked besides the random pictures, and statistics of ``illumination`` that are still missing are
+    measured on all of them, in one pass or two.
 
     Raises:
         UserError: the model is none of this form, says too little about itself, or its bundle gives other numbers.
@@ -85,9 +88,15 @@ def build(
     model = graphs.load_model(model_path)
     taken = read_input(model, model_path, layout, channels)
     recipe = _recipe(taken, channels, bits, scale, mean, std, order, model_path)
-    look = look_at(model, taken, size, map_name, model_path)
+    if tile is not None:
+        expect_tile(tile, taken, resize, model_path)
+    look = look_at(model, taken, tile.size if tile else size, map_name, model_path)
     model, taken, look = thawed(model, taken, look, model_path)
     spec = _spec(name or folder.absolute().name, taken, recipe, look, resize, kernel, own=size is None)
+    if tile is not None:
+        spec, taken = tiled(spec, tile, size, model, taken, recipe, look, map_name, model_path)
+    if illumination is not None:
+        illumination = frozen(illumination, spec, frames, "--frames")
     if spec.resize.where == "graph" and not (look.own_resize and size is None):
         recipe = replace(recipe, inner=spec.resize.size, kernel=spec.resize.kernel)
     pictures = check_pictures(_check_size(spec, look), recipe.channels, bits)

@@ -116,10 +116,9 @@ def calibrate(
 def choose_high(maxima: Sequence[float], false_rejects: float, floor: float | None) -> tuple[float, list[str]]:
     """The threshold for the wanted share of false rejects, and what to know about it.
 
-    Split conformal prediction: if the k-th smallest of n maxima with k = ceil((n + 1) * (1 - share)) is exceeded by a new
-    good frame with probability at most the share, whatever the distribution (Vovk et al. 2005). A frame fails at ``high``,
-    so ``high`` is the next float32 above it. With fewer frames than 1 / share - 1 there is no such k: then a margin of 2 %
-    above the highest.
+    Split conformal prediction: a new good frame exceeds the k-th smallest of n maxima, k = ceil((n + 1) * (1 - share)),
+    with at most that share of probability, whatever the distribution (Vovk et al. 2005). A frame fails *at* ``high``, so
+    ``high`` is the next float32 above. Fewer frames than 1 / share - 1 have no such k: then 2 % above the highest.
 
     Raises:
         UserError: all maxima are equal and not above 0, and there is no floor.

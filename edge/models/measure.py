@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from edge.bundle import load_bundle
 from edge.calibration import Calibration, CalibrationKey, calibration_key
+from edge.config import SourceConfig
 from edge.configfile import Loaded
 from edge.engines import Engine, open_engine
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip
 from edge.inspect import Unmapped, to_map
 from edge.models.calibrate import CalibrationResult, calibrate
+from edge.pictures import frame_name
+from edge.pixels import levels_of, to_depth
 from edge.preprocess import Workspace
 from edge.rules import Rules, read_mask
 
@@ -41,7 +44,7 @@ def measure(
     engine = open_engine(config.model, bundle)
     try:
         engine.warm_up()
-        maps = _maps(frames, engine)
+        maps = _maps((as_live(frame, config.source) for frame in frames), engine)
         first = next(maps, None)
         if first is None:
             raise UserError(
@@ -88,12 +91,17 @@ def measure(
     return calibration, result
 
 
+def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:
+    """Files may hold more bits than the line's model is given."""
+    return frame if isinstance(frame, Skip) else to_depth(frame, *levels_of(source))
+
+
 def _maps(frames: Iterable[Frame | Skip], engine: Engine) -> Iterator[tuple[str, AnomalyMap, int, int]]:
     workspace = Workspace()
     for frame in frames:
         if isinstance(frame, Skip):
             continue
-        name = frame.meta.frame_ref or f"frame {frame.meta.frame_id}"
+        name = frame_name(frame.meta.frame_ref, frame.meta.frame_id)
         amap = to_map(frame, engine, workspace)
         if isinstance(amap, Unmapped):
             raise UserError(f"{name}: {amap.text}")

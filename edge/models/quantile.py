@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DROPPED_BITS = 10
-_BINS = 1 << (32 - _DROPPED_BITS)
+_SMALLEST = float(np.finfo(np.float32).tiny)
+"""Zeros share a bin with what lies below this."""
 
 
 class QuantileSketch:
@@ -74,7 +75,8 @@ class QuantileSketch:
         inside = self._counts[index]
         before = int(cumulative[index]) - int(inside)
         least, beyond = (_edge_of(self._first + index + step) for step in (0, 1))
-        return least + (beyond - least) * (rank - before + 0.5) / int(inside)
+        value = least + (beyond - least) * (rank - before + 0.5) / int(inside)
+        return value if abs(value) > _SMALLEST else 0.0
 
 
 def _bin_of(values: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge.frames import Frame, Heartbeat, Record, State
+from edge.frames import AnomalyMap, Frame, Heartbeat, Record, State
+from edge.regions import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +18,18 @@ class OutputStatus:
     lost: int
     fault: str | None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an inspection's verdict rests on, in map pixels.
+
+    ``found.mask``: uint8 (h, w), 255 where a region is. ``found.rejected`` and ``found.candidates`` only where
+    ``Rules.explain`` asks for them.
+    """
+
+    amap: AnomalyMap
+    found: Found
 
 
 class Output(Protocol):
@@ -33,10 +43,10 @@ class Output(Protocol):
 
     def start(self) -> None: ...
 
-    def accept(self, record: Record, frame: Frame, mask: NDArray[np.uint8] | None) -> None:
-        """An inspection. ``frame.pixels`` and ``mask`` are valid only during the call: copy what you keep.
+    def accept(self, record: Record, frame: Frame, judged: Judged | None) -> None:
+        """An inspection. ``frame.pixels`` and ``judged`` are valid only during the call: copy what you keep.
 
-        ``mask``: uint8 (h, w) in map pixels, 255 where a region is; None where no map was judged.
+        ``judged``: None where no map was judged.
         """
 
     def skip(self, record: Record) -> None:

@@ -21,6 +21,7 @@ from edge.config import EvidenceConfig
 from edge.controls import RoiConfig
 from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Inspection, Record, RunIdentity, Skip, State
+from edge.outputs import Judged
 from edge.outputs.quota import Quota
 from edge.overlay import draw_overlay
 from edge.pictures import encode_jpeg, write_whole
@@ -75,7 +76,7 @@ class EvidenceSink:
             raise UserError(f"{overlays}: cannot be written: {error.strerror}") from None
         self._make_room()
 
-    def keep(self, record: Record, frame: Frame, _mask: NDArray[np.uint8] | None) -> _Kept | None:
+    def keep(self, record: Record, frame: Frame, _judged: Judged | None) -> _Kept | None:
         """Copy a frame that is wanted; None for another one. In the judge's thread.
 
         Raises:

@@ -1,69 +1,108 @@
-"""Pictures for people who tune: overlays of what is not a pass, and the masks, one file per frame."""
+"""What people who tune look at, beside a replay's records: overlays, masks, explanations, frames whose verdict changed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
-import cv2
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from edge.against import Outcomes, draw_change, outcome
 from edge.controls import RoiConfig
 from edge.errors import UserError
+from edge.explain import Scale, draw_explanation
 from edge.frames import Frame, Heartbeat, Inspection, Record, State
+from edge.masks import run_lengths
+from edge.outputs import Judged
 from edge.overlay import draw_overlay
+from edge.pictures import encode_png, write_whole
 
-PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is written.
+
+    ``overlays``: of what doesn't pass. ``masks``: as pictures or as run lengths. ``explain``: how each verdict came about,
+    the map in these colours. ``before``: the frames whose outcome was another one then.
+    """
+
+    overlays: bool = False
+    masks: Literal["png", "rle"] | None = None
+    explain: Scale | None = None
+    before: Outcomes | None = None
+
+    @property
+    def folders(self) -> list[str]:
+        chosen = {
+            "overlays": self.overlays,
+            "masks": self.masks == "png",
+            "explain": self.explain is not None,
+            "changed": self.before is not None,
+        }
+        return [name for name, wanted in chosen.items() if wanted]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    overlay: NDArray[np.uint8] | None
-    mask: NDArray[np.uint8] | None
+    """Pictures by folder, and the mask's line of ``masks.jsonl``."""
+
+    pictures: dict[str, NDArray[np.uint8]]
+    line: bytes | None
 
 
 class PictureSink:
-    """Writes ``overlays/SEQ.png`` of each fail and invalid inspection, ``masks/SEQ.png`` of each inspection.
-
-    For replay, which waits: pictures are drawn in the judge's thread.
-    """
+    """Writes ``FOLDER/SEQ.png`` and ``masks.jsonl`` under ``folder``. For replay, which waits: the judge's thread draws."""
 
     name = "pictures"
 
-    def __init__(self, folder: Path, roi: RoiConfig | None, *, overlays: bool, masks: bool) -> None:
+    def __init__(self, folder: Path, roi: RoiConfig | None, wanted: Wanted) -> None:
         self._folder = folder
         self._roi = roi
-        self._overlays = overlays
-        self._masks = masks
+        self._wanted = wanted
+        self._masks: BinaryIO | None = None
 
     def open(self) -> None:
-        for wanted, name in ((self._overlays, "overlays"), (self._masks, "masks")):
-            if wanted:
-                path = self._folder / name
-                try:
-                    path.mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise UserError(f"{path}: cannot be made: {error.strerror}", fix="choose another --out") from None
+        path = self._folder
+        try:
+            for path in (self._folder / name for name in self._wanted.folders):
+                path.mkdir(parents=True, exist_ok=True)
+            if self._wanted.masks == "rle":
+                path = self._folder / "masks.jsonl"
+                self._masks = path.open("wb")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be made: {error.strerror}", fix="choose another --out") from None
 
-    def keep(self, record: Record, frame: Frame, mask: NDArray[np.uint8] | None) -> _Kept | None:
-        assert isinstance(record.body, Inspection)
-        overlay = (
-            draw_overlay(frame, record.body, self._roi, seq=record.seq)
-            if self._overlays and record.verdict != "pass"
-            else None
-        )
-        kept = mask.copy() if self._masks and mask is not None else None
-        return _Kept(overlay, kept) if overlay is not None or kept is not None else None
+    def keep(self, record: Record, frame: Frame, judged: Judged | None) -> _Kept | None:
+        inspection, wanted, roi, seq = record.body, self._wanted, self._roi, record.seq
+        assert isinstance(inspection, Inspection)
+        pictures: dict[str, NDArray[np.uint8]] = {}
+        if wanted.overlays and inspection.verdict != "pass":
+            pictures["overlays"] = draw_overlay(frame, inspection, roi, seq=seq)
+        if wanted.explain is not None:
+            amap, found = (judged.amap, judged.found) if judged else (None, None)
+            pictures["explain"] = draw_explanation(frame, inspection, amap, found, wanted.explain, roi, seq=seq)
+        if wanted.before is not None:
+            before = wanted.before.of(frame.meta)
+            if before is not None and outcome(before) != inspection.verdict:
+                pictures["changed"] = draw_change(frame, before, inspection, roi, seq=seq)
+        line = None
+        if judged is not None and wanted.masks == "png":
+            pictures["masks"] = judged.found.mask.copy()
+        elif judged is not None and wanted.masks == "rle":
+            line = _mask_line(record, inspection, judged.found.mask)
+        return _Kept(pictures, line) if pictures or line else None
 
     def write(self, record: Record, kept: _Kept | None) -> None:
         if kept is None:
             return
-        if kept.overlay is not None:
-            self._png("overlays", record.seq, kept.overlay[:, :, ::-1])
-        if kept.mask is not None:
-            self._png("masks", record.seq, kept.mask)
+        for name, picture in kept.pictures.items():
+            write_whole(self._folder / name / f"{record.seq:08d}.png", encode_png(picture))
+        if kept.line is not None:
+            assert self._masks is not None
+            self._masks.write(kept.line)
 
     def state(self, state: State) -> None:
         pass
@@ -72,9 +111,16 @@ class PictureSink:
         pass
 
     def close(self) -> None:
-        pass
+        if self._masks is not None:
+            self._masks.close()
 
-    def _png(self, kind: str, seq: int, picture: NDArray[Any]) -> None:
-        path = self._folder / kind / f"{seq:08d}.png"
-        if not cv2.imwrite(str(path), np.ascontiguousarray(picture), PNG):
-            raise OSError(f"{path} could not be written")
+
+def _mask_line(record: Record, inspection: Inspection, mask: NDArray[np.uint8]) -> bytes:
+    told: dict[str, Any] = {
+        "seq": record.seq,
+        "frame_id": inspection.meta.frame_id,
+        "frame_ref": inspection.meta.frame_ref,
+        "size": mask.shape,
+        "counts": run_lengths(mask),
+    }
+    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)

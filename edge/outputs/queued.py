@@ -13,13 +13,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Record, State
-from edge.outputs import OutputStatus
+from edge.outputs import Judged, OutputStatus
 
 log = structlog.get_logger()
 
@@ -34,7 +32,7 @@ class Sink(Protocol):
 
     A sink may also have, and is then asked for them:
 
-    - ``keep(record, frame, mask) -> object | None``: called in the judge's thread inside ``accept``, so it must not block;
+    - ``keep(record, frame, judged) -> object | None``: called in the judge's thread inside ``accept``, so it mustn't block;
       copies what the sink needs of the frame. Its result is handed to ``write``.
     - ``discard(kept)``: takes back what ``keep`` gave for a record that will not be written.
     - ``idle()`` and ``idle_s``: called whenever the queue is empty, and at least every ``idle_s`` seconds.
@@ -77,7 +75,7 @@ class Queued:
         self._queue: queue.SimpleQueue[tuple[Record, Any] | None] = queue.SimpleQueue()  # None: look around
         self._latest_state: deque[State] = deque(maxlen=1)
         self._latest_beat: deque[Heartbeat] = deque(maxlen=1)
-        self._keep: Callable[[Record, Frame, NDArray[np.uint8] | None], Any] | None = getattr(sink, "keep", None)
+        self._keep: Callable[[Record, Frame, Judged | None], Any] | None = getattr(sink, "keep", None)
         self._discard: Callable[[Any], None] | None = getattr(sink, "discard", None)
         self._idle: Callable[[], None] | None = getattr(sink, "idle", None)
         self._idle_s: float = getattr(sink, "idle_s", RETRY_S)
@@ -111,14 +109,14 @@ class Queued:
             self._thread.join()
             raise self._open_error
 
-    def accept(self, record: Record, frame: Frame, mask: NDArray[np.uint8] | None) -> None:
+    def accept(self, record: Record, frame: Frame, judged: Judged | None) -> None:
         """Queue one inspection."""
         if self._after is not None or not self._has_room():
             return
         kept = None
         if self._keep is not None:
             try:
-                kept = self._keep(record, frame, mask)
+                kept = self._keep(record, frame, judged)
             except Exception as error:  # noqa: BLE001  (the judge must go on)
                 self._refused += 1
                 self._note(error)

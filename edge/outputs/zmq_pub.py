@@ -100,7 +100,9 @@ class ZmqSink:
 
     def _send(self, about: bytes, body: bytes) -> None:
         assert self._socket is not None
-        self._socket.send_multipart((about, body), zmq.NOBLOCK)
+        # send_multipart checks every part in Python first: 10 µs a message
+        self._socket.send(about, zmq.SNDMORE | zmq.NOBLOCK)
+        self._socket.send(body, zmq.NOBLOCK)
 
 
 def open_xpub(context: zmq.Context[zmq.Socket[bytes]], endpoint: str, hwm: int, key: str) -> zmq.Socket[bytes]:

@@ -17,7 +17,8 @@ class SourceStatus:
 
     ``announced``: frames that the producer's own ids say were taken so far: last id - first id + 1 for each stream
     start, wraps undone, summed over starts; every one of them has been returned by ``read``, as a payload or inside a skip.
-    ``counters``: losses by skip reason, ``reconnects``, ``timeouts`` and whatever else the source counts.
+    ``counters``: losses by skip reason, ``reconnects``, ``timeouts`` (times that frames were due and none came for a
+    while; an idle trigger is none) and whatever else the source counts.
     """
 
     state: SourceState

@@ -96,7 +96,6 @@ class GenicamSource:
                     return None
             elif not self._poll():
                 if now >= deadline:
-                    self._counters["timeouts"] += 1
                     return None
                 self._watch(now)
                 time.sleep(min(POLL_S, max(0.0, deadline - now)))
@@ -226,6 +225,7 @@ class GenicamSource:
         elif self._link.triggered:
             self._enter("waiting_for_trigger", "TriggerMode is On")
         else:
+            self._counters["timeouts"] += 1
             self._enter("silent", "free-running, and no frame for more than 1 s")
             if now >= self._next_restart:
                 self._restart()

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from edge.sources.genicam_buffer import RawFrame
 
 
+_COUNTED = ("frames", "frame_id_gap", "incomplete", "bad_payload", "timeouts", "reconnects")
+"""Counters that are there from the start; rarer ones appear when they first count."""
+
+
 class Accounts:
     """Turns buffers into payloads and skips, and counts them. One thread puts and takes."""
 
@@ -21,9 +25,10 @@ class Accounts:
         self._ids = FrameIds()
         self._waiting: deque[tuple[int, Payload | Skip]] = deque()
         self._named: set[str] = set()
-        self._last_part: int | None = None
+        self._last_part: tuple[int, int] | None = None
+        """Frame id and part id of the latest frame that had both."""
         self.announced = 0
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
 
     @property
     def waiting(self) -> bool:
@@ -45,18 +50,20 @@ class Accounts:
         frame_id, source = arrival.frame_id, self._ids.source
         if arrival.missing:
             first, last = frame_id - arrival.missing, frame_id - 1
-            parts = self._parts_between(arrival.missing, frame.part_id)
+            parts = self._parts_of(first, last, frame_id, frame.part_id)
             gap = Skip("frame_id_gap", arrival.missing, first, last, frame.received_ns, source, *parts)
             self._waiting.append((last, gap))
-        self._last_part = frame.part_id
+        if frame.part_id is not None:
+            self._last_part = frame_id, frame.part_id
         if frame.data is None:
             assert frame.reason is not None
             self._warn_once(frame.reason, frame.problem, frame_id)
             self._waiting.append((frame_id, Skip(frame.reason, 1, frame_id, frame_id, frame.received_ns, source)))
             return
-        if self._part_chunk is not None and frame.part_id is None:
+        missing = [name for name, value in ((self._part_chunk, frame.part_id), *frame.chunks) if name and value is None]
+        if missing:
             self.counters["chunk_errors"] += 1
-            self._warn_once("chunk_missing", f"no {self._part_chunk} in the frame: its record has no part id", frame_id)
+            self._warn_once("chunk_missing", f"no {', '.join(missing)} in the frame: its record lacks it", frame_id)
         meta = FrameMeta(
             frame_id,
             source,
@@ -68,6 +75,7 @@ class Accounts:
             frame.camera_ns,
             frame.timestamp_source,
             frame.part_id,
+            chunks=frame.chunks,
         )
         self._waiting.append((frame_id, Payload(meta, frame.data)))
 
@@ -82,12 +90,14 @@ class Accounts:
             self.counters["frames"] += 1
         return item
 
-    def _parts_between(self, missing: int, part_id: int | None) -> tuple[int | None, int | None]:
-        """Part ids of the frames lost between two that arrived, where the parts on both sides say one part per frame."""
-        before = self._last_part
-        if before is None or part_id is None or part_id - before != missing + 1:
+    def _parts_of(self, first: int, last: int, frame_id: int, part_id: int | None) -> tuple[int | None, int | None]:
+        """Part ids of lost frames, where the parts known before and after them say one part per frame."""
+        if self._last_part is None or part_id is None:
             return None, None
-        return before + 1, part_id - 1
+        frame_before, part_before = self._last_part
+        if frame_before >= first or part_id - part_before != frame_id - frame_before:
+            return None, None
+        return part_before + first - frame_before, part_before + last - frame_before
 
     def _warn_once(self, event: str, problem: str, frame_id: int) -> None:
         if problem not in self._named:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from genicam import gentl
@@ -22,6 +23,10 @@ _PAYLOADS: Final = {0: "unknown", 2: "raw data", 3: "file", 5: "JPEG", 6: "JPEG 
     10: "multi-part",
     11: "GenDC",
 }
+
+
+Chunks: TypeAlias = tuple[tuple[str, int | float | None], ...]
+"""Name and value; None where the buffer came without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class RawFrame:
     """UTC, by the clock that ``timestamp_source`` names; None where that is ``host``."""
     timestamp_source: TimestampSource = "host"
     part_id: int | None = None
+    chunks: Chunks = ()
     reason: SkipReason | None = None
     problem: str = ""
 
@@ -81,7 +87,35 @@ def image_of(buffer: Any) -> tuple[NDArray[np.uint8], int, int, str]:
     return raw[offset : offset + need], width, height, name
 
 
-def attach_chunks(adapter: Any, buffer: Any) -> None:
+def chunks_of(
+    buffer: Any, adapter: Any, node_map: Any, part_id: str | None, names: tuple[str, ...]
+) -> tuple[int | None, Chunks]:
+    """Part id and the other chunks of this buffer, read before it is queued again."""
+    try:
+        # the library's _update_chunk_data swallows a failed attach: nodes would answer with an earlier frame's values
+        _attach_chunks(adapter, buffer)
+    except _UNREADABLE:
+        return None, tuple((name, None) for name in names)
+    try:
+        part = None if part_id is None else _chunk(node_map, part_id)
+        return None if part is None else int(part), tuple((name, _chunk(node_map, name)) for name in names)
+    finally:
+        with suppress(*_UNREADABLE):
+            adapter.detach_buffer()
+
+
+def _chunk(node_map: Any, name: str) -> int | float | None:
+    try:
+        value: int | float = node_map.get_node(name).value
+    except _UNREADABLE:
+        return None
+    return value
+
+
+_UNREADABLE: Final = (ValueError, RuntimeError, *BINDING_ERRORS)
+
+
+def _attach_chunks(adapter: Any, buffer: Any) -> None:
     """Let the node map read this buffer's chunks, until ``adapter.detach_buffer``.
 
     Raises:

@@ -73,17 +73,22 @@ def value_of(node_map: Any, name: str) -> Any:
         return None
 
 
-def check_part_id(node_map: Any, name: str | None) -> None:
+def check_chunks(node_map: Any, part_id: str | None, chunks: Iterable[str]) -> None:
     """Raises:
-    UserError: no integer chunk of that name; lists those that the camera has.
+    UserError: no integer chunk named ``part_id``, or no number chunk of another name; lists those that the camera has.
     """
-    if name is None:
-        return
-    chunks = [node.node.name for node in node_map.nodes if isinstance(node, genapi.IInteger) and node.node.is_feature()]
-    chunks = [chunk for chunk in chunks if chunk.startswith("Chunk")]
-    if name not in chunks:
-        listed = f"; this camera has {', '.join(sorted(chunks))}" if chunks else "; this camera has none"
-        raise UserError("source.part_id: no such integer chunk", received=name, expected=f"an integer chunk{listed}")
+    numbers = (genapi.IInteger, genapi.IFloat)
+    wanted: list[tuple[str, str, str, tuple[Any, ...]]] = []
+    if part_id is not None:
+        wanted.append(("source.part_id", part_id, "integer", numbers[:1]))
+    wanted += [(f"source.chunks[{index}]", name, "number", numbers) for index, name in enumerate(chunks)]
+    for where, name, kind, types in wanted:
+        found = [node.node.name for node in node_map.nodes if isinstance(node, types) and node.node.is_feature()]
+        found = sorted(chunk for chunk in found if chunk.startswith("Chunk"))
+        if name not in found:
+            listed = f"; this camera has {', '.join(found) or 'none'}"
+            article = "an" if kind == "integer" else "a"
+            raise UserError(f"{where}: no such {kind} chunk", received=name, expected=f"{article} {kind} chunk{listed}")
 
 
 def _write(node: Any, value: bool | float | str, where: str) -> None:

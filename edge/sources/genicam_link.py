@@ -14,17 +14,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from genicam import gentl
 from harvesters.core import ParameterKey, ParameterSet
 
 from edge.config import Feature, GenicamSource
 from edge.errors import UserError
 from edge.sources.camera_clock import CameraClock
-from edge.sources.genicam_buffer import RawFrame, attach_chunks, image_of, item
+from edge.sources.genicam_buffer import Chunks, RawFrame, chunks_of, image_of, item
 from edge.sources.genicam_describe import FeatureInfo, describe, settings
 from edge.sources.genicam_devices import CameraInfo, info_of, new_harvester, tolerate
-from edge.sources.genicam_features import BINDING_ERRORS, apply_features, check_part_id, reason, value_of
+from edge.sources.genicam_features import BINDING_ERRORS, apply_features, check_chunks, reason, value_of
 from edge.sources.genicam_producers import check_loadable
+
+log = structlog.get_logger()
 
 _EAGER_POLL: Final = 64
 """A producer may say that nothing waits and be wrong: every so many polls it is asked for a buffer all the same."""
@@ -84,8 +87,9 @@ class Link:
                 self._camera = self._harvester.create(index, config=self._parameters())
             node_map = self.node_map
             apply_features(node_map, self._config.features)
-            check_part_id(node_map, self._config.part_id)
+            check_chunks(node_map, self._config.part_id, self._config.chunks)
             self.triggered = value_of(node_map, "TriggerMode") == "On"
+            self._check_bayer(node_map)
             self._clock = CameraClock(node_map)
             self._clock.sample()
         except (gentl.ResourceInUseException, gentl.AccessDeniedException) as error:
@@ -241,6 +245,18 @@ class Link:
             }
         )
 
+    def _check_bayer(self, node_map: Any) -> None:
+        """By the standard the pixel format names the pattern of the picture; some cameras go on naming the sensor's."""
+        pixel_format, x, y = (value_of(node_map, name) for name in ("PixelFormat", "OffsetX", "OffsetY"))
+        odd = any(isinstance(offset, int) and offset % 2 for offset in (x, y))
+        if odd and self._config.bayer is None and str(pixel_format).startswith("Bayer"):
+            log.warning(
+                "bayer_at_odd_offset",
+                pixel_format=pixel_format,
+                offset=[x, y],
+                hint="if red and blue or green are mixed up, this camera names the sensor's pattern: set source.bayer",
+            )
+
     def _nothing_waits(self) -> bool:
         if not self._counts_waiting:
             return False
@@ -265,11 +281,18 @@ class Link:
             )
         try:
             data, width, height, pixel_format = image_of(buffer)
+            if self._config.bayer is not None and pixel_format.startswith("Bayer"):
+                pixel_format = f"Bayer{self._config.bayer}{pixel_format[7:]}"
         except (ValueError, *BINDING_ERRORS) as error:
             text = reason(error)
             return RawFrame(buffer, frame_id, received_ns, received_mono_ns, reason="bad_payload", problem=text)
         stamp = self._stamp(buffer)
         camera_ns = None if stamp is None else self._clock.utc(stamp, received_ns, received_mono_ns)
+        part_id: int | None = None
+        chunks: Chunks = ()
+        if self._config.part_id is not None or self._config.chunks:
+            adapter = self._camera._chunk_adapter  # noqa: SLF001
+            part_id, chunks = chunks_of(buffer, adapter, self.node_map, self._config.part_id, self._config.chunks)
         return RawFrame(
             buffer,
             frame_id,
@@ -281,7 +304,8 @@ class Link:
             pixel_format,
             camera_ns,
             "host" if camera_ns is None else self._clock.source,
-            self._part_id(buffer),
+            part_id,
+            chunks,
         )
 
     def _stamp(self, buffer: Any) -> int | None:
@@ -294,21 +318,6 @@ class Link:
             stamp = ticks * 1_000_000_000 // rate if ticks and rate else None
         self._stamps = stamp is not None
         return stamp
-
-    def _part_id(self, buffer: Any) -> int | None:
-        """The configured chunk, read while the buffer is still ours; a frame without it only lacks its part id."""
-        if self._config.part_id is None:
-            return None
-        try:
-            # its own _update_chunk_data swallows a failed attach: the node would answer with an earlier frame's value
-            adapter = self._camera._chunk_adapter  # noqa: SLF001
-            attach_chunks(adapter, buffer)
-            try:
-                return int(self.node_map.get_node(self._config.part_id).value)
-            finally:
-                adapter.detach_buffer()
-        except (ValueError, RuntimeError, *BINDING_ERRORS):
-            return None
 
 
 def read_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:

@@ -1,0 +1,280 @@
+"""How a verdict came about, drawn for people who tune (pure): the frame, its map, and what the filters were given.
+
+On the third picture stands, beside each candidate that was dropped, why: ``solidity 0.71 < 0.80``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.controls import RoiConfig
+from edge.frames import AnomalyMap, Frame, Inspection
+from edge.overlay import (
+    BOX,
+    COLOURS,
+    STRIP,
+    WHITE,
+    Box,
+    Colour,
+    dim_outside,
+    frame_box,
+    inspection_facts,
+    region_text,
+    scaled,
+    shown,
+    tag,
+    tag_size,
+    text_size,
+    under_strip,
+    write,
+)
+from edge.regions import Found, Rejected
+from edge.verdict import box_to_image
+
+DROPPED: Final = (255, 200, 0)
+"""Colour of what was dropped."""
+TEXT_PX: Final = 14.0
+_BLACK: Final = (0, 0, 0)
+_KEPT_GREY, _DROPPED_GREY = (255, 255, 255), (150, 120, 20)
+_SIDE_BY_SIDE, _STACKED = (800, 1600), (1800, 900)
+"""Largest width and height of one of the three pictures. Frames more than twice as wide as high are stacked."""
+_ENLARGED_TO: Final = 480
+_NARROWEST: Final = 360
+_TOLD: Final = 120
+"""Dropped candidates that get a text of their own; the rest are counted."""
+_LEGEND_COLUMN: Final = 260
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What the map's colours stand for. ``low``: null without hysteresis."""
+
+    display_range: tuple[float, float]
+    low: float | None
+
+
+def rejected_text(rejected: Rejected) -> str:
+    """Filter, value and limit: ``solidity 0.71 < 0.80``, with as many decimals as it takes to tell the two apart."""
+    sign = ">" if rejected.filter.startswith("max_") else "<"
+    name = rejected.filter.removeprefix("min_").removeprefix("max_").removesuffix("_px")
+    if rejected.filter == "max_regions":
+        return f"region number {rejected.value:.0f} > {rejected.limit:.0f}"
+    if rejected.filter.endswith("_area_px"):
+        return f"{name} {rejected.value:.0f} {sign} {rejected.limit:.0f}"
+    for decimals in range(2, 8):
+        value, limit = f"{rejected.value:.{decimals}f}", f"{rejected.limit:.{decimals}f}"
+        if value != limit:
+            break
+    return f"{name} {value} {sign} {limit}"
+
+
+def rejected_summary(rejected: Sequence[Rejected]) -> str:
+    """How many candidates each filter dropped: ``min_area_px 12, min_solidity 1``."""
+    return ", ".join(f"{key} {count}" for key, count in Counter(r.filter for r in rejected).items())
+
+
+def draw_explanation(
+    frame: Frame,
+    inspection: Inspection,
+    amap: AnomalyMap | None,
+    found: Found | None,
+    scale: Scale,
+    roi: RoiConfig | None = None,
+    *,
+    seq: int | None = None,
+) -> NDArray[np.uint8]:
+    """RGB uint8 picture of one inspection; ``amap`` and ``found``, with its candidates, are those that it rests on.
+
+    Three pictures of one size, side by side, or stacked where the frame is wide: the frame with all boxes; the map over
+    the bundle's display range; the candidates, white where they became regions. Large frames are shrunk, the map by the
+    maximum of what a pixel covers, so that no speck is lost. Without a map there is the frame alone.
+    """
+    zoom, stacked = _layout(frame.meta.width, frame.meta.height)
+    left = shown(frame, zoom)
+    dim_outside(left, roi, zoom, 1)
+    regions = [(scaled(region.bbox_xyxy, zoom), region_text(region)) for region in inspection.regions]
+    title, colour, facts = inspection.verdict.upper(), COLOURS[inspection.verdict], inspection_facts(inspection, seq)
+    if amap is None or found is None:
+        return under_strip(_titled(left, "frame"), title, colour, facts, TEXT_PX)
+    size = frame.meta.width, frame.meta.height
+    dropped = [(scaled(box_to_image(r.bbox_xyxy, amap.map_to_image, *size), zoom), r) for r in found.rejected]
+    for box, _ in dropped:
+        frame_box(left, box, 1, DROPPED)
+    for box, _ in regions:
+        frame_box(left, box, 1)
+    shape = left.shape[:2]
+    middle = _coloured(_on_frame(amap.values, amap, zoom, shape, 0.0), scale.display_range)
+    dim_outside(middle, roi, zoom, 1)
+    candidates = np.zeros_like(found.mask) if found.candidates is None else found.candidates
+    right = _candidates(candidates, found.mask, amap, zoom, shape)
+    panels = [_titled(left, "frame"), _scale_bar(_titled(middle, _map_title(inspection, scale)), inspection, scale)]
+    right = _padded(right)
+    for box, _ in dropped:
+        frame_box(right, box, 1, DROPPED)
+    for box, _ in regions:
+        frame_box(right, box, 1)
+    legend = _write_labels(right, regions, dropped)
+    panels.append(_titled(right, f"candidates: {len(regions)} kept, {len(dropped)} dropped"))
+    picture = _joined(panels, stacked)
+    if legend:
+        picture = np.vstack((picture, _legend(legend, picture.shape[1])))
+    if dropped:
+        facts.append(f"dropped: {rejected_summary(found.rejected)}")
+    return under_strip(picture, title, colour, facts, TEXT_PX)
+
+
+def _layout(width: int, height: int) -> tuple[float, bool]:
+    """The factor by which a frame is shown, whole where it enlarges, and whether the pictures are stacked."""
+    stacked = width > 2 * height
+    most = _STACKED if stacked else _SIDE_BY_SIDE
+    zoom = min(most[0] / width, most[1] / height)
+    if zoom < 1:
+        return zoom, stacked
+    return max(1, min(-(-_ENLARGED_TO // width), int(zoom))), stacked
+
+
+def _on_frame(values: NDArray[Any], amap: AnomalyMap, zoom: float, shape: tuple[int, int], outside: float) -> NDArray[Any]:
+    """Map pixels where they lie in the shown frame of ``shape``; of several under one pixel the highest."""
+    sx, sy, ox, oy = amap.map_to_image
+    rows, inside_y = _starts(shape[0], zoom, sy, oy, values.shape[0])
+    columns, inside_x = _starts(shape[1], zoom, sx, ox, values.shape[1])
+    spread = np.maximum.reduceat(np.maximum.reduceat(values, rows, axis=0), columns, axis=1)
+    spread[~inside_y] = outside
+    spread[:, ~inside_x] = outside
+    return spread
+
+
+def _starts(
+    count: int, zoom: float, scale: float, offset: float, length: int
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The first map pixel under each shown one, and which shown ones have any; ``reduceat`` goes on to the next start."""
+    at = np.floor((np.arange(count) / zoom - offset) / scale + 1e-6).astype(np.intp)
+    return np.clip(at, 0, length - 1), (at >= 0) & (at < length)
+
+
+def _coloured(values: NDArray[np.float32], display_range: tuple[float, float]) -> Any:
+    low, high = display_range
+    grey = np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+
+
+def _candidates(
+    candidates: NDArray[np.uint8], mask: NDArray[np.uint8], amap: AnomalyMap, zoom: float, shape: tuple[int, int]
+) -> Any:
+    picture = np.zeros((*shape, 3), np.uint8)
+    picture[_on_frame(candidates, amap, zoom, shape, 0) > 0] = _DROPPED_GREY
+    picture[_on_frame(candidates & mask, amap, zoom, shape, 0) > 0] = _KEPT_GREY
+    return picture
+
+
+def _map_title(inspection: Inspection, scale: Scale) -> str:
+    low, high = scale.display_range
+    hysteresis = "" if scale.low is None else f", low {scale.low:.4g}"
+    return f"map, {low:.4g} to {high:.4g}; high {inspection.threshold:.4g}{hysteresis}"
+
+
+def _scale_bar(panel: Any, inspection: Inspection, scale: Scale) -> Any:
+    """The colours from lowest to highest below the map, with a tick where the thresholds lie."""
+    low, high = scale.display_range
+    width = panel.shape[1]
+    bar = np.repeat(_coloured(np.linspace(low, high, width, dtype=np.float32)[None], scale.display_range), 10, axis=0)
+    for level in (inspection.threshold, scale.low):
+        if level is not None and low <= level <= high:
+            x = round((level - low) / (high - low) * (width - 1))
+            bar[:, max(x - 2, 0) : x + 3] = _BLACK
+            bar[:, max(x - 1, 0) : x + 2] = WHITE
+    return np.vstack((panel, bar))
+
+
+def _padded(picture: Any) -> Any:
+    missing = _NARROWEST - picture.shape[1]
+    return cv2.copyMakeBorder(picture, 0, 0, 0, missing, cv2.BORDER_CONSTANT, value=STRIP) if missing > 0 else picture
+
+
+def _titled(picture: Any, title: str) -> Any:
+    """Under one line of text."""
+    picture = _padded(picture)
+    head = np.full((round(1.8 * TEXT_PX), picture.shape[1], 3), STRIP, np.uint8)
+    write(head, title, 4, round(1.3 * TEXT_PX), 0.8 * TEXT_PX)
+    return np.vstack((head, picture))
+
+
+def _joined(panels: list[Any], stacked: bool) -> Any:
+    gap, axis = 8, 0 if stacked else 1
+    across = max(panel.shape[1 - axis] for panel in panels)
+    parts = []
+    for number, panel in enumerate(panels):
+        fill = across - panel.shape[1 - axis]
+        down, right = (0, fill) if stacked else (fill, 0)
+        after = gap if number < len(panels) - 1 else 0
+        down, right = (down + after, right) if stacked else (down, right + after)
+        parts.append(cv2.copyMakeBorder(panel, 0, down, 0, right, cv2.BORDER_CONSTANT, value=STRIP))
+    return np.concatenate(parts, axis=axis)
+
+
+def _write_labels(picture: Any, regions: list[tuple[Box, str]], dropped: list[tuple[Box, Rejected]]) -> list[str]:
+    """Texts beside their boxes; a number where the text has no room, explained in the lines that are returned."""
+    boxes = [box for box, _ in regions] + [box for box, _ in dropped]
+    tags: list[Box] = []
+    legend: list[str] = []
+    for box, text in regions[:_TOLD]:
+        place = _free(picture, text, box, [boxes, tags]) or _free(picture, text, box, [tags])
+        if place is not None:
+            _put(picture, text, place, tags, BOX, WHITE)
+    for box, rejected in dropped[:_TOLD]:
+        text = rejected_text(rejected)
+        place = _free(picture, text, box, [boxes, tags])
+        if place is None:
+            legend.append(f"{len(legend) + 1}: {text}")
+            text = str(len(legend))
+            place = _free(picture, text, box, [boxes, tags]) or _free(picture, text, box, [tags]) or box[:2]
+        _put(picture, text, place, tags, DROPPED, _BLACK)
+    if len(dropped) > _TOLD:
+        legend.append(f"and {rejected_summary([r for _, r in dropped[_TOLD:]])}")
+    return legend
+
+
+def _free(picture: Any, text: str, box: Box, taken: list[list[Box]]) -> tuple[int, int] | None:
+    """Upper left corner of a tag near the box that covers nothing of what is taken; None where there is no such place."""
+    wide, tall, pad = tag_size(text, TEXT_PX)
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = box
+    gap = pad + 2
+    places = [(x0 - gap, y0 - gap - tall), (x0 - gap, y1 + gap), (x1 + gap, y0), (x0 - gap - wide, y0)]
+    places += [(x1 + gap - wide, y0 - gap - tall), (x1 + gap - wide, y1 + gap)]
+    for left, y in places:
+        x = max(0, min(left, width - wide))
+        own = x, y, x + wide, y + tall
+        if 0 <= y <= height - tall and wide <= width and not any(_overlap(own, other) for many in taken for other in many):
+            return x, y
+    return None
+
+
+def _put(picture: Any, text: str, place: tuple[int, int], tags: list[Box], fill: Colour, colour: Colour) -> None:
+    wide, tall, _ = tag_size(text, TEXT_PX)
+    tag(picture, text, *place, TEXT_PX, fill, colour)
+    tags.append((*place, place[0] + wide, place[1] + tall))
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _legend(lines: list[str], width: int) -> Any:
+    """The lines in columns as wide as the longest."""
+    text_px = 0.8 * TEXT_PX
+    column = max(_LEGEND_COLUMN, max(text_size(line, text_px)[0] for line in lines) + 24)
+    columns = max(1, width // column)
+    step = round(1.6 * text_px)
+    rows = -(-len(lines) // columns)
+    picture = np.full((rows * step + step // 2, width, 3), STRIP, np.uint8)
+    for index, line in enumerate(lines):
+        write(picture, line, 8 + index // rows * column, (index % rows + 1) * step, text_px, DROPPED)
+    return picture

@@ -1,0 +1,145 @@
+"""Known good and known bad frames through the whole inspection: does this line, as it is configured now, still see them?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import structlog
+
+from edge.config import SourceConfig
+from edge.configfile import Loaded
+from edge.engines import Engine
+from edge.errors import UserError
+from edge.frames import Frame, Inspection, Skip
+from edge.inspect import Unmapped, to_inspection, to_map
+from edge.models.measure import as_live
+from edge.pictures import frame_name
+from edge.preprocess import Workspace
+from edge.rules import Rules
+from edge.sources.recorded import read_frames
+
+log = structlog.get_logger()
+
+Expected: TypeAlias = Literal["pass", "fail"]
+GOOD: Final = "good"
+BAD: Final = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One golden frame. ``name``: its path under the golden folder. ``found``: a verdict, or ``unreadable``."""
+
+    name: str
+    expected: Expected
+    found: str
+    reason: str | None
+    map_max: float | None
+    dropped: dict[str, int]
+
+    @property
+    def right(self) -> bool:
+        return self.found == self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """How many good and bad frames there were, and those that were judged wrongly."""
+
+    good: int
+    bad: int
+    wrong: tuple[Judgement, ...]
+
+
+def golden_folders(folder: Path) -> list[tuple[Path, Expected]]:
+    """The folders of golden frames and the verdict that each must get.
+
+    ``good`` and ``bad``; or as in MVTec AD, in ``folder`` or in ``folder/test``: ``good`` and one folder for each defect.
+
+    Raises:
+        UserError: no such folders.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--golden {folder}: no such folder", expected=_LAYOUT)
+    root = folder if (folder / GOOD).is_dir() or not (folder / "test").is_dir() else folder / "test"
+    if (root / BAD).is_dir():
+        names = [BAD]
+    else:
+        names = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name != GOOD and not p.name.startswith("."))
+    if not (root / GOOD).is_dir() or not names:
+        held = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "no folder"
+        raise UserError(
+            f"--golden {folder}: known good and known bad frames are needed, both", received=held, expected=_LAYOUT
+        )
+    return [(root / GOOD, "pass"), *((root / name, "fail") for name in names)]
+
+
+_LAYOUT: Final = "a folder with good/ and bad/, or with good/ and a folder for each defect, in it or in its test/"
+
+
+def run_golden(
+    loaded: Loaded, engine: Engine, rules: Rules, folder: Path, seen: Callable[[int], None] = lambda _: None
+) -> Golden:
+    """Judge every golden frame by ``rules``; the deadline doesn't count. The result is logged as ``golden_check``.
+
+    A frame that can't be read, or whose verdict is ``invalid``, is judged wrongly. ``seen`` hears how many are done.
+
+    Raises:
+        UserError: no such folders, or no frame in one of them.
+    """
+    folders = golden_folders(folder)
+    counts: dict[Expected, int] = {"pass": 0, "fail": 0}
+    wrong: list[Judgement] = []
+    workspace = Workspace()
+    for path, expected in folders:
+        for judgement in _judgements(path, expected, folder, loaded.config.source, engine, rules, workspace):
+            counts[expected] += 1
+            if not judgement.right:
+                wrong.append(judgement)
+            seen(sum(counts.values()))
+    tell = log.warning if wrong else log.info
+    tell(
+        "golden_check",
+        result="fail" if wrong else "pass",
+        folder=str(folder),
+        good=counts["pass"],
+        good_wrong=sum(j.expected == "pass" for j in wrong),
+        bad=counts["fail"],
+        bad_wrong=sum(j.expected == "fail" for j in wrong),
+        camera=loaded.config.camera,
+        config_sha256=loaded.sha256,
+        model=engine.bundle.spec.name,
+        model_sha256=engine.bundle.sha256,
+        calibration_sha256=rules.calibration_sha256,
+    )
+    return Golden(counts["pass"], counts["fail"], tuple(wrong))
+
+
+def _judgements(
+    path: Path,
+    expected: Expected,
+    folder: Path,
+    source: SourceConfig,
+    engine: Engine,
+    rules: Rules,
+    workspace: Workspace,
+) -> Iterator[Judgement]:
+    under = path.relative_to(folder).as_posix()
+    for frame in (as_live(frame, source) for frame in read_frames(path)):
+        if isinstance(frame, Skip):
+            yield Judgement(f"{under}/{frame.frame_ref}", expected, frame.reason, None, None, {})
+            continue
+        name = f"{under}/{frame_name(frame.meta.frame_ref, frame.meta.frame_id)}"
+        inspection = _inspect(frame, engine, rules, workspace)
+        dropped = dict(inspection.regions_dropped)
+        yield Judgement(name, expected, inspection.verdict, inspection.reason, inspection.map_max, dropped)
+
+
+def _inspect(frame: Frame, engine: Engine, rules: Rules, workspace: Workspace) -> Inspection:
+    try:
+        amap = to_map(frame, engine, workspace)
+    except Exception as error:  # noqa: BLE001  (as live: the frame is invalid, and the next one is tried)
+        amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
+    return to_inspection(frame, amap, rules)[0]

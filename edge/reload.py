@@ -1,0 +1,76 @@
+"""SIGHUP: the config is read again, its model loaded and warmed beside the old one, and both swapped between two frames."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from edge.config import Config
+from edge.configfile import Loaded, load_config
+from edge.engines import Engine
+from edge.errors import UserError
+from edge.line import Line
+from edge.rules import Rules
+
+log = structlog.get_logger()
+
+RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions")
+"""Keys that take effect at once; any other needs a restart."""
+FAULT = "reload_refused"
+
+OpenModel = Callable[[Loaded], tuple[Engine, Rules]]
+
+
+class Reloader:
+    """``ask`` from a signal handler; ``turn`` from the supervisor, which never waits for a model to load."""
+
+    def __init__(self, loaded: Loaded, open_model: OpenModel) -> None:
+        self._loaded = loaded
+        self._open_model = open_model
+        self._asked = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._result: tuple[Loaded, Engine, Rules] | str | None = None
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    def turn(self, line: Line) -> None:
+        """Begin what was asked for; when it is ready, swap. What fails is a fault in ``state``, and the old one runs on."""
+        if self._thread is not None:
+            if not self._thread.is_alive():
+                self._thread = None
+                self._finish(line)
+        elif self._asked.is_set():
+            self._asked.clear()
+            log.info("reload", path=str(self._loaded.path))
+            self._thread = threading.Thread(target=self._load, name="reload", daemon=True)
+            self._thread.start()
+
+    def _load(self) -> None:
+        try:
+            loaded = load_config(self._loaded.path, self._loaded.overrides)
+            changed = needs_restart(self._loaded.config, loaded.config)
+            if changed:
+                raise UserError(
+                    f"{', '.join(changed)}: changed, and needs a restart", fix="restart the service, or undo it"
+                )
+            self._result = (loaded, *self._open_model(loaded))
+        except Exception as error:  # noqa: BLE001  (whatever a model's runtime raises: the old one goes on)
+            self._result = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+
+    def _finish(self, line: Line) -> None:
+        result, self._result = self._result, None
+        if isinstance(result, tuple):
+            self._loaded, engine, rules = result
+            line.inspect_with(*result)
+            line.fault.pop(FAULT, None)
+            log.info("reloaded", bundle=engine.bundle.spec.name, high=rules.high, config_sha256=self._loaded.sha256)
+        else:
+            line.fault[FAULT] = result or "the load ended without a result"
+
+
+def needs_restart(old: Config, new: Config) -> list[str]:
+    """Top-level keys that differ and can't be changed while the line runs."""
+    return [name for name in Config.model_fields if name not in RELOADED and getattr(old, name) != getattr(new, name)]

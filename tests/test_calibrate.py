@@ -1,0 +1,328 @@
+"""Thresholds from good frames: conformal above, a pooled quantile below, both on the map they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.controls import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
+from edge.errors import UserError
+from edge.models.calibrate import CalibrationResult, Candidate, calibrate, choose_high, find_outliers, rejections
+from edge.models.quantile import QuantileSketch
+from edge.regions import Controls, find_regions, smooth_inside
+
+Maps = list[tuple[str, NDArray[np.float32]]]
+SHAPE = (40, 50)
+
+
+def controls(high: float = 0.0, low: float | None = None, **keys: Any) -> Controls:
+    return Controls.prepare(RegionsConfig(**keys), high, low, SHAPE, (50, 40), (1.0, 1.0, 0.0, 0.0))
+
+
+def good(count: int, seed: int = 0) -> Maps:
+    rng = np.random.default_rng(seed)
+    return [(f"{index}.png", np.abs(rng.normal(0, 0.1, SHAPE)).astype(np.float32)) for index in range(count)]
+
+
+def flat(*levels: float) -> Maps:
+    """Maps with one pixel above 0."""
+    maps = []
+    for index, level in enumerate(levels):
+        values = np.zeros(SHAPE, np.float32)
+        values[20, 25] = level
+        maps.append((f"{index}.png", values))
+    return maps
+
+
+def refusal(maps: Maps, prepared: Controls | None = None, **keys: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        calibrate(maps, prepared or controls(), **keys)
+    return str(caught.value)
+
+
+# --- high
+
+
+def test_high_is_the_conformal_quantile_of_the_frames_maxima() -> None:
+    maxima = [float(v) for v in np.random.default_rng(1).permutation(np.arange(1, 200, dtype=np.float32))]
+    for share, rank in ((0.005, 199), (0.01, 198), (0.1, 180), (0.5, 100)):
+        high, notes = choose_high(maxima, share, None)
+        assert high == np.nextafter(np.float32(rank), np.float32(np.inf))
+        assert notes == []
+
+
+def test_a_frame_at_the_conformal_quantile_itself_passes() -> None:
+    """A frame fails at ``high``, so ``high`` lies just above."""
+    maps = good(99)
+    high = calibrate(maps, controls(), false_rejects=0.01).high
+    assert sum(bool(find_regions(values, controls(high)).regions) for _, values in maps) == 0
+    high = calibrate(maps, controls(), false_rejects=0.05).high
+    assert sum(bool(find_regions(values, controls(high)).regions) for _, values in maps) == 4
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000))
+def test_new_good_frames_are_rejected_no_more_often_than_asked_for(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rejected = 0.0
+    for _ in range(40):
+        high, _notes = choose_high([float(v) for v in rng.gumbel(size=49)], 0.1, None)
+        rejected += float((rng.gumbel(size=500) >= high).mean()) / 40
+    assert rejected == pytest.approx(0.1, abs=0.035)
+
+
+def test_too_few_frames_get_a_margin_and_are_told_how_many_would_do() -> None:
+    assert choose_high([0.1, 0.5, 0.3], 0.001, None) == (
+        pytest.approx(0.51),
+        ["3 frames can't support a false reject rate of 0.001, 999 could: high is their maximum times 1.02"],
+    )
+    assert choose_high([-3.0, -1.0], 0.01, None) == (
+        pytest.approx(-0.96),
+        [
+            "2 frames can't support a false reject rate of 0.01, 99 could: "
+            "high is their maximum plus 2 % of the maxima's spread"
+        ],
+    )
+
+
+@pytest.mark.parametrize(("count", "enough"), [(998, False), (999, True)])
+def test_how_many_frames_are_enough(count: int, enough: bool) -> None:
+    high, notes = choose_high([float(v) for v in range(1, count + 1)], 0.001, None)
+    assert (notes == []) == enough
+    assert high == pytest.approx(count if enough else count * 1.02, rel=1e-6)
+
+
+def test_maps_without_noise_take_the_bundles_display_threshold() -> None:
+    result = calibrate(flat(0.25, 0.25, 0.25), controls(), floor=0.5)
+    assert (result.high, result.low) == (0.5, None)
+    assert result.note == (
+        "every frame has the same maximum, 0.25, as without any camera noise: high is the bundle's display threshold; "
+        "low is off: the pixels' quantile 0.999 is the background's own value, 0"
+    )
+    assert calibrate(flat(0.25, 0.25), controls(), floor=0.2).high == pytest.approx(0.255)
+    assert choose_high([0.25, 0.25], 0.001, None) == (
+        pytest.approx(0.255),
+        [
+            "every frame has the same maximum, 0.25, as without any camera noise: "
+            "high is that times 1.02, which leaves no room for noise"
+        ],
+    )
+    assert calibrate(flat(0, 0), controls(), floor=0.5).high == 0.5
+
+
+def test_nothing_to_measure_is_told() -> None:
+    assert refusal(flat(0, 0, 0)) == (
+        "nothing to measure: the good frames' maps are all the same\n"
+        "  received: maximum 0 in every frame\n"
+        "  expected: frames with the camera's noise\n"
+        "  fix: record more frames, or set regions.threshold: {high: ..., low: ...} by hand"
+    )
+    assert refusal([]) == (
+        "no frame to calibrate on\n  expected: good frames: the more, the fewer false rejects can be promised"
+    )
+
+
+# --- the map that is measured
+
+
+def test_thresholds_are_measured_on_the_smoothed_map_inside_roi_and_border() -> None:
+    maps = good(30)
+    for _, values in maps:
+        values[0, :], values[:, 45:] = 9, 9  # border, outside the ROI
+        values[20, 20] = 5  # a single pixel, which the median removes
+    keys: dict[str, Any] = {
+        "roi": RoiConfig(include=((0.1, 0.0, 0.8, 1.0),), exclude=((0.4, 0.4, 0.5, 0.5),)),
+        "border_px": 2,
+        "smooth": SmoothConfig(kind="median", size=3),
+    }
+    result = calibrate(maps, controls(**keys), false_rejects=0.1)
+    pool = [smooth_inside(values, controls(**keys)).copy() for _, values in maps]
+    assert result.high < 1
+    assert [maximum for _, maximum in result.maxima] == [float(values.max()) for values in pool]
+    assert result.low == pytest.approx(np.quantile(np.concatenate(pool), 0.999), rel=1e-3)
+    for _, values in maps:
+        assert find_regions(values, controls(result.high * 1.5, **keys)).regions == ()
+
+
+def test_zones_with_thresholds_of_their_own_are_not_measured() -> None:
+    maps = flat(0.5, 0.6, 0.7)
+    for _, values in maps:
+        values[5, 5] = 9
+    zone = ZoneConfig(units="image_px", shape=(0, 0, 10, 10), threshold=ThresholdConfig(high=10.0))
+    assert calibrate(maps, controls(zones=(zone,))).high == pytest.approx(0.714)
+    everywhere = ZoneConfig(shape=(0, 0, 1, 1), threshold=ThresholdConfig(high=10.0))
+    assert refusal(maps, controls(zones=(everywhere,))) == (
+        "regions.zones: nothing is left to calibrate\n"
+        "  received: zones with thresholds of their own on every pixel inside ROI and border\n"
+        "  fix: set regions.threshold by hand, or make the zones smaller"
+    )
+
+
+def test_a_map_that_is_not_finite_is_refused_by_its_frames_name() -> None:
+    maps = good(3)
+    maps[1][1][3, 3] = np.nan
+    assert refusal(maps) == "1.png: the model's map has NaN or infinite values\n  fix: repair or replace the model"
+
+
+# --- low
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (40, 0), (1e-3, 0), (0.5, -2)])
+def test_low_is_the_pooled_quantile_of_the_pixels(scale: float, offset: float) -> None:
+    maps = [(name, (values * np.float32(scale) + np.float32(offset)).astype(np.float32)) for name, values in good(40)]
+    pool = np.concatenate([values.ravel() for _, values in maps]).astype(np.float64)
+    for quantile in (0.9, 0.99, 0.999):
+        low = calibrate(maps, controls(), quantile=quantile).low
+        assert low == pytest.approx(np.quantile(pool, quantile), rel=2e-4)
+
+
+def test_low_is_never_above_high() -> None:
+    maps = good(99)
+    for _, values in maps[:60]:
+        values[10:20, 10:20] = 3
+    result = calibrate(maps, controls(), false_rejects=0.5, quantile=0.99)
+    assert result.low == pytest.approx(result.high, abs=1e-6)
+    assert result.low is not None
+    assert result.low <= result.high
+
+
+def test_no_quantile_means_no_hysteresis() -> None:
+    assert calibrate(good(5), controls(), quantile=None).low is None
+
+
+def test_low_is_off_where_it_would_be_the_backgrounds_own_value() -> None:
+    """Else one seed would flood the whole map."""
+    result = calibrate(flat(0.5, 0.6, 0.7, 0.8), controls(), false_rejects=0.5)
+    assert result.low is None
+    assert result.note == "low is off: the pixels' quantile 0.999 is the background's own value, 0"
+
+
+# --- outliers
+
+
+def with_outliers() -> Maps:
+    maps = good(60)
+    maps[7][1][10:20, 10:20] = 2
+    maps[30][1][5, 5] = 4
+    return maps
+
+
+def test_frames_whose_maximum_is_an_outlier_are_listed_and_kept() -> None:
+    result = calibrate(with_outliers(), controls())
+    assert [outlier.name for outlier in result.outliers] == ["30.png", "7.png"]
+    assert all(outlier.z > 5 for outlier in result.outliers)
+    assert (result.frames, result.left_out) == (60, ())
+    assert result.high == pytest.approx(4.08)
+
+
+def test_outliers_are_left_out_on_request_from_high_and_low() -> None:
+    result = calibrate(with_outliers(), controls(), leave_out=True)
+    without = [m for index, m in enumerate(with_outliers()) if index not in (7, 30)]
+    expected = calibrate(without, controls())
+    assert (result.frames, result.left_out) == (58, ("30.png", "7.png"))
+    assert (result.high, result.low, result.table, result.note) == (
+        expected.high,
+        expected.low,
+        expected.table,
+        expected.note,
+    )
+    assert len(result.maxima) == 60
+
+
+def test_good_frames_hold_no_outlier() -> None:
+    assert calibrate(good(200), controls()).outliers == ()
+    assert find_outliers([("a", 1.0), ("b", 1.0), ("c", 1.0)]) == ()
+    assert [o.name for o in find_outliers([(str(i), 1.0 + (i == 20)) for i in range(40)])] == ["20"]
+
+
+def test_too_many_outliers_are_no_outliers() -> None:
+    maps = flat(*[0.1 + index / 1000 for index in range(20)], *[5.0] * 7)
+    assert refusal(maps, leave_out=True) == (
+        "too many frames are outliers to be left out\n"
+        "  received: 7 of 27 frames\n"
+        "  expected: at most 6, as in a set of good frames\n"
+        "  fix: look at them, and remove the bad ones from the set"
+    )
+
+
+# --- the table
+
+
+def test_the_table_counts_the_frames_that_each_candidate_would_have_rejected() -> None:
+    maxima = [float(v) for v in range(1, 101)]
+    table = rejections(maxima, 98.0, 50.0)
+    up = {v: float(np.nextafter(np.float32(v), np.float32(np.inf))) for v in (100, 99, 98, 95, 90)}
+    assert table == (
+        Candidate(up[100], 0, "rejects 0.0%"),
+        Candidate(up[99], 1, "rejects 1.0%"),
+        Candidate(up[98], 2, "rejects 2.0%"),
+        Candidate(98.0, 3, "high"),
+        Candidate(up[95], 5, "rejects 5.0%"),
+        Candidate(up[90], 10, "rejects 10.0%"),
+        Candidate(50.0, 51, "the bundle's display threshold"),
+    )
+
+
+def test_maps_are_used_one_at_a_time() -> None:
+    """A generator that reuses its memory gives what a list gives."""
+    buffer = np.zeros(SHAPE, np.float32)
+
+    def reusing() -> Iterator[tuple[str, NDArray[np.float32]]]:
+        for name, values in with_outliers():
+            buffer[:] = values
+            yield name, buffer
+
+    expected: CalibrationResult = calibrate(with_outliers(), controls(), leave_out=True)
+    assert calibrate(reusing(), controls(), leave_out=True) == expected
+
+
+# --- the sketch
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([1e-30, 1e-3, 1, 50, 1e20]), st.floats(0, 1), st.integers(1, 2000))
+def test_a_sketch_is_within_its_error_of_the_exact_quantile(seed: int, scale: float, q: float, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = (rng.normal(rng.uniform(-2, 2), 1, count) * scale).astype(np.float32)
+    sketch = QuantileSketch()
+    for part in np.array_split(values, 7):
+        sketch.add(part)
+    exact = float(np.quantile(values.astype(np.float64), q))
+    # linear interpolation across 0 is as exact as the values around it
+    around = np.abs(np.quantile(values.astype(np.float64), q, method="inverted_cdf")), np.abs(exact)
+    near = float(np.abs(values).max()) if np.sign(values.min()) != np.sign(values.max()) else max(around)
+    assert sketch.quantile(q) == pytest.approx(exact, abs=near / 8192)
+    assert sketch.count == count
+
+
+def test_a_sketch_stays_small() -> None:
+    sketch = QuantileSketch()
+    sketch.add(np.array([np.finfo(np.float32).max, -np.finfo(np.float32).max, 0.0, -0.0], np.float32))
+    assert sketch._counts.nbytes <= 32 * 2**20
+    other = QuantileSketch()
+    other.add(np.random.default_rng(0).uniform(0.001, 1, 10**5).astype(np.float32))
+    assert other._counts.nbytes < 0.7 * 2**20
+
+
+def test_what_was_counted_can_be_taken_back() -> None:
+    one, both = QuantileSketch(), QuantileSketch()
+    one.add(np.arange(100, dtype=np.float32))
+    both.merge(one)
+    extra = QuantileSketch()
+    extra.add(np.full(50, 7000, np.float32))
+    both.merge(extra)
+    both.remove(extra)
+    assert both.count == 100
+    assert both.quantile(0.5) == one.quantile(0.5)
+    assert both.quantile(1.0) == one.quantile(1.0)
+
+
+def test_an_empty_sketch_has_no_quantile() -> None:
+    with pytest.raises(ValueError, match=r"^no values were counted$"):
+        QuantileSketch().quantile(0.5)
