@@ -264,23 +264,25 @@ def _read_spec(path: Path) -> BundleSpec:
         # through JSON: strict mode then still takes lists for tuples
         spec = BundleSpec.model_validate_json(orjson.dumps(data))
     except ValidationError as error:
-        raise UserError("\n".join(_explain(e, lines, path) for e in error.errors())) from None
+        raise UserError("\n".join(explain(e, lines, path) for e in error.errors())) from None
     if MODEL_NAME not in spec.files:
         raise UserError(f"{path}: files: {MODEL_NAME} is not among them", received=", ".join(spec.files) or "none")
     return spec
 
 
-def _explain(error: Any, lines: Lines, path: Path) -> str:
+def explain(error: Any, lines: Lines, path: Path | str) -> str:
+    """One of pydantic's errors in words, with the line of ``path`` where the key stands."""
     loc = tuple(part for part in error["loc"] if not str(part).startswith(("tuple[", "literal[")))
     where = f"{path}:{lines[loc]}" if loc in lines else str(path)
-    key = ".".join(map(str, loc)) or "bundle"
+    key = ".".join(map(str, loc))
+    where = f"{where}: {key}" if key else where if isinstance(path, str) else f"{where}: bundle"
     if error["type"] == "extra_forbidden":
-        return str(UserError(f"{where}: {key}: unknown key"))
+        return str(UserError(f"{where}: unknown key"))
     if error["type"] == "missing":
-        return str(UserError(f"{where}: {key}: missing"))
+        return str(UserError(f"{where}: missing"))
     if error["type"] == "value_error":
-        return str(UserError(f"{where}: {key}: {error['ctx']['error']}"))
-    return str(UserError(f"{where}: {key}", received=repr(error["input"])[:80], expected=error["msg"]))
+        return str(UserError(f"{where}: {error['ctx']['error']}"))
+    return str(UserError(where, received=repr(error["input"])[:80], expected=error["msg"]))
 
 
 def _check_external(folder: Path, spec: BundleSpec) -> None:

@@ -131,12 +131,34 @@ class ModelConfig(Section):
     model_config = ConfigDict(protected_namespaces=())
     bundle: Path
     """The bundle's folder (``edge build`` and ``edge fit`` make one); relative to the config file."""
-    engine: Literal["auto", "onnx"] = "auto"
-    """``onnx``: ONNX Runtime on the CPU. ``auto``: the fastest that works here, named in log and state."""
-    precision: Literal["fp32"] = "fp32"
-    """Arithmetic of the engine."""
+    engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
+    """``tensorrt``: an NVIDIA GPU. ``openvino``, ``onnx`` (ONNX Runtime): the CPU. One that is named is used or refused.
+    ``auto``: the fastest that works here at this precision; log and state say which and why."""
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
+    """Arithmetic of the engine, never another than this. Below fp32 the maps are compared with fp32's when it starts, and
+    refused beyond the bundle's ``tolerance.reduced``. ``fp16``: a GPU. ``bf16``: OpenVINO on a CPU with AMX or
+    AVX512-BF16. ``int8``: needs ``sample_frames``, and AVX512-VNNI, AVX-VNNI or ARM's dot product on a CPU."""
+    sample_frames: Path | None = None
+    """Typical frames, defects among them (pictures or a recording; the first 32): ``int8`` takes its scales from them, and
+    every precision below fp32 is checked on them; relative to the config file. null: checked on generated pictures."""
+    providers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Execution providers of ``engine: onnx`` in order of preference, ``[CUDAExecutionProvider]`` say; one that is missing
+    or does not start is refused. null: the CPU's."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """CPU threads inside one inference."""
+    frame_size: tuple[Annotated[int, Field(ge=1, le=32768)], Annotated[int, Field(ge=1, le=32768)]] | None = None
+    """Width and height of the camera's frames in px. ``tensorrt`` builds for one size: it needs this where the bundle takes
+    frames of any, and puts all tiles of a frame into one run where it is known. null: as the bundle says."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelConfig:
+        if self.providers is not None and self.engine != "onnx":
+            raise ValueError(f"providers are ONNX Runtime's: they need engine: onnx, not {self.engine}")
+        if self.precision == "int8" and self.sample_frames is None:
+            raise ValueError(
+                "precision: int8 needs sample_frames: a folder of good frames, which its scales are taken from"
+            )
+        return self
 
 
 class ZmqConfig(Section):
@@ -173,6 +195,19 @@ class JsonlConfig(Section):
     """A new file is begun at this size, in MB, and at each UTC day."""
     keep_days: Annotated[int, Field(ge=1)] | None = 30
     """Closed files older than this are deleted, in days. null: kept."""
+    quota_gb: Annotated[float, Field(gt=0)] | None = None
+    """Size of all files of the log, in GB; the oldest closed ones are deleted first. null: no limit."""
+    quota_percent: Annotated[float, Field(gt=0, le=100)] | None = None
+    """The same as a share of the disk, in %; with both the smaller one counts. null: no limit."""
+    compress: bool = True
+    """Closed files become ``.jsonl.zst``, by a thread of the lowest priority."""
+    compress_min_free_gb: Annotated[float, Field(ge=0)] = 0.5
+    """Nothing is compressed while less is free on the disk, in GB: the copy needs room until the original is deleted."""
+    min_free_gb: Annotated[float, Field(ge=0)] = 0.1
+    """The log stops while less is free on its disk, in GB: a fault, each record that is not written counts as lost."""
+    audit_required: bool = False
+    """A record must be in the log: it is published after it was written, and while the log fails every verdict is
+    ``invalid: log_lost``."""
     sync: Literal["none", "interval", "each"] = "interval"
     """What survives a power loss. ``none``: what the kernel had written. ``interval``: all but the last
     ``sync_interval_s``. ``each``: every line, synced before it is published."""
@@ -185,12 +220,29 @@ class EvidenceConfig(Section):
 
     dir: Path
     """Folder of the pictures; made if it isn't there; relative to the config file."""
-    keep: Annotated[tuple[Literal["pass", "fail", "invalid"], ...], Field(min_length=1)] = ("fail", "invalid")
-    """Verdicts whose frames are kept."""
+    keep: Annotated[tuple[Literal["pass", "fail", "invalid", "near_threshold"], ...], Field(min_length=1)] = (
+        "fail",
+        "invalid",
+    )
+    """Verdicts whose frames are kept; ``near_threshold``: passes that ``near_margin`` tells."""
+    near_margin: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """A pass is near the threshold where ``map_max`` is at least ``high - near_margin * |high|``: 0.1 takes all from 90 % of
+    the threshold on, and those that only smoothing or a filter of ``regions`` let pass."""
+    pass_every: Annotated[int, Field(ge=1)] | None = None
+    """Also one frame of this many passes. null: none."""
+    before_fail: Annotated[int, Field(ge=0, le=100)] = 0
+    """Also this many frames before each fail, whatever their verdict. They wait in memory: this many frames twice over."""
+    after_fail: Annotated[int, Field(ge=0)] = 0
+    """Also this many frames after each fail."""
     overlays: bool = True
     """Also a picture with boxes, scores and ROI drawn, for each fail."""
     quota_gb: Annotated[float, Field(gt=0)] = 20.0
-    """Size of the folder, in GB; the oldest frames are deleted first."""
+    """Size of the folder, in GB. The oldest frames are deleted first, and fails only when nothing else is left."""
+    quota_percent: Annotated[float, Field(gt=0, le=100)] | None = None
+    """The same as a share of the disk, in %; the smaller one counts. null: ``quota_gb`` alone."""
+    min_free_gb: Annotated[float, Field(ge=0)] = 1.0
+    """No picture is written while less is free on the disk, in GB: a fault, and each frame that was to be kept counts as
+    lost."""
 
 
 class OutputsConfig(Section):
@@ -202,6 +254,22 @@ class OutputsConfig(Section):
     """The log of records. null: off."""
     evidence: EvidenceConfig | None = None
     """Pictures of what was found. null: off."""
+
+    @model_validator(mode="after")
+    def _logs_last(self) -> OutputsConfig:
+        if self.jsonl is None:
+            return self
+        least, copies = self.jsonl.min_free_gb, self.jsonl.compress_min_free_gb
+        if copies < least:
+            raise ValueError(
+                f"jsonl.compress_min_free_gb ({copies:g}) must not be below jsonl.min_free_gb ({least:g}): the log stops last"
+            )
+        if self.evidence is not None and self.evidence.min_free_gb < copies:
+            raise ValueError(
+                f"evidence.min_free_gb ({self.evidence.min_free_gb:g}) must not be below jsonl.compress_min_free_gb "
+                f"({copies:g}): pictures stop first"
+            )
+        return self
 
 
 class HealthConfig(Section):

@@ -18,7 +18,7 @@ import structlog
 from edge.bundle import Bundle, load_bundle
 from edge.config import Config, RecordedSource, SourceConfig, SyntheticSource
 from edge.configfile import Loaded
-from edge.engines import Engine, open_engine
+from edge.engines import Engine
 from edge.frames import AnomalyMap, Frame, FrameMeta, RunIdentity
 from edge.health import HealthServer, Metrics
 from edge.inspect import to_map
@@ -34,6 +34,7 @@ from edge.preprocess import Workspace
 from edge.reload import Reloader
 from edge.rules import Rules, load_rules
 from edge.runtime import InstanceLock, runtime_folder, write_endpoints
+from edge.samples import open_line_engine
 from edge.sources import Source, open_source
 from edge.supervise import Health
 
@@ -80,8 +81,7 @@ def open_model(loaded: Loaded) -> tuple[Engine, Rules]:
     """
     bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
     rules = load_rules(loaded, bundle)
-    engine = open_engine(loaded.config.model, bundle)
-    engine.warm_up()
+    engine = open_line_engine(loaded, bundle)
     size = frame_size(loaded.config, bundle)
     if size is not None:
         blank = blank_frame(*size)

@@ -3,7 +3,7 @@ under ``illumination``, and what does it.
 
 The steps run in this order: white balance, homomorphic filter, CLAHE, gamma, contrast stretch. White balance and stretch go
 by statistics of the whole picture. Taken from each frame they let a defect change its own surroundings (a red spot on 16 %
-of the frame moves a grey-world background from 113, 113, 113 to 92, 129, 129), so by default they are frozen: measured on
+of the frame moves a grey-world background from 113, 113, 113 to 90, 129, 129), so by default they are frozen: measured on
 good frames when the bundle is made, by ``edge build --frames`` or ``edge fit``, and kept in the bundle. They are kept there
 and not in the calibration file because a model is fitted to pictures of one normalisation: the bundle's hash then covers
 it, every record names that hash, and thresholds calibrated with other statistics are refused with the rest of their key.

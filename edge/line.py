@@ -246,6 +246,7 @@ def _told(engine: Engine, rules: Rules) -> dict[str, Any]:
     return {
         "name": engine.name,
         "precision": engine.precision,
+        "why": engine.why,
         "bundle": engine.bundle.spec.name,
         "threshold": "explicit" if rules.calibration_sha256 is None else "calibrated",
         "calibration_overridden": rules.overridden,

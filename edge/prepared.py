@@ -66,7 +66,6 @@ class Controls:
 
         self.smooth_window = np.zeros(shape, np.float32)
         self.candidates, self.shaped, self.spare = (np.zeros(shape, np.uint8) for _ in range(3))
-        self.scratch = np.zeros(shape, np.int32)
         self.mask = np.zeros(inside.shape, np.uint8)
         self.dirty = False
 

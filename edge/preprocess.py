@@ -34,8 +34,9 @@ class FrameSizeMismatch(Exception):  # noqa: N818  (says what it is)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """``image``: C-contiguous (H, W, C), uint8, or uint16 where the bundle takes more than 8 bits; of a bundle with tiles the
-    whole picture. It may be a view of the frame's pixels or of the workspace: valid until either is used for the next frame.
+    """``image``: C-contiguous (H, W, C), uint8, or uint16 where the bundle takes more than 8 bits; whole, where it is to be
+    cut into tiles. It may be a view of the frame's pixels or of the workspace: valid until either is used for the next
+    frame.
 
     ``map_to_image``: (sx, sy, ox, oy); a map edge at x lies in the *frame* at ``x * sx + ox``.
     """

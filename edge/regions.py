@@ -173,7 +173,7 @@ def _candidates(smoothed: NDArray[np.float32], controls: Controls) -> tuple[Comp
             binary[strip] = 0
     else:
         np.bitwise_and(binary, controls.inside_window, out=binary)
-    components = find_components(binary, smoothed, controls.scratch)
+    components = find_components(binary, smoothed)
     if components is None:
         return None
     seeded = np.ones(len(components), bool) if controls.low is None else components.reaching(controls.high)
@@ -189,7 +189,7 @@ def _candidates(smoothed: NDArray[np.float32], controls: Controls) -> tuple[Comp
         if size:
             cv2.morphologyEx(shaped, operation, np.ones((size, size), np.uint8), dst=shaped)
     np.bitwise_and(shaped, controls.inside_window, out=shaped)
-    components = find_components(shaped, smoothed, controls.scratch)
+    components = find_components(shaped, smoothed)
     return None if components is None else (components, np.ones(len(components), bool))
 
 
@@ -261,7 +261,7 @@ def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], 
     if size := config.dilate_px:
         cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dst=grown)
     np.bitwise_and(grown, controls.inside_window, out=grown)
-    found = find_components(grown, smoothed, controls.scratch)
+    found = find_components(grown, smoothed)
     assert found is not None, "growing takes nothing away"
     return found
 
@@ -283,12 +283,11 @@ def _region(blob: Blob, number: int, x: int, y: int, with_polygon: bool) -> Regi
     if with_polygon:
         points = cv2.approxPolyDP(blob.outline, 0.5, True)[:, 0].tolist()
         polygon = tuple((float(px + x), float(py + y)) for px, py in points)
-    centre_x, centre_y = blob.centre
     return Region(
         number,
         _box(blob, x, y),
         float(blob.area),
-        (centre_x + x, centre_y + y),
+        (blob.centre[0] + x, blob.centre[1] + y),
         blob.score_max,
         blob.score_mean,
         blob.fill_ratio,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Speed, as ratios measured in one interleaved run: `scripts/bench.py pipeline [--json]`. Figures: scripts/README.md."""
+"""Speed, as ratios measured in one interleaved run: `scripts/bench.py pipeline [--json]`, `acquire`, `regions`."""
 
 from __future__ import annotations
 
@@ -36,14 +36,28 @@ def spread(values: Sequence[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", choices=["pipeline"])
+    parser.add_argument("bench", choices=["pipeline", "acquire", "regions", "illumination"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats of each measurement")
+    parser.add_argument("--seconds", type=float, default=60.0, help="acquire: length of the run at the camera's limit")
     arguments = parser.parse_args()
     print(f"machine: {machine()}")
-    import bench_pipeline
+    if arguments.bench == "acquire":
+        import bench_acquire
 
-    results = bench_pipeline.measure(arguments.repeats, spread)
+        results = bench_acquire.measure(arguments.seconds, arguments.repeats, spread)
+    elif arguments.bench == "regions":
+        import bench_regions
+
+        results = bench_regions.measure(arguments.repeats, spread)
+    elif arguments.bench == "illumination":
+        import bench_illumination
+
+        results = bench_illumination.measure(arguments.repeats, spread)
+    else:
+        import bench_pipeline
+
+        results = bench_pipeline.measure(arguments.repeats, spread)
     if arguments.json:
         print(json.dumps(results))
 

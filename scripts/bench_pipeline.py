@@ -162,7 +162,7 @@ class _Stamped(MemorySource):
 class _NoEngine:
     """A map of 256x256, as most models give, at no cost: what is left is the daemon's own."""
 
-    name, precision = "none", "fp32"
+    name, precision, why = "none", "fp32", "none"
 
     def __init__(self, folder: Path) -> None:
         self.bundle = load_bundle(folder)

@@ -32,7 +32,7 @@ class Bent:
     """An engine whose ``before`` is called with the number of each inference; it may sleep or raise."""
 
     def __init__(self, engine: Engine, before: Callable[[int], None]) -> None:
-        self.name, self.precision, self.bundle = engine.name, engine.precision, engine.bundle
+        self.name, self.precision, self.bundle, self.why = engine.name, engine.precision, engine.bundle, engine.why
         self._engine = engine
         self._before = before
         self._count = 0

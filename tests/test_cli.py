@@ -17,10 +17,12 @@ import numpy as np
 import onnx
 import orjson
 import pytest
+import typer
 from graphs import nan_model, write_identity_bundle, wrong_model
 from lines import frame_ids, loaded, records
 
 from edge.bundle import BundleSpec
+from edge.cli import app
 from edge.models.write import write_bundle
 
 SIMULATED = "source={kind: genicam, producer: simulated, serial: '0', buffers: 4}"
@@ -172,7 +174,8 @@ def test_on_as_a_feature_value_reaches_the_camera_as_text(line: Path) -> None:
         .read_text()
         .replace(
             "source: {kind: synthetic, width: 64, height: 64, fps: null, frames: 50}",
-            "source: {kind: genicam, producer: simulated, serial: '0', features: [[GenDCStreamingMode, Off], [TriggerMode, On]]}",
+            "source: {kind: genicam, producer: simulated, serial: '0', "
+            "features: [[GenDCStreamingMode, Off], [TriggerMode, On]]}",
         )
     )
     assert edge(line, "check", "on.yaml").returncode == 0
@@ -187,7 +190,8 @@ def test_an_roi_outside_the_picture(line: Path) -> None:
     sets = ["--set", "regions.roi={units: image_px, include: [[100, 100, 200, 200]]}"]
     text = (
         "regions.roi.include.0: outside the frame\n  received: reaches x = 200, y = 200\n"
-        "  expected: at most x = 64, y = 64: the frame is 64 x 64 pixels\n  fix: correct the shape, or give it in units norm"
+        "  expected: at most x = 64, y = 64: the frame is 64 x 64 pixels\n"
+        "  fix: correct the shape, or give it in units norm"
     )
     assert refused(edge(line, "check", "cam1.yaml", *sets)) == text
     assert refused(edge(line, "run", "-c", "cam1.yaml", *sets)).endswith(text)
@@ -274,7 +278,7 @@ def test_a_folder_with_a_replay_in_it_is_not_overwritten(line: Path) -> None:
     ("arguments", "text"),
     [
         (["--pace", "fast"], "--pace\n  received: fast\n  expected: original or max"),
-        (["--masks", "npy"], "--masks\n  received: npy\n  expected: png"),
+        (["--masks", "npy"], "--masks\n  received: npy\n  expected: png or rle"),
         (["--publish", "tcp://*:5556"], "--publish: bind: 'tcp://*:5556' would open the records to the network without "
          "keys; expected ipc:// or tcp:// on 127.0.0.1"),
         (["--set", "ring"], "--set\n  received: ring\n  expected: key=value, regions.min_area_px=16 say"),
@@ -319,3 +323,112 @@ def test_overlays_and_masks_are_one_file_per_frame(line: Path) -> None:
     region = records(line / "out")[1]["regions"][0]
     assert region["bbox_xyxy"] == [0, 0, 64, 64]
     assert region["area_px"] == 4096.0
+
+
+def spotted(path: Path, spot: int = 250) -> None:
+    """A picture with a bright square of 10x10."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((64, 64), 50, np.uint8)
+    pixels[10:20, 30:40] = spot
+    assert cv2.imwrite(str(path), pixels)
+
+
+def test_every_command_that_takes_a_config_takes_set() -> None:
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    with_config = {
+        name for name, command in commands.items() if any(p.name == "config" for p in getattr(command, "params", ()))
+    }
+    assert {"run", "replay", "record", "check", "calibrate"} <= with_config
+    without = [name for name in with_config if not any("--set" in p.opts for p in commands[name].params)]
+    assert without == []
+
+
+def test_explain_masks_as_run_lengths_and_against(line: Path) -> None:
+    spotted(line / "pictures" / "1.png")
+    sets = ["--set", "regions.threshold={high: 0.5}"]
+    first = edge(line, "replay", "pictures", "-c", "cam1.yaml", *sets, "--explain", "--masks", "rle", "--out", "a")
+    assert first.returncode == 0
+    assert "explain: a/explain (3 pictures)\nmasks: a/masks.jsonl\n" in first.stdout
+    masks = [orjson.loads(text) for text in (line / "a" / "masks.jsonl").read_bytes().splitlines()]
+    assert [mask["counts"] for mask in masks] == [[4096], [670, 10, *[54, 10] * 9, 2840], [4096]]
+    assert [(mask["seq"], mask["frame_ref"], mask["size"]) for mask in masks] == [
+        (k, f"{k}.png", [64, 64]) for k in range(3)
+    ]
+    again = ["--set", "regions.min_area_px=200", "--against", "a/records.jsonl", "--out", "b"]
+    second = edge(line, "replay", "pictures", "-c", "cam1.yaml", *sets, *again)
+    assert second.returncode == 0
+    assert "changed: b/changed (1 pictures)\nagainst a/records.jsonl: 1 of 3 frames changed\n" in second.stdout
+    rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in second.stdout.splitlines() if "│" in row]
+    assert rows[-2:] == [["fail -> pass", "1", "1.png"], ["pass, as before", "2", ""]]
+    assert [p.name for p in (line / "b" / "changed").iterdir()] == ["00000001.png"]
+
+
+def test_against_something_that_is_no_log(line: Path) -> None:
+    replay = ["replay", "pictures", "-c", "cam1.yaml", "--out", "out", "--against"]
+    assert refused(edge(line, *replay, "none.jsonl")) == "--against none.jsonl: cannot be read: No such file or directory"
+    (line / "empty.jsonl").write_text("")
+    assert refused(edge(line, *replay, "empty.jsonl")) == (
+        "--against empty.jsonl: holds no record of a frame\n  received: no record\n"
+        "  expected: a daemon's log or a replay's records.jsonl"
+    )
+    (line / "other.jsonl").write_text('{"a": 1}\nnot json\n')
+    assert refused(edge(line, *replay, "other.jsonl")) == (
+        "--against other.jsonl: holds no record of a frame\n  received: 2 line(s) that are no record\n"
+        "  expected: a daemon's log or a replay's records.jsonl"
+    )
+    assert not (line / "out").exists()
+
+
+def test_golden_frames_decide_the_exit_code_of_check(line: Path) -> None:
+    spotted(line / "golden" / "bad" / "0.png")
+    picture(line / "golden" / "good" / "0.png")
+    check = ["check", "cam1.yaml", "--golden", "golden", "--set"]
+    right = edge(line, *check, "regions.threshold={high: 0.5}")
+    assert right.returncode == 0
+    assert right.stdout.endswith("good frames: 1 of 1 pass\nbad frames: 1 of 1 fail\n")
+    event = next(orjson.loads(text) for text in right.stderr.splitlines() if "golden_check" in text)
+    assert (event["result"], event["good"], event["bad"], event["level"]) == ("pass", 1, 1, "info")
+    wrong = edge(line, *check, "regions.threshold={high: 2.0}")
+    assert wrong.returncode == 1
+    assert "bad frames: 0 of 1 fail\njudged wrongly" in wrong.stdout
+    assert "bad/0.png" in wrong.stdout
+    assert refused(edge(line, "check", "cam1.yaml", "--golden", "none")).splitlines()[-2:] == [
+        "--golden none: no such folder",
+        "  expected: a folder with good/ and bad/, or with good/ and a folder for each defect, in it or in its test/",
+    ]
+
+
+def test_outliers_of_a_calibration_are_listed_with_pictures(line: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(30):
+        pixels = rng.integers(90, 110, (64, 64), np.uint8)
+        pixels[20, 50] = 250 if index == 7 else pixels[20, 50]
+        (line / "good").mkdir(exist_ok=True)
+        assert cv2.imwrite(str(line / "good" / f"{index}.png"), pixels)
+    result = edge(line, "calibrate", "good", "-c", "cam1.yaml", "-o", "c.yaml", "--false-rejects", "0.05")
+    assert result.returncode == 0
+    listed = [text for text in result.stdout.splitlines() if text.startswith("outlier:")]
+    assert len(listed) == 1
+    assert listed[0].startswith("outlier: 7.png: maximum 0.980392, robust z ")
+    assert listed[0].endswith("; c.yaml.outliers/outlier-001-7.png")
+    assert [p.name for p in (line / "c.yaml.outliers").iterdir()] == ["outlier-001-7.png"]
+
+
+def test_import_config_writes_a_line_that_check_takes(line: Path) -> None:
+    defects = {"pixel_threshold": 0.6, "hysteresis": {"enabled": True}, "min_aera": 3}
+    (line / "infer_config.json").write_bytes(orjson.dumps({"defects": defects}))
+    result = edge(line, "import-config", "infer_config.json", "-o", "line.yaml", "--bundle", "bundle")
+    assert result.returncode == 0
+    assert "unknown: defects.min_aera\n" in result.stdout
+    assert result.stdout.endswith("wrote line.yaml: set its camera and source, then edge check line.yaml\n")
+    checked = edge(line, "check", "line.yaml")
+    assert checked.returncode == 0
+    assert "high 0.6, low 0.3, explicit" in checked.stdout
+    assert refused(edge(line, "import-config", "infer_config.json", "-o", "line.yaml")) == (
+        "line.yaml: exists already\n  fix: choose another name, or give --force"
+    )
+    (line / "bad.json").write_text("{")
+    assert refused(edge(line, "import-config", "bad.json", "-o", "x.yaml")).startswith("bad.json:1: not valid JSON: ")
+    assert refused(edge(line, "import-config", "none.json", "-o", "x.yaml")) == (
+        "none.json: cannot be read: No such file or directory"
+    )

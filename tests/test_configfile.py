@@ -87,6 +87,30 @@ def test_a_wrong_value_says_what_came_and_what_was_expected(tmp_path: Path, line
     assert error(tmp_path, GOOD + line + "\n") == text
 
 
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ("window: [0, 255]", "source: window belongs to bit_depth: 8; 16 keeps every value"),
+        (
+            "bit_depth: 8, window: [900, 900]",
+            "source: window is [value that becomes 0, value that becomes 255], rising; got [900, 900]",
+        ),
+        (
+            "bit_depth: 8, window: [0, 70000]",
+            "source.window.1\n  received: 70000\n  expected: input should be less than or equal to 65535",
+        ),
+        ("bit_depth: 12", "source.bit_depth\n  received: 12\n  expected: input should be 8 or 16"),
+        ("bayer: RGGB", "source.bayer\n  received: 'RGGB'\n  expected: input should be 'RG', 'GR', 'GB' or 'BG'"),
+        (
+            "max_reconnects: 0",
+            "source.max_reconnects\n  received: 0\n  expected: input should be greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_camera_s_depth_window_pattern_and_reconnections(tmp_path: Path, keys: str, text: str) -> None:
+    assert error(tmp_path, GOOD.replace("kind: genicam", f"kind: genicam, {keys}")) == f"cam1.yaml:2: {text}"
+
+
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     assert error(tmp_path, "camera: cam1\nsource: {kind: synthetic}\n") == (
         "cam1.yaml: model: missing\n  expected: a value: this key has no default"

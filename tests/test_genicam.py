@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import platform
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,10 +24,12 @@ from edge.config import GenicamSource as Config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.pixels import decode
+from edge.ring import Ring
 from edge.sources.genicam import GenicamSource, list_cameras, read_camera
 from edge.sources.genicam_producers import producer_files
 
-pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
+genapi = pytest.importorskip("genicam.genapi", reason="the extra 'camera' is not installed")
+from edge.sources.genicam_buffer import chunks_of  # noqa: E402
 
 MONO = (("PixelFormat", "Mono8"), ("Width", 200), ("Height", 100), ("AcquisitionFrameRate", 200.0))
 
@@ -150,6 +158,70 @@ def test_the_part_id_is_an_integer_chunk():
     assert parts[0] < parts[-1] <= 300
 
 
+def test_chunks_go_with_their_frame_and_one_that_does_not_come_is_none():
+    features = (*MONO, ("ChunkModeActive", True), ("ChunkSelector", "NrBounces"), ("ChunkEnable", True))
+    with capture_logs() as logs, opened(features, chunks=("ChunkNrBounces", "ChunkScan3dCoordinateScale")) as source:
+        frames = take(source, 5)
+        assert source.status().counters["chunk_errors"] == 5
+    for frame in frames:
+        (name, bounces), other = frame.meta.chunks
+        assert (name, type(bounces), other) == ("ChunkNrBounces", int, ("ChunkScan3dCoordinateScale", None))
+        assert frame.meta.part_id is None
+    problems = [log["problem"] for log in logs if log["event"] == "chunk_missing"]
+    assert problems == ["no ChunkScan3dCoordinateScale in the frame: its record lacks it"]
+
+
+class FakeChunks:
+    """Stands for a camera with exposure, gain and temperature chunks, for the simulated one has no such numbers."""
+
+    tl_type = "U3V"
+    raw_buffer = b"pixels and chunks"
+    delivered_chunk_payload_size = 6
+
+    def __init__(self, **values: float) -> None:
+        self.values = values
+        self.calls: list[Any] = []
+
+    def is_containing_chunk_data(self) -> bool:
+        return True
+
+    def attach_buffer(self, *arguments: object) -> None:
+        self.calls.append(arguments)
+        if not self.values:
+            raise RuntimeError("Invalid layout of buffer attached to chunk parser")
+
+    def detach_buffer(self) -> None:
+        self.calls.append("detached")
+
+    def get_node(self, name: str) -> Any:
+        if name not in self.values:
+            raise genapi.LogicalErrorException("no such node")
+        return SimpleNamespace(value=self.values[name])
+
+
+def test_exposure_gain_and_temperature_are_read_before_the_buffer_goes_back():
+    fake = FakeChunks(ChunkExposureTime=800.5, ChunkGain=3.0, ChunkCounterValue=17)
+    wanted = ("ChunkExposureTime", "ChunkGain", "ChunkDeviceTemperature")
+    part, chunks = chunks_of(fake, fake, fake, "ChunkCounterValue", wanted)
+    assert part == 17
+    assert chunks == (("ChunkExposureTime", 800.5), ("ChunkGain", 3.0), ("ChunkDeviceTemperature", None))
+    assert fake.calls == [(b"pixels and chunks", 6), "detached"]
+
+
+def test_chunks_that_cannot_be_parsed_do_not_answer_with_an_earlier_frame_s_values():
+    fake = FakeChunks()
+    assert chunks_of(fake, fake, fake, "ChunkCounterValue", ("ChunkGain",)) == (None, (("ChunkGain", None),))
+
+
+def test_a_chunk_that_the_camera_has_not():
+    assert refusal(chunks=("ChunkNrBounces", "ChunkGain")) == (
+        "source.chunks[1]: no such number chunk\n"
+        "  received: ChunkGain\n"
+        "  expected: a number chunk; this camera has ChunkComponentIDValue, ChunkNrBounces, ChunkScan3dCoordinateOffset, "
+        "ChunkScan3dCoordinateReferenceValue, ChunkScan3dCoordinateScale"
+    )
+
+
 def test_a_frame_without_the_chunk_has_no_part_id():
     with opened((*MONO, ("ChunkModeActive", False)), part_id="ChunkNrBounces") as source:
         frames = take(source, 3)
@@ -216,6 +288,29 @@ def test_a_producer_that_cannot_be_loaded(tmp_path):
     assert lines[0] == "source.producer: the GenTL producer cannot be loaded"
     assert lines[1] == f"  received: {producer}: file too short"
     assert lines[3] == "  fix: leave the .cti file in the folder where its installer put it; install what is missing"
+
+
+OTHER = (62, "x86_64") if platform.machine() == "aarch64" else (183, "aarch64")
+
+
+@pytest.mark.parametrize(("machine", "name"), [OTHER, (40, "armv7l"), (243, "ELF machine 243"), (None, "Windows")])
+def test_a_producer_of_another_architecture_is_named(tmp_path, machine, name):
+    """The system's loader would say "cannot open shared object file: No such file or directory"."""
+    (viky,) = producer_files("simulated")
+    data = bytearray(viky.read_bytes()[:4096])
+    if machine is None:
+        data[:2] = b"MZ"
+    else:
+        data[18:20] = machine.to_bytes(2, "little")
+    producer = tmp_path / "other.cti"
+    producer.write_bytes(data)
+    here = platform.machine()
+    assert refusal(producer=str(producer)) == (
+        "source.producer: the GenTL producer is for another kind of machine\n"
+        f"  received: {producer}, made for {name}\n"
+        f"  expected: a producer for {here}\n"
+        "  fix: install the camera vendor's package for this machine"
+    )
 
 
 def test_a_camera_without_the_camera_packages(monkeypatch):
@@ -350,6 +445,73 @@ def test_a_part_id_that_is_no_integer_chunk(name):
         f"  received: {name}\n"
         "  expected: an integer chunk; this camera has ChunkComponentIDValue, ChunkNrBounces"
     )
+
+
+ONE_CAMERA = """
+import json, sys
+from edge.config import GenicamSource as Config
+from edge.frames import Payload
+from edge.sources.genicam import GenicamSource
+
+features = (("PixelFormat", "Mono8"), ("Width", 200), ("Height", 100), ("AcquisitionFrameRate", 100.0))
+source = GenicamSource(Config(kind="genicam", producer="simulated", serial=sys.argv[1], buffers=16, features=features), "c")
+source.open()
+ids = []
+while len(ids) < int(sys.argv[2]):
+    item = source.read(5.0)
+    ids += [item.meta.frame_id] if isinstance(item, Payload) else range(item.frame_id_first, item.frame_id_last + 1)
+status = source.status()
+source.close()
+print(json.dumps([sys.argv[1], ids == list(range(ids[0], ids[0] + len(ids))), status.announced == len(ids), status.state]))
+"""
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(6000, marks=[pytest.mark.soak, pytest.mark.timeout(300)])])
+def test_three_cameras_at_once_each_in_a_process_of_its_own(count):
+    """The binding holds the interpreter lock and one failing producer takes its process with it: one process each."""
+    command = [sys.executable, "-c", ONE_CAMERA]
+    children = [subprocess.Popen([*command, str(n), str(count)], stdout=subprocess.PIPE) for n in range(3)]
+    told = [json.loads(child.communicate()[0].splitlines()[-1]) for child in children]
+    assert told == [[str(n), True, True, "streaming"] for n in range(3)]
+
+
+@pytest.mark.parametrize("times", [20, pytest.param(100, marks=pytest.mark.soak)])
+def test_a_stream_may_be_stopped_and_started_many_times(times):
+    """Frames come after each, ids begin anew, and the sum holds over all."""
+    with opened() as source:
+        frames = take(source, 1)
+        for _ in range(times):
+            source._restart()
+            frames += take(source, 1)
+        status = source.status()
+    assert [f.meta.frame_id for f in frames] == [1] * (times + 1)
+    assert (status.announced, status.counters["stream_restarts"], status.counters["reconnects"]) == (times + 1, times, 0)
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells the resident size")
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
+def test_memory_stays_flat_frame_after_frame(count):
+    """One frame of 80 kB kept each time would show as 24 MB in the short form already."""
+    with opened((*MONO[:1], ("Width", 400), ("Height", 200), ("AcquisitionFrameRate", 200.0)), buffers=16) as source:
+        ring = Ring(4, drops=True)
+        before = 0.0
+        for number in range(100 + count):
+            item = source.read(5.0)
+            if isinstance(item, Payload):
+                slot = ring.acquire(item.data.nbytes, item.meta, lambda: True)
+                slot.view[:] = item.data
+                ring.commit(slot)
+            before = before if number != 100 else resident_mb()
+        grown = resident_mb() - before
+        status = source.status()
+    assert status.announced == status.counters["frames"] + status.counters["frame_id_gap"]
+    print(f"{count} frames: resident size grew by {grown:.2f} MB")
+    assert grown < 4.0
 
 
 def test_closing_twice_and_opening_five_times():

@@ -10,19 +10,27 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gentl_proxy
 import pytest
+from graphs import write_identity_bundle
+from lines import make_line
+from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
 from edge.config import GenicamSource as Config
+from edge.configfile import load_config
+from edge.errors import UserError
 from edge.frames import Payload, Skip
-from edge.sources import genicam
+from edge.health import Metrics
+from edge.line import run_line
+from edge.sources import genicam, genicam_link
 from edge.sources.camera_clock import Sample
 from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_link import Link
 
 pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
 if gentl_proxy.compiler() is None:
@@ -145,7 +153,7 @@ def test_incomplete_frames_are_counted_by_their_ids(proxy):
         status = source.status()
         assert brief(items) == [1, 2, ("incomplete", 3, 3), ("incomplete", 4, 4), 5, 6]
         assert status.counters["incomplete"] == 2
-        assert "frame_id_gap" not in status.counters, "in one skip, not also in a gap"
+        assert status.counters["frame_id_gap"] == 0, "in one skip, not also in a gap"
         check_against(proxy, items, status.announced)
 
 
@@ -251,6 +259,7 @@ def test_a_stalled_stream_is_silent_and_not_lost(proxy, hasty):
         items += take(source, 10)
         status = source.status()
         assert status.state == "streaming"
+        assert status.counters["timeouts"] >= 1
         assert status.counters.get("reconnects", 0) == 0
         check_against(proxy, items, status.announced)
 
@@ -273,12 +282,19 @@ def test_a_stream_that_stays_silent_is_stopped_and_started(proxy, hasty, monkeyp
 
 def test_parts_lost_in_a_gap_are_named_where_parts_step_by_one(proxy, monkeypatch):
     step = 1
-    monkeypatch.setattr(Link, "_part_id", lambda _self, buffer: 100 + step * buffer.frame_id)
-    with opened(proxy) as source:
+    monkeypatch.setattr(genicam_link, "chunks_of", lambda buffer, *_: (100 + step * buffer.frame_id, ()))
+    with opened(proxy, part_id="ChunkNrBounces") as source:
         take(source, 1)
         proxy.set(drop=2)
         gap, after = take(source, 2)
         assert (gap.part_id_first, gap.part_id_last, after.meta.part_id) == (102, 103, 104)
+        proxy.set(drop=2, incomplete=1)
+        gap, incomplete = take(source, 2)
+        assert (incomplete.reason, incomplete.part_id_first) == ("incomplete", None), "its chunks did not come"
+        assert (gap.part_id_first, gap.part_id_last) == (None, None), "not known before the next good frame"
+        proxy.set(drop=1)
+        gap, after = take(source, 2)
+        assert (gap.part_id_first, gap.part_id_last, after.meta.part_id) == (108, 108, 109)
         proxy.set(drop=2)
         step = 2
         gap = take(source, 1)[0]
@@ -295,6 +311,7 @@ def test_an_idle_trigger_is_not_a_fault(proxy, hasty):
         idle_until = time.monotonic() + 0.5
         assert drain(source, lambda: time.monotonic() > idle_until) == []
         assert source.status().state == "waiting_for_trigger"
+        assert source.status().counters["timeouts"] == 0
         proxy.set(stall=0)
         take(source, 1)
         assert source.status().state == "streaming"
@@ -325,6 +342,29 @@ def test_a_stream_that_fails_for_good_is_opened_anew(proxy, hasty):
         items += take(source, 2)
         assert brief(items)[-2:] == [1, 2]
         check_against(proxy, items, source.status().announced)
+
+
+def test_the_bayer_pattern_of_a_camera_that_names_the_sensor_s_is_set_by_hand(proxy):
+    """An odd OffsetX moves RG to GR; a camera that still says BayerRG8 is corrected, other formats are not."""
+    with opened(proxy, bayer="GR") as source:
+        items = take(source, 1)
+        proxy.set(pixel_format=0x01080009)
+        items += take(source, 5)
+    assert [i.meta.pixel_format for i in items][::5] == ["Mono8", "BayerGR8"]
+    proxy.reset()
+    with opened(proxy) as source:
+        proxy.set(pixel_format=0x01080009)
+        assert take(source, 5)[-1].meta.pixel_format == "BayerRG8"
+
+
+def test_an_odd_offset_with_a_bayer_format_is_told_once(proxy, monkeypatch):
+    """The simulated camera has neither: its answers are replaced."""
+    values = {"PixelFormat": "BayerRG8", "OffsetX": 3, "OffsetY": 2, "TriggerMode": "Off"}
+    monkeypatch.setattr(genicam_link, "value_of", lambda _map, name: values.get(name))
+    with capture_logs() as logs, opened(proxy), opened(proxy, serial="2", bayer="GR"):
+        pass
+    told = [log for log in logs if log["event"] == "bayer_at_odd_offset"]
+    assert [(log["pixel_format"], log["offset"]) for log in told] == [("BayerRG8", [3, 2])]
 
 
 def test_a_camera_in_use_by_another_program_is_waited_for(proxy, hasty):
@@ -362,6 +402,61 @@ def test_twenty_losses_and_returns_and_every_frame_accounted_for(proxy, hasty, c
     assert {(i.meta.width, i.meta.height) for i in items if isinstance(i, Payload)} == {(100, 100)}
     with capsys.disabled():
         print(f"\n20 losses: first good frame after {sorted(back_ms)[10]:.0f} ms (median), {max(back_ms):.0f} ms (worst)")
+
+
+def test_the_whole_line_survives_a_loss_and_leaves_with_5_at_the_next(proxy, hasty, tmp_path):
+    """Faults of every kind on the way: each counter counts its own, the sum rule is checked live, every id has a record."""
+    write_identity_bundle(tmp_path / "bundle")
+    path = tmp_path / "cam1.yaml"
+    path.write_text(
+        "camera: cam1\nruntime_dir: run\nmodel: {bundle: bundle}\nregions: {threshold: {high: 2.0}}\n"
+        f"source: {{kind: genicam, producer: {proxy.path}, serial: '1', buffers: 8, max_reconnects: 1,\n"
+        "  features: [[PixelFormat, Mono8], [Width, 100], [Height, 100], [AcquisitionFrameRate, 200]]}\n"
+        "outputs: {zmq: null, jsonl: {dir: log}}\n"
+    )
+    (tmp_path / "run").mkdir()
+    line = make_line(load_config(path))
+    steps = iter(
+        [
+            {"incomplete": 2, "drop": 3},
+            {"size_filled": 9_999},
+            {"size_filled": 0, "lost": 1},
+            {"lost": 0},
+            {"stall": 1},
+            {"stall": 0},
+            {"lost": 1},
+        ]
+    )
+    turns = 0
+
+    def each_turn(_line, _health):
+        nonlocal turns
+        turns += 1
+        step = next(steps, {}) if turns % 4 == 0 else {}
+        proxy.set(**step)
+
+    line.start(threading.Event())
+    assert run_line(line, threading.Event(), each_turn) == 5
+    counters = line.source.status().counters
+    assert (counters["incomplete"], counters["frame_id_gap"] >= 3, counters["bad_payload"] > 0) == (2, True, True)
+    assert (counters["reconnects"], counters["timeouts"] >= 1) == (1, True)
+    assert line.tally.sum_checks >= 3
+    assert line.tally.sum_fault is None
+    assert line.source.status().announced == line.tally.accounted > 100
+    beat = line.heartbeat().counters
+    for name in ("frame_id_gap", "incomplete", "bad_payload", "timeouts"):
+        assert beat[f"source_{name}"] == counters[name]
+    text = generate_latest(Metrics(line.tally, line.ring, line.snapshot)).decode()
+    for name in ("frame_id_gap", "incomplete", "bad_payload", "timeouts", "reconnects"):
+        assert f'edge_source_events_total{{camera="cam1",event="{name}"}} {float(counters[name])}' in text
+    assert 'edge_skipped_frames_total{camera="cam1",reason="incomplete"} 2.0' in text
+
+
+def test_a_camera_that_another_program_holds_cannot_be_described(proxy):
+    proxy.set(open_errors=-1004)
+    with pytest.raises(UserError) as error:
+        genicam.read_camera(proxy.path, "1")
+    assert str(error.value).startswith("the camera cannot be read: the camera is in use by another program (")
 
 
 HANGING = """

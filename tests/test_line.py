@@ -16,8 +16,12 @@ from lines import BASE, frame_ids, loaded, make_line, records, run, slow, stable
 from edge import stages
 from edge.bundle import BundleSpec
 from edge.daemon import open_model
+from edge.frames import Frame, FrameMeta
+from edge.models.measure import measure
 from edge.models.write import write_bundle
 from edge.outputs.queued import Queued
+from edge.record import record
+from edge.recording import read_recording
 from edge.replay import Options, replay
 from edge.sources import SourceStatus
 from edge.sources.memory import MemorySource
@@ -328,6 +332,22 @@ def test_a_camera_of_12_bits_is_brought_to_8_by_the_config_s_window(tmp_path: Pa
     line = make_line(config, source=MemorySource([np.full((64, 64), 1000, np.uint16)], 3))
     assert run(line) == 0
     assert [r["map_max"] for r in records(tmp_path / "log")] == [pytest.approx(128 / 255)] * 3
+
+
+def test_what_is_recorded_and_calibrated_on_is_what_the_model_will_see(tmp_path: Path) -> None:
+    """The window is applied on the way to the disk, and to files that hold more bits; a replay then has nothing to do."""
+    text = BASE.replace("kind: synthetic, width: 64, height: 64, fps: null, frames: 50", "kind: genicam")
+    config = loaded(tmp_path, "source.bit_depth=8", "source.window=[0, 2000]", text=text)
+    deep = MemorySource([np.full((64, 64), 1000, np.uint16)], 2)
+    told = record(config, deep, tmp_path / "r", 2, drops=False, stop=threading.Event(), progress=lambda _: None)
+    assert told == (2, 0)
+    for frame in read_recording(tmp_path / "r"):
+        assert isinstance(frame, Frame)
+        assert (frame.bits, int(frame.pixels[0, 0])) == (8, 128)
+    meta = FrameMeta(0, "counted", 64, 64, "Mono12", 0, 0)
+    twelve = Frame(meta, np.full((64, 64), 1000, np.uint16), 12)
+    calibration, _ = measure(config, [twelve, twelve], source="two files")
+    assert calibration.high == pytest.approx(128 / 255, rel=0.05)
 
 
 def test_a_model_that_cannot_be_opened_says_why(tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ def publishing(folder: Path, work: Callable[[Queued], None]) -> Iterator[str]:
 def test_records_in_words() -> None:
     second = replace(REGION, area_px=10.0, bbox_xyxy=(0, 0, 1, 1))
     failed = inspection(verdict="fail", regions=(second, REGION), map_max=0.873)
-    assert shown(record(3).line) == "TIME  cam1  #3  PASS     score 0.1 of 0.6  2.7 ms"
+    assert shown(record(3).line) == "TIME  cam1  #3  PASS     map max 0.1, high 0.6  2.7 ms"
     assert shown(WIRE.inspection(4, failed, 1).line) == (
-        "TIME  cam1  #4  FAIL     2 regions, biggest 40x40 at 10,20  score 0.873 of 0.6  2.7 ms"
+        "TIME  cam1  #4  FAIL     2 regions, biggest 40x40 at 10,20  map max 0.873, high 0.6  2.7 ms"
     )
     assert shown(WIRE.inspection(5, inspection(verdict="invalid", reason="map_not_finite", map_max=None), 1).line) == (
         "TIME  cam1  #5  INVALID  map_not_finite  2.7 ms"
@@ -112,9 +112,9 @@ def test_it_prints_until_it_has_its_count_of_records(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, [endpoint, "--count", "2", "--seconds", "10"])
     assert result.exit_code == 0
     assert [line[14:] for line in result.stdout.splitlines()] == [
-        "cam1  #0  PASS     score 0.1 of 0.6  2.7 ms",
+        "cam1  #0  PASS     map max 0.1, high 0.6  2.7 ms",
         "cam1  gap: 2 records missed, seq 1 to 2",
-        "cam1  #3  PASS     score 0.1 of 0.6  2.7 ms",
+        "cam1  #3  PASS     map max 0.1, high 0.6  2.7 ms",
     ]
 
 
@@ -152,7 +152,7 @@ def test_a_record_that_cannot_be_shown_does_not_end_it(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, [endpoint, "--count", "2", "--seconds", "10"])
     assert [line[14:] if "#1" in line else line for line in result.stdout.splitlines()] == [
         "a record that cannot be shown: TypeError: 'int' object is not iterable",
-        "cam1  #1  PASS     score 0.1 of 0.6  2.7 ms",
+        "cam1  #1  PASS     map max 0.1, high 0.6  2.7 ms",
     ]
 
 
@@ -160,6 +160,9 @@ def test_an_endpoints_json_or_its_folder_does_for_an_endpoint(tmp_path: Path) ->
     path = tmp_path / "endpoints.json"
     path.write_bytes(orjson.dumps({"zmq": "tcp://127.0.0.1:5556", "health": "http://127.0.0.1:1"}))
     assert find_endpoint(str(path)) == find_endpoint(str(tmp_path)) == "tcp://127.0.0.1:5556"
+    config = tmp_path / "cam1.yaml"
+    config.write_text(f"camera: cam1\nruntime_dir: {tmp_path}\nsource: {{kind: synthetic}}\nmodel: {{bundle: b}}\n")
+    assert find_endpoint(str(config)) == "tcp://127.0.0.1:5556"
     assert find_endpoint("ipc:///run/edge/cam1/pub") == "ipc:///run/edge/cam1/pub"
 
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from edge.cli import build, bundle, calibrate, cameras, check, demo, fit, record, replay, run, subscribe
+from edge.cli import build, bundle, calibrate, cameras, check, demo, fit, import_config, record, replay, run, subscribe
 from edge.errors import UserError
 from edge.logs import set_up_logs
 
@@ -25,6 +25,7 @@ app.command("check")(check.check)
 app.command("fit")(fit.fit)
 app.command("build")(build.build)
 app.command("calibrate")(calibrate.calibrate)
+app.command("import-config")(import_config.import_config)
 app.command("cameras")(cameras.cameras)
 app.command("demo")(demo.demo)
 bundles = typer.Typer(help="Model bundles.", no_args_is_help=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,15 +11,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge.cli.bundle import resize_text
+from edge.cli.bundle import light_and_tile_rows, resize_text
+from edge.cli.options import IlluminationOption, declared, illumination_of
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.build import BuildReport
 from edge.models.build import build as build_bundle
 from edge.preprocess import KERNELS
 from edge.sources.recorded import read_frames
-
-_MOST_FRAMES = 16
+from edge.tiling import TileSpec
 
 
 def build(
@@ -44,8 +45,22 @@ def build(
     score_name: Annotated[str | None, typer.Option("--score", metavar="NAME", help="Output that is the score.")] = None,
     frames: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Also check on these frames (the first 16): pictures or a recording."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Good frames, pictures or a recording: also check on the first 16, freeze illumination statistics on all.",
+        ),
     ] = None,
+    tile: Annotated[
+        str | None, typer.Option(metavar="W,H", help="Cut frames (after --size) into tiles of this size, in px.")
+    ] = None,
+    stride: Annotated[
+        str | None, typer.Option(metavar="W,H", help="From tile to tile, in px. Default: three quarters of the tile.")
+    ] = None,
+    blend: Annotated[str, typer.Option(help="Of maps where tiles overlap: hann, gaussian, mean or max.")] = "hann",
+    tile_border: Annotated[
+        int, typer.Option(min=0, metavar="PX", help="Band of each tile that has no say in the map, in px.")
+    ] = 0,
+    illumination: IlluminationOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
     """Make a bundle of an ONNX model and check it against the original."""
@@ -60,7 +75,6 @@ def build(
         "channels": channels,
         "order": "bgr" if bgr else "rgb",
     }
-    given = (f for f in read_frames(frames) if isinstance(f, Frame)) if frames is not None else ()
     report = build_bundle(
         model,
         out,
@@ -72,20 +86,42 @@ def build(
         std=_numbers("--std", std),
         map_name=map_name,
         score_name=score_name,
-        frames=islice(given, _MOST_FRAMES),
+        tile=_tile(tile, stride, blend, tile_border),
+        illumination=illumination_of(illumination),
+        frames=_Folder(frames) if frames is not None else (),
         force=force,
         **words,
     )
     _show(report)
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """The frames of a folder that can be read, as often as it is gone through."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (frame for frame in read_frames(self.path) if isinstance(frame, Frame))
+
+
+def _tile(size: str | None, stride: str | None, blend: str, border_px: int) -> TileSpec | None:
+    tile = parse_size(size, "--tile")
+    if tile is None:
+        if stride is not None or border_px or blend != "hann":
+            raise UserError("--stride, --blend and --tile-border go with tiles", fix="say how large: --tile WIDTH,HEIGHT")
+        return None
+    step = parse_size(stride, "--stride") or (max(1, tile[0] * 3 // 4), max(1, tile[1] * 3 // 4))
+    return declared(TileSpec, {"size": tile, "stride": step, "blend": blend, "border_px": border_px}, "--tile")
+
+
+def parse_size(text: str | None, option: str = "--size") -> tuple[int, int] | None:
     """``W,H`` as two whole numbers above 0."""
     if text is None:
         return None
     parts = text.replace("x", ",").split(",")
     if len(parts) != 2 or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
-        raise UserError("--size", received=text, expected="WIDTH,HEIGHT in px, 256,256 say")
+        raise UserError(option, received=text, expected="WIDTH,HEIGHT in px, 256,256 say")
     return int(parts[0]), int(parts[1])
 
 
@@ -109,6 +145,10 @@ def _show(report: BuildReport) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     kind = "grey" if spec.input.channels == 1 else "RGB"
     table.add_row("frames", f"{kind}, resize {resize_text(spec)}")
+    for row in light_and_tile_rows(spec):
+        table.add_row(*row)
+    if spec.tile is not None:
+        table.add_row("", "all tiles of a frame in one run" if report.one_run else "one run for each tile")
     table.add_row("model input", f"{taken.name}, {taken.dtype} {taken.layout}, {taken.channels} channels")
     table.add_row("map", f"{report.amap.name}, {report.map_size[0]}x{report.map_size[1]}{_raw(report.amap.tail)}")
     table.add_row("score", f"{report.score.name}{_raw(report.score.tail)}" if report.score else "none")

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 
 from edge.bundle import BundleSpec, load_bundle
 from edge.engines.onnx import OnnxEngine
+from edge.illumination import IlluminationSpec
 
 
 def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")]) -> None:
@@ -25,6 +26,8 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bun
     table.add_row("files", "\n".join(spec.files))
     table.add_row("frame", f"{'grey' if spec.input.channels == 1 else 'RGB'}, {spec.input.bits} bit")
     table.add_row("resize", resize_text(spec))
+    for row in light_and_tile_rows(spec):
+        table.add_row(*row)
     table.add_row("map to image", "sx {}, sy {}, ox {}, oy {}".format(*(f"{v:g}" for v in spec.map_to_image)))
     table.add_row("tolerance", f"{spec.tolerance.fp32:g} in fp32, {spec.tolerance.reduced:g} below")
     threshold = "unknown" if spec.display.threshold is None else f"{spec.display.threshold:g}"
@@ -36,10 +39,45 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bun
     console.print("[green]ok[/green]: every file has its hash, the graph keeps the contract, and it runs")
 
 
+def light_and_tile_rows(spec: BundleSpec) -> list[tuple[str, str]]:
+    """Illumination and tiles in words, where the bundle has any."""
+    rows = []
+    if spec.illumination is not None:
+        steps = spec.illumination.model_dump(mode="json", exclude={"frozen", "statistics"}, exclude_none=True)
+        rows.append(
+            ("illumination", ", ".join(f"{name} {_plain(value)}" for name, value in steps.items() if value != "none"))
+        )
+        rows.append(("statistics", _statistics_text(spec.illumination)))
+    if spec.tile is not None:
+        tile = spec.tile
+        border = f", border {tile.border_px}" if tile.border_px else ""
+        size, stride = (f"{pair[0]}x{pair[1]}" for pair in (tile.size, tile.stride))
+        rows.append(("tiles", f"{size}, stride {stride}, {tile.blend}{border}"))
+        if tile.seams is not None:
+            rows.append(("", f"[yellow]warning:[/yellow] {tile.seams}"))
+    return rows
+
+
+def _statistics_text(illumination: IlluminationSpec) -> str:
+    found = illumination.frozen
+    if found is None:
+        return "of each frame" if illumination.statistics == "per_frame" else "none needed"
+    parts = [f"frozen on {found.frames} frames"]
+    if found.gains is not None:
+        parts.append("gains " + ", ".join(f"{gain:.4g}" for gain in found.gains))
+    if found.levels is not None:
+        parts.append("levels " + ", ".join(f"{low:g} to {high:g}" for low, high in found.levels))
+    return "; ".join(parts)
+
+
+def _plain(value: object) -> str:
+    return " ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+
+
 def resize_text(spec: BundleSpec) -> str:
     """The resize in words."""
     if spec.resize.size is None:
-        taken = spec.input.size
+        taken = spec.input.size if spec.tile is None else "any"
         return "none, any size" if taken == "any" else f"none, only {taken[0]}x{taken[1]}"
     width, height = spec.resize.size
     return f"to {width}x{height}, {spec.resize.kernel}, {'on the host' if spec.resize.where == 'host' else 'in the graph'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +52,6 @@ def calibrate(
         loaded, frames, source=str(source), false_rejects=false_rejects, quantile=quantile, leave_out=leave_out
     )
     calibration.save(out)
-    # a source that can't be read twice has no pictures to show either
     pictures = write_outliers(loaded, read_frames(source), result, outlier_folder(out))
     _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
@@ -62,17 +61,18 @@ def calibrate(
     console.print(f"wrote {out}", soft_wrap=True)
 
 
-def _show(console: Console, result: CalibrationResult, pictures: Mapping[str, Path]) -> None:
+def _show(console: Console, result: CalibrationResult, pictures: Sequence[Path]) -> None:
     table = Table(title="candidates for high", title_justify="left")
     for column in ("threshold", "good frames rejected", ""):
         table.add_column(column, justify="left" if not column else "right")
     for candidate in result.table:
-        table.add_row(f"{candidate.threshold:.6g}", f"{candidate.rejected} of {result.frames}", candidate.why)
+        threshold = "just above 0" if 0 < candidate.threshold < 1e-30 else f"{candidate.threshold:.6g}"
+        table.add_row(threshold, f"{candidate.rejected} of {result.frames}", candidate.why)
     console.print(table)
-    for outlier in result.outliers:
+    for outlier, picture in zip(result.outliers, pictures, strict=True):
         left = " (left out)" if outlier.name in result.left_out else ""
         console.print(
             f"[yellow]outlier:[/] {escape(outlier.name)}: maximum {outlier.maximum:.6g}, robust z {outlier.z:.1f}{left}"
-            f"; {escape(str(pictures[outlier.name]))}",
+            f"; {escape(str(picture))}",
             soft_wrap=True,
         )

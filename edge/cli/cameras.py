@@ -89,7 +89,8 @@ def _print_cameras(found: Sequence[CameraInfo], *, as_json: bool) -> None:
 
 def _print_features(info: CameraInfo, features: Sequence[FeatureInfo]) -> None:
     table = Table(title=f"{info.vendor} {info.model}, serial {info.serial}", title_justify="left")
-    for column in ("feature", "value", "range", "unit", "access"):
+    table.add_column("feature", no_wrap=True)  # a name folded is a name that cannot be copied
+    for column in ("value", "range", "unit", "access"):
         table.add_column(column, overflow="fold")
     for feature in features:
         value = "" if feature.value is None else _scalar(feature.value)

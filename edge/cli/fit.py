@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from rich.console import Console
 from rich.progress import track
 
 from edge.cli.build import parse_size
+from edge.cli.bundle import light_and_tile_rows
+from edge.cli.options import IlluminationOption, illumination_of
 from edge.frames import Frame, Skip
 from edge.models.fit import FLOOR, fit_to_bundle
 from edge.sources.recorded import count_frames, read_frames
@@ -25,17 +28,19 @@ def fit(
     size: Annotated[str | None, typer.Option(metavar="W,H", help="Picture that the model sees, in px.")] = None,
     max_side: Annotated[int, typer.Option(min=16, help="Without --size: larger frames shrink to this longer side.")] = 1024,
     floor: Annotated[float, typer.Option(help="Grey levels of deviation allowed everywhere.")] = FLOOR,
+    illumination: IlluminationOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
     """Fit the built-in model: mean and deviation of each pixel over good frames."""
     console = Console(highlight=False)
     bundle = fit_to_bundle(
-        _progress(folder, console),
+        _Progress(folder, console),
         out,
         name=name,
         size=parse_size(size),
         max_side=max_side,
         floor=floor,
+        illumination=illumination_of(illumination),
         source=str(folder),
         force=force,
     )
@@ -43,6 +48,8 @@ def fit(
     width, height = bundle.spec.resize.size or (0, 0)
     kind = "grey" if bundle.spec.input.channels == 1 else "RGB"
     console.print(f"fitted on {made['frames']} frames, {width}x{height} {kind}")
+    for what, text in light_and_tile_rows(bundle.spec):
+        console.print(f"{what}: {text}", soft_wrap=True)
     if made["frames_of_another_size"]:
         console.print(
             f"[yellow]note:[/yellow] {made['frames_of_another_size']} of another size than the first were resized"
@@ -52,13 +59,19 @@ def fit(
     console.print(f"wrote {bundle.folder}, model {bundle.sha256[:12]}")
 
 
-def _progress(folder: Path, console: Console) -> Iterator[Frame | Skip]:
-    """The frames, with a bar on a terminal. A generator: nothing is read before the first is asked for."""
-    yield from track(
-        read_frames(folder),
-        "reading",
-        count_frames(folder),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """The folder's frames, as often as it is gone through, with a bar on a terminal. Nothing is read before the first."""
+
+    folder: Path
+    console: Console
+
+    def __iter__(self) -> Iterator[Frame | Skip]:
+        yield from track(
+            read_frames(self.folder),
+            "reading",
+            count_frames(self.folder),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )

@@ -132,9 +132,7 @@ def _outcomes(path: Path) -> Outcomes:
 
 def _show_changes(found: Comparison, before: Outcomes, path: Path) -> None:
     compared = sum(found.transitions.values())
-    table = Table(
-        title=f"against {escape(path.name)}: {len(found.changes)} of {compared} frames changed", title_justify="left"
-    )
+    table = Table()
     for column in ("verdict", "frames", "which"):
         table.add_column(column, justify="right" if column == "frames" else "left", overflow="fold")
     for (was, now), count in sorted(found.transitions.items(), key=lambda item: (item[0][0] == item[0][1], -item[1])):
@@ -145,7 +143,9 @@ def _show_changes(found: Comparison, before: Outcomes, path: Path) -> None:
     for text, count in ((f"only in {path.name}", found.only_before), ("only in this replay", found.only_now)):
         if count:
             table.add_row(escape(text), str(count), "")
-    console = Console()
+    console = Console(highlight=False)
+    headline = f"against {path}: {len(found.changes)} of {compared} frames changed"
+    console.print(headline, soft_wrap=True, markup=False)
     console.print(table)
     if before.runs > 1:
         console.print(f"{path} holds {before.runs} runs: of each frame the last one counts", soft_wrap=True)

@@ -13,7 +13,8 @@ from edge.logs import set_up_logs
 def run(config: ConfigOption, overrides: SetOption = None) -> None:
     """Inspect one camera until told to stop (SIGTERM, SIGINT).
 
-    Exit codes: 0 clean, 2 config, 3 a stage failed for good, 4 a stage hung, 6 another instance runs.
+    Exit codes: 0 clean, 2 config, 3 a stage failed for good, 4 a stage hung, 5 restart after source.max_reconnects,
+    6 another instance runs.
     """
     set_up_logs("info")
     raise typer.Exit(daemon.run(load_config(config, overrides or ())))

@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.text import Text
 
 from edge.client import Event, Gap, Received, Restart, Resumed, Simulated, Stale, Subscriber, UnknownSchema, Unreadable
+from edge.configfile import load_config
 from edge.errors import UserError
+from edge.runtime import runtime_folder
 from edge.schema import RECORD_KINDS
 
 COLOURS = {"pass": "green", "fail": "bold red", "invalid": "bold yellow"}
@@ -25,7 +27,10 @@ COLOURS = {"pass": "green", "fail": "bold red", "invalid": "bold yellow"}
 
 def subscribe(
     endpoint: Annotated[
-        str, typer.Argument(help="tcp://HOST:PORT or ipc://PATH, or the path of a daemon's endpoints.json or its folder.")
+        str,
+        typer.Argument(
+            help="tcp://HOST:PORT, ipc://PATH, a line's config (.yaml), or a daemon's runtime folder or endpoints.json."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, messages as they came.")] = False,
     camera: Annotated[str | None, typer.Option(help="Show this camera only.")] = None,
@@ -56,15 +61,17 @@ def subscribe(
 
 
 def find_endpoint(text: str) -> str:
-    """The endpoint itself, or the one that stands in an endpoints.json.
+    """The endpoint itself, or the one that stands in the endpoints.json of a config's daemon or of a runtime folder.
 
     Raises:
         UserError: a path without a readable endpoints.json, or one that names no publisher.
     """
     path = Path(text)
-    is_path = "/" in text or path.suffix == ".json" or path.is_dir()
+    is_path = "/" in text or path.suffix in (".json", ".yaml", ".yml") or path.is_dir()
     if "://" in text or text.startswith(("tcp:", "ipc:")) or not is_path:
         return text
+    if path.suffix in (".yaml", ".yml"):
+        path = runtime_folder(load_config(path))
     if path.is_dir():
         path /= "endpoints.json"
     try:
@@ -150,7 +157,7 @@ def _record(record: dict[str, Any]) -> Text:
         x0, y0, x1, y1 = biggest["bbox_xyxy"]
         text.append(f"  {len(regions)} region{'s' * (len(regions) > 1)}, biggest {x1 - x0}x{y1 - y0} at {x0},{y0}")
     if record["map_max"] is not None:
-        text.append(f"  score {record['map_max']:.4g} of {record['threshold']:.4g}")
+        text.append(f"  map max {record['map_max']:.4g}, high {record['threshold']:.4g}")
     return text.append(f"  {record['latency_ms']['total']:.1f} ms", "dim")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import edge
 from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, Kernel, ResizeSpec, sha256_of
 from edge.errors import UserError
 from edge.frames import Frame
+from edge.illumination import IlluminationSpec
 from edge.models import graphs
 from edge.models.check import Check, check_pictures, compare
 from edge.models.contract import (
@@ -29,13 +31,17 @@ from edge.models.contract import (
     read_input,
     spatial_axes,
 )
+from edge.models.freeze import frozen
 from edge.models.look import Look, look_at, thawed
+from edge.models.tiles import expect_tile, middle_tile, takes_batch, tile_map_to_image, tiled
 from edge.models.wrap import GRAPH_KERNELS, Exposed, Recipe, reference_feed, wrapped
 from edge.models.write import check_target, write_bundle
 from edge.preprocess import Workspace, prepare
+from edge.tiling import TileSpec
 
 _RANDOM = 4
 """Of the check's pictures these come first; given frames follow."""
+_MOST_FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,8 @@ class BuildReport:
     score: ModelOutput | None
     map_size: tuple[int, int]
     check: Check
+    one_run: bool = False
+    """Tiles only: the graph takes all of a frame at once."""
 
 
 def build(
@@ -75,11 +83,11 @@ def build(
     """Build, check and write a bundle.
 
     ``size``: width and height of the picture that the network sees; needed only where the model leaves it open and its
-    map doesn't follow; with ``tile``, of the picture that is cut into tiles, and the network sees one of those. ``resize``: where frames are brought to it, by ``kernel`` (area on the host, in the graph linear or
-    the exporter's own). ``channels``: of the frames, where a grey camera feeds a model of colour; ``bits``: of their
-    values. ``scale``, ``mean``, ``std``: ``(pixel * scale - mean) / std``; the default gives 0 to 1. ``frames``: good ones;
-    the first 16 are checked besides the random pictures, and statistics of ``illumination`` that are still missing are
-    measured on all of them, in one pass or two.
+    map doesn't follow. With ``tile`` the network sees one of those, and ``size`` is of the picture that is cut into them.
+    ``resize``: where frames are brought to it, by ``kernel`` (area on the host, in the graph linear or the exporter's own).
+    ``channels``: of the frames, where a grey camera feeds a model of colour; ``bits``: of their values. ``scale``,
+    ``mean``, ``std``: ``(pixel * scale - mean) / std``; the default gives 0 to 1. ``frames``: good ones; the first 16 are
+    checked besides the random pictures, and statistics that ``illumination`` lacks are measured on all of them.
 
     Raises:
         UserError: the model is none of this form, says too little about itself, or its bundle gives other numbers.
@@ -94,27 +102,36 @@ def build(
     model, taken, look = thawed(model, taken, look, model_path)
     spec = _spec(name or folder.absolute().name, taken, recipe, look, resize, kernel, own=size is None)
     if tile is not None:
-        spec, taken = tiled(spec, tile, size, model, taken, recipe, look, map_name, model_path)
+        spec = tiled(spec, tile, size)
     if illumination is not None:
-        illumination = frozen(illumination, spec, frames, "--frames")
+        if bits != 8:
+            raise UserError("--bits with --illumination", received=bits, expected="8: it works on 8-bit pictures")
+        light = frozen(illumination, spec.input.channels, frames, "give good frames: --frames FOLDER")
+        spec = spec.model_copy(update={"illumination": light})
     if spec.resize.where == "graph" and not (look.own_resize and size is None):
         recipe = replace(recipe, inner=spec.resize.size, kernel=spec.resize.kernel)
     pictures = check_pictures(_check_size(spec, look), recipe.channels, bits)
     workspace = Workspace()
-    for index, frame in enumerate(frames):
-        pictures[f"frame {frame.meta.frame_ref or index}"] = prepare(frame, spec, workspace).image.copy()
+    for index, frame in enumerate(islice(frames, _MOST_FRAMES)):
+        image = prepare(frame, spec, workspace).image
+        pictures[f"frame {frame.meta.frame_ref or index}"] = middle_tile(image, tile) if tile else image.copy()
     built = _built(model, taken, recipe, look, spec, pictures, (map_name, score_name), model_path)
+    one_run = tile is not None and taken.batch is None and takes_batch(built.model, pictures, model_path)
+    if tile is not None and taken.batch is None and not one_run:
+        alone = replace(taken, batch=1)
+        built = _built(model, alone, recipe, look, spec, pictures, (map_name, score_name), model_path)
     map_shape, batch = look.outputs[built.amap.name].shape, taken.batch or 1
     rows, columns = (map_shape[axis] for axis in spatial_axes(map_shape, batch))
+    map_to_image = look.map_to_image(map_shape, batch)
     spec = spec.model_copy(
         update={
-            "map_to_image": look.map_to_image(map_shape, batch),
+            "map_to_image": tile_map_to_image(map_to_image, tile, model_path) if tile else map_to_image,
             "display": _display(built),
             "provenance": _provenance(model, model_path, taken, recipe, built),
         }
     )
     bundle = write_bundle(folder, built.model, spec, force=force)
-    return BuildReport(bundle, taken, built.amap, built.score, (columns, rows), built.check)
+    return BuildReport(bundle, taken, built.amap, built.score, (columns, rows), built.check, one_run)
 
 
 @dataclass(frozen=True, slots=True)

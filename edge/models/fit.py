@@ -22,6 +22,8 @@ import edge
 from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
+from edge.illumination import IlluminationSpec
+from edge.models.freeze import frozen
 from edge.models.write import check_target, write_bundle
 from edge.preprocess import Workspace, prepare
 
@@ -70,18 +72,23 @@ def fit(
     size: tuple[int, int] | None = None,
     max_side: int = 1024,
     floor: float = FLOOR,
+    illumination: IlluminationSpec | None = None,
     source: str = "",
 ) -> tuple[onnx.ModelProto, BundleSpec]:
     """The model of these good frames and its spec, one frame in memory at a time.
 
     The first frame sets the channels (grey or colour) and, without ``size`` (width, height), the size of the picture that
     the model sees: its own, or shrunk until the longer side is ``max_side``. Every frame is brought to it as at run time;
-    how many had another size stands in the spec's provenance, with the frames that couldn't be read. ``source``: text for
-    the provenance.
+    how many had another size stands in the spec's provenance, with the frames that couldn't be read. ``illumination``: the
+    model is fitted to what it leaves; statistics that it lacks are measured on the frames first. They must then be iterable
+    anew. ``source``: text for the provenance.
+
+    There are no tiles: each pixel has its own place in this model.
 
     Raises:
         UserError: fewer than two frames could be read.
     """
+    light = None if illumination is None else _frozen(illumination, frames, source)
     sums: _Sums | None = None
     skipped: list[str] = []
     first: tuple[int, int] | None = None
@@ -92,7 +99,7 @@ def fit(
         shape = (frame.meta.width, frame.meta.height)
         if sums is None or first is None:
             first = shape
-            sums = _empty(frame, name, size or _shrunk(shape, max_side), floor)
+            sums = _empty(frame, name, size or _shrunk(shape, max_side), floor, light)
         sums.resized += shape != first
         sums.add(frame)
     if sums is None or sums.frames < 2:
@@ -126,6 +133,7 @@ def fit_to_bundle(
     size: tuple[int, int] | None = None,
     max_side: int = 1024,
     floor: float = FLOOR,
+    illumination: IlluminationSpec | None = None,
     source: str = "",
     force: bool = False,
 ) -> Bundle:
@@ -135,7 +143,15 @@ def fit_to_bundle(
         UserError: as ``fit`` and ``write_bundle`` do.
     """
     check_target(folder, force=force)
-    model, spec = fit(frames, name=name or folder.absolute().name, size=size, max_side=max_side, floor=floor, source=source)
+    model, spec = fit(
+        frames,
+        name=name or folder.absolute().name,
+        size=size,
+        max_side=max_side,
+        floor=floor,
+        illumination=illumination,
+        source=source,
+    )
     return write_bundle(folder, model, spec, force=force)
 
 
@@ -144,13 +160,26 @@ def _shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _empty(frame: Frame, name: str, size: tuple[int, int], floor: float) -> _Sums:
+def _channels(frame: Frame) -> Literal[1, 3]:
+    return 1 if frame.pixels.ndim == 2 else 3
+
+
+def _frozen(declared: IlluminationSpec, frames: Iterable[Frame | Skip], source: str) -> IlluminationSpec:
+    if iter(frames) is frames:
+        raise TypeError("frames are read more than once: a list or the like, no generator")
+    first = next((frame for frame in frames if isinstance(frame, Frame)), None)
+    channels = 1 if first is None else _channels(first)
+    return frozen(declared, channels, frames, f"give frames that can be read in {source or 'the source'}")
+
+
+def _empty(frame: Frame, name: str, size: tuple[int, int], floor: float, illumination: IlluminationSpec | None) -> _Sums:
     if not floor > 0:
         raise UserError("floor", received=floor, expected="a number of grey levels above 0")
-    channels: Literal[1, 3] = 1 if frame.pixels.ndim == 2 else 3
+    channels = _channels(frame)
     spec = BundleSpec(
         name=name,
         input=InputSpec(channels=channels, size=size),
+        illumination=illumination,
         resize=ResizeSpec(where="host", kernel="area", size=size),
         display=_DISPLAY,
     )

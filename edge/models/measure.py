@@ -12,7 +12,7 @@ from edge.bundle import load_bundle
 from edge.calibration import Calibration, CalibrationKey, calibration_key
 from edge.config import SourceConfig
 from edge.configfile import Loaded
-from edge.engines import Engine, open_engine
+from edge.engines import Engine
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip
 from edge.inspect import Unmapped, to_map
@@ -21,6 +21,7 @@ from edge.pictures import frame_name
 from edge.pixels import levels_of, to_depth
 from edge.preprocess import Workspace
 from edge.rules import Rules, read_mask
+from edge.samples import open_line_engine
 
 
 def measure(
@@ -41,9 +42,8 @@ def measure(
     bundle = load_bundle(loaded.resolve(config.model.bundle))
     mask, mask_bytes = read_mask(loaded)
     rules = Rules(config.regions, 0.0, None, mask, None, None, False)
-    engine = open_engine(config.model, bundle)
+    engine = open_line_engine(loaded, bundle)
     try:
-        engine.warm_up()
         maps = _maps((as_live(frame, config.source) for frame in frames), engine)
         first = next(maps, None)
         if first is None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from edge.bundle import load_bundle
 from edge.configfile import Loaded
 from edge.controls import RoiConfig
-from edge.engines import open_engine
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip
 from edge.inspect import to_map
@@ -25,6 +24,7 @@ from edge.pictures import encode_png, write_whole
 from edge.preprocess import Workspace
 from edge.regions import peak_inside
 from edge.rules import Rules, read_mask
+from edge.samples import open_line_engine
 from edge.verdict import box_to_image
 
 _PREFIX: Final = "outlier-"
@@ -39,8 +39,8 @@ def outlier_folder(calibration: Path) -> Path:
 
 def write_outliers(
     loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path
-) -> dict[str, Path]:
-    """One picture of each outlier, by the frame's name; those of an earlier calibration are deleted.
+) -> tuple[Path, ...]:
+    """One picture of each of ``result.outliers``, in their order; those of an earlier calibration are deleted.
 
     ``frames``: the same that ``result`` was measured on, once more. The maximum is that of the smoothed map inside ROI and
     border, as in the result.
@@ -52,36 +52,37 @@ def write_outliers(
         for old in folder.glob(f"{_PREFIX}*.png"):
             old.unlink()
         if not result.outliers:
-            return {}
+            return ()
         folder.mkdir(parents=True, exist_ok=True)
         return _write(loaded, frames, result, folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def _write(loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path) -> dict[str, Path]:
+def _write(loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path) -> tuple[Path, ...]:
     ranks = {(o.name, o.maximum): rank for rank, o in enumerate(result.outliers, 1)}
     mask, _ = read_mask(loaded)
     rules = Rules(loaded.config.regions, 0.0, None, mask, None, None, False)
     workspace = Workspace()
-    written: dict[str, Path] = {}
-    with closing(open_engine(loaded.config.model, load_bundle(loaded.resolve(loaded.config.model.bundle)))) as engine:
+    written: dict[int, Path] = {}
+    with closing(open_line_engine(loaded, load_bundle(loaded.resolve(loaded.config.model.bundle)))) as engine:
         live = (as_live(frame, loaded.config.source) for frame in frames)
         shown = (frame for frame in live if isinstance(frame, Frame))
         for frame, measured in zip(shown, result.maxima, strict=False):
             if measured not in ranks:
                 continue
-            outlier = result.outliers[ranks[measured] - 1]
+            rank = ranks[measured]
+            outlier = result.outliers[rank - 1]
             amap = to_map(frame, engine, workspace)
             assert isinstance(amap, AnomalyMap), "it had a map a moment ago"
             width, height = frame.meta.width, frame.meta.height
             x, y = peak_inside(amap.values, rules.controls(amap, width, height))
             box = box_to_image((x, y, x + 1, y + 1), amap.map_to_image, width, height)
-            path = folder / f"{_PREFIX}{ranks[measured]:03d}-{_safe(outlier.name)}.png"
+            path = folder / f"{_PREFIX}{rank:03d}-{_safe(outlier.name)}.png"
             picture = draw_outlier(frame, outlier, box, loaded.config.regions.roi, left_out=outlier.name in result.left_out)
             write_whole(path, encode_png(picture))
-            written[outlier.name] = path
-    return written
+            written[rank] = path
+    return tuple(written[rank] for rank in sorted(written))
 
 
 def draw_outlier(

@@ -60,6 +60,14 @@ def check_loadable(producers: list[Path]) -> None:
         UserError: a file that the system's loader refuses: another architecture, a missing library, no library at all.
     """
     for producer in producers:
+        made_for = _made_for(producer)
+        if made_for not in (None, platform.machine()):  # the loader would say "No such file or directory"
+            raise UserError(
+                "source.producer: the GenTL producer is for another kind of machine",
+                received=f"{producer}, made for {made_for}",
+                expected=f"a producer for {platform.machine()}",
+                fix="install the camera vendor's package for this machine",
+            )
         try:
             ctypes.CDLL(str(producer))
         except OSError as error:
@@ -69,3 +77,21 @@ def check_loadable(producers: list[Path]) -> None:
                 expected=f"a producer for {platform.machine()} with the libraries that it needs",
                 fix="leave the .cti file in the folder where its installer put it; install what is missing",
             ) from None
+
+
+_ELF_MACHINES: Final = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64"}
+
+
+def _made_for(library: Path) -> str | None:
+    """The machine, as ``platform.machine`` names it; None where the file's head doesn't tell.
+
+    ELF: 16 bytes of identification, then type and machine of 2 bytes each, in the byte order that byte 5 gives.
+    """
+    with library.open("rb") as file:
+        head = file.read(20)
+    if head[:2] == b"MZ":
+        return "Windows"
+    if len(head) < 20 or head[:4] != b"\x7fELF":
+        return None
+    machine = int.from_bytes(head[18:20], "big" if head[5] == 2 else "little")
+    return _ELF_MACHINES.get(machine, f"ELF machine {machine}")

@@ -1,0 +1,68 @@
+"""Room on a disk: what is free, and whether it is enough to go on writing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+TROUBLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""What a disk does that may pass without anyone changing the config: full, over its quota, failing, read-only."""
+
+_SPARE: Final = 1.05
+"""Writing begins again with a little more than what it stopped at, so that it doesn't stop and start with each file."""
+
+
+def space(folder: Path) -> tuple[int, int]:
+    """(free for this user, whole size) in bytes, of the disk that ``folder`` or its nearest parent lies on.
+
+    Raises:
+        OSError: the disk doesn't answer.
+    """
+    while True:
+        try:
+            found = os.statvfs(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            if folder == folder.parent:
+                raise
+            folder = folder.parent
+        else:
+            return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def limit_bytes(folder: Path, quota_gb: float | None, quota_percent: float | None) -> int | None:
+    """The smaller one of both quotas; None where there is none. Raises OSError as ``space``."""
+    limits = [] if quota_gb is None else [quota_gb * 1e9]
+    if quota_percent is not None:
+        limits.append(space(folder)[1] * quota_percent / 100)
+    return int(min(limits)) if limits else None
+
+
+class Reserve:
+    """What must stay free on the disk of ``folder``.
+
+    ``free_bytes``: as the last look found it; None before the first, or where the disk doesn't answer.
+    """
+
+    def __init__(self, folder: Path, min_free_gb: float) -> None:
+        self._folder = folder
+        self._least = min_free_gb * 1e9
+        self._text = f"less than {min_free_gb:g} GB free on the disk"
+        self.free_bytes: int | None = None
+        self.low = False
+
+    def look(self) -> bool:
+        """Whether there is room. A disk that doesn't answer has it: the write itself will tell."""
+        try:
+            self.free_bytes = space(self._folder)[0]
+        except OSError:
+            self.free_bytes = None
+            return True
+        self.low = self.free_bytes < self._least * (_SPARE if self.low else 1.0)
+        return not self.low
+
+    def check(self) -> None:
+        """Raises OSError ENOSPC while there is too little."""
+        if not self.look():
+            raise OSError(errno.ENOSPC, self._text)

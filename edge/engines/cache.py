@@ -1,0 +1,34 @@
+"""Where engines keep what took long to make: compiled models, int8 graphs. Anything in there may be deleted at any time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger()
+
+
+def cache_folder(kind: str) -> Path | None:
+    """A folder for things of this kind, made if it isn't there; None, and a warning in the log, where none can be written.
+
+    In systemd's $CACHE_DIRECTORY, else $XDG_CACHE_HOME/edge-inspect, else ~/.cache/edge-inspect.
+    """
+    try:
+        folder = cache_base() / kind
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "not writable")
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        log.warning("no_engine_cache", kind=kind, reason=reason, effect="each start compiles the model again")
+        return None
+    return folder
+
+
+def cache_base() -> Path:
+    if given := os.environ.get("CACHE_DIRECTORY"):
+        return Path(given.split(":")[0])  # systemd lists several with colons between
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "edge-inspect"

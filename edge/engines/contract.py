@@ -1,0 +1,143 @@
+"""What every engine holds a loaded graph and its results to, before frames go through: names, types, shapes, coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle
+from edge.engines import Prediction
+from edge.errors import UserError
+
+BUFFERS = 4
+"""A prediction's map is overwritten by the fourth ``infer`` after it."""
+_RANKS = {"map": 3, "score": 1, "embedding": 2}
+_SHAPES = {"map": "(n, h, w)", "score": "(n)", "embedding": "(n, d)"}
+_ANY_SIZE = (256, 256)
+"""Blank picture of bundles that take any size."""
+
+Outputs: TypeAlias = dict[str, NDArray[np.float32]]
+
+
+class Port(Protocol):
+    """An input or output as ONNX Runtime tells it: ``tensor(float)``; text or None for an open dimension."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def shape(self) -> Sequence[Any]: ...
+
+
+def blank_picture(bundle: Bundle) -> NDArray[Any]:
+    """Zeros (H, W, C) of the size that the graph is fed, a tile's where frames are cut into tiles."""
+    spec = bundle.spec
+    fed = spec.tile.size if spec.tile else spec.resize.size or _ANY_SIZE
+    width, height = spec.input.size if spec.input.size != "any" else fed
+    return np.zeros((height, width, spec.input.channels), np.uint8 if spec.input.bits == 8 else np.uint16)
+
+
+def check_input(inputs: Sequence[Port], bundle: Bundle) -> None:
+    """Raises UserError where the graph doesn't take the one picture that ``bundle.yaml`` describes."""
+    spec = bundle.spec.input
+    names = [i.name for i in inputs]
+    where = bundle.model_path
+    if names != ["frame"]:
+        raise UserError(f"{where}: the graph's inputs are not a bundle's", received=", ".join(names), expected="frame")
+    dtype = "tensor(uint8)" if spec.bits == 8 else "tensor(uint16)"
+    if inputs[0].type != dtype:
+        raise UserError(f"{where}: input 'frame' has a wrong type", received=inputs[0].type, expected=dtype)
+    width, height = spec.size if spec.size != "any" else (None, None)
+    shape = inputs[0].shape
+    fits = len(shape) == 4 and all(
+        not isinstance(got, int) or got == want for got, want in zip(shape, (1, height, width, spec.channels), strict=True)
+    )
+    if not fits:
+        raise UserError(
+            f"{where}: input 'frame' has a wrong shape",
+            received=_shape(shape),
+            expected=f"(n, {height or 'H'}, {width or 'W'}, {spec.channels}), as bundle.yaml says",
+        )
+
+
+def check_outputs(outputs: Sequence[Port], bundle: Bundle) -> list[str]:
+    """Names of the outputs. Raises UserError where they are not a bundle's."""
+    where = bundle.model_path
+    names = [o.name for o in outputs]
+    if "map" not in names or not set(names) <= set(_RANKS):
+        raise UserError(
+            f"{where}: the graph's outputs are not a bundle's",
+            received=", ".join(names),
+            expected="map, and optionally score and embedding",
+            fix="run `edge build` on the original model",
+        )
+    for output in outputs:
+        if output.type != "tensor(float)":
+            raise UserError(
+                f"{where}: output {output.name!r} has a wrong type", received=output.type, expected="tensor(float)"
+            )
+        # an output without a declared shape has an empty one here; it is checked when it comes
+        if output.shape and len(output.shape) != _RANKS[output.name]:
+            raise UserError(
+                f"{where}: output {output.name!r} has a wrong shape",
+                received=_shape(output.shape),
+                expected=_SHAPES[output.name],
+            )
+    return names
+
+
+def check_first(bundle: Bundle, pictures: Sequence[int], outputs: Mapping[str, NDArray[Any]]) -> None:
+    """Look at the first results of pictures of this shape, (n, H, W, C).
+
+    Raises:
+        UserError: an output of another rank or count than theirs, or a map that reaches beyond its picture: it is not the
+            one of ``map_to_image``, and boxes would lie wrong.
+    """
+    count, height, width, _ = pictures
+    for name, array in outputs.items():
+        if array.ndim != _RANKS[name] or array.shape[0] != count:
+            raise UserError(
+                f"{bundle.model_path}: output {name!r} has a wrong shape for "
+                + ("one picture" if count == 1 else f"{count} pictures"),
+                received=f"({', '.join(map(str, array.shape))})",
+                expected=f"{_SHAPES[name]} with n = {count}",
+                fix="run `edge build` on the original model",
+            )
+    spec = bundle.spec
+    width, height = (None if spec.tile else spec.resize.size) or (width, height)
+    sx, sy, ox, oy = spec.map_to_image
+    _, rows, columns = outputs["map"].shape
+    right, bottom = columns * sx + ox, rows * sy + oy
+    if min(ox, oy) >= 0 and (right > width + 0.5 or bottom > height + 0.5):
+        raise UserError(
+            f"{bundle.model_path}: the map has another size than bundle.yaml tells",
+            received=f"{columns}x{rows}, which map_to_image stretches to {right:g}x{bottom:g}",
+            expected=f"at most the picture's {width}x{height}",
+            fix="run `edge build` on the original model",
+        )
+
+
+def prediction(outputs: Mapping[str, NDArray[np.float32]], *, tiles: bool) -> Prediction:
+    """Of one picture's outputs (n = 1), or of all its tiles'."""
+    score, embedding = outputs.get("score"), outputs.get("embedding")
+    if tiles:
+        return Prediction(outputs["map"], None if score is None else float(score.max()), None)
+    return Prediction(
+        outputs["map"][0],
+        None if score is None else float(score[0]),
+        None if embedding is None else embedding[0],
+    )
+
+
+def does_not_run(bundle: Bundle, picture: NDArray[Any], reason: str) -> UserError:
+    """The error of a model that loads and then fails on a blank picture."""
+    height, width = picture.shape[:2]
+    return UserError(f"{bundle.model_path}: the model does not run on a blank {width}x{height} picture", received=reason)
+
+
+def _shape(shape: Sequence[Any]) -> str:
+    return f"({', '.join('?' if d is None else str(d) for d in shape)})"

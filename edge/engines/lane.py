@@ -1,0 +1,92 @@
+"""Frames in an engine's hands: as many as it can overlap, each with what its caller knows of it, and out in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from edge.engines import Engine, Prediction
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """What an engine has besides ``Engine`` if copies and compute of several pictures can overlap in it."""
+
+    depth: int
+    """Pictures that may be submitted before the first is collected."""
+
+    def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+        """Start on a picture, which may be overwritten once this has returned."""
+
+    def collect(self) -> Prediction:
+        """Of the picture submitted first; waits for it. Its map is overwritten by the fourth ``collect`` after this one."""
+
+    def abandon(self) -> None:
+        """After an error: forget what was submitted. Raises where nothing will ever work again."""
+
+
+class Lane(Generic[T]):
+    """``submit`` while not ``full``; ``collect`` while ``pending``. Engines that overlap nothing have one frame at a time.
+
+    Errors of the engine come out by ``collect``, in their frame's place; frames that were behind it in the engine are lost
+    to the same cause and come out after it. Everything that goes in comes out.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._overlapping: Any = engine if isinstance(engine, Overlapping) else None
+        self.depth: int = engine.depth if isinstance(engine, Overlapping) else 1
+        self._waiting: deque[tuple[T, Prediction | Exception | None]] = deque()
+
+    @property
+    def pending(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Also behind a frame that failed: nothing goes in before that has come out."""
+        return self.pending >= self.depth or any(isinstance(outcome, Exception) for _, outcome in self._waiting)
+
+    def submit(self, ticket: T, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+        """Start on one picture, or do it at once where the engine overlaps nothing. ``ticket`` comes back with its map."""
+        if self.full:
+            raise RuntimeError("the lane is full: collect first")
+        outcome: Prediction | Exception | None = None
+        try:
+            if self._overlapping is None:
+                outcome = self._engine.infer(image)
+            else:
+                self._overlapping.submit(image)
+        except Exception as error:  # noqa: BLE001  (it belongs to this frame, and the frame has its place)
+            outcome = error
+        self._waiting.append((ticket, outcome))
+
+    def collect(self) -> tuple[T, Prediction | Exception]:
+        """The oldest frame's ticket and map, or the error that it has instead."""
+        ticket, outcome = self._waiting.popleft()
+        if outcome is None:
+            try:
+                outcome = self._overlapping.collect()
+            except Exception as error:  # noqa: BLE001  (as above)
+                outcome = error
+        assert outcome is not None
+        if isinstance(outcome, Exception) and self._overlapping is not None:
+            self._give_up(outcome)
+        return ticket, outcome
+
+    def _give_up(self, cause: Exception) -> None:
+        """Nothing behind a failed frame can be trusted."""
+        lost = RuntimeError(f"given up after the frame before it: {cause}")
+        self._waiting = deque((ticket, outcome or lost) for ticket, outcome in self._waiting)
+        try:
+            self._overlapping.abandon()
+        except Exception as error:  # noqa: BLE001  (each later frame will say it again)
+            log.warning("engine_not_recovered", error=str(error))

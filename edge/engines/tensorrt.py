@@ -1,0 +1,300 @@
+"""TensorRT on an NVIDIA GPU. Never run on one yet, though its engine files are built for real: scripts/gpu/README.md."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle
+from edge.config import ModelConfig
+from edge.engines import Prediction, Samples
+from edge.engines.cache import cache_base
+from edge.engines.contract import BUFFERS, blank_picture, check_first, does_not_run, prediction
+from edge.engines.cuda import Cuda, CudaError, explained, open_cuda
+from edge.engines.staging import DEPTH, Maps, Staging
+from edge.engines.trt_build import build
+from edge.engines.trt_cache import EngineCache
+from edge.engines.trt_graph import FORM, Shape, TrtPrecision, batch_of, typed_graph
+from edge.engines.trt_plan import Plan, PlanRejected, TrtPlan
+from edge.engines.trt_progress import shown
+from edge.engines.trt_runtime import Runtime, open_runtime
+from edge.errors import UserError
+from edge.preprocess import FrameSizeMismatch
+from edge.tiling import Tiling
+
+log = structlog.get_logger()
+
+
+class Maker(Protocol):
+    """Makes and loads engine files: TensorRT, or what stands in for it in tests."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+
+    def build(self, bundle: Bundle, precision: TrtPrecision, shape: Shape, samples: Samples | None) -> bytes: ...
+
+    def load(self, payload: bytes, kernels: bytes | None, where: Path) -> Plan:
+        """Raises PlanRejected where the file must be built again."""
+
+
+class TrtMaker:
+    """TensorRT itself, for the device of ``cuda``."""
+
+    def __init__(self, runtime: Runtime, cuda: Cuda) -> None:
+        self.name, self.version = runtime.name, runtime.version
+        self._runtime = runtime
+        self._cuda = cuda
+
+    def build(self, bundle: Bundle, precision: TrtPrecision, shape: Shape, samples: Samples | None) -> bytes:
+        with shown(bundle.spec.name) as progress:
+            graph = typed_graph(bundle, precision, shape, samples)
+            return build(graph, bundle.model_path, self._runtime, self._cuda.capability, progress)
+
+    def load(self, payload: bytes, kernels: bytes | None, where: Path) -> Plan:
+        return TrtPlan(payload, kernels, self._runtime, where, self._cuda.free_bytes())
+
+
+def open_tensorrt(config: ModelConfig, bundle: Bundle, samples: Samples | None) -> TensorrtEngine:
+    """The engine of the config, its file built where the cache has none.
+
+    Raises:
+        UserError: no GPU, no driver or one that doesn't fit, a package that is missing, a precision or bundle that is none
+            for TensorRT, an operator that it lacks, too little memory, a cache that can't be written.
+    """
+    precision = _precision(config.precision)
+    fixed = _fixed(bundle, config.frame_size)
+    cuda = open_cuda()
+    try:
+        maker = TrtMaker(open_runtime(), cuda)
+        return TensorrtEngine(
+            fixed, precision, cuda, maker, EngineCache(cache_base() / "tensorrt"), samples, config.frame_size
+        )
+    except BaseException:
+        cuda.close()
+        raise
+
+
+def why_not() -> str | None:
+    """Why there is no TensorRT here, for the choice of ``auto``; None where it can be tried."""
+    try:
+        open_runtime()
+        open_cuda().close()
+    except UserError as error:
+        return error.what.removeprefix("model.engine: tensorrt: ")
+    return None
+
+
+class TensorrtEngine:
+    """Pictures of one shape, two of them in work. ``infer`` is ``submit`` and ``collect``; whoever has the next picture
+    before this one's map (``lane.py``) calls them apart, so that copies and compute overlap.
+
+    ``bundle``: its input has a fixed size, unless it has tiles. ``frame_size``: width and height of the frames, where
+    known.
+    """
+
+    name = "tensorrt"
+    why = ""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        precision: TrtPrecision,
+        cuda: Cuda,
+        maker: Maker,
+        cache: EngineCache,
+        samples: Samples | None = None,
+        frame_size: tuple[int, int] | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.precision: str = precision
+        self._trt_precision = precision
+        self._cuda = cuda
+        self._maker = maker
+        self._cache = cache
+        self._shape: Shape = (_pictures_at_once(bundle, frame_size), *blank_picture(bundle).shape)
+        self._key = self._cache_key(samples)
+        self._plan = self._open_plan(samples)
+        self._check_tensors()
+        try:
+            self._staging: Staging | None = Staging(cuda, self._plan)
+        except CudaError as error:
+            self._plan.close()
+            raise explained(error) from None
+        self._done: list[Prediction] = []
+        """Frames of more tiles than go in at once: finished, not yet collected."""
+        self._stitched: dict[int, list[NDArray[np.float32]]] = {}
+        self._turn = 0
+        self.depth = DEPTH
+        """Frames that may be submitted before the first is collected."""
+
+    def warm_up(self) -> None:
+        blank = blank_picture(self.bundle)
+        try:
+            for _ in range(DEPTH):  # each set once
+                self._infer(np.broadcast_to(blank, self._shape))
+        except (CudaError, RuntimeError) as error:
+            if isinstance(error, CudaError) and "MEMORY" in error.code:
+                raise explained(error, free_bytes=self._cuda.free_bytes()) from None
+            raise does_not_run(self.bundle, blank, str(error)) from None
+        assert self._staging is not None
+        graphs = self._staging.capture()
+        kernels = self._plan.kernels()
+        if kernels is not None:
+            self._cache.store(self._key, kernels, "kernels")
+        log.info("tensorrt_ready", gpu=self._cuda.name, binding=self._cuda.binding, cuda_graphs=graphs, shape=self._shape)
+
+    def infer(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
+        self.submit(image)
+        return self.collect()
+
+    def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+        """Start on one picture (H, W, C) or the tiles of one (n, H, W, C). It may be overwritten once this has returned."""
+        staging = self._open()
+        pictures = image if image.ndim == 4 else image[None]
+        if len(pictures) == self._shape[0]:
+            staging.submit(pictures)
+        elif self._shape[0] == 1:
+            self._done.append(self._one_by_one(pictures))
+        else:
+            raise FrameSizeMismatch(
+                f"the frame has {len(pictures)} tiles, the engine was built for frames of {self._shape[0]}: model.frame_size"
+            )
+
+    def collect(self) -> Prediction:
+        """Of the picture that was submitted first among those not yet collected."""
+        if self._done:
+            return self._done.pop(0)
+        return prediction(self._open().collect(), tiles=self.bundle.spec.tile is not None)
+
+    def abandon(self) -> None:
+        """Forget what was submitted, after an error. Raises what the device still has to say of it."""
+        self._done.clear()
+        self._open().abandon()
+
+    def close(self) -> None:
+        if self._staging is not None:
+            self._staging.close()
+            self._staging = None
+            self._plan.close()
+            self._cuda.close()
+
+    def _open(self) -> Staging:
+        if self._staging is None:
+            raise RuntimeError("the engine is closed")
+        return self._staging
+
+    def _infer(self, pictures: NDArray[Any]) -> Maps:
+        staging = self._open()
+        staging.submit(pictures)
+        return staging.collect()
+
+    def _one_by_one(self, tiles: NDArray[Any]) -> Prediction:
+        """Tiles of a graph that takes one picture at a time; two are on the device at once."""
+        staging = self._open()
+        if staging.pending or self._done:
+            raise RuntimeError("tiles that go in one by one leave no room for another frame: collect it first")
+        turns = self._stitched.get(len(tiles))
+        if turns is None:
+            (shape,) = (t.shape[1:] for t in self._plan.tensors if t.name == "map")
+            turns = self._stitched[len(tiles)] = [np.empty((len(tiles), *shape), np.float32) for _ in range(BUFFERS)]
+        maps = turns[self._turn % BUFFERS]
+        self._turn += 1
+        highest: float | None = None
+        for index in range(len(tiles) + 1):
+            if index < len(tiles):
+                staging.submit(tiles[index : index + 1])
+            if index > 0:
+                found = staging.collect()
+                maps[index - 1] = found["map"][0]
+                if "score" in found:
+                    highest = max(float(found["score"][0]), highest if highest is not None else float("-inf"))
+        return Prediction(maps, highest, None)
+
+    def _cache_key(self, samples: Samples | None) -> dict[str, str]:
+        key = {
+            "model": self.bundle.sha256,
+            "tensorrt": f"{self._maker.name} {self._maker.version}",
+            "gpu": self._cuda.name,
+            "capability": "{}.{}".format(*self._cuda.capability),
+            "precision": self.precision,
+            "shape": "x".join(map(str, self._shape)),
+            "form": str(FORM),
+        }
+        if self.precision == "int8" and samples is not None:
+            digest = hashlib.sha256()
+            for picture in samples():
+                digest.update(f"{picture.shape}{picture.dtype}".encode())
+                digest.update(np.ascontiguousarray(picture).data)
+            key["samples"] = digest.hexdigest()
+        return key
+
+    def _open_plan(self, samples: Samples | None) -> Plan:
+        """From the cache where that holds; else built, stored and loaded as it will be loaded the next time."""
+        payload = self._cache.load(self._key)
+        where = self.bundle.model_path
+        if payload is not None:
+            try:
+                return self._maker.load(payload, self._cache.load(self._key, "kernels"), where)
+            except PlanRejected as error:
+                self._cache.drop(self._key, f"TensorRT refuses it: {error}")
+        payload = self._maker.build(self.bundle, self._trt_precision, self._shape, samples)
+        self._cache.store(self._key, payload)
+        try:
+            return self._maker.load(payload, None, where)
+        except PlanRejected as error:
+            raise UserError(
+                f"{where}: {self._maker.name} {self._maker.version} does not load the engine that it has just built",
+                received=str(error),
+                fix="see that the driver is as new as this TensorRT asks for (`nvidia-smi`); or set model.engine: onnx",
+            ) from None
+
+    def _check_tensors(self) -> None:
+        outputs = {t.name: np.broadcast_to(np.float32(0), t.shape) for t in self._plan.tensors if not t.is_input}
+        check_first(self.bundle, self._shape, outputs)
+
+
+def _precision(wanted: str) -> TrtPrecision:
+    for precision in get_args(TrtPrecision):
+        if wanted == precision:
+            found: TrtPrecision = precision
+            return found
+    raise UserError(
+        f"model.precision: {wanted}: TensorRT does not run it here",
+        expected="fp32, fp16 or int8",
+        fix="set model.precision: fp16, or model.engine: openvino",
+    )
+
+
+def _fixed(bundle: Bundle, frame_size: tuple[int, int] | None) -> Bundle:
+    """The bundle with one input size, which an engine file is built for. Frames of another are then refused."""
+    spec = bundle.spec
+    if spec.tile is not None:
+        size: tuple[int, int] | None = spec.tile.size
+    elif spec.input.size != "any":
+        size = spec.input.size
+    else:
+        size = spec.resize.size if spec.resize.where == "host" else frame_size
+    if size is None:
+        raise UserError(
+            "model.frame_size: tensorrt builds its engine for one size of frames, and the bundle takes any",
+            expected="width and height of the camera's frames: [2448, 2048], say",
+            fix="set model.frame_size, or build the bundle with a resize on the host",
+        )
+    return replace(bundle, spec=spec.model_copy(update={"input": spec.input.model_copy(update={"size": size})}))
+
+
+def _pictures_at_once(bundle: Bundle, frame_size: tuple[int, int] | None) -> int:
+    """All tiles of a frame, where their number is known and the graph takes a batch; else one."""
+    spec = bundle.spec
+    picture = spec.resize.size or frame_size
+    if spec.tile is None or picture is None or batch_of(bundle) is not None:
+        return 1
+    return len(Tiling(spec.tile, picture, spec.tile_scale).positions)

@@ -1,0 +1,63 @@
+"""A line's engine: the config's own, with its sample frames prepared as the model sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import Bundle
+from edge.configfile import Loaded
+from edge.engines import Engine, open_engine
+from edge.errors import UserError
+from edge.frames import Frame
+from edge.pixels import levels_of, to_depth
+from edge.preprocess import FrameSizeMismatch, Workspace, prepare
+from edge.sources.recorded import read_frames
+
+MOST = 32
+"""Scales of int8 settle after a few dozen frames, and each start reads them all."""
+
+
+def open_line_engine(loaded: Loaded, bundle: Bundle) -> Engine:
+    """``open_engine`` for this config.
+
+    Raises:
+        UserError: as ``open_engine`` does, or the sample frames can't be read or have another size than the bundle takes.
+    """
+    config = loaded.config.model
+    given = config.sample_frames is not None and config.precision != "fp32"
+    return open_engine(config, bundle, _Samples(loaded, bundle) if given else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """The first 32 pictures; of a tiled frame its middle tile."""
+
+    loaded: Loaded
+    bundle: Bundle
+
+    def __call__(self) -> Iterator[NDArray[Any]]:
+        frames = self.loaded.config.model.sample_frames
+        assert frames is not None
+        path = self.loaded.resolve(frames)
+        workspace, levels, spec = Workspace(), levels_of(self.loaded.config.source), self.bundle.spec
+        found = False
+        for item in islice(read_frames(path), MOST):
+            if not isinstance(item, Frame):
+                continue
+            try:
+                image = prepare(to_depth(item, *levels), spec, workspace).image
+            except FrameSizeMismatch as error:
+                raise UserError(f"model.sample_frames: {item.meta.frame_ref}: {error}") from None
+            found = True
+            if spec.tile is not None:
+                tiles = workspace.tiling(spec.tile, (image.shape[1], image.shape[0]), spec.tile_scale).cut(image)
+                image = tiles[len(tiles) // 2]
+            yield np.array(image)
+        if not found:
+            raise UserError(f"model.sample_frames: {path}: no frame in it can be read")
