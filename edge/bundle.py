@@ -189,6 +189,11 @@ def load_bundle(path: Path) -> Bundle:
     return Bundle(path, spec, _identity(spec))
 
 
+def spec_sha256(path: Path) -> str:
+    """``Bundle.sha256`` of the bundle whose ``bundle.yaml`` this is; its other files are not read. UserError as there."""
+    return _identity(_read_spec(path))
+
+
 def confined(folder: Path, name: str, what: str) -> Path:
     """``folder / name``, refused where it leads out of the folder: absolute, through ``..`` or through a link.
 

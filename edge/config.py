@@ -155,9 +155,7 @@ class ModelConfig(Section):
         if self.providers is not None and self.engine != "onnx":
             raise ValueError(f"providers are ONNX Runtime's: they need engine: onnx, not {self.engine}")
         if self.precision == "int8" and self.sample_frames is None:
-            raise ValueError(
-                "precision: int8 needs sample_frames: a folder of good frames, which its scales are taken from"
-            )
+            raise ValueError("precision: int8 needs sample_frames, a folder of typical frames: its scales come from them")
         return self
 
 
@@ -226,8 +224,8 @@ class EvidenceConfig(Section):
     )
     """Verdicts whose frames are kept; ``near_threshold``: passes that ``near_margin`` tells."""
     near_margin: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """A pass is near the threshold where ``map_max`` is at least ``high - near_margin * |high|``: 0.1 takes all from 90 % of
-    the threshold on, and those that only smoothing or a filter of ``regions`` let pass."""
+    """A pass is near the threshold where ``map_max`` is at least ``high - near_margin * |high|``: 0.1 takes all from 90 %
+    of the threshold on, and those that only smoothing or a filter of ``regions`` let pass."""
     pass_every: Annotated[int, Field(ge=1)] | None = None
     """Also one frame of this many passes. null: none."""
     before_fail: Annotated[int, Field(ge=0, le=100)] = 0
@@ -262,7 +260,8 @@ class OutputsConfig(Section):
         least, copies = self.jsonl.min_free_gb, self.jsonl.compress_min_free_gb
         if copies < least:
             raise ValueError(
-                f"jsonl.compress_min_free_gb ({copies:g}) must not be below jsonl.min_free_gb ({least:g}): the log stops last"
+                f"jsonl.compress_min_free_gb ({copies:g}) must not be below jsonl.min_free_gb ({least:g}): "
+                "the log stops last"
             )
         if self.evidence is not None and self.evidence.min_free_gb < copies:
             raise ValueError(

@@ -28,7 +28,12 @@ class Loaded:
     @property
     def sha256(self) -> str:
         """Of the effective config: defaults filled in, ``--set`` applied, comments and order of keys without effect."""
-        return hashlib.sha256(orjson.dumps(self.config.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return hashlib.sha256(self.canonical).hexdigest()
+
+    @property
+    def canonical(self) -> bytes:
+        """The effective config as JSON with sorted keys: what ``sha256`` is the hash of."""
+        return orjson.dumps(self.config.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
 
     def resolve(self, path: Path) -> Path:
         """A path of the config as the program opens it: relative ones lie beside the config file."""

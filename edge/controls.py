@@ -153,7 +153,7 @@ class RegionsConfig(Section):
     max_aspect_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
     """Regions whose upright box has a larger ratio of sides are dropped; drops long scratches too. null: none."""
     min_solidity: Ratio | None = None
-    """Regions whose outline encloses less of its convex hull are dropped; one pixel wide lines have 1. null: none."""
+    """Regions whose outline encloses less of its convex hull are dropped; straight lines 1 px wide have 1. null: none."""
     fill_holes: bool = False
     """Holes of the regions left are filled, with whatever lies in them."""
     dilate_px: Kernel = 0

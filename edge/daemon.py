@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 import structlog
 
+from edge.archive import archive
 from edge.bundle import Bundle, load_bundle
 from edge.config import Config, RecordedSource, SourceConfig, SyntheticSource
 from edge.configfile import Loaded
@@ -115,9 +117,10 @@ def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Ou
     outputs: list[Output] = []
     log_first: Queued | None = None
     if config.jsonl is not None:
-        lines = Queued(JsonlSink(config.jsonl, loaded.resolve(config.jsonl.dir), identity), QUEUE, "drop")
+        place, texts = loaded.resolve(config.jsonl.dir), partial(archive, loaded, identity)
+        lines = Queued(JsonlSink(config.jsonl, place, identity, archive=texts), QUEUE, "drop")
         outputs.append(lines)
-        if config.jsonl.sync == "each":  # but then it is on disk before anyone acts on it
+        if config.jsonl.sync == "each" or config.jsonl.audit_required:  # but then nobody acts on what isn't in the log
             log_first = lines
     if config.evidence is not None:
         sink = EvidenceSink(config.evidence, loaded.resolve(config.evidence.dir), identity, loaded.config.regions.roi)

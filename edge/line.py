@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from edge.archive import archive
 from edge.config import GenicamSource
 from edge.configfile import Loaded
 from edge.engines import Engine
@@ -108,6 +109,8 @@ class Line:
         """From the next frame on: another model, other rules, and records that say so. The engine must be warm."""
         identity = self._identity(loaded, self.source, engine, rules)
         self.swap.put(Setup(engine, rules, Wire(identity)))
+        for output in self.outputs:
+            output.made_by(identity, partial(archive, loaded, identity))
         self.identity = identity
         self._book.engine = _told(engine, rules)
 

@@ -84,7 +84,10 @@ class Controls:
 
         Raises:
             UserError: low above high, a ROI or zone beyond the frame or without a pixel, a mask of another size.
+            ValueError: a map without a pixel, which is no line's fault.
         """
+        if not all(map_shape):
+            raise ValueError(f"the map is {map_shape[1]} x {map_shape[0]}: it has no pixel")
         if low is not None and low > high:
             raise UserError(
                 "regions.threshold: low is above high", received=f"low {low:g}, high {high:g}", expected="low at most high"

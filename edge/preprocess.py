@@ -80,14 +80,18 @@ def prepare(frame: Frame, spec: BundleSpec, workspace: Workspace | None = None) 
     A frame that is already right is passed through without a copy.
 
     Raises:
-        FrameSizeMismatch: the bundle fixes a size, resizes and tiles nothing, and the frame differs.
+        FrameSizeMismatch: the frame differs from a size that the bundle fixes, and it resizes and tiles nothing; or from
+            the one that the engine was built for.
     """
     work = workspace if workspace is not None else Workspace()
     height, width = frame.pixels.shape[:2]
     taken = spec.input.size
-    if spec.resize.where == "none" and spec.tile is None and taken not in ("any", (width, height)):
+    # where the graph resizes, only an engine that was built for one size has a size here
+    if spec.resize.where != "host" and spec.tile is None and taken not in ("any", (width, height)):
         raise FrameSizeMismatch(
             f"the frame is {width}x{height}, the bundle takes {taken[0]}x{taken[1]} and resizes nothing"
+            if spec.resize.where == "none"
+            else f"the frame is {width}x{height}, the engine was built for {taken[0]}x{taken[1]}: model.frame_size"
         )
     pixels = _to_bits(frame.pixels, frame.bits, spec.input.bits, work)
     if pixels.ndim == 3 and spec.input.channels == 1:

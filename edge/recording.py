@@ -4,9 +4,9 @@ A folder with ``recording.json`` (what was recorded, when), ``frames.jsonl`` (on
 ``frames/00000000.png``. A frame's picture is whole before its line is written, so that every line can be believed;
 a crash leaves at most one torn line at the end, which readers pass over and the next writer removes.
 
-Where old pictures are deleted to keep within a quota, a line ``{"kind": "deleted", "before": N}`` says so: frames with
-a lower number are left out by readers and counted in ``Recording.deleted``. A picture that is missing without such a
-line, or damaged, is an ``unreadable`` frame.
+Where pictures are deleted to keep within a quota, a line ``{"kind": "deleted", "frames": [[first, last], ...]}`` says so:
+these numbers are left out by readers and counted in ``Recording.deleted``. A picture that is missing without such a line,
+or damaged, is an ``unreadable`` frame.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from edge.disk import TROUBLE
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
 from edge.pictures import PictureError, Pixels, encode_png, read_picture, write_whole
@@ -32,12 +32,13 @@ _HEAD, _INDEX, _FRAMES = "recording.json", "frames.jsonl", "frames"
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """A line of the index: ``number`` and ``file`` of the picture, and the frame without its pixels."""
+    """A line of the index: ``number`` and ``file`` of the picture, the frame without its pixels, why it was kept."""
 
     number: int
     file: str
     meta: FrameMeta
     bits: int
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +56,29 @@ class Recording:
         """Pixels of an entry; ``Skip("unreadable")`` where the picture is missing, damaged or another one."""
         if isinstance(entry, Skip):
             return entry
-        meta = entry.meta
         try:
             pixels = read_picture(self.folder / entry.file)
         except (OSError, PictureError):
             pixels = None
-        if pixels is None or pixels.shape[:2] != (meta.height, meta.width) or decoded_format(pixels, entry.bits) is None:
-            return Skip(
-                "unreadable",
-                1,
-                meta.frame_id,
-                meta.frame_id,
-                meta.received_ns,
-                meta.frame_id_source,
-                meta.part_id,
-                meta.part_id,
-                meta.frame_ref or entry.file,
-            )
-        return Frame(meta, pixels, entry.bits)
+        return framed(entry, pixels)
+
+
+def framed(entry: RecordedFrame, pixels: Pixels | None) -> Frame | Skip:
+    """The frame with its pixels; ``Skip("unreadable")`` where there are none, or another picture's."""
+    meta = entry.meta
+    if pixels is None or pixels.shape[:2] != (meta.height, meta.width) or decoded_format(pixels, entry.bits) is None:
+        return Skip(
+            "unreadable",
+            1,
+            meta.frame_id,
+            meta.frame_id,
+            meta.received_ns,
+            meta.frame_id_source,
+            meta.part_id,
+            meta.part_id,
+            meta.frame_ref or entry.file,
+        )
+    return Frame(meta, pixels, entry.bits)
 
 
 def is_recording(folder: Path) -> bool:
@@ -106,14 +112,16 @@ def open_recording(folder: Path) -> Recording:
     """Read the index, not the pictures. Errors as ``read_recording``."""
     head = _read_head(folder)
     entries: list[RecordedFrame | Skip] = []
-    first = 0
-    for entry in _read_index(folder / _INDEX):
-        if isinstance(entry, _Deleted):
-            first = max(first, entry.before)
+    gone: set[int] = set()
+    before = 0
+    for entry, _ in read_index(folder):
+        if isinstance(entry, Deleted):
+            gone |= entry.numbers
+            before += entry.before
         else:
             entries.append(entry)
-    kept = tuple(e for e in entries if isinstance(e, Skip) or e.number >= first)
-    return Recording(folder, head["camera"], head["created_ns"], head["source"], kept, first)
+    kept = tuple(e for e in entries if isinstance(e, Skip) or e.number not in gone)
+    return Recording(folder, head["camera"], head["created_ns"], head["source"], kept, before + len(entries) - len(kept))
 
 
 class RecordingWriter:
@@ -127,6 +135,7 @@ class RecordingWriter:
 
     Raises:
         UserError: the folder holds a recording, or one of another camera, or can't be written.
+        OSError: under ``append``, what may pass: a full disk, a failing or a read-only one.
     """
 
     def __init__(self, folder: Path, *, camera: str, source: str, append: bool = False) -> None:
@@ -144,8 +153,8 @@ class RecordingWriter:
                 fix="give each camera a folder of its own",
             )
         self._fd = -1
-        self._live: deque[int] = deque()
-        """Numbers of the index's frames whose pictures are there, oldest first."""
+        self.held: dict[int, str | None] = {}
+        """Frames that the recording had when it was opened, oldest first: number, and why it was kept."""
         try:
             (folder / _FRAMES).mkdir(parents=True, exist_ok=True)
             if not held:
@@ -157,15 +166,18 @@ class RecordingWriter:
             raise
         except OSError as error:
             self.close()
+            if append and error.errno in TROUBLE:
+                raise
             raise UserError(
                 f"{folder}: cannot be written: {error.strerror}",
                 fix="choose another folder, or give the user of this process the right to write there",
             ) from None
 
-    def frame(self, frame: Frame, record: bytes | None = None) -> int:
+    def frame(self, frame: Frame, record: bytes | None = None, why: str | None = None) -> int:
         """Write one frame; returns its number, from 0.
 
-        ``record``: the frame's record as JSON, kept in its line for people; readers of the recording pass over it.
+        ``record``: the frame's record as JSON, kept in its line for people and for ``edge export``; replay passes over it.
+        ``why``: what the frame was kept for.
 
         Raises:
             OSError: the disk is full, say; the recording is as it was before the call.
@@ -182,6 +194,8 @@ class RecordingWriter:
         line |= asdict(replace(frame.meta, width=width, height=height, pixel_format=name))
         del line["received_mono_ns"]  # of this boot's clock only
         line["chunks"] = dict(frame.meta.chunks)
+        if why is not None:
+            line["why"] = why
         if record is not None:
             line["record"] = orjson.Fragment(record)
         write_whole(self.folder / file, picture)
@@ -191,21 +205,31 @@ class RecordingWriter:
             (self.folder / file).unlink(missing_ok=True)
             raise
         self.next_number += 1
-        self._live.append(number)
         return number
 
-    def skip(self, skip: Skip) -> None:
+    def skip(self, skip: Skip, record: bytes | None = None) -> None:
         """Write one loss, in its place. Raises OSError as ``frame``."""
-        self._append({"kind": "skip", **asdict(skip)})
+        line = {"kind": "skip", **asdict(skip)}
+        if record is not None:
+            line["record"] = orjson.Fragment(record)
+        self._append(line)
+        self.losses += 1
 
-    def forget_before(self, number: int) -> None:
-        """Pictures with lower numbers were deleted: say so, and shorten the index when most of it is about them."""
-        while self._live and self._live[0] < number:
-            self._live.popleft()
-        if self._lines >= self._shorten_at or not self._live:
-            self._shorten(number)
-        else:
-            self._append({"kind": "deleted", "before": number})
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Pictures are about to be deleted: say so, and shorten the index when most of it is about such.
+
+        A shortened index has lost these frames, and the losses that stood before the last of them.
+        """
+        if not numbers:
+            return
+        self._append({"kind": "deleted", "frames": _ranges(numbers)})
+        self._useless += len(numbers) + 1
+        if self._lines >= _SHORTEN_FROM and 2 * self._useless >= self._lines:
+            self._shorten(losses=True)
+
+    def forget_losses(self) -> None:
+        """Shorten the index to the frames that are still there."""
+        self._shorten(losses=False)
 
     @property
     def index_bytes(self) -> int:
@@ -223,22 +247,22 @@ class RecordingWriter:
         for torn in pictures.glob("*.tmp"):
             torn.unlink()
         self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        first = self._size = self._lines = 0
-        for entry in _read_index(index, self._whole_line):
-            if isinstance(entry, _Deleted):
-                first = max(first, entry.before)
-            elif isinstance(entry, RecordedFrame):
-                self._live.append(entry.number)
+        self._size = self._lines = self._useless = self.losses = self.next_number = 0
+        for entry, line in read_index(self.folder):
+            self._size += len(line)
+            self._lines += 1
+            if isinstance(entry, RecordedFrame):
+                self.held[entry.number] = entry.why
+            elif isinstance(entry, Skip):
+                self.losses += 1
+            else:
+                for number in entry.numbers:
+                    self.held.pop(number, None)
+                self._useless += len(entry.numbers) + 1
+                self.next_number = max(self.next_number, entry.next_number)
         os.ftruncate(self._fd, self._size)
-        while self._live and self._live[0] < first:
-            self._live.popleft()
-        self._shorten_at = max(2 * len(self._live), _SHORTEN_FROM)
         numbers = [int(path.stem) for path in pictures.glob("*.png") if path.stem.isdecimal()]
-        self.next_number = max([number + 1 for number in (*numbers, *self._live)] + [first])
-
-    def _whole_line(self, nbytes: int) -> None:
-        self._size += nbytes
-        self._lines += 1
+        self.next_number = max([self.next_number, *(number + 1 for number in (*numbers, *self.held))])
 
     def _append(self, line: dict[str, Any]) -> None:
         """One write; a line that didn't fit on the disk is taken back, so that the next one isn't glued to it."""
@@ -254,71 +278,117 @@ class RecordingWriter:
         self._size += len(data)
         self._lines += 1
 
-    def _shorten(self, first: int) -> None:
-        """Rewrite the index without what lies before the first frame whose picture is there."""
+    def _shorten(self, *, losses: bool) -> None:
+        """Rewrite the index without deleted frames. ``losses``: keep those that stand after the last of these."""
+        gone: set[int] = set()
+        total, last = 0, -1
+        for entry, _ in read_index(self.folder):
+            if isinstance(entry, Deleted):
+                gone |= entry.numbers
+                total += entry.before
+        for at, (entry, _) in enumerate(read_index(self.folder)):
+            if isinstance(entry, RecordedFrame) and entry.number in gone:
+                total, last = total + 1, at
+        head = {"kind": "deleted", "frames": [], "before": total, "next_number": self.next_number}
+        kept: list[bytes] = [orjson.dumps(head) + b"\n"] if total else []
+        self.losses = 0
+        for at, (entry, line) in enumerate(read_index(self.folder)):
+            if isinstance(entry, Skip) and losses and at > last:
+                self.losses += 1
+                kept.append(line)
+            elif isinstance(entry, RecordedFrame) and entry.number not in gone:
+                kept.append(line)
         index = self.folder / _INDEX
-        kept: list[bytes] = [orjson.dumps({"kind": "deleted", "before": first}) + b"\n"]
-        for raw in index.read_bytes().splitlines(keepends=True):
-            line = orjson.loads(raw)
-            if len(kept) > 1 or (line["kind"] == "frame" and line["number"] >= first):
-                kept.append(raw)
         write_whole(index, b"".join(kept))
         os.close(self._fd)
         self._fd = os.open(index, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         self._size = os.fstat(self._fd).st_size
-        self._lines = len(kept)
-        self._shorten_at = max(2 * self._lines, _SHORTEN_FROM)
+        self._lines, self._useless = len(kept), 0
 
 
 _SHORTEN_FROM: Final = 10_000
 """Lines; a shorter index is not worth the rewriting."""
+_MOST_DELETED: Final = 100_000_000
 _META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks"))
 _SKIP: Final = tuple(f.name for f in fields(Skip))
 
 
 @dataclass(frozen=True, slots=True)
-class _Deleted:
-    """Pictures with lower numbers were deleted on purpose."""
+class Deleted:
+    """Pictures that were deleted on purpose: ``numbers``, and ``before`` this line so many that have no lines any more.
 
+    ``next_number``: no later frame has a lower one.
+    """
+
+    numbers: frozenset[int]
     before: int
+    next_number: int
 
 
-def _read_index(
-    path: Path, whole_line: Callable[[int], None] = lambda _: None
-) -> Iterator[RecordedFrame | Skip | _Deleted]:
-    """Every whole line; tells ``whole_line`` the bytes of each. A last line without its line end is torn, and no entry."""
+def read_index(folder: Path) -> Iterator[tuple[RecordedFrame | Skip | Deleted, bytes]]:
+    """Every whole line and what it means. A last line without its line end is torn, and no entry. Errors as elsewhere."""
+    path = folder / _INDEX
     try:
         with path.open("rb") as index:
             for number, line in enumerate(index, 1):
                 if not line.endswith(b"\n"):
                     return
                 try:
-                    entry = _entry(orjson.loads(line))
-                except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+                    entry = read_entry(line)
+                except ValueError:
                     raise UserError(
                         f"{path}:{number}: not a line of a recording",
                         received=repr(line[:60].decode("utf-8", "replace")),
                         fix="the file was changed or the disk is damaged; without this line the rest can be replayed",
                     ) from None
-                whole_line(len(line))
-                yield entry
+                yield entry, line
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _entry(line: dict[str, Any]) -> RecordedFrame | Skip | _Deleted:
+def read_entry(line: bytes) -> RecordedFrame | Skip | Deleted:
+    """One line of an index. Raises ValueError where it is none."""
+    try:
+        return _entry(orjson.loads(line))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _entry(line: dict[str, Any]) -> RecordedFrame | Skip | Deleted:
     kind = line["kind"]
     if kind == "frame":
-        meta: Any = {name: line[name] for name in _META}
-        chunks = tuple(line.get("chunks", {}).items())  # recordings of the first version have none
-        return RecordedFrame(
-            line["number"], line["file"], FrameMeta(received_mono_ns=0, chunks=chunks, **meta), line["bits"]
-        )
+        return _frame(line)
     if kind == "skip":
         return Skip(**{name: line[name] for name in _SKIP})
     if kind == "deleted":
-        return _Deleted(line["before"])
+        frames = line.get("frames")
+        if frames is None:  # of the first version, which deleted all before a number
+            frames, line = [[0, line["before"] - 1]], {}
+        if sum(last - first for first, last in frames) > _MOST_DELETED:
+            raise ValueError
+        numbers = frozenset(number for first, last in frames for number in range(first, last + 1))
+        return Deleted(numbers, line.get("before", 0), line.get("next_number", max(numbers, default=-1) + 1))
     raise LookupError(kind)
+
+
+def _frame(line: dict[str, Any]) -> RecordedFrame:
+    meta: Any = {name: line[name] for name in _META}
+    chunks = tuple(line.get("chunks", {}).items())  # recordings of the first version have none
+    why = line.get("why", line.get("record", {}).get("verdict"))
+    return RecordedFrame(
+        line["number"], line["file"], FrameMeta(received_mono_ns=0, chunks=chunks, **meta), line["bits"], why
+    )
+
+
+def _ranges(numbers: Sequence[int]) -> list[list[int]]:
+    """Ascending numbers as first and last of each run."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
 
 
 def _read_head(folder: Path) -> dict[str, Any]:

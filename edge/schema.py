@@ -13,7 +13,7 @@ RECORD_KINDS = ("inspection", "skip")
 VERDICTS = ("pass", "fail", "invalid")
 
 
-_ADDED = {"chunks"}
+_ADDED = {"chunks", "torn_bytes"}
 """Fields that came after the first records of this major version were written: readers do without them."""
 
 
@@ -123,7 +123,7 @@ _KINDS: dict[str, dict[str, Any]] = {
         "ring_fill": _COUNT,
         "progress_age_ms": _NUMBER,
     },
-    "header": _MADE_BY | {"started_ns": _INT},
+    "header": _MADE_BY | {"started_ns": _INT, "torn_bytes": _COUNT},
 }
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -168,12 +168,14 @@ def _judge(item: Mapped, outputs: Sequence[Output], tally: Tally) -> None:
         judge=(ended_ns - began_ns) / 1e6,
         total=(ended_ns - received_ns) / 1e6,
     )
-    inspection = timed(inspection, latency, rules.deadline_ms)
+    inspection = timed(inspection, latency, rules.deadline_ms, log_lost=any(output.log_lost for output in outputs))
     record = item.setup.wire.inspection(tally.next_seq(), inspection, time.time_ns())
     judged = Judged(item.amap, found) if found and isinstance(item.amap, AnomalyMap) else None
-    for output in outputs:
-        output.accept(record, item.frame, judged)
-    tally.inspected(record, inspection)
+    try:
+        for output in outputs:
+            output.accept(record, item.frame, judged)
+    finally:
+        tally.inspected(record, inspection)  # the record is numbered, whatever an output did with it
     if error is not None:
         raise error
 

@@ -45,17 +45,18 @@ def invalid(meta: FrameMeta, reason: str, threshold: float, score: float | None 
     )
 
 
-def timed(inspection: Inspection, latency: Latency, deadline_ms: float | None) -> Inspection:
+def timed(inspection: Inspection, latency: Latency, deadline_ms: float | None, *, log_lost: bool = False) -> Inspection:
     """With its latency; ``invalid: late`` where the total exceeds the deadline, or did when the frame was recorded.
 
-    A frame that is already invalid keeps its reason: why there is no verdict matters more than when.
+    ``log_lost``: ``invalid`` for that reason, as the record would not get into a log that must have it. A frame that is
+    already invalid keeps its reason: why there is no verdict matters more than when.
     """
     late = inspection.meta.late or (deadline_ms is not None and latency.total > deadline_ms)
-    late = late and inspection.verdict != "invalid"
+    doubt = None if inspection.verdict == "invalid" else "late" if late else "log_lost" if log_lost else None
     return Inspection(  # by hand: dataclasses.replace takes 2 µs more, on every frame's way
         meta=inspection.meta,
-        verdict="invalid" if late else inspection.verdict,
-        reason="late" if late else inspection.reason,
+        verdict="invalid" if doubt else inspection.verdict,
+        reason=doubt or inspection.reason,
         map_max=inspection.map_max,
         score=inspection.score,
         threshold=inspection.threshold,

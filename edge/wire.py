@@ -11,6 +11,7 @@ decimals. A number that isn't finite becomes null. Text that isn't valid Unicode
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -152,10 +153,13 @@ class Wire:
             }
         )
 
-    def header(self, started_ns: int) -> bytes:
-        """First line of each log file: which run wrote it, and since when. Readers of records skip it."""
-        header = {"schema": VERSION, "kind": "header", **self._head, **self._made_by, "started_ns": started_ns}
-        return _dumps(header)
+    def header(self, started_ns: int, torn_bytes: int = 0) -> bytes:
+        """First line of each log file: which run wrote it, and since when. Readers of records skip it.
+
+        ``torn_bytes``: length of the half line that was found at the end of the file before it, and moved aside.
+        """
+        header = {"schema": VERSION, "kind": "header", **self._head, **self._made_by}
+        return _dumps(header | {"started_ns": started_ns, "torn_bytes": torn_bytes})
 
 
 def read(line: bytes | str) -> dict[str, Any]:
@@ -182,6 +186,14 @@ def read(line: bytes | str) -> dict[str, Any]:
     if kind in REQUIRED:
         _check(kind, message)
     return message
+
+
+def overruled(record: Record, reason: str) -> Record:
+    """The same inspection as ``invalid`` for ``reason``, where it was decided after the record was made. Skips stay."""
+    if not isinstance(record.body, Inspection) or record.body.verdict == "invalid":
+        return record
+    message = orjson.loads(record.line) | {"verdict": "invalid", "reason": reason}
+    return Record(record.seq, replace(record.body, verdict="invalid", reason=reason), _dumps(message))
 
 
 def stable(record: Mapping[str, Any]) -> dict[str, Any]:

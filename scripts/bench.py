@@ -36,10 +36,13 @@ def spread(values: Sequence[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", choices=["pipeline", "acquire", "regions", "illumination"])
+    parser.add_argument("bench", choices=["pipeline", "acquire", "regions", "illumination", "engines"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats of each measurement")
     parser.add_argument("--seconds", type=float, default=60.0, help="acquire: length of the run at the camera's limit")
+    parser.add_argument("--model", type=Path, help="engines: an ONNX model to measure instead of the bench's own")
+    parser.add_argument("--threads", type=int, default=1, help="engines: CPU threads inside one inference")
+    parser.add_argument("--anomalib", action="store_true", help="engines: also against anomalib; installs it on first use")
     arguments = parser.parse_args()
     print(f"machine: {machine()}")
     if arguments.bench == "acquire":
@@ -54,6 +57,16 @@ def main() -> None:
         import bench_illumination
 
         results = bench_illumination.measure(arguments.repeats, spread)
+    elif arguments.bench == "engines":
+        import bench_engines
+
+        results = bench_engines.measure(
+            arguments.repeats,
+            spread,
+            model=arguments.model,
+            threads=arguments.threads,
+            against_anomalib=arguments.anomalib,
+        )
     else:
         import bench_pipeline
 

@@ -21,7 +21,7 @@ from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_producers import producer_files
 from edge.stages import acquire_loop
 
-SIDE, BUFFERS, SLOTS = 800, 64, 16
+SIDE, BUFFERS, SLOTS = 800, 64, 64
 FASTEST, SLOW = 200.0, 20.0
 """Frame rates asked for, in Hz; the simulated camera reaches about 187."""
 SETTLE_S = 0.5
@@ -143,7 +143,8 @@ def _full_rate(seconds: float) -> dict[str, float]:
     }
     print(
         f"{SIDE}x{SIDE} RGBa8, {BUFFERS} buffers, {seconds:g} s: {fps:.1f} fps, {announced} frames announced, all in order "
-        f"and accounted for at {len(account.checks)} checks, {account.lost} lost ({account.lost / announced:.3%})"
+        f"and accounted for at {len(account.checks)} checks, {account.lost} lost ({account.lost / announced:.3%}), "
+        f"{ring.dropped} of them in the ring"
     )
     print(
         f"CPU of the loop's thread: {results['loop_cpu_ms_per_frame']:.3f} ms a frame, and "

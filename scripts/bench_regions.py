@@ -11,7 +11,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,7 +169,7 @@ def measure(repeats: int, spread: Callable[[Sequence[float]], str]) -> dict[str,
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     results: dict[str, float] = {}
-    with closing(Peer("pyimgano==0.9.1", "bench_regions_peer.py")) as peer, tempfile.TemporaryDirectory() as temp:
+    with Peer("pyimgano==0.9.1", "bench_regions_peer.py") as peer, tempfile.TemporaryDirectory() as temp:
         print(f"peer: {peer.ask()['versions']}; here: OpenCV {cv2.__version__}, NumPy {np.__version__}")
         print(f"{'map':>15}  regions  peer ms   ours ms  floor ms  {'peer / ours':<37}ours / floor")
         for side in SIZES:

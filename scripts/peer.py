@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 
@@ -47,7 +48,10 @@ class Peer:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def close(self) -> None:
+    def __enter__(self) -> Peer:  # noqa: PYI034  (typing.Self came with Python 3.11)
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(10)

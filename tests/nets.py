@@ -20,27 +20,26 @@ WIDTHS = (1, 16, 24, 24)
 """Channels in front of and behind each convolution; the first halves the picture."""
 
 
-def distance_net(good: Sequence[Any]) -> tuple[onnx.ModelProto, tuple[float, float]]:
+def distance_net(good: Sequence[Any]) -> onnx.ModelProto:
     """Bundle contract, grey, of the frames' size. ``map`` = mean over 24 features of |feature - mean| / deviation.
 
-    The mean is each pixel's over ``good``, uint8 (H, W), the deviation each feature's. Also the range of the map: from 0 to
-    twice its maximum over ``good``.
+    The mean is each pixel's over ``good``, uint8 (H, W), the deviation each feature's.
     """
     features = _run(_net(good[0].shape, None), good, "features")
     mean, deviation = features.mean(axis=0), features.std(axis=(0, 2, 3))[:, None, None] + 0.2 * features.std()
-    model = _net(good[0].shape, (mean, 1 / deviation))
-    highest = float(_run(model, good, "map").max())
-    return model, (0.0, 2 * highest)
+    return _net(good[0].shape, (mean, 1 / deviation))
 
 
-def write_distance_bundle(folder: Path, good: Sequence[Any]) -> Bundle:
-    model, shown = distance_net(good)
+def write_distance_bundle(folder: Path, good: Sequence[Any], bad: Sequence[Any]) -> Bundle:
+    """Displayed from 0 to its maximum over ``bad``, as exporters set it on a set that holds both."""
+    model = distance_net(good)
+    highest = float(_run(model, bad, "map").max())
     size = (good[0].shape[1], good[0].shape[0])
     spec = BundleSpec(
         name="distance",
         input=InputSpec(channels=1, size=size),
         resize=ResizeSpec(where="host", size=size),
-        display=DisplaySpec(threshold=shown[1] / 2, range=shown),
+        display=DisplaySpec(threshold=highest / 2, range=(0.0, highest)),
     )
     return write_bundle(folder, model, spec)
 

@@ -16,9 +16,9 @@ from records import META, REGION, WIRE, inspection, skip
 from edge.against import Change, Comparison, Outcomes, draw_change, outcome
 from edge.frames import Frame, Skip
 from edge.masks import run_lengths
-from edge.outputs.jsonl import read_records
 from edge.outputs.pictures import PictureSink, Wanted
 from edge.outputs.queued import Queued
+from edge.segments import read_records
 from edge.wire import read
 
 

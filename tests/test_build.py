@@ -302,6 +302,17 @@ def test_a_map_that_is_nan_on_a_blank_picture_is_built_and_told(tmp_path: Path) 
     assert report.check.difference == 0.0
 
 
+def test_a_map_that_is_nan_on_every_picture_is_refused(tmp_path: Path) -> None:
+    model = simple([1, 1, 12, 16])
+    model.graph.node.extend([node("Sub", ["heat", "heat"], ["zero"]), node("Div", ["zero", "zero"], ["never"])])
+    model.graph.output[0].CopyFrom(tensor("never", FLOAT, [1, 1, 12, 16]))
+    assert refusal(saved(tmp_path, model), tmp_path / "b") == (
+        "M: the model's map is NaN or infinite on every picture\n"
+        "  received: tried on noise, soft shapes, a nearly black picture, a blank picture\n  expected: finite numbers\n"
+        "  fix: export the model again, or look for a division by 0 in it (statistics that were never fitted, say)"
+    )
+
+
 def test_other_numbers_than_the_models_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check is not for show: with a wrong factor in the bundle nothing is written."""
     real = check.graphs.session
@@ -604,6 +615,28 @@ def test_a_score_that_is_none_is_told(tmp_path: Path) -> None:
         "M: output 'heat' is no score\n  received: no output but the map\n"
         "  expected: a float32 output with one value for each picture"
     )
+
+
+def test_a_map_that_follows_the_picture_unevenly_is_asked_about(tmp_path: Path) -> None:
+    model = simple(["n", 1, "h", "w"])
+    model.graph.node.append(node("MaxPool", ["heat"], ["inner"], kernel_shape=[5, 5]))
+    model.graph.output[0].CopyFrom(tensor("inner", FLOAT, list("abcd")))
+    path = saved(tmp_path, model)
+    assert refusal(path, tmp_path / "b") == (
+        "M: the model takes any size, but its map does not follow it evenly\n"
+        "  received: map 252x252 of 256x256 and map 316x284 of 320x288\n"
+        "  fix: say which size it takes: --size WIDTH,HEIGHT"
+    )
+    assert build(path, tmp_path / "b", size=(24, 16)).map_size == (20, 12)
+
+
+def test_an_operator_that_is_unknown_is_named(tmp_path: Path) -> None:
+    model = simple([1, 1, 12, 16])
+    model.opset_import.append(onnx.helper.make_opsetid("maker.example", 1))
+    model.graph.node[0].op_type, model.graph.node[0].domain = "Sparkle", "maker.example"
+    text = refusal(saved(tmp_path, model), tmp_path / "b")
+    assert text.startswith(f"M: ONNX Runtime {ort.__version__} cannot load the model\n  received: ")
+    assert "maker.example:Sparkle(-1) is not a registered function/op" in text
 
 
 def test_a_size_against_the_models_own(tmp_path: Path) -> None:

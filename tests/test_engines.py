@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +92,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     frames, defective = [f for f, _ in shown], [d for _, d in shown]
     assert 8 <= sum(defective) <= 24
     fitted = fit_to_bundle(good, folder / "fitted")
-    net = write_distance_bundle(folder / "net", [f.pixels for f in good])
+    net = write_distance_bundle(folder / "net", [f.pixels for f in good], [f.pixels for f in frames])
     path = folder / "model.onnx"
     onnx.save(anomalib_model(size=(SIZE, SIZE)), path)
     exported = build(path, folder / "exported").bundle
@@ -421,7 +423,10 @@ def test_a_precision_beyond_the_bundles_tolerance_is_refused_with_both_numbers(
 
     monkeypatch.setitem(engines._OPEN, "openvino", off)
     config = ModelConfig(bundle=bundle.folder, engine="openvino", precision="bf16")
-    where, more = r"(noise|soft shapes|a blank picture|a nearly black picture)", ", or model.sample_frames: a folder of typical frames, to be compared on those"
+    where, more = (
+        r"(noise|soft shapes|a blank picture|a nearly black picture)",
+        ", or model.sample_frames: a folder of typical frames, to be compared on those",
+    )
     if sampled:
         where, more = "sample frame (0|8)", ""
     text = refusal(lambda: open_engine(config, bundle, cases["net"].samples if sampled else None))
@@ -489,3 +494,13 @@ def test_without_a_place_for_a_cache_the_engine_runs_all_the_same(tmp_path: Path
     with structlog.testing.capture_logs() as logs:
         OpenvinoEngine(write_identity_bundle(tmp_path / "b")).warm_up()
     assert [(e["event"], e["kind"]) for e in logs] == [("no_engine_cache", "openvino")]
+
+
+def test_openvino_reports_nothing_to_anyone() -> None:
+    """Its own telemetry would start a thread, write to the home folder and send over the network at each import."""
+    code = (
+        "import sys, threading, edge.engines.openvino;"
+        "print([t.name for t in threading.enumerate()], sys.modules['openvino_telemetry'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == "['MainThread'] None\n"

@@ -73,10 +73,10 @@ def test_chosen_verdicts_and_losses_are_kept_in_order_as_a_recording(tmp_path: P
         assert (replace(read.meta, received_mono_ns=5), read.bits) == (original.meta, 12)
         np.testing.assert_array_equal(read.pixels, original.pixels)
     lines = [orjson.loads(line) for line in (tmp_path / "e/frames.jsonl").read_bytes().splitlines()]
-    assert [line.get("record") for line in lines] == [
-        {"seq": 1, "verdict": "fail"},
-        None,
-        {"seq": 2, "verdict": "invalid"},
+    assert [(line.get("why"), line["record"]) for line in lines] == [
+        ("fail", {"seq": 1, "verdict": "fail"}),
+        (None, {}),
+        ("invalid", {"seq": 2, "verdict": "invalid"}),
     ]
     replayed = RecordedSource(tmp_path / "e", "max")
     replayed.open()
@@ -157,12 +157,15 @@ def test_with_every_buffer_in_use_a_frame_is_refused_at_once_and_a_freed_buffer_
     sink.discard(kept[0])
     again = sink.keep(record, f, None)
     assert again is not None
-    assert np.shares_memory(again.frame.pixels, kept[0].buffer)
+    assert np.shares_memory(again.frame.pixels, kept[0].frame.pixels)
+    sink.discard(kept[0])  # given back before: no matter
+    with pytest.raises(OSError, match="8 wait already"):
+        sink.keep(record, f, None)
     assert kept[1] is not None
     sink.write(record, kept[1])
     third = sink.keep(record, f, None)
     assert third is not None
-    assert np.shares_memory(third.frame.pixels, kept[1].buffer)
+    assert np.shares_memory(third.frame.pixels, kept[1].frame.pixels)
     sink.close()
 
 

@@ -20,7 +20,9 @@ from records import FRAME, IDENTITY, WIRE, record, skip
 from edge.config import JsonlConfig
 from edge.errors import UserError
 from edge.outputs import jsonl, queued
-from edge.outputs.jsonl import JsonlSink, read_records, repair
+from edge.outputs.jsonl import JsonlSink
+from edge.outputs.torn import repair
+from edge.segments import read_records
 from edge.outputs.queued import Queued
 from edge.wire import SCHEMA, read
 

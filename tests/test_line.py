@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from graphs import nan_model
 from lines import BASE, frame_ids, loaded, make_line, records, run, slow, stable_lines
+from structlog.testing import capture_logs
 
-from edge import stages
+from edge import daemon, stages
 from edge.bundle import BundleSpec
 from edge.daemon import open_model
 from edge.frames import Frame, FrameMeta
@@ -311,6 +312,18 @@ class Flapping(MemorySource):
 
     def read(self, timeout_s: float) -> Any:
         return None if self.status().state == "lost" else super().read(timeout_s)
+
+
+def test_the_daemon_s_exit_status_after_its_reconnections_is_one_that_systemd_restarts(tmp_path: Path) -> None:
+    text = BASE.replace("kind: synthetic, width: 64, height: 64, fps: null, frames: 50", "kind: genicam")
+    config = loaded(tmp_path, "source.max_reconnects=1", text=text)
+    with capture_logs() as logs:
+        assert daemon.run(config, source=Flapping([np.full((64, 64), 10, np.uint8)], None)) == 5
+    (told,) = [log for log in logs if log["event"] == "exit"]
+    assert told["reason"] == "the camera is gone again after source.max_reconnects reconnections"
+    unit = (Path(__file__).parents[1] / "systemd" / "edge@.service").read_text()
+    (kept_down,) = [line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus=")]
+    assert "5" not in kept_down.partition("=")[2].split()
 
 
 @pytest.mark.parametrize(("limit", "code"), [("3", 5), ("4", 0), ("null", 0)])

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
-import structlog
 from graphs import graph_model, identity_model, nan_model, node, slow_model, tensor, write_identity_bundle, wrong_model
 from onnx import TensorProto
 
 from edge.bundle import Bundle
-from edge.config import ModelConfig
-from edge.engines import Engine, open_engine
+from edge.engines import Engine
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError
 
@@ -184,19 +183,52 @@ def test_a_model_that_fails_on_a_blank_picture_is_refused_at_warm_up(tmp_path: P
     assert "Reshape" in text
 
 
-@pytest.mark.parametrize(("kind", "why"), [("auto", "the only one in this installation"), ("onnx", "configured")])
-def test_the_choice_of_the_engine_is_logged_with_its_reason(tmp_path: Path, kind: Any, why: str) -> None:
-    bundle = write_identity_bundle(tmp_path / "b")
-    with structlog.testing.capture_logs() as logs:
-        engine = open_engine(ModelConfig(bundle=bundle.folder, engine=kind, threads=2), bundle)
-    assert isinstance(engine, OnnxEngine)
-    assert logs == [
-        {
-            "event": "engine_opened",
-            "engine": "onnx",
-            "precision": "fp32",
-            "why": why,
-            "model": "identity",
-            "log_level": "info",
-        }
-    ]
+# ---- execution providers ----
+
+
+def test_the_cpu_is_taken_unless_another_provider_is_named(tmp_path: Path) -> None:
+    for providers in (None, ["CPUExecutionProvider"]):
+        engine = OnnxEngine(write_identity_bundle(tmp_path / str(providers)), providers=providers)
+        assert engine._session is not None
+        assert engine._session.get_providers() == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("TensorrtExecutionProvider", "this ONNX Runtime was built without it"),
+        ("CudaExecutionProvider", "no such execution provider"),
+    ],
+)
+def test_a_provider_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, what: str
+) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["AzureExecutionProvider", "CPUExecutionProvider"])
+    with pytest.raises(UserError) as caught:
+        OnnxEngine(write_identity_bundle(tmp_path / "b"), providers=[name, "CPUExecutionProvider"])
+    assert str(caught.value) == (
+        f"model.providers: {name}: {what}\n  received: ONNX Runtime {ort.__version__}\n"
+        "  expected: one of: AzureExecutionProvider, CPUExecutionProvider\n"
+        "  fix: install the ONNX Runtime that has it (onnxruntime-gpu has CUDA and TensorRT) in place of this one"
+    )
+
+
+def test_a_provider_that_does_not_start_is_refused_though_the_runtime_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with CUDA on a machine without its driver: the session is made all the same, on the CPU."""
+    real = ort.InferenceSession
+
+    def fallen_back(model: Any, options: Any, providers: Any) -> Any:
+        assert providers == [("CUDAExecutionProvider", {"use_tf32": "0"})]
+        return real(model, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", fallen_back)
+    with pytest.raises(UserError) as caught:
+        OnnxEngine(write_identity_bundle(tmp_path / "b"), providers=["CUDAExecutionProvider"])
+    assert str(caught.value) == (
+        "model.providers: CUDAExecutionProvider does not start on this machine\n"
+        "  received: the runtime took CPUExecutionProvider instead\n"
+        "  fix: see what ONNX Runtime printed above (a driver or a library is missing), or leave the provider out"
+    )

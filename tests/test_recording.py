@@ -213,14 +213,27 @@ def test_pictures_deleted_on_purpose_are_left_out_and_counted(tmp_path: Path) ->
     writer = RecordingWriter(tmp_path, camera="cam1", source="test")
     for k in range(5):
         writer.frame(frame(k))
-    writer.forget_before(3)
+    writer.forget([0, 1, 3])
     (tmp_path / "frames/00000000.png").unlink()
     writer.frame(frame(5))
     writer.close()
     assert open_recording(tmp_path).deleted == 3
-    assert [r.meta.frame_id for r in read_recording(tmp_path) if isinstance(r, Frame)] == [3, 4, 5]
-    written(tmp_path, frame(6), append=True)
-    assert [r.meta.frame_id for r in read_recording(tmp_path) if isinstance(r, Frame)] == [3, 4, 5, 6]
+    assert [r.meta.frame_id for r in read_recording(tmp_path) if isinstance(r, Frame)] == [2, 4, 5]
+    assert b'{"kind":"deleted","frames":[[0,1],[3,3]]}\n' in (tmp_path / "frames.jsonl").read_bytes()
+    again = RecordingWriter(tmp_path, camera="cam1", source="test", append=True)
+    assert again.held == {2: None, 4: None, 5: None}
+    again.frame(frame(6), why="fail")
+    again.close()
+    assert [r.meta.frame_id for r in read_recording(tmp_path) if isinstance(r, Frame)] == [2, 4, 5, 6]
+    assert [e.why for e in open_recording(tmp_path).entries if isinstance(e, RecordedFrame)] == [None, None, None, "fail"]
+
+
+def test_an_index_of_the_first_version_deletes_all_before_a_number(tmp_path: Path) -> None:
+    written(tmp_path, *(frame(k) for k in range(5)))
+    index = tmp_path / "frames.jsonl"
+    index.write_bytes(index.read_bytes() + b'{"kind":"deleted","before":3}\n')
+    recording = open_recording(tmp_path)
+    assert ([e.number for e in recording.entries if isinstance(e, RecordedFrame)], recording.deleted) == ([3, 4], 3)
 
 
 def test_the_index_is_shortened_when_most_of_it_is_about_deleted_pictures(
@@ -232,7 +245,7 @@ def test_the_index_is_shortened_when_most_of_it_is_about_deleted_pictures(
         writer.frame(frame(k))
         writer.skip(GAP)
         if k >= 4:
-            writer.forget_before(k - 3)
+            writer.forget([k - 4])
             (tmp_path / f"frames/{k - 4:08d}.png").unlink()
     assert len((tmp_path / "frames.jsonl").read_bytes().splitlines()) < 40
     assert writer.index_bytes == (tmp_path / "frames.jsonl").stat().st_size
@@ -242,9 +255,16 @@ def test_the_index_is_shortened_when_most_of_it_is_about_deleted_pictures(
     assert [e.meta.frame_id for e in read.entries if isinstance(e, RecordedFrame)] == [196, 197, 198, 199, 200]
     assert read.deleted == 196
     with_all_gone = RecordingWriter(tmp_path, camera="cam1", source="test", append=True)
-    with_all_gone.forget_before(with_all_gone.next_number)
+    with_all_gone.forget(list(with_all_gone.held))
+    with_all_gone.forget_losses()
     with_all_gone.close()
-    assert (tmp_path / "frames.jsonl").read_bytes() == b'{"kind":"deleted","before":201}\n'
+    assert (tmp_path / "frames.jsonl").read_bytes() == (
+        b'{"kind":"deleted","frames":[],"before":201,"next_number":201}\n'
+    )
+    on = RecordingWriter(tmp_path, camera="cam1", source="test", append=True)
+    assert on.frame(frame(300)) == 201
+    on.close()
+    assert open_recording(tmp_path).deleted == 201
 
 
 def test_a_folder_with_a_recording_is_not_written_over(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import itertools
 import tracemalloc
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -567,21 +568,47 @@ def test_a_zone_that_holds_no_pixel_is_refused() -> None:
     )
 
 
-def test_no_array_of_the_maps_size_is_allocated_for_a_frame() -> None:
-    values = np.zeros((512, 512), np.float32)
-    values[100:110, 100:120] = 1
-    config = RegionsConfig(
-        roi=RoiConfig(include=((0.1, 0.1, 0.9, 0.9),)), border_px=2, smooth=MEDIAN, close_px=3, dilate_px=3, merge_gap_px=1
-    )
-    prepared = controls(config, values, 0.5, 0.4)
+def test_a_map_without_a_pixel_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^the map is 30 x 0: it has no pixel$"):
+        controls(RegionsConfig(), empty((0, 30)))
+
+
+def most_allocated(values: Map, prepared: Controls) -> int:
+    """Bytes that a frame's regions take at most at any moment, once the first such frame has passed."""
     find_regions(values, prepared)
     tracemalloc.start()
-    for frame in (values, np.zeros_like(values)):
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        find_regions(frame, prepared)
-        assert tracemalloc.get_traced_memory()[1] - before < 512 * 512 // 4
-    tracemalloc.stop()
+    try:
+        find_regions(values, prepared)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+GUIDE = RegionsConfig(
+    roi=RoiConfig(include=((0.1, 0.1, 0.9, 0.9),)),
+    border_px=2,
+    smooth=MEDIAN,
+    min_area_px=16,
+    min_fill_ratio=0.15,
+    max_aspect_ratio=6.0,
+    min_solidity=0.8,
+    min_score_max=0.6,
+    merge_gap_px=1,
+)
+"""The reference guide's whole set of controls."""
+
+
+@pytest.mark.parametrize("more", [{}, {"close_px": 3, "dilate_px": 3, "fill_holes": True}])
+def test_no_array_of_the_maps_size_is_allocated_for_a_frame(more: dict[str, Any]) -> None:
+    """1024 x 1024: 4 MiB of values, a clean frame and one with a dozen defects."""
+    values = np.full((1024, 1024), 0.1, np.float32)
+    prepared = controls(GUIDE.model_copy(update=more), values, 0.6, 0.45)
+    assert most_allocated(values, prepared) < 4 * 2**10
+    for index in range(12):
+        x, y = 150 + 200 * (index % 4), 200 + 250 * (index // 4)
+        values[y : y + 14, x : x + 17] = 0.7
+    assert len(find_regions(values, prepared).regions) == 12
+    assert most_allocated(values, prepared) < 256 * 2**10
 
 
 # --- properties
@@ -717,6 +744,43 @@ def test_raising_high_never_adds_a_region(
         return
     after = boxes(find_regions(values, controls(RegionsConfig(**chosen), values, low + above + further, low)))
     assert set(after) <= before
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, shapes, thresholds, thresholds, filters)
+def test_a_zone_over_the_whole_frame_is_the_lines_own_thresholds(
+    seed: int,
+    shape: tuple[int, int],
+    levels_of: tuple[float, float | None],
+    others: tuple[float, float | None],
+    chosen: Any,
+) -> None:
+    values = noise(seed, shape, 50)
+    zone = ZoneConfig(shape=(0, 0, 1, 1), threshold=ThresholdConfig(high=levels_of[0], low=levels_of[1]))
+    try:
+        plain = controls(RegionsConfig(**chosen), values, *levels_of)
+    except UserError:
+        return
+    zoned = controls(RegionsConfig(**chosen, zones=(zone,)), values, *others)
+    one, other = find_regions(values, plain), find_regions(values, zoned)
+    assert shown(one.mask) == shown(other.mask)
+    assert (boxes(one), one.dropped) == (boxes(other), other.dropped)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, shapes, st.floats(0.3, 0.8), rois, st.sampled_from([0, 1]), st.sampled_from([(3, None), (5, 1.3), (9, None)]))
+def test_a_gaussian_inside_the_roi_is_that_of_the_whole_map(
+    seed: int, shape: tuple[int, int], high: float, roi: Any, border_px: int, kernel: tuple[int, float | None]
+) -> None:
+    values = noise(seed, shape, 50)
+    smooth = SmoothConfig(kind="gaussian", size=kernel[0], sigma=kernel[1])
+    try:
+        prepared = controls(RegionsConfig(roi=roi, border_px=border_px, smooth=smooth), values, high)
+    except UserError:
+        return
+    whole = cv2.GaussianBlur(values, (kernel[0], kernel[0]), kernel[1] or 0.0)
+    expected = (whole >= np.float32(high)) & prepared.inside
+    assert shown(find_regions(values, prepared).mask) == shown(expected * np.uint8(255))
 
 
 # --- the slow restatement: one pixel at a time, nothing of OpenCV

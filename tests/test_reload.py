@@ -18,7 +18,7 @@ from edge.daemon import open_model
 from edge.line import Line, run_line
 from edge.reload import Reloader, needs_restart
 
-LIVE = ["source.fps=200", "source.frames=null", "ring.slots=64"]
+LIVE = ["source.fps=50", "source.frames=null", "ring.slots=64"]
 
 
 class Driven:

@@ -132,7 +132,7 @@ def test_everything_is_given_back_also_with_frames_on_the_device(plan_of: Any) -
 
 
 def test_memory_that_runs_out_on_the_way_is_given_back(plan_of: Any) -> None:
-    cuda = StandInCuda(memory_bytes=2000)
+    cuda = StandInCuda(memory_bytes=1500)
     with pytest.raises(CudaError, match="cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY"):
         Staging(cuda, plan_of(cuda))
     cuda.close()

@@ -6,7 +6,24 @@ import sys
 
 import typer
 
-from edge.cli import build, bundle, calibrate, cameras, check, demo, fit, import_config, record, replay, run, subscribe
+from edge.cli import (
+    build,
+    bundle,
+    calibrate,
+    cameras,
+    check,
+    demo,
+    doctor,
+    export,
+    fit,
+    import_config,
+    install_service,
+    log,
+    record,
+    replay,
+    run,
+    subscribe,
+)
 from edge.errors import UserError
 from edge.logs import set_up_logs
 
@@ -18,10 +35,14 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("install-service")(install_service.install_service)
 app.command("replay")(replay.replay)
 app.command("record")(record.record)
+app.command("export")(export.export)
+app.command("log")(log.log)
 app.command("subscribe")(subscribe.subscribe)
 app.command("check")(check.check)
+app.command("doctor")(doctor.doctor)
 app.command("fit")(fit.fit)
 app.command("build")(build.build)
 app.command("calibrate")(calibrate.calibrate)

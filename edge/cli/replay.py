@@ -21,9 +21,9 @@ from edge.config import ZmqConfig
 from edge.configfile import load_config
 from edge.errors import UserError
 from edge.line import Line
-from edge.outputs.jsonl import read_records
 from edge.replay import Options
 from edge.replay import replay as run_replay
+from edge.segments import read_records
 from edge.sources.recorded import RecordedSource
 from edge.supervise import Health
 

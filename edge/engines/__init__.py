@@ -133,8 +133,6 @@ def _not_here(kind: str) -> str | None:
     if kind == "tensorrt":
         if find_spec("tensorrt") is None and find_spec("tensorrt_rtx") is None:
             return "not installed"
-        if find_spec("edge.engines.tensorrt") is None:
-            return "not in this version"
         from edge.engines.tensorrt import why_not
 
         return why_not()

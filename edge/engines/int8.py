@@ -19,6 +19,7 @@ import onnxruntime as ort
 import structlog
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from edge.bundle import Bundle
 from edge.engines import Samples
@@ -108,6 +109,7 @@ def _folded(bundle: Bundle, path: Path) -> onnx.ModelProto:
         model = onnx.version_converter.convert_version(model, _PER_CHANNEL_OPSET)
     for index, node in enumerate(model.graph.node):
         node.name = f"{index}:{node.name}"  # what is left out is told by name, and names may be empty or stand twice
+    add_pre_process_metadata(model)
     return model
 
 

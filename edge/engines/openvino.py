@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from edge.engines.contract import (
 )
 from edge.errors import UserError
 
+# imported plainly, openvino reports its use over the network from a thread of its own; without this module it doesn't
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 try:
     import openvino as ov
 except ImportError as error:

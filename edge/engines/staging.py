@@ -1,7 +1,7 @@
 """Two frames on the GPU at once: copy-in of the next, compute, and copy-out of the last run on streams of their own.
 
 Each of two sets has a page-locked picture, its place on the device, and the outputs' places there. The order of one frame
-is kept by three events, and a set is used again only after its frame has been collected, which is after all that touched it:
+is kept by three events, and a set is used again only after its frame has been collected, after all that touched it:
 
     copy-in stream:  picture -> device, record copied_in
     compute stream:  wait copied_in, run, record computed
@@ -62,8 +62,7 @@ class Staging:
         self._maps: list[dict[str, Pinned]] = []
         self._held: list[int] = []
         self._pinned: list[Pinned] = []
-        self._submitted = 0
-        self._collected = 0
+        self._submitted = self._collected = 0
         try:
             for _ in range(DEPTH):
                 self._sets.append(self._new_set())
@@ -116,7 +115,7 @@ class Staging:
         """Forget what is pending, after an error: waits until the device has let go of every buffer."""
         self._cuda.attach()
         self._cuda.drain()
-        self._submitted = self._collected = 0
+        self._submitted = self._collected  # maps that callers hold keep their turn
 
     def capture(self) -> bool:
         """Make a CUDA graph of each set's run, which is then started by one call. After at least one frame, none pending.

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from edge.bundle import Bundle
 from edge.engines import Samples
@@ -77,6 +78,7 @@ def _cast_first(model: onnx.ModelProto) -> None:
 def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
     for index, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{index}"  # what is left alone is told by name
+    own = {node.name for node in model.graph.node}
     half: onnx.ModelProto = convert_float_to_float16(
         model,
         keep_io_types=True,
@@ -84,7 +86,34 @@ def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
         max_finite_val=_LARGEST_HALF,
         node_block_list=_head(model.graph),
     )
+    _skip_detours(half.graph, own)
+    OnnxModel(half).topological_sort()
     return half
+
+
+def _skip_detours(graph: onnx.GraphProto, own: set[str]) -> None:
+    """Between two float32 nodes the converter goes through half precision and back; these values stay as they are.
+
+    It also adds the same Cast once for each node that reads a value; one will do. ``own``: names of nodes that it found.
+    """
+    added: list[onnx.NodeProto] = []
+    made: set[str] = set()
+    for node in [node for node in graph.node if node.op_type == "Cast" and node.name not in own]:
+        if node.output[0] in made:
+            graph.node.remove(node)
+        else:
+            made.add(node.output[0])
+            added.append(node)
+    narrowed = {node.output[0]: node.input[0] for node in added if node.attribute[0].i == TensorProto.FLOAT16}
+    for node in added:
+        if node.attribute[0].i == TensorProto.FLOAT and node.input[0] in narrowed:
+            node.input[0] = narrowed[node.input[0]]
+            node.op_type = "Identity"
+            del node.attribute[:]
+    read = {name for node in graph.node for name in node.input}
+    for node in added:
+        if node.output[0] in narrowed and node.output[0] not in read:
+            graph.node.remove(node)
 
 
 _SMALLEST_HALF: Final = float(np.finfo(np.float16).smallest_subnormal)

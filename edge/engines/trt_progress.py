@@ -60,8 +60,10 @@ class Phases:
 
     def finish(self, name: str) -> None:
         with self._lock:
-            self._open.pop(name, None)
-            self._count()
+            if name in self._open:
+                self._open[name].done = self._open[name].steps  # some end a step early
+                self._count()
+                del self._open[name]
 
     def _count(self) -> None:
         self.told = time.monotonic()

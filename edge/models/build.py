@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 import edge
 from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, Kernel, ResizeSpec, sha256_of
+from edge.engines.tolerance import generated_pictures
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.illumination import IlluminationSpec
 from edge.models import graphs
-from edge.models.check import Check, check_pictures, compare
+from edge.models.check import Check, compare
 from edge.models.contract import (
     Layout,
     ModelInput,
@@ -110,7 +111,7 @@ def build(
         spec = spec.model_copy(update={"illumination": light})
     if spec.resize.where == "graph" and not (look.own_resize and size is None):
         recipe = replace(recipe, inner=spec.resize.size, kernel=spec.resize.kernel)
-    pictures = check_pictures(_check_size(spec, look), recipe.channels, bits)
+    pictures = generated_pictures(_check_size(spec, look), recipe.channels, bits)
     workspace = Workspace()
     for index, frame in enumerate(islice(frames, _MOST_FRAMES)):
         image = prepare(frame, spec, workspace).image

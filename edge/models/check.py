@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -33,22 +32,6 @@ class Check:
     not_finite: tuple[str, ...]
 
 
-def check_pictures(size: tuple[int, int], channels: int, bits: int) -> dict[str, NDArray[Any]]:
-    """Seeded pictures (H, W, C) by name. Nearly black ones are among them: some wrappers forget to scale those."""
-    rng = np.random.default_rng(1)
-    shape, white = (size[1], size[0], channels), 2**bits - 1
-    dtype = np.uint8 if bits == 8 else np.uint16
-    coarse = rng.uniform(0, white, (8, 8, channels)).astype(np.float32)
-    return {
-        "noise": rng.integers(0, white + 1, shape, dtype),
-        "soft shapes": np.clip(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), 0, white)
-        .reshape(shape)
-        .astype(dtype),
-        "a nearly black picture": rng.integers(0, 2, shape, dtype),
-        "a blank picture": np.zeros(shape, dtype),
-    }
-
-
 def compare(
     built: onnx.ModelProto,
     pictures: Mapping[str, NDArray[Any]],
@@ -59,13 +42,21 @@ def compare(
     """Run the bundle's graph on ``pictures`` and compare ``map`` (and ``score``) with the original's ``tensors``.
 
     Raises:
-        UserError: they differ by more than 1e-4 of the map's range, or one is finite where the other isn't.
+        UserError: they differ by more than 1e-4 of the map's range, one is finite where the other isn't, or the map is
+            nowhere finite on any picture.
     """
     session = graphs.session(built, f"the bundle of {path}")
     given = [graphs.run(session, picture[None]) for picture in pictures.values()]
     values = np.concatenate([run[tensors[0]].ravel() for run in expected])
     values = values[np.isfinite(values)]
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if not values.size:
+        raise UserError(
+            f"{path}: the model's map is NaN or infinite on every picture",
+            received=f"tried on {', '.join(pictures)}",
+            expected="finite numbers",
+            fix="export the model again, or look for a division by 0 in it (statistics that were never fitted, say)",
+        )
+    low, high = float(values.min()), float(values.max())
     difference = 0.0
     for got, want in zip(given, expected, strict=True):
         for name, tensor in zip(("map", "score"), tensors, strict=False):

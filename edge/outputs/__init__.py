@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
-from edge.frames import AnomalyMap, Frame, Heartbeat, Record, State
+from edge.frames import AnomalyMap, Frame, Heartbeat, Record, RunIdentity, State
 from edge.regions import Found
 
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
-    """Snapshot for ``state`` and metrics. ``lost``: records that it could not take. ``fault``: its text."""
+    """Snapshot for ``state`` and metrics. ``lost``: records that it could not take. ``fault``: its text.
+
+    ``counters``: what else it counts, and ``free_bytes`` of the disk it writes to, for metrics only.
+    """
 
     accepted: int
     lost: int
     fault: str | None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
+    free_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,10 @@ class Judged:
 
     amap: AnomalyMap
     found: Found
+
+
+MakeArchive: TypeAlias = Callable[[Path], object]
+"""Writes the texts that made the records beside the log, in this folder. Raises OSError."""
 
 
 class Output(Protocol):
@@ -57,6 +67,13 @@ class Output(Protocol):
 
     def tick(self, heartbeat: Heartbeat) -> None:
         """Every 500 ms."""
+
+    def made_by(self, identity: RunIdentity, archive: MakeArchive) -> None:
+        """Another config, model or calibration makes the records from the next frame on. Called by the supervisor."""
+
+    @property
+    def log_lost(self) -> bool:
+        """It must have every record and can't take them now, so no verdict counts. Asked before each verdict."""
 
     def status(self) -> OutputStatus: ...
 

@@ -6,41 +6,54 @@ sync that failed a record may stand twice, with the same ``instance_id`` and ``s
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from edge.config import JsonlConfig
+from edge.disk import TROUBLE, Reserve
 from edge.errors import UserError
 from edge.frames import Heartbeat, Record, RunIdentity, State
-from edge.wire import Wire, WireError, read
+from edge.outputs import MakeArchive
+from edge.outputs.closed import ClosedSegments
+from edge.outputs.torn import lock, repair, sync_folder, write_all
+from edge.segments import PLAIN, segment_name
+from edge.wire import Wire
 
 log = structlog.get_logger()
 
 _DAY_S = 86400
-_BLOCK_BYTES = 1 << 16
-_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_LOOK_S = 1.0
+"""Time between two looks at the free space of the disk."""
+_ARCHIVE_AGAIN_S = 60.0
 
 
 class JsonlSink:
     """Files ``edge-CAMERA-START-N.jsonl`` in ``folder``: START is the file's first moment (UTC), N counts within the run.
 
-    A new file is begun at ``rotate_mb``, at each UTC day and after a failure; each begins with a header record. Files whose
-    last change is older than ``keep_days`` are deleted then. A last line that a crash tore is moved aside at ``open``.
+    A new file is begun at ``rotate_mb``, at each UTC day and after a failure; each begins with a header record. What
+    becomes of closed files: ``ClosedSegments``. A last line that a crash tore is moved aside at ``open``, and the header
+    of the new file says so.
     """
 
     name = "jsonl"
 
-    def __init__(self, config: JsonlConfig, folder: Path, identity: RunIdentity, *, path: Path | None = None) -> None:
-        """``path``: write this one file instead, never rotated, nothing deleted."""
+    def __init__(
+        self,
+        config: JsonlConfig,
+        folder: Path,
+        identity: RunIdentity,
+        *,
+        path: Path | None = None,
+        archive: MakeArchive | None = None,
+    ) -> None:
+        """``path``: write this one file instead, never rotated, nothing deleted. ``archive``: as ``made_by``'s."""
         self._config = config
         self._folder = folder if path is None else path.parent
         self._fixed = path
@@ -53,11 +66,34 @@ class JsonlSink:
         self._day = 0
         self._dirty = False
         self._sync_at = 0.0
+        self._torn_bytes = 0
+        self._room = Reserve(self._folder, config.min_free_gb if path is None else 0.0)
+        self._look_at = 0.0
+        self._closed = ClosedSegments(config, self._folder, identity.camera)
+        self._archives: deque[tuple[RunIdentity, MakeArchive | None]] = deque([(identity, archive)])
+        self._archive_at = 0.0
         self.idle_s = min(config.sync_interval_s, 1.0)
+        self.required = config.audit_required
 
     @property
     def detail(self) -> Mapping[str, object]:
-        return {"file": None if self._path is None else str(self._path)}
+        return {"file": None if self._path is None else str(self._path), "compression_stopped": self._closed.low}
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        return {"files_compressed": self._closed.compressed, "files_deleted": self._closed.deleted}
+
+    @property
+    def free_bytes(self) -> int | None:
+        return self._room.free_bytes
+
+    def made_by(self, identity: RunIdentity, archive: MakeArchive | None) -> None:
+        """Records come from another config, model or calibration from about now on. From any thread.
+
+        The next header says so, and ``archive`` is called with the folder in this sink's own thread, again until it
+        raises no OSError.
+        """
+        self._archives.append((identity, archive))
 
     def open(self) -> None:
         """Make the folder, mend the newest file, begin a new one.
@@ -69,7 +105,7 @@ class JsonlSink:
         try:
             self._start()
         except OSError as error:
-            if error.errno in _PASSING:
+            if error.errno in TROUBLE:
                 raise
             raise UserError(
                 f"outputs.jsonl: {self._fixed or self._folder}: the log cannot be written",
@@ -77,10 +113,10 @@ class JsonlSink:
                 expected="a folder that this user may write",
                 fix="choose another folder, or change its owner",
             ) from None
-        self._delete_old()
 
     def write(self, record: Record, _kept: object) -> None:
         line = record.line + b"\n"
+        self._look()
         if self._fixed is None and (
             self._size + len(line) > self._config.rotate_mb * 1_000_000 or time.time() // _DAY_S != self._day
         ):
@@ -96,16 +132,27 @@ class JsonlSink:
         pass
 
     def idle(self) -> None:
-        """Sync when it is time to."""
+        """Sync and archive when it is time to."""
+        self._look()
+        self._archive()
         if self._config.sync == "interval" and self._dirty and time.monotonic() >= self._sync_at:
             self._sync()
 
     def recover(self) -> None:
         """Go on in a new file: after a failed sync the kernel may have dropped what the old one should hold."""
-        self._abandon()
+        with suppress(OSError):  # what was written before the trouble is worth a try
+            self._finish()
         self._start()
 
     def close(self) -> None:
+        try:
+            self._archive_at = 0.0
+            self._archive()
+            self._finish()
+        finally:
+            self._closed.close(0.2)
+
+    def _finish(self) -> None:
         if self._fd is None:
             return
         try:
@@ -115,34 +162,58 @@ class JsonlSink:
             self._abandon()
 
     def _rotate(self) -> None:
-        self.close()
+        self._finish()
         self._begin()
-        self._delete_old()
 
     def _start(self) -> None:
+        self._room.check()
         self._folder.mkdir(parents=True, exist_ok=True)
         newest = self._fixed or max(self._files(), default=None)
         if newest is not None and newest.exists():
-            repair(newest)
+            self._torn_bytes += repair(newest)
         self._begin()
+
+    def _look(self) -> None:
+        """Raises OSError ENOSPC while the disk is too full, whoever filled it."""
+        now = time.monotonic()
+        if now >= self._look_at or self._room.low:
+            self._look_at = now + _LOOK_S
+            self._room.check()
+
+    def _archive(self) -> None:
+        """What can't be archived now is tried again in a minute: records are worth more than the texts that made them."""
+        while self._archives and time.monotonic() >= self._archive_at and self._fd is not None:
+            identity, archive = self._archives[0]
+            self._wire = Wire(identity)
+            try:
+                if archive is not None:
+                    archive(self._folder)
+            except OSError as error:
+                log.warning("not_archived", dir=str(self._folder), error=error.strerror)
+                self._archive_at = time.monotonic() + _ARCHIVE_AGAIN_S
+                return
+            self._archives.popleft()
 
     def _begin(self) -> None:
         now = time.time()
         path, fd = self._create(now)
         try:
-            _lock(fd, path)
+            lock(fd, path)
             self._fd, self._path, self._size, self._day = fd, path, os.fstat(fd).st_size, int(now // _DAY_S)
-            self._append(self._wire.header(time.time_ns()) + b"\n")
+            self._append(self._wire.header(time.time_ns(), self._torn_bytes) + b"\n")
             if self._config.sync != "none":
                 self._sync()
-                _sync_folder(self._folder)
+                sync_folder(self._folder)
             self._number += 1
+            self._torn_bytes = 0
         except BaseException:
             self._fd = None
             os.close(fd)
             if self._fixed is None:
                 path.unlink(missing_ok=True)  # or a full disk would gather one empty file a second
             raise
+        if self._fixed is None:
+            self._closed.poke(path)
 
     def _create(self, now: float) -> tuple[Path, int]:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -150,7 +221,7 @@ class JsonlSink:
             return self._fixed, os.open(self._fixed, flags, 0o640)
         start = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         while True:
-            path = self._folder / f"edge-{self._camera}-{start}-{self._number:06d}.jsonl"
+            path = self._folder / segment_name(self._camera, start, self._number)
             try:
                 return path, os.open(path, flags | os.O_EXCL, 0o640)
             except FileExistsError:  # of a run that began in the same second
@@ -162,7 +233,7 @@ class JsonlSink:
             self._dirty = True
             self._sync_at = time.monotonic() + self._config.sync_interval_s
         try:
-            _write_all(self._fd, line)
+            write_all(self._fd, line)
         except OSError:
             with suppress(OSError):  # no half line in the middle of the log, where that can still be had
                 os.ftruncate(self._fd, self._size)
@@ -180,106 +251,4 @@ class JsonlSink:
             os.close(fd)
 
     def _files(self) -> list[Path]:
-        return list(self._folder.glob(f"edge-{self._camera}-*.jsonl"))
-
-    def _delete_old(self) -> None:
-        if self._config.keep_days is None or self._fixed is not None:
-            return
-        oldest = time.time() - self._config.keep_days * _DAY_S
-        for path in self._folder.glob(f"edge-{self._camera}-*.jsonl*"):
-            try:
-                if path != self._path and path.stat().st_mtime < oldest:
-                    path.unlink()
-                    log.info("log_deleted", file=str(path), keep_days=self._config.keep_days)
-            except OSError as error:
-                log.warning("log_not_deleted", file=str(path), error=error.strerror)
-
-
-def repair(path: Path) -> int:
-    """Move what follows the last line end to ``PATH.torn`` and cut it off. Returns the number of bytes moved.
-
-    Raises:
-        UserError: a living process writes the file.
-        OSError: it can't be read or written.
-    """
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        _lock(fd, path)
-        size = os.fstat(fd).st_size
-        keep = _after_last_newline(fd, size)
-        if keep == size:
-            return 0
-        torn = os.open(f"{path}.torn", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            for start in range(keep, size, _BLOCK_BYTES):
-                _write_all(torn, os.pread(fd, min(_BLOCK_BYTES, size - start), start))
-            os.fsync(torn)
-        finally:
-            os.close(torn)
-        os.ftruncate(fd, keep)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    log.warning("log_repaired", file=str(path), torn_bytes=size - keep)
-    return size - keep
-
-
-def read_records(path: Path, counts: MutableMapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
-    """The inspections and skips of one log file, in its order; headers are left out.
-
-    A last line without its end is never read: it may be half a record. ``counts`` gets ``torn`` (0 or 1) and
-    ``unreadable``: lines that are no message of this schema.
-
-    Raises:
-        OSError: the file can't be read.
-    """
-    counts = {} if counts is None else counts
-    counts.update(torn=0, unreadable=0)
-    with path.open("rb") as lines:
-        for line in lines:
-            if not line.endswith(b"\n"):
-                counts["torn"] = 1
-                return
-            try:
-                message = read(line)
-            except WireError:
-                counts["unreadable"] += 1
-                continue
-            if message["kind"] in ("inspection", "skip"):
-                yield message
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    """One ``write``; more only where that one was short: a signal, a disk about to be full."""
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-def _lock(fd: int, path: Path) -> None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"outputs.jsonl: {path}: another process writes this log",
-            fix="stop that one first, or give this one another folder",
-            exit_code=6,
-        ) from None
-
-
-def _after_last_newline(fd: int, size: int) -> int:
-    end = size
-    while end > 0:
-        start = max(end - _BLOCK_BYTES, 0)
-        found = os.pread(fd, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        return list(self._folder.glob(f"edge-{self._camera}-*{PLAIN}"))

@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol
 import structlog
 
 from edge.errors import UserError
-from edge.frames import Frame, Heartbeat, Record, State
-from edge.outputs import Judged, OutputStatus
+from edge.frames import Frame, Heartbeat, Record, RunIdentity, State
+from edge.outputs import Judged, MakeArchive, OutputStatus
+from edge.wire import overruled
 
 log = structlog.get_logger()
 
@@ -38,7 +39,12 @@ class Sink(Protocol):
     - ``idle()`` and ``idle_s``: called whenever the queue is empty, and at least every ``idle_s`` seconds.
     - ``recover()``: reopen after a failure. The record that failed is then written again; should that fail too, records
       are lost until ``recover`` and ``write`` succeed, tried every second.
-    - ``detail``: a small mapping for ``state`` that changes seldom. Read from any thread.
+    - ``trouble`` and ``lost``: fault and losses that the sink looks after by itself, beside those that are told by raising.
+    - ``detail``: a small mapping for ``state`` that changes seldom. ``counters``, ``free_bytes``: see ``OutputStatus``.
+      Read from any thread.
+    - ``made_by(identity, archive)``: see ``Output``. Called by the supervisor, so it mustn't block.
+    - ``required``: True where a verdict counts only once the sink has its record: while it fails ``log_lost`` says so, and
+      a record that it did not take reaches the output after it as ``invalid: log_lost``.
     """
 
     name: str
@@ -80,6 +86,8 @@ class Queued:
         self._idle: Callable[[], None] | None = getattr(sink, "idle", None)
         self._idle_s: float = getattr(sink, "idle_s", RETRY_S)
         self._recover: Callable[[], None] | None = getattr(sink, "recover", None)
+        self._made_by: Callable[[RunIdentity, MakeArchive], None] | None = getattr(sink, "made_by", None)
+        self._required: bool = getattr(sink, "required", False)
         self._accepted = 0
         self._refused = 0  # counted by who calls accept
         self._failed = 0  # counted by the sink's thread
@@ -143,12 +151,29 @@ class Queued:
         self._latest_beat.append(heartbeat)
         self._wake()
 
+    def made_by(self, identity: RunIdentity, archive: MakeArchive) -> None:
+        """Hand on to a sink that wants to know."""
+        if self._made_by is not None:
+            self._made_by(identity, archive)
+
     def status(self) -> OutputStatus:
-        lost = self._refused + self._failed
+        lost = self._refused + self._failed + int(getattr(self._sink, "lost", 0))
         if self._after is not None:
             lost += self._after._refused  # noqa: SLF001  (its own kind)
-        full = "queue full" if self._full and not self._waits else None
-        return OutputStatus(self._accepted, lost, self._fault or full, getattr(self._sink, "detail", {}))
+        sink = self._sink
+        return OutputStatus(
+            self._accepted,
+            lost,
+            self._trouble(),
+            getattr(sink, "detail", {}),
+            getattr(sink, "counters", {}),
+            getattr(sink, "free_bytes", None),
+        )
+
+    @property
+    def log_lost(self) -> bool:
+        """Records don't get into a sink that must have them. Cheap: the judge asks before each verdict."""
+        return self._required and self._trouble() is not None
 
     def close(self, timeout_s: float) -> None:
         """Write what is queued, close the sink. What isn't written in time counts as lost. May be called twice."""
@@ -159,6 +184,10 @@ class Queued:
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             log.warning("output_close_timeout", output=self.name, queued=self._queue.qsize(), timeout_s=timeout_s)
+
+    def _trouble(self) -> str | None:
+        full = "queue full" if self._full and not self._waits else None
+        return self._fault or getattr(self._sink, "trouble", None) or full
 
     def _has_room(self) -> bool:
         while self._open and self._drain_until is None:
@@ -231,7 +260,7 @@ class Queued:
         else:
             self._lose(kept)
         if self._then is not None:
-            self._then.pass_on(record)
+            self._then.pass_on(overruled(record, "log_lost") if self._required and not written else record)
 
     def _look_around(self) -> None:
         if self._broken and self._usable():
@@ -257,7 +286,7 @@ class Queued:
         return True
 
     def _note(self, error: Exception) -> None:
-        text = _text(error)
+        text = text_of(error)
         if text != self._fault:
             log.warning("output_failed", output=self.name, error=text, exc_info=not isinstance(error, OSError))
         self._fault = text
@@ -274,7 +303,7 @@ class Queued:
                 self._lose(item[1])
 
 
-def _text(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     """An error as a person reads it in ``state``."""
     if isinstance(error, UserError):
         return error.what

@@ -1,9 +1,9 @@
-"""A limit on the size of a folder of numbered files; the lowest numbers are deleted first."""
+"""A limit on the size of a folder of numbered files; the lowest numbers are deleted first, precious ones last."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +18,11 @@ class Quota:
 
     Args:
         kinds: folders and the suffix of the files in each.
-        limit_bytes: what they and ``besides_bytes`` may take together.
+        limit_bytes: what they may take, together with what the caller adds.
+        precious: numbers to be deleted last.
     """
 
-    def __init__(self, kinds: Mapping[Path, str], limit_bytes: int) -> None:
+    def __init__(self, kinds: Mapping[Path, str], limit_bytes: int, precious: Container[int] = ()) -> None:
         self._limit = limit_bytes
         self._kinds = dict(kinds)
         sizes: dict[int, int] = {}
@@ -29,32 +30,37 @@ class Quota:
             for path in folder.iterdir():
                 if path.suffix == suffix and path.stem.isdecimal():
                     sizes[int(path.stem)] = sizes.get(int(path.stem), 0) + path.stat().st_size
-        self._sizes: deque[tuple[int, int]] = deque(sorted(sizes.items()))
-        self.used_bytes = sum(sizes.values())
+        self._queues: dict[bool, deque[tuple[int, int]]] = {False: deque(), True: deque()}
+        self.used_bytes = 0
+        for number, nbytes in sorted(sizes.items()):
+            self.add(number, nbytes, precious=number in precious)
 
-    def add(self, number: int, nbytes: int) -> None:
+    def add(self, number: int, nbytes: int, *, precious: bool = False) -> None:
         """A new number, higher than all before, with the bytes of its files."""
-        self._sizes.append((number, nbytes))
+        self._queues[precious].append((number, nbytes))
         self.used_bytes += nbytes
 
-    def first_to_keep(self, besides_bytes: int, next_number: int) -> int | None:
-        """The lowest number that may stay, ``next_number`` where all must go; None while there is room."""
-        used = self.used_bytes + besides_bytes
-        if used <= self._limit:
-            return None
-        for number, nbytes in self._sizes:
-            if used <= self._limit * (1 - _SPARE):
-                return number
-            used -= nbytes
-        return next_number
+    def is_full(self, besides_bytes: int) -> bool:
+        return self.used_bytes + besides_bytes > self._limit
 
-    def delete_before(self, first: int) -> int:
-        """Delete every file of a lower number; returns how many numbers went."""
-        count = 0
-        while self._sizes and self._sizes[0][0] < first:
-            number, nbytes = self._sizes.popleft()
+    def excess(self, besides_bytes: int) -> int:
+        """Bytes to free, once it is full: down to a little below the limit."""
+        return max(0, int(self.used_bytes + besides_bytes - self._limit * (1 - _SPARE)))
+
+    def oldest(self, nbytes: int, *, precious: bool = False) -> list[int]:
+        """The lowest numbers of one kind that take ``nbytes`` together; fewer where there aren't so many."""
+        found: list[int] = []
+        for number, size in self._queues[precious]:
+            if nbytes <= 0:
+                break
+            found.append(number)
+            nbytes -= size
+        return found
+
+    def delete(self, numbers: Sequence[int], *, precious: bool = False) -> None:
+        """Delete the files of these numbers, which ``oldest`` gave. Raises OSError where the disk is read-only, say."""
+        queue = self._queues[precious]
+        for number in numbers:
             for folder, suffix in self._kinds.items():
                 (folder / f"{number:08d}{suffix}").unlink(missing_ok=True)
-            self.used_bytes -= nbytes
-            count += 1
-        return count
+            self.used_bytes -= queue.popleft()[1]

@@ -1,9 +1,9 @@
-"""Recorded frames as a source: a folder of pictures, one picture, a video file, or a recording."""
+"""Recorded frames as a source: a folder of pictures, one picture, a video file, a recording, or one exported to MCAP."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -16,6 +16,7 @@ import structlog
 
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip, SourceState
+from edge.mcapfile import is_mcap, open_mcap, read_mcap
 from edge.pictures import SUFFIXES, PictureError, find_pictures, read_picture, silence_opencv
 from edge.recording import decoded_format, is_recording, open_recording
 from edge.sources import SourceStatus
@@ -135,7 +136,7 @@ def _reel(path: Path, fps: float) -> _Reel:
         )
     if path.name.lower().endswith(SUFFIXES):
         return _Reel(f"picture {path}", 1, lambda: iter([(0.0, partial(_picture, path.parent, path.name, 0))]))
-    return _video(path, fps)
+    return _mcap(path) if is_mcap(path) else _video(path, fps)
 
 
 def _recording(folder: Path) -> _Reel:
@@ -147,16 +148,37 @@ def _recording(folder: Path) -> _Reel:
     log.debug("recording_opened", folder=str(folder), entries=len(recording.entries))
 
     def begin() -> Iterator[Item]:
-        last_ns, due_s = None, 0.0
-        for entry in recording.entries:
-            stamp_ns = entry.received_ns if isinstance(entry, Skip) else entry.meta.received_ns
-            if last_ns is not None:
-                due_s += max(0, stamp_ns - last_ns) / 1e9  # a clock that was set back is no wait
-            last_ns = stamp_ns
-            yield due_s, partial(recording.load, entry)
+        return _paced(
+            (e.received_ns if isinstance(e, Skip) else e.meta.received_ns, partial(recording.load, e))
+            for e in recording.entries
+        )
 
     frames = sum(entry.count if isinstance(entry, Skip) else 1 for entry in recording.entries)
     return _Reel(f"recording {folder}", frames, begin)
+
+
+def _mcap(path: Path) -> _Reel:
+    exported = open_mcap(path)
+
+    def begin() -> Iterator[Item]:
+        count = 0
+        for due_s, load in _paced(read_mcap(path)):
+            count += 1
+            yield due_s, load
+        if count < exported.entries:
+            log.warning("mcap_ended_early", file=str(path), entries=count, promised=exported.entries)
+
+    return _Reel(f"recording {path}", exported.frames, begin)
+
+
+def _paced(entries: Iterable[tuple[int, Callable[[], Frame | Skip]]]) -> Iterator[Item]:
+    """From stamps in ns to when each is due."""
+    last_ns, due_s = None, 0.0
+    for stamp_ns, load in entries:
+        if last_ns is not None:
+            due_s += max(0, stamp_ns - last_ns) / 1e9  # a clock that was set back is no wait
+        last_ns = stamp_ns
+        yield due_s, load
 
 
 def _folder(folder: Path, fps: float) -> _Reel:

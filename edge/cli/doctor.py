@@ -1,0 +1,83 @@
+"""``edge doctor``: is this machine fit, and how much does it inspect."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from edge.cli.options import SetOption
+from edge.configfile import load_config
+from edge.doctor import Finding
+from edge.errors import UserError
+
+COLOURS = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="The line's YAML file. Without it: the machine alone.")] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="Time to measure the capacity in; 0: not measured.")] = 6.0,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Size of the frames, where the config does not tell.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
+    overrides: SetOption = None,
+) -> None:
+    """Look at everything that a line depends on, measure what this machine can do with a config, and say how to mend it.
+
+    Run it as the user that the service runs as: sudo -u edge edge doctor /etc/edge/cam1.yaml.
+    Exit codes: 0, or 1 where something fails.
+    """
+    failed = False
+    for finding in findings(config, tuple(overrides or ()), seconds, _size(size)):
+        failed |= finding.level == "fail"
+        if as_json:
+            print(orjson.dumps(asdict(finding)).decode(), flush=True)
+        else:
+            _show(finding)
+    if failed:
+        raise typer.Exit(1)
+
+
+def findings(path: Path | None, overrides: tuple[str, ...], seconds: float, size: tuple[int, int] | None) -> list[Finding]:
+    """All findings: the machine's, then the config's."""
+    from edge.doctor.line import check_line, wants_gige
+    from edge.doctor.machine import check_machine
+
+    if path is None:
+        return check_machine(gige=False)
+    try:
+        loaded = load_config(path, overrides)
+    except UserError as error:
+        return [*check_machine(gige=False), Finding("fail", "config", str(error), f"edge check {path}")]
+    found = [*check_machine(gige=wants_gige(loaded)), Finding("ok", "config", str(path)), *check_line(loaded)]
+    if seconds > 0:
+        from edge.doctor.capacity import check_capacity
+
+        found += check_capacity(loaded, seconds, size)
+    return found
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not found or "0" in found.groups():
+        raise UserError("--size", received=text, expected="width x height in px, 2048x1536 say")
+    return int(found[1]), int(found[2])
+
+
+def _show(finding: Finding) -> None:
+    text = Text(f"{finding.level:5}", COLOURS[finding.level])
+    text.append(f"{finding.what:11}", "bold")
+    text.append(finding.text, "not bold")
+    if finding.fix and finding.level != "ok":
+        text.append(f"\n     mend: {finding.fix}", "dim")
+    Console(highlight=False, soft_wrap=True).print(text)

@@ -1,0 +1,78 @@
+"""``edge install-service``: the files of a systemd service, printed or put where they belong."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.console import Console
+
+from edge.configfile import load_config
+from edge.errors import UserError
+from edge.service import DropIn, ServiceFile, next_steps, service_files
+
+_HIDDEN = ("/home/", "/root/", "/run/user/")
+"""Folders that ProtectHome=yes hides from the service."""
+
+
+def install_service(
+    camera: Annotated[str, typer.Argument(help="The instance: edge@CAMERA runs /etc/edge/CAMERA.yaml.")],
+    root: Annotated[Path, typer.Option(metavar="DIR", help="Folder to take for /: an image, or a try.")] = Path("/"),
+    drop_in: Annotated[
+        list[str] | None,
+        typer.Option(metavar="|".join(get_args(DropIn)), help="Also what this kind of machine needs. Repeatable."),
+    ] = None,
+    program: Annotated[
+        Path | None,
+        typer.Option(help="The edge command that the unit starts. Default: this one.", show_default=False),
+    ] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the files; write nothing.")] = False,
+) -> None:
+    """Install the unit, user, folders, udev rule and kernel settings of one camera's service, and say what comes next.
+
+    Nothing is started. A file that is there already and differs is replaced: changes of your own belong into
+    a drop-in (systemctl edit edge@CAMERA).
+    """
+    if not re.fullmatch(r"[a-z0-9_]{1,32}", camera):
+        raise UserError("CAMERA", received=repr(camera), expected="a to z, 0 to 9 and _, at most 32, as in the config")
+    kinds = tuple(_drop_in(name) for name in drop_in or ())
+    found = service_files(camera, kinds, program)
+    if only_print:
+        sys.stdout.write("\n".join(f"# /{file.path}\n{file.text}" for file in found))
+        return
+    out = Console(highlight=False, soft_wrap=True)
+    for file in found:
+        out.print(f"{file.write(root):9}  {root / file.path}", markup=False)
+    for warning in _warnings(camera, root, found):
+        out.print(f"warning: {warning}", style="yellow", markup=False)
+    out.print("\nnext:")
+    for step in next_steps(camera):
+        out.print(f"  {step}", markup=False)
+
+
+def _drop_in(name: str) -> DropIn:
+    for known in get_args(DropIn):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise UserError("--drop-in", received=name, expected=" or ".join(get_args(DropIn)))
+
+
+def _warnings(camera: str, root: Path, found: list[ServiceFile]) -> list[str]:
+    warnings = []
+    started = re.search(r"^ExecStart=(\S+)", found[0].text, flags=re.M)
+    if started and started[1].startswith(_HIDDEN):
+        warnings.append(f"{started[1]} lies where the service can't see it (ProtectHome=yes): install into /opt/edge/venv")
+    config = root / "etc" / "edge" / f"{camera}.yaml"
+    if not config.exists():
+        warnings.append(f"{config} is not there yet: the service needs it")
+        return warnings
+    try:
+        name = load_config(config).config.camera
+    except UserError as error:
+        return [*warnings, str(error)]
+    if name != camera:
+        warnings.append(f"{config} says camera: {name}; name both alike, or clients look in the wrong runtime folder")
+    return warnings

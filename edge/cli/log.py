@@ -1,0 +1,162 @@
+"""``edge log``: what stands in a log, for people: sums, latency, losses, the worst regions, one part's record."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.configfile import load_config
+from edge.errors import UserError
+from edge.logbook import Damage, Filter, Summary, find_files, moment_ns, read_log, utc
+from edge.schema import VERDICTS
+from edge.segments import segments
+
+HOURS = 48
+"""Hours shown; --json has them all."""
+
+
+def log(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Log files (also torn or .zst), folders of them, or a line's config (.yaml).")
+    ],
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From this moment on: 2026-11-21T18:20 (UTC), or 90m, 12h, 7d ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before this moment.")] = None,
+    part: Annotated[int | None, typer.Option(metavar="ID", help="The records of this part_id, whole.")] = None,
+    verdict: Annotated[list[str] | None, typer.Option(help="Only pass, fail or invalid. Repeatable.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only this reason: late, ring_full, ...")] = None,
+    worst: Annotated[int, typer.Option(min=0, help="How many of the worst regions to name.")] = 10,
+    records: Annotated[bool, typer.Option("--records", help="The records themselves, one JSON object per line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+) -> None:
+    """Read, filter and summarise logs. Exit codes: 0; 1 when no record matches."""
+    if verdict and not set(verdict) <= set(VERDICTS):
+        raise UserError("--verdict", received=", ".join(verdict), expected="pass, fail or invalid")
+    wanted = Filter(
+        None if since is None else moment_ns(since, "--since", time.time_ns),
+        None if until is None else moment_ns(until, "--until", time.time_ns),
+        part,
+        frozenset(verdict or ()),
+        reason,
+    )
+    files = [file for path in paths for file in _files(path)]
+    damage, summary = Damage(), Summary(worst)
+    lines = records or part is not None
+    for record in read_log(files, wanted, damage):
+        summary.add(record)
+        if lines:
+            _print(record, indent=not (records or as_json))
+    if lines:
+        _tell(Console(stderr=True, highlight=False), damage)
+    elif as_json:
+        _print(summary.as_json() | damage.as_json(), indent=True)
+    else:
+        _show(summary, damage, len(files))
+    raise typer.Exit(0 if summary.records else 1)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.suffix not in (".yaml", ".yml"):
+        return find_files([path])
+    loaded = load_config(path)
+    jsonl = loaded.config.outputs.jsonl
+    if jsonl is None:
+        raise UserError(f"{path}: outputs.jsonl is off: the line writes no log", fix="name a folder or files instead")
+    folder = loaded.resolve(jsonl.dir)
+    found = segments(folder, loaded.config.camera) if folder.is_dir() else []
+    if not found:
+        raise UserError(f"{folder}: holds no log of camera {loaded.config.camera}", fix="run the line first: edge run")
+    return found
+
+
+def _print(message: dict[str, Any], *, indent: bool) -> None:
+    option = orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
+    sys.stdout.buffer.write(orjson.dumps(message, option=option))
+    sys.stdout.flush()
+
+
+def _show(summary: Summary, damage: Damage, files: int) -> None:
+    console = Console(highlight=False)
+    if summary.first_ns is None or summary.last_ns is None:
+        console.print(f"no record matches in {files} file(s)")
+        _tell(console, damage)
+        return
+    console.print(
+        f"{summary.records} records of {len(summary.runs)} run(s) in {files} file(s), "
+        f"{utc(summary.first_ns)} to {utc(summary.last_ns)}",
+        soft_wrap=True,
+    )
+    _tell(console, damage)
+    console.print(_totals(summary))
+    console.print(_hours(summary))
+    if summary.latency_ms():
+        console.print(_latency(summary))
+    if summary.worst_regions():
+        console.print(_regions(summary))
+
+
+def _tell(console: Console, damage: Damage) -> None:
+    texts = {
+        "file(s) that end in half a line, which is left out": damage.torn_files,
+        "line(s) that are no record are passed over": damage.unreadable_lines,
+        "record(s) stand twice, as after a failed sync; each counts once": damage.repeated,
+        "record(s) are missing: the log could not be written then": damage.missing_records,
+    }
+    for text, count in texts.items():
+        if count:
+            console.print(f"{count} {text}", soft_wrap=True)
+
+
+def _totals(summary: Summary) -> Table:
+    table = _table("result", "frames")
+    for verdict in VERDICTS:
+        table.add_row(verdict, str(summary.verdicts[verdict]))
+    for label, counts in (("  invalid", summary.invalid), ("skipped", summary.skipped)):
+        for reason, count in counts.most_common():
+            table.add_row(f"{label}: {reason}", str(count))
+    return table
+
+
+def _hours(summary: Summary) -> Table:
+    table = _table("hour (UTC)", *VERDICTS, "skipped")
+    starts = sorted(summary.hours)
+    if len(starts) > HOURS:
+        table.caption = f"the last {HOURS} of {len(starts)} hours; --json has all"
+    for start in starts[-HOURS:]:
+        counts = summary.hours[start]
+        table.add_row(utc(start)[:16].replace("T", " "), *(str(counts[name]) for name in (*VERDICTS, "skipped")))
+    return table
+
+
+def _latency(summary: Summary) -> Table:
+    table = _table("latency, ms", "p50", "p95", "p99", "max")
+    for stage, values in summary.latency_ms().items():
+        table.add_row(stage, *(f"{value:.1f}" for value in values.values()))
+    return table
+
+
+def _regions(summary: Summary) -> Table:
+    table = _table("worst regions", "time (UTC)", "seq", "frame", "part", "area px", "box")
+    for region in summary.worst_regions():
+        table.add_row(
+            f"{region['score_max']:.4g}",
+            utc(region["created_ns"]).replace("T", " ").rstrip("Z"),
+            *(str(region[name]) for name in ("seq", "frame_id", "part_id", "area_px", "bbox_xyxy")),
+        )
+    return table
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table()
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
