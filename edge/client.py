@@ -1,4 +1,8 @@
-"""Listening to a daemon: its records, and everything a listener must notice about their coming.
+"""Listening to a daemon: its records, what a listener must notice about their coming, and the rule for acting on them.
+
+    with Subscriber("tcp://127.0.0.1:5556", "cam1") as line:
+        if not line.decide(part_id=42, within_s=0.2).accept:
+            reject()
 
     with Subscriber("tcp://127.0.0.1:5556") as line:
         for event in line:
@@ -10,240 +14,128 @@ For programs beside the line; needs neither the daemon nor its config.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeAlias
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
+from edge.decisions import WITHIN_MAX_S, PassRule
+from edge.decisions import Decision as Decision
+from edge.decisions import Latest as Latest
 from edge.errors import UserError
-from edge.schema import RECORD_KINDS, VERSION
-from edge.wire import WireError, read
+from edge.keys import ClientKeys
+from edge.listener import STALE_S, Listener
+from edge.listener import Event as Event
+from edge.listener import Gap as Gap
+from edge.listener import Received as Received
+from edge.listener import Refused as Refused
+from edge.listener import Restart as Restart
+from edge.listener import Resumed as Resumed
+from edge.listener import Simulated as Simulated
+from edge.listener import Stale as Stale
+from edge.listener import UnknownSchema as UnknownSchema
+from edge.listener import Unreadable as Unreadable
 
-STALE_S = 2.0
-"""A daemon is heard every 0.5 s; without a heartbeat for this long nothing that it said counts any more."""
 _MAX_BYTES = 16 * 1024 * 1024
 _KINDS = (b"inspection/", b"state/", b"heartbeat/")
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One message. ``kind``: inspection, skip, state or heartbeat; ``raw``: its JSON as it came."""
-
-    kind: str
-    camera: str
-    message: dict[str, Any]
-    raw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Records ``first`` to ``last`` (seq) of a run were never received: whatever they judged counts as rejected."""
-
-    camera: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """The daemon was started anew: ``seq`` begins again."""
-
-    camera: str
-    before: str
-    now: str
-
-
-@dataclass(frozen=True, slots=True)
-class Simulated:
-    """The run's pixels don't come from a camera now: nothing may be actuated on its records. Told once per run."""
-
-    camera: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """No heartbeat for ``silent_s``. ``camera`` is None where nothing was ever heard."""
-
-    camera: str | None
-    silent_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """A heartbeat again, after ``silent_s``."""
-
-    camera: str
-    silent_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownSchema:
-    """Messages of a schema that this version can't read. Told once per schema; the messages are not delivered."""
-
-    camera: str
-    major: int | str
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A message that is no JSON of the schema, and why."""
-
-    topic: str
-    text: str
-
-
-Event: TypeAlias = Received | Gap | Restart | Simulated | Stale | Resumed | UnknownSchema | Unreadable
-
-
-class _Camera:
-    """What is known of one camera's run."""
-
-    __slots__ = ("heard_at", "instance_id", "next_seq", "simulated", "stale", "state_seq")
-
-    def __init__(self, now: float) -> None:
-        self.instance_id: str | None = None
-        self.next_seq: int | None = None
-        self.state_seq = -1
-        self.simulated = False
-        self.heard_at = now
-        self.stale = False
-
-
-class Listener:
-    """Messages to events, without a socket: repeats are dropped, gaps, restarts and silences are told in their place."""
-
-    def __init__(self, camera: str | None = None, *, stale_s: float = STALE_S, now: float = 0.0) -> None:
-        """``camera``: hear this one only. ``now``: monotonic s, as everywhere below."""
-        self._only = camera
-        self._stale_s = stale_s
-        self._started_at = now
-        self._silent = False
-        self._cameras: dict[str, _Camera] = {}
-        self._unknown: set[tuple[str, int | str]] = set()
-
-    def hear(self, topic: bytes, body: bytes, now: float) -> list[Event]:
-        """The events that one message brings about, in order."""
-        kind, _, rest = topic.decode("utf-8", "replace").partition("/")
-        major, _, camera = rest.rstrip("/").partition("/")
-        if self._only is not None and camera != self._only:
-            return []
-        if major != str(VERSION):
-            return self._unknown_schema(camera, int(major) if major.isdecimal() else major)
-        try:
-            message = read(body)
-        except WireError as error:
-            if error.major is not None:
-                return self._unknown_schema(camera, error.major)
-            return [Unreadable(f"{kind}/{rest}", str(error))]
-        if message["kind"] not in (*RECORD_KINDS, "state", "heartbeat"):
-            return []
-        return self._follow(message, body, now)
-
-    def silence(self, now: float) -> list[Event]:
-        """The cameras that have become stale by now. To be called now and then while nothing comes."""
-        events: list[Event] = []
-        if not self._cameras and not self._silent and now - self._started_at > self._stale_s:
-            self._silent = True
-            events.append(Stale(None, now - self._started_at))
-        for name, camera in self._cameras.items():
-            if not camera.stale and now - camera.heard_at > self._stale_s:
-                camera.stale = True
-                events.append(Stale(name, now - camera.heard_at))
-        return events
-
-    def _follow(self, message: dict[str, Any], body: bytes, now: float) -> list[Event]:
-        kind, name, instance_id = message["kind"], message["camera"], message["instance_id"]
-        camera = self._cameras.get(name)
-        if camera is None:
-            camera = self._cameras[name] = _Camera(self._started_at if self._silent else now)
-            camera.stale, self._silent = self._silent, False
-        events: list[Event] = []
-        if instance_id != camera.instance_id:
-            if camera.instance_id is not None:
-                events.append(Restart(name, camera.instance_id, instance_id))
-                # whoever heard the run before should hear this one from its first record on
-                camera.next_seq = 0
-            camera.instance_id, camera.state_seq, camera.simulated = instance_id, -1, False
-        if message["simulated"] and not camera.simulated:
-            camera.simulated = True
-            events.append(Simulated(name))
-        if kind == "heartbeat":
-            if camera.stale:
-                events.append(Resumed(name, now - camera.heard_at))
-            camera.heard_at, camera.stale = now, False
-        elif kind == "state":
-            if message["state_seq"] <= camera.state_seq:  # sent again for somebody else
-                return events
-            camera.state_seq = message["state_seq"]
-        else:
-            seq = message["seq"]
-            if camera.next_seq is not None and seq < camera.next_seq:
-                return events
-            if camera.next_seq is not None and seq > camera.next_seq:
-                events.append(Gap(name, camera.next_seq, seq - 1))
-            camera.next_seq = seq + 1
-        return [*events, Received(kind, name, message, body)]
-
-    def _unknown_schema(self, camera: str, major: int | str) -> list[Event]:
-        if (camera, major) in self._unknown:
-            return []
-        self._unknown.add((camera, major))
-        return [UnknownSchema(camera, major)]
+_BACKLOG = 1000
+_LOOK_MS = 20
+_RETRY_S = 1.0
+_HANDSHAKE_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
 
 
 class Subscriber:
-    """A connection to one daemon's endpoint. Use it in the thread that made it; connects again by itself.
+    """A connection to one daemon's endpoint, read in a thread of its own. Connects again by itself.
 
-    A subscriber that comes later hears from then on: of what was before, only the last state.
+    A subscriber that comes later hears from then on: of what was before, only the last state. Of events that nobody
+    receives, the first 1,000 messages wait; what comes after them is a gap. ``decide`` and ``latest`` don't need
+    ``receive`` to be called, and hear everything.
     """
 
-    def __init__(self, endpoint: str, camera: str | None = None, *, stale_s: float = STALE_S) -> None:
-        """``camera``: hear this one only.
+    def __init__(
+        self, endpoint: str, camera: str | None = None, *, keys: ClientKeys | None = None, stale_s: float = STALE_S
+    ) -> None:
+        """``camera``: hear this one only. ``keys``: for a daemon with CURVE.
 
         Raises:
             UserError: ``endpoint`` is none.
         """
         check_endpoint(endpoint)
+        now = time.monotonic()
+        self._endpoint = endpoint
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
-        self._socket.set(zmq.LINGER, 0)
-        self._socket.set(zmq.RCVHWM, 1000)
-        self._socket.set(zmq.MAXMSGSIZE, _MAX_BYTES)
-        self._socket.set(zmq.IPV6, int("[" in endpoint))
-        self._socket.set(zmq.RECONNECT_IVL, 100)
-        self._socket.set(zmq.RECONNECT_IVL_MAX, 1000)
-        # a publisher whose cable was cut is dropped, and connected again, after 3 s
-        self._socket.set(zmq.HEARTBEAT_IVL, 1000)
-        self._socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
-        for kind in _KINDS:
-            self._socket.subscribe(kind)
-        try:
-            self._socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise _no_endpoint(endpoint, str(error).partition(" (addr=")[0]) from None
-        self._listener = Listener(camera, stale_s=stale_s, now=time.monotonic())
-        self._stale_s = stale_s
+        self._socket = self._open(keys)
+        self._news = threading.Condition()
+        self._backlog: deque[tuple[bytes, bytes, float]] = deque()
+        self._refused: str | None = None
+        self._refused_told = False
+        self._rule = None if camera is None else PassRule(camera, stale_s=stale_s, now=now)
+        self._listener = Listener(camera, stale_s=stale_s, now=now)
+        self.stale_s = stale_s
+        """Silence after which nothing that the daemon said counts any more."""
         self._events: deque[Event] = deque()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="subscriber", daemon=True)
+        self._thread.start()
+
+    def decide(self, part_id: int, within_s: float, *, allow_simulated: bool = False) -> Decision:
+        """Whether this part may pass. Accepts nothing but a fresh pass for it, and returns as soon as that is decided.
+
+        The part's record must have come at most ``within_s`` before this call or come at most ``within_s`` after it (60 at
+        most). Rejected is: no record in that time, a second one for the same part, a gap right before it, a restart of the
+        daemon in that time, no heartbeat for ``stale_s``, fail, invalid, another schema; and simulated records unless
+        ``allow_simulated``, which is for the bench. From any thread, for any part, as often as you like.
+
+        Raises:
+            UserError: the subscriber was made without ``camera``.
+        """
+        if not 0 <= within_s <= WITHIN_MAX_S:
+            raise ValueError(f"within_s: {within_s} is not between 0 and {WITHIN_MAX_S:g}")
+        rule, called = self._the_rule(), time.monotonic()
+        with self._news:
+            while True:
+                now = time.monotonic()
+                decision = rule.decide(part_id, called, within_s, now, allow_simulated=allow_simulated)
+                if decision is not None:
+                    return decision
+                self._news.wait(called + within_s - now)
+
+    def latest(self, max_age_s: float, *, allow_simulated: bool = False) -> Latest:
+        """The same rule for the latest record, whichever part it is of, as long as it is at most ``max_age_s`` old.
+
+        With the last heartbeat and state, all of one moment: for those who show what goes on.
+        """
+        rule = self._the_rule()
+        with self._news:
+            return rule.latest(max_age_s, time.monotonic(), allow_simulated=allow_simulated)
 
     def receive(self, timeout_s: float) -> Event | None:
-        """The next event, or None if there was none within ``timeout_s``."""
+        """The next event, or None if there was none within ``timeout_s``. For one thread."""
         end = time.monotonic() + timeout_s
         while not self._events:
-            if self._socket.poll(0):
-                self._hear()
+            with self._news:
+                message = self._backlog.popleft() if self._backlog else None
+                if self._refused is not None:
+                    self._events.append(Refused(self._refused))
+                    self._refused = None
+            if message is not None:
+                self._events.extend(self._listener.hear(*message))
                 continue
             # only now: a heartbeat that has come already ends a silence before it is told
             now = time.monotonic()
             self._events.extend(self._listener.silence(now))
-            if now >= end:
+            if now >= end or self._events:
                 break
-            if not self._events:
-                self._socket.poll(int(1000 * min(end - now, self._stale_s / 10)) + 1)
+            with self._news:
+                if not self._backlog:
+                    self._news.wait(min(end - now, self.stale_s / 10))
         return self._events.popleft() if self._events else None
 
     def __iter__(self) -> Iterator[Event]:
@@ -253,13 +145,10 @@ class Subscriber:
             if event is not None:
                 yield event
 
-    def _hear(self) -> None:
-        frames = self._socket.recv_multipart()
-        if len(frames) == 2:
-            self._events.extend(self._listener.hear(frames[0], frames[1], time.monotonic()))
-
     def close(self) -> None:
         """Disconnect. May be called twice."""
+        self._closing.set()
+        self._thread.join()
         self._context.destroy(0)
 
     def __enter__(self) -> Subscriber:  # noqa: PYI034  (typing.Self came with Python 3.11)
@@ -267,6 +156,80 @@ class Subscriber:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _the_rule(self) -> PassRule:
+        if self._rule is None:
+            raise UserError("a subscriber that decides needs to know the camera", fix='Subscriber(endpoint, "cam1")')
+        return self._rule
+
+    def _open(self, keys: ClientKeys | None) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.SUB)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.RCVHWM, 1000)
+        socket.set(zmq.MAXMSGSIZE, _MAX_BYTES)
+        socket.set(zmq.IPV6, int("[" in self._endpoint))
+        socket.set(zmq.RECONNECT_IVL, 100)
+        socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+        # a publisher whose cable was cut is dropped, and connected again, after 3 s
+        socket.set(zmq.HEARTBEAT_IVL, 1000)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
+        if keys is not None:
+            socket.set(zmq.CURVE_PUBLICKEY, keys.public)
+            socket.set(zmq.CURVE_SECRETKEY, keys.secret)
+            socket.set(zmq.CURVE_SERVERKEY, keys.server)
+        for kind in _KINDS:
+            socket.subscribe(kind)
+        self._monitor = socket.get_monitor_socket(_HANDSHAKE_FAILED)
+        try:
+            socket.connect(self._endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(0)
+            raise _no_endpoint(self._endpoint, str(error).partition(" (addr=")[0]) from None
+        return socket
+
+    def _read(self) -> None:
+        """The reading thread. A message's age counts from when there was none last: this process may have been stopped."""
+        empty_at = time.monotonic()
+        retry_at = float("inf")
+        while not self._closing.is_set():
+            if not self._socket.poll(0):
+                empty_at = time.monotonic()
+                if self._monitor.poll(0):
+                    retry_at = min(retry_at, empty_at + _RETRY_S)
+                    self._note_refusal()
+                if empty_at >= retry_at:
+                    retry_at = float("inf")
+                    self._connect_again()
+                if not self._socket.poll(_LOOK_MS):
+                    continue
+            frames = self._socket.recv_multipart()
+            if len(frames) != 2:
+                continue
+            now = time.monotonic()
+            self._refused_told = False
+            with self._news:
+                if len(self._backlog) < _BACKLOG:
+                    self._backlog.append((frames[0], frames[1], now))
+                if self._rule is not None:
+                    self._rule.hear(frames[0], frames[1], empty_at, now)
+                self._news.notify_all()
+
+    def _note_refusal(self) -> None:
+        event = recv_monitor_message(self._monitor)["event"]
+        if self._refused_told:
+            return
+        self._refused_told = True
+        known = "the daemon doesn't know this key; `edge keys allow` puts it on the list"
+        other = "no handshake: one side has keys and the other none, or the server key is another daemon's"
+        with self._news:
+            self._refused = known if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH else other
+            self._news.notify_all()
+
+    def _connect_again(self) -> None:
+        """A refused connection is given up for good by libzmq; but keys may be allowed later."""
+        with suppress(zmq.ZMQError):  # it is gone already
+            self._socket.disconnect(self._endpoint)
+        self._socket.connect(self._endpoint)
 
 
 def check_endpoint(endpoint: str) -> None:

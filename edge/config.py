@@ -159,14 +159,26 @@ class ModelConfig(Section):
         return self
 
 
+class CurveConfig(Section):
+    """CURVE keys: every connection is encrypted, and only keys on the list get in. ``edge keys`` makes and lists them."""
+
+    server_key: Path
+    """The daemon's own secret key, a ``.key_secret`` file that others can't read; relative to the config file."""
+    clients: Path
+    """Folder of the public keys that may connect, one ``NAME.key`` each, looked at twice a second: who is added gets in,
+    who is removed is cut off; relative to the config file."""
+
+
 class ZmqConfig(Section):
     """The ZeroMQ publisher."""
 
     bind: str | None = None
     """Endpoint: ``ipc://PATH`` or ``tcp://127.0.0.1:PORT`` (port 0: any free one; the actual one stands in
-    endpoints.json). null: ``ipc://`` in the runtime folder."""
+    endpoints.json); with ``curve`` any address of this machine. null: ``ipc://`` in the runtime folder."""
     preview: str | None = None
     """Endpoint of JPEG previews, encoded only while someone subscribes. null: none."""
+    curve: CurveConfig | None = None
+    """Keys for both endpoints. null: none, and both are for this machine only."""
 
     @model_validator(mode="after")
     def _local(self) -> ZmqConfig:
@@ -176,10 +188,10 @@ class ZmqConfig(Section):
             host = endpoint.removeprefix("tcp://").rpartition(":")[0]
             if not endpoint.startswith("tcp://") or not host:
                 raise ValueError(f"{key}: {endpoint!r} is no endpoint; expected ipc://PATH or tcp://127.0.0.1:PORT")
-            if host not in ("127.0.0.1", "localhost", "[::1]"):
+            if self.curve is None and host not in ("127.0.0.1", "localhost", "[::1]"):
                 raise ValueError(
                     f"{key}: {endpoint!r} would open the records to the network without keys; "
-                    "expected ipc:// or tcp:// on 127.0.0.1"
+                    "expected ipc:// or tcp:// on 127.0.0.1, or keys under curve"
                 )
         return self
 

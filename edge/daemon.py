@@ -24,6 +24,7 @@ from edge.engines import Engine
 from edge.frames import AnomalyMap, Frame, FrameMeta, RunIdentity
 from edge.health import HealthServer, Metrics
 from edge.inspect import to_map
+from edge.keys import DoorKeys
 from edge.line import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, Line, run_line
 from edge.notify import notify, watchdog_interval_s
 from edge.outputs import Output
@@ -35,7 +36,7 @@ from edge.outputs.zmq_pub import ZmqSink
 from edge.preprocess import Workspace
 from edge.reload import Reloader
 from edge.rules import Rules, load_rules
-from edge.runtime import InstanceLock, runtime_folder, write_endpoints
+from edge.runtime import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
 from edge.samples import open_line_engine
 from edge.sources import Source, open_source
 from edge.supervise import Health
@@ -62,6 +63,8 @@ def run(loaded: Loaded, *, source: Source | None = None, each_turn: EachTurn | N
         folder = runtime_folder(loaded)
         lock = InstanceLock(folder, loaded.config.camera)
         try:
+            write_instance(folder, loaded)
+            reloader.report = partial(write_reload, folder)
             return _run_locked(loaded, folder, source, stop, reloader, each_turn or _nothing)
         finally:
             lock.release()
@@ -126,9 +129,11 @@ def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Ou
         sink = EvidenceSink(config.evidence, loaded.resolve(config.evidence.dir), identity, loaded.config.regions.roi)
         outputs.append(Queued(sink, QUEUE, "drop"))
     if config.zmq is not None:
-        first.append(Queued(ZmqSink(config.zmq, identity, folder), QUEUE, "drop", after=log_first))
+        curve = config.zmq.curve
+        keys = DoorKeys(loaded.resolve(curve.server_key), loaded.resolve(curve.clients)) if curve else None
+        first.append(Queued(ZmqSink(config.zmq, identity, folder, keys), QUEUE, "drop", after=log_first))
         if config.zmq.preview is not None:
-            first.append(Queued(PreviewSink(config.zmq.preview, identity), QUEUE, "drop"))
+            first.append(Queued(PreviewSink(config.zmq.preview, identity, keys), QUEUE, "drop"))
     # closed in this order: what waits for the log is closed after it
     return [*outputs, *first] if log_first else [*first, *outputs]
 

@@ -32,6 +32,8 @@ class Snapshot:
     outputs: Mapping[str, OutputStatus]
     progress_age_s: float
     restarts: Mapping[str, int]
+    faults: tuple[str, ...] = ()
+    """Codes of what is wrong now."""
 
 
 class Metrics(Collector):
@@ -65,16 +67,39 @@ class Metrics(Collector):
         yield _counter(
             "edge_output_lost", "Records each output lost", camera, "output", {n: s.lost for n, s in shot.outputs.items()}
         )
+        yield from self._outputs(camera, shot.outputs)
         yield _counter("edge_stage_restarts", "Restarts of each stage", camera, "stage", shot.restarts)
         yield _gauge("edge_announced_frames", "Frames that the producer's ids announced", camera, shot.source.announced)
         yield _gauge("edge_ring_fill", "Ring slots in use", camera, self._ring.fill)
         yield _gauge("edge_ring_slots", "Ring slots", camera, self._ring.slots)
         yield _gauge("edge_ready", "1 when frames can be inspected", camera, int(shot.ready))
         yield _gauge("edge_progress_age_seconds", "Age of the oldest stage's progress", camera, shot.progress_age_s)
+        faults = GaugeMetricFamily("edge_fault", "1 for each fault that lasts", labels=["camera", "code"])
+        for code in shot.faults:
+            faults.add_metric([camera, code], 1)
+        yield faults
+        reconnects = CounterMetricFamily("edge_source_reconnects", "Times the camera came back", labels=["camera"])
+        reconnects.add_metric([camera], shot.source.counters.get("reconnects", 0))
+        yield reconnects
         state = GaugeMetricFamily("edge_source_state", "1 for the state the source is in", labels=["camera", "state"])
         state.add_metric([camera, shot.source.state], 1)
         yield state
         yield self._latency(camera)
+
+    def _outputs(self, camera: str, outputs: Mapping[str, OutputStatus]) -> Iterator[Metric]:
+        events = CounterMetricFamily("edge_output_events", "What each output counts", labels=["camera", "output", "event"])
+        fault = GaugeMetricFamily("edge_output_fault", "1 while an output fails", labels=["camera", "output"])
+        free = GaugeMetricFamily("edge_disk_free_bytes", "Free on the disk it writes to", labels=["camera", "output"])
+        heard = GaugeMetricFamily("edge_subscribers", "Subscriptions at this moment", labels=["camera", "output"])
+        for name, status in outputs.items():
+            fault.add_metric([camera, name], int(status.fault is not None))
+            for event, count in status.counters.items():
+                events.add_metric([camera, name, event], count)
+            if status.free_bytes is not None:
+                free.add_metric([camera, name], status.free_bytes)
+            if status.subscribers is not None:
+                heard.add_metric([camera, name], max(status.subscribers, 0))
+        yield from (events, fault, free, heard)
 
     def _latency(self, camera: str) -> Metric:
         family = HistogramMetricFamily("edge_latency_seconds", "Latency by stage", labels=["camera", "stage"])

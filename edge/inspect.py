@@ -1,21 +1,25 @@
 """The inspection itself, in two halves: a frame to its anomaly map, and a map to its verdict.
 
-The daemon's infer and judge stages call one half each; replay, calibration and evaluation call both. Nothing else calls
-``engine.infer``.
+Calibration and evaluation call both. The daemon's infer stage takes the first half in two steps, ``start`` and ``finish``,
+with the engine between them (``edge.mapping``); its judge stage calls the second. Replay is the daemon's own stages.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
-from edge.engines import Engine
+from edge.bundle import BundleSpec
+from edge.engines import Engine, Prediction
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Inspection
 from edge.preprocess import FrameSizeMismatch, Workspace, prepare
 from edge.regions import Found, MapNotFinite, find_regions, map_max
 from edge.rules import Rules
+from edge.tiling import Tiling
 from edge.verdict import invalid, judge
 
 log = structlog.get_logger()
@@ -29,23 +33,48 @@ class Unmapped:
     text: str
 
 
-def to_map(frame: Frame, engine: Engine, workspace: Workspace) -> AnomalyMap | Unmapped:
-    """Prepare the frame as the bundle declares and run the model, on its tiles where the bundle has any.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one frame asks of an engine: ``image`` (H, W, C), or its tiles (n, h, w, C) where the bundle has any.
 
-    The score is then the highest tile's, and there is no embedding.
+    ``image`` may be a view of the frame or of the workspace: valid until either is used again.
+    """
+
+    image: NDArray[np.uint8] | NDArray[np.uint16]
+    map_to_image: tuple[float, float, float, float]
+    tiling: Tiling | None
+
+
+def start(frame: Frame, spec: BundleSpec, workspace: Workspace) -> Job:
+    """Prepare the frame as the bundle declares, and cut it into tiles where the bundle has any.
+
+    Raises:
+        FrameSizeMismatch: the model can't take a frame of this size.
+    """
+    prepared = prepare(frame, spec, workspace)
+    if spec.tile is None:
+        return Job(prepared.image, prepared.map_to_image, None)
+    tiling = workspace.tiling(spec.tile, (prepared.image.shape[1], prepared.image.shape[0]), spec.tile_scale)
+    return Job(tiling.cut(prepared.image), prepared.map_to_image, tiling)
+
+
+def finish(job: Job, prediction: Prediction) -> AnomalyMap:
+    """What the engine said of a job, as a map of the frame. Of tiles: the highest score, no embedding."""
+    if job.tiling is None:
+        return AnomalyMap(prediction.map, job.map_to_image, prediction.score, prediction.embedding)
+    return AnomalyMap(job.tiling.stitch(prediction.map), job.map_to_image, prediction.score)
+
+
+def to_map(frame: Frame, engine: Engine, workspace: Workspace) -> AnomalyMap | Unmapped:
+    """One frame through one engine, waited for.
+
     ``Unmapped("frame_size")`` where the model can't take a frame of this size. Whatever the runtime raises passes through.
     """
-    spec = engine.bundle.spec
     try:
-        prepared = prepare(frame, spec, workspace)
+        job = start(frame, engine.bundle.spec, workspace)
+        return finish(job, engine.infer(job.image))
     except FrameSizeMismatch as error:
         return Unmapped("frame_size", str(error))
-    if spec.tile is None:
-        prediction = engine.infer(prepared.image)
-        return AnomalyMap(prediction.map, prepared.map_to_image, prediction.score, prediction.embedding)
-    tiling = workspace.tiling(spec.tile, (prepared.image.shape[1], prepared.image.shape[0]), spec.tile_scale)
-    prediction = engine.infer(tiling.cut(prepared.image))
-    return AnomalyMap(tiling.stitch(prediction.map), prepared.map_to_image, prediction.score)
 
 
 def to_inspection(frame: Frame, amap: AnomalyMap | Unmapped, rules: Rules) -> tuple[Inspection, Found | None]:

@@ -16,7 +16,8 @@ from edge.archive import archive
 from edge.config import GenicamSource
 from edge.configfile import Loaded
 from edge.engines import Engine
-from edge.frames import Heartbeat, RunIdentity
+from edge.engines.lane import Overlapping
+from edge.frames import Fault, Heartbeat, RunIdentity
 from edge.handoff import Handoff
 from edge.health import Snapshot
 from edge.outputs import Output, OutputStatus
@@ -63,7 +64,8 @@ class Line:
         self.config = config
         self.source = source
         self.tally = Tally()
-        self.ring = Ring(config.ring.slots, drops=drops)
+        depth = engine.depth if isinstance(engine, Overlapping) else 1
+        self.ring = Ring(config.ring.slots + depth - 1, drops=drops)
         self.swap = Swap(Setup(engine, rules, Wire(self.identity)))
         self.outputs = list(make_outputs(self.identity))
         self._limit_s = config.supervise.limit_s
@@ -125,7 +127,7 @@ class Line:
             self._health,
             started=self._started,
             stopping=self._stopping,
-            extra_faults=self._sum_fault() | self.fault,
+            extra_faults=self._sum_fault() | self._stage_faults() | self.fault,
         )
         if state is not None:
             for output in self.outputs:
@@ -137,6 +139,11 @@ class Line:
             for output in self.outputs:
                 output.tick(beat)
         return self._health
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What is wrong now, as ``state`` told it last."""
+        return self._book.faults
 
     @property
     def worn_out(self) -> bool:
@@ -222,6 +229,7 @@ class Line:
             self.output_statuses(),
             health.progress_age_s,
             {w.name: w.restarted for w in self.workers},
+            tuple(fault.code for fault in self.faults),
         )
 
     def _identity(self, loaded: Loaded, source: Source, engine: Engine, rules: Rules) -> RunIdentity:
@@ -242,6 +250,11 @@ class Line:
             self.tally.check(self.source.status().announced)
         text = self.tally.sum_fault
         return {} if text is None else {"sum_rule": text}
+
+    def _stage_faults(self) -> dict[str, str]:
+        """Stages that were restarted a short while ago."""
+        told = ((worker.name, worker.trouble()) for worker in self.workers)
+        return {f"stage_{name}": f"raised and was restarted: {text}" for name, text in told if text is not None}
 
 
 def _told(engine: Engine, rules: Rules) -> dict[str, Any]:

@@ -180,8 +180,8 @@ class _Tape:
 
 def _package() -> Any:
     try:
-        import google.protobuf.timestamp_pb2  # noqa: F401
         import mcap.records
+        from google.protobuf import timestamp_pb2  # noqa: F401
     except ImportError as error:
         raise UserError(
             f"MCAP files need the package {(error.name or 'mcap').partition('.')[0]}",

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from edge.bundle import BundleSpec
 from edge.frames import Frame
 from edge.illumination import IlluminationSpec, Illuminator
+from edge.shrink import area_resize
 from edge.tiling import TileSpec, Tiling
 
 KERNELS = {
@@ -104,7 +105,10 @@ def prepare(frame: Frame, spec: BundleSpec, workspace: Workspace | None = None) 
     size = spec.resize.size
     if spec.resize.where == "host" and size is not None and size != (width, height):
         resized = work.array("resized", (size[1], size[0], *pixels.shape[2:]), pixels.dtype)
-        pixels = cv2.resize(pixels, size, dst=resized, interpolation=KERNELS[spec.resize.kernel])
+        if spec.resize.kernel == "area":
+            pixels = area_resize(pixels, resized, work.array)
+        else:
+            pixels = cv2.resize(pixels, size, dst=resized, interpolation=KERNELS[spec.resize.kernel])
     pixels = _to_channels(pixels, spec.input.channels, "colour", work)
     image = pixels if pixels.ndim == 3 else pixels[:, :, None]
     return Prepared(image, to_frame(spec, width, height))

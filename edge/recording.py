@@ -306,7 +306,7 @@ class RecordingWriter:
         self._lines, self._useless = len(kept), 0
 
 
-_SHORTEN_FROM: Final = 10_000
+_SHORTEN_FROM: Final = 1000
 """Lines; a shorter index is not worth the rewriting."""
 _MOST_DELETED: Final = 100_000_000
 _META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks"))

@@ -21,6 +21,7 @@ RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions")
 FAULT = "reload_refused"
 
 OpenModel = Callable[[Loaded], tuple[Engine, Rules]]
+Report = Callable[[int, str, str | None], object]
 
 
 class Reloader:
@@ -32,6 +33,9 @@ class Reloader:
         self._asked = threading.Event()
         self._thread: threading.Thread | None = None
         self._result: tuple[Loaded, Engine, Rules] | str | None = None
+        self._number = 0
+        self.report: Report = lambda *_: None
+        """Called with the reload's number, the hash of the config in force, and why it was refused, or None."""
 
     def ask(self) -> None:
         self._asked.set()
@@ -69,6 +73,8 @@ class Reloader:
             log.info("reloaded", bundle=engine.bundle.spec.name, high=rules.high, config_sha256=self._loaded.sha256)
         else:
             line.fault[FAULT] = result or "the load ended without a result"
+        self._number += 1
+        self.report(self._number, self._loaded.sha256, line.fault.get(FAULT))
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:

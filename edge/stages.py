@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from edge.frames import AnomalyMap, Frame, Latency, Skip
 from edge.handoff import Handoff
-from edge.inspect import Unmapped, to_inspection, to_map
+from edge.inspect import to_inspection
+from edge.mapping import Mapped, Mapper
 from edge.outputs import Judged, Output
 from edge.pixels import Depth, Window, decode
-from edge.preprocess import Workspace
 from edge.ring import Checkpoint, Ring, Slot, lost
-from edge.setup import Setup, Swap
+from edge.setup import Swap
 from edge.sources import Source
 from edge.tally import Tally
 from edge.verdict import invalid, timed
@@ -33,18 +32,6 @@ WAIT_S = 0.1
 CHECK_S = 1.0
 """Time between two checks of the sum rule. A checkpoint takes the frames' own way, so that at the judge the numbers must
 be equal, whatever is in flight behind it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """A frame and its map on the way to the judge, with the monotonic times of its stations."""
-
-    slot: Slot
-    frame: Frame
-    setup: Setup
-    amap: AnomalyMap | Unmapped
-    taken_ns: int
-    mapped_ns: int
 
 
 class End:
@@ -84,31 +71,35 @@ def infer_loop(ring: Ring, swap: Swap, maps: Maps, levels: tuple[Depth, Window |
 
     ``levels``: what ``decode`` makes of more than 8 bits.
     """
-    workspace = Workspace()
+    mapper = Mapper(swap)
     while True:
         beat()
+        item: Slot | Skip | Checkpoint | End | None
         try:
-            item = ring.take(WAIT_S)
+            item = ring.take(0.0 if mapper.pending else WAIT_S)
         except EOFError:
-            _hand_over(maps, End(), beat)
-            return
-        if isinstance(item, (Skip, Checkpoint)):
-            _hand_over(maps, item, beat)
-        elif item is not None:
+            item = End()
+        out: list[Mapped | Skip | Checkpoint | End] = []
+        if isinstance(item, Slot):
             taken_ns = time.monotonic_ns()
-            setup = swap.current
             frame = _decoded(item, levels)
-            if isinstance(frame, Skip):
+            if isinstance(frame, Frame):
+                out += mapper.put(item, frame, taken_ns)
+            else:
                 ring.release(item)
-                _hand_over(maps, frame, beat)
-                continue
-            try:
-                amap = to_map(frame, setup.engine, workspace)
-            except Exception as error:
-                amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
-                raise
-            finally:
-                _hand_over(maps, Mapped(item, frame, setup, amap, taken_ns, time.monotonic_ns()), beat)
+                out += [*mapper.drain(), frame]
+        else:  # whatever it is, or nothing: it comes behind the frames that are in the engine's hands
+            out += mapper.drain()
+            if item is not None:
+                out.append(item)
+        if mapper.error is not None:
+            out += mapper.drain()
+        for one in out:
+            _hand_over(maps, one, beat)
+        if mapper.error is not None:
+            raise mapper.error
+        if isinstance(item, End):
+            return
 
 
 def tell_losses(ring: Ring, maps: Maps, beat: Callable[[], bool]) -> None:

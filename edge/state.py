@@ -30,6 +30,11 @@ class StateBook:
         self._faults: dict[str, Fault] = {}
         self._last: State | None = None
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Those of the last ``update``. From any thread."""
+        return () if self._last is None else self._last.faults
+
     def update(
         self,
         source: SourceStatus,

@@ -34,6 +34,7 @@ class Worker:
         self._stage = stage
         self._restarts = restarts
         self._raised: deque[float] = deque()
+        self._last_raised: float | None = None
         self._stop = threading.Event()
         self._beat_ns = time.monotonic_ns()
         self._beaten = threading.Event()
@@ -66,6 +67,11 @@ class Worker:
         """Seconds since the last sign of progress; 0 when the stage has ended."""
         return 0.0 if self.done else (time.monotonic_ns() - self._beat_ns) / 1e9
 
+    def trouble(self) -> str | None:
+        """What the stage raised within the last 60 s and was restarted after; None when it is well, or given up."""
+        recent = self._last_raised is not None and time.monotonic() - self._last_raised <= WINDOW_S
+        return self.last_error if recent and self.failed is None else None
+
     def _run(self) -> None:
         while True:
             try:
@@ -88,6 +94,7 @@ class Worker:
 
     def _may_restart(self) -> bool:
         now = time.monotonic()
+        self._last_raised = now
         self._raised.append(now)
         while now - self._raised[0] > WINDOW_S:
             self._raised.popleft()

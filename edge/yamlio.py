@@ -20,6 +20,9 @@ from edge.errors import UserError
 Lines: TypeAlias = dict[tuple[str | int, ...], int]
 """Line number, from 1, of each key (and list item) by its path from the root."""
 
+_MOST = 100_000
+"""Values in one file: a few lines of aliases can stand for billions."""
+
 
 class _CoreLoader(yaml.SafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012  (none of PyYAML's own)
@@ -65,8 +68,9 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
         UserError: bad syntax, a duplicate key, a key that is no text, ``.nan`` or ``.inf``.
     """
     lines: Lines = {}
-    loader = _CoreLoader(text)
+    loader = None
     try:
+        loader = _CoreLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None, lines
@@ -78,8 +82,13 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
         raise UserError(f"{where}: not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{name}: not valid YAML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{name}: not valid YAML: nested too deeply, or a list that contains itself") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def parse_value(text: str) -> Any:
@@ -123,6 +132,8 @@ def nearest(word: str, known: list[str]) -> str | None:
 
 def _check(node: yaml.Node, path: tuple[str | int, ...], name: str, lines: Lines) -> None:
     here = f"{name}:{node.start_mark.line + 1}"
+    if len(lines) > _MOST:
+        raise UserError(f"{here}: more than {_MOST} values: aliases that repeat each other")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             where = f"{name}:{key.start_mark.line + 1}"

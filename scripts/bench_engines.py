@@ -66,9 +66,8 @@ def measure(repeats: int, spread: Spread, *, model: Path | None, threads: int, a
         frames = {(size, colour): _frame(*SIZES[size], colour) for size in SIZES for colour in bundles}
         samples = [f for (size, colour), f in frames.items() if size == "1mp" and colour == "colour"]
         engines = list(_engines(bundles["colour"], samples, threads))
-        print(
-            f"model {model.name}, {threads} thread(s) by {clock.__name__}, frames brought to {bundles['colour'].spec.resize.size}"
-        )
+        seen = bundles["colour"].spec.resize.size
+        print(f"model {model.name}, {threads} thread(s) by {clock.__name__}, frames brought to {seen}")
         results |= _calls(engines, frames["1mp", "colour"], repeats, spread)
         for opened in engines:
             opened.engine.close()
@@ -217,8 +216,7 @@ def _anomalib(
     from peer import Peer
 
     results: dict[str, float] = {}
-    peer = Peer(PEER, "bench_engines_peer.py")
-    try:
+    with Peer(PEER, "bench_engines_peer.py") as peer:
         print(peer.ask()["versions"])
         for precision, hint in (("fp32", "f32"), ("bf16", "bf16")):
             if cpu.missing(precision):
@@ -235,8 +233,6 @@ def _anomalib(
                     more = "" if colour == "colour" else "_grey"
                     results[f"speedup_vs_anomalib_{size}{more}_{precision}"] = round(statistics.median(speedup), 3)
                 opened.close()
-    finally:
-        peer.close()
     best = "bf16" if "speedup_vs_anomalib_1mp_bf16" in results else "fp32"
     for size in SIZES:  # the runtime's own default, which the peer takes when nobody says otherwise
         for more in ("", "_grey"):

@@ -15,6 +15,7 @@ from edge.configfile import Loaded, load_config
 from edge.daemon import is_live, live_outputs, open_model
 from edge.engines import Engine, Prediction
 from edge.line import Line, run_line
+from edge.segments import read_records, segments
 from edge.sources import Source, open_source
 from edge.wire import stable
 
@@ -49,6 +50,27 @@ class Bent:
         self._engine.close()
 
 
+class Overlapped(Bent):
+    """An engine with two frames in its hands, as one on a GPU has: ``submit`` starts, ``collect`` waits for the older."""
+
+    depth = 2
+
+    def __init__(self, engine: Engine, before: Callable[[int], None]) -> None:
+        super().__init__(engine, before)
+        self.most = 0
+        self._submitted: list[Any] = []
+
+    def submit(self, image: Any) -> None:
+        self._submitted.append(image.copy())
+        self.most = max(self.most, len(self._submitted))
+
+    def collect(self) -> Prediction:
+        return self.infer(self._submitted.pop(0))
+
+    def abandon(self) -> None:
+        self._submitted.clear()
+
+
 def slow(seconds: float) -> Callable[[int], None]:
     return lambda _index: time.sleep(seconds)
 
@@ -67,12 +89,13 @@ def make_line(
     config: Loaded,
     *,
     before: Callable[[int], None] | None = None,
+    bent: type[Bent] = Bent,
     source: Source | None = None,
     more_outputs: list[Any] | None = None,
 ) -> Line:
     engine, rules = open_model(config)
     if before is not None:
-        engine = Bent(engine, before)
+        engine = bent(engine, before)
     folder = config.path.parent
     return Line(
         config,
@@ -92,8 +115,7 @@ def run(line: Line, stop: threading.Event | None = None) -> int:
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """Every record in a folder of logs, headers left out."""
-    lines = [orjson.loads(line) for file in sorted(folder.glob("*.jsonl")) for line in file.read_bytes().splitlines()]
-    return [line for line in lines if line["kind"] != "header"]
+    return [record for path in segments(folder) or sorted(folder.glob("*.jsonl")) for record in read_records(path)]
 
 
 def frame_ids(found: list[dict[str, Any]]) -> list[int]:

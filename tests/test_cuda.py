@@ -206,7 +206,7 @@ class PyCudaError(Exception):
 
 
 class FakePycuda:
-    """``pycuda.driver`` as its documentation tells it, over host memory."""
+    """``pycuda.driver`` over host memory, with its rules: makes and frees only with a context on the thread's stack."""
 
     Error = PyCudaError
     event_flags = SimpleNamespace(BLOCKING_SYNC=1, DISABLE_TIMING=2)
@@ -214,9 +214,27 @@ class FakePycuda:
     def __init__(self, fails: str | None = None) -> None:
         self.fails = fails
         self.freed: list[str] = []
-        self.contexts = 0
-        self.pushed: list[int] = []
+        self.stacks: dict[int, int] = {}
+        self.current: dict[int, int] = {}
         self.Context = SimpleNamespace(synchronize=lambda: None)
+        self.library = SimpleNamespace(cuCtxSetCurrent=self._set_current, cuCtxGetCurrent=self._get_current)
+
+    def _set_current(self, handle: Any) -> int:
+        self.current[threading.get_ident()] = handle.value
+        return 0
+
+    def _get_current(self, handle: Any) -> int:
+        self._expect_pushed()
+        handle._obj.value = 5
+        return 0
+
+    def _move(self, by: int) -> None:
+        here = threading.get_ident()
+        self.stacks[here] = self.stacks.get(here, 0) + by
+
+    def _expect_pushed(self) -> None:
+        if self.stacks.get(threading.get_ident(), 0) != 1:
+            raise PyCudaError("explicit_context_dependent failed: no currently active context?")
 
     def init(self) -> None:
         if self.fails:
@@ -224,9 +242,7 @@ class FakePycuda:
 
     def Device(self, _number: int) -> Any:  # noqa: N802  (its name there)
         context = SimpleNamespace(
-            push=lambda: self.pushed.append(threading.get_ident()),
-            pop=lambda: self.pushed.remove(threading.get_ident()),
-            detach=lambda: self.freed.append("context"),
+            push=lambda: self._move(1), pop=lambda: self._move(-1), detach=lambda: self.freed.append("context")
         )
         return SimpleNamespace(
             name=lambda: "Orin", compute_capability=lambda: (8, 7), retain_primary_context=lambda: context
@@ -236,32 +252,30 @@ class FakePycuda:
         return 500, 1000
 
     def mem_alloc(self, nbytes: int) -> Any:
+        self._expect_pushed()
         if nbytes > 500:
             raise PyCudaError("cuMemAlloc failed: out of memory\ntraceback of no use")
-        memory = np.zeros(nbytes, np.uint8)
+        self.device = np.zeros(nbytes, np.uint8)
+        return _Allocation(int(self.device.ctypes.data), lambda: self._freed("device"))
 
-        class Allocation:
-            def __int__(self) -> int:
-                return int(memory.ctypes.data)
-
-            def free(inner) -> None:  # noqa: N805
-                self.freed.append("device")
-
-        allocation = Allocation()
-        allocation.memory = memory  # type: ignore[attr-defined]
-        self.device = memory
-        return allocation
+    def _freed(self, what: str) -> None:
+        self._expect_pushed()
+        self.freed.append(what)
 
     def pagelocked_empty(self, shape: Any, dtype: Any) -> Any:
+        self._expect_pushed()
+
         class Array(np.ndarray):  # type: ignore[type-arg]
-            base = SimpleNamespace(free=lambda: self.freed.append("host"))
+            base = SimpleNamespace(free=lambda: self._freed("host"))
 
         return np.zeros(shape, dtype).view(Array)
 
     def Stream(self) -> Any:  # noqa: N802  (its name there)
+        self._expect_pushed()
         return SimpleNamespace(handle=77, wait_for_event=lambda event: None)
 
     def Event(self, flags: int) -> Any:  # noqa: N802  (its name there)
+        self._expect_pushed()
         assert flags == 3
         return SimpleNamespace(record=lambda stream: None, synchronize=lambda: None)
 
@@ -272,9 +286,17 @@ class FakePycuda:
         target.view(np.uint8).ravel()[:] = self.device
 
 
+class _Allocation:
+    def __init__(self, address: int, free: Any) -> None:
+        self.address, self.free = address, free
+
+    def __int__(self) -> int:
+        return self.address
+
+
 def test_pycuda_copies_there_and_back_and_frees_what_it_took() -> None:
     driver = FakePycuda()
-    device = PyCuda(driver)
+    device = PyCuda(driver, driver.library)
     assert (device.name, device.capability, device.free_bytes(), device.graphs) == ("Orin", (8, 7), 500, False)
     address = device.malloc(40)
     one, other = device.pinned((10,), np.float32), device.pinned((10,), np.float32)
@@ -293,18 +315,28 @@ def test_pycuda_copies_there_and_back_and_frees_what_it_took() -> None:
     device.unpin(other)
     device.close()
     assert driver.freed == ["device", "host", "host", "context"]
-    assert driver.pushed == []
 
 
-def test_the_context_follows_the_thread_that_attaches() -> None:
+def test_no_thread_is_left_with_a_context_on_its_stack() -> None:
+    """Pycuda aborts the process when such a thread ends; what works in a thread is the driver's own current context."""
     driver = FakePycuda()
-    device = PyCuda(driver)
-    device.attach()
-    assert len(driver.pushed) == 1, "the thread that opened it is attached already"
-    other = threading.Thread(target=device.attach)
+    device = PyCuda(driver, driver.library)
+    device.event()
+
+    def work() -> None:
+        device.attach()
+        device.stream()
+        with pytest.raises(CudaError):
+            device.malloc(501)
+
+    other = threading.Thread(target=work)
     other.start()
     other.join()
-    assert len(set(driver.pushed)) == 2
+    device.attach()
+    assert len(driver.stacks) == 2
+    assert set(driver.stacks.values()) == {0}
+    assert set(driver.current.values()) == {5}
+    assert len(driver.current) == 2
 
 
 @pytest.mark.parametrize(
@@ -319,13 +351,15 @@ def test_the_context_follows_the_thread_that_attaches() -> None:
     ],
 )
 def test_pycudas_words_become_the_drivers_names(text: str, code: str) -> None:
+    driver = FakePycuda(text)
     with pytest.raises(CudaError) as caught:
-        PyCuda(FakePycuda(text))
+        PyCuda(driver, driver.library)
     assert str(caught.value) == f"cuInit: {code}"
 
 
 def test_pycudas_lack_of_memory_is_one() -> None:
-    device = PyCuda(FakePycuda())
+    driver = FakePycuda()
+    device = PyCuda(driver, driver.library)
     with pytest.raises(CudaError) as caught:
         device.malloc(501)
     assert explained(caught.value).what == "model.engine: tensorrt: the GPU's memory is too small for the model"

@@ -156,7 +156,7 @@ def test_an_idle_source_for_twice_the_limit_is_no_fault(tmp_path: Path, manager:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("edge.sources.synthetic", "SyntheticSource.read"), ("edge.stages", "to_map"), ("edge.stages", "to_inspection")],
+    [("edge.sources.synthetic", "SyntheticSource.read"), ("edge.mapping", "start"), ("edge.stages", "to_inspection")],
     ids=["acquire", "infer", "judge"],
 )
 def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
@@ -181,7 +181,7 @@ def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
 
 
 def test_a_frozen_stage_stops_the_watchdog_even_before_the_process_leaves(tmp_path: Path, manager: Manager) -> None:
-    script = FREEZE.format(module="edge.stages", name="to_map", after=20)
+    script = FREEZE.format(module="edge.mapping", name="start", after=20)
     with daemon(tmp_path, "supervise.limit_s=30", manager=manager, watchdog_s=1.0, script=script) as process:
         manager.wait_for("READY=1")
         manager.listen(1.5)  # 20 frames at 50 fps, then half the interval

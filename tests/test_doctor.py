@@ -17,7 +17,9 @@ from edge.doctor.capacity import Capacity, camera_size, judge, measure, pictures
 from edge.doctor.line import check_folders, check_source, check_watchdog, sync_times_ms, wants_gige
 from edge.doctor.machine import check_clock, check_gpu, check_network, check_usb
 
-GENICAM = BASE.replace("kind: synthetic, width: 64, height: 64, fps: null, frames: 50", "kind: genicam, {}")
+
+def genicam(keys: str) -> str:
+    return BASE.replace("kind: synthetic, width: 64, height: 64, fps: null, frames: 50", f"kind: genicam, {keys}")
 
 
 def machine(root: Path, **files: str) -> Path:
@@ -127,7 +129,7 @@ def test_the_kernel_is_asked_for_its_clock() -> None:
 
 
 def test_a_missing_producer_fails_and_the_simulated_one_is_there(tmp_path: Path) -> None:
-    (found,) = check_source(loaded(tmp_path, text=GENICAM.format("producer: none.cti")))
+    (found,) = check_source(loaded(tmp_path, text=genicam("producer: none.cti")))
     assert found == Finding(
         "fail",
         "producer",
@@ -135,11 +137,11 @@ def test_a_missing_producer_fails_and_the_simulated_one_is_there(tmp_path: Path)
         "install the camera vendor's GenTL producer, or correct the path",
     )
     pytest.importorskip("genicam")
-    config = loaded(tmp_path, text=GENICAM.format("producer: simulated"))
+    config = loaded(tmp_path, text=genicam("producer: simulated"))
     (found,) = check_source(config)
     assert (found.level, Path(found.text).name) == ("ok", "viky.cti")
     assert not wants_gige(config)
-    assert wants_gige(loaded(tmp_path, text=GENICAM.format("producer: none.cti")))
+    assert wants_gige(loaded(tmp_path, text=genicam("producer: none.cti")))
 
 
 def test_a_camera_device_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
@@ -186,9 +188,9 @@ def test_a_limit_near_the_unit_s_watchdog_is_told(tmp_path: Path) -> None:
 
 def test_rate_and_size_are_the_config_s(tmp_path: Path) -> None:
     features = "features: [[Width, 400], [Height, 300], [AcquisitionFrameRate, 20], [AcquisitionFrameRate, 25.5]]"
-    genicam = loaded(tmp_path, text=GENICAM.format(features))
-    assert (wanted_fps(genicam), camera_size(genicam)) == (25.5, (400, 300))
-    bare = loaded(tmp_path, "model.frame_size=[320, 240]", text=GENICAM.format("producer: simulated"))
+    told = loaded(tmp_path, text=genicam(features))
+    assert (wanted_fps(told), camera_size(told)) == (25.5, (400, 300))
+    bare = loaded(tmp_path, "model.frame_size=[320, 240]", text=genicam("producer: simulated"))
     assert (wanted_fps(bare), camera_size(bare)) == (None, (320, 240))
     assert (wanted_fps(loaded(tmp_path)), camera_size(loaded(tmp_path))) == (None, (64, 64))
     assert wanted_fps(loaded(tmp_path, "source.fps=12.5")) == 12.5
@@ -232,7 +234,7 @@ def test_the_command_tells_everything_and_fails_where_something_fails(tmp_path: 
     run = CliRunner()
     good = run.invoke(app, ["doctor", str(config.path), "--set", "source.fps=20", "--seconds", "0.5", "--json"])
     assert good.exit_code == 0, good.output
-    told = [orjson.loads(line) for line in good.output.splitlines()]
+    told = [orjson.loads(line) for line in good.output.splitlines() if line.startswith("{")]
     assert [f["what"] for f in told][-5:] == ["config", "log", "fsync", "model", "capacity"]
     bad = run.invoke(app, ["doctor", str(config.path), "--set", "model.bundle=none"])
     assert bad.exit_code == 1

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import orjson
 import pytest
+from test_queued import until
 
-from edge import recording
+from edge import disk, recording
 from edge.config import EvidenceConfig
 from edge.controls import RoiConfig
 from edge.errors import UserError
@@ -297,3 +300,188 @@ def test_a_folder_that_cannot_be_written_and_one_of_another_camera_are_refused_i
         "  fix: give each camera a folder of its own"
     )
     other.close()
+
+
+def reasons(folder: Path) -> list[tuple[int, str | None]]:
+    return [(e.meta.frame_id, e.why) for e in open_recording(folder).entries if not isinstance(e, Skip)]
+
+
+def test_passes_near_the_threshold_are_kept_and_one_in_n_of_all_passes(tmp_path: Path) -> None:
+    """The threshold is 0.6: with the margin 0.1 passes from 0.54 on are near it."""
+    sink = sink_in(tmp_path, keep=("near_threshold",), pass_every=4)
+    sink.open()
+    for k, highest in enumerate([0.1, 0.53, 0.54, 0.61, 0.2, 0.3, 0.5, 0.2, 0.59, 0.1]):
+        record = inspected(frame(k), "pass")
+        assert isinstance(record.body, Inspection)
+        deliver(sink, replace(record, body=replace(record.body, map_max=highest)), frame(k))
+    deliver(sink, inspected(frame(10), "fail"), frame(10))
+    sink.close()
+    assert reasons(tmp_path) == [
+        (0, "pass_sample"),
+        (2, "near_threshold"),
+        (3, "near_threshold"),
+        (4, "pass_sample"),
+        (8, "near_threshold"),
+    ]
+
+
+def test_frames_before_and_after_a_fail_are_kept_in_the_order_they_came(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path, keep=("fail", "invalid"), before_fail=2, after_fail=1)
+    sink.open()
+    for k in range(4):
+        deliver(sink, inspected(frame(k), "pass"), frame(k))
+    deliver(sink, lost(100))  # a loss between them keeps its place
+    deliver(sink, inspected(frame(4), "fail"), frame(4))
+    assert reasons(tmp_path) == [(2, "before_fail"), (3, "before_fail"), (4, "fail")]  # at once
+    deliver(sink, inspected(frame(5), "pass"), frame(5))
+    deliver(sink, inspected(frame(6), "invalid", "late"), frame(6))
+    deliver(sink, inspected(frame(7), "pass"), frame(7))
+    deliver(sink, inspected(frame(8), "fail"), frame(8))
+    for k in range(9, 15):
+        deliver(sink, inspected(frame(k), "pass"), frame(k))
+    deliver(sink, inspected(frame(15), "invalid", "late"), frame(15))  # waits for what follows, until the end
+    sink.close()
+    assert reasons(tmp_path) == [
+        (2, "before_fail"),
+        (3, "before_fail"),
+        (4, "fail"),
+        (5, "after_fail"),
+        (6, "invalid"),
+        (7, "before_fail"),
+        (8, "fail"),
+        (9, "after_fail"),
+        (15, "invalid"),
+    ]
+    kinds = [type(e).__name__ for e in open_recording(tmp_path).entries]
+    assert kinds[:4] == ["RecordedFrame", "RecordedFrame", "Skip", "RecordedFrame"]
+    read = [f for f in read_recording(tmp_path) if isinstance(f, Frame)]
+    for got in read:
+        np.testing.assert_array_equal(got.pixels, frame(got.meta.frame_id).pixels)
+
+
+def test_frames_that_wait_for_a_fail_take_no_buffer_from_those_that_are_wanted(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path, before_fail=3)
+    sink.open()
+    passed = [sink.keep(inspected(frame(k), "pass"), frame(k), None) for k in range(10)]
+    assert [k is not None for k in passed] == [True] * 6 + [False] * 4  # twice before_fail, however slow the disk
+    failed = [sink.keep(inspected(frame(k), "fail"), frame(k), None) for k in range(8)]
+    assert all(k is not None for k in failed)
+    for k, kept in enumerate(passed):
+        sink.write(inspected(frame(k), "pass"), kept)
+    sink.write(inspected(frame(20), "fail"), failed[0])
+    sink.close()
+    assert reasons(tmp_path) == [(0, "fail")]
+    assert sink.counters == {"pictures": 1, "pictures_deleted": 0, "before_fail_missing": 3}
+
+
+def test_losses_alone_do_not_pile_up_before_a_fail(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path, before_fail=3)
+    sink.open()
+    for k in range(300):
+        deliver(sink, lost(2 * k))
+    assert len(sink._waiting) <= 3 + 64
+    sink.close()
+    assert len(open_recording(tmp_path).entries) == 300
+
+
+def test_fails_are_deleted_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "_SHORTEN_FROM", 8)
+    quota = 20_000  # eight pictures with their lines, and some losses
+    folder = tmp_path / "e"
+    for run in range(3):  # what a picture was kept for outlives a restart
+        sink = sink_in(folder, quota_gb=quota / 1e9, overlays=False)
+        sink.open()
+        for k in range(10 * run, 10 * run + 10):
+            verdict: Verdict = "fail" if k in (0, 11) else "invalid"
+            deliver(sink, inspected(frame(k), verdict, None if verdict == "fail" else "engine_error"), frame(k))
+            deliver(sink, lost(1000 + k))
+            assert used(folder) <= quota
+        sink.close()
+    kept = reasons(folder)
+    assert kept[:2] == [(0, "fail"), (11, "fail")]
+    assert [k for k, _ in kept[2:]] == list(range(kept[2][0], 30))
+    assert len(kept) >= 5
+    assert not any(isinstance(f, Skip) and f.reason == "unreadable" for f in read_recording(folder))
+    sink = sink_in(folder, quota_gb=quota / 1e9, overlays=False)
+    sink.open()
+    for k in range(30, 42):
+        deliver(sink, inspected(frame(k), "fail"), frame(k))
+        assert used(folder) <= quota
+    sink.close()
+    left = reasons(folder)
+    assert {why for _, why in left} == {"fail"}
+    assert [k for k, _ in left] == list(range(left[0][0], 42))
+
+
+def test_the_quota_may_be_a_share_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = cost_of_one(tmp_path / "one")
+    monkeypatch.setattr(disk, "space", lambda _: (10**12, 100 * one))
+    sink = sink_in(tmp_path / "e", quota_percent=3.5)
+    sink.open()
+    for k in range(6):
+        deliver(sink, inspected(frame(k), "fail"), frame(k))
+    sink.close()
+    assert [k for k, _ in reasons(tmp_path / "e")] in ([3, 4, 5], [4, 5])
+
+
+def test_with_too_little_room_pictures_stop_and_go_on_when_there_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [900_000_000]
+    monkeypatch.setattr(disk, "space", lambda _: (free[0], 10**12))
+    monkeypatch.setattr(EvidenceSink, "idle_s", 0.02)
+    sink = sink_in(tmp_path, min_free_gb=1.0)
+    output = Queued(sink, 64, "drop")
+    output.start()  # no reason not to inspect
+    assert output.status().fault == "less than 1 GB free on the disk"
+    output.accept(inspected(frame(0), "fail"), frame(0), None)
+    until(lambda: output.status().lost == 1)
+    free[0] = 2_000_000_000
+    until(lambda: output.status().fault is None)
+    assert output.status().free_bytes == 2_000_000_000
+    output.accept(inspected(frame(1), "fail"), frame(1), None)
+    until(lambda: sink.counters["pictures"] == 1)
+    free[0] = 900_000_000
+    output.accept(inspected(frame(2), "fail"), frame(2), None)
+    until(lambda: output.status().fault is not None)
+    free[0] = 2_000_000_000
+    until(lambda: output.status().fault is None)
+    output.close(5)
+    assert output.status().lost == 2
+    assert [k for k, _ in reasons(tmp_path)] == [1]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_disk_that_is_not_well_at_the_start_is_a_fault_that_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(EvidenceSink, "idle_s", 0.02)
+    output = Queued(sink_in(tmp_path / "e"), 64, "drop")
+    with monkeypatch.context() as ill:
+        ill.setattr(recording.os, "open", _raising(number))
+        output.start()
+        assert output.status().fault == os.strerror(number)
+    until(lambda: output.status().fault is None)
+    output.accept(inspected(frame(1), "fail"), frame(1), None)
+    output.close(5)
+    assert (output.status().lost, reasons(tmp_path / "e")) == (0, [(1, "fail")])
+
+
+def _raising(number: int) -> Any:
+    def call(*_args: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+def test_a_folder_that_was_deleted_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EvidenceSink, "idle_s", 0.02)
+    output = Queued(sink_in(tmp_path / "e"), 64, "drop")
+    output.start()
+    shutil.rmtree(tmp_path / "e")
+    output.accept(inspected(frame(0), "fail"), frame(0), None)
+    until(lambda: output.status().lost == 1)
+    until(lambda: output.status().fault is None)
+    output.accept(inspected(frame(1), "fail"), frame(1), None)
+    output.close(5)
+    assert reasons(tmp_path / "e") == [(1, "fail")]

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import FRAME, IDENTITY, WIRE, record, skip
 
+from edge import disk
 from edge.config import JsonlConfig
 from edge.errors import UserError
 from edge.outputs import jsonl, queued
 from edge.outputs.jsonl import JsonlSink
+from edge.outputs.queued import Queued
 from edge.outputs.torn import repair
 from edge.segments import read_records
-from edge.outputs.queued import Queued
 from edge.wire import SCHEMA, read
 
 
 def opened(folder: Path, **keys: Any) -> JsonlSink:
-    sink = JsonlSink(JsonlConfig(dir=folder, **keys), folder, IDENTITY)
+    sink = JsonlSink(JsonlConfig(dir=folder, **{"compress": False, **keys}), folder, IDENTITY)
     sink.open()
     return sink
 
@@ -56,7 +58,7 @@ class Calls:
                 raise OSError(number, os.strerror(number))
             return real(*args)
 
-        monkeypatch.setattr(jsonl.os, name, call)
+        monkeypatch.setattr(os, name, call)
 
 
 def test_a_file_begins_with_a_header_and_holds_one_line_per_record(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_a_file_begins_with_a_header_and_holds_one_line_per_record(tmp_path: Pat
     sink.write(record(0), None)
     sink.write(WIRE.skip(1, skip(), 5), None)
     (path,) = files(tmp_path / "made")
-    assert sink.detail == {"file": str(path)}
+    assert sink.detail == {"file": str(path), "compression_stopped": False}
     sink.close()
     assert re.fullmatch(r"edge-cam1-\d{8}T\d{6}Z-000000\.jsonl", path.name)
     header, *rest = path.read_bytes().splitlines()
@@ -87,7 +89,7 @@ def test_a_record_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = opened(tmp_path)
     real = os.write
-    monkeypatch.setattr(jsonl.os, "write", lambda fd, data: real(fd, data[:100]))
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:100]))
     sink.write(record(0), None)
     sink.close()
     assert seqs(files(tmp_path)[0]) == [0]
@@ -126,6 +128,8 @@ def test_at_start_the_newest_file_is_mended_and_left_alone(tmp_path: Path) -> No
     opened(tmp_path).close()
     assert seqs(old) == [0]
     assert len(files(tmp_path)) == 2
+    torn_bytes = len(record(1).line) + 1 - 40
+    assert [read(p.read_bytes().splitlines()[0])["torn_bytes"] for p in files(tmp_path)] == [0, torn_bytes]
     assert record(1).line.startswith(Path(f"{old}.torn").read_bytes())
 
 
@@ -214,7 +218,9 @@ def test_under_interval_the_disk_is_synced_once_it_is_time_and_only_if_something
 
 def test_a_full_disk_is_a_fault_then_goes_on_in_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queued, "RETRY_S", 0.02)
-    output = Queued(JsonlSink(JsonlConfig(dir=tmp_path, sync_interval_s=0.02), tmp_path, IDENTITY), 100, "drop")
+    output = Queued(
+        JsonlSink(JsonlConfig(dir=tmp_path, compress=False, sync_interval_s=0.02), tmp_path, IDENTITY), 100, "drop"
+    )
     output.start()
     writes = Calls(monkeypatch, "write")
     output.accept(record(0), FRAME, None)
@@ -244,7 +250,7 @@ def test_a_write_that_fails_halfway_leaves_no_half_line(tmp_path: Path, monkeypa
         return real(fd, data[:50])
 
     with monkeypatch.context() as patch:
-        patch.setattr(jsonl.os, "write", write)
+        patch.setattr(os, "write", write)
         with pytest.raises(OSError, match="No space left"):
             sink.write(record(1), None)
     sink.recover()
@@ -256,7 +262,7 @@ def test_a_write_that_fails_halfway_leaves_no_half_line(tmp_path: Path, monkeypa
 
 
 def test_after_a_failed_sync_the_record_is_written_to_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output = Queued(JsonlSink(JsonlConfig(dir=tmp_path, sync="each"), tmp_path, IDENTITY), 100, "drop")
+    output = Queued(JsonlSink(JsonlConfig(dir=tmp_path, compress=False, sync="each"), tmp_path, IDENTITY), 100, "drop")
     output.start()
     syncs = Calls(monkeypatch, "fdatasync")
     syncs.fail = lambda: errno.EIO if syncs.count == 2 else None
@@ -355,3 +361,212 @@ def _until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came about"
         time.sleep(0.002)
+
+
+def test_a_file_cut_at_every_byte_after_its_last_sync_keeps_all_that_was_synced(tmp_path: Path) -> None:
+    """What a power loss may leave: everything up to the last fdatasync, and any part of what came after it."""
+    sink = opened(tmp_path / "log", sync="interval", sync_interval_s=60)
+    for seq in range(3):
+        sink.write(record(seq), None)
+    sink._sync()
+    (path,) = files(tmp_path / "log")
+    synced = path.stat().st_size
+    for seq in range(3, 6):
+        sink.write(record(seq), None)
+    sink._abandon()  # no sync any more: the power is gone
+    sink._closed.close()
+    whole = path.read_bytes()
+    ends = [end + 1 for end, byte in enumerate(whole) if byte == ord("\n")]
+    for end in range(synced, len(whole) + 1):
+        path.write_bytes(whole[:end])
+        found = seqs(path)
+        assert found == list(range(sum(e <= end for e in ends) - 1))  # one line is the header
+        assert found[:3] == [0, 1, 2]
+        if end % 16 == 0:  # it syncs twice
+            repair(path)
+            assert seqs(path) == found
+
+
+def test_under_each_a_record_is_written_then_synced_then_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class Publisher(Published):
+        def write(self, record: Any, kept: object) -> None:
+            told.append(f"publish {record.seq}")
+
+    log = Queued(JsonlSink(JsonlConfig(dir=tmp_path, sync="each"), tmp_path, IDENTITY), 100, "drop")
+    publisher = Queued(Publisher(), 100, "drop", after=log)
+    for output in (log, publisher):
+        output.start()
+    for name in ("write", "fdatasync"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, name=name, real=real: (told.append(name), real(*args))[1])
+    for seq in range(3):
+        for output in (log, publisher):
+            output.accept(record(seq), FRAME, None)
+    log.close(2)
+    publisher.close(2)
+    order = [told.index(f"publish {seq}") for seq in range(3)]
+    for seq, published in enumerate(order):
+        assert told[:published].count("fdatasync") >= seq + 1
+        assert told[:published].count("write") >= seq + 1
+    assert [t for t in told if "publish" not in t] == ["write", "fdatasync"] * 3
+
+
+class Published:
+    """A publisher that remembers what it published."""
+
+    name = "publisher"
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+
+    def open(self) -> None:
+        pass
+
+    def write(self, record: Any, kept: object) -> None:
+        self.records.append(record)
+
+    def state(self, state: object) -> None:
+        pass
+
+    def tick(self, heartbeat: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def audited(folder: Path) -> tuple[Queued, Queued, Published]:
+    sink = Published()
+    log = Queued(JsonlSink(JsonlConfig(dir=folder, compress=False, audit_required=True), folder, IDENTITY), 100, "drop")
+    return log, Queued(sink, 100, "drop", after=log), sink
+
+
+def test_with_audit_required_no_pass_is_published_that_is_not_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge hears of a lost log with the next frame; the records that were on their way then are overruled."""
+    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    log, publisher, published = audited(tmp_path)
+    for output in (log, publisher):
+        output.start()
+    log.accept(record(0), FRAME, None)
+    _until(lambda: len(published.records) == 1)
+    assert not log.log_lost
+    writes = Calls(monkeypatch, "write")
+    writes.fail = lambda: errno.EROFS
+    log.accept(record(1), FRAME, None)
+    log.skip(WIRE.skip(2, skip(), 5))
+    _until(lambda: len(published.records) == 3)
+    assert log.log_lost
+    assert log.status().fault == "Read-only file system"
+    writes.fail = lambda: None
+    _until(lambda: not log.log_lost)
+    log.accept(record(3), FRAME, None)
+    log.close(2)
+    publisher.close(2)
+    told = [read(r.line) for r in published.records]
+    assert [(m["seq"], m["verdict"], m["reason"]) for m in told] == [
+        (0, "pass", None),
+        (1, "invalid", "log_lost"),
+        (2, "invalid", "frame_id_gap"),
+        (3, "pass", None),
+    ]
+    assert [r.verdict for r in published.records] == ["pass", "invalid", "invalid", "pass"]
+    changed = {"verdict": "pass", "reason": None}
+    assert told[1] | changed == read(record(1).line)  # nothing else is another
+    assert [seqs(p) for p in files(tmp_path)] == [[0], [3]]
+
+
+def test_without_audit_required_a_lost_log_overrules_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Published()
+    log = Queued(JsonlSink(JsonlConfig(dir=tmp_path, sync="each"), tmp_path, IDENTITY), 100, "drop")
+    publisher = Queued(sink, 100, "drop", after=log)
+    for output in (log, publisher):
+        output.start()
+    Calls(monkeypatch, "write").fail = lambda: errno.EIO
+    log.accept(record(0), FRAME, None)
+    _until(lambda: len(sink.records) == 1)
+    assert sink.records[0].verdict == "pass"
+    assert (log.log_lost, log.status().fault) == (False, "Input/output error")
+    log.close(2)
+    publisher.close(2)
+
+
+def test_with_too_little_room_the_log_stops_and_goes_on_when_there_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    monkeypatch.setattr(jsonl, "_LOOK_S", 0.0)
+    free = [2_000_000_000]
+    monkeypatch.setattr(disk, "space", lambda folder: (free[0], 10_000_000_000))
+    config = JsonlConfig(dir=tmp_path, min_free_gb=1.0, compress=False)
+    output = Queued(JsonlSink(config, tmp_path, IDENTITY), 100, "drop")
+    output.start()
+    output.accept(record(0), FRAME, None)
+    _until(lambda: output.status().accepted == 1 and output._queue.empty())
+    assert output.status().free_bytes == 2_000_000_000
+    free[0] = 999_999_999
+    output.accept(record(1), FRAME, None)
+    _until(lambda: output.status().lost == 1)
+    assert output.status().fault == "less than 1 GB free on the disk"
+    free[0] = 1_049_000_000  # not yet: a little more than where it stopped
+    time.sleep(0.05)
+    assert output.status().fault == "less than 1 GB free on the disk"
+    free[0] = 1_051_000_000
+    _until(lambda: output.status().fault is None)
+    output.accept(record(2), FRAME, None)
+    output.close(2)
+    assert [seqs(p) for p in files(tmp_path)] == [[0], [2]]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+def test_a_disk_that_is_not_well_at_the_start_is_a_fault_and_no_reason_not_to_inspect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    opens = Calls(monkeypatch, "open")
+    opens.fail = lambda: number
+    output = Queued(JsonlSink(JsonlConfig(dir=tmp_path, compress=False), tmp_path, IDENTITY), 100, "drop")
+    output.start()
+    assert output.status().fault == os.strerror(number)
+    opens.fail = lambda: None
+    _until(lambda: output.status().fault is None)
+    output.accept(record(0), FRAME, None)
+    output.close(2)
+    assert [seqs(p) for p in files(tmp_path)] == [[0]]
+
+
+def test_the_header_of_a_new_file_and_the_archive_follow_a_reload(tmp_path: Path) -> None:
+    sink = opened(tmp_path, rotate_mb=1)
+    archived: list[str] = []
+    sink.write(record(0), None)
+    sink.made_by(replace(IDENTITY, config_sha256="c" * 64), lambda folder: archived.append(str(folder)))
+    sink.write(record(1), None)
+    sink.idle()
+    assert archived == [str(tmp_path)]
+    sink._rotate()
+    sink.close()
+    headers = [read(p.read_bytes().splitlines()[0]) for p in files(tmp_path)]
+    assert [h["config_sha256"] for h in headers] == ["a" * 64, "c" * 64]
+    assert len(archived) == 1
+
+
+def test_texts_that_cannot_be_archived_cost_no_record_and_are_tried_again(tmp_path: Path) -> None:
+    sink = opened(tmp_path)
+    tries: list[int] = []
+
+    def full(folder: Path) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    sink.made_by(IDENTITY, full)
+    sink.idle()
+    sink.write(record(0), None)
+    sink.idle()
+    assert len(tries) == 1  # not before a minute is over
+    sink.close()  # but once more at the end
+    assert len(tries) == 2
+    assert seqs(files(tmp_path)[0]) == [0]

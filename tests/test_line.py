@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import nan_model
-from lines import BASE, frame_ids, loaded, make_line, records, run, slow, stable_lines
+from lines import BASE, Bent, Overlapped, frame_ids, loaded, make_line, records, run, slow, stable_lines
 from structlog.testing import capture_logs
 
 from edge import daemon, stages
@@ -114,6 +114,40 @@ def test_an_engine_that_always_raises_spends_its_budget_and_every_frame_read_has
     assert line.source.status().announced == line.tally.accounted
     assert [r["reason"] for r in found[:4]] == ["engine_error"] * 4
     assert {r["reason"] for r in found[4:]} <= {"shutdown"}
+
+
+def test_an_engine_with_two_frames_in_its_hands_keeps_the_order_of_frames_and_losses(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "source.fps=300", "source.frames=200", "ring.slots=4", "regions.threshold={high: 0.8175}")
+    line = make_line(config, before=slow(0.008), bent=Overlapped)
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    assert frame_ids(found) == list(range(1, 201))
+    assert "skip" in {r["kind"] for r in found}
+    assert line.swap.current.engine.most == 2  # type: ignore[attr-defined]
+    assert line.source.status().announced == line.tally.accounted == 200
+
+
+def test_the_same_verdicts_come_from_an_engine_that_overlaps(tmp_path: Path) -> None:
+    lines = []
+    for name, bent in (("one", Bent), ("two", Overlapped)):
+        config = loaded(tmp_path, "regions.threshold={high: 0.8175}", f"outputs.jsonl.dir={name}")
+        assert run(make_line(config, before=lambda _index: None, bent=bent)) == 0
+        lines.append([(r["seq"], r["frame_id"], r["verdict"], r["map_max"]) for r in records(tmp_path / name)])
+    assert lines[0] == lines[1]
+    assert len(lines[0]) == 50
+
+
+def test_frames_behind_one_that_failed_in_the_engine_are_accounted_for(tmp_path: Path) -> None:
+    def raises_once(index: int) -> None:
+        if index == 10:
+            raise RuntimeError("CUDA error 700")
+
+    line = make_line(loaded(tmp_path), before=raises_once, bent=Overlapped)
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    assert frame_ids(found) == list(range(1, 51))
+    assert [r["seq"] for r in found if r["reason"] == "engine_error"] == [10, 11]
+    assert line.workers[1].restarted == 1
 
 
 def test_a_map_with_nan_is_no_verdict(tmp_path: Path) -> None:

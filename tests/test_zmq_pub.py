@@ -20,7 +20,8 @@ from edge.config import ZmqConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat
 from edge.outputs.queued import Queued
-from edge.outputs.zmq_pub import INBOUND_MAX_BYTES, SEND_HWM, ZmqSink
+from edge.outputs.zmq_door import INBOUND_MAX_BYTES
+from edge.outputs.zmq_pub import SEND_HWM, ZmqSink
 from edge.wire import read
 
 TCP = "tcp://127.0.0.1:0"
@@ -237,8 +238,8 @@ def test_a_reopened_socket_is_bound_where_it_was(tmp_path: Path, context: zmq.Co
         socket = subscribed(context, sink)
         output.state(STATE)
         assert socket.recv_multipart()[0] == b"state/1/cam1/"
-        assert sink._socket is not None
-        sink._socket.close()
+        assert sink._door is not None
+        sink._door.socket.close()
         output.accept(record(0), FRAME, None)  # fails, and recovers
         until(lambda: sink.endpoint == before and sink.subscribers == 1)
         assert socket.recv_multipart()[0] == b"state/1/cam1/"

@@ -16,10 +16,13 @@ from edge.cli import (
     doctor,
     export,
     fit,
+    fleet,
     import_config,
     install_service,
+    keys,
     log,
     record,
+    reload,
     replay,
     run,
     subscribe,
@@ -35,12 +38,14 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("reload")(reload.reload)
 app.command("install-service")(install_service.install_service)
 app.command("replay")(replay.replay)
 app.command("record")(record.record)
 app.command("export")(export.export)
 app.command("log")(log.log)
 app.command("subscribe")(subscribe.subscribe)
+app.command("fleet")(fleet.fleet)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("fit")(fit.fit)
@@ -52,6 +57,7 @@ app.command("demo")(demo.demo)
 bundles = typer.Typer(help="Model bundles.", no_args_is_help=True)
 bundles.command("check")(bundle.check)
 app.add_typer(bundles, name="bundle")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

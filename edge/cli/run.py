@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+
 import typer
 
 from edge import daemon
@@ -16,5 +18,6 @@ def run(config: ConfigOption, overrides: SetOption = None) -> None:
     Exit codes: 0 clean, 2 config, 3 a stage failed for good, 4 a stage hung, 5 restart after source.max_reconnects,
     6 another instance runs.
     """
+    faulthandler.enable()  # SIGABRT, which systemd's watchdog sends, leaves the stacks of all threads in the journal
     set_up_logs("info")
     raise typer.Exit(daemon.run(load_config(config, overrides or ())))

@@ -16,9 +16,22 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from edge.client import Event, Gap, Received, Restart, Resumed, Simulated, Stale, Subscriber, UnknownSchema, Unreadable
+from edge.client import (
+    Event,
+    Gap,
+    Received,
+    Refused,
+    Restart,
+    Resumed,
+    Simulated,
+    Stale,
+    Subscriber,
+    UnknownSchema,
+    Unreadable,
+)
 from edge.configfile import load_config
 from edge.errors import UserError
+from edge.keys import PUBLIC, SECRET, ClientKeys, client_keys
 from edge.runtime import runtime_folder
 from edge.schema import RECORD_KINDS
 
@@ -36,6 +49,12 @@ def subscribe(
     camera: Annotated[str | None, typer.Option(help="Show this camera only.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this many seconds.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many records.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Our own secret key (.key_secret), for a daemon with CURVE keys.")
+    ] = None,
+    server_key: Annotated[
+        Path | None, typer.Option(help="The daemon's public key (.key); found by itself where ENDPOINT is a line's config.")
+    ] = None,
 ) -> None:
     """Print the records that a daemon publishes, and say when some were missed, when it restarted or fell silent.
 
@@ -45,7 +64,7 @@ def subscribe(
     end = time.monotonic() + seconds if seconds is not None else float("inf")
     seen = 0
     try:
-        with Subscriber(find_endpoint(endpoint), camera) as line:
+        with Subscriber(find_endpoint(endpoint), camera, keys=find_keys(endpoint, key, server_key)) as line:
             while (count is None or seen < count) and (left := end - time.monotonic()) > 0:
                 event = line.receive(min(left, 1.0))
                 if event is None:
@@ -87,6 +106,25 @@ def find_endpoint(text: str) -> str:
     return endpoint
 
 
+def find_keys(endpoint: str, key: Path | None, server_key: Path | None) -> ClientKeys | None:
+    """The keys to connect with; None without ``key``. The daemon's is found in the config that ``endpoint`` may name.
+
+    Raises:
+        UserError: a file that holds no such key, a secret that others may read, or the daemon's key is not known.
+    """
+    if key is None:
+        return None
+    if server_key is None and Path(endpoint).suffix in (".yaml", ".yml"):
+        loaded = load_config(Path(endpoint))
+        curve = loaded.config.outputs.zmq and loaded.config.outputs.zmq.curve
+        if curve:
+            secret = loaded.resolve(curve.server_key)
+            server_key = secret.with_name(secret.name.removesuffix(SECRET) + PUBLIC)
+    if server_key is None:
+        raise UserError("--key needs the daemon's public key too", fix="--server-key FILE.key")
+    return client_keys(key, server_key)
+
+
 def _show_json(event: Event) -> None:
     if isinstance(event, Received):
         if event.kind == "heartbeat":
@@ -123,7 +161,7 @@ def describe(event: Event) -> Text | None:
     return Text(f"{clock}  {_event(event)}", "bold magenta")
 
 
-def _event(event: Gap | Restart | Simulated | Stale | Resumed | UnknownSchema | Unreadable) -> str:
+def _event(event: Gap | Restart | Simulated | Stale | Resumed | UnknownSchema | Unreadable | Refused) -> str:
     if isinstance(event, Gap):
         count = event.last - event.first + 1
         return f"{event.camera}  gap: {count} record{'s' * (count > 1)} missed, seq {event.first} to {event.last}"
@@ -137,6 +175,8 @@ def _event(event: Gap | Restart | Simulated | Stale | Resumed | UnknownSchema | 
         return f"{event.camera}  heartbeat again after {event.silent_s:.1f} s"
     if isinstance(event, UnknownSchema):
         return f"{event.camera}  schema {event.major} is unknown to this version: its messages are not shown"
+    if isinstance(event, Refused):
+        return f"not let in: {event.text}"
     return f"{event.topic}  unreadable: {event.text}"
 
 

@@ -152,7 +152,7 @@ def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:
     outputs = loaded.config.outputs
     changes: dict[str, Any] = {"evidence": None}
     if outputs.zmq is not None:
-        changes["zmq"] = outputs.zmq.model_copy(update={"bind": f"ipc://{folder / 'pub'}", "preview": None})
+        changes["zmq"] = outputs.zmq.model_copy(update={"bind": f"ipc://{folder / 'pub'}", "preview": None, "curve": None})
     if outputs.jsonl is not None:
         changes["jsonl"] = outputs.jsonl.model_copy(update={"dir": folder})
     config = loaded.config.model_copy(update={"outputs": outputs.model_copy(update=changes), "runtime_dir": folder})

@@ -81,12 +81,12 @@ _ORDER = {
     # ONNX Runtime took 0.86 to 1.0 of OpenVINO's time in fp32 on Xeon and EPYC, one and two threads
     "fp32": ("tensorrt", "onnx"),
     "fp16": ("tensorrt",),
-    # ONNX Runtime has no bf16 kernels for the CPU; OpenVINO took 0.25 to 0.6 of its own fp32 time
+    # ONNX Runtime has no bf16 kernels for the CPU; OpenVINO took 0.25 to 0.62 of fp32's time
     "bf16": ("openvino",),
-    # OpenVINO took 0.3 to 0.75 of its fp32 time, ONNX Runtime 0.4 to 1.9
+    # OpenVINO took 0.13 to 0.75 of fp32's time, ONNX Runtime 0.4 to 0.77
     "int8": ("tensorrt", "openvino", "onnx"),
 }
-"""Engines for each precision, fastest first. Figures: scripts/README.md, PaDiM, STFPM and PatchCore of ResNet-18."""
+"""Engines for each precision, fastest first. Figures: scripts/README.md; PaDiM, STFPM and PatchCore of ResNet-18."""
 
 
 def _fastest(config: ModelConfig, bundle: Bundle, samples: Samples | None) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -9,9 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from numpy.typing import DTypeLike, NDArray
 
 from edge.engines.cuda import CudaError, Pinned
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +24,19 @@ class _Memory:
 
 
 class PyCuda:
-    """``driver``: the module ``pycuda.driver``. Its objects are held here: their finalizers free what they stand for."""
+    """``driver``: the module ``pycuda.driver``. Its objects are held here: their finalizers free what they stand for.
+
+    Pycuda has a stack of contexts for each thread, and aborts the process if one ends with a context on it. So the
+    stack is used only while something is made or freed, which insists on it; otherwise the context is the thread's own
+    through the driver library.
+    """
 
     binding = "pycuda"
     graphs = False
 
-    def __init__(self, driver: Any) -> None:
+    def __init__(self, driver: Any, library: Any = None) -> None:
         self._driver = driver
+        self._library = library or ctypes.CDLL("libcuda.so.1")
         self._streams: dict[int, Any] = {}
         self._memory: dict[int, Any] = {}
         self._events: list[Any] = []
@@ -40,12 +50,14 @@ class PyCuda:
         self.capability = (int(major), int(minor))
         with _errors(driver, "cuDevicePrimaryCtxRetain"):
             self._context = device.retain_primary_context()
+        self._handle = ctypes.c_void_p()  # pycuda doesn't tell it
+        with self._making("cuCtxPushCurrent"):
+            self._ask("cuCtxGetCurrent", ctypes.byref(self._handle))
         self.attach()
 
     def attach(self) -> None:
         if self._thread != (here := threading.get_ident()):
-            with _errors(self._driver, "cuCtxPushCurrent"):
-                self._context.push()
+            self._ask("cuCtxSetCurrent", self._handle)
             self._thread = here
 
     def free_bytes(self) -> int:
@@ -53,32 +65,33 @@ class PyCuda:
             return int(self._driver.mem_get_info()[0])
 
     def malloc(self, nbytes: int) -> int:
-        with _errors(self._driver, "cuMemAlloc"):
+        with self._making("cuMemAlloc"):
             memory = self._driver.mem_alloc(nbytes)
         self._memory[int(memory)] = memory
         return int(memory)
 
     def free(self, address: int) -> None:
-        with _errors(self._driver, "cuMemFree"):
+        with self._making("cuMemFree"):
             self._memory.pop(address).free()
 
     def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> Pinned:
-        with _errors(self._driver, "cuMemHostAlloc"):
+        with self._making("cuMemHostAlloc"):
             return _Memory(self._driver.pagelocked_empty(shape, dtype))
 
     def unpin(self, memory: Pinned) -> None:
-        with _errors(self._driver, "cuMemFreeHost"):
-            memory.array.base.free()  # type: ignore[union-attr]  # the allocation that pycuda's array lies in
+        allocation: Any = memory.array.base  # what pycuda's array lies in
+        with self._making("cuMemFreeHost"):
+            allocation.free()
 
     def stream(self) -> int:
-        with _errors(self._driver, "cuStreamCreate"):
+        with self._making("cuStreamCreate"):
             stream = self._driver.Stream()
         self._streams[int(stream.handle)] = stream
         return int(stream.handle)
 
     def event(self) -> Any:
         flags = self._driver.event_flags
-        with _errors(self._driver, "cuEventCreate"):
+        with self._making("cuEventCreate"):
             # a wait that spins would take a core from the camera's thread
             event = self._driver.Event(flags.BLOCKING_SYNC | flags.DISABLE_TIMING)
         self._events.append(event)
@@ -115,10 +128,27 @@ class PyCuda:
         raise NotImplementedError("pycuda offers no graphs")
 
     def close(self) -> None:
-        self._events, self._streams, self._memory = [], {}, {}
-        if self._thread == threading.get_ident():
-            self._context.pop()
-        self._context.detach()
+        try:
+            with self._making("close"):
+                self._events, self._streams, self._memory = [], {}, {}
+            self._context.detach()
+        except CudaError as error:
+            log.warning("gpu_not_given_back", error=str(error))
+
+    def _ask(self, call: str, argument: Any) -> None:
+        status = getattr(self._library, call)(argument)
+        if status != 0:
+            raise CudaError(f"CUDA_ERROR {status}", call)
+
+    @contextmanager
+    def _making(self, call: str) -> Iterator[None]:
+        """With the context on this thread's stack."""
+        with _errors(self._driver, call):
+            self._context.push()
+            try:
+                yield
+            finally:
+                self._context.pop()
 
 
 @contextmanager

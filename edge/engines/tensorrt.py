@@ -85,7 +85,7 @@ def open_tensorrt(config: ModelConfig, bundle: Bundle, samples: Samples | None) 
 def why_not() -> str | None:
     """Why there is no TensorRT here, for the choice of ``auto``; None where it can be tried."""
     try:
-        open_cuda().close()  # first: it takes milliseconds, TensorRT's library a quarter of a second and 200 MB
+        open_cuda().close()  # first: TensorRT's library takes 0.1 s and 80 MB
         open_runtime()
     except UserError as error:
         return error.what.removeprefix("model.engine: tensorrt: ")

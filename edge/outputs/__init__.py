@@ -24,6 +24,8 @@ class OutputStatus:
     detail: Mapping[str, Any] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
     free_bytes: int | None = None
+    subscribers: int | None = None
+    """Subscriptions to it at this moment; None where nobody can subscribe."""
 
 
 @dataclass(frozen=True, slots=True)

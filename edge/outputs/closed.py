@@ -22,7 +22,7 @@ log = structlog.get_logger()
 EVERY_S = 60.0
 """Time between two rounds, beside one after each rotation: files grow old and disks fill without one."""
 LEVEL = 3
-"""Records take a tenth of their size at 300 MB/s on one core; level 9 a twelfth at 60 MB/s."""
+"""Measured on made-up records of 750 bytes: 1/15 of their size at 870 MB/s on one core; level 9 1/16 at 110 MB/s."""
 _CHUNK_BYTES = 1 << 20
 _PAUSE_S = 0.02
 """After each chunk: at most 50 MB/s are read, so that the log's own sync doesn't wait behind ours."""

@@ -11,8 +11,9 @@ import zmq
 from numpy.typing import NDArray
 
 from edge.frames import Frame, Heartbeat, Record, RunIdentity, State
+from edge.keys import DoorKeys
 from edge.outputs import Judged
-from edge.outputs.zmq_pub import LINGER_MS, open_xpub, subscriptions
+from edge.outputs.zmq_door import Door
 from edge.wire import topic
 
 SEND_HWM = 2
@@ -29,11 +30,11 @@ class PreviewSink:
     name = "preview"
     idle_s = 0.1
 
-    def __init__(self, endpoint: str, identity: RunIdentity) -> None:
+    def __init__(self, endpoint: str, identity: RunIdentity, keys: DoorKeys | None = None) -> None:
         self._bind = endpoint
+        self._keys = keys
         self._topic = topic("preview", identity.camera)
-        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._socket: zmq.Socket[bytes] | None = None
+        self._door: Door | None = None
         self._next_at = 0.0
         self._taken = 0  # counted by the judge's thread
         self._done = 0  # counted by this output's
@@ -46,9 +47,8 @@ class PreviewSink:
         return {"endpoint": self.endpoint}
 
     def open(self) -> None:
-        self._context = zmq.Context()
-        self._socket = open_xpub(self._context, self._bind, SEND_HWM, "outputs.zmq.preview")
-        self._bind = self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
+        self._door = Door(self._bind, SEND_HWM, "outputs.zmq.preview", self._keys)
+        self._bind = self.endpoint = self._door.endpoint
 
     def keep(self, _record: Record, frame: Frame, _judged: Judged | None) -> NDArray[np.uint8] | None:
         """Every n-th pixel, 8 bits: at most 0.4 ms of the judge's time for 5 megapixels; an area resize takes 3 ms."""
@@ -70,10 +70,10 @@ class PreviewSink:
         if kept is None:
             return
         self._done += 1
-        assert self._socket is not None
+        assert self._door is not None
         bgr = np.ascontiguousarray(kept[:, :, ::-1]) if kept.ndim == 3 else kept
         jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-        self._socket.send_multipart((self._topic, record.line, jpeg.tobytes()), zmq.NOBLOCK)
+        self._door.socket.send_multipart((self._topic, record.line, jpeg.tobytes()), zmq.NOBLOCK)
 
     def state(self, state: State) -> None:
         pass
@@ -82,14 +82,20 @@ class PreviewSink:
         pass
 
     def idle(self) -> None:
-        """Look at who came and went."""
-        assert self._socket is not None
-        for came, prefix in subscriptions(self._socket):
+        """Look at who came and went, and who may no longer look on."""
+        assert self._door is not None
+        if self._door.refresh():
+            self.subscribers = 0
+        for came, prefix in self._door.changes():
             if self._topic.startswith(prefix):
                 self.subscribers += 1 if came else -1
 
+    def recover(self) -> None:
+        self.close()
+        self.open()
+
     def close(self) -> None:
         self.subscribers = 0
-        if self._context is not None:
-            self._context.destroy(LINGER_MS)
-        self._context = self._socket = None
+        if self._door is not None:
+            self._door.close()
+        self._door = None

@@ -40,7 +40,8 @@ class Sink(Protocol):
     - ``recover()``: reopen after a failure. The record that failed is then written again; should that fail too, records
       are lost until ``recover`` and ``write`` succeed, tried every second.
     - ``trouble`` and ``lost``: fault and losses that the sink looks after by itself, beside those that are told by raising.
-    - ``detail``: a small mapping for ``state`` that changes seldom. ``counters``, ``free_bytes``: see ``OutputStatus``.
+    - ``detail``: a small mapping for ``state`` that changes seldom. ``counters``, ``free_bytes``,
+      ``subscribers``: see ``OutputStatus``.
       Read from any thread.
     - ``made_by(identity, archive)``: see ``Output``. Called by the supervisor, so it mustn't block.
     - ``required``: True where a verdict counts only once the sink has its record: while it fails ``log_lost`` says so, and
@@ -168,6 +169,7 @@ class Queued:
             getattr(sink, "detail", {}),
             getattr(sink, "counters", {}),
             getattr(sink, "free_bytes", None),
+            getattr(sink, "subscribers", None),
         )
 
     @property

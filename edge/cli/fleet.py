@@ -1,0 +1,121 @@
+"""``edge fleet``: every daemon of this machine in one table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edge.cli.subscribe import COLOURS, find_keys
+from edge.client import Subscriber
+from edge.fleet import Fleet, Row
+from edge.instances import Instance, instances
+
+SETTLE_S = 1.2
+"""Two heartbeats: with ``--once`` a rate needs both."""
+_WELL = ("Ready", "ContinuousExecution")
+
+
+def fleet(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="More runtime folders: of configs with a runtime_dir of their own.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print the table once.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per daemon, once.")] = False,
+    key: Annotated[
+        Path | None, typer.Option(help="Our own secret key (.key_secret), for daemons with CURVE keys.", show_default=False)
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this many seconds.")] = None,
+) -> None:
+    """Show every daemon of this machine: its state, verdicts, rate, losses and faults, live until Ctrl-C.
+
+    Exit codes: 0; with --once or --json 1 where one is not running, not ready or has a fault.
+    """
+    watched = Fleet(lambda: instances(folders or ()), partial(_open, key))
+    end = None if seconds is None else time.monotonic() + seconds
+    try:
+        rows = watched.look()
+        if once or as_json:
+            if rows:
+                time.sleep(SETTLE_S)
+            rows = watched.look()
+            if as_json:
+                for row in rows:
+                    sys.stdout.write(orjson.dumps(as_dict(row)).decode() + "\n")
+            else:
+                Console(highlight=False).print(table(rows) if rows else "no daemon has run here")
+            if any(not well(row) for row in rows):
+                raise typer.Exit(1)
+            return
+        with Live(table(rows), refresh_per_second=4, screen=sys.stdout.isatty()) as live:
+            while end is None or time.monotonic() < end:
+                time.sleep(0.25)
+                live.update(table(watched.look()))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        watched.close()
+
+
+def well(row: Row) -> bool:
+    """It inspects, or waits for a trigger, and nothing is wrong."""
+    return row.state in _WELL and not row.text
+
+
+def as_dict(row: Row) -> dict[str, object]:
+    """For scripts."""
+    return {
+        "camera": row.instance.camera,
+        "pid": row.instance.pid,
+        "state": row.state,
+        "source": row.source,
+        **{name: row.counts.get(name) for name in ("pass", "fail", "invalid")},
+        "lost": row.lost,
+        "per_minute": None if row.per_minute is None else round(row.per_minute, 1),
+        "p50_ms": row.p50_ms,
+        "ring_fill": row.ring_fill,
+        "last": row.last,
+        "simulated": row.simulated,
+        "faults": row.text,
+        "folder": str(row.instance.folder),
+    }
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """One line per daemon."""
+    made = Table(title=f"{len(rows)} daemon{'s' * (len(rows) != 1)}", title_justify="left")
+    for name in ("camera", "state", "source", "last"):
+        made.add_column(name, no_wrap=True)
+    for name in ("pass", "fail", "invalid", "lost", "per min", "p50 ms", "ring"):
+        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column("what is wrong", overflow="fold")
+    for row in rows:
+        counts = [str(row.counts[name]) if row.counts else "" for name in ("pass", "fail", "invalid")]
+        made.add_row(
+            row.instance.camera + (" (simulated)" if row.simulated else ""),
+            Text(row.state, "green" if row.state in _WELL else "bold red"),
+            row.source,
+            Text(row.last or "", COLOURS.get(row.last or "", "")),
+            *counts,
+            Text(str(row.lost), "bold yellow" if row.lost else ""),
+            "" if row.per_minute is None else f"{row.per_minute:.0f}",
+            "" if row.p50_ms is None else f"{row.p50_ms:.1f}",
+            "" if row.ring_fill is None else str(row.ring_fill),
+            Text(row.text, "red"),
+        )
+    return made
+
+
+def _open(key: Path | None, instance: Instance) -> Subscriber:
+    keys = find_keys(str(instance.config), key, None) if instance.endpoints["zmq"].startswith("tcp:") else None
+    return Subscriber(instance.endpoints["zmq"], instance.camera, keys=keys)

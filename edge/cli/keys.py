@@ -1,0 +1,72 @@
+"""``edge keys``: who may connect to a daemon whose endpoint has CURVE keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.configfile import load_config
+from edge.errors import UserError
+from edge.keys import allow, allowed, new_pair, revoke
+
+app = typer.Typer(help="CURVE keys: who may connect to a daemon from outside.", no_args_is_help=True)
+
+ClientsOption = Annotated[
+    Path, typer.Option("--clients", help="The list: its folder, or a line's config (.yaml) that names it.")
+]
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the pair: of a daemon or of a client.")],
+    folder: Annotated[Path, typer.Option("--dir", help="Folder that gets NAME.key and NAME.key_secret.")] = Path("keys"),
+) -> None:
+    """Make a key pair, both files with mode 0600. The secret one stays where it is used; the public one is handed out."""
+    public, secret = new_pair(folder, name)
+    print(f"{public}  public: to be given to the other side\n{secret}  secret: to be given to nobody")
+
+
+@app.command("allow")
+def allow_key(
+    key: Annotated[Path, typer.Argument(help="The client's public key (.key).")],
+    clients: ClientsOption,
+    name: Annotated[str | None, typer.Option(help="Name on the list; the file's own if not given.")] = None,
+) -> None:
+    """Put a client on the list. A daemon that runs lets it in within a second."""
+    print(f"allowed: {allow(clients_folder(clients), key, name)}")
+
+
+@app.command("revoke")
+def revoke_key(
+    name: Annotated[str, typer.Argument(help="Name on the list.")],
+    clients: ClientsOption,
+) -> None:
+    """Take a client off the list. A daemon that runs cuts its open session within a second; the others connect again."""
+    print(f"revoked: {revoke(clients_folder(clients), name)}")
+
+
+@app.command("list")
+def list_keys(clients: ClientsOption) -> None:
+    """Who is on the list."""
+    names, wrong = allowed(clients_folder(clients))
+    table = Table("name", "public key", box=None)
+    for key, name in sorted(names.items(), key=lambda item: item[1]):
+        table.add_row(name, key.decode())
+    Console(soft_wrap=True, highlight=False, markup=False).print(table if names else "nobody is allowed")
+    if wrong:
+        raise UserError("\n".join(wrong))
+
+
+def clients_folder(path: Path) -> Path:
+    """The folder itself, or the one that a config's ``outputs.zmq.curve.clients`` names."""
+    if path.suffix not in (".yaml", ".yml"):
+        return path
+    loaded = load_config(path)
+    curve = loaded.config.outputs.zmq and loaded.config.outputs.zmq.curve
+    if not curve:
+        raise UserError(f"{path}: has no outputs.zmq.curve", fix="name the folder of keys, or add curve to the config")
+    return loaded.resolve(curve.clients)

@@ -1,0 +1,105 @@
+"""``edge reload``: a running daemon takes up its changed config, or says why not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Annotated
+
+import orjson
+import typer
+
+from edge.bundle import load_bundle
+from edge.config import Config
+from edge.configfile import Loaded, load_config
+from edge.errors import UserError
+from edge.instances import Instance, find_instance
+from edge.reload import RELOADED, needs_restart
+from edge.rules import load_rules
+from edge.runtime import INSTANCE, RELOAD, holder, read_json
+
+
+def reload(
+    line: Annotated[str, typer.Argument(metavar="CAMERA|CONFIG", help="The camera's name, its config or runtime folder.")],
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the model to load.")] = 120.0,
+) -> None:
+    """Check the config of a running daemon and have it reloaded between two frames: recipe_id, deadline_ms, model,
+    calibration, regions.
+
+    Nothing is asked of the daemon while the config is wrong. Exit codes: 0 reloaded, 1 refused by the daemon, which runs on
+    as before, 2 the config is wrong, a key needs a restart, or no daemon runs.
+    """
+    found = find_instance(line)
+    loaded = check(found)
+    before = number_of(found)
+    assert found.pid is not None
+    try:
+        os.kill(found.pid, signal.SIGHUP)
+    except PermissionError:
+        raise UserError(
+            f"camera {found.camera}: process {found.pid} takes no signal of this user",
+            fix=f"sudo edge reload {found.camera}, or sudo systemctl reload edge@{found.camera}",
+        ) from None
+    refused = wait(found, before, timeout_s)
+    if refused is not None:
+        print(f"camera {found.camera}: refused, it runs on as before\n{refused}")
+        raise typer.Exit(1)
+    print(f"camera {found.camera}: reloaded, config {loaded.sha256[:12]}")
+
+
+def check(found: Instance) -> Loaded:
+    """The daemon's config as it stands now, good for a reload as far as that can be told without opening the model.
+
+    Raises:
+        UserError: it is wrong, or keys have changed that need a restart.
+    """
+    if found.config is None:
+        raise UserError(f"{found.folder / INSTANCE}: names no config", fix="restart the daemon")
+    loaded = load_config(found.config, found.overrides)
+    running = running_config(found)
+    changed = needs_restart(running, loaded.config) if running is not None else []
+    if changed:
+        raise UserError(
+            f"{found.config}: {', '.join(changed)}: changed, and needs a restart",
+            expected=f"changes of {', '.join(RELOADED)} only",
+            fix=f"systemctl restart edge@{found.camera}, or undo it",
+        )
+    load_rules(loaded, load_bundle(loaded.resolve(loaded.config.model.bundle)))
+    return loaded
+
+
+def running_config(found: Instance) -> Config | None:
+    """What the daemon was started with; None where another version wrote it."""
+    try:
+        return Config.model_validate_json(orjson.dumps(read_json(found.folder, INSTANCE).get("effective")))
+    except ValueError:
+        return None
+
+
+def number_of(found: Instance) -> int:
+    """Reloads of this run so far."""
+    number = read_json(found.folder, RELOAD).get("number", 0)
+    return number if isinstance(number, int) else 0
+
+
+def wait(found: Instance, before: int, timeout_s: float) -> str | None:
+    """Why it was refused; None where it wasn't.
+
+    Raises:
+        UserError: no answer came, or the daemon has ended.
+    """
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        if number_of(found) > before:
+            refused = read_json(found.folder, RELOAD).get("refused")
+            return None if refused is None else str(refused)
+        if holder(found.folder) != found.pid:
+            raise UserError(
+                f"camera {found.camera}: process {found.pid} has ended", fix=f"journalctl -u edge@{found.camera}"
+            )
+        time.sleep(0.05)
+    raise UserError(
+        f"camera {found.camera}: no answer within {timeout_s:g} s",
+        fix="a big model may take longer: give --timeout; `edge subscribe` shows the state",
+    )

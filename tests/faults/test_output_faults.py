@@ -1,0 +1,189 @@
+"""Outputs that raise, block, have nobody who listens or somebody who froze: inspection goes on, and nothing is missing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lines import loaded, make_line, records, run
+from sums import sum_rule_of
+
+from edge.outputs.queued import Queued
+
+STEADY = ["source.fps=200", "source.frames=400", "ring.slots=32"]
+
+
+class Sink:
+    """An output that does nothing."""
+
+    name = "sink"
+
+    def open(self) -> None:
+        pass
+
+    def write(self, record: Any, kept: Any) -> None:
+        pass
+
+    def state(self, state: Any) -> None:
+        pass
+
+    def tick(self, heartbeat: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Raising(Sink):
+    """Fails at everything that it is asked to do."""
+
+    name = "raising"
+
+    def write(self, record: Any, kept: Any) -> None:
+        raise RuntimeError("no such table")
+
+    def state(self, state: Any) -> None:
+        raise RuntimeError("no such table")
+
+    def tick(self, heartbeat: Any) -> None:
+        raise RuntimeError("no such table")
+
+    def close(self) -> None:
+        raise RuntimeError("no such table")
+
+
+class Blocking(Sink):
+    """Never returns from its first record, until it is let go."""
+
+    name = "blocking"
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def write(self, record: Any, kept: Any) -> None:
+        self.let_go.wait(60)
+
+
+def test_an_output_that_raises_loses_its_own_records_alone(tmp_path: Path) -> None:
+    output = Queued(Raising(), 1000, "drop")
+    line = make_line(loaded(tmp_path, "source.frames=300"), more_outputs=[output])
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    assert (output.status().lost, output.status().fault) == (300, "RuntimeError: no such table")
+    assert {r["verdict"] for r in found} == {"pass"}
+    sum_rule_of(line, found)
+
+
+def test_an_output_that_blocks_for_ever_loses_its_own_records_alone(tmp_path: Path) -> None:
+    """Its queue fills, that is a fault, and the line ends in time all the same."""
+    sink = Blocking()
+    output = Queued(sink, 50, "drop")
+    line = make_line(loaded(tmp_path, *STEADY), more_outputs=[output])
+    try:
+        assert run(line) == 0
+        assert output.status().lost == 400 - 51
+        assert {f.code: f.text for f in line.faults} == {"output_blocking": "queue full"}
+        found = records(tmp_path / "log")
+        assert {r["verdict"] for r in found} == {"pass"}
+        sum_rule_of(line, found)
+    finally:
+        sink.let_go.set()
+        output._thread.join(10)
+
+
+def test_without_a_subscriber_records_are_published_to_nobody(tmp_path: Path) -> None:
+    line = make_line(loaded(tmp_path, "source.frames=300", "outputs.zmq={}"))
+    assert run(line) == 0
+    status = line.output_statuses()["zmq"]
+    assert (status.accepted, status.lost, status.fault) == (300, 0, None)
+    sum_rule_of(line, records(tmp_path / "log"))
+
+
+LISTENER = """\
+import sys
+from edge.client import Subscriber
+with Subscriber(sys.argv[1]) as line:
+    for event in line:
+        print(type(event).__name__, flush=True)
+"""
+
+
+def test_a_stopped_subscriber_costs_no_frame_and_no_memory(tmp_path: Path) -> None:
+    frozen_memory(tmp_path, seconds=5.0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(120)
+def test_a_stopped_subscriber_costs_no_memory_in_60_s(tmp_path: Path) -> None:
+    frozen_memory(tmp_path, seconds=60.0)
+
+
+def frozen_memory(folder: Path, seconds: float) -> None:
+    """A subscriber hears some records and is stopped (SIGSTOP) for ``seconds``; no frame is lost and memory is flat."""
+    config = loaded(folder, "source.fps=200", "source.frames=null", "ring.slots=64", "outputs.zmq={}")
+    line = make_line(config)
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: run(line, stop), daemon=True)
+    thread.start()
+    listener = None
+    try:
+        _wait(lambda: line.tally.inspections > 10)
+        endpoint = line.output_statuses()["zmq"].detail["endpoint"]
+        listener = subprocess.Popen([sys.executable, "-c", LISTENER, endpoint], stdout=subprocess.PIPE, text=True)
+        assert listener.stdout is not None
+        assert [listener.stdout.readline() for _ in range(5)]
+        os.kill(listener.pid, signal.SIGSTOP)
+        time.sleep(seconds / 5)
+        before, began = _resident_kb(), line.tally.inspections
+        time.sleep(seconds * 4 / 5)
+        grown, inspected = _resident_kb() - before, line.tally.inspections - began
+    finally:
+        stop.set()
+        thread.join(10)
+        if listener is not None:
+            listener.kill()
+            listener.communicate()
+    assert grown < 4096, "a stopped subscriber's queue is bounded: 50 messages and the kernel's buffer"
+    assert inspected > 100 * seconds * 4 / 5
+    status = line.output_statuses()["zmq"]
+    assert (status.lost, status.fault) == (0, None)
+    sum_rule_of(line, records(folder / "log"))
+
+
+def test_a_clock_that_is_stepped_by_an_hour_changes_no_verdict_and_no_latency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forth and back, under a deadline; only the UTC stamps show it."""
+    real, hour = time.time_ns, 3_600_000_000_000
+    step = [0]
+    monkeypatch.setattr(time, "time_ns", lambda: real() + step[0])
+
+    def steps(index: int) -> None:
+        step[0] = {100: hour, 200: -hour, 300: 0}.get(index, step[0])
+
+    line = make_line(loaded(tmp_path, *STEADY, "deadline_ms=5000"), before=steps)
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    stamps = [r["received_ns"] for r in found]
+    assert max(stamps) - min(stamps) > 1.9 * hour
+    assert {(r["verdict"], r["reason"]) for r in found} == {("pass", None)}
+    assert all(0 <= r["latency_ms"][stage] < 5000 for r in found for stage in r["latency_ms"])
+    sum_rule_of(line, found)
+
+
+def _wait(condition: Any, timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def _resident_kb() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024

@@ -1,0 +1,118 @@
+"""Finding the daemons of a machine without being in their way, and ``edge reload``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import orjson
+import pytest
+from lines import loaded, records
+from test_daemon import Manager, daemon
+from typer.testing import CliRunner, Result
+
+from edge.cli import app
+from edge.errors import UserError
+from edge.instances import find_instance, instance_in, instances
+from edge.runtime import InstanceLock, found_folder, holder, write_endpoints, write_instance, write_reload
+
+
+def reload(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["reload", *arguments])
+
+
+def test_a_lock_is_seen_while_it_is_held(tmp_path: Path) -> None:
+    assert holder(tmp_path) is None
+    lock = InstanceLock(tmp_path, "cam1")
+    assert holder(tmp_path) == os.getpid()
+    lock.release()
+    assert holder(tmp_path) is None
+    (tmp_path / "lock").write_text(f"{os.getpid()}\n")  # as SIGKILL leaves it
+    assert holder(tmp_path) is None
+    (tmp_path / "lock").write_bytes(b"\xff\xfe")
+    assert holder(tmp_path) is None
+
+
+def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    config = loaded(tmp_path, "runtime_dir=elsewhere")
+    assert found_folder(config) == tmp_path / "elsewhere"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_an_instance_is_found_by_camera_config_and_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.instances.runtime_roots", lambda: [tmp_path / "none", tmp_path])
+    config = loaded(tmp_path)
+    folder = tmp_path / "run"
+    folder.rename(tmp_path / "cam1")
+    (tmp_path / "run").symlink_to(tmp_path / "cam1")
+    lock = InstanceLock(folder, "cam1")
+    write_instance(folder, config)
+    write_endpoints(folder, {"zmq": "ipc:///x", "health": None})
+    try:
+        for text in ("cam1", str(config.path), str(folder)):
+            found = find_instance(text)
+            assert (found.camera, found.pid, found.endpoints) == ("cam1", os.getpid(), {"zmq": "ipc:///x"})
+            assert (found.config, found.overrides) == (config.path, ())
+        assert [i.camera for i in instances()] == ["cam1"]
+    finally:
+        lock.release()
+    assert instance_in(folder).pid is None
+    with pytest.raises(UserError) as told:
+        find_instance("cam1")
+    assert str(told.value) == (
+        "cam1: no daemon is running\n"
+        f"  received: no held lock in {tmp_path}/none/cam1 or {tmp_path}/cam1\n"
+        "  expected: a camera's name, its config or its runtime folder\n"
+        "  fix: edge fleet lists those that run; one with a runtime_dir of its own is found by its config"
+    )
+
+
+def test_a_folder_of_nonsense_is_no_instance(tmp_path: Path) -> None:
+    (tmp_path / "instance.json").write_text('{"camera": 7, "config": 1, "overrides": 3}')
+    (tmp_path / "endpoints.json").write_text("[]")
+    found = instance_in(tmp_path)
+    assert (found.camera, found.pid, found.endpoints, found.config, found.overrides) == ("7", None, {}, None, ())
+
+
+def test_a_new_run_counts_its_reloads_from_the_start(tmp_path: Path) -> None:
+    write_reload(tmp_path, 5, "a" * 64, None)
+    write_instance(tmp_path, loaded(tmp_path))
+    assert not (tmp_path / "reload.json").exists()
+
+
+def test_edge_reload_checks_first_asks_then_and_tells_what_came_of_it(tmp_path: Path) -> None:
+    manager = Manager(tmp_path)
+    try:
+        with daemon(tmp_path, manager=manager) as process:
+            manager.wait_for("READY=1")
+            path = tmp_path / "cam1.yaml"
+            text = path.read_text()
+            path.write_text(text.replace("bundle: bundle", "bundle: none"))
+            wrong = reload(str(path))
+            assert isinstance(wrong.exception, UserError)
+            assert wrong.exception.what == f"{tmp_path}/none: there is no such bundle"
+            path.write_text(text.replace("width: 64", "width: 80"))
+            restart = reload(str(path))
+            assert str(restart.exception) == (
+                f"{path}: source: changed, and needs a restart\n"
+                "  expected: changes of recipe_id, deadline_ms, model, calibration, regions only\n"
+                "  fix: systemctl restart edge@cam1, or undo it"
+            )
+            assert not (tmp_path / "run" / "reload.json").exists(), "the daemon was not even asked"
+            path.write_text(text.replace("high: 2.0", "high: 0.1"))
+            good = reload(str(path))
+            assert good.exit_code == 0
+            told = orjson.loads((tmp_path / "run" / "reload.json").read_bytes())
+            assert (told["number"], told["refused"]) == (1, None)
+            assert good.stdout.splitlines()[-1] == f"camera cam1: reloaded, config {told['config_sha256'][:12]}"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+            ended = reload(str(path))
+            assert isinstance(ended.exception, UserError)
+            assert ended.exception.what == f"{path}: no daemon is running"
+    finally:
+        manager.close()
+    verdicts = [r["verdict"] for r in records(tmp_path / "log")]
+    assert {"pass", "fail"} == set(verdicts)
