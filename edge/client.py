@@ -165,7 +165,7 @@ class Subscriber:
     def _open(self, keys: ClientKeys | None) -> zmq.Socket[bytes]:
         socket = self._context.socket(zmq.SUB)
         socket.set(zmq.LINGER, 0)
-        socket.set(zmq.RCVHWM, 1000)
+        socket.set(zmq.RCVHWM, 0)  # read all the time; a full queue and a heartbeat due are an abort in libzmq 4.3.5
         socket.set(zmq.MAXMSGSIZE, _MAX_BYTES)
         socket.set(zmq.IPV6, int("[" in self._endpoint))
         socket.set(zmq.RECONNECT_IVL, 100)

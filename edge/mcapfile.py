@@ -20,7 +20,8 @@ import orjson
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.pictures import PictureError, decode_picture
-from edge.recording import RecordedFrame, framed, open_recording, read_entry, read_index
+from edge.recording import framed, open_recording
+from edge.recording_index import RecordedFrame, read_entry, read_index
 from edge.schema import SCHEMA
 
 MAGIC: Final = b"\x89MCAP0\r\n"

@@ -15,7 +15,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,22 +23,13 @@ import orjson
 
 from edge.disk import TROUBLE
 from edge.errors import UserError
-from edge.frames import Frame, FrameMeta, Skip
+from edge.frames import Frame, Skip
 from edge.pictures import PictureError, Pixels, encode_png, read_picture, write_whole
+from edge.recording_index import INDEX, Deleted, ranges, read_index
+from edge.recording_index import RecordedFrame as RecordedFrame
 
 SCHEMA: Final = 1
-_HEAD, _INDEX, _FRAMES = "recording.json", "frames.jsonl", "frames"
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedFrame:
-    """A line of the index: ``number`` and ``file`` of the picture, the frame without its pixels, why it was kept."""
-
-    number: int
-    file: str
-    meta: FrameMeta
-    bits: int
-    why: str | None = None
+_HEAD, _FRAMES = "recording.json", "frames"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +213,7 @@ class RecordingWriter:
         """
         if not numbers:
             return
-        self._append({"kind": "deleted", "frames": _ranges(numbers)})
+        self._append({"kind": "deleted", "frames": ranges(numbers)})
         self._useless += len(numbers) + 1
         if self._lines >= _SHORTEN_FROM and 2 * self._useless >= self._lines:
             self._shorten(losses=True)
@@ -243,7 +234,7 @@ class RecordingWriter:
 
     def _resume(self) -> None:
         """Open the index after its last whole line, and go on numbering after the last picture."""
-        index, pictures = self.folder / _INDEX, self.folder / _FRAMES
+        index, pictures = self.folder / INDEX, self.folder / _FRAMES
         for torn in pictures.glob("*.tmp"):
             torn.unlink()
         self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -298,7 +289,7 @@ class RecordingWriter:
                 kept.append(line)
             elif isinstance(entry, RecordedFrame) and entry.number not in gone:
                 kept.append(line)
-        index = self.folder / _INDEX
+        index = self.folder / INDEX
         write_whole(index, b"".join(kept))
         os.close(self._fd)
         self._fd = os.open(index, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
@@ -308,87 +299,6 @@ class RecordingWriter:
 
 _SHORTEN_FROM: Final = 1000
 """Lines; a shorter index is not worth the rewriting."""
-_MOST_DELETED: Final = 100_000_000
-_META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks"))
-_SKIP: Final = tuple(f.name for f in fields(Skip))
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """Pictures that were deleted on purpose: ``numbers``, and ``before`` this line so many that have no lines any more.
-
-    ``next_number``: no later frame has a lower one.
-    """
-
-    numbers: frozenset[int]
-    before: int
-    next_number: int
-
-
-def read_index(folder: Path) -> Iterator[tuple[RecordedFrame | Skip | Deleted, bytes]]:
-    """Every whole line and what it means. A last line without its line end is torn, and no entry. Errors as elsewhere."""
-    path = folder / _INDEX
-    try:
-        with path.open("rb") as index:
-            for number, line in enumerate(index, 1):
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    entry = read_entry(line)
-                except ValueError:
-                    raise UserError(
-                        f"{path}:{number}: not a line of a recording",
-                        received=repr(line[:60].decode("utf-8", "replace")),
-                        fix="the file was changed or the disk is damaged; without this line the rest can be replayed",
-                    ) from None
-                yield entry, line
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def read_entry(line: bytes) -> RecordedFrame | Skip | Deleted:
-    """One line of an index. Raises ValueError where it is none."""
-    try:
-        return _entry(orjson.loads(line))
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(str(error)) from None
-
-
-def _entry(line: dict[str, Any]) -> RecordedFrame | Skip | Deleted:
-    kind = line["kind"]
-    if kind == "frame":
-        return _frame(line)
-    if kind == "skip":
-        return Skip(**{name: line[name] for name in _SKIP})
-    if kind == "deleted":
-        frames = line.get("frames")
-        if frames is None:  # of the first version, which deleted all before a number
-            frames, line = [[0, line["before"] - 1]], {}
-        if sum(last - first for first, last in frames) > _MOST_DELETED:
-            raise ValueError
-        numbers = frozenset(number for first, last in frames for number in range(first, last + 1))
-        return Deleted(numbers, line.get("before", 0), line.get("next_number", max(numbers, default=-1) + 1))
-    raise LookupError(kind)
-
-
-def _frame(line: dict[str, Any]) -> RecordedFrame:
-    meta: Any = {name: line[name] for name in _META}
-    chunks = tuple(line.get("chunks", {}).items())  # recordings of the first version have none
-    why = line.get("why", line.get("record", {}).get("verdict"))
-    return RecordedFrame(
-        line["number"], line["file"], FrameMeta(received_mono_ns=0, chunks=chunks, **meta), line["bits"], why
-    )
-
-
-def _ranges(numbers: Sequence[int]) -> list[list[int]]:
-    """Ascending numbers as first and last of each run."""
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    return found
 
 
 def _read_head(folder: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A daemon left alone for many frames: `scripts/soak.py --frames 20000 [--json]`.
 
-A real `edge run` on the synthetic source with all outputs on and one subscriber, watched from outside: memory slope and
-growth, file descriptors, threads, latency drift, losses.
+The daemon on generated parts at a camera's pace, with all outputs on and one subscriber, watched from outside: memory slope
+and growth, file descriptors, threads, latency drift, losses.
 """
 
 from __future__ import annotations
@@ -24,11 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.client import Received, Subscriber
+from edge.config import SyntheticSource
+from edge.configfile import load_config
+from edge.daemon import run
+from edge.logs import set_up_logs
 from edge.segments import read_records, segments
+from edge.sources.memory import MemorySource
+from edge.sources.parts import synthetic_part
 
 ROOT = Path(__file__).parents[1]
 SETTLED = 5000
 """Frames after which memory is to stay where it is; of a shorter run its first quarter."""
+PICTURES = 64
 CONFIG = """\
 camera: soak
 runtime_dir: run
@@ -62,7 +69,7 @@ def soak(frames: int, fps: float, folder: Path) -> tuple[dict[str, Any], list[Sa
     (folder / "run").mkdir()
     began = time.monotonic()
     with (folder / "stderr").open("wb") as stderr:
-        command = [sys.executable, "-m", "edge", "run", "-c", str(config)]
+        command = [sys.executable, __file__, "--child", str(config)]
         process = subprocess.Popen(command, stdout=stderr, stderr=stderr)
     try:
         samples, latencies, told = watch(process, folder / "run" / "endpoints.json", frames)
@@ -74,6 +81,16 @@ def soak(frames: int, fps: float, folder: Path) -> tuple[dict[str, Any], list[Sa
     if code != 0:
         sys.exit(f"the daemon ended with {code}:\n{(folder / 'stderr').read_text()[-2000:]}")
     return summary(frames, samples, latencies, told) | {"seconds": round(time.monotonic() - began, 1)}, samples
+
+
+def child(path: Path) -> int:
+    """The daemon, its camera a memory of pictures: one that a busy machine makes late loses nothing before the ring."""
+    set_up_logs("info")
+    loaded = load_config(path)
+    source = loaded.config.source
+    assert isinstance(source, SyntheticSource)
+    pictures = [synthetic_part(source, index).pixels for index in range(PICTURES)]
+    return run(loaded, source=MemorySource(pictures, source.frames, fps=source.fps))
 
 
 def watch(
@@ -167,12 +184,15 @@ def check_log(folder: Path) -> int:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=20_000)
     parser.add_argument("--fps", type=float, default=100.0, help="frames per second")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     arguments = parser.parse_args()
+    if arguments.child is not None:
+        sys.exit(child(arguments.child))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="edge-soak-") as temp:
         result, _ = soak(arguments.frames, arguments.fps, Path(temp))
         result["log_records"] = check_log(Path(temp) / "log")

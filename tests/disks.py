@@ -18,7 +18,7 @@ class SmallDisk:
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, *, real: bool) -> None:
         self.folder = folder
-        self._real = real
+        self.real = real
         self._error: int | None = None
         for name, is_write in (("write", _any), ("open", _writes)):
             self._pretend(patch, os, name, is_write)
@@ -26,7 +26,7 @@ class SmallDisk:
             self._pretend(patch, Path, name, lambda path, *_: path.is_relative_to(folder))
 
     def fill(self) -> None:
-        if not self._real:
+        if not self.real:
             self._error = errno.ENOSPC
             return
         with (self.folder / "fill").open("wb", buffering=0) as file:
@@ -37,7 +37,7 @@ class SmallDisk:
 
     def free(self) -> None:
         self._error = None
-        if self._real:
+        if self.real:
             (self.folder / "fill").unlink()
 
     def read_only(self, on: bool) -> None:

@@ -15,6 +15,7 @@ from lines import frame_ids, loaded, make_line, records
 from edge import disk
 from edge.disk import Reserve, limit_bytes, space
 from edge.errors import UserError
+from edge.health import Metrics
 from edge.line import run_line
 from edge.outputs import queued
 from edge.outputs.evidence import EvidenceSink
@@ -64,6 +65,15 @@ class Driven:
         assert tally.sum_fault is None
 
 
+def metrics(line: Any) -> dict[str, float]:
+    """Values by name and labels."""
+    return {
+        f"{sample.name}{{{','.join(f'{k}={v}' for k, v in sorted(sample.labels.items()))}}}": sample.value
+        for family in Metrics(line.tally, line.ring, line.snapshot).collect()
+        for sample in family.samples
+    }
+
+
 @pytest.mark.parametrize("trouble", ["full", "read_only"])
 def test_a_disk_in_trouble_is_a_fault_of_its_outputs_and_inspection_goes_on(
     tmp_path: Path, small: SmallDisk, trouble: str
@@ -76,12 +86,17 @@ def test_a_disk_in_trouble_is_a_fault_of_its_outputs_and_inspection_goes_on(
         driven.until(lambda: all(driven.faults().values()))
         driven.inspected(30)
         verdicts = dict(driven.line.tally.verdicts)
+        told = metrics(driven.line)
         small.free() if trouble == "full" else small.read_only(False)
         driven.until(lambda: not any(driven.faults().values()))
         driven.inspected(5)
     finally:
         driven.stop()
     assert verdicts["invalid"] == 0
+    assert [told[f"edge_output_fault{{camera=cam1,output={name}}}"] for name in ("jsonl", "evidence")] == [1, 1]
+    assert told["edge_output_lost_total{camera=cam1,output=jsonl}"] > 0
+    assert told["edge_disk_free_bytes{camera=cam1,output=evidence}"] < 4096 * 1024 or not small.real
+    assert told["edge_output_events_total{camera=cam1,event=pictures,output=evidence}"] > 0
     lost = {name: status.lost for name, status in driven.line.output_statuses().items()}
     assert all(count > 0 for count in lost.values())
     found = records(tmp_path / "disk" / "log")

@@ -22,7 +22,7 @@ from edge import engines
 from edge.bundle import Bundle, DisplaySpec
 from edge.config import ModelConfig, SyntheticSource
 from edge.controls import RegionsConfig
-from edge.engines import Engine, cpu, open_engine
+from edge.engines import Engine, cpu, int8, open_engine
 from edge.engines.onnx import OnnxEngine
 from edge.engines.openvino import OpenvinoEngine
 from edge.errors import UserError
@@ -442,19 +442,28 @@ def test_int8_is_made_once_and_only_of_wide_convolutions(cases: dict[str, Case],
     if lacking := cpu.missing("int8"):
         pytest.skip(f"int8 needs a CPU with {lacking}")
     opened("openvino", "int8", cases["net"]).close()
-    made = list((tmp_path / "cache" / "edge-inspect" / "int8").iterdir())
-    assert [p.suffix for p in made] == [".onnx"]
-    graph = onnx.load(made[0]).graph
-    inverse = {n.output[0]: n for n in graph.node}
-    quantised = [
-        inverse[n.input[1]].op_type == "DequantizeLinear" if n.input[1] in inverse else False
-        for n in graph.node
-        if n.op_type == "Conv"
-    ]
-    assert quantised == [False, True, True], "the first convolution has one channel on its one side"
-    stamp = made[0].stat().st_mtime_ns
+    (kept,) = (tmp_path / "cache" / "edge-inspect" / "int8").iterdir()
+    content = kept.read_bytes()
+    graph = onnx.load_from_string(content[32:]).graph
+    inverse = {n.output[0]: n.op_type for n in graph.node}
+    weights = [inverse.get(n.input[1]) for n in graph.node if n.op_type == "Conv"]
+    assert weights == [None, "DequantizeLinear", "DequantizeLinear"], "the first has one channel on its one side"
+    stamp = kept.stat().st_mtime_ns
     opened("openvino", "int8", cases["net"]).close()
-    assert made[0].stat().st_mtime_ns == stamp
+    assert kept.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("spoil", [lambda c: b"", lambda c: c[:-1], lambda c: c[:50] + b"x" + c[51:]])
+def test_a_spoilt_int8_graph_is_made_again(cases: dict[str, Case], tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    if lacking := cpu.missing("int8"):
+        pytest.skip(f"int8 needs a CPU with {lacking}")
+    opened("onnx", "int8", cases["net"]).close()
+    (kept,) = (tmp_path / "cache" / "edge-inspect" / "int8").iterdir()
+    kept.write_bytes(spoil(kept.read_bytes()))
+    with structlog.testing.capture_logs() as logs:
+        opened("onnx", "int8", cases["net"]).close()
+    assert [e["event"] for e in logs][:2] == ["cache_spoilt", "int8_graph_begins"]
+    assert int8._kept(kept) is not None
 
 
 def test_int8_without_frames_is_refused(cases: dict[str, Case]) -> None:

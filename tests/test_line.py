@@ -146,7 +146,8 @@ def test_frames_behind_one_that_failed_in_the_engine_are_accounted_for(tmp_path:
     assert run(line) == 0
     found = records(tmp_path / "log")
     assert frame_ids(found) == list(range(1, 51))
-    assert [r["seq"] for r in found if r["reason"] == "engine_error"] == [10, 11]
+    # the next frame fails with it where the camera was fast enough to have both in the engine
+    assert [r["seq"] for r in found if r["reason"] == "engine_error"] in ([10], [10, 11])
     assert line.workers[1].restarted == 1
 
 

@@ -258,9 +258,7 @@ def test_the_index_is_shortened_when_most_of_it_is_about_deleted_pictures(
     with_all_gone.forget(list(with_all_gone.held))
     with_all_gone.forget_losses()
     with_all_gone.close()
-    assert (tmp_path / "frames.jsonl").read_bytes() == (
-        b'{"kind":"deleted","frames":[],"before":201,"next_number":201}\n'
-    )
+    assert (tmp_path / "frames.jsonl").read_bytes() == (b'{"kind":"deleted","frames":[],"before":201,"next_number":201}\n')
     on = RecordingWriter(tmp_path, camera="cam1", source="test", append=True)
     assert on.frame(frame(300)) == 201
     on.close()

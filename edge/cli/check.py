@@ -59,7 +59,7 @@ def _show(loaded: Loaded, engine: Engine, rules: Rules) -> None:
         "camera": config.camera,
         "source": config.source.kind,
         "model": f"{spec.name}, {size}, {spec.input.channels} channel(s), sha256 {engine.bundle.sha256[:12]}",
-        "engine": f"{engine.name}, {engine.precision}, {config.model.threads} thread(s)",
+        "engine": f"{engine.name}, {engine.precision}, {config.model.threads} thread(s); {engine.why}",
         "threshold": f"high {rules.high:.6g}, low {low}"
         + (", explicit" if rules.calibration_sha256 is None else ", calibrated")
         + ("; overrides the calibration file" if rules.overridden else ""),

@@ -11,13 +11,15 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from edge.cli.subscribe import COLOURS, find_keys
 from edge.client import Subscriber
+from edge.configfile import load_config
 from edge.fleet import Fleet, Row
 from edge.instances import Instance, instances
 
@@ -53,7 +55,8 @@ def fleet(
                 for row in rows:
                     sys.stdout.write(orjson.dumps(as_dict(row)).decode() + "\n")
             else:
-                Console(highlight=False).print(table(rows) if rows else "no daemon has run here")
+                width = None if sys.stdout.isatty() else 160  # a pipe has none, and 80 would cut words
+                Console(highlight=False, width=width).print(table(rows) if rows else "no daemon has run here")
             if any(not well(row) for row in rows):
                 raise typer.Exit(1)
             return
@@ -91,31 +94,36 @@ def as_dict(row: Row) -> dict[str, object]:
     }
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """One line per daemon."""
-    made = Table(title=f"{len(rows)} daemon{'s' * (len(rows) != 1)}", title_justify="left")
-    for name in ("camera", "state", "source", "last"):
-        made.add_column(name, no_wrap=True)
+def table(rows: Sequence[Row]) -> Group:
+    """One line per daemon, and what is wrong below."""
+    title = f"{len(rows)} daemon{'s' * (len(rows) != 1)}"
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left")
+    for name, least in (("camera", 6), ("state", 19), ("last", 4)):
+        made.add_column(name, min_width=least, overflow="fold")
     for name in ("pass", "fail", "invalid", "lost", "per min", "p50 ms", "ring"):
         made.add_column(name, justify="right", no_wrap=True)
-    made.add_column("what is wrong", overflow="fold")
     for row in rows:
+        state = Text(row.state, "green" if row.state in _WELL else "bold red")
+        if row.source:
+            state.append(f"\n{row.source}", "dim not bold")
         counts = [str(row.counts[name]) if row.counts else "" for name in ("pass", "fail", "invalid")]
         made.add_row(
-            row.instance.camera + (" (simulated)" if row.simulated else ""),
-            Text(row.state, "green" if row.state in _WELL else "bold red"),
-            row.source,
+            row.instance.camera + ("\nsimulated" if row.simulated else ""),
+            state,
             Text(row.last or "", COLOURS.get(row.last or "", "")),
             *counts,
-            Text(str(row.lost), "bold yellow" if row.lost else ""),
+            Text(str(row.lost) if row.counts else "", "bold yellow" if row.lost else ""),
             "" if row.per_minute is None else f"{row.per_minute:.0f}",
             "" if row.p50_ms is None else f"{row.p50_ms:.1f}",
             "" if row.ring_fill is None else str(row.ring_fill),
-            Text(row.text, "red"),
         )
-    return made
+    return Group(made, *(Text(f"{row.instance.camera}: {row.text}", "red") for row in rows if row.text))
 
 
 def _open(key: Path | None, instance: Instance) -> Subscriber:
-    keys = find_keys(str(instance.config), key, None) if instance.endpoints["zmq"].startswith("tcp:") else None
+    curve = None
+    if key is not None and instance.config is not None:
+        zmq = load_config(instance.config, instance.overrides).config.outputs.zmq
+        curve = zmq and zmq.curve
+    keys = find_keys(str(instance.config), key, None) if curve else None
     return Subscriber(instance.endpoints["zmq"], instance.camera, keys=keys)

@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 _FORM = 1
 """Part of the cache's key: counts changes of how the graph is made."""
+_HASH_BYTES = 32
 _LEAST_CHANNELS = 8
 _PER_CHANNEL_OPSET = 13
 _SYMMETRIC = {"ActivationSymmetric": True, "AddQDQPairToWeight": True, "QuantizeBias": False}
@@ -51,16 +52,31 @@ def int8_graph(bundle: Bundle, samples: Samples | None, *, symmetric: bool = Fal
         )
     pictures = [np.array(p) for p in for_scales(samples)]
     folder = cache_folder("int8")
-    path = folder / f"{_key(bundle, pictures, symmetric=symmetric)}.onnx" if folder is not None else None
-    if path is not None and path.is_file():
-        return path.read_bytes()
+    path = folder / _key(bundle, pictures, symmetric=symmetric) if folder is not None else None
+    kept = _kept(path) if path is not None else None
+    if kept is not None:
+        return kept
     log.info("int8_graph_begins", model=bundle.spec.name, frames=len(pictures))
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        made = _quantised(bundle, pictures, Path(scratch), symmetric=symmetric)
-        data = made.read_bytes()
+        data = _quantised(bundle, pictures, Path(scratch), symmetric=symmetric).read_bytes()
         if path is not None:
-            made.replace(path)  # whole or not at all: another line may be reading
+            whole = Path(scratch) / "kept"
+            whole.write_bytes(hashlib.sha256(data).digest() + data)
+            whole.replace(path)  # whole or not at all: another line may be reading
     return data
+
+
+def _kept(path: Path) -> bytes | None:
+    """The graph in a file of the cache, behind its own hash; None where it is missing or spoilt."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    data = content[_HASH_BYTES:]
+    if content[:_HASH_BYTES] == hashlib.sha256(data).digest():
+        return data
+    log.warning("cache_spoilt", path=str(path))
+    return None
 
 
 def _key(bundle: Bundle, pictures: list[NDArray[Any]], *, symmetric: bool) -> str:

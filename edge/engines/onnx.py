@@ -32,8 +32,8 @@ class OnnxEngine:
     """One session, single stream. Input is read in place and outputs are written into four buffers that take turns.
 
     ``precision``: ``fp32``, or ``int8`` with scales from ``samples``. ``providers``: the runtime's own names, in order;
-    None: the CPU. ``threads`` work inside one inference. They sleep between frames instead of spinning: spinning would take a
-    core from the camera thread for nothing but some microseconds.
+    None: the CPU. ``threads`` work inside one inference. They sleep between frames instead of spinning: spinning would take
+    a core from the camera thread for nothing but some microseconds.
     """
 
     name = "onnx"

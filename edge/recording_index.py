@@ -1,0 +1,111 @@
+"""The index of a recording, ``frames.jsonl``: what its lines mean. Reads no pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from edge.errors import UserError
+from edge.frames import FrameMeta, Skip
+
+INDEX: Final = "frames.jsonl"
+_MOST_DELETED: Final = 100_000_000
+_META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks"))
+_SKIP: Final = tuple(f.name for f in fields(Skip))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFrame:
+    """A line of the index: ``number`` and ``file`` of the picture, the frame without its pixels, why it was kept."""
+
+    number: int
+    file: str
+    meta: FrameMeta
+    bits: int
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Pictures that were deleted on purpose: ``numbers``, and ``before`` this line so many that have no lines any more.
+
+    ``next_number``: no later frame has a lower one.
+    """
+
+    numbers: frozenset[int]
+    before: int
+    next_number: int
+
+
+def read_index(folder: Path) -> Iterator[tuple[RecordedFrame | Skip | Deleted, bytes]]:
+    """Every whole line and what it means. A last line without its line end is torn, and no entry.
+
+    Raises:
+        UserError: it can't be read, or a line before the last one is damaged.
+    """
+    path = folder / INDEX
+    try:
+        with path.open("rb") as index:
+            for number, line in enumerate(index, 1):
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    entry = read_entry(line)
+                except ValueError:
+                    raise UserError(
+                        f"{path}:{number}: not a line of a recording",
+                        received=repr(line[:60].decode("utf-8", "replace")),
+                        fix="the file was changed or the disk is damaged; without this line the rest can be replayed",
+                    ) from None
+                yield entry, line
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_entry(line: bytes) -> RecordedFrame | Skip | Deleted:
+    """One line of an index. Raises ValueError where it is none."""
+    try:
+        return _entry(orjson.loads(line))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _entry(line: dict[str, Any]) -> RecordedFrame | Skip | Deleted:
+    kind = line["kind"]
+    if kind == "frame":
+        return _frame(line)
+    if kind == "skip":
+        return Skip(**{name: line[name] for name in _SKIP})
+    if kind == "deleted":
+        frames = line.get("frames")
+        if frames is None:  # of the first version, which deleted all before a number
+            frames, line = [[0, line["before"] - 1]], {}
+        if sum(last - first for first, last in frames) > _MOST_DELETED:
+            raise ValueError
+        numbers = frozenset(number for first, last in frames for number in range(first, last + 1))
+        return Deleted(numbers, line.get("before", 0), line.get("next_number", max(numbers, default=-1) + 1))
+    raise LookupError(kind)
+
+
+def _frame(line: dict[str, Any]) -> RecordedFrame:
+    meta: Any = {name: line[name] for name in _META}
+    chunks = tuple(line.get("chunks", {}).items())  # recordings of the first version have none
+    why = line.get("why", line.get("record", {}).get("verdict"))
+    return RecordedFrame(
+        line["number"], line["file"], FrameMeta(received_mono_ns=0, chunks=chunks, **meta), line["bits"], why
+    )
+
+
+def ranges(numbers: Sequence[int]) -> list[list[int]]:
+    """Ascending numbers as first and last of each run."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
