@@ -122,7 +122,7 @@ class Subscriber:
         while not self._events:
             with self._news:
                 message = self._backlog.popleft() if self._backlog else None
-                if self._refused is not None:
+                if message is None and self._refused is not None:
                     self._events.append(Refused(self._refused))
                     self._refused = None
             if message is not None:

@@ -46,8 +46,8 @@ model: {{bundle: {bundle}}}
 regions: {{smooth: {{kind: median, size: 3}}, threshold: {{high: 6.0, low: 4.0}}, min_area_px: 8}}
 outputs:
   zmq: {{}}
-  jsonl: {{dir: log, rotate_mb: 1, quota_gb: 0.01, sync: interval}}
-  evidence: {{dir: evidence, quota_gb: 0.02}}
+  jsonl: {{dir: log, rotate_mb: 1, quota_gb: 0.003, sync: interval}}
+  evidence: {{dir: evidence, quota_gb: 0.004}}
 """
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from records import FRAME, IDENTITY, STATE, WIRE, record, skip
 
 from edge.client import (
+    Decision,
     Event,
     Gap,
     Listener,
@@ -238,3 +239,53 @@ def test_an_endpoint_that_is_none_is_named(endpoint: str, received: str | None) 
         "  expected: tcp://HOST:PORT or ipc://PATH\n"
         "  fix: take the one that stands in endpoints.json in the daemon's runtime folder"
     )
+
+
+def test_a_part_is_decided_in_one_call(tmp_path: Path) -> None:
+    with (
+        published(f"ipc://{tmp_path}/pub", tmp_path) as (output, sink),
+        Subscriber(str(sink.endpoint), "cam1", stale_s=0.5) as line,
+    ):
+        assert line.decide(42, 0.05) == Decision(False, "no_record", "no record of part 42 within 0.05 s")
+        output.accept(record(0), FRAME, None)
+        output.tick(Heartbeat(0))
+        decision = line.decide(part_id=42, within_s=5.0)
+        assert (decision.accept, decision.record) == (True, orjson.loads(record(0).line))
+        assert line.decide(43, 0.0).why == "no_record"
+        time.sleep(0.55)
+        assert line.decide(42, 5.0 / 100).why == "no_record"
+        assert line.decide(42, 1.0).why == "stale"
+        output.tick(Heartbeat(0))
+        assert line.decide(42, 5.0).accept
+        assert [e.kind for _ in range(3) if isinstance(e := line.receive(1.0), Received)].count("heartbeat") == 2
+
+
+def test_whoever_decides_says_for_which_camera_and_for_how_long(tmp_path: Path) -> None:
+    with Subscriber(f"ipc://{tmp_path}/pub") as line:
+        with pytest.raises(UserError) as caught:
+            line.decide(42, 0.1)
+        assert str(caught.value) == (
+            'a subscriber that decides needs to know the camera\n  fix: Subscriber(endpoint, "cam1")'
+        )
+        for within_s in (-1.0, 61.0, float("nan")):
+            with pytest.raises(ValueError, match="is not between 0 and 60"):
+                line.decide(42, within_s)
+
+
+def test_what_nobody_receives_takes_no_more_memory_than_its_backlog(tmp_path: Path) -> None:
+    with published(f"ipc://{tmp_path}/pub", tmp_path) as (output, sink), Subscriber(str(sink.endpoint), "cam1") as line:
+        output.state(STATE)
+        assert following(line, 1) == [0]
+        for seq in range(1100):
+            output.accept(record(seq), FRAME, None)
+            if seq % 20 == 0:
+                time.sleep(0.005)  # the publisher keeps 50 for each subscriber
+        output.tick(Heartbeat(0))
+        end = time.monotonic() + 5
+        while line.latest(60.0).decision.record != orjson.loads(record(1099).line):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert len(line._backlog) == 1000
+        assert following(line, 1000) == list(range(1000))
+        output.accept(record(1100), FRAME, None)
+        assert following(line, 2) == [Gap("cam1", 1000, 1099), 1100]

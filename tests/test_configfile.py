@@ -79,7 +79,7 @@ def test_all_errors_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) ->
         (
             'outputs: {zmq: {bind: "tcp://0.0.0.0:5556"}}',
             "cam1.yaml:6: outputs.zmq: bind: 'tcp://0.0.0.0:5556' would open the records to the network without keys; "
-            "expected ipc:// or tcp:// on 127.0.0.1",
+            "expected ipc:// or tcp:// on 127.0.0.1, or keys under curve",
         ),
     ],
 )

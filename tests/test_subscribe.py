@@ -17,10 +17,11 @@ from records import FRAME, IDENTITY, REGION, STATE, WIRE, inspection, record, sk
 from typer.testing import CliRunner
 
 from edge.cli.subscribe import describe, find_endpoint, subscribe
-from edge.client import Event, Gap, Received, Restart, Resumed, Simulated, Stale, UnknownSchema, Unreadable
+from edge.client import Event, Gap, Received, Refused, Restart, Resumed, Simulated, Stale, UnknownSchema, Unreadable
 from edge.config import ZmqConfig
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat
+from edge.keys import DoorKeys, allow, new_pair
 from edge.outputs.queued import Queued
 from edge.outputs.zmq_pub import ZmqSink
 from edge.wire import read
@@ -94,6 +95,7 @@ def test_states_in_words_and_heartbeats_not_at_all() -> None:
         (Resumed("cam1", 3.5), "cam1  heartbeat again after 3.5 s"),
         (UnknownSchema("cam1", 2), "cam1  schema 2 is unknown to this version: its messages are not shown"),
         (Unreadable("inspection/1/cam1/", "no JSON"), "inspection/1/cam1/  unreadable: no JSON"),
+        (Refused("the daemon doesn't know this key"), "not let in: the daemon doesn't know this key"),
     ],
 )
 def test_events_in_words(event: Event, text: str) -> None:
@@ -192,3 +194,43 @@ def test_a_text_that_is_no_endpoint_is_named(text: str) -> None:
         "  expected: tcp://HOST:PORT or ipc://PATH\n"
         "  fix: take the one that stands in endpoints.json in the daemon's runtime folder"
     )
+
+
+def test_with_a_key_it_is_let_in_and_the_daemons_own_is_found_in_its_config(tmp_path: Path) -> None:
+    for name in ("server", "hmi"):
+        new_pair(tmp_path, name)
+    allow(tmp_path / "clients", tmp_path / "hmi.key")
+    config = tmp_path / "cam1.yaml"
+    config.write_text(
+        f"camera: cam1\nruntime_dir: {tmp_path}\nsource: {{kind: synthetic}}\nmodel: {{bundle: b}}\n"
+        "outputs: {zmq: {curve: {server_key: server.key_secret, clients: clients}}}\n"
+    )
+    sink = ZmqSink(ZmqConfig(), IDENTITY, tmp_path, DoorKeys(tmp_path / "server.key_secret", tmp_path / "clients"))
+    output = Queued(sink, 1000, "drop")
+    output.start()
+    try:
+        (tmp_path / "endpoints.json").write_bytes(orjson.dumps({"zmq": sink.endpoint}))
+        over = threading.Event()
+
+        def work() -> None:
+            for seq in range(10_000):
+                if over.wait(0.01):
+                    return
+                output.accept(record(seq), FRAME, None)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        arguments = ["--key", str(tmp_path / "hmi.key_secret"), "--count", "1", "--seconds", "10"]
+        assert CliRunner().invoke(app, [str(config), *arguments]).exit_code == 0
+        arguments += ["--server-key", str(tmp_path / "server.key")]
+        assert CliRunner().invoke(app, [str(sink.endpoint), *arguments]).exit_code == 0
+        over.set()
+        thread.join()
+    finally:
+        output.close(2)
+
+
+def test_a_key_without_the_daemons_is_named(tmp_path: Path) -> None:
+    new_pair(tmp_path, "hmi")
+    result = CliRunner().invoke(app, ["tcp://127.0.0.1:1", "--key", str(tmp_path / "hmi.key_secret")])
+    assert str(result.exception) == "--key needs the daemon's public key too\n  fix: --server-key FILE.key"

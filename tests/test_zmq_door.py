@@ -137,16 +137,17 @@ def test_keys_meet_a_daemon_without_any(tmp_path: Path, keys: Keys) -> None:
 
 
 def test_who_is_allowed_later_gets_in_without_a_restart_and_nobody_is_cut(tmp_path: Path, keys: Keys) -> None:
-    with published(tmp_path, keys=keys.door) as (output, sink), beating(output):
-        with Subscriber(str(sink.endpoint), keys=keys.of("plc")) as plc:
-            assert heard(plc) in ("state", "heartbeat")
-            with Subscriber(str(sink.endpoint), keys=keys.of("stranger")) as line:
-                assert str(heard(line)).startswith("the daemon doesn't know")
-                assert sink._door is not None
-                context = sink._door._context
-                keys.allow("stranger")
-                assert heard(line) in ("state", "heartbeat")
-                assert sink._door._context is context
+    with (
+        published(tmp_path, keys=keys.door) as (output, sink),
+        beating(output),
+        Subscriber(str(sink.endpoint), keys=keys.of("stranger")) as line,
+    ):
+        assert str(heard(line)).startswith("the daemon doesn't know")
+        assert sink._door is not None
+        context = sink._door._context
+        keys.allow("stranger")
+        assert heard(line) in ("state", "heartbeat")
+        assert sink._door._context is context
 
 
 def test_revoking_cuts_the_open_session_and_the_others_come_back(tmp_path: Path, keys: Keys) -> None:
@@ -227,14 +228,15 @@ def test_without_a_key_or_a_list_it_does_not_start(tmp_path: Path, keys: Keys) -
     with pytest.raises(UserError) as caught, published(tmp_path, keys=keys.door):
         pass
     assert caught.value.what == f"{tmp_path}/server.key_secret: a secret key that others may read"
-    with pytest.raises(UserError) as caught, published(tmp_path, keys=DoorKeys(tmp_path / "hmi.key_secret", tmp_path / "no")):
+    no_list = DoorKeys(tmp_path / "hmi.key_secret", tmp_path / "no")
+    with pytest.raises(UserError) as caught, published(tmp_path, keys=no_list):
         pass
     assert caught.value.what == f"{tmp_path}/no: the list of allowed keys cannot be read: No such file or directory"
 
 
 def test_an_address_for_others_needs_keys() -> None:
     for bind in ("tcp://0.0.0.0:5556", "tcp://*:5556", "tcp://192.0.2.1:5556"):
-        with pytest.raises(ValueError, match="without keys; expected ipc:// or tcp:// on 127.0.0.1, or keys under curve"):
+        with pytest.raises(ValueError, match=r"to the network without keys; .*, or keys under curve"):
             ZmqConfig(bind=bind)
         curve = CurveConfig(server_key=Path("server.key_secret"), clients=Path("clients"))
         assert ZmqConfig(bind=bind, preview=bind, curve=curve).bind == bind

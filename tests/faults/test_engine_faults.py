@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from lines import Bent, loaded, make_line, records, run
 from sums import sum_rule, sum_rule_of
 
@@ -79,9 +78,8 @@ class Nan(Bent):
         return found
 
 
-def test_a_map_that_is_not_finite_is_never_a_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lines.Bent", Nan)
-    line = make_line(loaded(tmp_path, "source.frames=60"), before=lambda _index: None)
+def test_a_map_that_is_not_finite_is_never_a_pass(tmp_path: Path) -> None:
+    line = make_line(loaded(tmp_path, "source.frames=60"), before=lambda _index: None, bent=Nan)
     assert run(line) == 0
     found = records(tmp_path / "log")
     assert [r["reason"] for r in found] == [None, None, "map_not_finite"] * 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -13,8 +14,11 @@ from typing import Any
 
 import pytest
 from lines import loaded, make_line, records, run
+from structlog.testing import capture_logs
 from sums import sum_rule_of
 
+from edge.health import Metrics
+from edge.line import run_line
 from edge.outputs.queued import Queued
 
 STEADY = ["source.fps=200", "source.frames=400", "ring.slots=32"]
@@ -96,6 +100,45 @@ def test_an_output_that_blocks_for_ever_loses_its_own_records_alone(tmp_path: Pa
     finally:
         sink.let_go.set()
         output._thread.join(10)
+
+
+class Passing(Sink):
+    """Fails at the records 50 to 149, and says each state that it hears of."""
+
+    name = "passing"
+
+    def __init__(self) -> None:
+        self.states: list[set[str]] = []
+
+    def write(self, record: Any, kept: Any) -> None:
+        if 50 <= record.seq < 150:
+            raise OSError(28, "No space left on device")
+
+    def state(self, state: Any) -> None:
+        self.states.append({fault.code for fault in state.faults})
+
+
+def test_a_fault_and_its_end_are_told_once_in_state_log_and_metrics(tmp_path: Path) -> None:
+    sink = Passing()
+    line = make_line(loaded(tmp_path, *STEADY), more_outputs=[Queued(sink, 1000, "drop")])
+    metrics = Metrics(line.tally, line.ring, line.snapshot)
+    seen: list[set[str]] = []
+
+    def turn(_line: Any, _health: Any) -> None:
+        (family,) = (m for m in metrics.collect() if m.name == "edge_fault")
+        codes = {sample.labels["code"] for sample in family.samples}
+        if not seen or seen[-1] != codes:
+            seen.append(codes)
+
+    stop = threading.Event()
+    with capture_logs() as logs:
+        line.start(stop)
+        assert run_line(line, stop, turn) == 0
+    assert seen == [set(), {"output_passing"}, set()]
+    assert [codes for codes, _ in itertools.groupby(sink.states)] == [set(), {"output_passing"}, set()]
+    told = [(e["event"], e["log_level"], e["code"]) for e in logs if e["event"].startswith("fault")]
+    assert told == [("fault", "warning", "output_passing"), ("fault_over", "info", "output_passing")]
+    sum_rule_of(line, records(tmp_path / "log"))
 
 
 def test_without_a_subscriber_records_are_published_to_nobody(tmp_path: Path) -> None:
