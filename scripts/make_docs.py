@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Reference pages from the code: docs/config.md from the config's models, docs/commands.md from the command line.
+"""Reference pages from the code: docs/config.md from the config's models, docs/commands.md from the command line,
+docs/schema.json from the messages.
 
 `scripts/make_docs.py` writes them; a test fails when they are not up to date.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import types
 import typing
@@ -19,6 +21,7 @@ from pydantic_core import PydanticUndefined
 
 from edge.cli import app
 from edge.config import Config
+from edge.schema import SCHEMA
 from edge.yamlio import Section
 
 ROOT = Path(__file__).parents[1]
@@ -131,7 +134,11 @@ def walk(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix} {name}", command
 
 
-PAGES = {"docs/config.md": config_page, "docs/commands.md": commands_page}
+def schema_page() -> str:
+    return json.dumps(SCHEMA, indent=2) + "\n"
+
+
+PAGES = {"docs/config.md": config_page, "docs/commands.md": commands_page, "docs/schema.json": schema_page}
 
 
 def main() -> None:

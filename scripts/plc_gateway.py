@@ -166,7 +166,11 @@ def device(gateway: Gateway) -> SimDevice:
 
 async def serve(gateway: Gateway, host: str, port: int) -> None:
     """Answer PLCs until cancelled."""
-    await ModbusTcpServer(device(gateway), address=(host, port)).serve_forever()
+    server = ModbusTcpServer(device(gateway), address=(host, port))
+    try:
+        await server.serve_forever()
+    finally:
+        await server.shutdown()
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -240,8 +240,9 @@ def _set_limits(socket: zmq.Socket[bytes], hwm: int) -> None:
     socket.set(zmq.LINGER, LINGER_MS)
     socket.set(zmq.XPUB_VERBOSER, 1)  # a second subscriber to the same topic is told of too, and so is its end
     socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    # A subscriber whose cable was cut is dropped after 5 s. Not by ZMTP heartbeats: libzmq 4.3.5 aborts the process (an
-    # assertion, !_io_error) when one is due to a peer that went while its inbound queue was full, after a flood say.
+    # A subscriber whose cable was cut is dropped once 5 s of data went unanswered. Not by ZMTP heartbeats: libzmq 4.3.5
+    # aborts the process (an assertion, !_io_error) when one is due to a peer that went while its inbound queue was full,
+    # after a flood say.
     socket.set(zmq.TCP_MAXRT, 5000)
     socket.set(zmq.TCP_KEEPALIVE, 1)
     socket.set(zmq.TCP_KEEPALIVE_IDLE, 10)
