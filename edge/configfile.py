@@ -141,10 +141,8 @@ def _fields_at(loc: tuple[str | int, ...]) -> Sequence[str]:
 
     nodes = [schema]
     for part in loc:
-        step = (
-            [v for n in nodes for v in variants(n["properties"][part])]
-            if any(part in n.get("properties", {}) for n in nodes)
-            else [n for n in nodes if n.get("properties", {}).get("kind", {}).get("const") == part]
-        )
-        nodes = step or nodes
+        named = [v for n in nodes if part in n.get("properties", {}) for v in variants(n["properties"][part])]
+        listed = [v for n in nodes if isinstance(part, int) and "items" in n for v in variants(n["items"])]
+        tagged = [n for n in nodes if n.get("properties", {}).get("kind", {}).get("const") == part]
+        nodes = named or listed or tagged or nodes  # else the name of a union's branch
     return [name for n in nodes for name in n.get("properties", {})]

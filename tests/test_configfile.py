@@ -50,6 +50,20 @@ def test_an_unknown_key_of_a_source_lists_the_keys_of_that_kind(tmp_path: Path) 
     )
 
 
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("regions.zones=[{shape: [0, 0, 1, 1], min_aera_px: 3}]", "regions.zones.0.min_aera_px: unknown key"),
+        ("outputs.zmq={curve: {clienst: x}}", "outputs.zmq.curve.clienst: unknown key"),
+    ],
+)
+def test_a_misspelt_key_in_a_list_or_an_optional_section_names_the_nearest_one(
+    tmp_path: Path, override: str, text: str
+) -> None:
+    right = {"min_aera_px": "min_area_px", "clienst": "clients"}[text.split(": ")[0].split(".")[-1]]
+    assert f"cam1.yaml: {text}\n  expected: did you mean '{right}'?" in error(tmp_path, GOOD, override)
+
+
 def test_a_duplicate_key_names_both_lines(tmp_path: Path) -> None:
     assert error(tmp_path, GOOD + "camera: cam2\n") == (
         "cam1.yaml:6: camera: the key stands twice\n  received: line 1 and line 6\n  fix: keep one of them"
