@@ -1,5 +1,18 @@
-"""``python -m edge``."""
+"""``python -m edge`` and the command ``edge``: Ctrl-C is no traceback, not even during the imports."""
 
-from edge.cli import main
+from __future__ import annotations
 
-main()
+import signal
+
+
+def run() -> None:
+    """The command line; a command that wants SIGINT for itself takes it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from edge.cli import main
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    main()
+
+
+if __name__ == "__main__":
+    run()

@@ -71,7 +71,10 @@ def _override(data: dict[str, Any], item: str, lines: Lines) -> None:
             here[part] = {}
         here = here[part]
         if not isinstance(here, dict):
-            raise UserError(f"--set {item}: {part} is a value, not a section")
+            raise UserError(
+                f"--set {item}: {part} is a value, not a section",
+                fix="a list is replaced whole: source.features=[[Width, 400]]",
+            )
     here[keys[-1]] = parse_value(value)
     for path in [p for p in lines if p[: len(keys)] == tuple(keys)]:
         del lines[path]

@@ -175,13 +175,14 @@ def _run_locked(
     finally:
         if server is not None:
             server.close()
-    if code == EXIT_HUNG:
+    if code == EXIT_HUNG and not line.stopped:
         _leave_hung(line)
     if code == EXIT_STAGE:
         log.error("exit", code=code, reason="a stage failed more often than its budget allows")
     if code == EXIT_RECONNECTS:
         log.warning("exit", code=code, reason="the camera is gone again after source.max_reconnects reconnections")
-    line.swap.close()
+    if all(w.done for w in line.workers):
+        line.swap.close()
     if any(not w.done for w in line.workers):  # a thread stuck in a driver would hold up the interpreter's own exit
         log.warning("exit", code=code, reason="a stage did not end in time")
         os._exit(code)

@@ -76,8 +76,8 @@ def rejected_text(rejected: Rejected) -> str:
 
 
 def rejected_summary(rejected: Sequence[Rejected]) -> str:
-    """How many candidates each filter dropped: ``min_area_px 12, min_solidity 1``."""
-    return ", ".join(f"{key} {count}" for key, count in Counter(r.filter for r in rejected).items())
+    """How many candidates each filter dropped: ``12 by min_area_px, 1 by min_solidity``."""
+    return ", ".join(f"{count} by {key}" for key, count in Counter(r.filter for r in rejected).items())
 
 
 def draw_explanation(

@@ -82,6 +82,7 @@ class Line:
         """Faults that others than the stages and outputs found, by code."""
         self._health = Health(0.0, None, None)
         self._running = False
+        self._drained = False
         self._started = False
         self._stopping = False
         self._next_heartbeat = 0.0
@@ -118,6 +119,8 @@ class Line:
 
     def turn(self) -> Health:
         """One look at everything: state to the outputs if it changed, a heartbeat when one is due."""
+        if self.ring.fill == 0:  # no frame is on its way: whatever came before the setup in force is out of use
+            self.swap.judge(self.swap.current)
         self.swap.close_retired()
         self._health = examine(self.workers, self._limit_s)
         statuses = self.output_statuses()
@@ -153,6 +156,16 @@ class Line:
         return limit is not None and source.state in ("lost", "backoff") and source.counters.get("reconnects", 0) >= limit
 
     @property
+    def stopped(self) -> bool:
+        """``stop`` has been through: outputs are closed."""
+        return self._drained
+
+    @property
+    def failed(self) -> bool:
+        """A stage was given up."""
+        return any(worker.failed is not None for worker in self.workers)
+
+    @property
     def over(self) -> bool:
         """The source ended and everything it gave is in records."""
         return all(w.done for w in self.workers)
@@ -172,10 +185,11 @@ class Line:
         if not infer.join(end - time.monotonic()):
             self.ring.abandon()
         elif infer.failed is not None and judge.failed is None:
-            tell_losses(self.ring, self._maps, judge.beat)
+            tell_losses(self.ring, self._maps, lambda: not judge.done and time.monotonic() < end)
         for worker in (infer, judge):
             ended = worker.join(1.0) and ended
         self._next_heartbeat = 0.0  # the last one names the last record
+        self._drained = True
         self.turn()
         self._close_outputs()
         status = self.source.status()
@@ -246,7 +260,7 @@ class Line:
 
     def _sum_fault(self) -> dict[str, str]:
         """The sum rule as the judge finds it about once a second, and once more when all is told."""
-        if self.over:
+        if self.over or self._drained:
             self.tally.check(self.source.status().announced)
         text = self.tally.sum_fault
         return {} if text is None else {"sum_rule": text}
@@ -279,10 +293,9 @@ def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Healt
         if health.failed is not None:
             line.stop()
             return EXIT_STAGE
-        if line.over or stop.is_set():
-            line.stop()
-            return EXIT_OK
-        if line.worn_out:
-            line.stop()
-            return EXIT_RECONNECTS
+        if line.over or stop.is_set() or line.worn_out:
+            code = EXIT_RECONNECTS if line.worn_out and not stop.is_set() else EXIT_OK
+            ended = line.stop()
+            # what failed or hung in the last moment is no clean end
+            return EXIT_STAGE if line.failed else code if ended else EXIT_HUNG
         stop.wait(TICK_S)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
 _PRIORITY = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 """sd-daemon(3) levels: journald reads <4> at the start of a line as a warning."""
+
+
+class _Unbreakable:
+    """Standard error that may be gone: inspection outlives its log, and what can't be written is dropped."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def set_up_logs(level: Literal["info", "warning"]) -> None:
@@ -28,7 +42,7 @@ def set_up_logs(level: Literal["info", "warning"]) -> None:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(), _with_priority]
     structlog.configure(
         processors=[*shared, *last],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unbreakable())),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )

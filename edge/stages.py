@@ -102,17 +102,22 @@ def infer_loop(ring: Ring, swap: Swap, maps: Maps, levels: tuple[Depth, Window |
             return
 
 
-def tell_losses(ring: Ring, maps: Maps, beat: Callable[[], bool]) -> None:
-    """In place of an infer_loop that was given up: every frame that still waits becomes a ``shutdown`` skip."""
+def tell_losses(ring: Ring, maps: Maps, go_on: Callable[[], bool]) -> None:
+    """In place of an infer_loop that was given up: every frame that still waits becomes a ``shutdown`` skip.
+
+    ``go_on``: asked while the judge does not take; where it says no, there is nobody left to tell.
+    """
     ring.abandon()
-    while True:
+    item: Slot | Skip | Checkpoint | End | None = None
+    while not isinstance(item, End):
         try:
             item = ring.take(0.0)
         except EOFError:
-            _hand_over(maps, End(), beat)
-            return
-        if isinstance(item, (Skip, Checkpoint)):
-            _hand_over(maps, item, beat)
+            item = End()
+        if isinstance(item, (Skip, Checkpoint, End)):
+            while not maps.put(item, WAIT_S):
+                if not go_on():
+                    return
 
 
 def judge_loop(
@@ -176,7 +181,7 @@ def _decoded(slot: Slot, levels: tuple[Depth, Window | None]) -> Frame | Skip:
     assert meta is not None
     try:
         return decode(meta, slot.view, *levels)
-    except ValueError as error:
+    except Exception as error:  # noqa: BLE001  (no memory, say: the frame still gets its record)
         log.warning("bad_payload", frame_id=meta.frame_id, pixel_format=meta.pixel_format, error=str(error))
         return lost("bad_payload", meta)
 

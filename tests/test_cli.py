@@ -182,7 +182,7 @@ def test_on_as_a_feature_value_reaches_the_camera_as_text(line: Path) -> None:
     text = refused(edge(line, "run", "-c", "on.yaml"))
     assert text[text.index("source.features") :] == (
         "source.features[1]: TriggerMode: the camera has no such feature\n  received: TriggerMode\n"
-        "  expected: a feature of this camera\n  fix: edge cameras lists the camera's features"
+        "  expected: a feature of this camera\n  fix: edge cameras --producer PRODUCER --serial SERIAL lists them"
     )
 
 

@@ -165,7 +165,11 @@ def test_set_overrides_a_value_a_section_and_a_missing_one(tmp_path: Path) -> No
     ("item", "text"),
     [
         ("ring", "--set\n  received: ring\n  expected: key=value, regions.min_area_px=16 say"),
-        ("camera.x=1", "--set camera.x=1: camera is a value, not a section"),
+        (
+            "camera.x=1",
+            "--set camera.x=1: camera is a value, not a section\n"
+            "  fix: a list is replaced whole: source.features=[[Width, 400]]",
+        ),
         ("ring.slos=9", "cam1.yaml: ring.slos: unknown key\n  expected: did you mean 'slots'?"),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_label_has_decimals_enough_to_tell_value_and_limit_apart() -> None:
 
 def test_the_summary_counts_by_filter_in_their_order() -> None:
     told = [rejected("min_area_px", 1, 5), rejected("min_area_px", 2, 5), rejected("min_solidity", 0.1, 0.5)]
-    assert rejected_summary(told) == "min_area_px 2, min_solidity 1"
+    assert rejected_summary(told) == "2 by min_area_px, 1 by min_solidity"
     assert rejected_summary([]) == ""
 
 

@@ -347,14 +347,14 @@ FEATURE_ERRORS = {
         "source.features[1]: ExposureTim: the camera has no such feature\n"
         "  received: ExposureTim\n"
         "  expected: a feature of this camera\n"
-        "  fix: edge cameras lists the camera's features",
+        "  fix: edge cameras --producer PRODUCER --serial SERIAL lists them",
     ),
     "misspelt": (
         ("AcquisitionFrameRat", 20.0),
         "source.features[1]: AcquisitionFrameRat: the camera has no such feature\n"
         "  received: AcquisitionFrameRat\n"
         "  expected: a feature of this camera; did you mean AcquisitionFrameRate?\n"
-        "  fix: edge cameras lists the camera's features",
+        "  fix: edge cameras --producer PRODUCER --serial SERIAL lists them",
     ),
     "integer out of range": (
         ("Width", 2048),

@@ -1,4 +1,4 @@
-"""The gateway's registers, and a PLC that polls them: it may never see a pass that is stale, lost, late or of another run."""
+"""The gateway's registers, and a PLC that polls them: it may never see a stale, lost, late or foreign pass."""
 
 from __future__ import annotations
 

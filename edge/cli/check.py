@@ -49,7 +49,7 @@ def check(
 
 def _show(loaded: Loaded, engine: Engine, rules: Rules) -> None:
     config, spec = loaded.config, engine.bundle.spec
-    table = Table(title=f"{loaded.path}: can run", title_justify="left", show_header=False)
+    table = Table(title=f"{loaded.path}: can run; camera and ports were not asked", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     low = "none" if rules.low is None else f"{rules.low:.6g}"

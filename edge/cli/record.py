@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -44,3 +45,6 @@ def record(
     finally:
         bar.stop()
     Console().print(f"{written} frames recorded in {out}; {lost} lost on the way", soft_wrap=True)
+    if stop.is_set():
+        print(f"interrupted after {written} of {frames} frames", file=sys.stderr)
+        raise typer.Exit(130)

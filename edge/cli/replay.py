@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -58,6 +59,8 @@ def replay(
     loaded = load_config(config, overrides or ())
     frames = RecordedSource(source, _pace(pace), 10.0)
     before = None if against is None else _outcomes(against)
+    if out is not None and out.resolve() == source.resolve():
+        raise UserError(f"--out {out}: is the source itself", fix="name another folder")
     folder = out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}")
     options = Options(folder, overlays, _masks(masks), _endpoint(publish), explain, before)
     stop = threading.Event()
@@ -83,11 +86,14 @@ def replay(
         bar.update(task, completed=line.tally.accounted, total=frames.total)
     finally:
         bar.stop()
+    if stop.is_set():
+        told = f" of {frames.total}" if frames.total is not None else ""
+        print(f"interrupted after {line.tally.accounted}{told} frames", file=sys.stderr)
     _summary(line, options.out)
     if before is not None:
         assert against is not None
         _show_changes(before.compare(read_records(folder / "records.jsonl")), before, against)
-    raise typer.Exit(code)
+    raise typer.Exit(130 if stop.is_set() and code == 0 else code)
 
 
 def _summary(line: Line, out: Path) -> None:

@@ -198,6 +198,9 @@ def _record(record: dict[str, Any]) -> Text:
         text.append(f"  {len(regions)} region{'s' * (len(regions) > 1)}, biggest {x1 - x0}x{y1 - y0} at {x0},{y0}")
     if record["map_max"] is not None:
         text.append(f"  map max {record['map_max']:.4g}, high {record['threshold']:.4g}")
+        if record["verdict"] == "pass" and record["map_max"] >= record["threshold"]:
+            dropped = ", ".join(f"{count} by {key}" for key, count in record["regions_dropped"].items())
+            text.append(f" (dropped: {dropped})" if dropped else " (smoothed away)")
     return text.append(f"  {record['latency_ms']['total']:.1f} ms", "dim")
 
 

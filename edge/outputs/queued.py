@@ -188,6 +188,8 @@ class Queued:
             log.warning("output_close_timeout", output=self.name, queued=self._queue.qsize(), timeout_s=timeout_s)
 
     def _trouble(self) -> str | None:
+        if self._open and not self._thread.is_alive():
+            return "its thread ended"
         full = "queue full" if self._full and not self._waits else None
         return self._fault or getattr(self._sink, "trouble", None) or full
 
@@ -289,9 +291,10 @@ class Queued:
 
     def _note(self, error: Exception) -> None:
         text = text_of(error)
-        if text != self._fault:
+        news = text != self._fault
+        self._fault = text  # before anything else can fail
+        if news:
             log.warning("output_failed", output=self.name, error=text, exc_info=not isinstance(error, OSError))
-        self._fault = text
 
     def _lose(self, kept: Any) -> None:
         self._failed += 1

@@ -61,7 +61,7 @@ def _find(node_map: Any, name: str, where: str) -> Any:
         f"{where}: the camera has no such feature",
         received=name,
         expected="a feature of this camera" + (f"; did you mean {meant}?" if meant else ""),
-        fix="edge cameras lists the camera's features",
+        fix="edge cameras --producer PRODUCER --serial SERIAL lists them",
     )
 
 
