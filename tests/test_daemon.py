@@ -253,6 +253,22 @@ def test_a_late_subscriber_gets_the_state_and_then_every_record_in_order(tmp_pat
     assert numbers[0] > 5
 
 
+def test_a_daemon_outlives_its_standard_error(tmp_path: Path, manager: Manager) -> None:
+    """Its reader is gone: state changes and faults can't be logged any more, and inspection goes on."""
+    with daemon(tmp_path, "outputs.jsonl.sync=none", manager=manager) as process:
+        manager.wait_for("READY=1")
+        assert process.stderr is not None
+        process.stderr.close()
+        process.send_signal(signal.SIGHUP)  # a reload logs two lines at least
+        time.sleep(1.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        process.stderr = None
+    found = records(tmp_path / "log")
+    assert frame_ids(found) == list(range(1, len(found) + 1))
+
+
 def test_records_of_a_run_share_their_identity(tmp_path: Path) -> None:
     with daemon(tmp_path, "source.frames=20", "recipe_id=tile-40") as process:
         assert process.wait(20) == 0

@@ -379,3 +379,21 @@ def test_the_detail_of_a_sink_stands_in_its_status() -> None:
             return {"endpoint": "ipc:///x"}
 
     assert Queued(Detailed(), 10, "drop").status().detail == {"endpoint": "ipc:///x"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # ended on purpose
+def test_an_output_whose_thread_ended_is_a_fault_and_what_comes_after_is_lost() -> None:
+    class Leaves(Notes):
+        def write(self, record: Record, kept: Any) -> None:
+            raise SystemExit  # nothing that an output catches, and nothing that a thread reports
+
+    output = Queued(Leaves(), 10, "drop")
+    output.start()
+    output.accept(record(0), FRAME, None)
+    end = time.monotonic() + 5
+    while output.status().fault is None and time.monotonic() < end:
+        time.sleep(0.01)
+    assert output.status().fault == "its thread ended"
+    output.accept(record(1), FRAME, None)
+    assert output.status().lost >= 1
+    output.close(1.0)

@@ -97,6 +97,7 @@ class Queued:
         self._broken = False
         self._retry_at = 0.0
         self._open = False
+        self._ended = False
         self._opened = threading.Event()
         self._open_error: BaseException | None = None
         self._room = threading.Event()
@@ -188,8 +189,8 @@ class Queued:
             log.warning("output_close_timeout", output=self.name, queued=self._queue.qsize(), timeout_s=timeout_s)
 
     def _trouble(self) -> str | None:
-        if self._open and not self._thread.is_alive():
-            return "its thread ended"
+        if self._ended and self._drain_until is None:
+            return self._fault or "its thread ended"
         full = "queue full" if self._full and not self._waits else None
         return self._fault or getattr(self._sink, "trouble", None) or full
 
@@ -229,7 +230,10 @@ class Queued:
             self._opened.set()
         try:
             self._serve()
+        except Exception as error:  # noqa: BLE001  (a thread that ends unheard would look well)
+            self._note(error)
         finally:
+            self._ended = True
             self._open = False
             self._abandon_rest()
             self._attempt(self._sink.close)
