@@ -133,8 +133,9 @@ class Components:
         ``filled``: their holes too, with what lies in them.
         """
         if filled:
-            outlines = [self._outlines[index] for index in np.flatnonzero(chosen).tolist()]
-            cv2.drawContours(out, outlines, -1, value, cv2.FILLED)
+            for index in np.flatnonzero(chosen).tolist():
+                # one by one: of several at once, one inside another would be cut out of it
+                cv2.drawContours(out, self._outlines, index, value, cv2.FILLED)
             return
         runs = chosen[self._owner]
         if self._dense:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.blobs import Binary
 from edge.controls import RegionsConfig
 from edge.errors import UserError
-from edge.roi import Grid, participating, shape_pixels
+from edge.roi import Grid, roi_pixels, shape_pixels, without_border
 
 Window: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
@@ -25,7 +25,9 @@ class Controls:
 
     ``inside``: (h, w) True where a pixel takes part. ``box``: rows and columns around those; ``solid``: all of it does.
     ``window``: ``box`` and what smoothing and closing reach around it; all the work is done there. ``inner``: ``box`` in
-    the window, ``outside``: the rest of the window.
+    the window, ``outside``: the rest of the window. ``growing``: (window) 1 where a region may grow to by closing, filling
+    or dilation: the ROI with the border in it. ``border``: what of the window is border, ``faint``: the score that counts
+    there for a region that grew into it, empty where none can.
     ``high``, ``low``: 0-d, or (window) where zones have thresholds of their own; ``low`` is None without hysteresis.
     ``ruled``: (box) True where the line's own thresholds hold, None: everywhere. ``zones``: pixels (window), minimum area.
     """
@@ -35,11 +37,12 @@ class Controls:
         config: RegionsConfig,
         high: float,
         low: float | None,
-        inside: NDArray[np.bool_],
+        roi: NDArray[np.bool_],
         zones: list[NDArray[np.bool_]],
     ) -> None:
-        """See ``prepare``. ``zones``: the pixels of each of the config's, no pixel in two."""
+        """See ``prepare``. ``roi``: its pixels, with the border; ``zones``: those of each of the config's, none in two."""
         self.config = config
+        inside = without_border(roi, config)
         self.inside = inside
         self.box = _bounds(inside)
         self.solid = bool(inside[self.box].all())
@@ -49,6 +52,8 @@ class Controls:
         self.inside_window = np.ascontiguousarray(inside[self.window], np.uint8)
         shape = self.inside_window.shape
         self.outside = _strips(self.inner, (slice(0, shape[0]), slice(0, shape[1])))
+        self.growing = np.ascontiguousarray(roi[self.window], np.uint8)
+        self.border = _border(config, self.window, inside.shape) if config.border_px and _grows(config) else []
 
         self.high, self.low = _thresholds(config, high, low, zones, self.window)
         ruled = _ruled(config, inside, zones)[self.box]
@@ -60,6 +65,7 @@ class Controls:
 
         reach = config.smooth.size // 2 if config.smooth else 0
         self._needed = float(np.min(self.high[inside[self.window]] if self.high.ndim else self.high))
+        self.faint = min(0.0, self._needed)
         self._bands = _bands(self.box, inside)
         self._strips = _strips(self.box, _padded(self.box, reach, inside.shape))
         self._ring = None if self.solid or not reach else _ring(self.inside_window, reach)
@@ -93,14 +99,14 @@ class Controls:
                 "regions.threshold: low is above high", received=f"low {low:g}, high {high:g}", expected="low at most high"
             )
         grid = Grid(map_shape, image_size, map_to_image)
-        inside = participating(config, grid, mask)
+        roi = roi_pixels(config, grid, mask)
         free = np.ones(map_shape, bool)
         zones = []
         for index, zone in enumerate(config.zones):
             own = shape_pixels(zone.shape, zone.units, grid, f"regions.zones.{index}.shape") & free
             free &= ~own
             zones.append(own)
-        return cls(config, high, low, inside, zones)
+        return cls(config, high, low, roi, zones)
 
     def quiet(self, values: NDArray[np.float32], highest: float) -> bool:
         """True where no pixel inside can reach its threshold, smoothed or not; ``highest`` is the maximum inside.
@@ -163,11 +169,26 @@ def _bands(box: Window, inside: NDArray[np.bool_]) -> list[tuple[slice, Window |
 
 def _window(config: RegionsConfig, box: Window, shape: tuple[int, ...]) -> Window:
     reach = config.smooth.size // 2 if config.smooth else 0
-    rows, columns = _padded(box, max(reach, config.open_px, config.close_px), shape)
+    grown = config.close_px + config.dilate_px if config.border_px else config.close_px
+    rows, columns = _padded(box, max(reach, config.open_px, grown), shape)
     if config.smooth and config.smooth.kind == "gaussian":
         # cv2 rounds the last columns of a Gaussian otherwise: where the ROI begins would change a pixel's last bit
         columns = slice(0, shape[1])
     return rows, columns
+
+
+def _grows(config: RegionsConfig) -> bool:
+    return bool(config.close_px or config.fill_holes or config.dilate_px)
+
+
+def _border(config: RegionsConfig, window: Window, shape: tuple[int, ...]) -> list[Window]:
+    """What of the window is border, in its own pixels."""
+    n, (h, w), (rows, columns) = config.border_px, shape, window
+    kept = (
+        slice(max(n - rows.start, 0), min(h - n, rows.stop) - rows.start),
+        slice(max(n - columns.start, 0), min(w - n, columns.stop) - columns.start),
+    )
+    return _strips(kept, (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start)))
 
 
 def _padded(box: Window, pad: int, shape: tuple[int, ...]) -> Window:

@@ -117,7 +117,7 @@ def find_regions(
     if controls.quiet(values, highest):
         return Found(mask, (), {})
     config = controls.config
-    smoothed = _smooth_window(values, controls)
+    smoothed = _without_border(_smooth_window(values, controls), controls)
     found = _candidates(smoothed, controls)
     if found is None:
         return Found(mask, (), {})
@@ -164,6 +164,18 @@ def _smooth_window(values: NDArray[np.float32], controls: Controls) -> NDArray[n
     return out
 
 
+def _without_border(smoothed: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
+    """With ``faint`` in place of the border's own scores, where a region can grow into it."""
+    if not controls.border:
+        return smoothed
+    out = controls.smooth_window
+    if smoothed is not out:
+        np.copyto(out, smoothed)
+    for strip in controls.border:
+        out[strip] = controls.faint
+    return out
+
+
 def _candidates(smoothed: NDArray[np.float32], controls: Controls) -> tuple[Components, Chosen] | None:
     """The components after threshold, opening and closing, and which of them pass hysteresis; None where none does."""
     binary = controls.candidates
@@ -188,7 +200,7 @@ def _candidates(smoothed: NDArray[np.float32], controls: Controls) -> tuple[Comp
     for operation, size in ((cv2.MORPH_OPEN, config.open_px), (cv2.MORPH_CLOSE, config.close_px)):
         if size:
             cv2.morphologyEx(shaped, operation, np.ones((size, size), np.uint8), dst=shaped)
-    np.bitwise_and(shaped, controls.inside_window, out=shaped)
+    np.bitwise_and(shaped, controls.growing, out=shaped)
     components = find_components(shaped, smoothed)
     return None if components is None else (components, np.ones(len(components), bool))
 
@@ -253,14 +265,14 @@ def _least_areas(components: Components, controls: Controls) -> NDArray[np.intp]
 
 
 def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], controls: Controls) -> Components:
-    """The kept components with holes filled, then dilated, still inside; there is at least one."""
+    """The kept components with holes filled, then dilated, still in the ROI; there is at least one."""
     config = controls.config
     grown = controls.spare
     grown.fill(0)
     components.paint(grown, kept, 1, filled=config.fill_holes)
     if size := config.dilate_px:
         cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dst=grown)
-    np.bitwise_and(grown, controls.inside_window, out=grown)
+    np.bitwise_and(grown, controls.growing, out=grown)
     found = find_components(grown, smoothed)
     assert found is not None, "growing takes nothing away"
     return found

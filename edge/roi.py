@@ -29,8 +29,8 @@ class Grid:
         return (np.arange(w, dtype=np.float64) + 0.5) * sx + ox, (np.arange(h, dtype=np.float64) + 0.5) * sy + oy
 
 
-def participating(config: RegionsConfig, grid: Grid, mask: NDArray[np.uint8] | None = None) -> NDArray[np.bool_]:
-    """(h, w) True where a pixel is inside the frame, the ROI and the border. ``mask``: the ROI's mask picture, (H, W).
+def roi_pixels(config: RegionsConfig, grid: Grid, mask: NDArray[np.uint8] | None = None) -> NDArray[np.bool_]:
+    """(h, w) True where a pixel is inside the frame and the ROI. ``mask``: the ROI's mask picture, (H, W).
 
     Raises:
         UserError: a shape that reaches beyond the frame or holds no pixel, a mask picture of another size, nothing left.
@@ -56,14 +56,24 @@ def participating(config: RegionsConfig, grid: Grid, mask: NDArray[np.uint8] | N
                 expected="at least one pixel whose centre is inside include and mask and outside exclude",
                 fix="edge replay --overlays draws the ROI into pictures",
             )
-    n = config.border_px
+    return inside
+
+
+def without_border(roi: NDArray[np.bool_], config: RegionsConfig) -> NDArray[np.bool_]:
+    """(h, w) the pixels of ``roi`` without those of the map's border: they take part.
+
+    Raises:
+        UserError: there are none.
+    """
+    n, (h, w) = config.border_px, roi.shape
+    inside = roi.copy()
     if n:
         inside[:n] = inside[max(h - n, 0) :] = False
         inside[:, :n] = inside[:, max(w - n, 0) :] = False
         if not inside.any():
             raise UserError(
                 "regions.border_px: nothing is left to inspect",
-                received=f"{n} on a map of {w} x {h} pixels" + (" with a ROI" if roi is not None else ""),
+                received=f"{n} on a map of {w} x {h} pixels" + (" with a ROI" if config.roi is not None else ""),
                 expected="a band that leaves pixels of the ROI; it is counted in map pixels, not the frame's",
                 fix="make it smaller",
             )

@@ -262,13 +262,25 @@ def test_opening_comes_before_closing() -> None:
     assert shown(found(values, open_px=3, close_px=3).mask) == [bare, bare, *block, bare, bare, bare]
 
 
-def test_closing_does_not_leave_the_roi_or_enter_the_border() -> None:
+def test_closing_does_not_leave_the_roi_but_may_enter_the_border() -> None:
+    """The border's own values make no region; what closing takes of it counts with a score of 0."""
     values = empty((9, 9))
     values[4, 1], values[4, 3] = 1, 1
     assert shown(found(values, close_px=3).mask)[4] == "####....."
-    assert shown(found(values, close_px=3, border_px=1).mask)[4] == ".###....."
-    roi = RoiConfig(units="image_px", include=((0, 0, 9, 9),), exclude=((2, 0, 3, 9),))
+    closed = found(values, close_px=3, border_px=1)
+    assert shown(closed.mask)[4] == "####....."
+    assert closed.regions[0].score_mean == 0.5
+    values[:, 0] = 9
+    assert found(values, close_px=3, border_px=1).regions == closed.regions
+    roi = RoiConfig(units="image_px", include=((1, 0, 9, 9),), exclude=((2, 0, 3, 9),))
     assert shown(found(values, close_px=3, border_px=1, roi=roi).mask)[4] == ".#.#....."
+
+
+def test_below_a_negative_threshold_what_grew_into_the_border_raises_no_score() -> None:
+    values = empty((9, 9)) - 2
+    values[4, 1], values[4, 3] = -0.5, -0.75
+    (region,) = found(values, -1.0, close_px=3, border_px=1).regions
+    assert (region.bbox_xyxy, region.score_max) == ((0, 4, 4, 5), -0.5)
 
 
 def test_nothing_is_opened_or_closed_towards_the_inside_of_the_maps_edge_but_the_maps_own() -> None:
@@ -287,6 +299,12 @@ def test_filling_holes_takes_in_what_lies_in_them() -> None:
     assert boxes(result) == [(1, 1, 6, 6)]
     assert result.regions[0].area_px == 25.0
     assert result.regions[0].score_mean == pytest.approx((16 + 0.7) / 25)
+
+
+def test_a_region_in_the_hole_of_another_is_filled_over() -> None:
+    values = drawn("#######", "#.....#", "#.###.#", "#.#.#.#", "#.###.#", "#.....#", "#######")
+    result = found(values, fill_holes=True)
+    assert (boxes(result), result.regions[0].area_px) == ([(0, 0, 7, 7)], 49.0)
 
 
 def test_a_bay_at_the_maps_edge_is_no_hole() -> None:
@@ -681,7 +699,8 @@ def test_the_chain_equals_its_slow_restatement(
     except UserError:  # a small map may have no pixel left inside
         return
     result = find_regions(values, prepared)
-    mask, regions, dropped = restated(values, prepared.inside, high, low, config)
+    roi = controls(config.model_copy(update={"border_px": 0}), values, high, low).inside
+    mask, regions, dropped = restated(values, prepared.inside, roi, high, low, config)
     assert shown(result.mask) == shown(mask * np.uint8(255))
     assert result.dropped == dropped
     assert boxes(result) == [region["box"] for region in regions]
@@ -699,14 +718,16 @@ def test_regions_never_overlap_lie_inside_and_their_areas_sum_to_the_masks(
 ) -> None:
     values = noise(seed, shape, 50)
     try:
-        prepared = controls(RegionsConfig(**{**chosen, **shaped, "max_regions": None}), values, *levels_of)
+        config = RegionsConfig(**{**chosen, **shaped, "max_regions": None})
+        prepared = controls(config, values, *levels_of)
     except UserError:
         return
     result = find_regions(values, prepared)
+    roi = controls(config.model_copy(update={"border_px": 0}), values, *levels_of).inside
     inside_boxes = np.zeros(shape, bool)
     for x0, y0, x1, y1 in boxes(result):
         inside_boxes[y0:y1, x0:x1] = True
-    assert not (result.mask > 0)[~prepared.inside].any()
+    assert not (result.mask > 0)[~roi].any()
     assert not (result.mask > 0)[~inside_boxes].any()
     assert sum(region.area_px for region in result.regions) == np.count_nonzero(result.mask)
     assert all(region.score_mean <= region.score_max for region in result.regions)
@@ -792,9 +813,15 @@ Pixels = frozenset[tuple[int, int]]
 
 
 def restated(
-    values: Map, inside: NDArray[np.bool_], high: float, low: float | None, config: RegionsConfig
+    values: Map,
+    inside: NDArray[np.bool_],
+    roi: NDArray[np.bool_],
+    high: float,
+    low: float | None,
+    config: RegionsConfig,
 ) -> tuple[NDArray[np.uint8], list[dict[str, Any]], dict[str, int]]:
     smoothed = smooth(values, config.smooth)
+    smoothed = np.where(inside | ~roi, smoothed, np.float32(0))
     mask = (smoothed >= np.float32(high if low is None else low)) & inside
     if low is not None:
         seeded = [c for c in parts(mask, SQUARE) if any(smoothed[p] >= np.float32(high) for p in c)]
@@ -804,7 +831,7 @@ def restated(
             reach = range(-(size // 2), size // 2 + 1)
             square = list(itertools.product(reach, repeat=2))
             mask = (dilate if first is erode else erode)(first(mask, square), square)
-    mask &= inside
+    mask &= roi
     kept, dropped = [], {}
     for component in parts(mask, SQUARE):
         key = failure(component, smoothed, config)
@@ -819,7 +846,7 @@ def restated(
         mask = ~drawn_from([around], outside.shape)[1:-1, 1:-1]
     if config.dilate_px:
         mask = dilate(mask, ELLIPSES[config.dilate_px])
-    mask &= inside
+    mask &= roi
     groups = [set(c) for c in parts(mask, SQUARE)]
     while config.merge_gap_px and (pair := near_pair(groups, config.merge_gap_px)):
         groups[pair[0]] |= groups.pop(pair[1])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.controls import RegionsConfig, RoiConfig
 from edge.errors import UserError
-from edge.roi import Grid, participating
+from edge.roi import Grid, roi_pixels, without_border
 
 SAME = (1.0, 1.0, 0.0, 0.0)
 
@@ -29,7 +29,8 @@ def inside(
     h, w = map_shape
     size = image_size or (w, h)
     grid = Grid(map_shape, size, map_to_image or (size[0] / w, size[1] / h, 0.0, 0.0))
-    return participating(RegionsConfig(roi=roi, border_px=border_px), grid, mask)
+    config = RegionsConfig(roi=roi, border_px=border_px)
+    return without_border(roi_pixels(config, grid, mask), config)
 
 
 def shown(pixels: NDArray[np.bool_]) -> list[str]:
