@@ -126,6 +126,8 @@ class Subscriber:
                     self._events.append(Refused(self._refused))
                     self._refused = None
             if message is not None:
+                # what was silent when it came: also for one who never catches up
+                self._events.extend(self._listener.silence(message[2]))
                 self._events.extend(self._listener.hear(*message))
                 continue
             # only now: a heartbeat that has come already ends a silence before it is told
