@@ -129,7 +129,7 @@ class RegionsConfig(Section):
     roi: RoiConfig | None = None
     """Region of interest. null: the whole frame."""
     border_px: Annotated[int, Field(ge=0)] = 0
-    """Band along the map's edge that takes no part, in map px; where closing or dilation grow into it, it scores 0. 0: none."""
+    """Band along the map's edge that takes no part, in map px; what grows into it scores 0 there. 0: none."""
     smooth: SmoothConfig | None = None
     """Smoothing before the threshold. null: none."""
     threshold: Threshold = "calibrated"
