@@ -126,9 +126,24 @@ def test_nothing_of_the_tail_stays_in_the_graph(tmp_path: Path) -> None:
 
 
 def test_a_frozen_batch_costs_double_only_where_it_must(tmp_path: Path) -> None:
+    """Written into the input alone, into a Reshape, or by a weight for each picture."""
     thawed = build(saved(tmp_path, anomalib_model(batch=2)), tmp_path / "a")
     baked = build(saved(tmp_path, anomalib_model(batch=2, baked_batch=True)), tmp_path / "b")
-    assert (thawed.taken.batch, baked.taken.batch) == (1, 2)
+    model = anomalib_model(batch=2, baked_batch=True)
+    two = np.ones((2, 1, 1, 1), np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(two, "for_each"))
+    at = next(i for i, n in enumerate(model.graph.node) if n.op_type == "Abs")
+    model.graph.node[at].output[0] = "before"
+    model.graph.node.insert(at + 1, node("Mul", ["before", "for_each"], ["strength"]))
+    stuck = build(saved(tmp_path, model), tmp_path / "c")
+    assert (thawed.taken.batch, baked.taken.batch, stuck.taken.batch) == (1, 1, 2)
+    expected = original(
+        tmp_path / "model.onnx", np.repeat(noise((32, 32), 3).transpose(2, 0, 1)[None] / np.float32(255), 2, 0)
+    )
+    for report in (thawed, baked, stuck):
+        assert report.amap.tail is not None
+        given = report.amap.tail.applied(OnnxEngine(report.bundle).infer(noise((32, 32), 3)).map)
+        np.testing.assert_allclose(given, expected["anomaly_map"][0, 0], rtol=0, atol=1e-6)
 
 
 def test_external_data_comes_into_the_bundle(tmp_path: Path) -> None:

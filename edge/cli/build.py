@@ -152,6 +152,8 @@ def _show(report: BuildReport) -> None:
     table.add_row("model input", f"{taken.name}, {taken.dtype} {taken.layout}, {taken.channels} channels")
     table.add_row("map", f"{report.amap.name}, {report.map_size[0]}x{report.map_size[1]}{_raw(report.amap.tail)}")
     table.add_row("score", f"{report.score.name}{_raw(report.score.tail)}" if report.score else "none")
+    for rewritten in report.rewritten:
+        table.add_row("rewritten", rewritten)
     table.add_row(
         "check", f"{report.check.pictures} pictures, largest difference {report.check.difference:.1e} of the map's range"
     )

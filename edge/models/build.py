@@ -33,6 +33,7 @@ from edge.models.contract import (
     spatial_axes,
 )
 from edge.models.freeze import frozen
+from edge.models.lighten import lightened
 from edge.models.look import Look, look_at, thawed
 from edge.models.tiles import expect_tile, middle_tile, takes_batch, tile_map_to_image, tiled
 from edge.models.wrap import GRAPH_KERNELS, Exposed, Recipe, reference_feed, wrapped
@@ -57,6 +58,8 @@ class BuildReport:
     check: Check
     one_run: bool = False
     """Tiles only: the graph takes all of a frame at once."""
+    rewritten: tuple[str, ...] = ()
+    """What the graph computes in a shorter way than the model did, in words."""
 
 
 def build(
@@ -100,6 +103,7 @@ def build(
     if tile is not None:
         expect_tile(tile, taken, resize, model_path)
     look = look_at(model, taken, tile.size if tile else size, map_name, model_path)
+    frozen_at = taken.batch
     model, taken, look = thawed(model, taken, look, model_path)
     spec = _spec(name or folder.absolute().name, taken, recipe, look, resize, kernel, own=size is None)
     if tile is not None:
@@ -121,6 +125,8 @@ def build(
     if tile is not None and taken.batch is None and not one_run:
         alone = replace(taken, batch=1)
         built = _built(model, alone, recipe, look, spec, pictures, (map_name, score_name), model_path)
+    if frozen_at not in (None, 1) and taken.batch == 1:
+        built = replace(built, rewritten=(f"a batch of {frozen_at} as one picture", *built.rewritten))
     map_shape, batch = look.outputs[built.amap.name].shape, taken.batch or 1
     rows, columns = (map_shape[axis] for axis in spatial_axes(map_shape, batch))
     map_to_image = look.map_to_image(map_shape, batch)
@@ -132,7 +138,7 @@ def build(
         }
     )
     bundle = write_bundle(folder, built.model, spec, force=force)
-    return BuildReport(bundle, taken, built.amap, built.score, (columns, rows), built.check, one_run)
+    return BuildReport(bundle, taken, built.amap, built.score, (columns, rows), built.check, one_run, built.rewritten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,7 @@ class _Built:
     amap: ModelOutput
     score: ModelOutput | None
     check: Check
+    rewritten: tuple[str, ...]
 
 
 def _built(
@@ -153,7 +160,7 @@ def _built(
     names: tuple[str | None, str | None],
     path: Path,
 ) -> _Built:
-    """The bundle's graph, checked on ``pictures`` against the model as it came."""
+    """The bundle's graph, checked on ``pictures`` against the model as it came; lightened where it then passes."""
     feeds = [reference_feed(p, taken, recipe) for p in pictures.values()]
     amap, score = _outputs(model, taken, look, feeds[:_RANDOM], names, path)
     tensors = [amap.tensor, score.tensor] if score else [amap.tensor]
@@ -162,7 +169,13 @@ def _built(
     exposed = [Exposed(t, runs[0][t].shape) for t in tensors]
     size = spec.input.size if spec.input.size != "any" else None
     wrapper = wrapped(model, taken, recipe, size, exposed[0], exposed[1] if score else None, map_follows=look.follows)
-    return _Built(wrapper, amap, score, compare(wrapper, pictures, runs, tensors, path))
+    light, rewritten = lightened(wrapper)
+    if rewritten:
+        try:
+            return _Built(light, amap, score, compare(light, pictures, runs, tensors, path), rewritten)
+        except UserError:  # a model whose numbers hang on the order of its sums: it stays as it is
+            rewritten = ()
+    return _Built(wrapper, amap, score, compare(wrapper, pictures, runs, tensors, path), rewritten)
 
 
 def _run(session: ort.InferenceSession, feed: NDArray[Any], picture: str, path: Path) -> dict[str, NDArray[Any]]:
@@ -306,5 +319,6 @@ def _provenance(
             for label, o in given.items()
             if o.tail is not None
         },
+        "rewritten": list(built.rewritten),
         "check": {"pictures": built.check.pictures, "difference_of_range": built.check.difference},
     }

@@ -124,7 +124,7 @@ def prune(graph: onnx.GraphProto) -> None:
     for node in reversed(graph.node):
         if needed.intersection(node.output):
             kept.append(node)
-            needed.update(_names_used(node))
+            needed.update(names_used(node))
     del graph.node[:]
     graph.node.extend(reversed(kept))
     weights = [t for t in graph.initializer if t.name in needed]
@@ -149,12 +149,13 @@ def first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0]
 
 
-def _names_used(node: onnx.NodeProto) -> set[str]:
+def names_used(node: onnx.NodeProto) -> set[str]:
+    """Tensors that a node reads, in the graphs inside it too."""
     used = set(node.input)
     for inner in _inner_graphs(node):
         used.update(o.name for o in inner.output)
         for deeper in inner.node:
-            used |= _names_used(deeper)
+            used |= names_used(deeper)
     return used
 
 

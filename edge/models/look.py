@@ -16,6 +16,7 @@ from edge.errors import UserError
 from edge.models import graphs
 from edge.models.contract import ModelInput, find_map, spatial_axes
 from edge.models.geometry import Geometry, find_geometry
+from edge.models.thaw import unbaked
 
 _PROBES = ((256, 256), (320, 288))
 """Width, height. Two sizes tell whether a model's map follows the picture; multiples of 32 suit networks with strides."""
@@ -81,7 +82,8 @@ def look_at(
 def thawed(model: onnx.ModelProto, taken: ModelInput, look: Look, path: Path) -> tuple[onnx.ModelProto, ModelInput, Look]:
     """A batch frozen at 2 or more brought down to 1, where the model then gives the same; else as it is.
 
-    anomalib 2.7 leaves such models (PatchCore). Where it can't be undone the picture goes in twice, at twice the cost.
+    anomalib 2.7 leaves such models: PatchCore, with the batch in the graph's constants too. Where it can't be undone the
+    picture goes in twice, at twice the cost.
     """
     if taken.batch in (None, 1):
         return model, taken, look
@@ -92,15 +94,46 @@ def thawed(model: onnx.ModelProto, taken: ModelInput, look: Look, path: Path) ->
     for output in single.graph.output:
         output.type.tensor_type.ClearField("shape")
     one = replace(taken, batch=1)
-    try:
-        alone = _run(graphs.session(single, str(path)), single, one, look.size, path)
-    except UserError:  # sizes of the batch are written into the graph
-        return model, taken, look
-    same = all(
-        a.shape == look.outputs[n][:1].shape and np.allclose(a, look.outputs[n][:1], rtol=1e-5, atol=1e-6, equal_nan=True)
-        for n, a in alone.outputs.items()
+    for candidate in (single, unbaked(single, taken.batch)):
+        if candidate is None:
+            continue
+        try:
+            alone = _run(graphs.session(candidate, str(path)), candidate, one, look.size, path)
+            if _same(look.outputs, alone.outputs) and _same_on_others(model, taken, candidate, one, look.size, path):
+                return candidate, one, replace(look, outputs=alone.outputs)
+        except UserError:  # sizes of the batch are written into the graph
+            continue
+    return model, taken, look
+
+
+def _same(batch: Mapping[str, NDArray[Any]], alone: Mapping[str, NDArray[Any]]) -> bool:
+    return all(
+        a.shape == batch[n][:1].shape and np.allclose(a, batch[n][:1], rtol=1e-5, atol=1e-6, equal_nan=True)
+        for n, a in alone.items()
     )
-    return (single, one, replace(look, outputs=alone.outputs)) if same else (model, taken, look)
+
+
+def _same_on_others(
+    model: onnx.ModelProto, taken: ModelInput, single: onnx.ModelProto, one: ModelInput, size: tuple[int, int], path: Path
+) -> bool:
+    """A black picture and a ramp with a bright corner, besides the noise that ``_run`` feeds."""
+    ramp = np.linspace(0, 200, size[0] * size[1]).reshape(size[1], size[0]).astype(np.uint8)
+    ramp[: size[1] // 8, -size[0] // 8 :] = 255
+    sessions = [graphs.session(m, str(path)) for m in (model, single)]
+    for picture in (np.zeros_like(ramp), ramp):
+        planes = np.stack([picture] * taken.channels, axis=0 if taken.layout == "nchw" else 2)
+        feeds = [_feed(planes, t) for t in (taken, one)]
+        try:
+            outputs = [graphs.run(s, f) for s, f in zip(sessions, feeds, strict=True)]
+        except Exception:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
+            return False
+        if not _same(*outputs):
+            return False
+    return True
+
+
+def _feed(planes: NDArray[np.uint8], taken: ModelInput) -> NDArray[Any]:
+    return np.repeat(planes[None] if taken.dtype == "uint8" else planes[None] / np.float32(255), taken.batch or 1, axis=0)
 
 
 def _run(
@@ -108,7 +141,7 @@ def _run(
 ) -> Look:
     shape = (taken.channels, size[1], size[0]) if taken.layout == "nchw" else (size[1], size[0], taken.channels)
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    feed = np.repeat(noise[None] if taken.dtype == "uint8" else noise[None] / np.float32(255), taken.batch or 1, axis=0)
+    feed = _feed(noise, taken)
     try:
         outputs = graphs.run(session, feed)
     except Exception as error:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
