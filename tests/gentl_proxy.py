@@ -1,17 +1,27 @@
-"""The fault-injecting GenTL producer of ``gentl_proxy.c``, built with the system's compiler and loaded in this process."""
+"""The fault-injecting GenTL producer of ``gentl_proxy.c``, built with the system's compiler and loaded in this process;
+and a source that is opened through it. The fixture ``proxy`` gives one without faults.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
 import subprocess
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from edge.config import GenicamSource as Config
+from edge.frames import Payload, Skip
+from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_producers import producer_files
 
 SOURCE = Path(__file__).with_suffix(".c")
+FEATURES = (("PixelFormat", "Mono8"), ("Width", 100), ("Height", 100), ("AcquisitionFrameRate", 200.0))
 
 
 @dataclass(frozen=True)
@@ -58,9 +68,43 @@ class Proxy:
     def reset(self) -> None:
         """No faults, an empty ledger."""
         names = "incomplete io_errors drop stall lost hang hang_after first_id no_ids pixel_format size_filled"
-        for name in f"{names} camera_clock no_counter open_errors delivered streams".split():
+        names += " camera_clock no_counter open_errors delivered streams blanked stale lines"
+        for name in f"{names} write_errors start_errors slow_update updates by_trigger triggered".split():
             self.set(**{name: 0})
 
     def ledger(self) -> list[Delivered]:
         row = self._library.proxy_ledger
         return [Delivered(row(i, 0), row(i, 1), bool(row(i, 2))) for i in range(self.get("delivered"))]
+
+
+@contextlib.contextmanager
+def opened(proxy: Proxy, **keys: Any) -> Iterator[GenicamSource]:
+    config = {"kind": "genicam", "producer": proxy.path, "serial": "1", "buffers": 3, "features": FEATURES, **keys}
+    source = GenicamSource(Config(**config), "cam1")
+    try:
+        source.open()
+        yield source
+    finally:
+        source.close()
+
+
+def drain(source: GenicamSource, until: Callable[[], bool], limit_s: float = 10.0) -> list[Payload | Skip]:
+    items = []
+    give_up = time.monotonic() + limit_s
+    while not until():
+        assert time.monotonic() < give_up, source.status()
+        item = source.read(0.02)
+        if item is not None:
+            items.append(item)
+    return items
+
+
+def take(source: GenicamSource, count: int) -> list[Payload | Skip]:
+    items: list[Payload | Skip] = []
+    while len(items) < count:
+        items.extend(drain(source, iter((False, True)).__next__))
+    return items
+
+
+def brief(items: list[Payload | Skip]) -> list[Any]:
+    return [i.meta.frame_id if isinstance(i, Payload) else (i.reason, i.frame_id_first, i.frame_id_last) for i in items]

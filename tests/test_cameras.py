@@ -11,7 +11,9 @@ from edge.cli.cameras import cameras
 from edge.config import GenicamSource as Config
 from edge.config import SourceConfig
 from edge.errors import UserError
-from edge.sources.genicam import GenicamSource, read_camera
+from edge.sources.genicam import GenicamSource
+from edge.sources.genicam_look import read_camera
+from edge.sources.genicam_producers import producer_files
 from edge.yamlio import read_yaml
 
 pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
@@ -20,7 +22,7 @@ pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
 def test_saved_features_are_a_config_that_brings_them_back(tmp_path, capsys):
     """Selectors stand before what they select, and texts that YAML 1.1 would take for something else are quoted."""
     cameras(producer="simulated", serial="0", save=tmp_path / "cam.yaml")
-    assert capsys.readouterr().out.endswith(f"{tmp_path}/cam.yaml: 13 features of camera 0\n")
+    assert capsys.readouterr().out.endswith(f"{tmp_path}/cam.yaml: 15 features of camera 0\n")
     data, _, _ = read_yaml(tmp_path / "cam.yaml")
     config = TypeAdapter(SourceConfig).validate_json(json.dumps(data["source"]))
     assert isinstance(config, Config)
@@ -49,3 +51,25 @@ def test_the_command_lists_cameras_and_features(capsys):
     assert "3 camera(s)" in capsys.readouterr().out
     cameras(producer="simulated", serial="1")
     assert "Machine Vision Games Ltd. Viky, serial 1" in capsys.readouterr().out
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_its_words(capsys):
+    """A pipe has no width; at the 80 columns that stand for one, names would be cut in two."""
+    cameras(producer="simulated")
+    out = capsys.readouterr().out
+    assert "│ 0      │ Machine Vision Games Ltd. │ Viky  │      │ Custom    │ free   │ viky.cti │" in out.splitlines()
+    cameras(producer="simulated", serial="1")
+    out = capsys.readouterr().out
+    assert "RotationX, RotationY, RotationZ, TranslationX, TranslationY, TranslationZ" in out
+    assert len({len(line) for line in out.splitlines()[1:]}) == 1
+
+
+def test_a_producer_that_cannot_be_loaded_is_told_beside_the_cameras_of_the_others(tmp_path, monkeypatch, capsys):
+    (viky,) = producer_files("simulated")
+    broken = tmp_path / "broken.cti"
+    broken.write_bytes(b"\x7fELF")
+    monkeypatch.setenv("GENICAM_GENTL64_PATH", f"{viky.parent}:{tmp_path}")
+    cameras(as_json=True)
+    captured = capsys.readouterr()
+    assert [camera["serial"] for camera in json.loads(captured.out)] == ["0", "1", "2"]
+    assert captured.err == f"{broken} cannot be loaded ({broken}: file too short)\n"

@@ -16,7 +16,7 @@ from edge.config import OpencvSource as OpencvConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.pixels import decode
-from edge.sources import open_source, opencv, opencv_reader
+from edge.sources import check_source, open_source, opencv, opencv_reader
 from edge.sources.opencv import OpencvSource
 
 
@@ -123,18 +123,143 @@ def test_a_file_that_is_no_video_is_refused_in_words(tmp_path: Path) -> None:
     assert str(caught.value) == f"source.device: {path} is not a video that OpenCV reads"
 
 
-def test_an_absent_device_is_no_error_and_is_waited_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "later.avi"
-    source = OpencvSource(OpencvConfig(kind="opencv", device=str(path), blank_level=None), first_wait_s=0.01)
+def refusal(source: OpencvSource) -> str:
+    with pytest.raises(UserError) as caught:
+        source.open()
+    source.close()
+    return str(caught.value)
+
+
+def test_a_relative_video_file_lies_beside_the_config(tmp_path: Path) -> None:
+    video(tmp_path / "clip.avi", 2)
+    source = open_source(OpencvConfig(kind="opencv", device="clip.avi"), "cam1", tmp_path)
+    assert isinstance(source, OpencvSource)
+    source.open()
+    assert [p.meta.frame_id for p in until(source, lambda: source.status().announced == 2)] == [0, 1]
+    source.close()
+
+
+def test_a_video_file_that_is_not_there_is_no_camera_to_wait_for(tmp_path: Path) -> None:
+    source = open_source(OpencvConfig(kind="opencv", device="clip.avi"), "cam1", tmp_path)
+    assert isinstance(source, OpencvSource)
+    assert source.simulated
+    assert refusal(source) == (
+        "source.device: no such file\n"
+        f"  received: {tmp_path}/clip.avi\n"
+        "  expected: a V4L2 device (0, /dev/video0), an address (rtsp://...) or a video file\n"
+        "  fix: correct the path; a relative one lies beside the config file"
+    )
+
+
+def test_a_folder_is_no_video_file(tmp_path: Path) -> None:
+    source = OpencvSource(OpencvConfig(kind="opencv", device=str(tmp_path)))
+    assert refusal(source).splitlines()[0] == "source.device: a folder, not a video file"
+
+
+@pytest.mark.parametrize("device", [0, "/dev/video0", "/dev/v4l/by-id/usb-cam", "rtsp://10.0.0.7/a", "udp:10.0.0.7:9000"])
+def test_devices_and_addresses_are_no_files(device: int | str, tmp_path: Path) -> None:
+    config = OpencvConfig(kind="opencv", device=device)
+    assert not OpencvSource(config, tmp_path).simulated
+    check_source(config, tmp_path)
+
+
+def test_an_absent_device_is_no_error_and_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    source = faked(monkeypatch, [*(FakeCapture(-1) for _ in range(3)), FakeCapture(3, hold)])
     assert not source.simulated
     source.open()
-    assert until(source, lambda: source.status().state == "backoff") == []
-    assert source.status().detail.startswith(f"{path}: no stream, tried again in 0.0")
-    video(tmp_path / "made.avi", 3).rename(path)
     got = until(source, lambda: source.status().announced >= 3)
+    hold.set()
     source.close()
     assert [p.meta.frame_id for p in got] == [0, 1, 2]
-    assert capfd.readouterr().err == ""
+
+
+class Failing(FakeCapture):
+    """Raises after ``left`` frames."""
+
+    def __init__(self, left: int, error: BaseException) -> None:
+        super().__init__(left)
+        self.error = error
+
+    def read(self, buffer: Any) -> tuple[bool, Any]:
+        if self.left == 0:
+            raise self.error
+        return super().read(buffer)
+
+
+@pytest.mark.parametrize("frames", [0, 2])
+@pytest.mark.parametrize("error", [MemoryError("one bad moment"), RuntimeError("driver"), cv2.error("device")])
+def test_whatever_a_read_raises_costs_one_connection(
+    frames: int, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = threading.Event()
+    captures = [*(Failing(frames, error) for _ in range(4)), FakeCapture(0, hold, [textured(9)])]
+    source = faked(monkeypatch, captures)
+    source.open()
+    got = until(source, lambda: source.status().announced == 4 * frames + 1)
+    hold.set()
+    source.close()
+    assert [p.meta.frame_id for p in got] == list(range(4 * frames + 1))
+    assert all(capture.released for capture in captures[:4])
+    assert source.status().counters["reconnects"] == (4 if frames else 0)
+
+
+def test_what_a_read_raised_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, str]] = []
+    hold = threading.Event()
+    source = faked(monkeypatch, [Failing(2, MemoryError("one bad moment")), FakeCapture(1, hold)])
+    enter = source._enter
+    monkeypatch.setattr(source, "_enter", lambda state, detail: (told.append((state, detail)), enter(state, detail)))
+    source.open()
+    until(source, lambda: source.status().announced == 3)
+    hold.set()
+    source.close()
+    assert told[:3] == [
+        ("streaming", "/dev/video0"),
+        ("lost", "/dev/video0: MemoryError: one bad moment after 2 frames"),
+        ("backoff", "/dev/video0: no stream, tried again in 0.01 s"),
+    ]
+
+
+def test_what_opening_a_device_raises_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    captures = iter([MemoryError("one bad moment"), FakeCapture(1, hold)])
+
+    def opened(_config: Any) -> FakeCapture:
+        capture = next(captures)
+        if isinstance(capture, Exception):
+            raise capture
+        return capture
+
+    monkeypatch.setattr(opencv_reader, "_capture", opened)
+    source = OpencvSource(OpencvConfig(kind="opencv", device=0), first_wait_s=0.01)
+    source.open()
+    until(source, lambda: source.status().announced == 1)
+    hold.set()
+    source.close()
+
+
+def test_an_empty_picture_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    captures = [FakeCapture(0, None, [textured(1), np.empty((0, 0, 3), np.uint8)]), FakeCapture(1, hold)]
+    source = faked(monkeypatch, captures)
+    source.open()
+    assert len(until(source, lambda: source.status().announced == 2)) == 2
+    assert source.status().counters["reconnects"] == 1
+    hold.set()
+    source.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_whose_thread_ended_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    source = faked(monkeypatch, [Failing(1, SystemExit()), FakeCapture(2, hold)])
+    source.open()
+    assert len(until(source, lambda: source.status().announced == 3)) == 3
+    counters = source.status().counters
+    assert (counters["hung_calls"], counters["reconnects"]) == (1, 1)
+    hold.set()
+    source.close()
 
 
 def test_a_device_number_that_is_absent_is_waited_for(capfd: pytest.CaptureFixture[str]) -> None:

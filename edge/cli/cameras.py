@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,8 @@ from rich.table import Table
 
 from edge.config import Feature
 from edge.errors import UserError
-from edge.sources.genicam import list_cameras, read_camera
+from edge.sources.genicam_look import list_cameras, read_camera
+from edge.sources.genicam_producers import producer_files, unloadable
 
 if TYPE_CHECKING:
     from edge.sources.genicam_describe import FeatureInfo
@@ -42,7 +44,10 @@ def cameras(
 ) -> None:
     """List the cameras that a GenTL producer finds; with --serial, one camera's features."""
     if serial is None and save is None:
-        _print_cameras(list_cameras(producer), as_json=as_json)
+        found = list_cameras(producer)
+        for problem in unloadable(producer_files(producer)):
+            print(problem, file=sys.stderr)
+        _print_cameras(found, as_json=as_json)
         return
     if save is not None and save.exists():
         raise UserError(f"{save}: exists already", fix="choose another name for --save")
@@ -84,7 +89,7 @@ def _print_cameras(found: Sequence[CameraInfo], *, as_json: bool) -> None:
     for camera in found:
         described = (camera.serial, camera.vendor, camera.model, camera.name, camera.transport, camera.access)
         table.add_row(*described, Path(camera.producer).name)
-    Console().print(table)
+    _print(table)
 
 
 def _print_features(info: CameraInfo, features: Sequence[FeatureInfo]) -> None:
@@ -95,7 +100,15 @@ def _print_features(info: CameraInfo, features: Sequence[FeatureInfo]) -> None:
     for feature in features:
         value = "" if feature.value is None else _scalar(feature.value)
         table.add_row(feature.name, value, _range(feature), feature.unit, feature.access)
-    Console().print(table)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """As wide as the terminal; a pipe has no width, and nothing in it is folded."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=console.measure(table, options=console.options.update(max_width=1 << 16)).maximum)
+    console.print(table)
 
 
 def _range(feature: FeatureInfo) -> str:

@@ -19,12 +19,18 @@ class SourceStatus:
     start, wraps undone, summed over starts; every one of them has been returned by ``read``, as a payload or inside a skip.
     ``counters``: losses by skip reason, ``reconnects``, ``timeouts`` (times that frames were due and none came for a
     while; an idle trigger is none) and whatever else the source counts.
+    ``problem``: why what comes now can't be used or relied on, though it comes: every payload unreadable, part ids that
+    stay away. A fault and not ready, until the source says None again.
+    ``busy_until_ns``: ``time.monotonic_ns()`` until which ``open`` or ``read`` may still be in one call, connecting say,
+    before it counts as hung; past moments are signs of progress.
     """
 
     state: SourceState
     detail: str
     announced: int
     counters: Mapping[str, int] = field(default_factory=dict)
+    problem: str | None = None
+    busy_until_ns: int = 0
 
 
 class Source(Protocol):
@@ -62,6 +68,30 @@ def open_source(config: SourceConfig, camera: str, folder: Path) -> Source:
     return _OPEN[config.kind](config, camera, folder)
 
 
+def check_source(config: SourceConfig, folder: Path) -> None:
+    """What can be said against a source without asking its device: files that aren't there, or hold no pictures.
+
+    A producer that only the environment names is not looked for: a service has an environment of its own.
+
+    Raises:
+        UserError: as the source's ``open`` would.
+    """
+    if config.kind == "genicam" and config.producer is not None:
+        from edge.sources.genicam_producers import producer_files
+
+        producer_files(config.producer)
+    elif config.kind == "recorded":
+        recorded = open_source(config, "", folder)
+        recorded.open()
+        recorded.close()
+    elif config.kind == "opencv":
+        from edge.sources.opencv import check_file, video_file
+
+        file = video_file(config, folder)
+        if file is not None:
+            check_file(file)
+
+
 def _genicam(config: Any, camera: str, _folder: Path) -> Source:
     from edge.sources.genicam import GenicamSource  # needs the camera packages: only the kind in use is imported
 
@@ -80,10 +110,10 @@ def _synthetic(config: Any, _camera: str, _folder: Path) -> Source:
     return SyntheticSource(config)
 
 
-def _opencv(config: Any, _camera: str, _folder: Path) -> Source:
+def _opencv(config: Any, _camera: str, folder: Path) -> Source:
     from edge.sources.opencv import OpencvSource
 
-    return OpencvSource(config)
+    return OpencvSource(config, folder)
 
 
 _OPEN: dict[str, Callable[[Any, str, Path], Source]] = {

@@ -1,7 +1,8 @@
 """The camera's clock on the host's time line: latch both at once, now and then, and fit a line.
 
 A latch is taken as the middle between the host's time before and after it. Of several the one with the shortest round
-trip is kept; a line through the kept ones gives offset and drift. A camera that takes part in PTP needs none of that.
+trip is kept; a line through the kept ones gives offset and drift. A camera in step by PTP needs none of that, if what it
+is in step with knows the time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from edge.sources.genicam_features import BINDING_ERRORS
 
 EVERY_S: Final = 5.0
 """Register access holds the interpreter lock: seldom, and between frames."""
+_NEAR_NS: Final = 5_000_000_000
+"""A PTP stamp is that of a clock that knows the time, if it lies this near to the frame's arrival."""
 TAI_MINUS_UTC_NS: Final = 37_000_000_000
 """PTP counts TAI, which has had no leap seconds; since 2017, and until one is announced."""
 _TRIES: Final = 3
@@ -108,16 +111,11 @@ class CameraClock:
         """Of mapped stamps; None where there is no latch."""
         return None if self._latch is None else self._fit.uncertainty_ns
 
-    @property
-    def source(self) -> TimestampSource:
-        """What ``utc`` goes by: the camera's PTP time, its latched clock, or (nothing) the host."""
-        return "ptp" if self._ptp else "camera" if self._latch is not None else "host"
-
     def sample(self) -> None:
-        """Ask whether PTP is in step; if not, latch the clock a few times and keep the best."""
+        """Ask whether PTP is in step, and latch the clock a few times and keep the best."""
         self.next_s = time.monotonic() + EVERY_S
         self._ptp = self._in_step()
-        if self._ptp or self._latch is None:
+        if self._latch is None:
             return
         samples = []
         try:
@@ -128,18 +126,19 @@ class CameraClock:
         if samples:
             self._fit.add(min(samples, key=lambda s: s.round_trip_ns))
 
-    def utc(self, camera_ns: int, received_ns: int, received_mono_ns: int) -> int | None:
-        """UTC in ns of a camera stamp, by the arrival's UTC and monotonic time; None where it can't be told.
+    def utc(self, camera_ns: int, received_ns: int, received_mono_ns: int) -> tuple[int | None, TimestampSource]:
+        """UTC in ns of a camera stamp and what it goes by, from the arrival's UTC and monotonic time.
 
-        PTP time is taken as TAI or UTC, whichever lies nearer to the arrival; farther than 5 s from both it is neither.
+        In step by PTP, the stamp is taken as TAI or UTC, whichever lies nearer to the arrival. One that lies near neither
+        is of a clock that nobody set (a master that counts from its start, say) or of a frame that was held up for long:
+        it goes by the latched clock. Where that is of no help either, it is None, and the source ``host``.
         """
         if self._ptp:
             for utc in (camera_ns, camera_ns - TAI_MINUS_UTC_NS):
-                if abs(received_ns - utc) < 5_000_000_000:
-                    return utc
-            return None
+                if abs(received_ns - utc) < _NEAR_NS:
+                    return utc, "ptp"
         host_ns = self._fit.host_ns(camera_ns)
-        return None if host_ns is None else received_ns - (received_mono_ns - host_ns)
+        return (None, "host") if host_ns is None else (received_ns - (received_mono_ns - host_ns), "camera")
 
     def _take(self, command: str, value: str, rate: str | None) -> Sample:
         before = time.monotonic_ns()

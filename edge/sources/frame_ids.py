@@ -1,4 +1,4 @@
-"""The camera's own frame ids as arithmetic: what was lost between two of them, through wraps and restarts."""
+"""The camera's own frame ids as arithmetic: what was lost between two of them, through wraps, restarts and nonsense."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _MOST_16_BIT = 65535
 """GigE Vision 1.x: ids are 1 to 65535 and wrap to 1; 0 is never used."""
 _LATE = 64
 """An id this little behind the newest one is a late or repeated frame, farther behind a new count."""
+_PATIENCE = 8
+"""Whole frames in a row whose ids place none of them: with the last of these, frames are counted here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,12 @@ class FrameIds:
     Ids are published unwrapped, so they rise through a whole stream: after 65535 of a 16-bit camera comes 65536.
     A stream's first id is the first one seen: cameras begin at 0 (USB3 Vision), at 1, or anywhere, so frames lost
     before the first that arrived can't be known.
+
+    ``source`` is ``counted`` while frames come without an id, or with one that never moves: they are numbered here.
+    With the first whole frame whose id is another, a new count begins, the camera's.
+
+    A camera that counts anew in mid-stream is believed when the next whole frame goes on from there: a stray id restarts
+    nothing. Whole frames that no id could place until then are inside the gap before the one that is placed.
     """
 
     def __init__(self) -> None:
@@ -36,8 +44,14 @@ class FrameIds:
         self._first: int | None = None
         self._last = 0
         self._told: int | None = None
-        self._raw = 0
+        self._raw: int | None = None
+        """The camera's own id of the newest frame that was placed."""
         self._wide = False
+        self._behind: tuple[int, int] | None = None
+        """Of the ids behind the newest that rise among themselves, a new count perhaps: the first and the last."""
+        self._unplaced = 0
+        self._doubts = 0
+        """Buffers since the newest frame that was placed, and the whole ones among them."""
         self.source: FrameIdSource = "device"
 
     @property
@@ -52,41 +66,91 @@ class FrameIds:
         self._closed = self.announced
         self._restart()
 
-    def arrived(self, raw: int | None) -> Arrival | None:
-        """Place a frame by the id that its buffer carries; None for a frame that is accounted for already, or can't be.
+    def arrived(self, raw: int | None, *, complete: bool = True) -> Arrival | None:
+        """Place a frame by the id that its buffer carries; None for a frame that is accounted for already, or will be.
 
-        ``raw`` None: the buffer has no id. If the stream's first one hasn't, frames are counted here and no gaps are
-        claimed; later on, such a frame shows as a gap when the next id arrives.
+        Args:
+            raw: the buffer's id; None where it has none.
+            complete: False for a buffer with bytes missing, whose id may be missing too (0, where the first packet was
+                lost): it places the frame where that is close to the one before, and proves nothing else.
         """
+        if not complete:
+            return self._incomplete(raw or None)
         if self._first is None:
-            self.source = "counted" if raw is None else "device"
-            return self._begin(0 if raw is None else raw)
+            return self._begin(raw)
         if self.source == "counted":
-            return self._go_on(self._raw + 1, 1)
-        if raw is None:
-            return None
-        self._wide = self._wide or raw > _MOST_16_BIT
-        step = raw - self._raw
-        if step > 0:
-            return self._go_on(raw, step)
-        wrapped = step % _MOST_16_BIT
-        if not self._wide and raw > 0 and 0 < wrapped <= _MOST_16_BIT // 2:
-            return self._go_on(raw, wrapped)
-        if raw <= 1 or step < -_LATE:
+            if raw is None or raw == self._raw:
+                return self._go_on(self._raw, 1)
             self.start()
             return self._begin(raw)
-        return None
+        step = 0 if raw is None else self._step(raw)
+        return self._go_on(raw, step) if step > 0 else self._doubted(raw)
 
     def tell(self, last_id: int) -> None:
         """Everything up to ``last_id`` has been handed on, as a frame or inside a skip."""
         self._told = last_id
 
-    def _begin(self, raw: int) -> Arrival:
-        self._first = self._last = self._raw = raw
-        self._wide = raw > _MOST_16_BIT
-        return Arrival(raw, 0)
-
-    def _go_on(self, raw: int, step: int) -> Arrival:
+    def _begin(self, raw: int | None) -> Arrival:
+        self.source = "counted" if raw is None else "device"
         self._raw = raw
+        self._first = self._last = raw or 0
+        self._wide = self._first > _MOST_16_BIT
+        return Arrival(self._first, 0)
+
+    def _go_on(self, raw: int | None, step: int) -> Arrival:
+        self._raw = raw
+        self._wide = self._wide or (raw or 0) > _MOST_16_BIT
+        self._behind, self._unplaced, self._doubts = None, 0, 0
         self._last += step
         return Arrival(self._last, step - 1)
+
+    def _incomplete(self, raw: int | None) -> Arrival | None:
+        if self._first is None:
+            return self._begin(raw)
+        if self.source == "counted":
+            return self._go_on(self._raw, 1)
+        step = 0 if raw is None else self._step(raw)
+        if 0 < step <= _LATE:
+            return self._go_on(raw, step)
+        self._unplaced += 1
+        return None
+
+    def _doubted(self, raw: int | None) -> Arrival | None:
+        """A whole frame that is not newer than the newest: late, repeated, the first of a new count, or nonsense."""
+        assert self._raw is not None
+        never_moved = raw == self._raw and self._last == self._first
+        if raw is not None:
+            goes_on = self._goes_on(raw)
+            first = self._behind[0] if self._behind is not None and goes_on else raw
+            if goes_on and (first <= 1 or first < self._raw - _LATE):
+                self.start()
+                self._begin(first)
+                self._go_on(raw, raw - first)
+                return Arrival(raw, raw - first)  # the first itself is gone by now
+            self._behind = first, raw
+        self._unplaced += 1
+        self._doubts += 1
+        if never_moved or self._doubts >= _PATIENCE:
+            self.source = "counted"
+            return self._go_on(raw, self._unplaced)
+        return None
+
+    def _goes_on(self, raw: int) -> bool:
+        """Whether this id goes on from the one before it that was behind the newest too."""
+        return self._behind is not None and 0 < raw - self._behind[1] <= _LATE
+
+    def _step(self, raw: int) -> int:
+        """From the newest id to this one, over a wrap of 16 bits; 0 or less: this one is not newer."""
+        assert self._raw is not None
+        step = raw - self._raw
+        if self._wide or self._goes_on(raw):
+            return step
+        if raw == 0:  # not GigE Vision's way to wrap, but that of a counter cut off at 16 bits
+            return 1 if step == -_MOST_16_BIT else step
+        wrapped = step + _MOST_16_BIT
+        if step < 0 and wrapped <= _MOST_16_BIT // 2:
+            many_to_1 = raw == 1 and wrapped > _LATE  # no wrap hits 1 after losing many: more bits, and a new count
+            return step if many_to_1 else wrapped
+        if step >= _MOST_16_BIT - _LATE and self._last > _MOST_16_BIT:
+            return step - _MOST_16_BIT  # late, from before the wrap
+        return step

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -17,26 +18,26 @@ from edge.errors import UserError
 from edge.frames import Payload, Skip, SourceState
 from edge.sources import SourceStatus
 from edge.sources.genicam_accounts import Accounts
-from edge.sources.genicam_producers import producer_files
+from edge.sources.genicam_look import library
+from edge.sources.genicam_producers import means_simulated, producer_files
+from edge.sources.pace import Pace, expected_interval_s
 
 if TYPE_CHECKING:
     from edge.sources.genicam_buffer import RawFrame
-    from edge.sources.genicam_describe import FeatureInfo
-    from edge.sources.genicam_devices import CameraInfo
     from edge.sources.genicam_link import Link
 
 POLL_S: Final = 0.001
 """Pause when no buffer waits: adds at most this to the latency, and leaves other threads 97 % of their speed."""
-YIELD_S: Final = 0.00005
-"""Pause before a buffer is queued again, while we keep up with the camera. Calls into the binding hold the interpreter
-lock; without it those for one frame make one block (viky: 0.75 ms, half of it in queueing), at the camera's own moment."""
 SILENT_S: Final = 1.0
-"""Without a frame for longer, the camera is asked whether it is there, and again after each such time."""
+"""Without a frame for longer, the camera is asked whether it is there, and again after each such time. A free-running one
+that says nothing for three times its own frame interval too is silent."""
 BACKOFF_S: Final = (0.5, 30.0)
 """First and longest pause between two attempts to connect; doubled each time."""
 RESTART_S: Final = (10.0, 600.0)
 """A free-running camera that answers but sends nothing for the first time has its stream stopped and started; again
 after twice that, up to the second, so that a camera with minutes between frames gets its chance."""
+STEP_S: Final = 60.0
+"""Longest step of opening or closing a camera that is still no hang: a producer searches six network interfaces for 6 s."""
 FETCH_ERRORS: Final = 10
 """A camera that answers but whose stream fails this often in a row is opened anew."""
 
@@ -50,6 +51,7 @@ class GenicamSource:
     before the frame that revealed it. A frame with a known id that came incomplete or unreadable is in one skip of its
     own reason and in no gap. Losses before the first frame of a stream can't be known (ids begin where they like).
     Frame ids rise through a stream (a 16-bit camera's wraps are undone) and begin anew at each connection.
+    Three frames in a row that can't be used, or have no part id, are told as the status's ``problem`` until one has.
 
     ``camera_ns`` is the camera's stamp as UTC where its clock can be followed: ``timestamp_source`` ``ptp`` (in step
     with the network's) or ``camera`` (latched every 5 s and mapped). Elsewhere it is None, and the source ``host``.
@@ -58,17 +60,18 @@ class GenicamSource:
     def __init__(self, config: edge_config.GenicamSource, camera: str) -> None:
         self._config = config
         self._log = log.bind(camera=camera)
-        self.simulated = config.producer == "simulated"
+        self.simulated = means_simulated(config.producer)
         self._state: SourceState = "opening"
         self._detail = ""
+        self._told = ""
+        """Why the latest attempt to connect failed: the log has it once."""
         self._accounts = Accounts(config.part_id, self._log)
         self._counters = self._accounts.counters
+        self._pace = Pace()
         self._link: Link | None = None
         self._streaming = False
         self._held: RawFrame | None = None
-        self._rested = False
-        """The loop has waited since the last frame: it keeps up."""
-        self._connections = 0
+        self._busy_until_ns = 0
         self._attempt = 0
         self._next_attempt = 0.0
         self._last_frame = self._next_probe = self._next_restart = 0.0
@@ -82,18 +85,32 @@ class GenicamSource:
             UserError: no camera library, no such producer, features that the camera refuses, several cameras and no serial.
         """
         self.close()
-        library = _library()
+        genicam_link = library()
         self._enter("opening", "looking for the camera")
-        self._attempt, self._connections, self._next_attempt = 0, 0, 0.0
-        self._link = library.Link(self._config, producer_files(self._config.producer))
-        self._connect(raising=True)
+        self._attempt, self._next_attempt = 0, 0.0
+        self._link = genicam_link.Link(
+            self._config,
+            producer_files(self._config.producer),
+            simulated=self.simulated,
+            step=self._begin_step,
+            counters=self._counters,
+        )
+        try:
+            self._connect(raising=True)
+        finally:
+            self._end_step()
 
     def read(self, timeout_s: float) -> Payload | Skip | None:
-        """As the protocol says. An attempt to connect is one call that may take longer than ``timeout_s`` (up to 1 s)."""
+        """As the protocol says, but for an attempt to connect: it takes as long as library and camera need for it, in
+        steps of at most ``STEP_S`` (looking for devices on each network interface, a user set), told in the status.
+        """
+        try:
+            return self._read(timeout_s)
+        finally:
+            self._end_step()
+
+    def _read(self, timeout_s: float) -> Payload | Skip | None:
         deadline = time.monotonic() + timeout_s
-        if self._rested and self._held is not None:
-            time.sleep(YIELD_S)
-        self._rested = False
         self._release()
         while not self._accounts.waiting:
             now = time.monotonic()
@@ -107,7 +124,6 @@ class GenicamSource:
                     return None
                 self._watch(now)
                 time.sleep(min(POLL_S, max(0.0, deadline - now)))
-                self._rested = True
         return self._accounts.take()
 
     def write(self, *features: edge_config.Feature) -> bool:
@@ -116,14 +132,16 @@ class GenicamSource:
         Raises:
             UserError: what the camera doesn't accept.
         """
+        from edge.sources.genicam_finder import NotConnectedError
+
         if self._link is None or not self._streaming:
             return False
         try:
             self._link.write(features)
-        except UserError:
-            if self._link.alive():
-                raise
-            return False  # lost; the loss itself shows at the next poll
+        except NotConnectedError:
+            return False  # lost, perhaps: that shows at the next poll
+        finally:
+            self._end_step()
         return True
 
     def close(self) -> None:
@@ -137,17 +155,32 @@ class GenicamSource:
             self._enter("ended", "closed")
 
     def status(self) -> SourceStatus:
-        return SourceStatus(self._state, self._detail, self._accounts.announced, dict(self._counters))
+        accounts = self._accounts
+        return SourceStatus(
+            self._state,
+            self._detail,
+            accounts.announced,
+            dict(self._counters),
+            accounts.problem,
+            busy_until_ns=self._busy_until_ns,
+        )
+
+    def _begin_step(self) -> None:
+        self._busy_until_ns = time.monotonic_ns() + int(STEP_S * 1e9)
+
+    def _end_step(self) -> None:
+        self._busy_until_ns = min(self._busy_until_ns, time.monotonic_ns())
 
     def _connect(self, *, raising: bool) -> None:
         """One attempt; sets the time of the next one where it fails."""
-        from edge.sources.genicam_link import NotConnectedError
+        from edge.sources.genicam_finder import NotConnectedError
 
         assert self._link is not None
         self._attempt += 1
+        opened = self._link.opened
         try:
-            if self._state == "backoff":
-                self._state = "opening"
+            if self._state in ("lost", "backoff"):
+                self._state, self._detail = "opening", "looking for the camera"
             self._link.connect()
             self._enter("configured", "features written")
             self._link.start()
@@ -159,16 +192,17 @@ class GenicamSource:
                 raise
             self._back_off("config_refused", str(error), [])
             return
+        finally:  # an opening that led to no frame costs memory all the same
+            self._counters["reconnects"] += self._link.opened - opened if opened else 0
         self._begin_stream()
 
     def _begin_stream(self) -> None:
         assert self._link is not None
-        self._connections += 1
-        if self._connections > 1:
-            self._counters["reconnects"] += 1
         self._accounts.start()
-        self._streaming, self._errors = True, 0
-        self._heard(time.monotonic())
+        self._streaming, self._errors, self._told = True, 0, ""
+        hz = self._config.software_trigger_hz
+        self._pace.start(max(1.0 / hz if hz else 0.0, _expected_interval_s(self._link)))
+        self._quiet_since(time.monotonic())
         info = self._link.info
         self._log.info(
             "camera_connected",
@@ -182,7 +216,7 @@ class GenicamSource:
 
     def _poll(self) -> bool:
         """Take one buffer if there is one; True if something is pending now."""
-        from edge.sources.genicam_link import FetchError
+        from edge.sources.genicam_stream import FetchError
 
         assert self._link is not None
         try:
@@ -196,7 +230,9 @@ class GenicamSource:
         if frame is None:
             return False
         self._errors = self._attempt = 0
-        self._heard(frame.received_mono_ns / 1e9)
+        now = frame.received_mono_ns / 1e9
+        self._pace.heard(now)
+        self._quiet_since(now)
         if self._state != "streaming":
             self._enter("streaming", "frames arrive")
         self._held = frame
@@ -210,14 +246,14 @@ class GenicamSource:
         if self._held is None or self._accounts.waiting or self._link is None:
             return
         held, self._held = self._held, None
-        from edge.sources.genicam_link import FetchError
+        from edge.sources.genicam_stream import FetchError
 
         try:
             self._link.release(held)
         except FetchError:
             self._counters["requeue_errors"] += 1  # of a lost camera; the loss itself shows at the next poll
 
-    def _heard(self, now: float) -> None:
+    def _quiet_since(self, now: float) -> None:
         self._last_frame = now
         self._next_probe = now + SILENT_S
         self._restart_pause = RESTART_S[0]
@@ -233,15 +269,15 @@ class GenicamSource:
             self._lose("the camera does not answer")
         elif self._link.triggered:
             self._enter("waiting_for_trigger", "TriggerMode is On")
-        else:
+        elif now - self._last_frame >= (limit_s := self._pace.limit_s(SILENT_S)):
             self._counters["timeouts"] += 1
-            self._enter("silent", "free-running, and no frame for more than 1 s")
+            self._enter("silent", f"free-running, and no frame for more than {limit_s:.3g} s")
             if now >= self._next_restart:
                 self._restart()
 
     def _restart(self) -> None:
         """Stop and start the stream of a connected camera: costs no memory, as opening it anew does."""
-        from edge.sources.genicam_link import NotConnectedError
+        from edge.sources.genicam_finder import NotConnectedError
 
         assert self._link is not None
         self._log.warning("stream_restarted", silent_s=round(time.monotonic() - self._last_frame, 1))
@@ -256,21 +292,25 @@ class GenicamSource:
             self._lose(str(error))
 
     def _lose(self, why: str) -> None:
+        """``lost`` it stays until the first attempt to connect again: long enough for whoever looks every 0.1 s."""
         assert self._link is not None
         self._streaming, self._held = False, None
         self._enter("lost", why)
         self._log.warning("camera_lost", reason=why)
         self._link.disconnect()
-        self._back_off("camera_lost", why, [], quiet=True)
+        self._pause()
 
-    def _back_off(self, code: str, text: str, present: list[str], *, quiet: bool = False) -> None:
+    def _back_off(self, code: str, text: str, present: list[str]) -> None:
+        self._pause()
+        if text != self._told:
+            known: dict[str, Any] = {"present": present} if code == "camera_not_found" else {}
+            self._log.warning(code, reason=text, serial=self._config.serial, **known)
+        self._state, self._detail, self._told = "backoff", text, text
+
+    def _pause(self) -> None:
         first, longest = BACKOFF_S
         pause = min(longest, first * 2 ** min(max(0, self._attempt - 1), 10)) * random.uniform(0.75, 1.0)  # noqa: S311  (no secret)
         self._next_attempt = time.monotonic() + pause
-        if not quiet and text != self._detail:
-            known: dict[str, Any] = {"present": present} if code == "camera_not_found" else {}
-            self._log.warning(code, reason=text, serial=self._config.serial, **known)
-        self._state, self._detail = "backoff", text
 
     def _enter(self, state: SourceState, detail: str) -> None:
         if state != self._state:
@@ -278,41 +318,13 @@ class GenicamSource:
         self._state, self._detail = state, detail
 
 
-def list_cameras(producer: str | None) -> list[CameraInfo]:
-    """Every camera that the producer finds; ``producer`` as in the config.
+def _expected_interval_s(link: Link) -> float:
+    from edge.sources.genicam_features import UnansweredError, value_of
 
-    Raises:
-        UserError: no camera library, no such producer, or one that can't be loaded.
-    """
-    producers = producer_files(producer)
-    _library()
-    from edge.sources.genicam_devices import list_devices
-
-    return list_devices(producers)
-
-
-def read_camera(
-    producer: str | None, serial: str | None
-) -> tuple[CameraInfo, list[FeatureInfo], list[edge_config.Feature]]:
-    """One camera (``serial`` None: the only one), its features, and its settings as ``source.features`` takes them.
-
-    Raises:
-        UserError: as ``list_cameras``; no such camera, several, or one that another program has open.
-    """
-    producers = producer_files(producer)
-    found: tuple[CameraInfo, list[FeatureInfo], list[edge_config.Feature]] = _library().read_camera(producers, serial)
-    return found
-
-
-def _library() -> Any:
-    """The part that needs harvesters, imported when a camera is used and not before."""
     try:
-        from edge.sources import genicam_link
-    except ImportError as error:
-        raise UserError(
-            "source: the camera library is not installed", received=error, fix="pip install 'edge-inspect[camera]'"
-        ) from None
-    return genicam_link
+        return expected_interval_s(partial(value_of, link.node_map))
+    except UnansweredError:
+        return 0.0  # lost; the loss itself shows at the next probe
 
 
 def _sleep_until(moment: float, deadline: float) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.frames import FrameMeta, Payload, Skip
 from edge.sources.frame_ids import FrameIds
+from edge.sources.part_ids import PartIds
 
 if TYPE_CHECKING:
     from edge.sources.genicam_buffer import RawFrame
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 _COUNTED = ("frames", "frame_id_gap", "incomplete", "bad_payload", "timeouts", "reconnects")
 """Counters that are there from the start; rarer ones appear when they first count."""
+_IN_A_ROW: Final = 3
+"""One frame that can't be used is a loss like others; with so many, what is wrong will not pass by itself."""
+
+_MOST_NAMED: Final = 64
+"""Problems that the log names, each once: of a picture that is cut short each length is another."""
 
 
 class Accounts:
@@ -25,8 +31,11 @@ class Accounts:
         self._ids = FrameIds()
         self._waiting: deque[tuple[int, Payload | Skip]] = deque()
         self._named: set[str] = set()
-        self._last_part: tuple[int, int] | None = None
-        """Frame id and part id of the latest frame that had both."""
+        self._parts = PartIds()
+        self._unusable = self._partless = 0
+        """Frames in a row that could not be used, and of those that could, in a row without a part id."""
+        self.problem: str | None = None
+        """What has been wrong with every frame lately, though frames come."""
         self.announced = 0
         self.counters: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
 
@@ -39,26 +48,30 @@ class Accounts:
         """A stream begins or ends: ids have nothing to do with those before. What waits is forgotten, and not announced."""
         self._waiting.clear()
         self._ids.start()
-        self._last_part = None
+        self._parts.start()
+        self._unusable = self._partless = 0
+        self.problem = None
 
     def put(self, frame: RawFrame) -> None:
         """Line up the loss before this frame, if any, and the frame, or its own loss."""
-        arrival = self._ids.arrived(frame.frame_id)
+        self._judge(frame)
+        arrival = self._ids.arrived(frame.frame_id, complete=frame.reason != "incomplete")
         if arrival is None:
             self.counters["unplaced_ids"] += 1
             return
         frame_id, source = arrival.frame_id, self._ids.source
         if arrival.missing:
             first, last = frame_id - arrival.missing, frame_id - 1
-            parts = self._parts_of(first, last, frame_id, frame.part_id)
+            parts = self._parts.of_lost(first, last, frame_id, frame.part_id)
             gap = Skip("frame_id_gap", arrival.missing, first, last, frame.received_ns, source, *parts)
             self._waiting.append((last, gap))
-        if frame.part_id is not None:
-            self._last_part = frame_id, frame.part_id
+        # where frames are counted here, one that is lost unseen would shift the part ids of those after it
+        part_id = self._parts.of(frame_id, frame.part_id) if source == "device" else frame.part_id
         if frame.data is None:
             assert frame.reason is not None
             self._warn_once(frame.reason, frame.problem, frame_id)
-            self._waiting.append((frame_id, Skip(frame.reason, 1, frame_id, frame_id, frame.received_ns, source)))
+            loss = Skip(frame.reason, 1, frame_id, frame_id, frame.received_ns, source, part_id, part_id)
+            self._waiting.append((frame_id, loss))
             return
         missing = [name for name, value in ((self._part_chunk, frame.part_id), *frame.chunks) if name and value is None]
         if missing:
@@ -90,16 +103,20 @@ class Accounts:
             self.counters["frames"] += 1
         return item
 
-    def _parts_of(self, first: int, last: int, frame_id: int, part_id: int | None) -> tuple[int | None, int | None]:
-        """Part ids of lost frames, where the parts known before and after them say one part per frame."""
-        if self._last_part is None or part_id is None:
-            return None, None
-        frame_before, part_before = self._last_part
-        if frame_before >= first or part_id - part_before != frame_id - frame_before:
-            return None, None
-        return part_before + first - frame_before, part_before + last - frame_before
+    def _judge(self, frame: RawFrame) -> None:
+        if frame.data is None:
+            self._unusable += 1
+        else:
+            self._unusable = 0
+            self._partless = self._partless + 1 if self._part_chunk is not None and frame.part_id is None else 0
+        if self._unusable >= _IN_A_ROW:
+            self.problem = f"no frame can be used: {frame.problem}"
+        elif self._partless >= _IN_A_ROW:
+            self.problem = f"no frame has a part id: {self._part_chunk} does not come with it"
+        else:
+            self.problem = None
 
     def _warn_once(self, event: str, problem: str, frame_id: int) -> None:
-        if problem not in self._named:
+        if problem not in self._named and len(self._named) < _MOST_NAMED:
             self._named.add(problem)
             self._log.warning(event, frame_id=frame_id, problem=problem)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from genicam import gentl
 from numpy.typing import NDArray
 
+from edge.config import GenicamSource
 from edge.frames import SkipReason, TimestampSource
 from edge.pixels import FORMATS, format_name, payload_bytes
-from edge.sources.genicam_features import BINDING_ERRORS
+from edge.sources.camera_clock import CameraClock
+from edge.sources.genicam_features import BINDING_ERRORS, reason
 
 _IMAGE_TYPES: Final = (gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_IMAGE, gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_CHUNK_DATA)
 _PFNC_NAMESPACES: Final = (0, 1, 4)
 """Unknown, GigE Vision 1.x (same codes) and PFNC 32 bit; the others number their formats in another way."""
 _BIG_ENDIAN: Final = 2
+_ASK_AGAIN_S: Final = 1.0
+"""A buffer without a time stamp costs an exception (20 us): so long, the next ones are not asked for theirs."""
 _PAYLOADS: Final = {0: "unknown", 2: "raw data", 3: "file", 5: "JPEG", 6: "JPEG 2000", 7: "H.264", 8: "chunks only"} | {
     9: "device-specific",
     10: "multi-part",
@@ -53,6 +59,83 @@ class RawFrame:
     problem: str = ""
 
 
+class ShortError(ValueError):
+    """The producer calls a buffer whole that it didn't fill: the rest is what an earlier frame left there."""
+
+
+class BufferReader:
+    """Reads the filled buffers of one stream, in the acquisition thread. No method raises."""
+
+    def __init__(self, config: GenicamSource, stream: Any, clock: CameraClock, node_map: Any, chunk_adapter: Any) -> None:
+        self._config = config
+        self._stream = stream
+        self._clock = clock
+        self._node_map = node_map
+        self._chunk_adapter = chunk_adapter
+        self.stamped = True
+        """The camera stamps its frames, as far as is known: its clock is worth a sample."""
+        self._ask_again_s = 0.0
+
+    def read(self, buffer: Any, received_ns: int, received_mono_ns: int) -> RawFrame:
+        """What the buffer holds. Chunks of a buffer with anything missing are not read: they may be an earlier frame's."""
+        frame_id = item(buffer, "frame_id")
+        lost = partial(RawFrame, buffer, frame_id, received_ns, received_mono_ns)
+        try:
+            complete = buffer.is_complete()
+        except BINDING_ERRORS:
+            complete = False
+        if not complete:
+            return lost(reason="incomplete", problem="bytes are missing")
+        try:
+            data, width, height, pixel_format = image_of(buffer)
+        except ShortError as error:
+            return lost(reason="bad_payload", problem=str(error))
+        except (ValueError, *BINDING_ERRORS) as error:
+            part_id, _ = self._chunks(buffer)
+            return lost(part_id=part_id, reason="bad_payload", problem=reason(error))
+        part_id, chunks = self._chunks(buffer)
+        if self._config.bayer is not None and pixel_format.startswith("Bayer"):
+            pixel_format = f"Bayer{self._config.bayer}{pixel_format[7:]}"
+        camera_ns: int | None = None
+        source: TimestampSource = "host"
+        if (stamp := self._stamp(buffer)) is not None:
+            camera_ns, source = self._clock.utc(stamp, received_ns, received_mono_ns)
+        return RawFrame(
+            buffer,
+            frame_id,
+            received_ns,
+            received_mono_ns,
+            data,
+            width,
+            height,
+            pixel_format,
+            camera_ns,
+            source,
+            part_id,
+            chunks,
+        )
+
+    def _chunks(self, buffer: Any) -> tuple[int | None, Chunks]:
+        part_id, names = self._config.part_id, self._config.chunks
+        if part_id is None and not names:
+            return None, ()
+        return chunks_of(buffer, self._chunk_adapter, self._node_map, part_id, names)
+
+    def _stamp(self, buffer: Any) -> int | None:
+        """The camera's own time of the frame in ns; None where it gives none. 0 is none: some begin with it, some stay."""
+        if not self.stamped and time.monotonic() < self._ask_again_s:
+            return None
+        stamp: int | None = item(buffer, "timestamp_ns")
+        ticks: int | None = None
+        if not stamp:
+            ticks, rate = item(buffer, "timestamp"), item(self._stream.parent, "timestamp_frequency")
+        self.stamped = stamp is not None or ticks is not None
+        self._ask_again_s = time.monotonic() + _ASK_AGAIN_S
+        if stamp:
+            return stamp
+        return ticks * 1_000_000_000 // rate if ticks and rate else None
+
+
 def item(module: Any, name: str, default: Any = None) -> Any:
     """An item that a producer need not provide."""
     try:
@@ -62,7 +145,13 @@ def item(module: Any, name: str, default: Any = None) -> Any:
 
 
 def image_of(buffer: Any) -> tuple[NDArray[np.uint8], int, int, str]:
-    """View, width, height and PFNC name of a buffer that holds one plain picture; ValueError says why another doesn't."""
+    """View, width, height and PFNC name of a buffer that holds one plain picture.
+
+    Raises:
+        ShortError: it is called whole, but not all of the picture came. Queued buffers are not blanked, so that the rest
+            would be the picture before.
+        ValueError: why it holds something else.
+    """
     kind = item(buffer, "payload_type", gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_IMAGE)
     if kind not in _IMAGE_TYPES:
         raise ValueError(f"payload type {_PAYLOADS.get(int(kind), int(kind))}")
@@ -71,9 +160,9 @@ def image_of(buffer: Any) -> tuple[NDArray[np.uint8], int, int, str]:
     if name is None:
         raise ValueError(f"pixel format {_pfnc_name(code)} (0x{code:08X})")
     width, height = buffer.width, buffer.height
-    lines = item(buffer, "delivered_image_height", height) or height
+    lines = item(buffer, "delivered_image_height", height)
     if lines < height:
-        raise ValueError(f"{lines} of {height} lines")
+        raise ShortError(f"{lines} of {height} lines")
     padding = item(buffer, "padding_x", 0)
     if padding:
         raise ValueError(f"{padding} bytes of padding at the end of each line")
@@ -83,7 +172,7 @@ def image_of(buffer: Any) -> tuple[NDArray[np.uint8], int, int, str]:
     raw = np.frombuffer(buffer.raw_buffer, np.uint8)
     filled = min(item(buffer, "size_filled", raw.size), raw.size)
     if not need or filled < offset + need:
-        raise ValueError(f"{max(0, filled - offset)} bytes, {need} needed for {name} {width}x{height}")
+        raise ShortError(f"{max(0, filled - offset)} bytes, {need} needed for {name} {width}x{height}")
     return raw[offset : offset + need], width, height, name
 
 

@@ -55,10 +55,11 @@ def describe(node_map: Any) -> list[FeatureInfo]:
 def settings(node_map: Any) -> list[Feature]:
     """The writable features that GenICam holds to be a camera's settings, as ``source.features`` takes them.
 
-    What one selector selects is read for each of its values, with the selector written before it; the selector is put
-    back. Features under several selectors are taken at the selectors' present values.
+    What one selector selects is read for each of its values, with the selector written before it; camera and list leave
+    the selector as it was. Features under several selectors are taken at the selectors' present values. The picture's
+    place and size come together, in an order that holds whatever the camera's place and size were before.
     """
-    found: list[Feature] = []
+    plain: list[Any] = []
     selected: dict[str, list[Any]] = {}
     for node in node_map.nodes:
         if type(node) not in _KINDS or not node.node.is_feature() or not node.node.is_streamable():
@@ -67,20 +68,57 @@ def settings(node_map: Any) -> list[Feature]:
         if len(selectors) == 1:
             selected.setdefault(selectors[0], []).append(node)
         else:
-            found += _settings_of([node])
-    for name, nodes in selected.items():
-        selector = node_map.get_node(name)
-        if selector.get_access_mode() != genapi.EAccessMode.RW:
-            found += _settings_of(nodes)
-            continue
-        before = read_value(selector)
-        for choice in _choices(selector):
-            with suppress(*BINDING_ERRORS):  # a choice that the camera refuses now
-                selector.set_value(choice)
-                values = _settings_of(nodes)
-                found += [(name, choice), *values] if values else []
-        selector.set_value(before)
-    return found
+            plain.append(node)
+    blocks = [[feature] for feature in _settings_of(plain)]
+    blocks += [found for name, nodes in selected.items() if (found := _selected(node_map.get_node(name), nodes))]
+    return _in_order(blocks, _smallest(plain))
+
+
+def _selected(selector: Any, nodes: list[Any]) -> list[Feature]:
+    """What the selector selects, at each of its values; at last the selector's own."""
+    if selector.get_access_mode() != genapi.EAccessMode.RW:
+        return _in_order([[feature] for feature in _settings_of(nodes)], _smallest(nodes))
+    name, before = selector.node.name, read_value(selector)
+    found: list[Feature] = []
+    written = before
+    for choice in _choices(selector):
+        with suppress(*BINDING_ERRORS):  # a choice that the camera refuses now
+            selector.set_value(choice)
+            values = _in_order([[feature] for feature in _settings_of(nodes)], _smallest(nodes))
+            if values:
+                found += [(name, choice), *values]
+                written = choice
+    selector.set_value(before)
+    return found if written == before else [*found, (name, before)]
+
+
+_SIZES: Final = ("Width", "Height")
+_OFFSETS: Final = ("OffsetX", "OffsetY")
+_SCALES: Final = ("Binning", "Decimation", "PixelFormat")
+"""They change what sizes there are, and some cameras change the size with them."""
+
+
+def _smallest(nodes: list[Any]) -> list[Feature]:
+    """The offsets among these that can be written, each at its least."""
+    return [(node.node.name, node.min) for node in nodes if node.node.name in _OFFSETS and _settings_of([node])]
+
+
+def _in_order(blocks: list[list[Feature]], smallest: list[Feature]) -> list[Feature]:
+    """Offsets of 0 (a size may reach as far as the offset leaves room), scales, sizes, offsets; others in their order."""
+
+    def rank(block: list[Feature]) -> int | None:
+        names = [name for name, _ in block]
+        for number, group in enumerate((_SCALES, _SIZES, _OFFSETS)):
+            if any(name in group or (group is _SCALES and name.startswith(_SCALES)) for name in names):
+                return number
+        return None
+
+    ranks = [rank(block) for block in blocks]
+    place = next((index for index, number in enumerate(ranks) if number is not None), 0)
+    picture = sorted((n, index) for index, n in enumerate(ranks) if n is not None)
+    rest = [block for block, number in zip(blocks[place:], ranks[place:], strict=True) if number is None]
+    ordered = [*blocks[:place], smallest, *(blocks[index] for _, index in picture), *rest]
+    return [feature for block in ordered for feature in block]
 
 
 def _describe_one(node: Any, kind: str, mode: int) -> FeatureInfo:

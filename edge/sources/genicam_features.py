@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from genicam import genapi, gentl
@@ -15,6 +15,16 @@ from edge.yamlio import nearest
 
 BINDING_ERRORS: Final = (gentl.GenericException, genapi.GenericException)
 """What the binding raises: two families, neither derived from the other. Node access may raise either (port I/O)."""
+CONNECTION_ERRORS: Final = (
+    gentl.IoException,
+    gentl.TimeoutException,
+    gentl.BusyException,
+    gentl.InvalidHandleException,
+    gentl.ClosedException,
+    gentl.NotInitializedException,
+    genapi.TimeoutException,
+)
+"""Of those, what says nothing against the value that was written: the way to the camera failed."""
 COMMAND_TIMEOUT_S: Final = 10.0
 """A user set load takes a second or two."""
 
@@ -27,20 +37,29 @@ _ACCESS_WORDS: Final = {
 }
 
 
-def apply_features(node_map: Any, features: Iterable[Feature]) -> None:
+class UnansweredError(Exception):
+    """The camera did not answer. Nobody's mistake: trying again may help."""
+
+
+def apply_features(node_map: Any, features: Iterable[Feature], each: Callable[[], None] = lambda: None) -> None:
     """Write each ``(name, value)`` in order, and read each back. ``execute`` runs a command and waits until it is done.
 
     A value outside the camera's limits is refused before it is written. A read-only feature that already has the
-    wanted value is accepted. A float may come back rounded: by one increment of the camera, or by 1 %.
+    wanted value is accepted. A float may come back rounded: by one increment of the camera, or by 1 %. ``each`` is called
+    before each of them: a command may take 10 s.
 
     Raises:
         UserError: what the camera doesn't accept, with its limits or choices.
+        UnansweredError: the way to the camera failed.
     """
     for index, (name, value) in enumerate(features):
+        each()
         where = f"source.features[{index}]: {name}"
         node = _find(node_map, name, where)
         try:
             _write(node, value, where)
+        except CONNECTION_ERRORS as error:
+            raise UnansweredError(f"{where}: {reason(error)}") from None
         except BINDING_ERRORS as error:
             raise UserError(f"{where}: the camera refused it: {reason(error)}", received=_shown(value)) from None
 
@@ -66,11 +85,50 @@ def _find(node_map: Any, name: str, where: str) -> Any:
 
 
 def value_of(node_map: Any, name: str) -> Any:
-    """The feature's value read from the camera itself, past every cache; None if there is none to be read."""
+    """The feature's value read from the camera itself, past every cache; None if there is none to be read.
+
+    Raises:
+        UnansweredError: the way to the camera failed.
+    """
     try:
         return read_value(node_map.get_node(name))
+    except CONNECTION_ERRORS as error:
+        raise UnansweredError(f"{name}: {reason(error)}") from None
     except BINDING_ERRORS:
         return None
+
+
+def register_of(node_map: Any) -> Any:
+    """A node that is a register of the camera itself, readable now: a constant or a formula says nothing of the camera.
+
+    The one behind Width, or behind the first feature that has one; None where the camera shows none.
+    """
+    names = [*_PROBED, *(node.node.name for node in node_map.nodes if node.node.is_feature())]
+    seen: set[str] = set()
+    for name in names:
+        try:
+            register = _register_below(node_map.get_node(name), seen)
+        except BINDING_ERRORS:
+            continue
+        if register is not None:
+            return register
+    return None
+
+
+_PROBED: Final = ("Width", "Height", "PixelFormat", "DeviceModelName")
+_PORT: Final = "Device"
+"""The port of the camera itself, by the standard; others lead into chunks and events."""
+
+
+def _register_below(node: Any, seen: set[str]) -> Any:
+    if node.node.name in seen:
+        return None
+    seen.add(node.node.name)
+    children = node.node.children
+    if any(isinstance(child, genapi.IPort) and child.node.name == _PORT for child in children):
+        return node if node.get_access_mode() in READABLE and read_value(node) is not None else None
+    found = (_register_below(child, seen) for child in children)
+    return next((register for register in found if register is not None), None)
 
 
 def check_chunks(node_map: Any, part_id: str | None, chunks: Iterable[str]) -> None:

@@ -53,30 +53,52 @@ def producer_files(producer: str | None) -> list[Path]:
     return found
 
 
+def is_simulated(producer: Path) -> bool:
+    """Whether this file is the simulated camera's."""
+    return producer.name == "viky.cti"
+
+
+def means_simulated(producer: str | None) -> bool:
+    """Whether ``source.producer`` leads to the simulated camera alone, by word, path or environment. Never raises."""
+    try:
+        return all(map(is_simulated, producer_files(producer)))
+    except UserError:
+        return producer == "simulated"
+
+
 def check_loadable(producers: list[Path]) -> None:
     """Say why a producer can't be loaded; to be asked when no camera was found.
 
     Raises:
         UserError: a file that the system's loader refuses: another architecture, a missing library, no library at all.
     """
+    for error in unloadable(producers).values():
+        raise error
+
+
+def unloadable(producers: list[Path]) -> dict[str, UserError]:
+    """Those that the system's loader refuses, each by a few words of why, with the whole of it."""
+    found: dict[str, UserError] = {}
     for producer in producers:
         made_for = _made_for(producer)
         if made_for not in (None, platform.machine()):  # the loader would say "No such file or directory"
-            raise UserError(
+            found[f"{producer} is made for {made_for}"] = UserError(
                 "source.producer: the GenTL producer is for another kind of machine",
                 received=f"{producer}, made for {made_for}",
                 expected=f"a producer for {platform.machine()}",
                 fix="install the camera vendor's package for this machine",
             )
+            continue
         try:
             ctypes.CDLL(str(producer))
         except OSError as error:
-            raise UserError(
+            found[f"{producer} cannot be loaded ({error})"] = UserError(
                 "source.producer: the GenTL producer cannot be loaded",
                 received=error,
                 expected=f"a producer for {platform.machine()} with the libraries that it needs",
                 fix="leave the .cti file in the folder where its installer put it; install what is missing",
-            ) from None
+            )
+    return found
 
 
 _ELF_MACHINES: Final = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64"}

@@ -32,6 +32,7 @@ SILENT_S: Final = 2.0
 HUNG_S: Final = 20.0
 """OpenCV's own limits are 5 s (network) and 10 s (V4L2): a call that takes longer won't return, and is left behind."""
 _CLOSE_S: Final = 1.0
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 class OpencvSource:
@@ -41,23 +42,25 @@ class OpencvSource:
     one before, or is blank, is no picture of this moment: it is counted as a ``bad_payload`` loss, and a device that
     sends nothing else for 10 s is opened anew. How many frames a device lost by itself can't be known.
 
-    A video file may stand in for a device: it plays as fast as it is read, once, and its records say ``simulated``.
+    A video file, relative to ``folder``, may stand in for a device: it plays as fast as it is read, once, and its records
+    say ``simulated``.
     """
 
     def __init__(
         self,
         config: config.OpencvSource,
+        folder: Path = Path(),
         *,
         first_wait_s: float = FIRST_WAIT_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config = config
-        device = config.device
+        file = video_file(config, folder)
+        self._is_file = self.simulated = file is not None
+        device = config.device if file is None else str(file)
+        self._config = config.model_copy(update={"device": device})
         self._name = _without_password(device) if isinstance(device, str) else f"/dev/video{device}"
         self._first_wait_s = first_wait_s
         self._now = now
-        self._is_file = isinstance(device, str) and Path(device).is_file()
-        self.simulated = self._is_file
         self._reader: Reader | None = None
         self._held: Arrived | None = None
         self._frames = 0
@@ -71,6 +74,7 @@ class OpencvSource:
         silence_opencv()
         reader = self._new_reader()
         if self._is_file:
+            check_file(Path(self._name))
             capture = reader.connected()
             if capture is None:
                 raise UserError(f"source.device: {self._name} is not a video that OpenCV reads")
@@ -129,9 +133,10 @@ class OpencvSource:
             self._heard_s = now
             self._counters["timeouts"] += 1
             self._enter("silent", f"{self._name}: no frame for {SILENT_S:g} s")
-        if reader.called_for_s() > HUNG_S:
+        if reader.died or reader.called_for_s() > HUNG_S:
             self._counters["hung_calls"] += 1
-            self._enter("lost", f"{self._name}: OpenCV does not come back from a call")
+            what = "the thread that reads has ended" if reader.died else "OpenCV does not come back from a call"
+            self._enter("lost", f"{self._name}: {what}")
             reader.stop()
             self._reconnects += reader.reconnects + 1
             self._reader = self._new_reader()
@@ -151,6 +156,25 @@ class OpencvSource:
         if (state, detail) != (self._state, self._detail):
             log.info("source_state", state=state, detail=detail)
         self._state, self._detail = state, detail
+
+
+def video_file(config: config.OpencvSource, folder: Path) -> Path | None:
+    """The file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
+    device = config.device
+    if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):
+        return None
+    return (folder / Path(device).expanduser()).absolute()
+
+
+def check_file(path: Path) -> None:
+    """Raises ``UserError`` where no such video file can be played."""
+    if not path.exists() or path.is_dir():
+        raise UserError(
+            "source.device: a folder, not a video file" if path.is_dir() else "source.device: no such file",
+            received=path,
+            expected="a V4L2 device (0, /dev/video0), an address (rtsp://...) or a video file",
+            fix="correct the path; a relative one lies beside the config file",
+        )
 
 
 def _without_password(address: str) -> str:

@@ -95,6 +95,7 @@ class Reader:
         self._first_wait_s = first_wait_s
         self._now = now
         self._doubts = Doubts(None, None) if is_file else Doubts(config.max_repeats, config.blank_level)
+        self._believed = 0
         self._called_s: float | None = None
         self._wake = threading.Event()
         self.reconnects = 0
@@ -116,26 +117,36 @@ class Reader:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    @property
+    def died(self) -> bool:
+        """The thread is gone, and not because the file is."""
+        return not self._thread.is_alive() and self.ready.empty()
+
     def called_for_s(self) -> float:
         """How long the call in progress has been taking; 0 where there is none."""
         since = self._called_s
         return 0.0 if since is None else self._now() - since
 
     def run(self) -> None:
-        attempt, wait_s = 0, self._first_wait_s
+        wait_s = self._first_wait_s
         while not self._wake.is_set():
-            attempt += 1
-            capture = self.connected()
-            frames = self._pump(capture) if capture is not None else 0
+            self._believed, error = 0, ""
+            try:
+                capture = self.connected()
+                if capture is not None:
+                    self._pump(capture)
+            except Exception as raised:  # noqa: BLE001  (a driver's, or no memory: the next connection may do better)
+                error = f"{type(raised).__name__}: {raised}"
             if self._wake.is_set():
                 return
+            if self._believed:
+                wait_s = self._first_wait_s
+                self.reconnects += not self._is_file
+            if error or (self._believed and not self._is_file):
+                self._enter("lost", f"{self._name}: {error or 'the stream ended'} after {self._believed} frames")
             if self._is_file:
                 self.ready.put(None)
                 return
-            if frames:
-                attempt, wait_s = 0, self._first_wait_s
-                self.reconnects += 1
-                self._enter("lost", f"{self._name}: the stream ended after {frames} frames")
             self._enter("backoff", f"{self._name}: no stream, tried again in {wait_s:g} s")
             self._wake.wait(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -151,33 +162,39 @@ class Reader:
         capture.release()
         return None
 
-    def _pump(self, capture: cv2.VideoCapture) -> int:
-        """Hand over pictures until the device fails, or sends nothing to believe; how many were believed."""
-        frames, believed_s = 0, self._now()
+    def _pump(self, capture: cv2.VideoCapture) -> None:
+        """Hand over pictures until the device fails, or sends nothing to believe."""
+        believed_s = self._now()
         try:
-            while True:
-                buffer = self.free.get()
-                if self._wake.is_set():
-                    return frames
-                try:
-                    ok, picture = self._called(lambda buffer=buffer: capture.read(buffer))  # type: ignore[misc]
-                except cv2.error:
-                    ok, picture = False, None
-                if not ok or picture is None:
-                    self.free.put(buffer)
-                    return frames
-                received_ns, received_mono_ns = time.time_ns(), time.monotonic_ns()
-                picture = np.ascontiguousarray(picture)
-                doubt = self._doubts.about(picture)
-                self.ready.put(Arrived(picture, received_ns, received_mono_ns, doubt))
-                if doubt is None:
-                    if frames == 0:
+            while (arrived := self._next(capture)) is not None:
+                self.ready.put(arrived)
+                if arrived.doubt is None:
+                    if self._believed == 0:
                         self._enter("streaming", self._name)
-                    frames, believed_s = frames + 1, self._now()
+                    self._believed, believed_s = self._believed + 1, self._now()
                 elif self._now() - believed_s > REOPEN_S:
-                    return frames
+                    return
         finally:
             capture.release()
+
+    def _next(self, capture: cv2.VideoCapture) -> Arrived | None:
+        """The next picture, in memory that comes back to ``free`` when it was read, or here where there is none."""
+        buffer = self.free.get()
+        arrived = None
+        try:
+            if self._wake.is_set():
+                return None
+            ok, picture = self._called(lambda: capture.read(buffer))
+            if ok and picture is not None and picture.size:
+                received_ns, received_mono_ns = time.time_ns(), time.monotonic_ns()
+                picture = np.ascontiguousarray(picture)
+                arrived = Arrived(picture, received_ns, received_mono_ns, self._doubts.about(picture))
+        except cv2.error:
+            pass
+        finally:
+            if arrived is None:
+                self.free.put(buffer)
+        return arrived
 
     def _called(self, call: Callable[[], Any]) -> Any:
         self._called_s = self._now()

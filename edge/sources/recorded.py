@@ -19,7 +19,7 @@ from edge.frames import Frame, FrameMeta, Payload, Skip, SourceState
 from edge.mcapfile import is_mcap, open_mcap, read_mcap
 from edge.pictures import SUFFIXES, PictureError, find_pictures, read_picture, silence_opencv
 from edge.recording import decoded_format, is_recording, open_recording
-from edge.sources import SourceStatus
+from edge.sources import Source, SourceStatus
 from edge.sources.clock import SYSTEM_CLOCK, Clock
 
 log = structlog.get_logger()
@@ -111,6 +111,11 @@ class RecordedSource:
         return SourceStatus(self._state, self._detail, self._announced, {"unreadable": self._unreadable})
 
 
+def of_one_camera(source: Source) -> bool:
+    """Whether its frames come from one camera in one setting, as far as that is known: a folder of pictures' need not."""
+    return not (isinstance(source, RecordedSource) and source.path.is_dir() and not is_recording(source.path))
+
+
 def read_frames(path: Path) -> Iterator[Frame | Skip]:
     """All frames of ``path``, and what couldn't be read, in order and as fast as they are taken.
 
@@ -143,6 +148,8 @@ def _recording(folder: Path) -> _Reel:
     recording = open_recording(folder)
     if recording.deleted:
         log.info("recording_shortened", folder=str(folder), deleted_frames=recording.deleted)
+    if recording.missing:
+        log.warning("recording_incomplete", folder=str(folder), records_missing=recording.missing)
     if not recording.entries:
         raise UserError(f"{folder}: the recording holds no frames")
     log.debug("recording_opened", folder=str(folder), entries=len(recording.entries))
