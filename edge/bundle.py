@@ -30,6 +30,8 @@ SPEC_NAME = "bundle.yaml"
 MODEL_NAME = "model.onnx"
 
 Pixels: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
+_NOT_COMPUTED = {"name", "map_size", "tolerance", "display", "provenance"}
+"""Keys of ``bundle.yaml`` that leave every number of a frame's map as it is."""
 Size: TypeAlias = tuple[Pixels, Pixels]
 """Width, height."""
 Kernel: TypeAlias = Literal["area", "linear", "nearest", "cubic", "lanczos"]
@@ -58,7 +60,11 @@ class ResizeSpec(Section):
 
 
 class ToleranceSpec(Section):
-    """How far an engine's map may lie from the reference, as a share of ``display.range``."""
+    """How far an engine's map may lie from the reference, as a share of the map's range.
+
+    That is ``display.range`` where ``display.threshold`` is known, for then both are the model's maker's; else what the
+    reference's own maps span.
+    """
 
     fp32: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """Largest difference in float32."""
@@ -99,6 +105,9 @@ class BundleSpec(Section):
     map_to_image: tuple[float, float, float, float] = (1.0, 1.0, 0.0, 0.0)
     """sx, sy, ox, oy: a map edge at x lies at ``x * sx + ox`` in the picture after the resize (host or graph). Of tiles:
     the whole map's."""
+    map_size: Size | None = None
+    """Width and height of the map that the graph gives, of one tile where there are tiles; engines refuse another. null: it
+    follows the picture, or the bundle is from before this was told."""
     tolerance: ToleranceSpec = ToleranceSpec()
     display: DisplaySpec = DisplaySpec()
     provenance: dict[str, Any] = Field(default_factory=dict)
@@ -151,8 +160,8 @@ class Bundle:
     """A folder whose files have been checked.
 
     ``sha256`` identifies what the model computes: SHA-256 of the spec as JSON with sorted keys, without ``name``,
-    ``tolerance``, ``display`` and ``provenance``. The file hashes are in it, so it changes with every weight, and with
-    every change of what happens to a frame on its way; a new name or another display colour leaves it as it is.
+    ``map_size``, ``tolerance``, ``display`` and ``provenance``. The file hashes are in it, so it changes with every weight,
+    and with every change of what happens to a frame on its way; a new name or another display colour leaves it as it is.
     """
 
     folder: Path
@@ -187,6 +196,12 @@ def load_bundle(path: Path) -> Bundle:
     except OSError as error:
         raise UserError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
     return Bundle(path, spec, _identity(spec))
+
+
+def unlisted(bundle: Bundle) -> list[str]:
+    """Files in the bundle's folder that ``bundle.yaml`` does not list, relative to it; nothing reads them."""
+    found = (p.relative_to(bundle.folder).as_posix() for p in bundle.folder.rglob("*") if not p.is_dir() or p.is_symlink())
+    return sorted(name for name in found if name != SPEC_NAME and name not in bundle.spec.files)
 
 
 def spec_sha256(path: Path) -> str:
@@ -307,7 +322,7 @@ def _check_external(folder: Path, spec: BundleSpec) -> None:
 
 
 def _identity(spec: BundleSpec) -> str:
-    content = spec.model_dump(mode="json", by_alias=True, exclude={"name", "tolerance", "display", "provenance"})
+    content = spec.model_dump(mode="json", by_alias=True, exclude=_NOT_COMPUTED)
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

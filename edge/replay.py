@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge.against import Outcomes
 from edge.config import JsonlConfig, ZmqConfig
 from edge.configfile import Loaded
@@ -36,6 +39,9 @@ class Options:
     explain: bool = False
     before: Outcomes | None = None
     """What became of the frames in an earlier run; pictures of those that changed are written."""
+    batch_size: int = 1
+    """Frames that go through the model in one run, where it takes them: for source ``pace: max``, as they wait for each
+    other. Their records are the same. See ``engines.batch`` for the memory."""
 
 
 def replay(
@@ -49,16 +55,16 @@ def replay(
     Raises:
         UserError: model, calibration, source or output folder can't be opened.
     """
-    engine, rules = open_model(loaded)
+    engine, rules = open_model(loaded, options.batch_size, replayed=True)
     _make(options.out)
-    scale = Scale(engine.bundle.spec.display.range, rules.low) if options.explain else None
+    scale = Scale(engine.bundle.spec.display.range, rules.low, rules.regions.smooth) if options.explain else None
     wanted = Wanted(options.overlays, options.masks, scale, options.before)
     line = Line(
         loaded,
         source,
         engine,
         replace(rules, deadline_ms=None, explain=options.explain),
-        lambda identity: _outputs(loaded, options, identity, wanted),
+        lambda identity: _outputs(loaded, options, identity, wanted, rules.mask),
         drops=False,
     )
     try:
@@ -72,13 +78,16 @@ def replay(
     return code, line
 
 
-def _outputs(loaded: Loaded, options: Options, identity: RunIdentity, wanted: Wanted) -> list[Output]:
+def _outputs(
+    loaded: Loaded, options: Options, identity: RunIdentity, wanted: Wanted, mask: NDArray[np.uint8] | None
+) -> list[Output]:
     log = JsonlSink(JsonlConfig(dir=options.out, sync="none"), options.out, identity, path=options.out / "records.jsonl")
     outputs: list[Output] = [Queued(log, QUEUE, "wait")]
     if wanted != Wanted():
-        outputs.append(Queued(PictureSink(options.out, loaded.config.regions.roi, wanted), QUEUE, "wait"))
+        outputs.append(Queued(PictureSink(options.out, loaded.config.regions.roi, wanted, mask), QUEUE, "wait"))
     if options.publish is not None:
-        outputs.append(Queued(ZmqSink(ZmqConfig(bind=options.publish), identity, options.out), QUEUE, "wait"))
+        publisher = ZmqSink(ZmqConfig(bind=options.publish), identity, options.out, key="--publish")
+        outputs.append(Queued(publisher, QUEUE, "wait"))
     return outputs
 
 

@@ -10,60 +10,19 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from builds import frame, noise, original, refusal, saved, simple
 from graphs import TAIL, anomalib_model, graph_model, identity_model, node, tensor, write_identity_bundle
 from onnx import TensorProto, numpy_helper
 
+from edge.bundle import DisplaySpec
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError
-from edge.frames import Frame, FrameMeta
-from edge.models import check
+from edge.models import check, graphs
 from edge.models.build import BuildReport, build
 from edge.preprocess import KERNELS, prepare
+from edge.tiling import TileSpec
 
 FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8
-
-
-def saved(tmp_path: Path, model: onnx.ModelProto) -> Path:
-    path = tmp_path / "model.onnx"
-    onnx.save(model, path)
-    return path
-
-
-def noise(size: tuple[int, int], channels: int, seed: int = 5) -> Any:
-    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], channels), np.uint8)
-
-
-def original(path: Path, feed: Any) -> dict[str, Any]:
-    """What ONNX Runtime alone says."""
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [o.name for o in session.get_outputs()]
-    return dict(zip(names, session.run(names, {session.get_inputs()[0].name: feed}), strict=True))
-
-
-def frame(pixels: Any, bits: int = 8) -> Frame:
-    height, width = pixels.shape[:2]
-    return Frame(FrameMeta(0, "counted", width, height, "Mono8", 0, 0), pixels, bits)
-
-
-def refusal(path: Path, folder: Path, **options: Any) -> str:
-    with pytest.raises(UserError) as caught:
-        build(path, folder, **options)
-    assert not folder.exists()
-    return str(caught.value).replace(str(path), "M")
-
-
-def simple(
-    shape: list[Any], dtype: int = FLOAT, *, layout: str = "nchw", output: Any = None, opset: int = 17
-) -> onnx.ModelProto:
-    """Gives map = mean over channels of the input, shape (n, 1, h, w) or (n, h, w, 1)."""
-    axis = 1 if layout == "nchw" else 3
-    nodes = [node("ReduceMean", ["as_float"], ["heat"], axes=[axis], keepdims=1)]
-    first = node(
-        "Identity" if dtype == FLOAT else "Cast", ["image"], ["as_float"], **({} if dtype == FLOAT else {"to": FLOAT})
-    )
-    return graph_model(
-        [first, *nodes], [tensor("image", dtype, shape)], [tensor("heat", FLOAT, output or list("abcd"))], opset=opset
-    )
 
 
 # ---- anomalib's contract ----
@@ -106,7 +65,49 @@ def test_the_undone_normalisation_stands_in_the_bundle(tmp_path: Path) -> None:
         "score": {"formula": formula, "threshold": 0.25, "range": 0.5},
     }
     assert spec.provenance["outputs"] == {"map": "anomaly_map", "score": "pred_score"}
-    assert spec.provenance["check"] == {"pictures": 4, "difference_of_range": 0.0}
+    assert spec.provenance["check"] == {"pictures": 6, "difference_of_range": 0.0}
+
+
+@pytest.mark.parametrize("order", [("Max", "Min"), ("Min", "Max"), ("Relu", "Min")])
+def test_a_clamp_of_max_and_min_is_undone_like_a_clip(tmp_path: Path, order: tuple[str, str]) -> None:
+    model = anomalib_model("dynamo")
+    bounds = {"Max": ["zero"], "Min": ["one"], "Relu": []}
+    for kind in ("image", "pixel"):
+        at = next(i for i, n in enumerate(model.graph.node) if f"{kind}_clip" in n.output)
+        first = node(order[0], [f"{kind}_add", *bounds[order[0]]], [f"{kind}_half"])
+        model.graph.node[at].CopyFrom(node(order[1], [f"{kind}_half", *bounds[order[1]]], [f"{kind}_clip"]))
+        model.graph.node.insert(at, first)
+    report = build(saved(tmp_path, model), tmp_path / "b")
+    assert report.score is not None
+    for output, (threshold, width) in ((report.amap, TAIL["pixel"]), (report.score, TAIL["image"])):
+        assert output.tail is not None
+        assert (output.tail.threshold, output.tail.range) == (np.float32(threshold), np.float32(width))
+
+
+def test_a_clamp_that_cannot_be_undone_is_told(tmp_path: Path) -> None:
+    model = simple([1, 1, 12, 16])
+    model.graph.node.append(node("Clip", ["heat", "zero", "bound"], ["cut"]))
+    for name, value in (("zero", 0.0), ("bound", 0.75)):
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(value), name))
+    model.graph.output[0].CopyFrom(tensor("cut", FLOAT, [1, 1, 12, 16]))
+    assert build(saved(tmp_path, model), tmp_path / "b").warnings == (
+        "the map reaches 0.75, where the model cuts it off in a way that could not be undone: "
+        "what lies beyond all looks alike",
+    )
+
+
+def test_without_an_exporters_range_the_display_has_a_measured_one(tmp_path: Path) -> None:
+    """Of the generated pictures, or such that good frames fill its lower half; never 0 to 1 because it fits in there."""
+    model = simple(["n", 1, 12, 16])
+    model.graph.node.append(node("Mul", ["heat", "small"], ["faint"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.1), "small"))
+    model.graph.output[0].CopyFrom(tensor("faint", FLOAT, list("abcd")))
+    path = saved(tmp_path, model)
+    assert build(path, tmp_path / "a").bundle.spec.display == DisplaySpec(range=(0.0, float(np.float32(0.1))))
+    good = np.full((12, 16), 51, np.uint8)
+    good[3:6] = 102
+    low, high = build(path, tmp_path / "b", frames=[frame(good)]).bundle.spec.display.range
+    assert (low, high) == (pytest.approx(0.02), pytest.approx(0.06))
 
 
 def test_a_model_without_statistics_gives_raw_values_already(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_a_frozen_batch_costs_double_only_where_it_must(tmp_path: Path) -> None:
     model.graph.node[at].output[0] = "before"
     model.graph.node.insert(at + 1, node("Mul", ["before", "for_each"], ["strength"]))
     stuck = build(saved(tmp_path, model), tmp_path / "c")
-    assert (thawed.taken.batch, baked.taken.batch, stuck.taken.batch) == (1, 1, 2)
+    assert (thawed.taken.batch, baked.taken.batch, stuck.taken.batch) == (None, 1, 2)
     expected = original(
         tmp_path / "model.onnx", np.repeat(noise((32, 32), 3).transpose(2, 0, 1)[None] / np.float32(255), 2, 0)
     )
@@ -323,8 +324,42 @@ def test_a_map_that_is_nan_on_every_picture_is_refused(tmp_path: Path) -> None:
     model.graph.output[0].CopyFrom(tensor("never", FLOAT, [1, 1, 12, 16]))
     assert refusal(saved(tmp_path, model), tmp_path / "b") == (
         "M: the model's map is NaN or infinite on every picture\n"
-        "  received: tried on noise, soft shapes, a nearly black picture, a blank picture\n  expected: finite numbers\n"
+        "  received: tried on noise, soft shapes, a nearly black picture, a blank picture, larger noise, "
+        "larger soft shapes\n  expected: finite numbers\n"
         "  fix: export the model again, or look for a division by 0 in it (statistics that were never fitted, say)"
+    )
+
+
+ALL = "noise, soft shapes, a nearly black picture, a blank picture, larger noise, larger soft shapes"
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_map_that_is_the_same_everywhere_is_refused(tmp_path: Path, value: float) -> None:
+    """A dead output, or one that is clamped far below what it gets."""
+    model = simple([1, 1, 12, 16])
+    ends = {"low": 0.0, "high": 1.0, "off": -10.0 if value == 0 else 0.5}
+    model.graph.node.extend([node("Add", ["heat", "off"], ["moved"]), node("Mul", ["moved", "much"], ["large"])])
+    model.graph.node.append(node("Clip", ["large", "low", "high"], ["cut"]))
+    for name, number in (ends | {"much": 2.0}).items():
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(number), name))
+    model.graph.output[0].CopyFrom(tensor("cut", FLOAT, [1, 1, 12, 16]))
+    each = ", ".join(f"{value:g} on {name}" for name in ALL.split(", "))
+    assert refusal(saved(tmp_path, model), tmp_path / "b") == (
+        "M: the model's map is the same everywhere on every picture\n"
+        f"  received: {each}\n  expected: a map that tells one place from another\n"
+        "  fix: look at --scale, --mean and --std, export the model again, or show it what it knows: --frames FOLDER"
+    )
+
+
+def test_a_map_that_does_not_see_its_picture_is_refused(tmp_path: Path) -> None:
+    model = simple([1, 1, 12, 16])
+    model.graph.node.extend([node("Sub", ["heat", "heat"], ["zero"]), node("Add", ["zero", "ramp"], ["drawn"])])
+    model.graph.initializer.append(numpy_helper.from_array(np.linspace(0, 1, 16, dtype=np.float32), "ramp"))
+    model.graph.output[0].CopyFrom(tensor("drawn", FLOAT, [1, 1, 12, 16]))
+    assert refusal(saved(tmp_path, model), tmp_path / "b") == (
+        "M: the model's map is the same whatever the picture\n"
+        f"  received: tried on {ALL}\n  expected: a map of its picture\n"
+        "  fix: look at --scale, --mean and --std, export the model again, or show it what it knows: --frames FOLDER"
     )
 
 
@@ -379,6 +414,31 @@ def test_a_resize_in_the_graph_gives_opencvs_numbers(tmp_path: Path, layout: str
     small = cv2.resize(image.astype(np.float32), (16, 12), interpolation=KERNELS[kernel or "linear"])
     amap = OnnxEngine(bundle).infer(prepared.image).map
     np.testing.assert_allclose(amap, small.mean(axis=2) / 255, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("resize", ["host", "graph"])
+@pytest.mark.parametrize(
+    ("attributes", "coordinates", "antialias"),
+    [
+        ({}, "half_pixel", False),
+        ({"antialias": 1}, "half_pixel", True),
+        ({"coordinate_transformation_mode": "align_corners"}, "align_corners", False),
+    ],
+)
+def test_the_exporters_own_resize_is_declared_with_its_ways(
+    tmp_path: Path, resize: Any, attributes: dict[str, Any], coordinates: str, antialias: bool
+) -> None:
+    model = anomalib_model("dynamo", size="any")
+    at = next(n for n in model.graph.node if n.op_type == "Resize")
+    at.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in attributes.items())
+    spec = build(saved(tmp_path, model), tmp_path / "b", resize=resize).bundle.spec
+    assert spec.provenance["own_resize"] == {
+        "size": [32, 32],
+        "mode": "linear",
+        "coordinates": coordinates,
+        "antialias": antialias,
+        "at_work": resize == "graph",
+    }
 
 
 def test_the_exporters_own_resize_is_kept_where_asked(tmp_path: Path) -> None:
@@ -455,7 +515,7 @@ def test_given_frames_are_checked_too(tmp_path: Path) -> None:
     path = saved(tmp_path, nan_on_blank())
     frames = [frame(noise((50, 30), 3)), frame(np.zeros((40, 40), np.uint16), 12)]
     report = build(path, tmp_path / "b", frames=frames)
-    assert report.check.pictures == 6
+    assert report.check.pictures == 8
     assert report.check.not_finite == ("a blank picture", "frame 1")
 
 
@@ -625,6 +685,52 @@ def test_two_maps_are_asked_about(tmp_path: Path) -> None:
     assert build(path, tmp_path / "b", map_name="cold").amap.name == "cold"
 
 
+def with_values(model: onnx.ModelProto, **names: int) -> onnx.ModelProto:
+    """The highest value of the map (of ``simple``) under these names, each of a type."""
+    for name, dtype in names.items():
+        model.graph.node.append(node("ReduceMax", ["heat"], [f"{name}_top"], axes=[1, 2, 3], keepdims=0))
+        model.graph.node.append(node("Cast", [f"{name}_top"], [name], to=dtype))
+        model.graph.output.append(tensor(name, dtype, ["n"]))
+    return model
+
+
+def test_a_score_of_another_type_is_not_dropped_without_a_word(tmp_path: Path) -> None:
+    half = TensorProto.FLOAT16
+    path = saved(tmp_path, with_values(simple(["n", 1, 12, 16]), pred_score=half))
+    text = (
+        "M: the score 'pred_score' has a type that is not taken\n  received: float16\n  expected: float32\n"
+        "  fix: export the model in float32"
+    )
+    assert refusal(path, tmp_path / "b") == text
+    path = saved(tmp_path, with_values(simple(["n", 1, 12, 16]), pred_score=half, peak=FLOAT))
+    assert refusal(path, tmp_path / "b") == f"{text}, or take another output: --score NAME"
+    report = build(path, tmp_path / "b", score_name="peak")
+    assert report.score is not None
+    assert (report.score.name, report.warnings) == ("peak", ())
+
+
+def test_of_two_scores_none_is_taken_and_that_is_told(tmp_path: Path) -> None:
+    report = build(saved(tmp_path, with_values(simple(["n", 1, 12, 16]), peak=FLOAT, top=FLOAT)), tmp_path / "b")
+    assert report.score is None
+    assert report.warnings == ("none of peak, top is taken for the score; say which: --score NAME",)
+
+
+def test_an_embedding_comes_into_the_bundle(tmp_path: Path) -> None:
+    """And not where there are tiles: theirs is none of the picture."""
+    model = simple(["n", 3, 32, 32])
+    model.graph.node.append(node("ReduceMean", ["image"], ["embedding"], axes=[2, 3], keepdims=0))
+    model.graph.output.append(tensor("embedding", FLOAT, ["n", 3]))
+    path = saved(tmp_path, model)
+    image = noise((32, 32), 3)
+    bundle = build(path, tmp_path / "b").bundle
+    assert bundle.spec.provenance["outputs"] == {"map": "heat", "embedding": "embedding"}
+    embedding = OnnxEngine(bundle).infer(image).embedding
+    np.testing.assert_allclose(embedding, image.mean(axis=(0, 1)) / 255, rtol=1e-5)  # type: ignore[arg-type]
+    tiled = build(path, tmp_path / "t", tile=TileSpec(size=(32, 32), stride=(24, 24))).bundle
+    assert tiled.spec.provenance["outputs"] == {"map": "heat"}
+    assert [o.name for o in onnx.load(tiled.model_path).graph.output] == ["map"]
+
+
 def test_a_score_that_is_none_is_told(tmp_path: Path) -> None:
     assert refusal(saved(tmp_path, simple([1, 1, 12, 16])), tmp_path / "b", score_name="heat") == (
         "M: output 'heat' is no score\n  received: no output but the map\n"
@@ -642,7 +748,11 @@ def test_a_map_that_follows_the_picture_unevenly_is_asked_about(tmp_path: Path) 
         "  received: map 252x252 of 256x256 and map 316x284 of 320x288\n"
         "  fix: say which size it takes: --size WIDTH,HEIGHT"
     )
-    assert build(path, tmp_path / "b", size=(24, 16)).map_size == (20, 12)
+    text = refusal(path, tmp_path / "b", size=(48, 32))
+    assert text.startswith("M: the map does not lie where the graph tells\n"), "it leaves 2 px out on each side"
+    report = build(path, tmp_path / "b", size=(48, 32), map_to_image=(1.0, 1.0, 2.0, 2.0))
+    assert report.map_size == report.bundle.spec.map_size == (44, 28)
+    assert report.warnings == ()
 
 
 def test_an_operator_that_is_unknown_is_named(tmp_path: Path) -> None:
@@ -673,10 +783,55 @@ def test_a_model_of_any_size_that_runs_at_none_is_asked_for_one(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("shape", "text", "size", "wrong"),
+    [
+        (
+            [1, 1, 12, "w"],
+            "M: input 'image' fixes its height and leaves its width open\n  received: height 12\n"
+            "  fix: say which size it takes: --size WIDTH,12",
+            (20, 12),
+            "any,12",
+        ),
+        (
+            [1, 1, "h", 16],
+            "M: input 'image' fixes its width and leaves its height open\n  received: width 16\n"
+            "  fix: say which size it takes: --size 16,HEIGHT",
+            (16, 9),
+            "16,any",
+        ),
+    ],
+)
+def test_a_model_that_fixes_one_side_is_asked_for_the_other(
+    tmp_path: Path, shape: list[Any], text: str, size: tuple[int, int], wrong: str
+) -> None:
+    path = saved(tmp_path, simple(shape))
+    assert refusal(path, tmp_path / "b") == text
+    assert refusal(path, tmp_path / "b", size=(50, 50)) == (
+        f"M: the model fixes its picture's size\n  received: --size 50,50\n  expected: {wrong}"
+    )
+    assert build(path, tmp_path / "b", size=size).bundle.spec.map_size == size
+
+
+def test_the_runtimes_words_come_whole(tmp_path: Path) -> None:
+    """What it got and what it expected stand on indented lines of their own."""
+    error = RuntimeError("Got invalid dimensions for the following indices\n index: 2 Got: 256 Expected: 64\nPlease fix it")
+    assert graphs.first_line(error) == "Got invalid dimensions for the following indices index: 2 Got: 256 Expected: 64"
+
+
+@pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"mean": (0.1, 0.2)}, "mean\n  received: 2 values\n  expected: 1 or 3"),
-        ({"std": (0.1, 0.0, 1.0)}, "std\n  received: 0.1, 0.0, 1.0\n  expected: values above 0"),
+        ({"mean": (0.1, 0.2)}, "--mean\n  received: 2 values\n  expected: 1 or 3"),
+        ({"mean": (float("inf"),)}, "--mean\n  received: inf\n  expected: finite numbers"),
+        ({"std": (0.1, 0.0, 1.0)}, "--std\n  received: 0.1, 0.0, 1.0\n  expected: finite numbers above 0"),
+        ({"std": (float("nan"),)}, "--std\n  received: nan\n  expected: finite numbers above 0"),
+        ({"scale": 0.0}, "--scale\n  received: 0.0\n  expected: a number above 0"),
+        ({"scale": -1.0}, "--scale\n  received: -1.0\n  expected: a number above 0"),
+        ({"scale": float("nan")}, "--scale\n  received: nan\n  expected: a number above 0"),
+        (
+            {"map_to_image": (1.0, 0.0, 2.0, 2.0)},
+            "--map-to-image\n  received: 1, 0, 2, 2\n  expected: SX,SY,OX,OY, finite, with scales above 0",
+        ),
     ],
 )
 def test_wrong_numbers_of_the_preprocessing(tmp_path: Path, options: dict[str, Any], text: str) -> None:

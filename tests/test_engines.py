@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 import structlog
+from disks import small_disk
 from graphs import anomalib_model, identity_model, nan_model, node, tensor, write_identity_bundle, wrong_model
 from nets import write_distance_bundle
 
@@ -408,7 +409,7 @@ def test_a_precision_beyond_the_bundles_tolerance_is_refused_with_both_numbers(
 ) -> None:
     """Here the engine is 0.3 off, of a display range that is 2 wide."""
     bundle = cases["net"].bundle
-    spec = bundle.spec.model_copy(update={"display": DisplaySpec(range=(0.0, 2.0))})
+    spec = bundle.spec.model_copy(update={"display": DisplaySpec(threshold=1.0, range=(0.0, 2.0))})
     bundle = Bundle(bundle.folder, spec, bundle.sha256)
 
     class Off(OnnxEngine):
@@ -416,13 +417,13 @@ def test_a_precision_beyond_the_bundles_tolerance_is_refused_with_both_numbers(
             found = super().infer(image)
             return engines.Prediction(found.map + np.float32(0.3), found.score, None)
 
-    def off(config: ModelConfig, bundle: Bundle, samples: Any) -> Engine:
+    def off(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
         engine = Off(bundle)
         engine.name, engine.precision = "openvino", "bf16"
         return engine
 
     monkeypatch.setitem(engines._OPEN, "openvino", off)
-    config = ModelConfig(bundle=bundle.folder, engine="openvino", precision="bf16")
+    config = ModelConfig(bundle=bundle.folder, engine="openvino", precision="bf16", sample_frames=Path("x"))
     where, more = (
         r"(noise|soft shapes|a blank picture|a nearly black picture)",
         ", or model.sample_frames: a folder of typical frames, to be compared on those",
@@ -464,6 +465,24 @@ def test_a_spoilt_int8_graph_is_made_again(cases: dict[str, Case], tmp_path: Pat
         opened("onnx", "int8", cases["net"]).close()
     assert [e["event"] for e in logs][:2] == ["cache_spoilt", "int8_graph_begins"]
     assert int8._kept(kept) is not None
+
+
+def test_a_full_disk_costs_the_int8_graph_its_place_in_the_cache_and_no_start(
+    cases: dict[str, Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if lacking := cpu.missing("int8"):
+        pytest.skip(f"int8 needs a CPU with {lacking}")
+    with small_disk(tmp_path / "disk", monkeypatch) as disk:
+        monkeypatch.setenv("CACHE_DIRECTORY", str(disk.folder))
+        (disk.folder / "int8").mkdir()
+        (disk.folder / "openvino").mkdir()
+        disk.fill()
+        with structlog.testing.capture_logs() as logs:
+            opened("onnx", "int8", cases["net"]).close()
+            opened("openvino", "int8", cases["net"]).close()
+        told = [(log["why"], log["effect"]) for log in logs if log["event"] == "int8_graph_not_kept"]
+        assert told == [("No space left on device", "the next start makes it again")] * 2
+        disk.free()
 
 
 def test_int8_without_frames_is_refused(cases: dict[str, Case]) -> None:

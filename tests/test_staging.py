@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,29 @@ def test_a_run_that_cannot_be_captured_goes_on_without_a_graph(plan_of: Any) -> 
         assert (staging.collect()["map"] == expected(1)).all()
         assert "launch" not in cuda.calls
         staging.close()
+
+
+def in_another_thread(call: Callable[[], Any]) -> Any:
+    """What ``call`` gives or raises, from a thread that has used nothing of CUDA before."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_each_call_attaches_the_thread_that_it_comes_from(plan_of: Any, graphs: bool) -> None:
+    """A model is opened in one thread, warmed up and used in another, closed in a third. CUDA's context is a thread's."""
+    cuda = StandInCuda(graphs=graphs)
+    plan = plan_of(cuda)
+    cuda.attach()
+    staging = Staging(cuda, plan)
+    in_another_thread(lambda: staging.submit(picture(1)))
+    assert (in_another_thread(staging.collect)["map"] == expected(1)).all()
+    in_another_thread(staging.capture)
+    in_another_thread(lambda: staging.submit(picture(2)))
+    in_another_thread(staging.abandon)
+    in_another_thread(lambda: staging.submit(picture(3)))
+    in_another_thread(staging.close)
+    cuda.close()
 
 
 class Watched(StandInCuda):

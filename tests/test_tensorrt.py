@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import structlog
 from cuda_stand_in import StandInCuda, StandInMaker
+from disks import small_disk
 from graphs import identity_model, write_identity_bundle
 
 from edge.bundle import Bundle
 from edge.config import ModelConfig
 from edge.engines import Engine, open_engine
 from edge.engines import tensorrt as module
+from edge.engines.batch import Batching
 from edge.engines.cuda import CudaError
 from edge.engines.lane import Lane
 from edge.engines.tensorrt import TensorrtEngine, open_tensorrt, why_not
@@ -425,3 +427,82 @@ def test_the_whole_way_from_the_config_to_a_checked_engine(
     assert (events["engine_opened"]["engine"], events["engine_opened"]["precision"]) == ("tensorrt", precision)
     assert len(list((tmp_path / "cache" / "tensorrt").iterdir())) == 2
     engine.close()
+
+
+def test_a_batch_goes_in_at_once_and_fewer_are_filled_up(tmp_path: Path) -> None:
+    bundle = write_identity_bundle(tmp_path / "b", 1, (16, 12))
+    engine, maker = opened(bundle, tmp_path / "cache", batch=4)
+    assert isinstance(engine, Batching)
+    engine.warm_up()
+    assert maker.plan is not None
+    assert (maker.plan.tensors[0].shape, engine.batch) == ((4, 12, 16, 1), 4)
+    held: list[tuple[Any, Any]] = []
+    for seed, count in enumerate([4, 4, 1, 3, 4, 2, 4]):
+        pictures = noise(count, 12, 16, 1, seed=seed)
+        held.append((engine.infer_batch(pictures), pictures))
+        for found, shown in held[-4:]:
+            assert [p.score for p in found] == [p.max() / np.float32(255) for p in shown]
+            for one, picture in zip(found, shown, strict=True):
+                assert (one.map == picture[:, :, 0] / np.float32(255)).all()
+    single = noise(12, 16, 1, seed=9)
+    assert (engine.infer(single).map == single[:, :, 0] / np.float32(255)).all()
+    engine.close()
+
+
+def test_a_batch_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    cuda = StandInCuda()
+    engine, _ = opened(write_identity_bundle(tmp_path / "b", 1, (16, 12)), tmp_path / "cache", cuda, batch=2)
+    engine.warm_up()
+    cuda.fail["synchronize"] = 0
+    with pytest.raises(CudaError, match="synchronize: CUDA_ERROR_LAUNCH_FAILED"):
+        engine.infer_batch(noise(2, 12, 16, 1))
+    (found, _) = engine.infer_batch(pictures := noise(2, 12, 16, 1, seed=3))
+    assert (found.map == pictures[0, :, :, 0] / np.float32(255)).all()
+    engine.close()
+
+
+def test_a_graph_of_one_picture_has_no_batch(tmp_path: Path) -> None:
+    model = identity_model(1, (16, 12))
+    for port in (*model.graph.input, *model.graph.output):
+        port.type.tensor_type.shape.dim[0].dim_value = 1
+    engine, _ = opened(write_identity_bundle(tmp_path / "b", 1, (16, 12), model=model), tmp_path / "cache", batch=4)
+    assert engine.batch == 1
+    engine.close()
+
+
+@pytest.mark.parametrize(("tile", "batch"), [(True, 1), (True, 4), (False, 4)])
+def test_tiles_and_batches_from_the_config_to_a_checked_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile: bool, batch: int
+) -> None:
+    cuda = StandInCuda()
+    monkeypatch.setattr(module, "open_cuda", lambda: cuda)
+    monkeypatch.setattr(module, "open_runtime", lambda: None)
+    monkeypatch.setattr(module, "TrtMaker", lambda _runtime, device: StandInMaker(device))
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
+    bundle = tiled(tmp_path / "b") if tile else write_identity_bundle(tmp_path / "b", 1, (16, 12))
+    config = ModelConfig(bundle=bundle.folder, engine="tensorrt", frame_size=(16, 12))
+    with structlog.testing.capture_logs() as logs:
+        engine: Any = open_engine(config, bundle, None, batch)
+    (shape,) = (log["shape"] for log in logs if log["event"] == "tensorrt_ready")
+    assert shape == ((6, 8, 8, 1) if tile else (4, 12, 16, 1))
+    assert engine.batch == (1 if tile else 4)
+    told = [log["why"] for log in logs if log["event"] == "no_batches"]
+    assert told == (["the tiles of a frame go in together already"] if tile and batch > 1 else [])
+    engine.close()
+
+
+def test_a_full_disk_does_not_refuse_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = write_identity_bundle(tmp_path / "b", 1, (16, 12))
+    with small_disk(tmp_path / "disk", monkeypatch) as disk:
+        cache = EngineCache(disk.folder)
+        disk.fill()
+        cuda = StandInCuda()
+        with structlog.testing.capture_logs() as logs:
+            engine = TensorrtEngine(bundle, "fp32", cuda, StandInMaker(cuda), cache)
+            engine.warm_up()
+        told = [log["why"] for log in logs if log["event"] == "tensorrt_cache_not_written"]
+        assert told == ["No space left on device"] * 2, "the engine file, and the kernels of the first run"
+        image = noise(12, 16, 1)
+        assert (engine.infer(image).map == image[:, :, 0] / np.float32(255)).all()
+        engine.close()
+        disk.free()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge.cli.bundle import light_and_tile_rows, resize_text
@@ -43,6 +44,13 @@ def build(
     layout: Annotated[str | None, typer.Option(help="nchw or nhwc, where the model does not tell.")] = None,
     map_name: Annotated[str | None, typer.Option("--map", metavar="NAME", help="Output that is the map.")] = None,
     score_name: Annotated[str | None, typer.Option("--score", metavar="NAME", help="Output that is the score.")] = None,
+    map_to_image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SX,SY,OX,OY",
+            help="Where the map lies in the network's picture (x * SX + OX): for a crop in the model that is not seen.",
+        ),
+    ] = None,
     frames: Annotated[
         Path | None,
         typer.Option(
@@ -86,6 +94,7 @@ def build(
         std=_numbers("--std", std),
         map_name=map_name,
         score_name=score_name,
+        map_to_image=_four("--map-to-image", map_to_image),
         tile=_tile(tile, stride, blend, tile_border),
         illumination=illumination_of(illumination),
         frames=_Folder(frames) if frames is not None else (),
@@ -134,6 +143,15 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         raise UserError(option, received=text, expected="numbers with commas between, 0.485,0.456,0.406 say") from None
 
 
+def _four(option: str, text: str | None) -> tuple[float, float, float, float] | None:
+    values = _numbers(option, text)
+    if values is None:
+        return None
+    if len(values) != 4:
+        raise UserError(option, received=text, expected="four numbers: SX,SY,OX,OY")
+    return values[0], values[1], values[2], values[3]
+
+
 def _one_of(option: str, value: object, known: tuple[object, ...]) -> None:
     if value is not None and value not in known:
         raise UserError(option, received=value, expected=" or ".join(map(str, known)))
@@ -145,6 +163,9 @@ def _show(report: BuildReport) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     kind = "grey" if spec.input.channels == 1 else "RGB"
     table.add_row("frames", f"{kind}, resize {resize_text(spec)}")
+    own = spec.provenance.get("own_resize")
+    if own is not None:
+        table.add_row("own resize", _own_resize(own))
     for row in light_and_tile_rows(spec):
         table.add_row(*row)
     if spec.tile is not None:
@@ -152,15 +173,29 @@ def _show(report: BuildReport) -> None:
     table.add_row("model input", f"{taken.name}, {taken.dtype} {taken.layout}, {taken.channels} channels")
     table.add_row("map", f"{report.amap.name}, {report.map_size[0]}x{report.map_size[1]}{_raw(report.amap.tail)}")
     table.add_row("score", f"{report.score.name}{_raw(report.score.tail)}" if report.score else "none")
+    if "embedding" in spec.provenance["outputs"]:
+        table.add_row("embedding", spec.provenance["outputs"]["embedding"])
+    place = (
+        "not measured: the map does not answer clearly to a patch" if report.place is None else f"measured {report.place}"
+    )
+    table.add_row("map to image", f"{', '.join(f'{v:.3g}' for v in spec.map_to_image)}; {place}")
     for rewritten in report.rewritten:
         table.add_row("rewritten", rewritten)
     table.add_row(
         "check", f"{report.check.pictures} pictures, largest difference {report.check.difference:.1e} of the map's range"
     )
     console.print(table)
+    for warning in report.warnings:
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     for kind in report.check.not_finite:
         console.print(f"[yellow]warning:[/yellow] the map of {kind} is not finite; such frames will be judged invalid")
     console.print(f"wrote {report.bundle.folder}, model {report.bundle.sha256[:12]}")
+
+
+def _own_resize(own: Mapping[str, Any]) -> str:
+    does = "at work on what it gets" if own["at_work"] else "does nothing at this size"
+    kind = f"{own['mode']}, {own['coordinates']}, {'with' if own['antialias'] else 'without'} antialias"
+    return f"to {own['size'][0]}x{own['size'][1]}, {kind}: {does}"
 
 
 def _raw(tail: object) -> str:

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
-from edge.bundle import BundleSpec, load_bundle
+from edge.bundle import BundleSpec, load_bundle, unlisted
 from edge.engines.onnx import OnnxEngine
+from edge.engines.trial import check_finite
 from edge.illumination import IlluminationSpec
 
 
@@ -19,6 +21,7 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bun
     bundle = load_bundle(folder)
     engine = OnnxEngine(bundle)
     engine.warm_up()
+    check_finite(engine)
     engine.close()
     spec = bundle.spec
     table = Table("key", Column("value", overflow="fold"), title=f"{spec.name}", title_justify="left")
@@ -29,6 +32,8 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bun
     for row in light_and_tile_rows(spec):
         table.add_row(*row)
     table.add_row("map to image", "sx {}, sy {}, ox {}, oy {}".format(*(f"{v:g}" for v in spec.map_to_image)))
+    if spec.map_size is not None:
+        table.add_row("map", f"{spec.map_size[0]}x{spec.map_size[1]}{' of each tile' if spec.tile else ''}")
     table.add_row("tolerance", f"{spec.tolerance.fp32:g} in fp32, {spec.tolerance.reduced:g} below")
     threshold = "unknown" if spec.display.threshold is None else f"{spec.display.threshold:g}"
     table.add_row("display", f"threshold {threshold}, range {spec.display.range[0]:g} to {spec.display.range[1]:g}")
@@ -36,7 +41,11 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bun
         table.add_row(key.replace("_", " "), str(value))
     console = Console(highlight=False)
     console.print(table)
-    console.print("[green]ok[/green]: every file has its hash, the graph keeps the contract, and it runs")
+    for name in unlisted(bundle):
+        console.print(
+            f"[yellow]warning:[/yellow] {escape(name)} is not listed in bundle.yaml: it has no hash, and nothing reads it"
+        )
+    console.print("[green]ok[/green]: every listed file has its hash, the graph keeps the contract, and it runs")
 
 
 def light_and_tile_rows(spec: BundleSpec) -> list[tuple[str, str]]:

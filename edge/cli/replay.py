@@ -13,10 +13,11 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from edge.against import Comparison, Outcomes
+from edge.cli.bars import progress_bar
 from edge.cli.options import ConfigOption, SetOption
 from edge.config import ZmqConfig
 from edge.configfile import load_config
@@ -28,6 +29,7 @@ from edge.segments import read_records
 from edge.sources.recorded import RecordedSource
 from edge.supervise import Health
 
+LARGEST_BATCH = 256
 NAMED = 8
 """Frames named for each kind of change."""
 
@@ -50,49 +52,51 @@ def replay(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for all that is written. Default: ./replay-TIME.")] = None,
     publish: Annotated[str | None, typer.Option(metavar="ENDPOINT", help="Also publish the records here.")] = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1, max=LARGEST_BATCH, help="Frames that go through the model in one run, where it takes several. For GPUs."
+        ),
+    ] = 1,
 ) -> None:
     """Inspect recorded frames with the live code; write records.jsonl under --out."""
     if pace not in ("original", "max"):
         raise UserError("--pace", received=pace, expected="original or max")
     if masks not in (None, "png", "rle"):
         raise UserError("--masks", received=masks, expected="png or rle")
+    if batch_size > 1 and pace != "max":
+        raise UserError(
+            "--batch-size: frames of a batch wait for each other, and with --pace original each comes at its own time",
+            received=str(batch_size),
+            expected="--pace max, or no --batch-size",
+        )
     loaded = load_config(config, overrides or ())
     frames = RecordedSource(source, _pace(pace), 10.0)
     before = None if against is None else _outcomes(against)
     if out is not None and out.resolve() == source.resolve():
         raise UserError(f"--out {out}: is the source itself", fix="name another folder")
     folder = out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}")
-    options = Options(folder, overlays, _masks(masks), _endpoint(publish), explain, before)
+    options = Options(folder, overlays, _masks(masks), _endpoint(publish), explain, before, batch_size)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    task = bar.add_task("replay", total=None)
+    left = TextColumn("left"), TimeRemainingColumn()
+    with progress_bar(
+        "replay", TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left
+    ) as step:
 
-    def each_turn(line: Line, _health: Health) -> None:
-        bar.start()  # not before the source is open: an error stands alone
-        bar.update(task, completed=line.tally.accounted, total=frames.total)
+        def each_turn(line: Line, _health: Health) -> None:
+            step(line.tally.accounted, frames.total)
 
-    try:
         code, line = run_replay(loaded, frames, options, stop, each_turn)
-        bar.update(task, completed=line.tally.accounted, total=frames.total)
-    finally:
-        bar.stop()
+        step(line.tally.accounted, frames.total)
     if stop.is_set():
         told = f" of {frames.total}" if frames.total is not None else ""
         print(f"interrupted after {line.tally.accounted}{told} frames", file=sys.stderr)
     _summary(line, options.out)
     if before is not None:
         assert against is not None
-        _show_changes(before.compare(read_records(folder / "records.jsonl")), before, against)
+        _show_changes(before.compare(read_records(folder / "records.jsonl")), before, against, folder / "changed")
     raise typer.Exit(130 if stop.is_set() and code == 0 else code)
 
 
@@ -112,7 +116,7 @@ def _summary(line: Line, out: Path) -> None:
     console.print(f"records: {out / 'records.jsonl'}", soft_wrap=True)
     for name in ("overlays", "masks", "explain", "changed"):
         if (out / name).is_dir():
-            console.print(f"{name}: {out / name} ({sum(1 for _ in (out / name).iterdir())} pictures)", soft_wrap=True)
+            console.print(f"{name}: {out / name} ({sum(1 for _ in (out / name).glob('*.png'))} pictures)", soft_wrap=True)
     if (out / "masks.jsonl").exists():
         console.print(f"masks: {out / 'masks.jsonl'}", soft_wrap=True)
 
@@ -136,13 +140,16 @@ def _outcomes(path: Path) -> Outcomes:
     return before
 
 
-def _show_changes(found: Comparison, before: Outcomes, path: Path) -> None:
+def _show_changes(found: Comparison, before: Outcomes, path: Path, pictures: Path) -> None:
+    """``pictures``: the folder of those of the changed frames, whose names stand beside the frames'."""
     compared = sum(found.transitions.values())
     table = Table()
     for column in ("verdict", "frames", "which"):
         table.add_column(column, justify="right" if column == "frames" else "left", overflow="fold")
     for (was, now), count in sorted(found.transitions.items(), key=lambda item: (item[0][0] == item[0][1], -item[1])):
-        names = [change.name for change in found.changes if (change.before, change.after) == (was, now)]
+        changes = [change for change in found.changes if (change.before, change.after) == (was, now)]
+        drawn = [(change.name, f"{change.seq:08d}.png") for change in changes]
+        names = [f"{name} ({file})" if (pictures / file).exists() else name for name, file in drawn]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         told = f"{was} -> {now}" if was != now else f"{was}, as before"
         table.add_row(told, str(count), escape(", ".join(names[:NAMED]) + more))

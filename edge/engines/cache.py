@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 log = structlog.get_logger()
 
@@ -32,3 +37,12 @@ def cache_base() -> Path:
         return Path(given.split(":")[0])  # systemd lists several with colons between
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "edge-inspect"
+
+
+def pictures_sha256(pictures: Iterable[NDArray[Any]]) -> str:
+    """Of their shapes, types and pixels, in their order."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(f"{picture.shape}{picture.dtype}".encode())
+        digest.update(np.ascontiguousarray(picture).data)
+    return digest.hexdigest()

@@ -16,6 +16,7 @@ BUFFERS = 4
 """A prediction's map is overwritten by the fourth ``infer`` after it."""
 _RANKS = {"map": 3, "score": 1, "embedding": 2}
 _SHAPES = {"map": "(n, h, w)", "score": "(n)", "embedding": "(n, d)"}
+_ROUNDING_PX = 1.0
 _ANY_SIZE = (256, 256)
 """Blank picture of bundles that take any size."""
 
@@ -94,8 +95,8 @@ def check_first(bundle: Bundle, pictures: Sequence[int], outputs: Mapping[str, N
     """Look at the first results of pictures of this shape, (n, H, W, C).
 
     Raises:
-        UserError: an output of another rank or count than theirs, or a map that reaches beyond its picture: it is not the
-            one of ``map_to_image``, and boxes would lie wrong.
+        UserError: an output of another rank or count than theirs, or a map of another size than the one that
+            ``map_to_image`` is of: boxes would lie wrong.
     """
     count, height, width, _ = pictures
     for name, array in outputs.items():
@@ -107,18 +108,38 @@ def check_first(bundle: Bundle, pictures: Sequence[int], outputs: Mapping[str, N
                 expected=f"{_SHAPES[name]} with n = {count}",
                 fix="run `edge build` on the original model",
             )
+    _check_map_size(bundle, (width, height), outputs["map"].shape[:0:-1])
+
+
+def _check_map_size(bundle: Bundle, picture: tuple[int, int], found: tuple[int, ...]) -> None:
+    """``picture``, ``found``: width and height of what went in and of the map that came.
+
+    A bundle tells the map's size. One that doesn't (it follows the picture, or the bundle is an older one) must cover its
+    picture: to the last px of the map, or from a centre crop, which leaves as much on the left as on the right.
+    """
     spec = bundle.spec
-    width, height = (None if spec.tile else spec.resize.size) or (width, height)
-    sx, sy, ox, oy = spec.map_to_image
-    _, rows, columns = outputs["map"].shape
-    right, bottom = columns * sx + ox, rows * sy + oy
-    if min(ox, oy) >= 0 and (right > width + 0.5 or bottom > height + 0.5):
-        raise UserError(
-            f"{bundle.model_path}: the map has another size than bundle.yaml tells",
-            received=f"{columns}x{rows}, which map_to_image stretches to {right:g}x{bottom:g}",
-            expected=f"at most the picture's {width}x{height}",
-            fix="run `edge build` on the original model",
-        )
+    shown = f"{found[0]}x{found[1]}"
+    if spec.map_size is not None:
+        if found != spec.map_size:
+            raise _other_size(bundle, shown, "{}x{}".format(*spec.map_size))
+        return
+    sides = picture if spec.tile else spec.resize.size or picture
+    scales, offsets = spec.map_to_image[:2], spec.map_to_image[2:]
+    ends = [px * scale + offset for px, scale, offset in zip(found, scales, offsets, strict=True)]
+    stretched = f"{shown}, which map_to_image stretches to {ends[0]:g}x{ends[1]:g}"
+    for side, end, scale, offset in zip(sides, ends, scales, offsets, strict=True):
+        if offset:  # a crop's margins differ by a px where the sides are odd; a pad's are below 0
+            if abs(side - end - offset) > scale + _ROUNDING_PX:
+                raise _other_size(bundle, stretched, "the middle of the picture's {}x{}".format(*sides))
+        elif end > side + 0.5:
+            raise _other_size(bundle, stretched, "at most the picture's {}x{}".format(*sides))
+        elif end <= side - scale - 0.5 and not spec.tile:  # tiles' maps may be resized to the tile first
+            raise _other_size(bundle, stretched, "the picture's {}x{}".format(*sides))
+
+
+def _other_size(bundle: Bundle, received: str, expected: str) -> UserError:
+    what = f"{bundle.model_path}: the map has another size than bundle.yaml tells"
+    return UserError(what, received=received, expected=expected, fix="run `edge build` on the original model")
 
 
 def prediction(outputs: Mapping[str, NDArray[np.float32]], *, tiles: bool) -> Prediction:

@@ -23,7 +23,7 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from edge.bundle import Bundle
 from edge.engines import Samples
-from edge.engines.cache import cache_folder
+from edge.engines.cache import cache_folder, pictures_sha256
 from edge.engines.tolerance import for_scales
 from edge.errors import UserError
 
@@ -57,13 +57,22 @@ def int8_graph(bundle: Bundle, samples: Samples | None, *, symmetric: bool = Fal
     if kept is not None:
         return kept
     log.info("int8_graph_begins", model=bundle.spec.name, frames=len(pictures))
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         data = _quantised(bundle, pictures, Path(scratch), symmetric=symmetric).read_bytes()
-        if path is not None:
+    if path is not None:
+        _keep(path, data)
+    return data
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Whole or not at all, for another line may be reading; a full disk costs the next start its time, not this one."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             whole = Path(scratch) / "kept"
             whole.write_bytes(hashlib.sha256(data).digest() + data)
-            whole.replace(path)  # whole or not at all: another line may be reading
-    return data
+            whole.replace(path)
+    except OSError as error:
+        log.warning("int8_graph_not_kept", path=str(path), why=error.strerror, effect="the next start makes it again")
 
 
 def _kept(path: Path) -> bytes | None:
@@ -80,11 +89,8 @@ def _kept(path: Path) -> bytes | None:
 
 
 def _key(bundle: Bundle, pictures: list[NDArray[Any]], *, symmetric: bool) -> str:
-    digest = hashlib.sha256(f"{_FORM} {symmetric} {ort.__version__} {onnx.__version__} {bundle.sha256}".encode())
-    for picture in pictures:
-        digest.update(f"{picture.shape}{picture.dtype}".encode())
-        digest.update(np.ascontiguousarray(picture).data)
-    return digest.hexdigest()[:32]
+    parts = (_FORM, symmetric, ort.__version__, onnx.__version__, bundle.sha256, pictures_sha256(pictures))
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
 def _quantised(bundle: Bundle, pictures: list[NDArray[Any]], scratch: Path, *, symmetric: bool) -> Path:

@@ -10,6 +10,7 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.engines import Engine, Prediction
+from edge.engines.batch import Batches, Batching
 
 log = structlog.get_logger()
 
@@ -39,6 +40,9 @@ class Lane(Generic[T]):
     Errors of the engine come out by ``collect``, in their frame's place; frames that were behind it in the engine are lost
     to the same cause and come out after it. Everything that goes in comes out.
     """
+
+    gathers = False
+    """Each frame goes in as it comes."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -90,3 +94,18 @@ class Lane(Generic[T]):
             self._overlapping.abandon()
         except Exception as error:  # noqa: BLE001  (each later frame will say it again)
             log.warning("engine_not_recovered", error=str(error))
+
+
+def open_lane(engine: Engine) -> Lane[Any] | Batches[Any]:
+    """The one that suits the engine; what goes in first comes out first in both."""
+    return Batches(engine) if isinstance(engine, Batching) and engine.batch > 1 else Lane(engine)
+
+
+def in_hand(engine: Engine) -> int:
+    """Frames that the engine has at most, from the first ``submit`` to its ``collect``."""
+    return max(engine.depth if isinstance(engine, Overlapping) else 1, per_call(engine))
+
+
+def per_call(engine: Engine) -> int:
+    """Frames of its longest call."""
+    return engine.batch if isinstance(engine, Batching) else 1

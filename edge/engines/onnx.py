@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.engines import Prediction, Samples, cpu
+from edge.engines.batch import split
 from edge.engines.contract import (
     BUFFERS,
     Outputs,
@@ -33,7 +34,8 @@ class OnnxEngine:
 
     ``precision``: ``fp32``, or ``int8`` with scales from ``samples``. ``providers``: the runtime's own names, in order;
     None: the CPU. ``threads`` work inside one inference. They sleep between frames instead of spinning: spinning would take
-    a core from the camera thread for nothing but some microseconds.
+    a core from the camera thread for nothing but some microseconds. ``batch``: pictures of one run, where the graph takes
+    them and frames are not cut into tiles.
     """
 
     name = "onnx"
@@ -46,6 +48,7 @@ class OnnxEngine:
         precision: str = "fp32",
         providers: Sequence[str] | None = None,
         samples: Samples | None = None,
+        batch: int = 1,
     ) -> None:
         self.bundle = bundle
         self.precision = precision
@@ -77,6 +80,7 @@ class OnnxEngine:
         check_input(session.get_inputs(), bundle)
         self._outputs = check_outputs(session.get_outputs(), bundle)
         self._takes_batch = not isinstance(session.get_inputs()[0].shape[0], int)
+        self.batch = batch if self._takes_batch and bundle.spec.tile is None else 1
         self._session: ort.InferenceSession | None = session
         self._shape: tuple[int, ...] | None = None
         self._slots: list[tuple[ort.IOBinding, Outputs]] = []
@@ -92,6 +96,17 @@ class OnnxEngine:
             raise does_not_run(self.bundle, blank, _first_line(error)) from None
 
     def infer(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
+        return prediction(self._run(image), tiles=image.ndim == 4)
+
+    def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> list[Prediction]:
+        return split(self._run(pictures), len(pictures))
+
+    def close(self) -> None:
+        self._session = None
+        self._slots = []
+        self._shape = None
+
+    def _run(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Outputs:
         if self._session is None:
             raise RuntimeError("the engine is closed")
         if not image.flags.c_contiguous:
@@ -109,14 +124,9 @@ class OnnxEngine:
                 _bind_outputs(binding, {name: array[index : index + 1] for name, array in buffers.items()})
                 binding.bind_input("frame", "cpu", 0, tile.dtype.type, (1, *tile.shape), tile.ctypes.data)
                 self._session.run_with_iobinding(binding)
-        return prediction(buffers, tiles=image.ndim == 4)
+        return buffers
 
-    def close(self) -> None:
-        self._session = None
-        self._slots = []
-        self._shape = None
-
-    def _first_of_its_shape(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
+    def _first_of_its_shape(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Outputs:
         """Run with outputs that the runtime allocates, and make buffers of their shapes for the frames that follow."""
         assert self._session is not None
         count = image.shape[0] if image.ndim == 4 else 1
@@ -131,7 +141,7 @@ class OnnxEngine:
         self._slots = [self._slot(outputs) for _ in range(BUFFERS)]
         self._turn = 0
         self._shape = image.shape
-        return prediction(outputs, tiles=image.ndim == 4)
+        return outputs
 
     def _slot(self, like: Outputs) -> tuple[ort.IOBinding, Outputs]:
         """Buffers, and a binding that writes into them."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.engines import Prediction, Samples, cpu
+from edge.engines.batch import kept, split
 from edge.engines.cache import cache_folder
 from edge.engines.contract import (
     BUFFERS,
@@ -68,13 +69,21 @@ class OpenvinoEngine:
     """One stream, latency mode. The picture is read in place; outputs are written into four buffers that take turns.
 
     ``precision``: ``fp32``, ``bf16``, or ``int8`` with scales from ``samples``. Threads are not pinned to cores: the lines
-    of several cameras on one machine would all be pinned to the same ones.
+    of several cameras on one machine would all be pinned to the same ones. ``batch``: pictures of one run, where the graph
+    takes them and frames are not cut into tiles.
     """
 
     name = "openvino"
     why = ""
 
-    def __init__(self, bundle: Bundle, threads: int = 1, precision: str = "fp32", samples: Samples | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int = 1,
+        precision: str = "fp32",
+        samples: Samples | None = None,
+        batch: int = 1,
+    ) -> None:
         self.bundle = bundle
         self.precision = precision
         self._core = ov.Core()
@@ -94,6 +103,7 @@ class OpenvinoEngine:
         wanted = ("map", "score", "embedding")
         self._outputs = check_outputs([_port(port, wanted) for port in self._model.outputs], bundle)
         self._takes_batch = inputs[0].shape[0] is None
+        self.batch = batch if self._takes_batch and bundle.spec.tile is None else 1
         self._shaped: dict[tuple[int, ...], _Shaped] = {}
 
     def warm_up(self) -> None:
@@ -105,6 +115,18 @@ class OpenvinoEngine:
             raise does_not_run(self.bundle, blank, _reason(error)) from None
 
     def infer(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
+        return prediction(self._run(image), tiles=image.ndim == 4)
+
+    def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> list[Prediction]:
+        if len(pictures) == self.batch:
+            return split(self._run(pictures), len(pictures))
+        return [kept(self.infer(picture)) for picture in pictures]  # another number would be compiled for anew
+
+    def close(self) -> None:
+        self._shaped = {}
+        self._model = None
+
+    def _run(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Outputs:
         if self._model is None:
             raise RuntimeError("the engine is closed")
         if not image.flags.c_contiguous:
@@ -123,11 +145,7 @@ class OpenvinoEngine:
                 self._write_to(request, {name: array[index : index + 1] for name, array in buffers.items()})
                 request.set_input_tensor(_shared(pictures[index : index + 1]))
                 request.infer(share_outputs=True)
-        return prediction(buffers, tiles=image.ndim == 4)
-
-    def close(self) -> None:
-        self._shaped = {}
-        self._model = None
+        return buffers
 
     def _read(self, samples: Samples | None) -> Any:
         if self.precision == "int8":
@@ -145,7 +163,7 @@ class OpenvinoEngine:
                 fix="set model.engine: onnx, or use an OpenVINO that knows its operators",
             ) from None
 
-    def _first_of_its_shape(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
+    def _first_of_its_shape(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Outputs:
         """Compile for this shape, run into tensors that the runtime allocates, and make buffers of their shapes."""
         tiles = image.ndim == 4
         pictures = image if tiles else image[None]
@@ -172,7 +190,7 @@ class OpenvinoEngine:
         while len(self._shaped) >= _KEPT_SHAPES:
             del self._shaped[next(iter(self._shaped))]
         self._shaped[image.shape] = shaped
-        return prediction(outputs, tiles=tiles)
+        return outputs
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:
         model = self._model.clone()

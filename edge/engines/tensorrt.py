@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from edge.bundle import Bundle
 from edge.config import ModelConfig
 from edge.engines import Prediction, Samples
-from edge.engines.cache import cache_base
+from edge.engines.batch import split
+from edge.engines.cache import cache_base, pictures_sha256
 from edge.engines.contract import BUFFERS, blank_picture, check_first, does_not_run, prediction
 from edge.engines.cuda import Cuda, CudaError, explained, open_cuda
 from edge.engines.staging import DEPTH, Maps, Staging
@@ -62,21 +63,20 @@ class TrtMaker:
         return TrtPlan(payload, kernels, self._runtime, where, self._cuda.free_bytes())
 
 
-def open_tensorrt(config: ModelConfig, bundle: Bundle, samples: Samples | None) -> TensorrtEngine:
+def open_tensorrt(config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int = 1) -> TensorrtEngine:
     """The engine of the config, its file built where the cache has none.
 
     Raises:
         UserError: no GPU, no driver or one that doesn't fit, a package that is missing, a precision or bundle that is none
-            for TensorRT, an operator that it lacks, too little memory, a cache that can't be written.
+            for TensorRT, an operator that it lacks, too little memory, a cache folder that can't be made.
     """
     precision = _precision(config.precision)
     fixed = _fixed(bundle, config.frame_size)
     cuda = open_cuda()
     try:
         maker = TrtMaker(open_runtime(), cuda)
-        return TensorrtEngine(
-            fixed, precision, cuda, maker, EngineCache(cache_base() / "tensorrt"), samples, config.frame_size
-        )
+        cache = EngineCache(cache_base() / "tensorrt")
+        return TensorrtEngine(fixed, precision, cuda, maker, cache, samples, config.frame_size, batch)
     except BaseException:
         cuda.close()
         raise
@@ -97,7 +97,7 @@ class TensorrtEngine:
     before this one's map (``lane.py``) calls them apart, so that copies and compute overlap.
 
     ``bundle``: its input has a fixed size, unless it has tiles. ``frame_size``: width and height of the frames, where
-    known.
+    known. ``batch``: pictures of one run, which its file is built for; fewer are filled up, and cost as much.
     """
 
     name = "tensorrt"
@@ -112,6 +112,7 @@ class TensorrtEngine:
         cache: EngineCache,
         samples: Samples | None = None,
         frame_size: tuple[int, int] | None = None,
+        batch: int = 1,
     ) -> None:
         self.bundle = bundle
         self.precision: str = precision
@@ -119,7 +120,9 @@ class TensorrtEngine:
         self._cuda = cuda
         self._maker = maker
         self._cache = cache
-        self._shape: Shape = (_pictures_at_once(bundle, frame_size), *blank_picture(bundle).shape)
+        at_once = _pictures_at_once(bundle, frame_size, batch)
+        self.batch = at_once if bundle.spec.tile is None else 1
+        self._shape: Shape = (at_once, *blank_picture(bundle).shape)
         self._key = self._cache_key(samples)
         self._plan = self._open_plan(samples)
         self._check_tensors()
@@ -130,6 +133,9 @@ class TensorrtEngine:
             raise explained(error) from None
         self._done: list[Prediction] = []
         """Frames of more tiles than go in at once: finished, not yet collected."""
+        self._single: deque[bool] = deque()
+        """Of each frame on the device: whether it is one picture, in a run of one or filled up."""
+        self._filled: NDArray[Any] = np.empty(0)
         self._stitched: dict[int, list[NDArray[np.float32]]] = {}
         self._turn = 0
         self.depth = DEPTH
@@ -158,9 +164,10 @@ class TensorrtEngine:
     def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
         """Start on one picture (H, W, C) or the tiles of one (n, H, W, C). It may be overwritten once this has returned."""
         staging = self._open()
-        pictures = image if image.ndim == 4 else image[None]
+        pictures = image if image.ndim == 4 else self._full(image[None])
         if len(pictures) == self._shape[0]:
             staging.submit(pictures)
+            self._single.append(image.ndim == 3)
         elif self._shape[0] == 1:
             self._done.append(self._one_by_one(pictures))
         else:
@@ -172,11 +179,20 @@ class TensorrtEngine:
         """Of the picture that was submitted first among those not yet collected."""
         if self._done:
             return self._done.pop(0)
-        return prediction(self._open().collect(), tiles=self.bundle.spec.tile is not None)
+        outputs = self._open().collect()
+        return prediction(outputs, tiles=not self._single.popleft())
+
+    def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> list[Prediction]:
+        try:
+            return split(self._infer(self._full(pictures)), len(pictures))
+        except Exception:
+            self.abandon()
+            raise
 
     def abandon(self) -> None:
         """Forget what was submitted, after an error. Raises what the device still has to say of it."""
         self._done.clear()
+        self._single.clear()
         self._open().abandon()
 
     def close(self) -> None:
@@ -195,6 +211,15 @@ class TensorrtEngine:
         staging = self._open()
         staging.submit(pictures)
         return staging.collect()
+
+    def _full(self, pictures: NDArray[Any]) -> NDArray[Any]:
+        """As many as go in at once, behind ``pictures`` whatever there was."""
+        if len(pictures) == self._shape[0] or pictures.shape[1:] != self._shape[1:]:
+            return pictures
+        if self._filled.dtype != pictures.dtype:
+            self._filled = np.zeros(self._shape, pictures.dtype)
+        self._filled[: len(pictures)] = pictures
+        return self._filled
 
     def _one_by_one(self, tiles: NDArray[Any]) -> Prediction:
         """Tiles of a graph that takes one picture at a time; two are on the device at once."""
@@ -229,11 +254,7 @@ class TensorrtEngine:
             "form": str(FORM),
         }
         if self.precision == "int8" and samples is not None:
-            digest = hashlib.sha256()
-            for picture in samples():
-                digest.update(f"{picture.shape}{picture.dtype}".encode())
-                digest.update(np.ascontiguousarray(picture).data)
-            key["samples"] = digest.hexdigest()
+            key["samples"] = pictures_sha256(samples())
         return key
 
     def _open_plan(self, samples: Samples | None) -> Plan:
@@ -291,10 +312,14 @@ def _fixed(bundle: Bundle, frame_size: tuple[int, int] | None) -> Bundle:
     return replace(bundle, spec=spec.model_copy(update={"input": spec.input.model_copy(update={"size": size})}))
 
 
-def _pictures_at_once(bundle: Bundle, frame_size: tuple[int, int] | None) -> int:
-    """All tiles of a frame, where their number is known and the graph takes a batch; else one."""
+def _pictures_at_once(bundle: Bundle, frame_size: tuple[int, int] | None, batch: int) -> int:
+    """Where the graph takes a batch: ``batch``, or all tiles of a frame if their number is known; else one."""
     spec = bundle.spec
     picture = spec.resize.size or frame_size
-    if spec.tile is None or picture is None or batch_of(bundle) is not None:
+    if batch_of(bundle) is not None:
+        return 1
+    if spec.tile is None:
+        return batch
+    if picture is None:
         return 1
     return len(Tiling(spec.tile, picture, spec.tile_scale).positions)

@@ -67,8 +67,8 @@ class EngineCache:
     def store(self, key: Key, payload: bytes, kind: str = "engine") -> None:
         """Replace what was stored under ``key``, and drop the files that were used longest ago.
 
-        Raises:
-            UserError: the file can't be written: the disk is full, say.
+        Where it can't be written, the disk is full, say, the log tells, and the next start makes it again: what was made
+        is at hand, and a line that can inspect does.
         """
         path = self._path(key, kind)
         head = {"key": dict(key), "nbytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
@@ -80,16 +80,19 @@ class EngineCache:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            self._prune()
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise _unwritable(path, error) from None
-        self._prune()
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            effect = "the next start makes it again"
+            log.warning("tensorrt_cache_not_written", path=str(path), why=error.strerror, effect=effect)
 
     def drop(self, key: Key, why: str, kind: str = "engine") -> None:
         """Forget what was stored under ``key``: TensorRT itself refused it."""
         path = self._path(key, kind)
         log.warning("tensorrt_cache_rejected", path=str(path), why=why)
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
     def _path(self, key: Key, kind: str) -> Path:
         digest = hashlib.sha256(orjson.dumps(dict(key), option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,37 +12,33 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-import edge
-from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, Kernel, ResizeSpec, sha256_of
-from edge.engines.tolerance import generated_pictures
+from edge.bundle import Bundle, BundleSpec, InputSpec, Kernel, ResizeSpec
+from edge.engines.contract import check_first, check_input, check_outputs
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.illumination import IlluminationSpec
-from edge.models import graphs
+from edge.models import graphs, trial
 from edge.models.check import Check, compare
 from edge.models.contract import (
     Layout,
     ModelInput,
     ModelOutput,
-    Tail,
+    find_embedding,
     find_map,
     find_score,
     find_tail,
     read_input,
     spatial_axes,
 )
+from edge.models.describe import display_of, own_resize_of, provenance_of, warnings_of
 from edge.models.freeze import frozen
 from edge.models.lighten import lightened
 from edge.models.look import Look, look_at, thawed
-from edge.models.tiles import expect_tile, middle_tile, takes_batch, tile_map_to_image, tiled
-from edge.models.wrap import GRAPH_KERNELS, Exposed, Recipe, reference_feed, wrapped
+from edge.models.placement import MapToImage, Placement, place_of
+from edge.models.tiles import expect_tile, takes_batch, tile_map_to_image, tiled
+from edge.models.wrap import GRAPH_KERNELS, Exposed, Recipe, recipe_of, reference_feed, wrapped
 from edge.models.write import check_target, write_bundle
-from edge.preprocess import Workspace, prepare
 from edge.tiling import TileSpec
-
-_RANDOM = 4
-"""Of the check's pictures these come first; given frames follow."""
-_MOST_FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +55,9 @@ class BuildReport:
     """Tiles only: the graph takes all of a frame at once."""
     rewritten: tuple[str, ...] = ()
     """What the graph computes in a shorter way than the model did, in words."""
+    place: Placement | None = None
+    """Where the map was found to lie; None where it doesn't answer clearly enough to tell."""
+    warnings: tuple[str, ...] = ()
 
 
 def build(
@@ -79,6 +77,7 @@ def build(
     layout: Layout | None = None,
     map_name: str | None = None,
     score_name: str | None = None,
+    map_to_image: MapToImage | None = None,
     tile: TileSpec | None = None,
     illumination: IlluminationSpec | None = None,
     frames: Iterable[Frame] = (),
@@ -90,16 +89,20 @@ def build(
     map doesn't follow. With ``tile`` the network sees one of those, and ``size`` is of the picture that is cut into them.
     ``resize``: where frames are brought to it, by ``kernel`` (area on the host, in the graph linear or the exporter's own).
     ``channels``: of the frames, where a grey camera feeds a model of colour; ``bits``: of their values. ``scale``,
-    ``mean``, ``std``: ``(pixel * scale - mean) / std``; the default gives 0 to 1. ``frames``: good ones; the first 16 are
+    ``mean``, ``std``: ``(pixel * scale - mean) / std``; the default gives 0 to 1. ``map_to_image``: where the map lies in
+    the network's picture (in a tile), for models whose own crop isn't understood. ``frames``: good ones; the first 16 are
     checked besides the random pictures, and statistics that ``illumination`` lacks are measured on all of them.
 
     Raises:
-        UserError: the model is none of this form, says too little about itself, or its bundle gives other numbers.
+        UserError: the model is none of this form, says too little about itself, its bundle gives other numbers, or its map
+            lies elsewhere than its graph tells.
     """
     check_target(folder, force=force)
     model = graphs.load_model(model_path)
     taken = read_input(model, model_path, layout, channels)
-    recipe = _recipe(taken, channels, bits, scale, mean, std, order, model_path)
+    recipe = recipe_of(taken, channels, bits, scale, mean, std, order, model_path)
+    if map_to_image is not None:
+        _expect_scales(map_to_image)
     if tile is not None:
         expect_tile(tile, taken, resize, model_path)
     look = look_at(model, taken, tile.size if tile else size, map_name, model_path)
@@ -115,11 +118,8 @@ def build(
         spec = spec.model_copy(update={"illumination": light})
     if spec.resize.where == "graph" and not (look.own_resize and size is None):
         recipe = replace(recipe, inner=spec.resize.size, kernel=spec.resize.kernel)
-    pictures = generated_pictures(_check_size(spec, look), recipe.channels, bits)
-    workspace = Workspace()
-    for index, frame in enumerate(islice(frames, _MOST_FRAMES)):
-        image = prepare(frame, spec, workspace).image
-        pictures[f"frame {frame.meta.frame_ref or index}"] = middle_tile(image, tile) if tile else image.copy()
+    given = trial.given(spec, frames)
+    pictures = trial.generated(spec, look.size) | given
     built = _built(model, taken, recipe, look, spec, pictures, (map_name, score_name), model_path)
     one_run = tile is not None and taken.batch is None and takes_batch(built.model, pictures, model_path)
     if tile is not None and taken.batch is None and not one_run:
@@ -127,27 +127,87 @@ def build(
         built = _built(model, alone, recipe, look, spec, pictures, (map_name, score_name), model_path)
     if frozen_at not in (None, 1) and taken.batch == 1:
         built = replace(built, rewritten=(f"a batch of {frozen_at} as one picture", *built.rewritten))
-    map_shape, batch = look.outputs[built.amap.name].shape, taken.batch or 1
-    rows, columns = (map_shape[axis] for axis in spatial_axes(map_shape, batch))
-    map_to_image = look.map_to_image(map_shape, batch)
+    spec = spec.model_copy(update={"display": display_of(built.outputs["map"], built.check, list(given))})
+    spec, size_of_map, place, warnings = _placed(built, look, taken, spec, map_to_image, pictures, folder, model_path)
+    own_resize = own_resize_of(look, spec)
+    provenance = provenance_of(
+        model, model_path, taken, recipe, built.outputs, built.check, built.rewritten, own_resize, place
+    )
+    bundle = write_bundle(folder, built.model, spec.model_copy(update={"provenance": provenance}), force=force)
+    amap, score = built.outputs["map"], built.outputs.get("score")
+    return BuildReport(bundle, taken, amap, score, size_of_map, built.check, one_run, built.rewritten, place, warnings)
+
+
+def _placed(
+    built: _Built,
+    look: Look,
+    taken: ModelInput,
+    spec: BundleSpec,
+    by_hand: MapToImage | None,
+    pictures: Mapping[str, NDArray[Any]],
+    folder: Path,
+    path: Path,
+) -> tuple[BundleSpec, tuple[int, int], Placement | None, tuple[str, ...]]:
+    """The spec with the map's size and place, that size, where the map was measured to lie, and all warnings.
+
+    Raises:
+        UserError: the graph breaks the contract that engines hold it to, or its map lies elsewhere than it tells.
+    """
+    shape, batch = look.outputs[built.outputs["map"].name].shape, taken.batch or 1
+    rows, columns = (shape[axis] for axis in spatial_axes(shape, batch))
+    told = by_hand or look.map_to_image(shape, batch)
     spec = spec.model_copy(
         update={
-            "map_to_image": tile_map_to_image(map_to_image, tile, model_path) if tile else map_to_image,
-            "display": _display(built),
-            "provenance": _provenance(model, model_path, taken, recipe, built),
+            "map_to_image": tile_map_to_image(told, spec.tile, path) if spec.tile else told,
+            "map_size": None if look.follows else (columns, rows),
         }
     )
-    bundle = write_bundle(folder, built.model, spec, force=force)
-    return BuildReport(bundle, taken, built.amap, built.score, (columns, rows), built.check, one_run, built.rewritten)
+    session = graphs.session(built.model, f"the bundle of {path}")
+    _expect_contract(session, Bundle(folder, spec, ""), next(iter(pictures.values())))
+    place = place_of(
+        lambda picture: graphs.run(session, picture)["map"], look.size, spec.input.channels, spec.input.bits, told
+    )
+    warnings = built.warnings
+    if place is not None and place.wrong:
+        if by_hand is None:
+            raise _misplaced(told, place, path)
+        warnings += (f"--map-to-image says {_four(told)}, and measured it is about {place}: boxes may lie wrong",)
+    return spec, (columns, rows), place, warnings
+
+
+def _expect_scales(map_to_image: MapToImage) -> None:
+    if not (all(map(math.isfinite, map_to_image)) and min(map_to_image[:2]) > 0):
+        raise UserError("--map-to-image", received=_four(map_to_image), expected="SX,SY,OX,OY, finite, with scales above 0")
+
+
+def _misplaced(told: MapToImage, place: Placement, path: Path) -> UserError:
+    return UserError(
+        f"{path}: the map does not lie where the graph tells",
+        received=f"sx, sy, ox, oy of about {place}, measured with a patch at nine places",
+        expected=f"about {_four(told)}",
+        fix="the model crops, mirrors or skips pixels in a way that is not understood: export it without, or say where its "
+        "map lies: --map-to-image SX,SY,OX,OY",
+    )
+
+
+def _four(values: MapToImage) -> str:
+    return ", ".join(f"{v:.3g}" for v in values)
+
+
+def _expect_contract(session: ort.InferenceSession, bundle: Bundle, picture: NDArray[Any]) -> None:
+    """What every engine holds a bundle to; asked before it is written."""
+    check_input(session.get_inputs(), bundle)
+    check_outputs(session.get_outputs(), bundle)
+    check_first(bundle, picture[None].shape, graphs.run(session, picture[None]))
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
     model: onnx.ModelProto
-    amap: ModelOutput
-    score: ModelOutput | None
+    outputs: Mapping[str, ModelOutput]
     check: Check
     rewritten: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def _built(
@@ -162,20 +222,28 @@ def _built(
 ) -> _Built:
     """The bundle's graph, checked on ``pictures`` against the model as it came; lightened where it then passes."""
     feeds = [reference_feed(p, taken, recipe) for p in pictures.values()]
-    amap, score = _outputs(model, taken, look, feeds[:_RANDOM], names, path)
-    tensors = [amap.tensor, score.tensor] if score else [amap.tensor]
-    session = graphs.session(graphs.with_outputs(model, tensors), str(path))
+    outputs = _outputs(model, taken, look, feeds[: trial.RANDOM], names, path)
+    if spec.tile is not None:
+        outputs.pop("embedding", None)  # of a tile it means nothing
+    tensors = {label: output.tensor for label, output in outputs.items()}
+    session = graphs.session(graphs.with_outputs(model, tensors.values()), str(path))
     runs = [_run(session, feed, picture, path) for picture, feed in zip(pictures, feeds, strict=True)]
-    exposed = [Exposed(t, runs[0][t].shape) for t in tensors]
+    exposed = {label: Exposed(tensor, runs[0][tensor].shape) for label, tensor in tensors.items()}
     size = spec.input.size if spec.input.size != "any" else None
-    wrapper = wrapped(model, taken, recipe, size, exposed[0], exposed[1] if score else None, map_follows=look.follows)
+    wrapper = wrapped(
+        model, taken, recipe, size, exposed["map"], exposed.get("score"), exposed.get("embedding"), map_follows=look.follows
+    )
+    mapped = [run[tensors["map"]] for run in runs]
+    warnings = warnings_of(model, look, taken.batch or 1, outputs["map"], outputs.get("score"), mapped)
     light, rewritten = lightened(wrapper)
     if rewritten:
         try:
-            return _Built(light, amap, score, compare(light, pictures, runs, tensors, path), rewritten)
+            check = compare(light, pictures, runs, tensors, path)
         except UserError:  # a model whose numbers hang on the order of its sums: it stays as it is
             rewritten = ()
-    return _Built(wrapper, amap, score, compare(wrapper, pictures, runs, tensors, path), rewritten)
+        else:
+            return _Built(light, outputs, check, rewritten, tuple(warnings))
+    return _Built(wrapper, outputs, compare(wrapper, pictures, runs, tensors, path), rewritten, tuple(warnings))
 
 
 def _run(session: ort.InferenceSession, feed: NDArray[Any], picture: str, path: Path) -> dict[str, NDArray[Any]]:
@@ -221,51 +289,6 @@ def _spec(
     return BundleSpec(name=name, input=InputSpec(channels=channels, size="any", bits=recipe.bits), resize=where)
 
 
-def _check_size(spec: BundleSpec, look: Look) -> tuple[int, int]:
-    """Of the random pictures: the picture's own, or odd ones that a resize in the graph has work with."""
-    width, height = look.size
-    return (width * 3 // 2 + 1, height * 2 + 3) if spec.resize.where == "graph" else (width, height)
-
-
-def _recipe(
-    taken: ModelInput,
-    channels: int | None,
-    bits: int,
-    scale: float | None,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    order: Literal["rgb", "bgr"],
-    path: Path,
-) -> Recipe:
-    if not 8 <= bits <= 16:
-        raise UserError("--bits", received=bits, expected="8 to 16")
-    if taken.dtype == "uint8" and (scale, mean, std, bits) != (None, None, None, 8):
-        raise UserError(
-            f"{path}: input {taken.name!r} takes uint8 pixels as they are",
-            received="scale, mean, std or bits",
-            fix="leave them out",
-        )
-    for label, values in (("mean", mean), ("std", std)):
-        if values is not None and len(values) not in (1, taken.channels):
-            raise UserError(f"{label}", received=f"{len(values)} values", expected=f"1 or {taken.channels}")
-    if any(v <= 0 for v in std or ()):
-        raise UserError("std", received=", ".join(map(str, std or ())), expected="values above 0")
-    if channels == 3 and taken.channels == 1:
-        raise UserError(
-            f"{path}: the model takes grey pictures",
-            received="--channels 3",
-            expected="--channels 1; colour frames are then turned grey on the host",
-        )
-    return Recipe(
-        channels or taken.channels,
-        bits,
-        scale,
-        tuple(mean) if mean is not None else None,
-        tuple(std) if std is not None else None,
-        order if taken.channels == 3 else "rgb",
-    )
-
-
 def _outputs(
     model: onnx.ModelProto,
     taken: ModelInput,
@@ -273,8 +296,8 @@ def _outputs(
     feeds: Sequence[NDArray[Any]],
     names: tuple[str | None, str | None],
     path: Path,
-) -> tuple[ModelOutput, ModelOutput | None]:
-    """Map and score, each in front of the exporter's normalisation where there is one."""
+) -> dict[str, ModelOutput]:
+    """By the bundle's name for them: map and score in front of the exporter's normalisation where there is one."""
 
     def tapped(name: str) -> ModelOutput:
         tail = find_tail(model, name, feeds, path)
@@ -283,42 +306,10 @@ def _outputs(
     batch = taken.batch or 1
     amap = find_map(look.outputs, batch, path, names[0])
     others = {n: a for n, a in look.outputs.items() if n != amap}
-    score = find_score(others, batch, path, names[1])
-    return tapped(amap), tapped(score) if score else None
-
-
-def _display(built: _Built) -> DisplaySpec:
-    amap, check = built.amap, built.check
-    if amap.tail is not None:
-        half = amap.tail.range / 2
-        return DisplaySpec(threshold=amap.tail.threshold, range=(amap.tail.threshold - half, amap.tail.threshold + half))
-    if (check.low >= 0 and check.high <= 1) or check.low == check.high:
-        return DisplaySpec()
-    return DisplaySpec(range=(check.low, check.high))
-
-
-def _provenance(
-    model: onnx.ModelProto,
-    path: Path,
-    taken: ModelInput,
-    recipe: Recipe,
-    built: _Built,
-) -> dict[str, Any]:
-    given = {label: o for label, o in (("map", built.amap), ("score", built.score)) if o is not None}
-    return {
-        "built_with": f"edge {edge.__version__}",
-        "built_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "source": path.name,
-        "source_sha256": sha256_of(path),
-        "exporter": f"{model.producer_name} {model.producer_version}".strip() or "unknown",
-        "opset": graphs.opset(model),
-        "input": f"{taken.name} {taken.dtype} {taken.layout}, {taken.channels} channels {recipe.order}",
-        "outputs": {label: output.name for label, output in given.items()},
-        "undone": {
-            label: {"formula": Tail.FORMULA, "threshold": o.tail.threshold, "range": o.tail.range}
-            for label, o in given.items()
-            if o.tail is not None
-        },
-        "rewritten": list(built.rewritten),
-        "check": {"pictures": built.check.pictures, "difference_of_range": built.check.difference},
-    }
+    score, embedding = find_score(others, batch, path, names[1]), find_embedding(others, batch)
+    found = {"map": tapped(amap)}
+    if score is not None:
+        found["score"] = tapped(score)
+    if embedding is not None and embedding != score:
+        found["embedding"] = ModelOutput(embedding, embedding)
+    return found

@@ -5,8 +5,7 @@ That map is smoothed, inside ROI and border, without the zones that have thresho
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
@@ -19,8 +18,6 @@ from edge.regions import Controls, MapNotFinite, map_max, smooth_inside
 
 OUTLIER_Z = 5.0
 """A frame whose maximum lies further above the others', in robust standard deviations, is an outlier."""
-_MOST_LEFT_OUT = 32
-"""Frames with the highest maxima whose pixels are counted apart, so that they can be left out at the end."""
 _MARGIN = 0.02
 _FLOODED = 0.05
 """A low threshold that this share of all good pixels reaches is the background's value, not its upper end."""
@@ -63,7 +60,7 @@ class CalibrationResult:
 
 
 def calibrate(
-    maps: Iterable[tuple[str, NDArray[np.float32]]],
+    maps: Callable[[], Iterable[tuple[str, NDArray[np.float32]]]],
     controls: Controls,
     *,
     false_rejects: float = 0.001,
@@ -71,27 +68,18 @@ def calibrate(
     floor: float | None = None,
     leave_out: bool = False,
 ) -> CalibrationResult:
-    """Measure ``maps``, each with its frame's name; a map is used before the next one is asked for.
+    """Measure the maps that ``maps`` gives, each with its frame's name; a map is used before the next one is asked for.
+
+    ``maps`` is called once more, for the same maps, where there are outliers to be left out.
 
     ``false_rejects``: share of good frames that may be rejected. ``quantile``: of the pixels, for ``low``; null: no
-    hysteresis. ``floor``: ``high`` where the maps have no noise to measure (the bundle's display threshold). ``leave_out``:
-    without the outliers.
+    hysteresis. ``floor``: ``high`` where all maps are 0 and there is nothing to measure (the bundle's display threshold).
+    ``leave_out``: without the outliers.
 
     Raises:
         UserError: no frame, a map that is not finite, nothing to measure, more outliers than a set of good frames can have.
     """
-    maxima: list[tuple[str, float]] = []
-    pixels = QuantileSketch()
-    highest: list[tuple[float, int, QuantileSketch]] = []
-    for name, values in maps:
-        compared = _compared(name, values, controls)
-        maxima.append((name, float(compared.max())))
-        own = QuantileSketch()
-        own.add(compared)
-        pixels.merge(own)
-        heapq.heappush(highest, (maxima[-1][1], len(maxima) - 1, own))
-        if len(highest) > _MOST_LEFT_OUT:
-            heapq.heappop(highest)
+    maxima, pixels = _measured(maps(), controls)
     if not maxima:
         raise UserError(
             "no frame to calibrate on", expected="good frames: the more, the fewer false rejects can be promised"
@@ -101,9 +89,7 @@ def calibrate(
     left_out: tuple[str, ...] = ()
     if leave_out and outliers:
         indices = _without(outliers, maxima)
-        for _, index, own in highest:
-            if index in indices:
-                pixels.remove(own)
+        _, pixels = _measured(maps(), controls, indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in outliers)
     high, notes = choose_high(used, false_rejects, floor)
@@ -111,6 +97,20 @@ def calibrate(
     return CalibrationResult(
         high, low, len(used), tuple(maxima), outliers, left_out, rejections(used, high, floor), "; ".join(notes + low_note)
     )
+
+
+def _measured(
+    maps: Iterable[tuple[str, NDArray[np.float32]]], controls: Controls, left_out: Collection[int] = ()
+) -> tuple[list[tuple[str, float]], QuantileSketch]:
+    """Each frame's name and maximum, and the pixels of all but those ``left_out``, by their place in the order."""
+    maxima: list[tuple[str, float]] = []
+    pixels = QuantileSketch()
+    for index, (name, values) in enumerate(maps):
+        compared = _compared(name, values, controls)
+        maxima.append((name, float(compared.max())))
+        if index not in left_out:
+            pixels.add(compared)
+    return maxima, pixels
 
 
 def choose_high(maxima: Sequence[float], false_rejects: float, floor: float | None) -> tuple[float, list[str]]:
@@ -121,31 +121,27 @@ def choose_high(maxima: Sequence[float], false_rejects: float, floor: float | No
     ``high`` is the next float32 above. Fewer frames than 1 / share - 1 have no such k: then 2 % above the highest.
 
     Raises:
-        UserError: all maxima are equal and not above 0, and there is no floor.
+        UserError: all maxima are equal and not above 0, and there is no floor above them.
     """
     ordered = np.sort(np.asarray(maxima, np.float32))
     least, largest, count = float(ordered[0]), float(ordered[-1]), len(ordered)
-    if count > 1 and least == largest:
-        return _degenerate(largest, floor)
+    same = f"every frame has the same maximum, {largest:g}, as without any camera noise"
+    if least == largest <= 0:
+        return _nothing_measured(largest, floor), [f"{same}: high is the bundle's display threshold"]
+    notes = [same] if count > 1 and least == largest else []
     k = ceil((count + 1) * (1 - false_rejects) - 1e-9)
     if k <= count:
-        return float(np.nextafter(ordered[k - 1], np.float32(inf))), []
+        return float(np.nextafter(ordered[k - 1], np.float32(inf))), notes
     needed = ceil(1 / false_rejects - 1 - 1e-9)
     note = f"{count} frames can't support a false reject rate of {false_rejects:g}, {needed} could: "
     if largest > 0:
-        return largest * (1 + _MARGIN), [note + "high is their maximum times 1.02"]
-    spread = largest - least
-    if spread > 0:
-        return largest + _MARGIN * spread, [note + "high is their maximum plus 2 % of the maxima's spread"]
-    return _degenerate(largest, floor)
+        return largest * (1 + _MARGIN), [*notes, note + "high is their maximum times 1.02"]
+    return largest + _MARGIN * (largest - least), [note + "high is their maximum plus 2 % of the maxima's spread"]
 
 
-def _degenerate(value: float, floor: float | None) -> tuple[float, list[str]]:
-    noiseless = f"every frame has the same maximum, {value:g}, as without any camera noise: "
+def _nothing_measured(value: float, floor: float | None) -> float:
     if floor is not None and floor > value:
-        return floor, [noiseless + "high is the bundle's display threshold"]
-    if value > 0:
-        return value * (1 + _MARGIN), [noiseless + "high is that times 1.02, which leaves no room for noise"]
+        return floor
     raise UserError(
         "nothing to measure: the good frames' maps are all the same",
         received=f"maximum {value:g} in every frame",
@@ -157,7 +153,7 @@ def _degenerate(value: float, floor: float | None) -> tuple[float, list[str]]:
 def _choose_low(pixels: QuantileSketch, quantile: float | None, high: float) -> tuple[float | None, list[str]]:
     if quantile is None:
         return None, []
-    low = float(np.float32(pixels.quantile(quantile)))
+    low = pixels.quantile(quantile)
     if pixels.share_from(low) > max(_FLOODED, 2 * (1 - quantile)):
         return None, [f"low is off: the pixels' quantile {quantile:g} is the background's own value, {low:g}"]
     if low > high:
@@ -215,11 +211,11 @@ def _compared(name: str, values: NDArray[np.float32], controls: Controls) -> NDA
 
 
 def _without(outliers: Sequence[Outlier], maxima: Sequence[tuple[str, float]]) -> set[int]:
-    if len(outliers) > min(_MOST_LEFT_OUT, len(maxima) // 4):
+    if len(outliers) > len(maxima) // 4:
         raise UserError(
             "too many frames are outliers to be left out",
             received=f"{len(outliers)} of {len(maxima)} frames",
-            expected=f"at most {min(_MOST_LEFT_OUT, len(maxima) // 4)}, as in a set of good frames",
+            expected=f"at most {len(maxima) // 4}, as in a set of good frames",
             fix="look at them, and remove the bad ones from the set",
         )
     least = outliers[-1].maximum

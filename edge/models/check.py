@@ -16,51 +16,54 @@ from edge.models import graphs
 
 LARGEST_DIFFERENCE = 1e-4
 """Of the map's range; float32 sums in another order stay below 1e-5."""
+_FLAT = 1e-6
+"""Of the map's largest value: what the sums' rounding alone makes of a map that is the same everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
     """``difference``: the largest one, as a share of the map's range ``low`` to ``high`` over the pictures of the check.
 
-    ``not_finite``: names of the pictures whose map has NaN or infinity, in the original too.
+    ``ranges``: lowest and highest value of the map by picture, of those where it has one. ``not_finite``: names of the
+    pictures whose map has NaN or infinity, in the original too.
     """
 
     pictures: int
     difference: float
-    low: float
-    high: float
+    ranges: Mapping[str, tuple[float, float]]
     not_finite: tuple[str, ...]
+
+    @property
+    def low(self) -> float:
+        return min(low for low, _ in self.ranges.values())
+
+    @property
+    def high(self) -> float:
+        return max(high for _, high in self.ranges.values())
 
 
 def compare(
     built: onnx.ModelProto,
     pictures: Mapping[str, NDArray[Any]],
     expected: Sequence[Mapping[str, NDArray[Any]]],
-    tensors: Sequence[str],
+    tensors: Mapping[str, str],
     path: Path,
 ) -> Check:
-    """Run the bundle's graph on ``pictures`` and compare ``map`` (and ``score``) with the original's ``tensors``.
+    """Run the bundle's graph on ``pictures`` and compare its outputs with the original's ``tensors``, by output.
 
     Raises:
-        UserError: they differ by more than 1e-4 of the map's range, one is finite where the other isn't, or the map is
-            nowhere finite on any picture.
+        UserError: they differ by more than 1e-4 of the map's range, one is finite where the other isn't, or the map tells
+            nothing: it is nowhere finite, the same everywhere, or the same whatever the picture.
     """
     session = graphs.session(built, f"the bundle of {path}")
     given = [graphs.run(session, picture[None]) for picture in pictures.values()]
-    values = np.concatenate([run[tensors[0]].ravel() for run in expected])
-    values = values[np.isfinite(values)]
-    if not values.size:
-        raise UserError(
-            f"{path}: the model's map is NaN or infinite on every picture",
-            received=f"tried on {', '.join(pictures)}",
-            expected="finite numbers",
-            fix="export the model again, or look for a division by 0 in it (statistics that were never fitted, say)",
-        )
-    low, high = float(values.min()), float(values.max())
+    ranges = _ranges([run[tensors["map"]] for run in expected], pictures, path)
+    low, high = (float(f(values)) for f, values in zip((min, max), zip(*ranges.values(), strict=True), strict=True))
     difference = 0.0
     for got, want in zip(given, expected, strict=True):
-        for name, tensor in zip(("map", "score"), tensors, strict=False):
-            difference = max(difference, _difference(got[name], want[tensor], high - low))
+        for name, tensor in tensors.items():
+            least = 0.0 if name == "embedding" else high - low
+            difference = max(difference, _difference(got[name], want[tensor], least, own=name != "map"))
     if not difference <= LARGEST_DIFFERENCE:
         raise UserError(
             f"{path}: the bundle gives other numbers than the model",
@@ -68,14 +71,46 @@ def compare(
             expected=f"at most {LARGEST_DIFFERENCE:g}",
         )
     blind = tuple(name for name, got in zip(pictures, given, strict=True) if not np.isfinite(got["map"]).all())
-    return Check(len(pictures), difference, low, high, blind)
+    return Check(len(pictures), difference, ranges, blind)
 
 
-def _difference(got: NDArray[Any], want: NDArray[Any], map_range: float) -> float:
-    """Largest one as a share of the map's range, or of the values where those are larger (a score has its own)."""
+def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) -> dict[str, tuple[float, float]]:
+    """By picture. Raises UserError where the maps tell nothing."""
+    found = {
+        name: (float(finite.min()), float(finite.max()))
+        for name, values in zip(names, maps, strict=True)
+        if (finite := values[np.isfinite(values)]).size
+    }
+    if not found:
+        raise UserError(
+            f"{path}: the model's map is NaN or infinite on every picture",
+            received=f"tried on {', '.join(names)}",
+            expected="finite numbers",
+            fix="export the model again, or look for a division by 0 in it (statistics that were never fitted, say)",
+        )
+    mend = "look at --scale, --mean and --std, export the model again, or show it what it knows: --frames FOLDER"
+    if all(high - low <= _FLAT * max(abs(low), abs(high)) for low, high in found.values()):
+        raise UserError(
+            f"{path}: the model's map is the same everywhere on every picture",
+            received=", ".join(f"{low:g} on {name}" for name, (low, _) in found.items()),
+            expected="a map that tells one place from another",
+            fix=mend,
+        )
+    if len(maps) > 1 and all(m.shape == maps[0].shape and np.array_equal(m, maps[0], equal_nan=True) for m in maps):
+        raise UserError(
+            f"{path}: the model's map is the same whatever the picture",
+            received=f"tried on {', '.join(names)}",
+            expected="a map of its picture",
+            fix=mend,
+        )
+    return found
+
+
+def _difference(got: NDArray[Any], want: NDArray[Any], least: float, *, own: bool) -> float:
+    """Largest one as a share of ``least``, the map's range; ``own``: or of the values where those are larger."""
     got, want = got.ravel(), want.ravel()[: got.size]  # a frozen batch gives its one picture more than once
     finite = np.isfinite(want)
     if not np.array_equal(finite, np.isfinite(got)):
         return float("inf")
-    scale = max(map_range, float(np.abs(want[finite]).max(initial=0.0)) if want.size == 1 else 0.0) or 1.0
+    scale = max(least, float(np.abs(want[finite]).max(initial=0.0)) if own else 0.0) or 1.0
     return float(np.abs(got - want)[finite].max(initial=0.0)) / scale

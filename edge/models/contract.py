@@ -21,8 +21,9 @@ from edge.models import graphs
 Layout: TypeAlias = Literal["nchw", "nhwc"]
 _MAP_NAMES = ("anomaly_map", "map", "anomaly_maps", "score_map", "heatmap", "heat_map")
 _SCORE_NAMES = ("pred_score", "score", "scores", "image_score", "anomaly_score")
-_TAIL_DEPTH = 6
-"""Nodes between the exporter's Clip and the output: one to three Where, perhaps a reshape."""
+_TAIL_DEPTH = 8
+"""Nodes between the exporter's Add and the output: a clamp of one node or two, one to three Where, perhaps a reshape."""
+_CLAMPS = ("Clip", "Min", "Max", "Relu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class ModelInput:
     channels: int
     size: tuple[int, int] | None
     batch: int | None
+    sides: tuple[int | None, int | None] = (None, None)
+    """Width and height as declared, each for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def read_input(model: onnx.ModelProto, path: Path, layout: Layout | None, channe
             f"{path}: input {value.name!r} leaves its channels open", fix="say which: --channels 1 or --channels 3"
         )
     size = (width, height) if width is not None and height is not None else None
-    return ModelInput(value.name, dtype, layout, count or channels or 0, size, dims[0])
+    return ModelInput(value.name, dtype, layout, count or channels or 0, size, dims[0], (width, height))
 
 
 def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: str | None) -> str:
@@ -151,11 +154,18 @@ def find_score(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name
     """Name of the output that is one number for each picture, or None: by name, else the only float32 of that size.
 
     Raises:
-        UserError: ``name`` is given and is none.
+        UserError: ``name`` is given and is none, or the output that is called a score has another type.
     """
-    fits = [n for n, a in outputs.items() if a.dtype == np.float32 and a.size == batch and a.ndim <= 4]
+    fits = score_candidates(outputs, batch)
     if name is None:
-        named = [n for wanted in _SCORE_NAMES for n in fits if n.lower() == wanted]
+        named = [n for wanted in _SCORE_NAMES for n, a in outputs.items() if n.lower() == wanted and a.size == batch]
+        if named and outputs[named[0]].dtype != np.float32:
+            raise UserError(
+                f"{path}: the score {named[0]!r} has a type that is not taken",
+                received=str(outputs[named[0]].dtype),
+                expected="float32",
+                fix="export the model in float32" + (", or take another output: --score NAME" if fits else ""),
+            )
         return named[0] if named else fits[0] if len(fits) == 1 else None
     if name not in fits:
         raise UserError(
@@ -166,6 +176,17 @@ def find_score(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name
     return name
 
 
+def score_candidates(outputs: Mapping[str, NDArray[Any]], batch: int) -> list[str]:
+    """Names of the outputs that may be a score: float32, one value for each picture."""
+    return [n for n, a in outputs.items() if a.dtype == np.float32 and a.size == batch and a.ndim <= 4]
+
+
+def find_embedding(outputs: Mapping[str, NDArray[Any]], batch: int) -> str | None:
+    """Name of the output that is called an embedding and is one: float32 (n, d)."""
+    named = (n for n, a in outputs.items() if n.lower() == "embedding" and a.dtype == np.float32 and a.ndim == 2)
+    return next((n for n in named if outputs[n].shape[0] == batch), None)
+
+
 def spatial_axes(shape: Sequence[int], batch: int) -> tuple[int, int]:
     """Axes of height and width in a map that ``find_map`` took."""
     axes = _spatial(shape, batch)
@@ -174,7 +195,7 @@ def spatial_axes(shape: Sequence[int], batch: int) -> tuple[int, int]:
 
 
 def find_tail(model: onnx.ModelProto, output: str, feeds: Sequence[NDArray[Any]], path: Path) -> Tail | None:
-    """The exporter's normalisation in front of ``output``: Sub, Div, Add 0.5, Clip, perhaps behind switches.
+    """The exporter's normalisation in front of ``output``: Sub, Div, Add 0.5, Clip (or Max and Min), behind switches.
 
     The pattern is anomalib's (2.0 to 2.7, both of its exporters). It counts only if it reproduces ``output`` from the raw
     values on every one of ``feeds``: with missing statistics those switches pass the raw values on.
@@ -196,23 +217,42 @@ def find_tail(model: onnx.ModelProto, output: str, feeds: Sequence[NDArray[Any]]
     return None
 
 
+def find_clamp(model: onnx.ModelProto, output: str, values: NDArray[Any]) -> float | None:
+    """The upper bound of a clamp close in front of ``output``, if ``values`` of it reach that bound and none is beyond."""
+    close = _close_in_front(graphs.producers(model), output)
+    names = [n for c in close for n in (c.input[2:] if c.op_type == "Clip" else c.input if c.op_type == "Min" else ())]
+    bounds = [graphs.constant(model, name) for name in names]
+    finite = values[np.isfinite(values)]
+    reached = (b for b in bounds if b is not None and b.size == 1 and finite.size and b.item() == finite.max())
+    return next((float(bound.item()) for bound in reached), None)
+
+
 def _normalisations(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[tuple[onnx.NodeProto, onnx.NodeProto]]:
-    """(Sub, Div) of each Clip(Add(Div(Sub(raw, a), b), c)) that stands close in front of ``output``."""
+    """(Sub, Div) of each Add(Div(Sub(raw, a), b), c) that stands close in front of ``output``."""
     found = []
+    for add in _close_in_front(nodes, output):
+        if add.op_type == "Add":
+            for div in (nodes.get(n) for n in add.input):
+                sub = nodes.get(div.input[0]) if div is not None and div.op_type == "Div" else None
+                if div is not None and sub is not None and sub.op_type == "Sub":
+                    found.append((sub, div))
+    return found
+
+
+def _close_in_front(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
+    """What stands in front of ``output``, nearest first, as far as switches, clamps and reshapes lead."""
+    found: list[onnx.NodeProto] = []
     front = [output]
     for _ in range(_TAIL_DEPTH):
         behind: list[str] = []
         for node in (nodes[n] for n in front if n in nodes):
+            found.append(node)
             if node.op_type == "Where":
                 behind += node.input[1:]
             elif node.op_type in ("Identity", "Reshape", "Squeeze", "Unsqueeze"):
                 behind.append(node.input[0])
-            elif node.op_type == "Clip":
-                add = nodes.get(node.input[0])
-                for div in (nodes.get(n) for n in (add.input if add is not None and add.op_type == "Add" else ())):
-                    sub = nodes.get(div.input[0]) if div is not None and div.op_type == "Div" else None
-                    if div is not None and sub is not None and sub.op_type == "Sub":
-                        found.append((sub, div))
+            elif node.op_type in _CLAMPS:
+                behind += [name for name in node.input if name in nodes]
         front = behind
     return found
 

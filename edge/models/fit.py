@@ -181,6 +181,7 @@ def _empty(frame: Frame, name: str, size: tuple[int, int], floor: float, illumin
         input=InputSpec(channels=channels, size=size),
         illumination=illumination,
         resize=ResizeSpec(where="host", kernel="area", size=size),
+        map_size=size,
         display=_DISPLAY,
     )
     shape = (size[1], size[0], channels)

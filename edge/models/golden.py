@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+import orjson
 import structlog
 
 from edge.config import SourceConfig
@@ -18,6 +21,7 @@ from edge.inspect import Unmapped, to_inspection, to_map
 from edge.models.measure import as_live
 from edge.pictures import frame_name
 from edge.preprocess import Workspace
+from edge.regions import nearest_to_high
 from edge.rules import Rules
 from edge.sources.recorded import read_frames
 
@@ -30,7 +34,11 @@ BAD: Final = "bad"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One golden frame. ``name``: its path under the golden folder. ``found``: a verdict, or ``unreadable``."""
+    """One golden frame. ``name``: its path under the golden folder. ``found``: a verdict, or ``unreadable``.
+
+    ``compared``: of the pixel that comes nearest to its threshold, or furthest above it, the smoothed value and that
+    threshold; null without a map that could be judged.
+    """
 
     name: str
     expected: Expected
@@ -38,19 +46,33 @@ class Judgement:
     reason: str | None
     map_max: float | None
     dropped: dict[str, int]
+    compared: tuple[float, float] | None = None
 
     @property
     def right(self) -> bool:
         return self.found == self.expected
 
+    @property
+    def why(self) -> str:
+        """Why there is no region, as far as it is known; empty where there is one, or no map."""
+        if self.dropped:
+            return ", ".join(f"{key} {count}" for key, count in self.dropped.items())
+        if self.compared is None or self.map_max is None or self.found != "pass":
+            return ""
+        value, high = self.compared
+        if value >= high:
+            return "open_px took it away"
+        return "smoothed below its threshold" if self.map_max >= high else "below its threshold"
+
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """How many good and bad frames there were, and those that were judged wrongly."""
+    """How many good and bad frames there were, and those that were judged wrongly. ``kept``: the file that has it now."""
 
     good: int
     bad: int
     wrong: tuple[Judgement, ...]
+    kept: Path | None = field(default=None, compare=False)
 
 
 def golden_folders(folder: Path) -> list[tuple[Path, Expected]]:
@@ -82,9 +104,10 @@ _LAYOUT: Final = "a folder with good/ and bad/, or with good/ and a folder for e
 def run_golden(
     loaded: Loaded, engine: Engine, rules: Rules, folder: Path, seen: Callable[[int], None] = lambda _: None
 ) -> Golden:
-    """Judge every golden frame by ``rules``; the deadline doesn't count. The result is logged as ``golden_check``.
+    """Judge every golden frame by ``rules``; the deadline doesn't count.
 
-    A frame that can't be read, or whose verdict is ``invalid``, is judged wrongly. ``seen`` hears how many are done.
+    The result is logged as ``golden_check``, and appended to ``golden_log``. A frame that can't be read, or whose verdict
+    is ``invalid``, is judged wrongly. ``seen`` hears how many are done.
 
     Raises:
         UserError: no such folders, or no frame in one of them.
@@ -99,22 +122,46 @@ def run_golden(
             if not judgement.right:
                 wrong.append(judgement)
             seen(sum(counts.values()))
-    tell = log.warning if wrong else log.info
-    tell(
-        "golden_check",
-        result="fail" if wrong else "pass",
-        folder=str(folder),
-        good=counts["pass"],
-        good_wrong=sum(j.expected == "pass" for j in wrong),
-        bad=counts["fail"],
-        bad_wrong=sum(j.expected == "fail" for j in wrong),
-        camera=loaded.config.camera,
-        config_sha256=loaded.sha256,
-        model=engine.bundle.spec.name,
-        model_sha256=engine.bundle.sha256,
-        calibration_sha256=rules.calibration_sha256,
-    )
-    return Golden(counts["pass"], counts["fail"], tuple(wrong))
+    told = {
+        "result": "fail" if wrong else "pass",
+        "folder": str(folder),
+        "good": counts["pass"],
+        "good_wrong": sum(j.expected == "pass" for j in wrong),
+        "bad": counts["fail"],
+        "bad_wrong": sum(j.expected == "fail" for j in wrong),
+        "camera": loaded.config.camera,
+        "config_sha256": loaded.sha256,
+        "model": engine.bundle.spec.name,
+        "model_sha256": engine.bundle.sha256,
+        "calibration_sha256": rules.calibration_sha256,
+    }
+    (log.warning if wrong else log.info)("golden_check", **told)
+    return Golden(counts["pass"], counts["fail"], tuple(wrong), _keep(loaded, told, wrong))
+
+
+def golden_log(loaded: Loaded) -> Path | None:
+    """The file in the line's log folder that keeps the results, one JSON object per line; None where there is no log."""
+    jsonl = loaded.config.outputs.jsonl
+    return None if jsonl is None else loaded.resolve(jsonl.dir) / f"edge-{loaded.config.camera}-golden.jsonl"
+
+
+def _keep(loaded: Loaded, told: dict[str, Any], wrong: Sequence[Judgement]) -> Path | None:
+    """The file, None without one. A log that can't be written costs no result: it is warned of."""
+    path = golden_log(loaded)
+    if path is None:
+        return None
+    frames = [{"frame": j.name, "verdict": j.found, "reason": j.reason, "why": j.why} for j in wrong]
+    message = {"kind": "golden_check", "created_ns": time.time_ns(), **told, "wrong": frames}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        log.warning("golden_check_not_kept", file=str(path), error=error.strerror)
+        return None
+    return path
 
 
 def _judgements(
@@ -132,14 +179,19 @@ def _judgements(
             yield Judgement(f"{under}/{frame.frame_ref}", expected, frame.reason, None, None, {})
             continue
         name = f"{under}/{frame_name(frame.meta.frame_ref, frame.meta.frame_id)}"
-        inspection = _inspect(frame, engine, rules, workspace)
+        inspection, compared = _inspect(frame, engine, rules, workspace)
         dropped = dict(inspection.regions_dropped)
-        yield Judgement(name, expected, inspection.verdict, inspection.reason, inspection.map_max, dropped)
+        yield Judgement(name, expected, inspection.verdict, inspection.reason, inspection.map_max, dropped, compared)
 
 
-def _inspect(frame: Frame, engine: Engine, rules: Rules, workspace: Workspace) -> Inspection:
+def _inspect(
+    frame: Frame, engine: Engine, rules: Rules, workspace: Workspace
+) -> tuple[Inspection, tuple[float, float] | None]:
     try:
         amap = to_map(frame, engine, workspace)
     except Exception as error:  # noqa: BLE001  (as live: the frame is invalid, and the next one is tried)
         amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
-    return to_inspection(frame, amap, rules)[0]
+    inspection, found = to_inspection(frame, amap, rules)
+    if found is None or isinstance(amap, Unmapped):
+        return inspection, None
+    return inspection, nearest_to_high(amap.values, rules.controls(amap, frame.meta.width, frame.meta.height))

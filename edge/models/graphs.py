@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -93,6 +95,14 @@ def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return {name: node for node in model.graph.node for name in node.output if name}
 
 
+def constant(model: onnx.ModelProto, name: str) -> NDArray[Any] | None:
+    """The value of a weight, or of a Constant node; None of anything else."""
+    found = [t for t in model.graph.initializer if t.name == name]
+    made = (n for n in model.graph.node if n.op_type == "Constant" and name in n.output)
+    found += [a.t for n in made for a in n.attribute if a.name == "value"]
+    return np.asarray(onnx.numpy_helper.to_array(found[0])) if found else None
+
+
 def with_outputs(model: onnx.ModelProto, extra: Iterable[str]) -> onnx.ModelProto:
     """A copy that also gives these float32 tensors out."""
     copy = onnx.ModelProto()
@@ -146,7 +156,9 @@ def value(name: str, dtype: int, shape: Sequence[int | str]) -> onnx.ValueInfoPr
 
 
 def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
+    """With the indented lines that follow it: what the runtime got and expected."""
+    first, *rest = str(error).strip().split("\n")
+    return " ".join([first.strip(), *(line.strip() for line in takewhile(lambda line: line[:1].isspace(), rest))])
 
 
 def names_used(node: onnx.NodeProto) -> set[str]:

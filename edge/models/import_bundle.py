@@ -13,6 +13,12 @@ from edge.models.import_reader import Json, Notes
 
 FROZEN: Final = frozenset({"white_balance", "contrast_stretch"})
 """Steps of the illumination that go by statistics of good frames."""
+_THEIRS: Final = {
+    "clahe_grid": "clahe_tile_grid_size",
+    "contrast_stretch_lower": "contrast_lower_percentile",
+    "contrast_stretch_upper": "contrast_upper_percentile",
+}
+"""Our keys of the steps, joined by _, whose names differ."""
 
 
 def tiling(section: Json, notes: Notes) -> dict[str, Any] | None:
@@ -73,12 +79,11 @@ def illumination(section: Json, notes: Notes) -> dict[str, Any] | None:
     if gamma is not None:
         if gamma <= 0:
             raise UserError(section.where("gamma"), received=gamma, expected="above 0, or null")
-        steps["gamma"] = float(f"{1 / gamma:.6g}")
+        steps["gamma"] = 1 / gamma
         if gamma != 1:
             effect = "brightened" if gamma > 1 else "darkened, whatever pyimgano's guide says"
-            notes.differ(
-                f"{key}.gamma", gamma, steps["gamma"], f"the exponent itself, which was 1 / gamma: {gamma:g} {effect}"
-            )
+            shown = float(f"{1 / gamma:.6g}")
+            notes.differ(f"{key}.gamma", gamma, shown, f"the exponent itself, which was 1 / gamma: {gamma:g} {effect}")
     lower, upper = section.number("contrast_lower_percentile"), section.number("contrast_upper_percentile")
     if section.flag("contrast_stretch", default=False):
         named = {"lower": lower, "upper": upper}
@@ -87,7 +92,7 @@ def illumination(section: Json, notes: Notes) -> dict[str, Any] | None:
     if not enabled and steps:
         notes.ignore(key, "it is not enabled")
         return None
-    _check(steps, section)
+    _check(steps, gamma, section)
     frozen = [step for step in steps if step in FROZEN]
     if frozen:
         notes.differ(
@@ -99,14 +104,17 @@ def illumination(section: Json, notes: Notes) -> dict[str, Any] | None:
     return steps or None
 
 
-def _check(steps: dict[str, Any], section: Json) -> None:
+def _check(steps: dict[str, Any], gamma: float | None, section: Json) -> None:
     if not steps:
         return
     try:
         IlluminationSpec.model_validate_json(orjson.dumps(steps))
     except ValidationError as error:
         first = error.errors()[0]
-        where = section.where("_".join(map(str, first["loc"])))
+        ours = "_".join(str(part) for part in first["loc"] if isinstance(part, str))
         message = str(first.get("ctx", {}).get("error", first["msg"]))
-        shown = None if isinstance(first["input"], dict) else first["input"]
-        raise UserError(where, received=shown, expected=message[0].lower() + message[1:]) from None
+        expected = message[0].lower() + message[1:]
+        received = None if isinstance(first["input"], dict) else first["input"]
+        if ours == "gamma":
+            received, expected = gamma, f"1 / gamma: {expected}"
+        raise UserError(section.where(_THEIRS.get(ours, ours)), received=received, expected=expected) from None

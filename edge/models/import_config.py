@@ -105,7 +105,7 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
     notes = Notes()
     top = Json(data, "", name)
     defects = top.section("defects")
-    regions = _checked(regions_of(defects, notes), name)
+    regions = _checked(regions_of(defects, notes), data["defects"], name)
     adaptation, preprocessing = top.section("adaptation"), top.section("preprocessing")
     tile = tiling(adaptation.section("tiling"), notes)
     light = illumination(preprocessing.section("illumination_contrast"), notes)
@@ -128,7 +128,8 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
     )
 
 
-def _checked(regions: dict[str, Any], name: str) -> dict[str, Any]:
+def _checked(regions: dict[str, Any], defects: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """``defects``: the file's own, which errors tell: what we made of a value is another one at times."""
     try:
         RegionsConfig.model_validate_json(orjson.dumps(regions))
     except ValidationError as error:
@@ -136,11 +137,21 @@ def _checked(regions: dict[str, Any], name: str) -> dict[str, Any]:
         for e in error.errors():
             key = str(e["loc"][0]) if e["loc"] else ""
             message = str(e.get("ctx", {}).get("error", e["msg"]))
-            shown = None if isinstance(e["input"], dict) else orjson.dumps(e["input"], default=str).decode()
+            given = _given(defects, _THEIRS.get(key, key)) if len(e["loc"]) == 1 else None
+            shown = e["input"] if given is None else given
+            shown = None if isinstance(shown, dict) else orjson.dumps(shown, default=str).decode()
             where = f"{name}: defects.{_THEIRS.get(key, key)}" if key else f"{name}: defects"
             told.append(str(UserError(where, received=shown, expected=message[0].lower() + message[1:])))
         raise UserError("\n".join(told)) from None
     return regions
+
+
+def _given(defects: Mapping[str, Any], path: str) -> Any:
+    """The value at ``path``, with dots; null where there is none."""
+    value: Any = defects
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _build_options(tile: Mapping[str, Any] | None, light: Mapping[str, Any] | None) -> str:

@@ -119,6 +119,8 @@ def _threshold(defects: Json, notes: Notes) -> str | dict[str, float | None]:
         if enabled and low is not None:
             notes.ignore("defects.hysteresis.low", "the calibration file holds both; or set regions.threshold by hand")
         return "calibrated"
+    if quantile is not None:
+        notes.ignore("defects.pixel_normal_quantile", "the threshold is fixed: no quantile is taken")
     if strategy == "normal_pixel_quantile":
         notes.differ("defects.pixel_threshold_strategy", strategy, "explicit", _WHY["strategy"])
     if not enabled:

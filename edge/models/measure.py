@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +22,21 @@ from edge.pictures import frame_name
 from edge.pixels import levels_of, to_depth
 from edge.preprocess import Workspace
 from edge.rules import Rules, read_mask
-from edge.samples import open_line_engine
+from edge.samples import open_line_engine, scales_sha256
 
 
 def measure(
     loaded: Loaded,
-    frames: Iterable[Frame | Skip],
+    frames: Callable[[], Iterable[Frame | Skip]],
     *,
     source: str,
     false_rejects: float = 0.001,
     quantile: float = 0.999,
     leave_out: bool = False,
 ) -> tuple[Calibration, CalibrationResult]:
-    """The calibration of the config's model, ROI, border and smoothing on good ``frames``; skips are passed over.
+    """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
+
+    ``frames`` gives them; it is called once more, for the same frames, where there are outliers to be left out.
 
     Raises:
         UserError: no frame, a frame that the model or the ROI doesn't fit, a map that isn't finite.
@@ -44,29 +47,33 @@ def measure(
     rules = Rules(config.regions, 0.0, None, mask, None, None, False)
     engine = open_line_engine(loaded, bundle)
     try:
-        maps = _maps((as_live(frame, config.source) for frame in frames), engine)
-        first = next(maps, None)
+
+        def maps() -> Iterator[tuple[str, AnomalyMap, int, int]]:
+            return _maps((as_live(frame, config.source) for frame in frames()), engine)
+
+        begun = maps()
+        first = next(begun, None)
         if first is None:
             raise UserError(
                 f"{source}: no frame to calibrate on", expected="pictures, a recording or a video of good parts"
             )
-        name, amap, width, height = first
+        _, amap, width, height = first
         controls = rules.controls(amap, width, height)
+        passes = [chain([first], begun)]
 
         def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
-            yield name, amap.values
-            for other, later, w, h in maps:
-                if rules.controls(later, w, h) is not controls:
+            for name, found, w, h in passes.pop() if passes else maps():
+                if rules.controls(found, w, h) is not controls:
                     raise UserError(
-                        f"{other}: a frame of another size than the first",
+                        f"{name}: a frame of another size than the first",
                         received=f"{w}x{h}",
                         expected=f"{width}x{height}: one ROI and one map size for all",
                         fix="calibrate on frames of one camera setting",
                     )
-                yield other, later.values
+                yield name, found.values
 
         result = calibrate(
-            values(),
+            values,
             controls,
             false_rejects=false_rejects,
             quantile=quantile,
@@ -75,7 +82,7 @@ def measure(
         )
     finally:
         engine.close()
-    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes)
+    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales_sha256(loaded, bundle))
     calibration = Calibration(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         high=result.high,

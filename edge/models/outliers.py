@@ -79,20 +79,29 @@ def _write(loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationRe
             x, y = peak_inside(amap.values, rules.controls(amap, width, height))
             box = box_to_image((x, y, x + 1, y + 1), amap.map_to_image, width, height)
             path = folder / f"{_PREFIX}{rank:03d}-{_safe(outlier.name)}.png"
-            picture = draw_outlier(frame, outlier, box, loaded.config.regions.roi, left_out=outlier.name in result.left_out)
+            picture = draw_outlier(frame, outlier, box, rules.regions.roi, mask, left_out=outlier.name in result.left_out)
             write_whole(path, encode_png(picture))
             written[rank] = path
     return tuple(written[rank] for rank in sorted(written))
 
 
 def draw_outlier(
-    frame: Frame, outlier: Outlier, box: Box, roi: RoiConfig | None = None, *, left_out: bool = False
+    frame: Frame,
+    outlier: Outlier,
+    box: Box,
+    roi: RoiConfig | None = None,
+    mask: NDArray[np.uint8] | None = None,
+    *,
+    left_out: bool = False,
 ) -> NDArray[np.uint8]:
-    """RGB uint8: the frame with a box around ``box``, the pixels of its maximum, at least 24 px wide in the picture."""
+    """RGB uint8: the frame with a box around ``box``, the pixels of its maximum, at least 24 px wide in the picture.
+
+    ``roi`` and its ``mask`` picture, (H, W), are drawn.
+    """
     picture, zoom = enlarged(frame)
     text_px = max(13.0, picture.shape[1] / 64)
     line = max(1, round(picture.shape[1] / 800))
-    dim_outside(picture, roi, zoom, line)
+    dim_outside(picture, roi, mask, zoom, line)
     mark = _at_least(scaled(box, zoom), max(_MARK_PX, round(2 * text_px)))
     frame_box(picture, mark, line)
     label(picture, f"{outlier.maximum:.4g}", mark, text_px)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -12,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.errors import UserError
 from edge.models import graphs
 from edge.models.contract import ModelInput, spatial_axes
 from edge.preprocess import KERNELS
@@ -46,6 +49,53 @@ class Recipe:
     kernel: str = "linear"
 
 
+def recipe_of(
+    taken: ModelInput,
+    channels: int | None,
+    bits: int,
+    scale: float | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    order: Literal["rgb", "bgr"],
+    path: Path,
+) -> Recipe:
+    """From what a person asked for.
+
+    Raises:
+        UserError: numbers that are no preprocessing, or none that this model takes.
+    """
+    if not 8 <= bits <= 16:
+        raise UserError("--bits", received=bits, expected="8 to 16")
+    if taken.dtype == "uint8" and (scale, mean, std, bits) != (None, None, None, 8):
+        raise UserError(
+            f"{path}: input {taken.name!r} takes uint8 pixels as they are",
+            received="scale, mean, std or bits",
+            fix="leave them out",
+        )
+    if scale is not None and not 0 < scale < math.inf:
+        raise UserError("--scale", received=scale, expected="a number above 0")
+    for option, values, least in (("--mean", mean, -math.inf), ("--std", std, 0.0)):
+        if values is not None and len(values) not in (1, taken.channels):
+            raise UserError(option, received=f"{len(values)} values", expected=f"1 or {taken.channels}")
+        if not all(least < v < math.inf for v in values or ()):
+            expected = "finite numbers above 0" if least == 0 else "finite numbers"
+            raise UserError(option, received=", ".join(map(str, values or ())), expected=expected)
+    if channels == 3 and taken.channels == 1:
+        raise UserError(
+            f"{path}: the model takes grey pictures",
+            received="--channels 3",
+            expected="--channels 1; colour frames are then turned grey on the host",
+        )
+    return Recipe(
+        channels or taken.channels,
+        bits,
+        scale,
+        tuple(mean) if mean is not None else None,
+        tuple(std) if std is not None else None,
+        order if taken.channels == 3 else "rgb",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Exposed:
     """A tensor of the model that becomes a bundle's output, and the shape that it had for one picture (or one batch)."""
@@ -78,10 +128,11 @@ def wrapped(
     size: tuple[int, int] | None,
     amap: Exposed,
     score: Exposed | None,
+    embedding: Exposed | None = None,
     *,
     map_follows: bool,
 ) -> onnx.ModelProto:
-    """A copy of ``model`` under the bundle's contract: ``frame`` in, ``map`` and ``score`` out.
+    """A copy of ``model`` under the bundle's contract: ``frame`` in, ``map``, ``score`` and ``embedding`` out.
 
     ``size``: (w, h) of ``frame``, None for any. ``map_follows``: the map's size varies with the frame's.
     """
@@ -102,6 +153,11 @@ def wrapped(
     if score is not None:
         _score_out(writer, new_names.get(score.tensor, score.tensor), score.shape, batch)
         outputs.append(graphs.value("score", TensorProto.FLOAT, [n]))
+    if embedding is not None:
+        graph.node.append(
+            writer.node("Identity", [_first(writer, new_names.get(embedding.tensor, embedding.tensor), batch)], "embedding")
+        )
+        outputs.append(graphs.value("embedding", TensorProto.FLOAT, [n, embedding.shape[1]]))
     nodes = [*before, *graph.node]
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)

@@ -1,0 +1,115 @@
+"""Several pictures through the model in one run, for replay: frames wait for each other until the run is full.
+
+Memory: of each frame of a batch its pixels in the ring and its prepared picture, and four times its map, as each engine
+turns four sets of results.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from edge.engines import Prediction
+from edge.engines.contract import prediction
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """What an engine has besides ``Engine`` if pictures of several frames can go through it in one run."""
+
+    batch: int
+    """Pictures of one run, as it was opened for; 1 where the graph takes no more, or frames are cut into tiles."""
+
+    def infer(self, image: NDArray[Any]) -> Prediction: ...
+
+    def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> Sequence[Prediction]:
+        """Of each of up to ``batch`` pictures (n, H, W, C), C-contiguous, in their order.
+
+        In one run where there are ``batch`` of them; fewer in whatever is cheapest. Maps are overwritten by the fourth
+        call after this one. Raises whatever the runtime raises.
+        """
+
+
+class Batches(Generic[T]):
+    """A ``Lane`` whose frames are gathered into runs: what goes in comes out in order, once its run is full or ``collect``
+    asks for it before.
+
+    A run holds pictures of one shape, so another shape ends it. Where a run fails its pictures go one by one, and an error
+    falls on its own frame alone.
+    """
+
+    gathers = True
+    """Frames wait for the next ones."""
+
+    def __init__(self, engine: Batching) -> None:
+        self.depth = engine.batch
+        self._engine = engine
+        self._pictures: NDArray[Any] = np.empty(0, np.uint8)
+        self._gathered: list[T] = []
+        self._done: deque[tuple[T, Prediction | Exception]] = deque()
+        self._told = False
+
+    @property
+    def pending(self) -> int:
+        return len(self._gathered) + len(self._done)
+
+    @property
+    def full(self) -> bool:
+        return self.pending >= self.depth
+
+    def submit(self, ticket: T, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+        """Keep a copy of one picture for the next run, and run where it is full. ``ticket`` comes back with its map."""
+        if self.full:
+            raise RuntimeError("the lane is full: collect first")
+        if (self._pictures.shape[1:], self._pictures.dtype) != (image.shape, image.dtype):
+            if self._gathered:
+                self._run()
+            self._pictures = np.empty((self.depth, *image.shape), image.dtype)
+        self._pictures[len(self._gathered)] = image
+        self._gathered.append(ticket)
+        if len(self._gathered) == self.depth:
+            self._run()
+
+    def collect(self) -> tuple[T, Prediction | Exception]:
+        """The oldest frame's ticket and map, or the error that it has instead."""
+        if not self._done:
+            self._run()
+        return self._done.popleft()
+
+    def _run(self) -> None:
+        pictures = self._pictures[: len(self._gathered)]
+        outcomes: Sequence[Prediction | Exception]
+        try:
+            outcomes = self._engine.infer_batch(pictures)
+        except Exception as error:  # noqa: BLE001  (which picture's it is, each one alone will tell)
+            if not self._told:
+                self._told = True
+                log.warning("batch_failed", pictures=len(pictures), error=str(error), effect="they go one by one")
+            outcomes = [self._alone(picture) for picture in pictures]
+        self._done.extend(zip(self._gathered, outcomes, strict=True))
+        self._gathered = []
+
+    def _alone(self, picture: NDArray[Any]) -> Prediction | Exception:
+        try:
+            return kept(self._engine.infer(picture))
+        except Exception as error:  # noqa: BLE001  (it belongs to this frame)
+            return error
+
+
+def split(outputs: Mapping[str, NDArray[np.float32]], count: int) -> list[Prediction]:
+    """The predictions of the first ``count`` pictures of a run, as views of its outputs."""
+    return [prediction({k: array[i : i + 1] for k, array in outputs.items()}, tiles=False) for i in range(count)]
+
+
+def kept(found: Prediction) -> Prediction:
+    """A copy that outlives the engine's buffers."""
+    return Prediction(found.map.copy(), found.score, None if found.embedding is None else found.embedding.copy())
