@@ -1,6 +1,6 @@
 """The calibration file: thresholds that ``edge calibrate`` measured on good frames, and what they are valid for.
 
-Machine-written YAML, keyed by everything that changes the map they are compared with: model, ROI, border, smoothing,
+Machine-written YAML, keyed by everything that changes the map they are compared with: model, ROI, border, smoothing, zones,
 precision. A line whose key differs refuses to start.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from edge.controls import RegionsConfig, RoiConfig, Score, SmoothConfig
+from edge.controls import RegionsConfig, RoiConfig, Score, SmoothConfig, ZoneConfig
 from edge.errors import UserError
 from edge.yamlio import Section, dump_yaml, read_yaml
 
@@ -37,8 +37,13 @@ class CalibrationKey(Section):
     """``regions.border_px``."""
     smooth: SmoothConfig | None
     """``regions.smooth``."""
+    zones_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    """Of the zones that have thresholds of their own: their pixels were left out. null: there were none."""
     precision: str
     """``model.precision``."""
+    samples_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    """Of the pictures of ``model.sample_frames`` where the map depends on them: int8 takes its scales from them. null: it
+    doesn't."""
 
 
 class Calibration(Section):
@@ -141,14 +146,25 @@ class Calibration(Section):
             raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def calibration_key(regions: RegionsConfig, model_sha256: str, precision: str, mask_bytes: bytes | None) -> dict[str, Any]:
-    """What a calibration made now would be valid for. ``mask_bytes``: the file of ``regions.roi.mask``, if there is one."""
+def calibration_key(
+    regions: RegionsConfig,
+    model_sha256: str,
+    precision: str,
+    mask_bytes: bytes | None,
+    samples_sha256: str | None = None,
+) -> dict[str, Any]:
+    """What a calibration made now would be valid for. ``mask_bytes``: the file of ``regions.roi.mask``, if there is one.
+
+    ``samples_sha256``: ``samples.scales_sha256``.
+    """
     return {
         "model_sha256": model_sha256,
         "roi_sha256": _roi_sha256(regions.roi, mask_bytes),
         "border_px": regions.border_px,
         "smooth": None if regions.smooth is None else regions.smooth.model_dump(mode="json"),
+        "zones_sha256": _zones_sha256(regions.zones),
         "precision": precision,
+        "samples_sha256": samples_sha256,
     }
 
 
@@ -157,7 +173,9 @@ _NAMES = {
     "roi_sha256": "regions.roi",
     "border_px": "regions.border_px",
     "smooth": "regions.smooth",
+    "zones_sha256": "regions.zones",
     "precision": "model.precision",
+    "samples_sha256": "model.sample_frames",
 }
 
 
@@ -165,7 +183,7 @@ def check_key(calibration: Calibration, key: Mapping[str, Any], path: Path) -> N
     """Refuse thresholds that were measured on other maps than the line has now.
 
     Raises:
-        UserError: names what of model, ROI, border, smoothing and precision differs, with both values.
+        UserError: names what of model, ROI, border, smoothing, zones and precision differs, with both values.
     """
     made_for = calibration.key.model_dump(mode="json")
     differing = [name for name in _NAMES if made_for[name] != key[name]]
@@ -179,11 +197,13 @@ def check_key(calibration: Calibration, key: Mapping[str, Any], path: Path) -> N
 
 
 def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    if name == "zones_sha256":
+        return f"other thresholds in zones with SHA-256 {value[:12]}..."
     if name.endswith("_sha256"):
         return f"SHA-256 {value[:12]}..."
     if name == "smooth":
-        if value is None:
-            return "none"
         sigma = "" if value["sigma"] is None else f", sigma {value['sigma']:g}"
         return f"{value['kind']} {value['size']}{sigma}"
     return str(value)
@@ -196,6 +216,17 @@ def _roi_sha256(roi: RoiConfig | None, mask_bytes: bytes | None) -> str:
     shapes = roi.model_dump(mode="json", exclude={"mask"})
     shapes["mask_sha256"] = None if mask_bytes is None else hashlib.sha256(mask_bytes).hexdigest()
     return hashlib.sha256(_canonical(shapes)).hexdigest()
+
+
+def _zones_sha256(zones: Sequence[ZoneConfig]) -> str | None:
+    """Of what zones with thresholds of their own take out of the measurement; the thresholds themselves don't count.
+
+    A zone without any counts where one with thresholds comes after it: it may lie on that one's pixels.
+    """
+    told = [{**zone.model_dump(mode="json", include={"units", "shape"}), "ruled": zone.threshold is None} for zone in zones]
+    while told and told[-1]["ruled"]:
+        told.pop()
+    return hashlib.sha256(_canonical(told)).hexdigest() if told else None
 
 
 def _canonical(data: Any) -> bytes:

@@ -1,6 +1,7 @@
 """How a verdict came about, drawn for people who tune (pure): the frame, its map, and what the filters were given.
 
-On the third picture stands, beside each candidate that was dropped, why: ``solidity 0.71 < 0.80``.
+On the third picture stands, beside candidates that were dropped, why: ``solidity 0.71 < 0.80``. Of all of them it stands in
+a text, for a picture has room for a few.
 """
 
 from __future__ import annotations
@@ -14,32 +15,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.controls import RoiConfig
-from edge.frames import AnomalyMap, Frame, Inspection
+from edge.controls import RoiConfig, SmoothConfig
+from edge.frames import AnomalyMap, Frame, FrameMeta, Inspection
+from edge.labels import DROPPED, draw_lines, write_labels
 from edge.overlay import (
-    BOX,
     COLOURS,
     STRIP,
     WHITE,
-    Box,
-    Colour,
     dim_outside,
     frame_box,
     inspection_facts,
     region_text,
     scaled,
     shown,
-    tag,
-    tag_size,
-    text_size,
     under_strip,
     write,
 )
-from edge.regions import Found, Rejected
+from edge.regions import Found, Rejected, smooth
 from edge.verdict import box_to_image
 
-DROPPED: Final = (255, 200, 0)
-"""Colour of what was dropped."""
 TEXT_PX: Final = 14.0
 _BLACK: Final = (0, 0, 0)
 _KEPT_GREY, _DROPPED_GREY = (255, 255, 255), (150, 120, 20)
@@ -47,17 +41,17 @@ _SIDE_BY_SIDE, _STACKED = (800, 1600), (1800, 900)
 """Largest width and height of one of the three pictures. Frames more than twice as wide as high are stacked."""
 _ENLARGED_TO: Final = 480
 _NARROWEST: Final = 360
-_TOLD: Final = 120
-"""Dropped candidates that get a text of their own; the rest are counted."""
-_LEGEND_COLUMN: Final = 260
+_MARKED: Final = 40
+"""Regions, and dropped candidates, that get a box and a text in the picture; with 120 they hide what they mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What the map's colours stand for. ``low``: null without hysteresis."""
+    """What the map's colours stand for. ``low``: null without hysteresis. ``smooth``: of the map, before the thresholds."""
 
     display_range: tuple[float, float]
     low: float | None
+    smooth: SmoothConfig | None = None
 
 
 def rejected_text(rejected: Rejected) -> str:
@@ -80,6 +74,27 @@ def rejected_summary(rejected: Sequence[Rejected]) -> str:
     return ", ".join(f"{count} by {key}" for key, count in Counter(r.filter for r in rejected).items())
 
 
+def by_weight(rejected: Sequence[Rejected]) -> list[Rejected]:
+    """Those that came furthest first: dropped by the latest filter, then the largest."""
+    steps = {key: number for number, key in enumerate(dict.fromkeys(r.filter for r in rejected))}
+    return sorted(rejected, key=lambda r: (-steps[r.filter], -r.area_px))
+
+
+def explain_dropped(meta: FrameMeta, amap: AnomalyMap, found: Found) -> str:
+    """Every candidate that was dropped, one in a line, under the number that it has in the picture; empty without any."""
+    if not found.rejected:
+        return ""
+    lines = [f"{len(found.rejected)} dropped: {rejected_summary(found.rejected)}; boxes in px of the frame", ""]
+    rows: list[tuple[str, ...]] = [("number", "x0", "y0", "x1", "y1", "area, map px", "why")]
+    for number, one in enumerate(by_weight(found.rejected), 1):
+        box = box_to_image(one.bbox_xyxy, amap.map_to_image, meta.width, meta.height)
+        rows.append((str(number), *map(str, box), str(one.area_px), rejected_text(one)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for *numbers, why in rows:
+        lines.append("  ".join([*(text.rjust(width) for text, width in zip(numbers, widths, strict=True)), why]))
+    return "\n".join(lines) + "\n"
+
+
 def draw_explanation(
     frame: Frame,
     inspection: Inspection,
@@ -87,31 +102,36 @@ def draw_explanation(
     found: Found | None,
     scale: Scale,
     roi: RoiConfig | None = None,
+    mask: NDArray[np.uint8] | None = None,
     *,
     seq: int | None = None,
 ) -> NDArray[np.uint8]:
     """RGB uint8 picture of one inspection; ``amap`` and ``found``, with its candidates, are those that it rests on.
 
-    Three pictures of one size, side by side, or stacked where the frame is wide: the frame with all boxes; the map over
-    the bundle's display range; the candidates, white where they became regions. Large frames are shrunk, the map by the
-    maximum of what a pixel covers, so that no speck is lost. Without a map there is the frame alone.
+    Three pictures of one size, side by side, or stacked where the frame is wide: the frame with boxes; the map over the
+    bundle's display range, smoothed, as the thresholds are compared with it; the candidates, white where they became
+    regions. Boxes and texts are given to the first regions and to the dropped candidates that came furthest, by
+    ``by_weight``. Large frames are shrunk, the map by the maximum of what a pixel covers, so that no speck is lost. Without
+    a map there is the frame alone. ``roi`` and its ``mask`` picture, (H, W), are drawn.
     """
     zoom, stacked = _layout(frame.meta.width, frame.meta.height)
     left = shown(frame, zoom)
-    dim_outside(left, roi, zoom, 1)
-    regions = [(scaled(region.bbox_xyxy, zoom), region_text(region)) for region in inspection.regions]
+    dim_outside(left, roi, mask, zoom, 1)
+    regions = [(scaled(region.bbox_xyxy, zoom), region_text(region)) for region in inspection.regions[:_MARKED]]
     title, colour, facts = inspection.verdict.upper(), COLOURS[inspection.verdict], inspection_facts(inspection, seq)
     if amap is None or found is None:
         return under_strip(_titled(left, "frame"), title, colour, facts, TEXT_PX)
     size = frame.meta.width, frame.meta.height
-    dropped = [(scaled(box_to_image(r.bbox_xyxy, amap.map_to_image, *size), zoom), r) for r in found.rejected]
+    marked = by_weight(found.rejected)[:_MARKED]
+    dropped = [(scaled(box_to_image(r.bbox_xyxy, amap.map_to_image, *size), zoom), rejected_text(r)) for r in marked]
     for box, _ in dropped:
         frame_box(left, box, 1, DROPPED)
     for box, _ in regions:
         frame_box(left, box, 1)
     shape = left.shape[:2]
-    middle = _coloured(_on_frame(amap.values, amap, zoom, shape, 0.0), scale.display_range)
-    dim_outside(middle, roi, zoom, 1)
+    compared = amap.values if scale.smooth is None else smooth(amap.values, scale.smooth)
+    middle = _coloured(_on_frame(compared, amap, zoom, shape, 0.0), scale.display_range)
+    dim_outside(middle, roi, mask, zoom, 1)
     candidates = np.zeros_like(found.mask) if found.candidates is None else found.candidates
     right = _candidates(candidates, found.mask, amap, zoom, shape)
     panels = [_titled(left, "frame"), _scale_bar(_titled(middle, _map_title(inspection, scale)), inspection, scale)]
@@ -120,11 +140,13 @@ def draw_explanation(
         frame_box(right, box, 1, DROPPED)
     for box, _ in regions:
         frame_box(right, box, 1)
-    legend = _write_labels(right, regions, dropped)
-    panels.append(_titled(right, f"candidates: {len(regions)} kept, {len(dropped)} dropped"))
+    lines = write_labels(right, regions, dropped, TEXT_PX)
+    panels.append(_titled(right, _candidates_title(inspection, found)))
     picture = _joined(panels, stacked)
-    if legend:
-        picture = np.vstack((picture, _legend(legend, picture.shape[1])))
+    if len(found.rejected) > _MARKED:
+        lines.append(f"and {len(found.rejected) - _MARKED} more, in the text beside this picture")
+    if lines:
+        picture = np.vstack((picture, draw_lines(lines, picture.shape[1], 0.8 * TEXT_PX)))
     if dropped:
         facts.append(f"dropped: {rejected_summary(found.rejected)}")
     return under_strip(picture, title, colour, facts, TEXT_PX)
@@ -177,7 +199,14 @@ def _candidates(
 def _map_title(inspection: Inspection, scale: Scale) -> str:
     low, high = scale.display_range
     hysteresis = "" if scale.low is None else f", low {scale.low:.4g}"
-    return f"map, {low:.4g} to {high:.4g}; high {inspection.threshold:.4g}{hysteresis}"
+    smoothed = "" if scale.smooth is None else f" after {scale.smooth.kind} {scale.smooth.size}"
+    return f"map{smoothed}, {low:.4g} to {high:.4g}; high {inspection.threshold:.4g}{hysteresis}"
+
+
+def _candidates_title(inspection: Inspection, found: Found) -> str:
+    dropped = len(found.rejected)
+    marked = "" if dropped <= _MARKED else f", {_MARKED} of them marked"
+    return f"candidates: {len(inspection.regions)} kept, {dropped} dropped{marked}"
 
 
 def _scale_bar(panel: Any, inspection: Inspection, scale: Scale) -> Any:
@@ -217,64 +246,3 @@ def _joined(panels: list[Any], stacked: bool) -> Any:
         down, right = (down + after, right) if stacked else (down, right + after)
         parts.append(cv2.copyMakeBorder(panel, 0, down, 0, right, cv2.BORDER_CONSTANT, value=STRIP))
     return np.concatenate(parts, axis=axis)
-
-
-def _write_labels(picture: Any, regions: list[tuple[Box, str]], dropped: list[tuple[Box, Rejected]]) -> list[str]:
-    """Texts beside their boxes; a number where the text has no room, explained in the lines that are returned."""
-    boxes = [box for box, _ in regions] + [box for box, _ in dropped]
-    tags: list[Box] = []
-    legend: list[str] = []
-    for box, text in regions[:_TOLD]:
-        place = _free(picture, text, box, [boxes, tags]) or _free(picture, text, box, [tags])
-        if place is not None:
-            _put(picture, text, place, tags, BOX, WHITE)
-    for box, rejected in dropped[:_TOLD]:
-        text = rejected_text(rejected)
-        place = _free(picture, text, box, [boxes, tags])
-        if place is None:
-            legend.append(f"{len(legend) + 1}: {text}")
-            text = str(len(legend))
-            place = _free(picture, text, box, [boxes, tags]) or _free(picture, text, box, [tags]) or box[:2]
-        _put(picture, text, place, tags, DROPPED, _BLACK)
-    if len(dropped) > _TOLD:
-        legend.append(f"and {rejected_summary([r for _, r in dropped[_TOLD:]])}")
-    return legend
-
-
-def _free(picture: Any, text: str, box: Box, taken: list[list[Box]]) -> tuple[int, int] | None:
-    """Upper left corner of a tag near the box that covers nothing of what is taken; None where there is no such place."""
-    wide, tall, pad = tag_size(text, TEXT_PX)
-    height, width = picture.shape[:2]
-    x0, y0, x1, y1 = box
-    gap = pad + 2
-    places = [(x0 - gap, y0 - gap - tall), (x0 - gap, y1 + gap), (x1 + gap, y0), (x0 - gap - wide, y0)]
-    places += [(x1 + gap - wide, y0 - gap - tall), (x1 + gap - wide, y1 + gap)]
-    for left, y in places:
-        x = max(0, min(left, width - wide))
-        own = x, y, x + wide, y + tall
-        if 0 <= y <= height - tall and wide <= width and not any(_overlap(own, other) for many in taken for other in many):
-            return x, y
-    return None
-
-
-def _put(picture: Any, text: str, place: tuple[int, int], tags: list[Box], fill: Colour, colour: Colour) -> None:
-    wide, tall, _ = tag_size(text, TEXT_PX)
-    tag(picture, text, *place, TEXT_PX, fill, colour)
-    tags.append((*place, place[0] + wide, place[1] + tall))
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _legend(lines: list[str], width: int) -> Any:
-    """The lines in columns as wide as the longest."""
-    text_px = 0.8 * TEXT_PX
-    column = max(_LEGEND_COLUMN, max(text_size(line, text_px)[0] for line in lines) + 24)
-    columns = max(1, width // column)
-    step = round(1.6 * text_px)
-    rows = -(-len(lines) // columns)
-    picture = np.full((rows * step + step // 2, width, 3), STRIP, np.uint8)
-    for index, line in enumerate(lines):
-        write(picture, line, 8 + index // rows * column, (index % rows + 1) * step, text_px, DROPPED)
-    return picture

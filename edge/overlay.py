@@ -36,18 +36,24 @@ _LABELS: Final = 50
 
 
 def draw_overlay(
-    frame: Frame, inspection: Inspection, roi: RoiConfig | None = None, *, seq: int | None = None, note: str | None = None
+    frame: Frame,
+    inspection: Inspection,
+    roi: RoiConfig | None = None,
+    mask: NDArray[np.uint8] | None = None,
+    *,
+    seq: int | None = None,
+    note: str | None = None,
 ) -> NDArray[np.uint8]:
     """RGB uint8 picture of one inspected frame, with a strip above it that says ``note``, verdict, numbers and reason.
 
     Frames under 480 px are enlarged by a whole factor, so that a 100 px tile is readable; lines and text grow with
-    frames above 800 px. Of ``roi`` the rectangles and polygons are drawn, not the mask picture. Boxes lie around the
-    pixels that they mean, not on them.
+    frames above 800 px. ``roi`` and its ``mask`` picture, (H, W), are drawn as ``dim_outside`` has it. Boxes lie around
+    the pixels that they mean, not on them.
     """
     picture, zoom = enlarged(frame)
     text_px = max(13.0, picture.shape[1] / 64)
     line = max(1, round(picture.shape[1] / 800))
-    dim_outside(picture, roi, zoom, line)
+    dim_outside(picture, roi, mask, zoom, line)
     boxes = [scaled(region.bbox_xyxy, zoom) for region in inspection.regions]
     for box in boxes:
         frame_box(picture, box, line)
@@ -101,18 +107,33 @@ def under_strip(picture: Any, title: str, colour: Colour, facts: Sequence[str], 
     return np.vstack((strip, picture))
 
 
-def dim_outside(picture: Any, roi: RoiConfig | None, zoom: float, line: int) -> None:
-    """Darken what lies outside the ROI's rectangles and polygons, and draw their edges. ``picture``: the frame, zoomed."""
-    if roi is None or not (roi.include or roi.exclude):
+def dim_outside(picture: Any, roi: RoiConfig | None, mask: NDArray[np.uint8] | None, zoom: float, line: int) -> None:
+    """Darken what lies outside the ROI's rectangles, polygons and mask picture, and draw their edges.
+
+    ``picture``: the frame, zoomed. ``mask``: (H, W), above 0 where inspected; one that isn't the frame's size is not drawn.
+    """
+    height, width = picture.shape[:2]
+    if mask is not None and not all(abs(m * zoom - p) < 1 for m, p in zip(mask.shape, (height, width), strict=True)):
+        mask = None
+    if roi is None or not (roi.include or roi.exclude or mask is not None):
         return
-    size = picture.shape[1] / zoom, picture.shape[0] / zoom
-    inside = np.full(picture.shape[:2], 0 if roi.include else 255, np.uint8)
-    include = [_corners(shape, roi, size, zoom) for shape in roi.include]
-    exclude = [_corners(shape, roi, size, zoom) for shape in roi.exclude]
+    inside = np.full((height, width), 0 if roi.include else 255, np.uint8)
+    include, exclude = (
+        [_corners(shape, roi, (width / zoom, height / zoom), zoom) for shape in shapes]
+        for shapes in (roi.include, roi.exclude)
+    )
     for corners, value in [(c, 255) for c in include] + [(c, 0) for c in exclude]:
         cv2.fillPoly(inside, [corners], (value,), cv2.LINE_8, _SHIFT)
+    edges: Sequence[Any] = ()
+    if mask is not None:
+        inspected = cv2.resize(
+            np.where(mask > 0, np.uint8(255), np.uint8(0)), (width, height), None, 0, 0, cv2.INTER_NEAREST
+        )
+        cv2.bitwise_and(inside, inspected, inside)
+        edges = cv2.findContours(inspected, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]
     cv2.copyTo(cv2.convertScaleAbs(picture, alpha=0.4), cv2.bitwise_not(inside), picture)
     cv2.polylines(picture, include + exclude, True, _ROI_LINE, line, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(picture, edges, True, _ROI_LINE, line, cv2.LINE_AA)
 
 
 _SHIFT: Final = 4

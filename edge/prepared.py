@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import floor, log10
 from typing import TypeAlias
 
 import cv2
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from edge.blobs import Binary
 from edge.controls import RegionsConfig
 from edge.errors import UserError
-from edge.roi import Grid, roi_pixels, shape_pixels, without_border
+from edge.roi import Grid, roi_pixels, without_border, zone_pixels
 
 Window: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
@@ -61,7 +60,6 @@ class Controls:
         self.zones = [
             (np.ascontiguousarray(zone[self.window]), z.min_area_px) for zone, z in zip(zones, config.zones, strict=True)
         ]
-        self.decimals = 6 + max(0, -floor(log10(abs(high))) - 1) if high else 6
 
         reach = config.smooth.size // 2 if config.smooth else 0
         self._needed = float(np.min(self.high[inside[self.window]] if self.high.ndim else self.high))
@@ -89,7 +87,8 @@ class Controls:
         """``map_shape`` (h, w), ``image_size`` (W, H); ``mask`` is the ROI's mask picture, (H, W), above 0 where inspected.
 
         Raises:
-            UserError: low above high, a ROI or zone beyond the frame or without a pixel, a mask of another size.
+            UserError: low above high; a ROI or zone beyond the frame or without a pixel; a zone without a pixel that is
+                inspected and in no earlier zone; a mask of another size.
             ValueError: a map without a pixel, which is no line's fault.
         """
         if not all(map_shape):
@@ -100,13 +99,7 @@ class Controls:
             )
         grid = Grid(map_shape, image_size, map_to_image)
         roi = roi_pixels(config, grid, mask)
-        free = np.ones(map_shape, bool)
-        zones = []
-        for index, zone in enumerate(config.zones):
-            own = shape_pixels(zone.shape, zone.units, grid, f"regions.zones.{index}.shape") & free
-            free &= ~own
-            zones.append(own)
-        return cls(config, high, low, roi, zones)
+        return cls(config, high, low, roi, zone_pixels(config, grid, without_border(roi, config)))
 
     def quiet(self, values: NDArray[np.float32], highest: float) -> bool:
         """True where no pixel inside can reach its threshold, smoothed or not; ``highest`` is the maximum inside.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.blobs import Blob, Chosen, Components, find_components, merge
+from edge.controls import SmoothConfig
 from edge.frames import Region
 from edge.prepared import Controls
 
@@ -26,7 +27,9 @@ __all__ = [
     "Rejected",
     "find_regions",
     "map_max",
+    "nearest_to_high",
     "peak_inside",
+    "smooth",
     "smooth_inside",
 ]
 
@@ -44,6 +47,7 @@ class Rejected:
     """A candidate that a filter dropped: ``filter`` is its config key, ``value`` what the candidate has of it."""
 
     bbox_xyxy: tuple[int, int, int, int]
+    area_px: int
     filter: str
     value: float
     limit: float
@@ -100,6 +104,29 @@ def peak_inside(values: NDArray[np.float32], controls: Controls) -> tuple[int, i
     return x + columns.start, y + rows.start
 
 
+def nearest_to_high(values: NDArray[np.float32], controls: Controls) -> tuple[float, float]:
+    """Smoothed value and the ``high`` in force there, at the pixel inside where the one is highest above the other.
+
+    The value is below that ``high`` exactly where no pixel of the map reaches its threshold.
+    """
+    smoothed = _smooth_window(values, controls)
+    above = np.where(controls.inside_window, smoothed - controls.high, -np.inf)
+    at = np.unravel_index(np.argmax(above), above.shape)
+    return float(smoothed[at]), float(np.broadcast_to(controls.high, above.shape)[at])
+
+
+def smooth(
+    values: NDArray[np.float32], config: SmoothConfig, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """(h, w) smoothed as ``config`` says, into ``out`` where it is given; at its edges as OpenCV has it."""
+    if config.kind == "median":
+        return np.asarray(cv2.medianBlur(values, config.size, dst=out), np.float32)
+    size = config.size, config.size
+    if config.kind == "gaussian":
+        return np.asarray(cv2.GaussianBlur(values, size, config.sigma or 0.0, dst=out), np.float32)
+    return np.asarray(cv2.blur(values, size, dst=out), np.float32)
+
+
 def find_regions(
     values: NDArray[np.float32], controls: Controls, highest: float | None = None, *, explain: bool = False
 ) -> Found:
@@ -136,32 +163,26 @@ def find_regions(
     controls.dirty = bool(blobs)
     if config.merge_gap_px and len(blobs) > 1:
         blobs = merge(blobs, config.merge_gap_px, window)
-    blobs.sort(key=lambda b: _order(b, config.sort_by, controls.decimals))
+    blobs.sort(key=lambda b: _order(b, config.sort_by))
     if config.max_regions is not None and len(blobs) > config.max_regions:
         dropped["max_regions"] = len(blobs) - config.max_regions
     x, y = controls.window[1].start, controls.window[0].start
     regions = tuple(_region(b, n, x, y, config.polygons) for n, b in enumerate(blobs[: config.max_regions], 1))
     if explain:
         beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
-        rejected += [Rejected(_box(b, x, y), "max_regions", number, len(regions)) for number, b in beyond]
+        rejected += [Rejected(_box(b, x, y), b.area, "max_regions", number, len(regions)) for number, b in beyond]
     return Found(mask, regions, dropped, tuple(rejected), candidates)
 
 
 def _smooth_window(values: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
     """C-contiguous, of ``controls.window``, right inside ``controls.box``: the window holds all that smoothing reaches."""
-    window, smooth, out = values[controls.window], controls.config.smooth, controls.smooth_window
-    if smooth is None:
+    window, config, out = values[controls.window], controls.config.smooth, controls.smooth_window
+    if config is None:
         if window.flags.c_contiguous:
             return window
         np.copyto(out, window)
         return out
-    if smooth.kind == "median":
-        cv2.medianBlur(window, smooth.size, dst=out)
-    elif smooth.kind == "gaussian":
-        cv2.GaussianBlur(window, (smooth.size, smooth.size), smooth.sigma or 0.0, dst=out)
-    else:
-        cv2.blur(window, (smooth.size, smooth.size), dst=out)
-    return out
+    return smooth(window, config, out)
 
 
 def _without_border(smoothed: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
@@ -222,9 +243,9 @@ def _filter(
         kept = kept & ~failed
         if explain:
             corners = components.x0 + x, components.y0 + y, components.x1 + x, components.y1 + y
-            columns = *corners, values, np.broadcast_to(limit, values.shape)
+            columns = *corners, components.area, values, np.broadcast_to(limit, values.shape)
             rows = zip(*(column[which].tolist() for column in columns), strict=True)
-            rejected += [Rejected((x0, y0, x1, y1), key, value, at) for x0, y0, x1, y1, value, at in rows]
+            rejected += [Rejected((x0, y0, x1, y1), area, key, value, at) for x0, y0, x1, y1, area, value, at in rows]
     return kept, dropped, rejected
 
 
@@ -278,9 +299,9 @@ def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], 
     return found
 
 
-def _order(blob: Blob, sort_by: str, decimals: int) -> tuple[float, ...]:
-    """Sort key: scores that agree in the decimals that are told count as equal, then the larger, higher, more left."""
-    score_max, score_mean = round(blob.score_max, decimals), round(blob.score_mean, decimals)
+def _order(blob: Blob, sort_by: str) -> tuple[float, ...]:
+    """Sort key: scores that agree in six decimals count as equal, then the larger, higher, more left comes first."""
+    score_max, score_mean = round(blob.score_max, 6), round(blob.score_mean, 6)
     first = score_max if sort_by == "score_max" else score_mean if sort_by == "score_mean" else blob.area
     return -first, -score_max, -score_mean, -blob.area, blob.y0, blob.x0, blob.y1, blob.x1
 

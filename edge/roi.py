@@ -54,7 +54,7 @@ def roi_pixels(config: RegionsConfig, grid: Grid, mask: NDArray[np.uint8] | None
                 "regions.roi: nothing is left to inspect",
                 received=f"include, exclude and mask leave none of the map's {w} x {h} pixels",
                 expected="at least one pixel whose centre is inside include and mask and outside exclude",
-                fix="edge replay --overlays draws the ROI into pictures",
+                fix="correct include, exclude or the mask picture",
             )
     return inside
 
@@ -78,6 +78,34 @@ def without_border(roi: NDArray[np.bool_], config: RegionsConfig) -> NDArray[np.
                 fix="make it smaller",
             )
     return inside
+
+
+def zone_pixels(config: RegionsConfig, grid: Grid, inside: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """(h, w) for each zone: True on its pixels that no earlier zone has. ``inside``: those that take part.
+
+    Raises:
+        UserError: a zone that reaches beyond the frame, or none of whose own pixels takes part.
+    """
+    free = np.ones(grid.map_shape, bool)
+    zones = []
+    for index, zone in enumerate(config.zones):
+        key = f"regions.zones.{index}.shape"
+        pixels = shape_pixels(zone.shape, zone.units, grid, key)
+        own = pixels & free
+        if not (own & inside).any():
+            hidden = not (pixels & inside).any()
+            raise UserError(
+                f"{key}: the zone changes nothing",
+                received=f"its {np.count_nonzero(pixels)} map pixels all lie "
+                + (
+                    "outside the ROI or in the border" if hidden else "outside the ROI, in the border or in an earlier zone"
+                ),
+                expected="at least one that is inspected and in no earlier zone",
+                fix="move the zone, or remove it" if hidden else "put the smaller zone first, or remove this one",
+            )
+        free &= ~own
+        zones.append(own)
+    return zones
 
 
 def shape_pixels(

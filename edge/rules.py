@@ -14,7 +14,9 @@ from edge.configfile import Loaded
 from edge.controls import RegionsConfig, ThresholdConfig
 from edge.errors import UserError
 from edge.frames import AnomalyMap
+from edge.reachable import check_reachable
 from edge.regions import Controls
+from edge.samples import scales_sha256
 
 _KEPT_SIZES = 8
 """Prepared controls kept for frames of this many different sizes; folders of pictures may hold a new size in each."""
@@ -63,18 +65,20 @@ class Rules:
     def _prepare(self, amap: AnomalyMap, width: int, height: int) -> Controls | UserError:
         h, w = amap.values.shape
         try:
-            return Controls.prepare(
+            controls = Controls.prepare(
                 self.regions, self.high, self.low, (h, w), (width, height), amap.map_to_image, self.mask
             )
+            check_reachable(controls)
         except UserError as error:
             return error
+        return controls
 
 
 def load_rules(loaded: Loaded, bundle: Bundle) -> Rules:
     """Thresholds from the config or, where it says ``calibrated``, from the calibration file, checked to fit.
 
     Raises:
-        UserError: no calibration file, one made for another model, ROI, border, smoothing or precision, or a mask
+        UserError: no calibration file, one made for another model, ROI, border, smoothing, zones or precision, or a mask
             picture that can't be read.
     """
     config = loaded.config
@@ -97,7 +101,8 @@ def load_rules(loaded: Loaded, bundle: Bundle) -> Rules:
             fix=f"make it from good frames: edge calibrate GOOD_FRAMES -c {loaded.path}",
         )
     calibration = Calibration.load(path)
-    check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes), path)
+    scales = scales_sha256(loaded, bundle)
+    check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
     return Rules(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256, False)
 
 

@@ -79,10 +79,15 @@ class Tiling:
     """Tiles of pictures of one size, with buffers. Used by one thread.
 
     ``picture``: width and height. ``scale``: px of the picture for each px of the map, across and down, whole numbers that
-    divide tile and stride.
+    divide tile, stride and border.
     """
 
     def __init__(self, spec: TileSpec, picture: tuple[int, int], scale: tuple[int, int] = (1, 1)) -> None:
+        """Raises ValueError for a scale that doesn't divide them: no tile would have a say in some of the map's pixels."""
+        border = spec.border_px, spec.border_px
+        for key, pair in (("size", spec.size), ("stride", spec.stride), ("border_px", border)):
+            if any(px % s for px, s in zip(pair, scale, strict=True)):
+                raise ValueError(f"{key} {pair[0]} x {pair[1]} must be a multiple of the scale, {scale[0]} x {scale[1]}")
         self.spec = spec
         self.picture = picture
         self.scale = scale
@@ -97,7 +102,7 @@ class Tiling:
         self.tile_map = spec.size[1] // scale[1], spec.size[0] // scale[0]
         """(h, w) of a tile's map; others are resized to it."""
         self._across, self._down = (
-            _reaches([p // s for p in at], tile // s, ceil(spec.border_px / s), side, spec.blend)
+            _reaches([p // s for p in at], tile // s, spec.border_px // s, side, spec.blend)
             for at, tile, side, s in zip((columns, rows), spec.size, (width, height), scale, strict=True)
         )
         self._tiles: NDArray[Any] = np.empty(0, np.uint8)

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from edge.controls import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
 from edge.models.calibrate import CalibrationResult, Candidate, calibrate, choose_high, find_outliers, rejections
-from edge.models.quantile import QuantileSketch
 from edge.regions import Controls, find_regions, smooth_inside
 
 Maps = list[tuple[str, NDArray[np.float32]]]
 SHAPE = (40, 50)
+
+
+def measured(maps: Maps, prepared: Controls, **keys: Any) -> CalibrationResult:
+    return calibrate(lambda: maps, prepared, **keys)
 
 
 def controls(high: float = 0.0, low: float | None = None, **keys: Any) -> Controls:
@@ -42,7 +45,7 @@ def flat(*levels: float) -> Maps:
 
 def refusal(maps: Maps, prepared: Controls | None = None, **keys: Any) -> str:
     with pytest.raises(UserError) as caught:
-        calibrate(maps, prepared or controls(), **keys)
+        measured(maps, prepared or controls(), **keys)
     return str(caught.value)
 
 
@@ -60,9 +63,9 @@ def test_high_is_the_conformal_quantile_of_the_frames_maxima() -> None:
 def test_a_frame_at_the_conformal_quantile_itself_passes() -> None:
     """A frame fails at ``high``, so ``high`` lies just above."""
     maps = good(99)
-    high = calibrate(maps, controls(), false_rejects=0.01).high
+    high = measured(maps, controls(), false_rejects=0.01).high
     assert sum(bool(find_regions(values, controls(high)).regions) for _, values in maps) == 0
-    high = calibrate(maps, controls(), false_rejects=0.05).high
+    high = measured(maps, controls(), false_rejects=0.05).high
     assert sum(bool(find_regions(values, controls(high)).regions) for _, values in maps) == 4
 
 
@@ -98,22 +101,23 @@ def test_how_many_frames_are_enough(count: int, enough: bool) -> None:
     assert high == pytest.approx(count if enough else count * 1.02, rel=1e-6)
 
 
-def test_maps_without_noise_take_the_bundles_display_threshold() -> None:
-    result = calibrate(flat(0.25, 0.25, 0.25), controls(), floor=0.5)
-    assert (result.high, result.low) == (0.5, None)
-    assert result.note == (
-        "every frame has the same maximum, 0.25, as without any camera noise: high is the bundle's display threshold; "
-        "low is off: the pixels' quantile 0.999 is the background's own value, 0"
+@pytest.mark.parametrize("floor", [None, 0.2, 6.0])
+def test_maps_without_noise_are_measured_like_others_and_it_is_told(floor: float | None) -> None:
+    same = "every frame has the same maximum, 0.25, as without any camera noise"
+    few = "3 frames can't support a false reject rate of 0.001, 999 could: high is their maximum times 1.02"
+    result = measured(flat(0.25, 0.25, 0.25), controls(), floor=floor)
+    assert (result.high, result.low) == (pytest.approx(0.255), None)
+    assert result.note == f"{same}; {few}; low is off: the pixels' quantile 0.999 is the background's own value, 0"
+    assert choose_high([0.25] * 1000, 0.001, floor) == (float(np.nextafter(np.float32(0.25), np.float32(1))), [same])
+
+
+def test_maps_of_nothing_take_the_bundles_display_threshold() -> None:
+    assert choose_high([0.0] * 1000, 0.001, 0.5) == (
+        0.5,
+        ["every frame has the same maximum, 0, as without any camera noise: high is the bundle's display threshold"],
     )
-    assert calibrate(flat(0.25, 0.25), controls(), floor=0.2).high == pytest.approx(0.255)
-    assert choose_high([0.25, 0.25], 0.001, None) == (
-        pytest.approx(0.255),
-        [
-            "every frame has the same maximum, 0.25, as without any camera noise: "
-            "high is that times 1.02, which leaves no room for noise"
-        ],
-    )
-    assert calibrate(flat(0, 0), controls(), floor=0.5).high == 0.5
+    assert measured(flat(0, 0), controls(), floor=0.5).high == 0.5
+    assert refusal(flat(0, 0), floor=0.0).startswith("nothing to measure")
 
 
 def test_nothing_to_measure_is_told() -> None:
@@ -141,7 +145,7 @@ def test_thresholds_are_measured_on_the_smoothed_map_inside_roi_and_border() -> 
         "border_px": 2,
         "smooth": SmoothConfig(kind="median", size=3),
     }
-    result = calibrate(maps, controls(**keys), false_rejects=0.1)
+    result = measured(maps, controls(**keys), false_rejects=0.1)
     pool = [smooth_inside(values, controls(**keys)).copy() for _, values in maps]
     assert result.high < 1
     assert [maximum for _, maximum in result.maxima] == [float(values.max()) for values in pool]
@@ -155,7 +159,7 @@ def test_zones_with_thresholds_of_their_own_are_not_measured() -> None:
     for _, values in maps:
         values[5, 5] = 9
     zone = ZoneConfig(units="image_px", shape=(0, 0, 10, 10), threshold=ThresholdConfig(high=10.0))
-    assert calibrate(maps, controls(zones=(zone,))).high == pytest.approx(0.714)
+    assert measured(maps, controls(zones=(zone,))).high == pytest.approx(0.714)
     everywhere = ZoneConfig(shape=(0, 0, 1, 1), threshold=ThresholdConfig(high=10.0))
     assert refusal(maps, controls(zones=(everywhere,))) == (
         "regions.zones: nothing is left to calibrate\n"
@@ -178,27 +182,39 @@ def test_low_is_the_pooled_quantile_of_the_pixels(scale: float, offset: float) -
     maps = [(name, (values * np.float32(scale) + np.float32(offset)).astype(np.float32)) for name, values in good(40)]
     pool = np.concatenate([values.ravel() for _, values in maps]).astype(np.float64)
     for quantile in (0.9, 0.99, 0.999):
-        low = calibrate(maps, controls(), quantile=quantile).low
+        low = measured(maps, controls(), quantile=quantile).low
         assert low == pytest.approx(np.quantile(pool, quantile), rel=2e-4)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.999, 0.9999])
+@pytest.mark.parametrize(("offset", "scale"), [(100, 1), (1e4, 1), (0, 1e4), (20, 0.01)])
+def test_low_is_within_a_thousandth_also_of_large_values(offset: float, scale: float, quantile: float) -> None:
+    """And a map that varies little beside its level has no background that is one value."""
+    rng = np.random.default_rng(2)
+    maps = [(str(k), (rng.normal(offset, scale, SHAPE)).astype(np.float32)) for k in range(20)]
+    exact = np.quantile(np.stack([values for _, values in maps]).astype(np.float64), quantile)
+    result = measured(maps, controls(), quantile=quantile)
+    assert result.low == pytest.approx(exact, abs=1e-3)
+    assert not any("low is" in note for note in result.note.split("; "))
 
 
 def test_low_is_never_above_high() -> None:
     maps = good(99)
     for _, values in maps[:60]:
         values[10:20, 10:20] = 3
-    result = calibrate(maps, controls(), false_rejects=0.5, quantile=0.99)
+    result = measured(maps, controls(), false_rejects=0.5, quantile=0.99)
     assert result.low == pytest.approx(result.high, abs=1e-6)
     assert result.low is not None
     assert result.low <= result.high
 
 
 def test_no_quantile_means_no_hysteresis() -> None:
-    assert calibrate(good(5), controls(), quantile=None).low is None
+    assert measured(good(5), controls(), quantile=None).low is None
 
 
 def test_low_is_off_where_it_would_be_the_backgrounds_own_value() -> None:
     """Else one seed would flood the whole map."""
-    result = calibrate(flat(0.5, 0.6, 0.7, 0.8), controls(), false_rejects=0.5)
+    result = measured(flat(0.5, 0.6, 0.7, 0.8), controls(), false_rejects=0.5)
     assert result.low is None
     assert result.note == "low is off: the pixels' quantile 0.999 is the background's own value, 0"
 
@@ -214,7 +230,7 @@ def with_outliers() -> Maps:
 
 
 def test_frames_whose_maximum_is_an_outlier_are_listed_and_kept() -> None:
-    result = calibrate(with_outliers(), controls())
+    result = measured(with_outliers(), controls())
     assert [outlier.name for outlier in result.outliers] == ["30.png", "7.png"]
     assert all(outlier.z > 5 for outlier in result.outliers)
     assert (result.frames, result.left_out) == (60, ())
@@ -222,9 +238,9 @@ def test_frames_whose_maximum_is_an_outlier_are_listed_and_kept() -> None:
 
 
 def test_outliers_are_left_out_on_request_from_high_and_low() -> None:
-    result = calibrate(with_outliers(), controls(), leave_out=True)
+    result = measured(with_outliers(), controls(), leave_out=True)
     without = [m for index, m in enumerate(with_outliers()) if index not in (7, 30)]
-    expected = calibrate(without, controls())
+    expected = measured(without, controls())
     assert (result.frames, result.left_out) == (58, ("30.png", "7.png"))
     assert (result.high, result.low, result.table, result.note) == (
         expected.high,
@@ -236,9 +252,30 @@ def test_outliers_are_left_out_on_request_from_high_and_low() -> None:
 
 
 def test_good_frames_hold_no_outlier() -> None:
-    assert calibrate(good(200), controls()).outliers == ()
+    assert measured(good(200), controls()).outliers == ()
     assert find_outliers([("a", 1.0), ("b", 1.0), ("c", 1.0)]) == ()
     assert [o.name for o in find_outliers([(str(i), 1.0 + (i == 20)) for i in range(40)])] == ["20"]
+
+
+def test_a_quarter_of_the_frames_may_be_left_out() -> None:
+    maps = flat(*[0.1 + index / 10_000 for index in range(300)], *[5.0 + index for index in range(100)])
+    result = measured(maps, controls(), leave_out=True, quantile=None)
+    assert (len(result.left_out), result.frames) == (100, 300)
+    assert result.high == pytest.approx(1.02 * (0.1 + 299 / 10_000))
+
+
+def test_frames_are_asked_for_a_second_time_only_to_leave_some_out() -> None:
+    asked = []
+
+    def maps() -> Maps:
+        asked.append(1)
+        return with_outliers()
+
+    calibrate(maps, controls())
+    calibrate(lambda: good(60), controls(), leave_out=True)
+    assert len(asked) == 1
+    calibrate(maps, controls(), leave_out=True)
+    assert len(asked) == 3
 
 
 def test_too_many_outliers_are_no_outliers() -> None:
@@ -278,51 +315,5 @@ def test_maps_are_used_one_at_a_time() -> None:
             buffer[:] = values
             yield name, buffer
 
-    expected: CalibrationResult = calibrate(with_outliers(), controls(), leave_out=True)
-    assert calibrate(reusing(), controls(), leave_out=True) == expected
-
-
-# --- the sketch
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from([1e-30, 1e-3, 1, 50, 1e20]), st.floats(0, 1), st.integers(1, 2000))
-def test_a_sketch_is_within_its_error_of_the_exact_quantile(seed: int, scale: float, q: float, count: int) -> None:
-    rng = np.random.default_rng(seed)
-    values = (rng.normal(rng.uniform(-2, 2), 1, count) * scale).astype(np.float32)
-    sketch = QuantileSketch()
-    for part in np.array_split(values, 7):
-        sketch.add(part)
-    exact = float(np.quantile(values.astype(np.float64), q))
-    # linear interpolation across 0 is as exact as the values around it
-    around = np.abs(np.quantile(values.astype(np.float64), q, method="inverted_cdf")), np.abs(exact)
-    near = float(np.abs(values).max()) if np.sign(values.min()) != np.sign(values.max()) else max(around)
-    assert sketch.quantile(q) == pytest.approx(exact, abs=near / 8192)
-    assert sketch.count == count
-
-
-def test_a_sketch_stays_small() -> None:
-    sketch = QuantileSketch()
-    sketch.add(np.array([np.finfo(np.float32).max, -np.finfo(np.float32).max, 0.0, -0.0], np.float32))
-    assert sketch._counts.nbytes <= 32 * 2**20
-    other = QuantileSketch()
-    other.add(np.random.default_rng(0).uniform(0.001, 1, 10**5).astype(np.float32))
-    assert other._counts.nbytes < 0.7 * 2**20
-
-
-def test_what_was_counted_can_be_taken_back() -> None:
-    one, both = QuantileSketch(), QuantileSketch()
-    one.add(np.arange(100, dtype=np.float32))
-    both.merge(one)
-    extra = QuantileSketch()
-    extra.add(np.full(50, 7000, np.float32))
-    both.merge(extra)
-    both.remove(extra)
-    assert both.count == 100
-    assert both.quantile(0.5) == one.quantile(0.5)
-    assert both.quantile(1.0) == one.quantile(1.0)
-
-
-def test_an_empty_sketch_has_no_quantile() -> None:
-    with pytest.raises(ValueError, match=r"^no values were counted$"):
-        QuantileSketch().quantile(0.5)
+    expected: CalibrationResult = measured(with_outliers(), controls(), leave_out=True)
+    assert calibrate(reusing, controls(), leave_out=True) == expected

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.calibration import Calibration, CalibrationKey, calibration_key, check_key
-from edge.controls import RegionsConfig, RoiConfig, SmoothConfig
+from edge.controls import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
 
 MODEL = "a" * 64
@@ -75,7 +75,9 @@ def test_the_file_is_for_people_to_read(tmp_path: Path) -> None:
         f"  roi_sha256: {key()['roi_sha256']}\n"
         "  border_px: 2\n"
         "  smooth: {kind: median, size: 3, sigma: null}\n"
+        "  zones_sha256: null\n"
         "  precision: fp32\n"
+        "  samples_sha256: null\n"
     )
 
 
@@ -109,7 +111,7 @@ def test_the_hash_is_of_the_values_not_of_comments_or_order(tmp_path: Path) -> N
         ("high: 0.6099999904632568", "high: high", "{}:4: high: input should be a valid number"),
         ("low: 0.25", "low: 0.75", "{}: calibration: low (0.75) must not be above high (0.6099999904632568)"),
         ("frames: 1200", "framez: 1200", "{}: frames: field required\n{}:8: framez: extra inputs are not permitted"),
-        ("precision: fp32", "precision: 32", "{}:17: key.precision: input should be a valid string"),
+        ("precision: fp32", "precision: 32", "{}:18: key.precision: input should be a valid string"),
         ("border_px: 2", "border_px: -2", "{}:15: key.border_px: input should be greater than or equal to 0"),
     ],
 )
@@ -187,6 +189,45 @@ def test_another_line_is_refused_and_told_what_differs(
         f"  expected: {what}: {expected}\n"
         "  fix: run edge calibrate again, or undo the change"
     )
+
+
+def zone(high: float | None = 3.0, x: float = 0.2, **changes: Any) -> ZoneConfig:
+    threshold = None if high is None else ThresholdConfig(high=high)
+    return ZoneConfig(**{"shape": (0.1, 0.1, x, 0.2), "threshold": threshold, "min_area_px": 2, **changes})
+
+
+def test_zones_with_thresholds_of_their_own_belong_to_the_key() -> None:
+    """Their pixels were not measured; what else a zone says has no effect on what was."""
+    none, one = key(), key(changed(zones=(zone(),)))
+    assert none["zones_sha256"] is None
+    assert key(changed(zones=(zone(None),))) == none
+    assert key(changed(zones=(zone(9.0, min_area_px=7), zone(None, 0.7)))) == one
+    other = [
+        one,
+        key(changed(zones=(zone(x=0.3),))),
+        key(changed(zones=(zone(units="image_px"),))),
+        key(changed(zones=(zone(), zone(x=0.3)))),
+        key(changed(zones=(zone(None, 0.3), zone()))),  # whose pixels it may take
+    ]
+    assert len({k["zones_sha256"] for k in [none, *other]}) == len(other) + 1
+    made = calibration(key=CalibrationKey.model_validate({**one, "smooth": REGIONS.smooth}))
+    check_key(made, one, Path("c.yaml"))
+    with pytest.raises(UserError) as caught:
+        check_key(made, none, Path("c.yaml"))
+    assert str(caught.value) == (
+        "c.yaml: the calibration was made with another regions.zones\n"
+        "  received: regions.zones: none\n"
+        f"  expected: regions.zones: other thresholds in zones with SHA-256 {one['zones_sha256'][:12]}...\n"
+        "  fix: run edge calibrate again, or undo the change"
+    )
+
+
+def test_a_file_from_before_zones_belonged_to_the_key_is_one_without_them(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(calibration().text.replace("  zones_sha256: null\n", ""))
+    check_key(Calibration.load(path), key(), path)
+    with pytest.raises(UserError, match=r"made with another regions\.zones"):
+        check_key(Calibration.load(path), key(changed(zones=(zone(),))), path)
 
 
 def test_everything_that_differs_is_told_at_once() -> None:

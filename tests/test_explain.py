@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from lines import loaded, make_line, records, run
 
-from edge.controls import RegionsConfig, RoiConfig
-from edge.explain import DROPPED, Scale, draw_explanation, rejected_summary, rejected_text
+from edge.controls import RegionsConfig, RoiConfig, SmoothConfig
+from edge.explain import Scale, by_weight, draw_explanation, explain_dropped, rejected_summary, rejected_text
 from edge.frames import AnomalyMap, Frame, FrameMeta, Inspection
 from edge.inspect import Unmapped, to_inspection
+from edge.labels import DROPPED, write_labels
 from edge.outputs.pictures import PictureSink, Wanted
 from edge.outputs.queued import Queued
 from edge.overlay import BOX
@@ -22,7 +23,7 @@ from edge.verdict import invalid, judge
 
 
 def rejected(key: str, value: float, limit: float) -> Rejected:
-    return Rejected((0, 0, 1, 1), key, value, limit)
+    return Rejected((0, 0, 1, 1), 1, key, value, limit)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +80,8 @@ def test_found_has_the_candidates_and_each_that_was_dropped_and_only_when_asked(
     config = RegionsConfig(min_area_px=2, max_regions=1)
     _, _, _, found = explained(values, config, (32, 24))
     assert found.rejected == (
-        Rejected((20, 12, 21, 13), "min_area_px", 1, 2),
-        Rejected((5, 20, 9, 21), "max_regions", 2, 1),
+        Rejected((20, 12, 21, 13), 1, "min_area_px", 1, 2),
+        Rejected((5, 20, 9, 21), 4, "max_regions", 2, 1),
     )
     assert found.candidates is not None
     np.testing.assert_array_equal(found.candidates, np.where(values > 0.5, 255, 0))
@@ -158,6 +159,75 @@ def test_where_there_is_no_map_the_frame_stands_alone_with_the_reason() -> None:
     picture = draw_explanation(frame, invalid(meta, "map_not_finite", 0.5), None, None, Scale((0.0, 1.0), None))
     assert picture.shape[1] == 640
     assert tuple(picture[0, 0]) == (215, 130, 0)
+
+
+def crowded() -> tuple[np.ndarray, RegionsConfig]:
+    """1,200 specks of one pixel below 60 bent strokes of 8 to 20; the strokes fall to solidity, the specks to area."""
+    values = np.zeros((240, 320), np.float32)
+    values[100::4, ::5] = 0.9
+    for k in range(60):
+        y, x = 4 + 15 * (k // 10), 4 + 30 * (k % 10)
+        values[y, x : x + 7 + k // 5] = values[y : y + 8, x] = 0.9
+    return values, RegionsConfig(min_area_px=2, min_solidity=0.9)
+
+
+def test_of_many_those_that_came_furthest_are_told_first_and_then_the_largest() -> None:
+    values, config = crowded()
+    frame, _, amap, found = explained(values, config, (320, 240))
+    told = by_weight(found.rejected)
+    assert sorted(told, key=str) == sorted(found.rejected, key=str)
+    assert [r.filter for r in told] == ["min_solidity"] * 60 + ["min_area_px"] * (len(told) - 60)
+    assert [r.area_px for r in told[:60]] == sorted((r.area_px for r in told[:60]), reverse=True)
+    assert told[0].area_px > told[59].area_px
+    text = explain_dropped(frame.meta, amap, found).splitlines()
+    assert text[0] == f"{len(told)} dropped: {len(told) - 60} by min_area_px, 60 by min_solidity; boxes in px of the frame"
+    assert text[2].split("  ")[0] == "number"
+    assert len(text) == len(told) + 3
+    first = told[0]
+    assert text[3].split() == ["1", *map(str, first.bbox_xyxy), str(first.area_px), *rejected_text(first).split()]
+    assert text[-1].split() == [str(len(told)), *map(str, told[-1].bbox_xyxy), "1", "area", "1", "<", "2"]
+
+
+def test_nothing_dropped_gives_no_text() -> None:
+    frame, _, amap, found = explained(two_spots((24, 32)), RegionsConfig(), (32, 24))
+    assert explain_dropped(frame.meta, amap, found) == ""
+
+
+def test_of_many_only_the_first_forty_are_marked_so_that_the_pictures_stay_visible() -> None:
+    values, config = crowded()
+    frame, inspection, amap, found = explained(values, config, (320, 240))
+    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 1.0), None))
+    left = picture[: picture.shape[0] // 2, :640]
+    assert shows(left, DROPPED)
+    specks = picture[round(1.8 * 14) + 240 : 480, :640]
+    assert not shows(specks, DROPPED)
+    marked = (picture == DROPPED).all(axis=2).mean()
+    assert marked < 0.1
+
+
+def test_texts_never_cover_each_other() -> None:
+    picture = np.zeros((100, 200, 3), np.uint8)
+    boxes = [((x, 40, x + 4, 44), f"solidity 0.{x:02d} < 0.90") for x in range(10, 190, 6)]
+    lines = write_labels(picture, [((5, 40, 8, 44), "1: 0.9")], boxes, 14.0)
+    numbers = [int(line.split(":")[0]) for line in lines]
+    assert numbers == sorted(numbers)
+    assert set(numbers) < set(range(1, 31))
+    assert lines[0] == f"{numbers[0]}: {boxes[numbers[0] - 1][1]}"
+    again = np.zeros_like(picture)
+    for box, text in boxes:  # one alone always has room for its whole text
+        assert write_labels(again.copy(), [], [(box, text)], 14.0) == []
+
+
+def test_the_map_is_shown_as_the_thresholds_are_compared_with_it() -> None:
+    frame, inspection, amap, found = explained(
+        two_spots((24, 32)), RegionsConfig(smooth=SmoothConfig(kind="median", size=3)), (640, 480)
+    )
+    smoothing = SmoothConfig(kind="median", size=3)
+    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 0.9), None, smoothing))
+    middle = picture[-490:-10, 648:1288]
+    cold, hot = cv2.applyColorMap(np.array([[0, 255]], np.uint8), cv2.COLORMAP_TURBO)[0, :, ::-1]
+    assert tuple(middle[120, 120]) == tuple(hot)
+    assert tuple(middle[12 * 20 + 10, 20 * 20 + 10]) == tuple(cold)  # the single pixel
 
 
 def test_hundreds_of_dropped_candidates_are_drawn_in_bounded_space() -> None:

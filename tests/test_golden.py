@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import orjson
 import pytest
 from graphs import nan_model, write_identity_bundle
 from lines import Bent, loaded
@@ -16,6 +17,7 @@ from edge.daemon import open_model
 from edge.engines import Engine
 from edge.errors import UserError
 from edge.models.golden import Golden, Judgement, golden_folders, run_golden
+from edge.segments import segments
 
 
 def picture(path: Path, value: int = 50, spot: int | None = None) -> None:
@@ -72,25 +74,82 @@ def test_a_good_frame_that_fails_and_a_bad_one_that_passes_are_named_with_why(tm
     pixels[5:8, 5:8] = 255
     assert cv2.imwrite(str(tmp_path / "golden" / "bad" / "scratch" / "1.png"), pixels)
     result, logs = golden(tmp_path)
+    light = float(np.float32(250 / 255))
     assert result == Golden(
         2,
         2,
         (
-            Judgement("good/0.png", "pass", "fail", None, float(np.float32(250 / 255)), {}),
-            Judgement("bad/scratch/1.png", "fail", "pass", None, 1.0, {"min_area_px": 1}),
+            Judgement("good/0.png", "pass", "fail", None, light, {}, (light, 0.5)),
+            Judgement("bad/scratch/1.png", "fail", "pass", None, 1.0, {"min_area_px": 1}, (1.0, 0.5)),
         ),
     )
+    assert [judgement.why for judgement in result.wrong] == ["", "min_area_px 1"]
     (event,) = [event for event in logs if event["event"] == "golden_check"]
     assert (event["log_level"], event["result"], event["good_wrong"], event["bad_wrong"]) == ("warning", "fail", 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("override", "compared", "why"),
+    [
+        ("smooth={kind: box, size: 9}", (1 / 9, 0.5), "smoothed below its threshold"),
+        ("zones=[{shape: [0, 0, 0.5, 1], threshold: {high: 3.0}}]", (0.0, 0.5), "smoothed below its threshold"),
+        ("threshold={high: 2.0}", (1.0, 2.0), "below its threshold"),
+        ("open_px=5", (1.0, 0.5), "open_px took it away"),
+    ],
+)
+def test_a_bad_frame_that_passes_says_why_there_is_no_region(
+    tmp_path: Path, override: str, compared: tuple[float, float], why: str
+) -> None:
+    picture(tmp_path / "golden" / "good" / "0.png", value=0)
+    pixels = np.zeros((64, 64), np.uint8)
+    pixels[30:33, 20:23] = 255
+    (tmp_path / "golden" / "bad").mkdir()
+    assert cv2.imwrite(str(tmp_path / "golden" / "bad" / "0.png"), pixels)
+    [wrong] = golden(tmp_path, f"regions.{override}")[0].wrong
+    assert wrong.map_max == 1.0
+    assert wrong.compared == (pytest.approx(compared[0]), compared[1])
+    assert wrong.why == why
+
+
+def test_the_result_stays_in_the_lines_log_folder(tmp_path: Path) -> None:
+    picture(tmp_path / "golden" / "good" / "0.png")
+    picture(tmp_path / "golden" / "bad" / "0.png", spot=250)
+    picture(tmp_path / "golden" / "bad" / "1.png")
+    for _ in range(2):
+        result, logs = golden(tmp_path)
+    assert result.kept == tmp_path / "log" / "edge-cam1-golden.jsonl"
+    first, second = (orjson.loads(line) for line in result.kept.read_bytes().splitlines())
+    assert {**first, "created_ns": 0} == {**second, "created_ns": 0}
+    [event] = [e for e in logs if e["event"] == "golden_check"]
+    told = {key: value for key, value in event.items() if key not in ("event", "log_level")}
+    assert {**second, **told} == second
+    assert (second["kind"], second["result"], second["bad_wrong"]) == ("golden_check", "fail", 1)
+    assert second["wrong"] == [{"frame": "bad/1.png", "verdict": "pass", "reason": None, "why": "below its threshold"}]
+    assert segments(tmp_path / "log") == []
+
+
+def test_a_log_folder_that_cannot_be_written_costs_no_result(tmp_path: Path) -> None:
+    picture(tmp_path / "golden" / "good" / "0.png")
+    picture(tmp_path / "golden" / "bad" / "0.png", spot=250)
+    (tmp_path / "log").write_text("")
+    result, logs = golden(tmp_path)
+    assert (result, result.kept) == (Golden(1, 1, ()), None)
+    assert logs[-1] == {
+        "event": "golden_check_not_kept",
+        "log_level": "warning",
+        "file": f"{tmp_path}/log/edge-cam1-golden.jsonl",
+        "error": "File exists",
+    }
+    assert golden(tmp_path, "outputs.jsonl=null")[0].kept is None
+
+
 def test_what_cannot_be_judged_is_judged_wrongly(tmp_path: Path) -> None:
     """A bad frame that is ``invalid`` was not found to be bad."""
-    picture(tmp_path / "golden" / "good" / "0.png")
+    picture(tmp_path / "golden" / "good" / "0.png", 0)
     whole = (tmp_path / "golden" / "good" / "0.png").read_bytes()
     (tmp_path / "golden" / "good" / "1.png").write_bytes(whole[:60])
-    picture(tmp_path / "golden" / "bad" / "0.png", spot=250)
-    write_identity_bundle(tmp_path / "nan", model=nan_model())
+    picture(tmp_path / "golden" / "bad" / "0.png", 0, spot=250)
+    write_identity_bundle(tmp_path / "nan", model=nan_model(only_where_black=True))
     result, _ = golden(tmp_path, "model.bundle=nan")
     assert [(j.name, j.found, j.reason) for j in result.wrong] == [
         ("good/0.png", "invalid", "map_not_finite"),

@@ -89,7 +89,7 @@ def test_the_references_own_example_arrives_whole(tmp_path: Path) -> None:
         "defects.min_area": ("16", "16"),
         "(verdict)": ("image score > threshold", "fail where a region is left"),
     }
-    assert ignored(imported) == ["defects.enabled", "defects.mask_format"]
+    assert ignored(imported) == ["defects.pixel_normal_quantile", "defects.enabled", "defects.mask_format"]
     assert (imported.unknown, imported.build_options) == ((), "")
 
 
@@ -228,7 +228,7 @@ def test_illumination_becomes_a_declaration_with_the_exponent_itself_for_gamma()
     imported = converted(preprocessing={"illumination_contrast": light})
     assert imported.build_options == (
         '--illumination \'{"white_balance":"gray_world","homomorphic":{"cutoff":0.25},'
-        '"clahe":{"clip_limit":2.5,"grid":[8,4]},"gamma":1.11111}\' --frames GOOD_FRAMES'
+        '"clahe":{"clip_limit":2.5,"grid":[8,4]},"gamma":1.1111111111111112}\' --frames GOOD_FRAMES'
     )
     IlluminationSpec.model_validate_json(imported.build_options.split("'")[1])
     assert differs(imported)["preprocessing.illumination_contrast.gamma"] == ("0.9", "1.11111")
@@ -258,7 +258,7 @@ def test_illumination_without_a_step_is_nothing() -> None:
         ),
         (
             {"shape_filters": {"min_solidity": 7}},
-            "infer_config.json: defects.shape_filters.min_solidity\n  received: 7.0\n"
+            "infer_config.json: defects.shape_filters.min_solidity\n  received: 7\n"
             "  expected: input should be less than or equal to 1",
         ),
         (
@@ -282,6 +282,10 @@ def test_illumination_without_a_step_is_nothing() -> None:
         (
             {"roi_xyxy_norm": [0.1, 0.2, 0.3]},
             "infer_config.json: defects.roi_xyxy_norm\n  received: [0.1,0.2,0.3]\n  expected: 4 numbers, [...], or null",
+        ),
+        (
+            {"open_ksize": 200},
+            "infer_config.json: defects.open_ksize\n  received: 200\n  expected: input should be less than or equal to 101",
         ),
         (
             {"border_ignore_px": -1},
@@ -310,6 +314,32 @@ def test_a_step_of_illumination_out_of_range_is_refused() -> None:
         "infer_config.json: preprocessing.illumination_contrast.homomorphic_cutoff\n  received: 2.0\n"
         "  expected: input should be less than or equal to 1"
     )
+
+
+@pytest.mark.parametrize(
+    ("light", "text"),
+    [
+        ({"gamma": 0.03}, "gamma\n  received: 0.03\n  expected: 1 / gamma: input should be less than or equal to 20"),
+        (
+            {"clahe": True, "clahe_tile_grid_size": [8, 65]},
+            "clahe_tile_grid_size\n  received: 65\n  expected: input should be less than or equal to 64",
+        ),
+        (
+            {"contrast_stretch": True, "contrast_upper_percentile": 101},
+            "contrast_upper_percentile\n  received: 101.0\n  expected: input should be less than or equal to 100",
+        ),
+    ],
+)
+def test_an_error_tells_the_files_own_key_and_value(light: dict[str, Any], text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        converted(preprocessing={"illumination_contrast": light})
+    assert str(caught.value) == f"infer_config.json: preprocessing.illumination_contrast.{text}"
+
+
+def test_every_gamma_keeps_each_of_its_levels() -> None:
+    for gamma in (0.46, 0.63, 0.87, 0.91, 2.2):
+        imported = converted(preprocessing={"illumination_contrast": {"gamma": gamma}})
+        assert IlluminationSpec.model_validate_json(imported.build_options.split("'")[1]).gamma == 1 / gamma
 
 
 def test_files_that_are_no_infer_config(tmp_path: Path) -> None:

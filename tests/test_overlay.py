@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,3 +126,31 @@ def test_image_pixels_are_another_unit_of_the_same_roi() -> None:
     norm = RoiConfig(include=((0.25, 0.25, 0.75, 0.75),))
     px = RoiConfig(units="image_px", include=((160.0, 120.0, 480.0, 360.0),))
     np.testing.assert_array_equal(draw_overlay(f, inspection(f), norm), draw_overlay(f, inspection(f), px))
+
+
+def test_what_a_mask_picture_leaves_out_is_dimmed_and_its_edge_drawn() -> None:
+    """Together with the shapes: a pixel is inspected where all of them say so."""
+    f = frame(640, 480)
+    mask = np.zeros((480, 640), np.uint8)
+    mask[100:300, 200:500] = 1
+    roi = RoiConfig(mask=Path("roi.png"), exclude=((0.5, 0.0, 1.0, 1.0),))
+    drawn = picture_part(draw_overlay(f, inspection(f), roi, mask), 480)
+    np.testing.assert_array_equal(drawn[103:297, 203:317, 0], f.pixels[103:297, 203:317])
+    for outside in (np.s_[0:97, 0:317], np.s_[303:480, 0:317], np.s_[103:297, 323:497], np.s_[5:475, 503:635]):
+        np.testing.assert_allclose(drawn[outside][..., 0], 0.4 * f.pixels[outside], atol=0.51)
+    assert drawn[100, 210:310, 2].min() > 200 > drawn[105, 210:310, 2].max()
+    alone = picture_part(draw_overlay(f, inspection(f), RoiConfig(mask=Path("roi.png")), mask), 480)
+    np.testing.assert_array_equal(alone[103:297, 203:497, 0], f.pixels[103:297, 203:497])
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 80), (1600, 1200)])
+def test_a_mask_picture_is_drawn_at_any_zoom_and_left_out_where_it_is_of_another_size(width: int, height: int) -> None:
+    f = frame(width, height)
+    roi, mask = RoiConfig(mask=Path("roi.png")), np.zeros((height, width), np.uint8)
+    mask[:, : width // 2] = 255
+    zoom = 5 if width == 100 else 1
+    drawn = picture_part(draw_overlay(f, inspection(f), roi, mask), height * zoom)[::zoom, ::zoom, 0]
+    np.testing.assert_array_equal(drawn[5:-5, 5 : width // 2 - 5], f.pixels[5:-5, 5 : width // 2 - 5])
+    np.testing.assert_allclose(drawn[:, width // 2 + 5 :], 0.4 * f.pixels[:, width // 2 + 5 :], atol=0.51)
+    other = picture_part(draw_overlay(f, inspection(f), roi, mask[:-2]), height * zoom)[::zoom, ::zoom, 0]
+    np.testing.assert_array_equal(other, f.pixels)

@@ -24,6 +24,7 @@ from edge.regions import (
     Rejected,
     find_regions,
     map_max,
+    nearest_to_high,
     smooth_inside,
 )
 
@@ -381,8 +382,8 @@ def test_what_was_dropped_is_listed_with_value_and_limit_on_request() -> None:
     result = find_regions(values, controls(config, values), explain=True)
     assert result.regions == ()
     assert result.rejected == (
-        Rejected((20, 10, 22, 13), "min_area_px", 6, 7),
-        Rejected((2, 2, 12, 4), "max_aspect_ratio", 5.0, 4.0),
+        Rejected((20, 10, 22, 13), 6, "min_area_px", 6, 7),
+        Rejected((2, 2, 12, 4), 20, "max_aspect_ratio", 5.0, 4.0),
     )
 
 
@@ -455,7 +456,7 @@ def test_the_first_zone_listed_wins_where_zones_overlap() -> None:
     values = empty((20, 40))
     values[5:7, 5:7] = 0.6
     strict = ZoneConfig(shape=(0.0, 0.0, 0.5, 1.0), threshold=ThresholdConfig(high=0.9))
-    lax = ZoneConfig(shape=(0.0, 0.0, 1.0, 1.0), threshold=ThresholdConfig(high=0.1))
+    lax = ZoneConfig(shape=(0.1, 0.0, 1.0, 1.0), threshold=ThresholdConfig(high=0.1))
     assert boxes(found(values, 0.5, zones=(strict, lax))) == []
     assert boxes(found(values, 0.5, zones=(lax, strict))) == [(5, 5, 7, 7)]
 
@@ -463,7 +464,7 @@ def test_the_first_zone_listed_wins_where_zones_overlap() -> None:
 def test_calibration_sees_the_pixels_that_the_lines_own_thresholds_rule() -> None:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     zone = ZoneConfig(units="image_px", shape=(0, 0, 1, 3), threshold=ThresholdConfig(high=9))
-    area = ZoneConfig(units="image_px", shape=(0, 0, 4, 1), min_area_px=9)
+    area = ZoneConfig(units="image_px", shape=(0, 0, 4, 1), min_area_px=8)
     roi = RoiConfig(units="image_px", include=((0, 0, 4, 2),))
     assert smooth_inside(values, controls(RegionsConfig(), values)).tolist() == list(range(12))
     assert smooth_inside(values, controls(RegionsConfig(roi=roi), values)).tolist() == list(range(8))
@@ -584,6 +585,55 @@ def test_a_zone_that_holds_no_pixel_is_refused() -> None:
         "  expected: a shape around the centre of at least one of the map's 30 x 20 pixels\n"
         "  fix: make it larger or remove it"
     )
+
+
+def refusal(values: Map | None = None, **keys: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        controls(RegionsConfig(**keys), empty() if values is None else values)
+    return str(caught.value)
+
+
+def test_a_zone_outside_what_is_inspected_is_refused() -> None:
+    zone = ZoneConfig(units="image_px", shape=(0, 0, 10, 10), min_area_px=1)
+    assert refusal(zones=(zone,), roi=RoiConfig(units="image_px", include=((10, 0, 30, 20),))) == (
+        "regions.zones.0.shape: the zone changes nothing\n"
+        "  received: its 100 map pixels all lie outside the ROI or in the border\n"
+        "  expected: at least one that is inspected and in no earlier zone\n"
+        "  fix: move the zone, or remove it"
+    )
+    edge = ZoneConfig(units="image_px", shape=(0, 0, 30, 2), min_area_px=1)
+    assert "its 60 map pixels all lie outside the ROI or in the border" in refusal(zones=(edge,), border_px=2)
+    assert find_regions(empty(), controls(RegionsConfig(zones=(edge,), border_px=1), empty())).regions == ()
+
+
+def test_a_zone_inside_an_earlier_one_is_refused() -> None:
+    small = ZoneConfig(units="image_px", shape=(2, 2, 5, 5), threshold=ThresholdConfig(high=0.9))
+    large = ZoneConfig(units="image_px", shape=(0, 0, 10, 10), min_area_px=5)
+    assert refusal(zones=(large, small)) == (
+        "regions.zones.1.shape: the zone changes nothing\n"
+        "  received: its 9 map pixels all lie outside the ROI, in the border or in an earlier zone\n"
+        "  expected: at least one that is inspected and in no earlier zone\n"
+        "  fix: put the smaller zone first, or remove this one"
+    )
+    assert controls(RegionsConfig(zones=(small, large)), empty()).zones[0][0].sum() == 9
+
+
+def test_scores_that_agree_in_six_decimals_are_equal_whatever_the_maps_scale() -> None:
+    values = empty((5, 9))
+    values[1, 1], values[1, 6] = 0.0600001, 0.0600004
+    assert boxes(found(values, 0.05)) == [(1, 1, 2, 2), (6, 1, 7, 2)]
+    values[1, 6] = 0.060002
+    assert boxes(found(values, 0.05)) == [(6, 1, 7, 2), (1, 1, 2, 2)]
+
+
+def test_what_comes_nearest_to_its_threshold_is_told_smoothed_and_with_the_threshold_there() -> None:
+    values = empty()
+    values[5, 5], values[10, 20] = 0.9, 0.7
+    assert nearest_to_high(values, controls(RegionsConfig(), values, 0.5)) == (pytest.approx(0.9), 0.5)
+    zone = ZoneConfig(units="image_px", shape=(0, 0, 10, 10), threshold=ThresholdConfig(high=2.0))
+    assert nearest_to_high(values, controls(RegionsConfig(zones=(zone,)), values, 0.75)) == (pytest.approx(0.7), 0.75)
+    box = RegionsConfig(smooth=SmoothConfig(kind="box", size=3), border_px=7)
+    assert nearest_to_high(values, controls(box, values)) == (pytest.approx(0.7 / 9), 0.5)
 
 
 def test_a_map_without_a_pixel_is_refused() -> None:

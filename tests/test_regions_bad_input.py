@@ -19,7 +19,7 @@ NOTHING_LEFT = (
     "regions.roi: nothing is left to inspect\n"
     "  received: include, exclude and mask leave none of the map's 64 x 64 pixels\n"
     "  expected: at least one pixel whose centre is inside include and mask and outside exclude\n"
-    "  fix: edge replay --overlays draws the ROI into pictures"
+    "  fix: correct include, exclude or the mask picture"
 )
 FRAME = (
     "  expected: at most x = 64, y = 64: the frame is 64 x 64 pixels\n  fix: correct the shape, or give it in units norm"
@@ -59,6 +59,12 @@ FRAME = (
             "regions.roi.mask: another size than the frame\n  received: 32 x 48 pixels\n"
             "  expected: 64 x 64 pixels, grey\n  fix: draw it on a frame of this camera",
         ),
+        (
+            "min_area_px=4097",
+            "regions.min_area_px: no region can be so large\n  received: 4097\n"
+            "  expected: at most 4096: 4096 of the map's 64 x 64 pixels take part\n"
+            "  fix: make it smaller; it is counted in map pixels, not the frame's",
+        ),
         ("roi={mask: none.png}", "regions.roi.mask: none.png cannot be read: No such file or directory"),
         (
             "roi={mask: text.png}",
@@ -79,7 +85,7 @@ def test_controls_that_cannot_work_are_told_before_the_line_starts(tmp_path: Pat
 def test_a_minimum_area_above_the_maximum_is_told_before_the_line_starts(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         loaded(tmp_path, "regions.min_area_px=20", "regions.max_area_px=10")
-    assert str(caught.value) == f"{tmp_path}/cam1.yaml:5: regions: min_area_px (20) must not be above max_area_px (10)"
+    assert str(caught.value) == f"{tmp_path}/cam1.yaml: regions: min_area_px (20) must not be above max_area_px (10)"
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_roi_that_leaves_nothing_is_refused() -> None:
         "regions.roi: nothing is left to inspect\n"
         "  received: include, exclude and mask leave none of the map's 30 x 20 pixels\n"
         "  expected: at least one pixel whose centre is inside include and mask and outside exclude\n"
-        "  fix: edge replay --overlays draws the ROI into pictures"
+        "  fix: correct include, exclude or the mask picture"
     )
 
 

@@ -85,6 +85,19 @@ def test_a_constant_map_comes_back_constant(width: int, height: int, w: int, h: 
     assert (result == np.float32(value)).all()
 
 
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (tile((24, 24), (16, 16), border_px=4), "border_px 4 x 4 must be a multiple of the scale, 8 x 8"),
+        (tile((24, 20), (16, 16)), "size 24 x 20 must be a multiple of the scale, 8 x 8"),
+        (tile((24, 24), (12, 16)), "stride 12 x 16 must be a multiple of the scale, 8 x 8"),
+    ],
+)
+def test_a_scale_that_leaves_map_pixels_to_no_tile_is_refused(spec: TileSpec, text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        Tiling(spec, (75, 75), (8, 8))
+
+
 @given(st.floats(-1e6, 1e6, width=32), st.integers(1, 9), st.integers(1, 9))
 def test_a_constant_map_of_another_size_comes_back_constant(value: float, h: int, w: int) -> None:
     tiling = Tiling(tile((16, 12), (7, 5)), (50, 30))
