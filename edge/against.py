@@ -41,11 +41,12 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A frame whose outcome (a verdict, or ``skip``) is another one now."""
+    """A frame whose outcome (a verdict, or ``skip``) is another one now. ``seq``: of its record now."""
 
     name: str
     before: str
     after: str
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Outcomes:
         changes: list[Change] = []
         used: set[tuple[str, int | None]] = set()
         only_now = 0
-        for seen in (seen for record in records for seen in _frames(record)):
+        for seq, seen in ((record["seq"], seen) for record in records for seen in _frames(record)):
             found = self._find(seen.name, seen.camera_ns)
             if found is None or seen.name is None:
                 only_now += 1
@@ -103,7 +104,7 @@ class Outcomes:
             was = outcome(before)
             transitions[was, seen.outcome] += 1
             if was != seen.outcome:
-                changes.append(Change(seen.name, was, seen.outcome))
+                changes.append(Change(seen.name, was, seen.outcome, seq))
         return Comparison(transitions, tuple(changes), len(self) + self.nameless - len(used), only_now)
 
     def _find(self, name: str | None, camera_ns: int | None) -> tuple[tuple[str, int | None], dict[str, Any]] | None:
@@ -125,15 +126,21 @@ def outcome(record: Mapping[str, Any]) -> str:
 
 
 def draw_change(
-    frame: Frame, before: Mapping[str, Any], now: Inspection, roi: RoiConfig | None = None, *, seq: int | None = None
+    frame: Frame,
+    before: Mapping[str, Any],
+    now: Inspection,
+    roi: RoiConfig | None = None,
+    mask: NDArray[np.uint8] | None = None,
+    *,
+    seq: int | None = None,
 ) -> NDArray[np.uint8]:
     """RGB uint8: the overlay of the earlier record and of this one, side by side, or stacked where the frame is wide.
 
-    The ROI is this run's, and drawn on both.
+    ``roi`` and its ``mask`` picture are this run's, and drawn on both.
     """
     panels: list[Any] = [
-        draw_overlay(frame, _inspection(before, frame.meta), roi, note="before"),
-        draw_overlay(frame, now, roi, seq=seq, note="now"),
+        draw_overlay(frame, _inspection(before, frame.meta), roi, mask, note="before"),
+        draw_overlay(frame, now, roi, mask, seq=seq, note="now"),
     ]
     for index, panel in enumerate(panels):
         if panel.shape[1] > _PANEL_PX:

@@ -5,15 +5,44 @@ Every key's docstring gives its meaning, its unit, and what null or zero means; 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from edge.controls import RegionsConfig
 from edge.yamlio import Section
 
-Feature: TypeAlias = tuple[str, bool | int | float | str]
+
+def _pair(value: Any) -> Any:
+    # in one sentence: the union of value types would tell one error for each
+    if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], (bool, int, float, str)):
+        return value
+    raise PydanticCustomError("feature", "a feature is [name, value], [ExposureTime, 800.0] say")
+
+
+def _pairs(value: Any) -> Any:
+    if isinstance(value, (list, tuple)) and all(isinstance(item, (list, tuple)) for item in value):
+        return tuple(map(tuple, value))
+    raise PydanticCustomError("features", "a list of features, each [name, value]: [[ExposureTime, 800.0]] say")
+
+
+def _camera(name: str) -> str:
+    if not re.fullmatch("[a-z0-9_]{1,32}", name):
+        raise PydanticCustomError("camera", "a to z, 0 to 9 and _, at most 32 characters")
+    return name
+
+
+def _loopback(bind: str) -> str:
+    host, _, port = bind.rpartition(":")
+    if host not in ("127.0.0.1", "localhost") or not (re.fullmatch("[0-9]{1,5}", port) and int(port) <= 65535):
+        raise PydanticCustomError("loopback", "127.0.0.1:PORT or localhost:PORT, PORT 0 to 65535; 0 takes any free one")
+    return bind
+
+
+Feature: TypeAlias = Annotated[tuple[str, bool | int | float | str], BeforeValidator(_pair)]
 Level: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -28,9 +57,13 @@ class GenicamSource(Section):
     """Serial number of the camera. null: the only camera there is; with two or more, the error lists them."""
     buffers: Annotated[int, Field(ge=2, le=1024)] = 32
     """GenTL buffers announced to the producer: at least frame rate times the longest stall in s."""
-    features: tuple[Feature, ...] = ()
+    features: Annotated[tuple[Feature, ...], BeforeValidator(_pairs)] = ()
     """Camera features written in this order at each connection, each as ``[name, value]`` (SFNC names), each read back.
-    A command is written as ``[name, execute]``. Selectors go before what they select."""
+    A command is written as ``[name, execute]``. Selectors go before what they select. Frames are taken afterwards: a
+    ``TriggerSoftware`` here fires nothing."""
+    software_trigger_hz: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Frames per second that this program triggers, without a line's own signal: ``TriggerSoftware`` is executed this often
+    while the camera runs. ``features`` must set TriggerMode On and TriggerSource Software. null: never executed."""
     part_id: str | None = None
     """Integer chunk that counts parts, ``ChunkCounterValue`` say. null: records carry no part id."""
     chunks: tuple[str, ...] = ()
@@ -93,11 +126,12 @@ class SyntheticSource(Section):
 
 
 class OpencvSource(Section):
-    """Any V4L2 device or network stream that OpenCV opens."""
+    """Any V4L2 device or network stream that OpenCV opens, or a video file in its place."""
 
     kind: Literal["opencv"]
     device: Annotated[int, Field(ge=0)] | str
-    """Number of a V4L2 device (0 is /dev/video0) or an address (``rtsp://...``)."""
+    """Number or path of a V4L2 device (0 is /dev/video0), an address (``rtsp://...``), or a video file that plays once, as
+    fast as it is inspected; relative to the config file."""
     width: Annotated[int, Field(ge=1)] | None = None
     """Width asked of a V4L2 device in px. null: the device's own."""
     height: Annotated[int, Field(ge=1)] | None = None
@@ -137,10 +171,11 @@ class ModelConfig(Section):
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     """Arithmetic of the engine, never another than this. Below fp32 the maps are compared with fp32's when it starts, and
     refused beyond the bundle's ``tolerance.reduced``. ``fp16``: a GPU. ``bf16``: OpenVINO on a CPU with AMX or
-    AVX512-BF16. ``int8``: needs ``sample_frames``, and AVX512-VNNI, AVX-VNNI or ARM's dot product on a CPU."""
+    AVX512-BF16. ``int8``: AVX512-VNNI, AVX-VNNI or ARM's dot product on a CPU. Both need ``sample_frames``."""
     sample_frames: Path | None = None
     """Typical frames, defects among them (pictures or a recording; the first 32): ``int8`` takes its scales from them, and
-    every precision below fp32 is checked on them; relative to the config file. null: checked on generated pictures."""
+    every precision below fp32 is checked on them; relative to the config file. null: ``fp16`` is checked on generated
+    pictures, which say less, and ``state`` tells so."""
     providers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Execution providers of ``engine: onnx`` in order of preference, ``[CUDAExecutionProvider]`` say; one that is missing
     or does not start is refused. null: the CPU's."""
@@ -154,8 +189,9 @@ class ModelConfig(Section):
     def _consistent(self) -> ModelConfig:
         if self.providers is not None and self.engine != "onnx":
             raise ValueError(f"providers are ONNX Runtime's: they need engine: onnx, not {self.engine}")
-        if self.precision == "int8" and self.sample_frames is None:
-            raise ValueError("precision: int8 needs sample_frames, a folder of typical frames: its scales come from them")
+        if self.precision in ("bf16", "int8") and self.sample_frames is None:
+            why = "its scales come from them" if self.precision == "int8" else "its maps are checked on them"
+            raise ValueError(f"precision: {self.precision} needs sample_frames, a folder of typical frames: {why}")
         return self
 
 
@@ -167,6 +203,13 @@ class CurveConfig(Section):
     clients: Path
     """Folder of the public keys that may connect, one ``NAME.key`` each, looked at twice a second: who is added gets in,
     who is removed is cut off; relative to the config file."""
+
+
+def _check_path(key: str, endpoint: str, path: str) -> None:
+    if path.startswith("@"):  # an abstract socket: any user of the machine may connect
+        raise ValueError(f"{key}: {endpoint!r} has no file whose owner and mode keep others out; expected ipc://PATH")
+    if path in ("", "*") or "\0" in path:  # libzmq would choose a name of its own
+        raise ValueError(f"{key}: {endpoint!r} names no file; expected ipc://PATH")
 
 
 class ZmqConfig(Section):
@@ -183,11 +226,18 @@ class ZmqConfig(Section):
     @model_validator(mode="after")
     def _local(self) -> ZmqConfig:
         for key, endpoint in (("bind", self.bind), ("preview", self.preview)):
-            if endpoint is None or endpoint.startswith("ipc://"):
+            if endpoint is None:
                 continue
-            host = endpoint.removeprefix("tcp://").rpartition(":")[0]
-            if not endpoint.startswith("tcp://") or not host:
+            scheme, _, place = endpoint.partition("://")
+            host, _, port = place.rpartition(":")
+            if scheme == "ipc":
+                _check_path(key, endpoint, place)
+                continue
+            if scheme != "tcp" or not host:
                 raise ValueError(f"{key}: {endpoint!r} is no endpoint; expected ipc://PATH or tcp://127.0.0.1:PORT")
+            # pyzmq binds 99999 as 34463
+            if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
+                raise ValueError(f"{key}: {endpoint!r} names no port; expected 0 to 65535, where 0 takes any free one")
             if self.curve is None and host not in ("127.0.0.1", "localhost", "[::1]"):
                 raise ValueError(
                     f"{key}: {endpoint!r} would open the records to the network without keys; "
@@ -220,7 +270,8 @@ class JsonlConfig(Section):
     ``invalid: log_lost``."""
     sync: Literal["none", "interval", "each"] = "interval"
     """What survives a power loss. ``none``: what the kernel had written. ``interval``: all but the last
-    ``sync_interval_s``. ``each``: every line, synced before it is published."""
+    ``sync_interval_s``. ``each``: every line, synced before it is published; while the log fails records are published
+    without it, unless ``audit_required``."""
     sync_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """Time between two syncs, in s, under ``sync: interval``."""
 
@@ -241,9 +292,10 @@ class EvidenceConfig(Section):
     pass_every: Annotated[int, Field(ge=1)] | None = None
     """Also one frame of this many passes. null: none."""
     before_fail: Annotated[int, Field(ge=0, le=100)] = 0
-    """Also this many frames before each fail, whatever their verdict. They wait in memory: this many frames twice over."""
+    """Also this many frames before each fail, whatever their verdict; needs ``fail`` in ``keep``. They wait in memory: this
+    many frames twice over."""
     after_fail: Annotated[int, Field(ge=0)] = 0
-    """Also this many frames after each fail."""
+    """Also this many frames after each fail; needs ``fail`` in ``keep``."""
     overlays: bool = True
     """Also a picture with boxes, scores and ROI drawn, for each fail."""
     quota_gb: Annotated[float, Field(gt=0)] = 20.0
@@ -253,6 +305,15 @@ class EvidenceConfig(Section):
     min_free_gb: Annotated[float, Field(ge=0)] = 1.0
     """No picture is written while less is free on the disk, in GB: a fault, and each frame that was to be kept counts as
     lost."""
+
+    @model_validator(mode="after")
+    def _around_fails(self) -> EvidenceConfig:
+        for key, frames in (("before_fail", self.before_fail), ("after_fail", self.after_fail)):
+            if frames and "fail" not in self.keep:
+                raise ValueError(
+                    f"{key}: {frames} frames around each fail, which keep leaves out; expected fail in keep, or 0"
+                )
+        return self
 
 
 class OutputsConfig(Section):
@@ -286,7 +347,7 @@ class OutputsConfig(Section):
 class HealthConfig(Section):
     """/live, /ready and Prometheus /metrics over HTTP."""
 
-    bind: Annotated[str, Field(pattern=r"^(127\.0\.0\.1|localhost):\d{1,5}$")] = "127.0.0.1:0"
+    bind: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1:0"
     """Address on loopback; port 0: any free one, which stands in endpoints.json."""
 
 
@@ -295,7 +356,7 @@ class SuperviseConfig(Section):
 
     limit_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
     """A stage without progress for longer, in s, is hung: systemd's watchdog is no longer fed and the process exits
-    with 4. Must exceed the slowest inference."""
+    with 4. Must exceed the slowest inference. Connecting to a camera may take longer, up to 60 s for each step."""
     restarts: Annotated[int, Field(ge=0)] = 5
     """Times that a stage that raised is restarted within 60 s; after that the process exits with 3."""
 
@@ -303,7 +364,7 @@ class SuperviseConfig(Section):
 class Config(Section):
     """One camera's line."""
 
-    camera: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
+    camera: Annotated[str, AfterValidator(_camera)]
     """Name of the camera in topics, logs and paths: a to z, 0 to 9 and _, at most 32."""
     recipe_id: str | None = None
     """What the line calls the product; copied into each record. null: none."""

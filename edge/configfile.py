@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from edge.config import Config
 from edge.errors import UserError
 from edge.yamlio import Lines, nearest, parse_value, read_yaml
 
+_KEY = re.compile(r"([a-z_]+)(?:\.\w+|\[\d+\])*(?=: )")
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -24,6 +27,8 @@ class Loaded:
     path: Path
     text: str
     overrides: tuple[str, ...] = ()
+    lines: Lines = field(default_factory=dict, repr=False, compare=False)
+    """Of the keys that the file itself gave."""
 
     @property
     def sha256(self) -> str:
@@ -34,6 +39,14 @@ class Loaded:
     def canonical(self) -> bytes:
         """The effective config as JSON with sorted keys: what ``sha256`` is the hash of."""
         return orjson.dumps(self.config.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+
+    def located(self, error: UserError) -> UserError:
+        """The error with file and line, where it begins with a key as ``source.features[1]: Wdth: ...`` does."""
+        key = _KEY.match(error.what)
+        if key is None or key[1] not in Config.model_fields:
+            return error
+        parts = tuple(int(part) if part.isdecimal() else part for part in re.findall(r"\w+", key[0]))
+        return error.at(f"{self.path}:{self.lines[parts]}" if parts in self.lines else str(self.path))
 
     def resolve(self, path: Path) -> Path:
         """A path of the config as the program opens it: relative ones lie beside the config file."""
@@ -53,7 +66,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
         _override(data, item, lines)
     try:
         # through JSON: strict mode then still takes lists for tuples and text for paths
-        return Loaded(Config.model_validate_json(orjson.dumps(data)), path, text, tuple(overrides))
+        return Loaded(Config.model_validate_json(orjson.dumps(data)), path, text, tuple(overrides), lines)
     except ValidationError as error:
         raise UserError("\n".join(_explain_all(error.errors(), data, lines, path))) from None
     except (orjson.JSONEncodeError, TypeError) as error:
@@ -75,9 +88,9 @@ def _override(data: dict[str, Any], item: str, lines: Lines) -> None:
                 f"--set {item}: {part} is a value, not a section",
                 fix="a list is replaced whole: source.features=[[Width, 400]]",
             )
-    here[keys[-1]] = parse_value(value)
-    for path in [p for p in lines if p[: len(keys)] == tuple(keys)]:
-        del lines[path]
+    here[keys[-1]] = parse_value(value, tuple(keys))
+    for path in [p for p in lines if all(a == b for a, b in zip(p, keys, strict=False))]:
+        del lines[path]  # of the sections around it too: their line doesn't hold what is wrong with them
 
 
 def _explain_all(errors: Sequence[Any], data: Any, lines: Lines, path: Path) -> list[str]:
@@ -103,11 +116,17 @@ def _explain(loc: list[str | int], where: str, error: Any) -> str:
     if kind == "union_tag_not_found":
         tag = ctx["discriminator"].strip("'")
         return str(UserError(f"{where}: {key}.{tag}: missing", expected="a value: this key has no default"))
+    if kind == "string_type":
+        return str(UserError(f"{where}: {key}", received=_shown(error["input"]), expected=_as_text(error["input"])))
     message = str(ctx.get("error", error["msg"])) if kind == "value_error" else error["msg"]
     expected = message[0].lower() + message[1:]
     if kind == "value_error":
         return str(UserError(f"{where}: {key}: {expected}"))
     return str(UserError(f"{where}: {key}", received=_shown(error["input"]), expected=expected))
+
+
+def _as_text(value: object) -> str:
+    return f'text: write it in quotes, "{_shown(value)}"' if isinstance(value, (bool, int, float)) else "text"
 
 
 def _shown(value: object) -> str:

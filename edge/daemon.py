@@ -35,7 +35,7 @@ from edge.outputs.queued import Queued
 from edge.outputs.zmq_pub import ZmqSink
 from edge.preprocess import Workspace
 from edge.reload import Reloader
-from edge.rules import Rules, load_rules
+from edge.rules import Rules, load_rules, read_mask
 from edge.runtime import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
 from edge.samples import open_line_engine
 from edge.sources import Source, open_source
@@ -43,6 +43,8 @@ from edge.supervise import Health
 
 log = structlog.get_logger()
 
+AGAIN_S = 1.0
+"""Another SIGTERM so soon is the same wish again."""
 QUEUE = 1000
 """Records that wait for a slow output before it loses some: 10 s at 100 frames per second."""
 
@@ -78,16 +80,18 @@ def is_live(config: SourceConfig) -> bool:
     return not unpaced
 
 
-def open_model(loaded: Loaded) -> tuple[Engine, Rules]:
+def open_model(loaded: Loaded, batch: int = 1, *, replayed: bool = False) -> tuple[Engine, Rules]:
     """The config's model, loaded and warm, and the rules that go with it, tried on a blank frame.
+
+    ``batch``: pictures that are to go through it at once, in replay. ``replayed``: as ``frame_size``'s.
 
     Raises:
         UserError: a bundle, calibration or ROI that can't be used.
     """
     bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
     rules = load_rules(loaded, bundle)
-    engine = open_line_engine(loaded, bundle)
-    size = frame_size(loaded.config, bundle)
+    engine = open_line_engine(loaded, bundle, batch)
+    size = frame_size(loaded.config, bundle, replayed=replayed)
     if size is not None:
         blank = blank_frame(*size)
         amap = to_map(blank, engine, Workspace())
@@ -96,10 +100,13 @@ def open_model(loaded: Loaded) -> tuple[Engine, Rules]:
     return engine, rules
 
 
-def frame_size(config: Config, bundle: Bundle) -> tuple[int, int] | None:
-    """(width, height) of the frames to come, as far as it is known before the first: an ROI in px depends on it."""
+def frame_size(config: Config, bundle: Bundle, *, replayed: bool = False) -> tuple[int, int] | None:
+    """(width, height) of the frames to come, as far as it is known before the first: an ROI in px depends on it.
+
+    ``replayed``: they aren't those of the config's source.
+    """
     source, spec = config.source, bundle.spec
-    if isinstance(source, SyntheticSource):
+    if isinstance(source, SyntheticSource) and not replayed:
         return source.width, source.height
     roi = config.regions.roi
     any_size_will_do = roi is None or (roi.units == "norm" and roi.mask is None)
@@ -126,7 +133,8 @@ def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Ou
         if config.jsonl.sync == "each" or config.jsonl.audit_required:  # but then nobody acts on what isn't in the log
             log_first = lines
     if config.evidence is not None:
-        sink = EvidenceSink(config.evidence, loaded.resolve(config.evidence.dir), identity, loaded.config.regions.roi)
+        where, roi = loaded.resolve(config.evidence.dir), loaded.config.regions.roi
+        sink = EvidenceSink(config.evidence, where, identity, roi, mask=read_mask(loaded)[0])
         outputs.append(Queued(sink, QUEUE, "drop"))
     if config.zmq is not None:
         curve = config.zmq.curve
@@ -163,6 +171,8 @@ def _run_locked(
         watchdog = _Watchdog(config.supervise.limit_s)
 
         def turn(line: Line, health: Health) -> None:
+            if health.hung is not None:
+                faulthandler.dump_traceback(all_threads=True)  # before anything else: the call may yet return
             watchdog.turn(line, health)
             reloader.turn(line)
             each_turn(line, health)
@@ -175,16 +185,15 @@ def _run_locked(
     finally:
         if server is not None:
             server.close()
-    if code == EXIT_HUNG and not line.stopped:
-        _leave_hung(line)
+    if code == EXIT_HUNG:
+        log.error("exit", code=code, reason="a stage hangs")
     if code == EXIT_STAGE:
         log.error("exit", code=code, reason="a stage failed more often than its budget allows")
     if code == EXIT_RECONNECTS:
         log.warning("exit", code=code, reason="the camera is gone again after source.max_reconnects reconnections")
     if all(w.done for w in line.workers):
         line.swap.close()
-    if any(not w.done for w in line.workers):  # a thread stuck in a driver would hold up the interpreter's own exit
-        log.warning("exit", code=code, reason="a stage did not end in time")
+    else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit
         os._exit(code)
     return code
 
@@ -217,24 +226,20 @@ class _Watchdog:
             notify(f"STATUS={status}")
 
 
-def _leave_hung(line: Line) -> None:
-    """A call that doesn't return can't be cancelled from here: say where it hangs, write what is queued, and go."""
-    faulthandler.dump_traceback(all_threads=True)
-    for output in line.outputs:
-        output.close(0.5)
-    log.error("exit", code=EXIT_HUNG, reason="a stage hangs")
-    os._exit(EXIT_HUNG)
-
-
 @contextmanager
 def _signals(stop: threading.Event, reloader: Reloader) -> Iterator[None]:
-    """SIGTERM and SIGINT set ``stop``; a second one ends the process at once. SIGHUP asks for a reload.
+    """SIGTERM and SIGINT set ``stop``; another one a second later ends the process at once. SIGHUP asks for a reload.
 
-    Handlers are put back afterwards.
+    Sooner it is the same wish again: ``timeout`` and process supervisors signal a process and its group. Handlers are put
+    back afterwards.
     """
+    told_at = 0.0
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        nonlocal told_at
+        if not stop.is_set():
+            told_at = time.monotonic()
+        elif time.monotonic() - told_at >= AGAIN_S:
             os._exit(128 + number)
         stop.set()
 

@@ -145,13 +145,18 @@ class PassRule:
         return None if decision.why == "stale" and now < end else decision
 
     def latest(self, max_age_s: float, now: float, *, allow_simulated: bool = False) -> Latest:
-        """Of the latest record, whichever part it is of: for those who show it rather than ask for a part."""
+        """Of the latest record, whichever part it is of: for those who show it rather than ask for a part.
+
+        Where that one can't be read the one before it is not shown in its place.
+        """
         heard = self._recent[-1] if self._recent else None
         age = float("inf") if heard is None else heard.age(now)
         if now - self._restart_at <= max_age_s:
             decision = self._restarted(heard)
         elif heard is None:
             decision = self._nothing("no record yet")
+        elif self._listener.unread is not None:
+            decision = _no("schema", self._unread())
         elif age > max_age_s:
             decision = _no("late", f"the latest record is {age:.2f} s old", heard.message)
         else:
@@ -183,7 +188,12 @@ class PassRule:
             return _no("fail", "fail", message)
         return Decision(True, "pass", "pass", message)
 
+    def _unread(self) -> str:
+        return f"the newest record can't be read: {self._listener.unread}"
+
     def _nothing(self, text: str) -> Decision:
+        if self._listener.unread is not None:
+            return _no("schema", f"{text}; {self._unread()}")
         if self._unknown is not None and self._beat is None:
             return _no("schema", f"{text}; messages of schema {self._unknown} came, which this program can't read")
         return _no("no_record", text)

@@ -10,6 +10,7 @@ import importlib.util
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -17,15 +18,18 @@ import yaml
 from edge import daemon
 from edge.config import GenicamSource as GenicamConfig
 from edge.configfile import Loaded, load_config
+from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.models.fit import fit_to_bundle
 from edge.models.measure import measure
 from edge.record import record
+from edge.runtime import found_folder, holder, runtime_roots, taken
 from edge.sources import Source, SourceStatus, open_source
 from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_producers import producer_files
 from edge.sources.recorded import read_frames
 
+CAMERA, CONFIG = "demo", "demo.yaml"
 GOOD_FRAMES = 60
 GOOD_SIZE, DEFECT_SIZE = 1, 30
 ALTERNATE_S = 2.0
@@ -45,10 +49,21 @@ def camera_installed() -> bool:
     return True
 
 
+def check_free(out: Path) -> None:
+    """Raises UserError where a daemon runs with an earlier demo's config: its folder must not be made anew under it."""
+    folders = [root / CAMERA for root in runtime_roots()]
+    with suppress(UserError):  # none, or one that a person has changed beyond use
+        folders.insert(0, found_folder(load_config(out / CONFIG)))
+    for folder in folders:
+        owner = holder(folder)
+        if owner is not None:
+            raise taken(folder, CAMERA, str(owner))
+
+
 def prepare(out: Path, say: Say, *, camera: bool) -> Loaded:
     """Everything before the live part: config, recording, model, calibration under ``out``. Returns the config to run."""
     out.mkdir(parents=True)
-    path = out / "demo.yaml"
+    path = out / CONFIG
     _write_config(path, camera=camera)
     good = load_config(path, [] if camera else ["source.defect_rate=0", f"source.frames={GOOD_FRAMES}"])
     say(f"recording {GOOD_FRAMES} good frames")
@@ -57,7 +72,7 @@ def prepare(out: Path, say: Say, *, camera: bool) -> Loaded:
     record(good, source, out / "good", GOOD_FRAMES, drops=True, stop=stop, progress=_no_progress)
     say("fitting the built-in model: mean and deviation of each pixel")
     fit_to_bundle(read_frames(out / "good"), out / "bundle", name="demo")
-    calibration, _ = measure(good, read_frames(out / "good"), source="good")
+    calibration, _ = measure(good, lambda: read_frames(out / "good"), source="good")
     calibration.save(out / "demo.calibration.yaml")
     say(f"threshold from the good frames: {calibration.high:.3g}")
     return load_config(path)
@@ -141,7 +156,7 @@ def _write_config(path: Path, *, camera: bool) -> None:
     else:
         source = {"kind": "synthetic", "preset": "easy", "fps": FPS, "defect_rate": 0.3}
     config = {
-        "camera": "demo",
+        "camera": CAMERA,
         "recipe_id": "white-scene" if camera else "synthetic-part",
         "source": source,
         "model": {"bundle": "bundle"},

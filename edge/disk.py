@@ -31,6 +31,18 @@ def space(folder: Path) -> tuple[int, int]:
             return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
+def why_unwritable(folder: Path) -> str | None:
+    """Why this user can't make or fill ``folder``, as far as that shows without trying; None where nothing does."""
+    for place in (folder, *folder.parents):
+        if os.path.isdir(place):  # False, too, where we may not look: then the parent tells
+            # a disk that is read-only now is a trouble that may pass, as a full one is
+            passing = bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+            return None if passing or os.access(place, os.W_OK | os.X_OK) else f"this user may not write in {place}"
+        if os.path.exists(place):
+            return f"{place} is a file, not a folder"
+    return None
+
+
 def limit_bytes(folder: Path, quota_gb: float | None, quota_percent: float | None) -> int | None:
     """The smaller one of both quotas; None where there is none. Raises OSError as ``space``."""
     limits = [] if quota_gb is None else [quota_gb * 1e9]

@@ -27,3 +27,9 @@ class UserError(Exception):
         super().__init__("\n".join(lines))
         self.what = what
         self.exit_code = exit_code
+
+    def at(self, where: str) -> UserError:
+        """The same mistake, told of the key, file or line that it stands in."""
+        told = UserError(f"{where}: {self}", exit_code=self.exit_code)
+        told.what = f"{where}: {self.what}"
+        return told

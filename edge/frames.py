@@ -150,8 +150,17 @@ class Skip:
     part_id_last: int | None = None
     frame_ref: str | None = None
 
-    def followed_by(self, later: Skip) -> Skip:
-        """Both as one skip, for neighbours of the same reason."""
+    def followed_by(self, later: Skip) -> Skip | None:
+        """Both as one skip; None where one could not tell what both do.
+
+        They must be of one reason and one source of ids, their frame ids side by side or unknown in both (a camera may
+        have begun a new count between them), and their part ids known in both or in neither.
+        """
+        next_id = None if self.frame_id_last is None else self.frame_id_last + 1
+        if (self.reason, self.frame_id_source, next_id) != (later.reason, later.frame_id_source, later.frame_id_first) or (
+            self.part_id_last is None
+        ) != (later.part_id_first is None):
+            return None
         return Skip(
             self.reason,
             self.count + later.count,

@@ -93,7 +93,7 @@ class Metrics(Collector):
         heard = GaugeMetricFamily("edge_subscribers", "Subscriptions at this moment", labels=["camera", "output"])
         for name, status in outputs.items():
             fault.add_metric([camera, name], int(status.fault is not None))
-            for event, count in status.counters.items():
+            for event, count in {**status.counters, "failures": status.failures}.items():
                 events.add_metric([camera, name, event], count)
             if status.free_bytes is not None:
                 free.add_metric([camera, name], status.free_bytes)

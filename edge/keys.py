@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def allow(clients: Path, public_key: Path, name: str | None = None) -> Path:
     """Put a client's public key on the list, under ``name`` (the file's own if None). The folder is made if need be.
 
     Raises:
-        UserError: a secret key, no key at all, or another key has that name.
+        UserError: a secret key, no key at all, another key has that name, or this key another one.
     """
     if public_key.name.endswith(SECRET):
         raise UserError(
@@ -111,6 +112,12 @@ def allow(clients: Path, public_key: Path, name: str | None = None) -> Path:
     path = clients / f"{name}{PUBLIC}"
     if path.exists() and read_public(path) != key:
         raise UserError(f"{path}: another key has this name", fix=f"--name another, or `edge keys revoke {name}` first")
+    others = _names(clients, key, but=path)
+    if others:
+        raise UserError(
+            f"{public_key}: this key is on the list already, as {', '.join(others)}",
+            fix=f"`edge keys revoke {others[0]}` first, to give it another name",
+        )
     temp = clients / f".{name}.tmp"
     try:
         clients.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -126,11 +133,14 @@ def revoke(clients: Path, name: str) -> Path:
     """Take a key off the list. A daemon that runs cuts its open sessions within a second.
 
     Raises:
-        UserError: nobody of that name is on it.
+        UserError: nobody of that name is on it; or it was taken off, but stands there under another name, too.
     """
     path = clients / f"{name.removesuffix(PUBLIC)}{PUBLIC}"
+    others: list[str] = []
     try:
         _check_name(name)
+        with suppress(UserError):  # a damaged file has no key that others could have
+            others = _names(clients, read_public(path), but=path)
         path.unlink()
     except (OSError, UserError) as error:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
@@ -139,11 +149,18 @@ def revoke(clients: Path, name: str) -> Path:
         raise UserError(
             f"{clients}: no key named {name}", expected=f"one of {', '.join(known)}" if known else "the list is empty"
         ) from None
+    if others:
+        raise UserError(
+            f"{path}: removed, but its key may still connect: it is on the list as {' and '.join(others)}, too",
+            fix=", ".join(f"`edge keys revoke {other}`" for other in others),
+        )
     return path
 
 
 def allowed(clients: Path) -> tuple[dict[bytes, str], list[str]]:
     """Names by key (Z85) of all who may connect, and in words which files hold no key.
+
+    A key that stands in two files has both names: ``alice, bob``.
 
     Raises:
         UserError: no such folder, or it can't be read.
@@ -159,10 +176,21 @@ def allowed(clients: Path) -> tuple[dict[bytes, str], list[str]]:
         ) from None
     for path in paths:
         try:
-            keys[read_public(path)] = path.name.removesuffix(PUBLIC)
+            key, name = read_public(path), path.name.removesuffix(PUBLIC)
+            keys[key] = f"{keys[key]}, {name}" if key in keys else name
         except UserError as error:
             wrong.append(error.what)
     return keys, wrong
+
+
+def _names(clients: Path, key: bytes, *, but: Path) -> list[str]:
+    """Under which names the key is on the list, beside the file ``but``."""
+    found = []
+    for path in sorted(clients.glob(f"*{PUBLIC}")):
+        with suppress(UserError):
+            if path != but and not path.name.startswith(".") and read_public(path) == key:
+                found.append(path.name.removesuffix(PUBLIC))
+    return found
 
 
 def _read(path: Path) -> tuple[bytes, bytes | None]:

@@ -16,19 +16,21 @@ from edge.archive import archive
 from edge.config import GenicamSource
 from edge.configfile import Loaded
 from edge.engines import Engine
-from edge.engines.lane import Overlapping
+from edge.engines.lane import in_hand, per_call
 from edge.frames import Fault, Heartbeat, RunIdentity
 from edge.handoff import Handoff
 from edge.health import Snapshot
+from edge.mapping import OneSize
 from edge.outputs import Output, OutputStatus
 from edge.pixels import levels_of
 from edge.ring import Ring
 from edge.rules import Rules
 from edge.setup import Setup, Swap
 from edge.sources import Source
-from edge.stages import Maps, acquire_loop, infer_loop, judge_loop, tell_losses
+from edge.sources.recorded import of_one_camera
+from edge.stages import Maps, Passage, acquire_loop, infer_loop, judge_loop, tell_losses
 from edge.state import StateBook
-from edge.supervise import Health, Worker, examine
+from edge.supervise import LOOK_S, Health, Worker, examine
 from edge.tally import Tally
 from edge.wire import Wire
 
@@ -36,10 +38,15 @@ log = structlog.get_logger()
 
 TICK_S = 0.1
 HEARTBEAT_S = 0.5
-DRAIN_S = 3.0
+DRAIN_S = 2.0
 """Time given to frames in the ring when the daemon is told to stop; what still waits then is skipped as ``shutdown``."""
+LAST_S = 0.5
+"""Time given after that to the frame in the engine, and once more to the judge for the records of what was skipped."""
 CLOSE_S = 1.0
-"""Time given to each output, live, to write what it has queued; in replay nobody waits for us."""
+"""Time given to an output, live, to write what it has queued; in replay nobody waits for us."""
+CLOSE_ALL_S = 1.4
+"""Time given to all outputs together; one whose turn comes later still has ``CLOSE_LEAST_S``."""
+CLOSE_LEAST_S = 0.2
 CLOSE_REPLAY_S = 600.0
 
 EXIT_OK, EXIT_STAGE, EXIT_HUNG, EXIT_RECONNECTS = 0, 3, 4, 5
@@ -64,17 +71,23 @@ class Line:
         self.config = config
         self.source = source
         self.tally = Tally()
-        depth = engine.depth if isinstance(engine, Overlapping) else 1
-        self.ring = Ring(config.ring.slots + depth - 1, drops=drops)
+        self.ring = Ring(config.ring.slots + in_hand(engine) - 1, drops=drops)
         self.swap = Swap(Setup(engine, rules, Wire(self.identity)))
         self.outputs = list(make_outputs(self.identity))
-        self._limit_s = config.supervise.limit_s
+        self._limit_s = config.supervise.limit_s * per_call(engine)
         maps: Maps = Handoff()
         self._maps = maps
+        self._passage = Passage(self.ring, maps)
+        levels = levels_of(config.source)
+        one_size = OneSize() if of_one_camera(source) else None
         worker = partial(Worker, restarts=config.supervise.restarts)
         self.workers = [
-            worker("acquire", partial(acquire_loop, source, self.ring)),
-            worker("infer", partial(infer_loop, self.ring, self.swap, maps, levels_of(config.source))),
+            worker(
+                "acquire",
+                partial(acquire_loop, source, self.ring),
+                busy_until_ns=lambda: source.status().busy_until_ns,
+            ),
+            worker("infer", partial(infer_loop, self._passage, self.ring, self.swap, levels, one_size)),
             worker("judge", partial(judge_loop, maps, self.ring, self.swap, self.outputs, self.tally)),
         ]
         self._book = StateBook(_told(engine, rules))
@@ -86,6 +99,7 @@ class Line:
         self._started = False
         self._stopping = False
         self._next_heartbeat = 0.0
+        self._looked_s = time.monotonic()
 
     def start(self, stop: threading.Event) -> None:
         """Open outputs and start the stages; returns when the source is open, or ``stop`` is set, or a stage failed.
@@ -100,7 +114,7 @@ class Line:
             worker.start()
         acquire = self.workers[0]
         while not acquire.wait_alive(TICK_S) and not stop.is_set():
-            pass
+            self.turn()  # a camera may take seconds to be found: meanwhile its state is told
         if acquire.failed is not None:
             raise acquire.failed
         # what is loaded now lives as long as the process: a full collection would walk over all of it, 20 ms and more
@@ -122,6 +136,9 @@ class Line:
         if self.ring.fill == 0:  # no frame is on its way: whatever came before the setup in force is out of use
             self.swap.judge(self.swap.current)
         self.swap.close_retired()
+        frozen_s, self._looked_s = self._frozen_s(), time.monotonic()
+        for worker in self.workers:
+            worker.excuse(frozen_s)
         self._health = examine(self.workers, self._limit_s)
         statuses = self.output_statuses()
         state = self._book.update(
@@ -130,7 +147,7 @@ class Line:
             self._health,
             started=self._started,
             stopping=self._stopping,
-            extra_faults=self._sum_fault() | self._stage_faults() | self.fault,
+            extra_faults=self._sum_fault() | self._stage_faults() | self._map_fault() | self.fault,
         )
         if state is not None:
             for output in self.outputs:
@@ -156,11 +173,6 @@ class Line:
         return limit is not None and source.state in ("lost", "backoff") and source.counters.get("reconnects", 0) >= limit
 
     @property
-    def stopped(self) -> bool:
-        """``stop`` has been through: outputs are closed."""
-        return self._drained
-
-    @property
     def failed(self) -> bool:
         """A stage was given up."""
         return any(worker.failed is not None for worker in self.workers)
@@ -171,23 +183,12 @@ class Line:
         return all(w.done for w in self.workers)
 
     def stop(self) -> bool:
-        """Stop the source, inspect what is in the ring, close the outputs. True when every stage ended in time."""
+        """Stop the source, inspect what is in the ring, close the outputs. False when a stage hangs."""
         self._stopping = True
         if not self._started:  # the reason is told by who raised it
             return self._undo_start()
         self.turn()
-        end = time.monotonic() + DRAIN_S
-        acquire, *others = self.workers
-        acquire.stop()
-        ended = acquire.join(DRAIN_S / 2)
-        self.ring.close()
-        infer, judge = others
-        if not infer.join(end - time.monotonic()):
-            self.ring.abandon()
-        elif infer.failed is not None and judge.failed is None:
-            tell_losses(self.ring, self._maps, lambda: not judge.done and time.monotonic() < end)
-        for worker in (infer, judge):
-            ended = worker.join(1.0) and ended
+        well = self._drain()
         self._next_heartbeat = 0.0  # the last one names the last record
         self._drained = True
         self.turn()
@@ -197,11 +198,39 @@ class Line:
             "stopped",
             announced=status.announced,
             accounted=self.tally.accounted,
-            verdicts=self.tally.verdicts,
+            verdicts=self.verdicts,
             skipped=self.tally.skipped_frames,
-            drained=ended,
+            drained=well,
         )
-        return ended
+        return well
+
+    def _drain(self) -> bool:
+        """Every frame that was read into a record, as far as the judge still writes them. False when a stage hangs.
+
+        A stage that hangs is not waited for, and one in the middle of a long call not for long: what the infer stage holds
+        is then told as lost, and so is all that waits.
+        """
+        acquire, infer, judge = self.workers
+        end = time.monotonic() + DRAIN_S
+        acquire.stop()
+        acquire.join(0.0 if self._hangs(acquire) else DRAIN_S / 2)
+        self.ring.close()
+        while not infer.join(TICK_S) and time.monotonic() < end and not (self._hangs(infer) or self._hangs(judge)):
+            pass
+        if not infer.done:
+            self.ring.abandon()
+            infer.join(0.0 if self._hangs(infer) or self._hangs(judge) else LAST_S)
+        end = time.monotonic() + LAST_S
+        if not infer.done or infer.failed is not None:
+            tell_losses(self._passage, self.ring, self._maps, lambda: not judge.done and time.monotonic() < end)
+        return judge.join(end - time.monotonic()) and not any(self._hangs(worker) for worker in self.workers)
+
+    def _frozen_s(self) -> float:
+        """How long the one who looks at the workers has been kept from it."""
+        return max(0.0, time.monotonic() - self._looked_s - LOOK_S)
+
+    def _hangs(self, worker: Worker) -> bool:
+        return worker.age_s() > self._limit_s
 
     def _undo_start(self) -> bool:
         for worker in self.workers if self._running else ():
@@ -212,15 +241,29 @@ class Line:
         return ended
 
     def _close_outputs(self) -> None:
+        """One after the other, in an order that they rely on; live, one that hangs leaves the next ones less time."""
+        end = time.monotonic() + CLOSE_ALL_S
         for output in self.outputs:
-            output.close(CLOSE_S if self.ring.drops else CLOSE_REPLAY_S)
+            left = min(max(end - time.monotonic(), CLOSE_LEAST_S), CLOSE_S)
+            output.close(left if self.ring.drops else CLOSE_REPLAY_S)
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """As they were published: a log that must have every record has made some ``invalid`` after they were judged."""
+        verdicts = dict(self.tally.verdicts)
+        for status in self.output_statuses().values():
+            for verdict in ("pass", "fail"):
+                count = status.counters.get(f"overruled_{verdict}", 0)
+                verdicts[verdict] -= count
+                verdicts["invalid"] += count
+        return verdicts
 
     def output_statuses(self) -> dict[str, OutputStatus]:
         return {output.name: output.status() for output in self.outputs}
 
     def heartbeat(self) -> Heartbeat:
         tally = self.tally
-        counters = {**tally.verdicts, **{f"skipped_{k}": v for k, v in tally.skipped_frames.items()}}
+        counters = {**self.verdicts, **{f"skipped_{k}": v for k, v in tally.skipped_frames.items()}}
         counters |= {f"source_{k}": v for k, v in self.source.status().counters.items()}
         counters["sum_checks"] = tally.sum_checks
         counters["output_lost"] = sum(o.status().lost for o in self.outputs)
@@ -228,12 +271,14 @@ class Line:
 
     def snapshot(self) -> Snapshot:
         """For /live, /ready and /metrics; from any thread."""
-        health = examine(self.workers, self._limit_s)
+        health = examine(self.workers, self._limit_s, self._frozen_s())
         source = self.source.status()
         live = health.hung is None and health.failed is None
-        ready = live and self._started and not self._stopping and source.state in ("streaming", "waiting_for_trigger")
+        streams = source.state in ("streaming", "waiting_for_trigger") and source.problem is None
+        ready = live and self._started and not self._stopping and streams
         trouble = health.hung or (health.failed and health.failed[0])
-        text = f"{source.state}{': ' + source.detail if source.detail else ''}" if live else f"stage {trouble} is not well"
+        detail = source.problem or source.detail
+        text = f"{source.state}{': ' + detail if detail else ''}" if live else f"stage {trouble} is not well"
         return Snapshot(
             self.config.camera,
             live,
@@ -265,6 +310,11 @@ class Line:
         text = self.tally.sum_fault
         return {} if text is None else {"sum_rule": text}
 
+    def _map_fault(self) -> dict[str, str]:
+        """A model that gave a map with NaN or infinity, until finite ones have come for a while."""
+        text = self.tally.map_trouble()
+        return {} if text is None else {"map_not_finite": text}
+
     def _stage_faults(self) -> dict[str, str]:
         """Stages that were restarted a short while ago."""
         told = ((worker.name, worker.trouble()) for worker in self.workers)
@@ -289,13 +339,14 @@ def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Healt
         health = line.turn()
         each_turn(line, health)
         if health.hung is not None:
+            line.stop()
             return EXIT_HUNG
         if health.failed is not None:
             line.stop()
             return EXIT_STAGE
         if line.over or stop.is_set() or line.worn_out:
             code = EXIT_RECONNECTS if line.worn_out and not stop.is_set() else EXIT_OK
-            ended = line.stop()
+            well = line.stop()
             # what failed or hung in the last moment is no clean end
-            return EXIT_STAGE if line.failed else code if ended else EXIT_HUNG
+            return EXIT_STAGE if line.failed else code if well else EXIT_HUNG
         stop.wait(TICK_S)

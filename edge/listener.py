@@ -114,6 +114,8 @@ class Listener:
         self._silent = False
         self._cameras: dict[str, _Camera] = {}
         self._unknown: set[tuple[str, int | str]] = set()
+        self.unread: str | None = None
+        """Why the newest record could not be read; None where it could. For one who hears a single camera."""
 
     def hear(self, topic: bytes, body: bytes, now: float) -> list[Event]:
         """The events that one message brings about, in order."""
@@ -121,13 +123,16 @@ class Listener:
         major, _, camera = rest.rstrip("/").partition("/")
         if self._only is not None and camera != self._only:
             return []
+        is_record = kind in RECORD_KINDS
         if major != str(VERSION):
-            return self._unknown_schema(camera, int(major) if major.isdecimal() else major)
+            return self._unknown_schema(camera, int(major) if major.isdecimal() else major, is_record=is_record)
         try:
             message = read(body)
         except WireError as error:
             if error.major is not None:
-                return self._unknown_schema(camera, error.major)
+                return self._unknown_schema(camera, error.major, is_record=is_record)
+            if is_record:
+                self.unread = str(error)
             return [Unreadable(f"{kind}/{rest}", str(error))]
         if message["kind"] not in (*RECORD_KINDS, "state", "heartbeat"):
             return []
@@ -158,6 +163,7 @@ class Listener:
                 # whoever heard the run before should hear this one from its first record on
                 camera.next_seq = 0
             camera.instance_id, camera.state_seq, camera.simulated = instance_id, -1, False
+            self.unread = None
         if message["simulated"] and not camera.simulated:
             camera.simulated = True
             events.append(Simulated(name))
@@ -176,9 +182,12 @@ class Listener:
             if camera.next_seq is not None and seq > camera.next_seq:
                 events.append(Gap(name, camera.next_seq, seq - 1))
             camera.next_seq = seq + 1
+            self.unread = None
         return [*events, Received(kind, name, message, body)]
 
-    def _unknown_schema(self, camera: str, major: int | str) -> list[Event]:
+    def _unknown_schema(self, camera: str, major: int | str, *, is_record: bool) -> list[Event]:
+        if is_record:
+            self.unread = f"schema {major} is unknown to this program"
         if (camera, major) in self._unknown:
             return []
         self._unknown.add((camera, major))

@@ -18,7 +18,6 @@ from edge.segments import read_records, segments
 
 STAGES: Final = ("queue", "infer", "wait", "judge", "total")
 SHARES: Final = (0.5, 0.95, 0.99)
-_REGION: Final = {"score_max", "area_px", "bbox_xyxy"}
 _HOUR_NS: Final = 3_600_000_000_000
 
 
@@ -127,6 +126,7 @@ class Summary:
     last_ns: int | None = None
     _latency: dict[str, array[float]] = field(default_factory=lambda: {stage: array("f") for stage in STAGES})
     _worst: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
+    _regions: int = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
         self.records += 1
@@ -178,11 +178,12 @@ class Summary:
 
     def _see(self, region: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         score = region["score_max"]
+        self._regions += 1
         if score is None or not self.worst or (len(self._worst) == self.worst and score <= self._worst[0][0]):
             return
         told = {name: record[name] for name in ("created_ns", "instance_id", "seq", "frame_id", "frame_ref", "part_id")}
         told |= {name: region[name] for name in ("score_max", "area_px", "bbox_xyxy")}
-        entry = (score, -self.records, told)
+        entry = (score, -self._regions, told)  # of equals the first stays; never the same twice, for a dict has no order
         if len(self._worst) < self.worst:
             heapq.heappush(self._worst, entry)
         else:
@@ -242,24 +243,45 @@ class _Numbers:
 
 
 def _is_sound(record: Mapping[str, Any]) -> bool:
-    """Whether the fields that are counted are what the schema says: a file may hold anything."""
+    """Whether the fields that are counted or shown are what the schema says: a file may hold anything."""
     made, reason = record["created_ns"], record["reason"]
-    if not isinstance(made, int) or not 0 <= made < 1 << 62 or not isinstance(reason, (str, type(None))):
+    if not _is_int(made) or not 0 <= made < 1 << 62 or not isinstance(reason, (str, type(None))):
         return False
     if record["kind"] == "skip":
-        return isinstance(record["count"], int) and reason is not None
-    took, regions = record["latency_ms"], record["regions"]
+        return _is_int(record["count"]) and reason is not None
+    took, regions, part_id = record["latency_ms"], record["regions"], record["part_id"]
     return (
-        isinstance(took, dict)
-        and all(isinstance(took.get(stage), (int, float)) for stage in STAGES)
+        _is_int(record["frame_id"])
+        and (part_id is None or _is_int(part_id))
+        and isinstance(record["frame_ref"], (str, type(None)))
+        and isinstance(took, dict)
+        and all(_is_number(took.get(stage)) for stage in STAGES)
         and isinstance(regions, list)
-        and all(isinstance(region, dict) and region.keys() >= _REGION for region in regions)
-        and all(isinstance(region["score_max"], (int, float, type(None))) for region in regions)
+        and all(isinstance(region, dict) and _is_region(region) for region in regions)
     )
+
+
+def _is_region(region: Mapping[str, Any]) -> bool:
+    score, box = region.get("score_max", ""), region.get("bbox_xyxy")
+    return (
+        (score is None or _is_number(score))
+        and _is_number(region.get("area_px"))
+        and isinstance(box, list)
+        and len(box) == 4
+        and all(map(_is_number, box))
+    )
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_of(record: Mapping[str, Any], part_id: int) -> bool:
     if record["kind"] == "inspection":
         return bool(record["part_id"] == part_id)
     first, last = record["part_id_first"], record["part_id_last"]
-    return isinstance(first, int) and isinstance(last, int) and first <= part_id <= last
+    return _is_int(first) and _is_int(last) and bool(first <= part_id <= last)

@@ -29,6 +29,7 @@ def record(
 ) -> tuple[int, int]:
     """Write ``frames`` frames, or what came until ``stop`` or the source's end. Returns (frames written, frames lost).
 
+    Where nothing came, nothing is left behind: the next attempt finds the folder as this one did.
     ``drops``: the oldest waiting frame is dropped when the disk can't keep up, and its loss recorded in its place.
 
     Raises:
@@ -59,7 +60,10 @@ def record(
         worker.stop()
         ring.close()
         worker.join(5.0)
-        writer.close()
+        if written or lost:
+            writer.close()
+        else:
+            writer.remove()
     if worker.failed is not None:
         raise worker.failed
     return written, lost

@@ -6,7 +6,8 @@ a crash leaves at most one torn line at the end, which readers pass over and the
 
 Where pictures are deleted to keep within a quota, a line ``{"kind": "deleted", "frames": [[first, last], ...]}`` says so:
 these numbers are left out by readers and counted in ``Recording.deleted``. A picture that is missing without such a line,
-or damaged, is an ``unreadable`` frame.
+or damaged, is an ``unreadable`` frame. A line ``{"kind": "missing", "records": 3}`` says that so many records came there
+and could not be written; ``Recording.missing`` has their sum.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from edge.disk import TROUBLE
+from edge.disk import TROUBLE, why_unwritable
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.pictures import PictureError, Pixels, encode_png, read_picture, write_whole
-from edge.recording_index import INDEX, Deleted, ranges, read_index
+from edge.recording_index import INDEX, Deleted, Missing, ranges, read_index
 from edge.recording_index import RecordedFrame as RecordedFrame
 
 SCHEMA: Final = 1
@@ -34,7 +36,10 @@ _HEAD, _FRAMES = "recording.json", "frames"
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The index of a recording, as it was when it was opened. ``deleted``: frames that a quota took away."""
+    """The index of a recording, as it was when it was opened.
+
+    ``deleted``: frames that a quota took away. ``missing``: records that were never written, wanted ones among them.
+    """
 
     folder: Path
     camera: str
@@ -42,6 +47,7 @@ class Recording:
     source: str
     entries: tuple[RecordedFrame | Skip, ...]
     deleted: int
+    missing: int
 
     def load(self, entry: RecordedFrame | Skip) -> Frame | Skip:
         """Pixels of an entry; ``Skip("unreadable")`` where the picture is missing, damaged or another one."""
@@ -77,6 +83,14 @@ def is_recording(folder: Path) -> bool:
     return (folder / _HEAD).is_file()
 
 
+def cannot_be_written(folder: Path, error: OSError) -> UserError:
+    """What is told of a folder that is no place for a recording."""
+    return UserError(
+        f"{folder}: cannot be written: {why_unwritable(folder) or error.strerror}",
+        fix="choose another folder, or give the user of this process the right to write there",
+    )
+
+
 def decoded_format(pixels: Pixels, bits: int) -> str | None:
     """PFNC name of decoded pixels: Mono8, Mono10, Mono12, Mono14, Mono16, RGB8, RGB10, RGB12, RGB16. None: no such."""
     if (pixels.itemsize == 1) != (bits == 8):
@@ -104,15 +118,18 @@ def open_recording(folder: Path) -> Recording:
     head = _read_head(folder)
     entries: list[RecordedFrame | Skip] = []
     gone: set[int] = set()
-    before = 0
+    before = missing = 0
     for entry, _ in read_index(folder):
         if isinstance(entry, Deleted):
             gone |= entry.numbers
             before += entry.before
+        elif isinstance(entry, Missing):
+            missing += entry.records
         else:
             entries.append(entry)
     kept = tuple(e for e in entries if isinstance(e, Skip) or e.number not in gone)
-    return Recording(folder, head["camera"], head["created_ns"], head["source"], kept, before + len(entries) - len(kept))
+    deleted = before + len(entries) - len(kept)
+    return Recording(folder, head["camera"], head["created_ns"], head["source"], kept, deleted, missing)
 
 
 class RecordingWriter:
@@ -131,6 +148,7 @@ class RecordingWriter:
 
     def __init__(self, folder: Path, *, camera: str, source: str, append: bool = False) -> None:
         self.folder = folder
+        self._made = not folder.exists()
         held = is_recording(folder)
         if held and not append:
             raise UserError(
@@ -159,10 +177,7 @@ class RecordingWriter:
             self.close()
             if append and error.errno in TROUBLE:
                 raise
-            raise UserError(
-                f"{folder}: cannot be written: {error.strerror}",
-                fix="choose another folder, or give the user of this process the right to write there",
-            ) from None
+            raise cannot_be_written(folder, error) from None
 
     def frame(self, frame: Frame, record: bytes | None = None, why: str | None = None) -> int:
         """Write one frame; returns its number, from 0.
@@ -206,6 +221,10 @@ class RecordingWriter:
         self._append(line)
         self.losses += 1
 
+    def missing(self, records: int) -> None:
+        """Say that so many records should stand here and don't. Raises OSError as ``frame``."""
+        self._append({"kind": "missing", "records": records})
+
     def forget(self, numbers: Sequence[int]) -> None:
         """Pictures are about to be deleted: say so, and shorten the index when most of it is about such.
 
@@ -232,6 +251,16 @@ class RecordingWriter:
             os.close(self._fd)
             self._fd = -1
 
+    def remove(self) -> None:
+        """Close and delete a recording that holds no frame; the folder, too, if it wasn't there before."""
+        self.close()
+        with suppress(OSError):  # whatever else lies there stays
+            (self.folder / _FRAMES).rmdir()
+            (self.folder / INDEX).unlink()
+            (self.folder / _HEAD).unlink()
+            if self._made:
+                self.folder.rmdir()
+
     def _resume(self) -> None:
         """Open the index after its last whole line, and go on numbering after the last picture."""
         index, pictures = self.folder / INDEX, self.folder / _FRAMES
@@ -246,7 +275,7 @@ class RecordingWriter:
                 self.held[entry.number] = entry.why
             elif isinstance(entry, Skip):
                 self.losses += 1
-            else:
+            elif isinstance(entry, Deleted):
                 for number in entry.numbers:
                     self.held.pop(number, None)
                 self._useless += len(entry.numbers) + 1
@@ -284,8 +313,8 @@ class RecordingWriter:
         kept: list[bytes] = [orjson.dumps(head) + b"\n"] if total else []
         self.losses = 0
         for at, (entry, line) in enumerate(read_index(self.folder)):
-            if isinstance(entry, Skip) and losses and at > last:
-                self.losses += 1
+            if isinstance(entry, (Skip, Missing)) and losses and at > last:
+                self.losses += isinstance(entry, Skip)
                 kept.append(line)
             elif isinstance(entry, RecordedFrame) and entry.number not in gone:
                 kept.append(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -41,7 +41,17 @@ class Deleted:
     next_number: int
 
 
-def read_index(folder: Path) -> Iterator[tuple[RecordedFrame | Skip | Deleted, bytes]]:
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Records that came about here and are not in the recording: the disk failed, or was slower than they came."""
+
+    records: int
+
+
+Entry: TypeAlias = RecordedFrame | Skip | Deleted | Missing
+
+
+def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
     """Every whole line and what it means. A last line without its line end is torn, and no entry.
 
     Raises:
@@ -66,7 +76,7 @@ def read_index(folder: Path) -> Iterator[tuple[RecordedFrame | Skip | Deleted, b
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def read_entry(line: bytes) -> RecordedFrame | Skip | Deleted:
+def read_entry(line: bytes) -> Entry:
     """One line of an index. Raises ValueError where it is none."""
     try:
         return _entry(orjson.loads(line))
@@ -74,12 +84,14 @@ def read_entry(line: bytes) -> RecordedFrame | Skip | Deleted:
         raise ValueError(str(error)) from None
 
 
-def _entry(line: dict[str, Any]) -> RecordedFrame | Skip | Deleted:
+def _entry(line: dict[str, Any]) -> Entry:
     kind = line["kind"]
     if kind == "frame":
         return _frame(line)
     if kind == "skip":
         return Skip(**{name: line[name] for name in _SKIP})
+    if kind == "missing":
+        return Missing(int(line["records"]))
     if kind == "deleted":
         frames = line.get("frames")
         if frames is None:  # of the first version, which deleted all before a number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -13,6 +14,7 @@ from edge.engines import Engine
 from edge.errors import UserError
 from edge.line import Line
 from edge.rules import Rules
+from edge.runtime import ReloadReport
 
 log = structlog.get_logger()
 
@@ -21,7 +23,7 @@ RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions")
 FAULT = "reload_refused"
 
 OpenModel = Callable[[Loaded], tuple[Engine, Rules]]
-Report = Callable[[int, str, str | None], object]
+Report = Callable[[ReloadReport], object]
 
 
 class Reloader:
@@ -34,8 +36,10 @@ class Reloader:
         self._thread: threading.Thread | None = None
         self._result: tuple[Loaded, Engine, Rules] | str | None = None
         self._number = 0
-        self.report: Report = lambda *_: None
-        """Called with the reload's number, the hash of the config in force, and why it was refused, or None."""
+        self._began_ns = 0
+        self._tried: str | None = None
+        self.report: Report = lambda _: None
+        """Called when a reload is over."""
 
     def ask(self) -> None:
         self._asked.set()
@@ -49,12 +53,14 @@ class Reloader:
         elif self._asked.is_set():
             self._asked.clear()
             log.info("reload", path=str(self._loaded.path))
+            self._began_ns, self._tried = time.monotonic_ns(), None
             self._thread = threading.Thread(target=self._load, name="reload", daemon=True)
             self._thread.start()
 
     def _load(self) -> None:
         try:
             loaded = load_config(self._loaded.path, self._loaded.overrides)
+            self._tried = loaded.sha256
             changed = needs_restart(self._loaded.config, loaded.config)
             if changed:
                 raise UserError(
@@ -72,9 +78,13 @@ class Reloader:
             line.fault.pop(FAULT, None)
             log.info("reloaded", bundle=engine.bundle.spec.name, high=rules.high, config_sha256=self._loaded.sha256)
         else:
-            line.fault[FAULT] = result or "the load ended without a result"
+            text = result or "the load ended without a result"
+            if line.fault.get(FAULT) == text:  # a fault is logged when it begins and when its text changes
+                log.warning("reload_refused_again", text=text)
+            line.fault[FAULT] = text
         self._number += 1
-        self.report(self._number, self._loaded.sha256, line.fault.get(FAULT))
+        refused = line.fault.get(FAULT)
+        self.report(ReloadReport(self._number, self._began_ns, self._tried, self._loaded.sha256, refused))
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:

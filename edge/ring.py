@@ -1,8 +1,10 @@
 """The frame ring: preallocated slots between camera and model, and the only place where pixels are dropped.
 
 Losses travel through it as ``Skip`` markers, in their place in the order. Live, the oldest *waiting* frame is dropped
-for a new one and its marker takes its place; neighbours of one reason merge while they wait. In replay nothing is
-dropped and nothing merges, so that a recording's markers come out as they were recorded.
+for a new one and its marker takes its place; neighbours that one marker can tell of (``Skip.followed_by``) merge while
+they wait. In replay nothing is dropped and nothing merges, so that a recording's markers come out as they were recorded.
+
+The memory of all slots is made when the first frame comes, and again when a larger one does: none at the first backlog.
 """
 
 from __future__ import annotations
@@ -35,10 +37,15 @@ class Slot:
         self.view = self._buffer
         self.meta: FrameMeta | None = None
 
-    def fit(self, nbytes: int, meta: FrameMeta) -> None:
-        """Point ``view`` at the frame's bytes; allocates only when a frame is larger than any before it in this slot."""
+    def reserve(self, nbytes: int) -> None:
+        """Memory for frames of up to so many bytes. Allocates only when that is more than ever before in this slot."""
         if self._buffer.nbytes < nbytes:
-            self._buffer = np.empty(nbytes, np.uint8)
+            self.view = self._buffer = np.empty(0, np.uint8)  # the old goes first: both need not fit
+            self.view = self._buffer = np.empty(nbytes, np.uint8)
+
+    def fit(self, nbytes: int, meta: FrameMeta) -> None:
+        """Point ``view`` at the frame's bytes."""
+        self.reserve(nbytes)
         self.view = self._buffer[:nbytes]
         self.meta = meta
 
@@ -56,6 +63,7 @@ class Ring:
         self.dropped = 0
         self.copied_bytes = 0
         self._free = [Slot() for _ in range(slots)]
+        self._largest = 0
         self._waiting: deque[Slot | Skip | Checkpoint] = deque()
         self._closed = False
         self._lock = threading.Lock()
@@ -67,7 +75,12 @@ class Ring:
 
         None where the frame could not be kept; its loss is then already in the order. In replay this waits for a slot
         and asks ``go_on`` every 0.2 s; when that says no, the frame becomes a ``shutdown`` skip.
+
+        Raises:
+            MemoryError: none for a frame of this size; its loss, ``ring_full``, is in the order.
         """
+        if nbytes > self._largest:
+            self._make_room(nbytes, meta)
         with self._lock:
             while not self._free and not self.drops:
                 if not go_on():
@@ -76,10 +89,16 @@ class Ring:
                 self._freed.wait(0.2)
             slot = self._free.pop() if self._free else self._drop_oldest()
             if slot is None:  # every slot is in work: cannot happen with 4 slots and three stages
-                self.dropped += 1
-                self._append(lost("ring_full", meta))
+                self._lose(meta)
                 return None
-        slot.fit(nbytes, meta)
+        try:
+            slot.reserve(self._largest)
+            slot.fit(nbytes, meta)
+        except MemoryError:  # of a slot that was in work when a larger frame came
+            with self._lock:
+                self._free.append(slot)
+                self._lose(meta)
+            raise
         return slot
 
     def commit(self, slot: Slot) -> None:
@@ -147,10 +166,26 @@ class Ring:
         """Slots that are not free: waiting, being filled or in work."""
         return self.slots - len(self._free)
 
+    def _make_room(self, nbytes: int, meta: FrameMeta) -> None:
+        """Memory in every free slot for frames of this size; slots in work get theirs when they are used again."""
+        with self._lock:
+            try:
+                for slot in self._free:
+                    slot.reserve(nbytes)
+            except MemoryError:
+                self._lose(meta)
+                raise
+            self._largest = nbytes
+
+    def _lose(self, meta: FrameMeta) -> None:
+        self.dropped += 1
+        self._append(lost("ring_full", meta))
+
     def _append(self, skip: Skip) -> None:
         last = self._waiting[-1] if self._waiting else None
-        if self.drops and isinstance(last, Skip) and last.reason == skip.reason:
-            self._waiting[-1] = last.followed_by(skip)
+        merged = last.followed_by(skip) if self.drops and isinstance(last, Skip) else None
+        if merged is not None:
+            self._waiting[-1] = merged
         else:
             self._waiting.append(skip)
         self._filled.notify()
@@ -166,11 +201,11 @@ class Ring:
         marker = lost("ring_full", entry.meta)
         before = self._waiting[index - 1] if index > 0 else None
         after = self._waiting[index + 1] if index + 1 < len(self._waiting) else None
-        if isinstance(after, Skip) and after.reason == marker.reason:
-            marker = marker.followed_by(after)
+        if isinstance(after, Skip) and (merged := marker.followed_by(after)) is not None:
+            marker = merged
             del self._waiting[index + 1]
-        if isinstance(before, Skip) and before.reason == marker.reason:
-            marker = before.followed_by(marker)
+        if isinstance(before, Skip) and (merged := before.followed_by(marker)) is not None:
+            marker = merged
             del self._waiting[index]
             index -= 1
         self._waiting[index] = marker

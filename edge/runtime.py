@@ -5,18 +5,33 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from edge.configfile import Loaded
+from edge.disk import why_unwritable
 from edge.errors import UserError
 
 EXIT_LOCKED = 6
 LOCK = "lock"
 INSTANCE = "instance.json"
 RELOAD = "reload.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """How a reload went. ``number``: counted from the start; ``began_ns``: monotonic, before the config was read."""
+
+    number: int
+    began_ns: int
+    tried_sha256: str | None
+    """Of the config that was read; None where it could not be."""
+    config_sha256: str
+    """Of the config in force after it."""
+    refused: str | None
 
 
 def runtime_folder(loaded: Loaded) -> Path:
@@ -30,11 +45,11 @@ def runtime_folder(loaded: Loaded) -> Path:
         try:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         except OSError as error:
-            reason = error.strerror
+            reason = why_unwritable(folder) or error.strerror
             continue
         if os.access(folder, os.W_OK):
             return folder
-        reason = "not writable"
+        reason = f"this user may not write in {folder}"
     raise UserError(f"runtime_dir: {candidates[-1]}: {reason}", fix="set runtime_dir to a folder that this user may write")
 
 
@@ -58,8 +73,22 @@ def _candidates(loaded: Loaded) -> list[Path]:
     return [root / config.camera for root in runtime_roots()]
 
 
+def taken(folder: Path, camera: str, owner: str) -> UserError:
+    """What is said to a second instance. ``owner``: the process id of the first one."""
+    return UserError(
+        f"camera {camera}: another instance is running",
+        received=f"{folder / LOCK} is held by process {owner or 'unknown'}",
+        fix="stop that one first, or give this one a folder of its own: another camera name, or a runtime_dir",
+        exit_code=EXIT_LOCKED,
+    )
+
+
 class InstanceLock:
-    """Held while the daemon runs. A second daemon on the same camera would silently take over its ipc socket."""
+    """Held while the daemon runs. A second daemon in the same folder would silently take over its ipc socket.
+
+    A daemon of the same camera name in another runtime folder is not kept out by this lock, but by those of its log, its
+    evidence and its endpoint wherever they are the same, and by the camera, which only one can open.
+    """
 
     def __init__(self, folder: Path, camera: str) -> None:
         self._path = folder / LOCK
@@ -69,12 +98,7 @@ class InstanceLock:
         except OSError:
             owner = os.read(self._fd, 32).decode(errors="replace").strip()
             os.close(self._fd)
-            raise UserError(
-                f"camera {camera}: another instance is running",
-                received=f"{self._path} is held by process {owner or 'unknown'}",
-                fix="stop that one first, or give this one another 'camera' name",
-                exit_code=EXIT_LOCKED,
-            ) from None
+            raise taken(folder, camera, owner) from None
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
 
@@ -121,9 +145,17 @@ def write_instance(folder: Path, loaded: Loaded) -> Path:
     return _write(folder, INSTANCE, told)
 
 
-def write_reload(folder: Path, number: int, config_sha256: str, refused: str | None) -> Path:
-    """reload.json: how the reload of this number went, counted from the start."""
-    return _write(folder, RELOAD, {"number": number, "config_sha256": config_sha256, "refused": refused})
+def write_reload(folder: Path, report: ReloadReport) -> Path:
+    """reload.json: how the last reload went."""
+    return _write(folder, RELOAD, asdict(report))
+
+
+def read_reload(folder: Path) -> ReloadReport | None:
+    """None where there was no reload in this run."""
+    try:
+        return ReloadReport(**read_json(folder, RELOAD))
+    except TypeError:  # of another version
+        return None
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

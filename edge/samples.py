@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.bundle import Bundle
 from edge.configfile import Loaded
 from edge.engines import Engine, open_engine
+from edge.engines.cache import pictures_sha256
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.pixels import levels_of, to_depth
@@ -23,15 +24,24 @@ MOST = 32
 """Scales of int8 settle after a few dozen frames, and each start reads them all."""
 
 
-def open_line_engine(loaded: Loaded, bundle: Bundle) -> Engine:
-    """``open_engine`` for this config.
+def open_line_engine(loaded: Loaded, bundle: Bundle, batch: int = 1) -> Engine:
+    """``open_engine`` for this config. ``batch``: pictures that are to go through it at once, in replay.
 
     Raises:
         UserError: as ``open_engine`` does, or the sample frames can't be read or have another size than the bundle takes.
     """
     config = loaded.config.model
     given = config.sample_frames is not None and config.precision != "fp32"
-    return open_engine(config, bundle, _Samples(loaded, bundle) if given else None)
+    return open_engine(config, bundle, _Samples(loaded, bundle) if given else None, batch)
+
+
+def scales_sha256(loaded: Loaded, bundle: Bundle) -> str | None:
+    """Of the pictures that int8 takes its scales from, other ones of which give other maps; None where none are taken.
+
+    Raises:
+        UserError: as ``open_line_engine`` does, for the sample frames.
+    """
+    return pictures_sha256(_Samples(loaded, bundle)()) if loaded.config.model.precision == "int8" else None
 
 
 @dataclass(frozen=True, slots=True)

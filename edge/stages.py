@@ -8,15 +8,17 @@ and says whether to go on; a stage whose last beat is too old is hung.
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
 
-from edge.frames import AnomalyMap, Frame, Latency, Skip
+from edge.frames import AnomalyMap, Frame, FrameMeta, Latency, Skip
 from edge.handoff import Handoff
-from edge.inspect import to_inspection
-from edge.mapping import Mapped, Mapper
+from edge.inspect import Unmapped, to_inspection
+from edge.mapping import Mapped, Mapper, OneSize
 from edge.outputs import Judged, Output
 from edge.pixels import Depth, Window, decode
 from edge.ring import Checkpoint, Ring, Slot, lost
@@ -39,6 +41,65 @@ class End:
 
 
 Maps = Handoff[Mapped | Skip | Checkpoint | End]
+Levels = tuple[Depth, Window | None]
+
+
+class Passage:
+    """From the ring to the judge, through the infer stage: what it took and has not handed over is known to others, too.
+
+    ``take`` and ``hand_over`` are the infer stage's, and each thing taken is handed over once, in the same order.
+    ``give_up`` is for whoever finds that stage hung: what it holds is told by others, and its call may return to nothing.
+    """
+
+    def __init__(self, ring: Ring, maps: Maps) -> None:
+        self._ring = ring
+        self._maps = maps
+        self._held: deque[Slot | Skip | Checkpoint] = deque()
+        self._given_up = False
+        self._lock = threading.Lock()
+
+    def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | End | None:
+        """The next in order, None after ``timeout_s``; ``End`` when no more will come."""
+        with self._lock:
+            if self._given_up:
+                return End()
+            try:
+                item = self._ring.take(timeout_s)
+            except EOFError:
+                return End()
+            if item is not None:
+                self._held.append(item)
+            return item
+
+    def hand_over(self, item: Mapped | Skip | Checkpoint | End, beat: Callable[[], bool]) -> None:
+        """Wait until the judge has taken the last one. Nothing happens once the stage was given up."""
+        while True:
+            with self._lock:
+                if self._given_up:
+                    return
+                if self._maps.put(item, WAIT_S):
+                    if not isinstance(item, End):
+                        self._held.popleft()
+                    return
+            beat()  # a slow judge is the judge's matter: this stage is alive
+
+    def unreadable(self, skip: Skip) -> None:
+        """What was taken last is a loss: ``skip`` will be handed over in its place, and its slot may be used again."""
+        with self._lock:
+            if not self._given_up:
+                self._held[-1] = skip
+
+    @property
+    def left(self) -> list[Slot | Skip | Checkpoint]:
+        """What is held: where the stage begins, what it held when it raised."""
+        return list(self._held)
+
+    def give_up(self) -> list[Skip | Checkpoint]:
+        """From now on the stage gets nothing and hands nothing over. What it held, each frame as a ``shutdown`` skip."""
+        self._given_up = True
+        with self._lock:
+            held, self._held = self._held, deque()
+        return [lost("shutdown", _meta(item)) if isinstance(item, Slot) else item for item in held]
 
 
 def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
@@ -66,58 +127,63 @@ def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
     ring.close()
 
 
-def infer_loop(ring: Ring, swap: Swap, maps: Maps, levels: tuple[Depth, Window | None], beat: Callable[[], bool]) -> None:
+def infer_loop(
+    passage: Passage, ring: Ring, swap: Swap, levels: Levels, one_size: OneSize | None, beat: Callable[[], bool]
+) -> None:
     """Every frame leaves with a map or with the reason why it has none, every loss in its place.
 
-    ``levels``: what ``decode`` makes of more than 8 bits.
+    ``levels``: what ``decode`` makes of more than 8 bits. ``one_size``: as ``Mapper``'s.
     """
-    mapper = Mapper(swap)
+    mapper = Mapper(swap, one_size)
+    named: set[str] = set()
+    for held in passage.left:
+        passage.hand_over(_unmapped(held, swap, levels, named) if isinstance(held, Slot) else held, beat)
     while True:
         beat()
-        item: Slot | Skip | Checkpoint | End | None
-        try:
-            item = ring.take(0.0 if mapper.pending else WAIT_S)
-        except EOFError:
-            item = End()
-        out: list[Mapped | Skip | Checkpoint | End] = []
+        item = passage.take(0.0 if mapper.hurries else WAIT_S)
+        out: Sequence[Mapped | Skip | Checkpoint | End]
         if isinstance(item, Slot):
             taken_ns = time.monotonic_ns()
-            frame = _decoded(item, levels)
+            frame = _decoded(item, levels, named)
             if isinstance(frame, Frame):
-                out += mapper.put(item, frame, taken_ns)
+                out = mapper.put(item, frame, taken_ns)
             else:
+                passage.unreadable(frame)
                 ring.release(item)
-                out += [*mapper.drain(), frame]
-        else:  # whatever it is, or nothing: it comes behind the frames that are in the engine's hands
-            out += mapper.drain()
-            if item is not None:
-                out.append(item)
+                out = mapper.behind(frame)
+        elif isinstance(item, End):
+            out = [*mapper.drain(), item]
+        else:  # a loss or a checkpoint, or nothing: it comes behind the frames that are in the engine's hands
+            out = mapper.behind(item)
         if mapper.error is not None:
-            out += mapper.drain()
+            out = [*out, *mapper.drain()]
         for one in out:
-            _hand_over(maps, one, beat)
+            passage.hand_over(one, beat)
         if mapper.error is not None:
             raise mapper.error
         if isinstance(item, End):
             return
 
 
-def tell_losses(ring: Ring, maps: Maps, go_on: Callable[[], bool]) -> None:
-    """In place of an infer_loop that was given up: every frame that still waits becomes a ``shutdown`` skip.
+def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bool]) -> None:
+    """In place of an infer_loop that failed or hangs: what it held and what still waits becomes ``shutdown`` skips.
 
     ``go_on``: asked while the judge does not take; where it says no, there is nobody left to tell.
     """
     ring.abandon()
-    item: Slot | Skip | Checkpoint | End | None = None
-    while not isinstance(item, End):
+    told: list[Skip | Checkpoint | End] = [*passage.give_up()]
+    while True:
         try:
             item = ring.take(0.0)
         except EOFError:
-            item = End()
-        if isinstance(item, (Skip, Checkpoint, End)):
-            while not maps.put(item, WAIT_S):
-                if not go_on():
-                    return
+            break
+        if isinstance(item, (Skip, Checkpoint)):
+            told.append(item)
+    told.append(End())
+    for one in told:
+        while not maps.put(one, WAIT_S):
+            if not go_on():
+                return
 
 
 def judge_loop(
@@ -176,16 +242,27 @@ def _judge(item: Mapped, outputs: Sequence[Output], tally: Tally) -> None:
         raise error
 
 
-def _decoded(slot: Slot, levels: tuple[Depth, Window | None]) -> Frame | Skip:
-    meta = slot.meta
-    assert meta is not None
+def _decoded(slot: Slot, levels: Levels, named: set[str]) -> Frame | Skip:
+    """``named``: the problems that the log has already; one that lasts is logged at its first frame."""
+    meta = _meta(slot)
     try:
         return decode(meta, slot.view, *levels)
     except Exception as error:  # noqa: BLE001  (no memory, say: the frame still gets its record)
-        log.warning("bad_payload", frame_id=meta.frame_id, pixel_format=meta.pixel_format, error=str(error))
+        if (problem := f"{type(error).__name__}: {error}") not in named:
+            named.add(problem)
+            log.warning("bad_payload", frame_id=meta.frame_id, pixel_format=meta.pixel_format, error=problem)
         return lost("bad_payload", meta)
 
 
-def _hand_over(maps: Maps, item: Mapped | Skip | Checkpoint | End, beat: Callable[[], bool]) -> None:
-    while not maps.put(item, WAIT_S):
-        beat()  # a slow judge is the judge's matter: this stage is alive
+def _unmapped(slot: Slot, swap: Swap, levels: Levels, named: set[str]) -> Mapped | Skip:
+    """A frame that was in the stage's hands when it raised."""
+    frame = _decoded(slot, levels, named)
+    if isinstance(frame, Skip):
+        return frame
+    now = time.monotonic_ns()
+    return Mapped(slot, frame, swap.current, Unmapped("engine_error", "the stage raised with it"), now, now)
+
+
+def _meta(slot: Slot) -> FrameMeta:
+    assert slot.meta is not None
+    return slot.meta

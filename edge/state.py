@@ -20,6 +20,8 @@ _UNWELL = {
     "backoff": "the camera is not there",
     "silent": "no frames, though none are triggered",
 }
+TEXT_EVERY_S = 1.0
+"""Least time between two texts of one fault: some have a number that moves."""
 
 
 class StateBook:
@@ -28,6 +30,8 @@ class StateBook:
     def __init__(self, engine: Mapping[str, Any]) -> None:
         self.engine = engine
         self._faults: dict[str, Fault] = {}
+        self._text_told: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
         self._last: State | None = None
 
     @property
@@ -45,15 +49,20 @@ class StateBook:
         stopping: bool,
         extra_faults: Mapping[str, str],
     ) -> State | None:
-        """The new state if anything changed since the last call, else None. Logs each fault as it comes and goes."""
+        """The new state if anything changed since the last call, else None.
+
+        Logs each fault as it comes, says something else, and goes. One of an output that came and went since the last call
+        is told all the same, until the next one.
+        """
         texts = dict(extra_faults)
         if source.state in _UNWELL:
             texts[f"source_{source.state}"] = source.detail or _UNWELL[source.state]
-        for name, status in outputs.items():
-            if status.fault:
-                texts[f"output_{name}"] = status.fault
+        if source.problem is not None:
+            texts["source_problem"] = source.problem
+        failed = {name: self._fault_of(name, status) for name, status in outputs.items()}
+        texts |= {f"output_{name}": fault for name, fault in failed.items() if fault is not None}
         if health.hung:
-            texts["stage_hung"] = f"{health.hung} made no progress for {health.progress_age_s:.1f} s"
+            texts["stage_hung"] = f"{health.hung} makes no progress"
         if health.failed:
             texts["stage_failed"] = f"{health.failed[0]}: {health.failed[1]}"
         self._follow(texts)
@@ -62,7 +71,7 @@ class StateBook:
             line_state=_line_state(source, health, started=started, stopping=stopping),
             source_state=source.state,
             engine=self.engine,
-            outputs={n: {"ok": s.fault is None, "fault": s.fault, **s.detail} for n, s in outputs.items()},
+            outputs={n: {"ok": failed[n] is None, "fault": failed[n], **s.detail} for n, s in outputs.items()},
             faults=tuple(self._faults.values()),
         )
         last = self._last
@@ -73,26 +82,33 @@ class StateBook:
         self._last = state
         return state
 
+    def _fault_of(self, name: str, status: OutputStatus) -> str | None:
+        missed = status.failures > self._failures.get(name, 0)
+        self._failures[name] = status.failures
+        return status.fault or (status.last_fault if missed else None)
+
     def _follow(self, texts: Mapping[str, str]) -> None:
         for code in [c for c in self._faults if c not in texts]:
             fault = self._faults.pop(code)
             log.info("fault_over", code=code, lasted_s=round((time.time_ns() - fault.since_ns) / 1e9, 1))
+        now = time.monotonic()
         for code, text in texts.items():
             known = self._faults.get(code)
-            if known is None:
-                log.warning("fault", code=code, text=text)
+            if known is not None and (text == known.text or now - self._text_told[code] < TEXT_EVERY_S):
+                continue
+            log.warning("fault", code=code, text=text)
+            self._text_told[code] = now
             self._faults[code] = Fault(code, known.since_ns if known else time.time_ns(), text)
 
 
 def _content(state: State) -> tuple[object, ...]:
-    codes = tuple((f.code, f.since_ns) for f in state.faults)
-    return (state.line_state, state.source_state, state.engine, state.outputs, codes)
+    return (state.line_state, state.source_state, state.engine, state.outputs, state.faults)
 
 
 def _line_state(source: SourceStatus, health: Health, *, started: bool, stopping: bool) -> LineState:
     if stopping:
         return "Halted"
-    if health.hung or health.failed or source.state in ("lost", "backoff"):
+    if health.hung or health.failed or source.problem is not None or source.state in ("lost", "backoff"):
         return "Error"
     if not started or source.state in ("opening", "configured"):
         return "Preoperational"

@@ -14,6 +14,9 @@ from edge.errors import UserError
 
 log = structlog.get_logger()
 
+LOOK_S = 1.0
+"""Between two looks at the workers no more than this counts against them: whoever looks was kept from it as well, by a
+camera library that holds the interpreter lock, say. A call that holds it for ever feeds no watchdog."""
 WINDOW_S = 60.0
 """The restart budget is counted over this long."""
 
@@ -25,13 +28,22 @@ class Worker:
     A ``UserError`` is never retried: starting again doesn't mend a config.
     """
 
-    def __init__(self, name: str, stage: Callable[[Callable[[], bool]], None], *, restarts: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        stage: Callable[[Callable[[], bool]], None],
+        *,
+        restarts: int,
+        busy_until_ns: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """``busy_until_ns``: ``time.monotonic_ns()`` until which the stage may be in one call; a past one is a beat."""
         self.name = name
         self.failed: BaseException | None = None
         self.last_error: str | None = None
         self.restarted = 0
         self.done = False
         self._stage = stage
+        self._busy_until_ns = busy_until_ns
         self._restarts = restarts
         self._raised: deque[float] = deque()
         self._last_raised: float | None = None
@@ -65,7 +77,12 @@ class Worker:
 
     def age_s(self) -> float:
         """Seconds since the last sign of progress; 0 when the stage has ended."""
-        return 0.0 if self.done else (time.monotonic_ns() - self._beat_ns) / 1e9
+        last_ns = max(self._beat_ns, self._busy_until_ns())
+        return 0.0 if self.done else max(0, time.monotonic_ns() - last_ns) / 1e9
+
+    def excuse(self, seconds: float) -> None:
+        """So long nobody could run: the last sign of progress counts as that much younger."""
+        self._beat_ns = min(self._beat_ns + int(seconds * 1e9), time.monotonic_ns())
 
     def trouble(self) -> str | None:
         """What the stage raised within the last 60 s and was restarted after; None when it is well, or given up."""
@@ -110,9 +127,10 @@ class Health:
     failed: tuple[str, BaseException] | None
 
 
-def examine(workers: Sequence[Worker], limit_s: float) -> Health:
-    """``hung``: the stage without progress for longer than ``limit_s``."""
-    oldest = max(workers, key=lambda w: w.age_s())
-    age = oldest.age_s()
+def examine(workers: Sequence[Worker], limit_s: float, frozen_s: float = 0.0) -> Health:
+    """``hung``: the stage without progress for longer than ``limit_s``, apart from the last ``frozen_s``."""
+    ages = [max(0.0, worker.age_s() - frozen_s) for worker in workers]
+    age = max(ages)
+    oldest = workers[ages.index(age)]
     failed = next(((w.name, w.failed) for w in workers if w.failed is not None), None)
     return Health(age, oldest.name if age > limit_s else None, failed)

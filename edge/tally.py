@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import deque
 
@@ -12,6 +13,8 @@ BUCKETS_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0,
 """Upper bounds of the latency histograms, in ms; one more bucket takes what is above."""
 RECENT = 2048
 """Latest total latencies kept for percentiles."""
+FINITE_S = 10.0
+"""A model whose maps were not finite is well again when the last one is so long ago, and a finite one came since."""
 
 
 class Tally:
@@ -28,6 +31,9 @@ class Tally:
         self.sum_checks = 0
         self.sum_fault: str | None = None
         """How the sum rule failed, the first time it did."""
+        self._not_finite: tuple[int, float] | None = None
+        """Of maps with NaN or infinity: the frame id of the first one since they were well, and when the last one came."""
+        self._finite_since = False
 
     def next_seq(self) -> int:
         """The next record's number: 0, 1, 2 ... without a gap."""
@@ -38,6 +44,12 @@ class Tally:
         self.verdicts[record.verdict] += 1
         if inspection.reason is not None:
             self.invalid_reasons[inspection.reason] = self.invalid_reasons.get(inspection.reason, 0) + 1
+        if inspection.reason == "map_not_finite":
+            known = self._not_finite if self.map_trouble() is not None else None
+            first = inspection.meta.frame_id if known is None else known[0]
+            self._not_finite, self._finite_since = (first, time.monotonic()), False
+        elif inspection.map_max is not None:
+            self._finite_since = True
         latency = inspection.latency_ms
         self.recent_ms.append(latency.total)
         for stage in STAGES:
@@ -53,6 +65,16 @@ class Tally:
         self.sum_checks += 1
         if self.sum_fault is None and announced != self.accounted:
             self.sum_fault = f"the source announced {announced} frames, the records account for {self.accounted}"
+
+    def map_trouble(self) -> str | None:
+        """What is wrong with the model's maps, until finite ones have come for 10 s; None when they are well.
+
+        One bad map among good ones would otherwise be a fault too short to be seen, and many a fault that comes and goes.
+        """
+        found = self._not_finite
+        if found is None or (self._finite_since and time.monotonic() - found[1] > FINITE_S):
+            return None
+        return f"the model's map has NaN or infinity, first on frame {found[0]}: such frames are invalid"
 
     @property
     def inspections(self) -> int:

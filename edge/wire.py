@@ -156,7 +156,7 @@ class Wire:
     def header(self, started_ns: int, torn_bytes: int = 0) -> bytes:
         """First line of each log file: which run wrote it, and since when. Readers of records skip it.
 
-        ``torn_bytes``: length of the half line that was found at the end of the file before it, and moved aside.
+        ``torn_bytes``: length of the half lines that were found at the ends of files before it, and moved aside.
         """
         header = {"schema": VERSION, "kind": "header", **self._head, **self._made_by}
         return _dumps(header | {"started_ns": started_ns, "torn_bytes": torn_bytes})

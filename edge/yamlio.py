@@ -20,6 +20,9 @@ from edge.errors import UserError
 Lines: TypeAlias = dict[tuple[str | int, ...], int]
 """Line number, from 1, of each key (and list item) by its path from the root."""
 
+_SET = "--set"
+_LONGEST_INT = 100
+"""Characters; int() refuses thousands of digits."""
 _MOST = 100_000
 """Values in one file: a few lines of aliases can stand for billions."""
 
@@ -42,9 +45,16 @@ for _tag, _regexp, _first in (
 
 
 def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    text = loader.construct_scalar(node)
+    return _integer(loader.construct_scalar(node))
+
+
+def _integer(text: str) -> int:
     # base 10 by hand: int(text, 0) refuses 007
     return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+
+
+def _fits_64_bits(text: str) -> bool:
+    return len(text) <= _LONGEST_INT and -(1 << 63) <= _integer(text) < 1 << 64
 
 
 def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
@@ -61,11 +71,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True)
 
 
-def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
-    """Data and line numbers of one YAML document. ``name`` stands in the error texts.
+def parse_yaml(text: str, name: str, inside: tuple[str, ...] = ()) -> tuple[Any, Lines]:
+    """Data and line numbers of one YAML document. ``name`` stands in the error texts; ``inside``: where it will belong.
 
     Raises:
-        UserError: bad syntax, a duplicate key, a key that is no text, ``.nan`` or ``.inf``.
+        UserError: bad syntax, a duplicate key, a key that is no text, ``.nan`` or ``.inf``, an integer beyond 64 bits.
     """
     lines: Lines = {}
     loader = None
@@ -74,15 +84,15 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
         node = loader.get_single_node()
         if node is None:
             return None, lines
-        _check(node, (), name, lines)
+        _check(node, inside, name, lines)
         return loader.construct_document(node), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise UserError(f"{where}: not valid YAML: {error.problem or error.context}") from None
+        raise UserError(f"{where}: not valid YAML: {_told(error)}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a text that is tagged as a number: !!int x
         raise UserError(f"{name}: not valid YAML: {error}") from None
     except RecursionError:
         raise UserError(f"{name}: not valid YAML: nested too deeply, or a list that contains itself") from None
@@ -91,9 +101,9 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
             loader.dispose()
 
 
-def parse_value(text: str) -> Any:
-    """One value as it would stand behind a key: ``16`` is an int, ``[1, 2]`` a list, ``On`` a text."""
-    return parse_yaml(text, "--set")[0]
+def parse_value(text: str, keys: tuple[str, ...] = ()) -> Any:
+    """One value as it would stand behind ``keys``: ``16`` is an int, ``[1, 2]`` a list, ``On`` a text."""
+    return parse_yaml(text, _SET, keys)[0]
 
 
 def read_yaml(path: Path) -> tuple[Any, Lines, str]:
@@ -130,13 +140,26 @@ def nearest(word: str, known: list[str]) -> str | None:
     return found[0] if found else None
 
 
+def _told(error: yaml.MarkedYAMLError) -> str:
+    """What PyYAML found, with what it was at and where that began: one half alone reads like half a sentence."""
+    if not error.context or not error.problem:
+        return str(error.problem or error.context)
+    if error.context.startswith("while") and error.context_mark:
+        return f"{error.problem}, {error.context} that begins in line {error.context_mark.line + 1}"
+    return f"{error.context}, {error.problem}"
+
+
+def _place(name: str, node: yaml.Node) -> str:
+    return name if name == _SET else f"{name}:{node.start_mark.line + 1}"
+
+
 def _check(node: yaml.Node, path: tuple[str | int, ...], name: str, lines: Lines) -> None:
-    here = f"{name}:{node.start_mark.line + 1}"
+    here = _place(name, node)
     if len(lines) > _MOST:
         raise UserError(f"{here}: more than {_MOST} values: aliases that repeat each other")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            where = f"{name}:{key.start_mark.line + 1}"
+            where = _place(name, key)
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 shown = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
                 raise UserError(f"{where}: a key must be text", received=shown)
@@ -153,6 +176,9 @@ def _check(node: yaml.Node, path: tuple[str | int, ...], name: str, lines: Lines
         for index, value in enumerate(node.value):
             lines[(*path, index)] = value.start_mark.line + 1
             _check(value, (*path, index), name, lines)
+    elif node.tag == "tag:yaml.org,2002:int" and not _fits_64_bits(node.value):
+        shown = node.value if len(node.value) <= 40 else f"{node.value[:37]}..."
+        raise UserError(f"{here}: {'.'.join(map(str, path))}: an integer beyond 64 bits", received=shown)
     elif node.tag == "tag:yaml.org,2002:float" and not math.isfinite(
         float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
     ):

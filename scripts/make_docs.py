@@ -33,7 +33,8 @@ def config_page() -> str:
         "# Every key of a line's config\n",
         MADE,
         "One YAML file per camera, with the scalars of YAML 1.2 (`On` and `off` are text). Unknown and duplicate keys are",
-        "refused. `edge check FILE` validates; `--set regions.min_area_px=16` overrides one key on any command.\n",
+        "refused. `edge check FILE` validates; `--set regions.min_area_px=16` overrides one key, on every command that",
+        "takes a config with -c or as its argument.\n",
     ]
     for prefix, model in sections(Config, ""):
         title = f"`{prefix}`" if prefix else "Top level"

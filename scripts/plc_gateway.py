@@ -16,7 +16,7 @@ the largest that does.
      4-5   part id, low 32 bits; 0 without one
      6-7   frame id, low 32 bits
      8     verdict: 0 not valid, 1 pass, 2 fail
-     9     why it isn't a pass: see WHY
+     9     why it isn't a pass: see WHY; schema: the daemon says something that this program can't read
     10-11  highest value of the map, threshold: each times --score-scale
     12     regions
     13-16  largest region in image pixels: x, y, width, height
@@ -70,6 +70,7 @@ PROGRESS_MS = 2000.0
 """A stage that made no progress for longer stops the heartbeat register; an idle trigger is progress."""
 _NEVER_CAME = ("frame_id_gap", "incomplete")
 _READS = (3, 4)  # function codes
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Gateway:
@@ -82,10 +83,24 @@ class Gateway:
         self._scale = score_scale
         self._beats = 0
         self._last_beat: object = None
+        self._trouble: str | None = None
 
     def registers(self) -> list[int]:
-        """The registers of this moment."""
+        """The registers of this moment: not valid, and told once, where a message doesn't say what it should."""
         latest = self._line.latest(self._max_age_s, allow_simulated=self._allow_simulated)
+        try:
+            registers, trouble = self._shown(latest), None
+        except _MALFORMED as error:
+            registers, trouble = [0] * COUNT, f"{type(error).__name__}: {error}"
+            registers[0], registers[2], registers[3], registers[9] = MAP_VERSION, FAULT, self._beats, WHY["schema"]
+        if trouble is not None and self._trouble is None:
+            print(f"what the daemon says can't be shown: {trouble}", file=sys.stderr, flush=True)
+        elif trouble is None and self._trouble is not None:
+            print("what the daemon says can be shown again", file=sys.stderr, flush=True)
+        self._trouble = trouble
+        return registers
+
+    def _shown(self, latest: Latest) -> list[int]:
         decision, beat = latest.decision, latest.heartbeat
         fresh_beat = latest.heartbeat_age_s <= self._line.stale_s
         moves = beat is not None and fresh_beat and beat["progress_age_ms"] <= PROGRESS_MS
@@ -130,7 +145,7 @@ class Gateway:
         registers[1] = registers[23] = record["seq"] & 0xFFFF
         if record["kind"] != "inspection":
             return
-        registers[4:6] = _two_words(record["part_id"] or 0)
+        registers[4:6] = [0, 0] if record["part_id"] is None else _two_words(record["part_id"])
         registers[6:8] = _two_words(record["frame_id"])
         registers[10] = _word((record["map_max"] or 0.0) * self._scale)
         registers[11] = _word(record["threshold"] * self._scale)
@@ -147,6 +162,8 @@ def _word(value: float) -> int:
 
 
 def _two_words(value: int) -> list[int]:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is no integer")
     return [value >> 16 & 0xFFFF, value & 0xFFFF]
 
 

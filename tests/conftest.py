@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import gentl_proxy
 import pytest
 
 from edge.pictures import silence_opencv
+from edge.sources import genicam
 
 silence_opencv()  # FFmpeg reads its level when the first stream is opened, which may be a test's own
 
@@ -25,6 +27,30 @@ def nothing_leaks() -> Iterator[None]:
     while (left := _left(threads, zmq_threads)) and time.monotonic() < end:
         time.sleep(0.01)
     assert not left, f"the test leaks {', '.join(left)}"
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> gentl_proxy.Proxy:
+    """The fault-injecting GenTL producer, loaded once: the camera library keeps it."""
+    pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
+    if gentl_proxy.compiler() is None:
+        pytest.skip("no C compiler to build the fault-injecting GenTL producer")
+    return gentl_proxy.Proxy(gentl_proxy.build(tmp_path_factory.mktemp("gentl")))
+
+
+@pytest.fixture
+def proxy(built: gentl_proxy.Proxy) -> Iterator[gentl_proxy.Proxy]:
+    """The same without faults, and with an empty ledger."""
+    built.reset()
+    yield built
+    built.reset()
+
+
+@pytest.fixture
+def hasty(monkeypatch) -> None:
+    """The same waits, a tenth as long."""
+    monkeypatch.setattr(genicam, "SILENT_S", 0.1)
+    monkeypatch.setattr(genicam, "BACKOFF_S", (0.05, 0.2))
 
 
 def _left(threads: set[threading.Thread], zmq_threads: set[int]) -> list[str]:

@@ -111,11 +111,11 @@ class StandInCuda:
         self._streams: dict[int, Stream] = {}
         self._buffers: dict[int, Buffer] = {}
         self._next = 0x1000
-        self._threads: set[int] = set()
+        self._attached = threading.local()
         self.pinned_left = 0
 
     def attach(self) -> None:
-        self._threads.add(threading.get_ident())
+        self._attached.here = True  # not by ident: a new thread may get that of one that ended
 
     def free_bytes(self) -> int:
         return self.memory_bytes - sum(b.memory.nbytes for b in self._buffers.values())
@@ -230,7 +230,8 @@ class StandInCuda:
         where.last, where.waits = Operation(dict(where.clock), before, work), []
 
     def _count(self, call: str) -> None:
-        assert threading.get_ident() in self._threads or call == "malloc", f"{call} in a thread that was never attached"
+        attached = getattr(self._attached, "here", False)
+        assert attached or call == "malloc", f"{call} in a thread that was never attached"
         self.calls.append(call)
         if call in self.fail:
             self.fail[call] -= 1

@@ -44,3 +44,18 @@ def record(seq: int, wire: Wire = WIRE) -> Any:
 def skip(**changes: Any) -> Skip:
     """Two frames that the camera's ids say were lost, but for ``changes``."""
     return replace(Skip("frame_id_gap", 2, 8, 9, received_ns=1_500), **changes)
+
+
+def paths_in(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place of a mapping or list where something stands."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [place for key, value in items for place in [(*path, key), *paths_in(value, (*path, key))]]
+
+
+def with_value(data: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy with ``value`` at ``path``."""
+    if not path:
+        return value
+    copy = dict(data) if isinstance(data, dict) else list(data)
+    copy[path[0]] = with_value(copy[path[0]], path[1:], value)
+    return copy

@@ -48,9 +48,9 @@ def test_each_kind_of_change_is_counted_and_what_stayed_too() -> None:
         ("invalid", "invalid"): 1,
     }
     assert found.changes == (
-        Change("frame 1", "pass", "fail"),
-        Change("frame 2", "fail", "pass"),
-        Change("frame 4", "pass", "fail"),
+        Change("frame 1", "pass", "fail", 1),
+        Change("frame 2", "fail", "pass", 2),
+        Change("frame 4", "pass", "fail", 4),
     )
     assert (found.only_before, found.only_now) == (0, 0)
 
@@ -58,7 +58,7 @@ def test_each_kind_of_change_is_counted_and_what_stayed_too() -> None:
 def test_pictures_are_matched_by_their_path_whatever_their_number() -> None:
     before = Outcomes([told(0, frame_id=0, frame_ref="a.png"), told(1, frame_id=1, frame_ref="b.png", verdict="fail")])
     found = before.compare([told(0, frame_id=0, frame_ref="b.png")])
-    assert found.changes == (Change("b.png", "fail", "pass"),)
+    assert found.changes == (Change("b.png", "fail", "pass", 0),)
     assert (found.only_before, found.only_now) == (1, 0)
 
 
@@ -84,7 +84,7 @@ def test_skips_count_each_of_their_frames() -> None:
 def test_a_damaged_picture_is_matched_by_its_path() -> None:
     before = Outcomes([told(0, frame_id=0, frame_ref="0.png")])
     now = [lost(0, reason="unreadable", count=1, frame_id_first=0, frame_id_last=0, frame_ref="0.png")]
-    assert before.compare(now).changes == (Change("0.png", "pass", "skip"),)
+    assert before.compare(now).changes == (Change("0.png", "pass", "skip", 0),)
 
 
 def test_frames_that_one_side_lacks_are_counted() -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec, load_bundle
+from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec, load_bundle, unlisted
 from edge.errors import UserError
 from edge.models import write
 from edge.models.write import write_bundle
@@ -71,6 +71,24 @@ def test_the_hash_is_of_what_the_model_computes_and_not_of_its_name(tmp_path: Pa
     assert original != sha("c", resize=ResizeSpec(where="host", kernel="linear", size=(16, 12)))
     assert original != sha("d", map_to_image=(2.0, 2.0, 0.0, 0.0))
     assert original != write_bundle(tmp_path / "e", identity_model(1, (16, 12), score=False), spec()).sha256
+
+
+def test_the_maps_size_changes_no_hash(tmp_path: Path) -> None:
+    """A bundle from before it was told keeps its identity, and with it its calibrations."""
+    old = write_bundle(tmp_path / "a", identity_model(1, (16, 12)), spec())
+    assert write_bundle(tmp_path / "b", identity_model(1, (16, 12)), spec(map_size=(16, 12))).sha256 == old.sha256
+    path = old.folder / "bundle.yaml"
+    path.write_text(path.read_text().replace("map_size: null\n", ""))
+    assert load_bundle(old.folder) == old
+
+
+def test_files_that_are_not_listed_are_known(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "b", identity_model(1, (16, 12)), spec())
+    assert unlisted(bundle) == []
+    (bundle.folder / "more").mkdir()
+    (bundle.folder / "more" / "evil.so").write_bytes(b"x")
+    (bundle.folder / "link").symlink_to("/nowhere")
+    assert unlisted(bundle) == ["link", "more/evil.so"]
 
 
 def test_the_hash_is_the_one_that_the_docstring_tells(tmp_path: Path) -> None:
@@ -168,7 +186,7 @@ def test_a_newer_schema_is_refused_before_its_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"kernel": "area"}, "{p}:29: kernel: unknown key"),
+        ({"kernel": "area"}, "{p}:30: kernel: unknown key"),
         ({"name": 7}, "{p}:2: name\n  received: 7\n  expected: Input should be a valid string"),
         (
             {"input": {"channels": 2, "size": "any"}},

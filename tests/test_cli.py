@@ -24,6 +24,7 @@ from lines import frame_ids, loaded, records
 from edge.bundle import BundleSpec
 from edge.cli import app
 from edge.models.write import write_bundle
+from edge.runtime import InstanceLock
 
 SIMULATED = "source={kind: genicam, producer: simulated, serial: '0', buffers: 4}"
 
@@ -113,11 +114,36 @@ def test_a_graph_with_wrong_outputs_or_inputs(line: Path, kind: Any, text: str) 
     assert refused(edge(line, "check", "cam1.yaml", "--set", "model.bundle=wrong")) == f"{line}/wrong/model.onnx: {text}"
 
 
-def test_a_model_that_gives_nan_gives_invalid_records(line: Path) -> None:
+def test_a_model_that_always_gives_nan_is_refused(line: Path) -> None:
     write_bundle(line / "nan", nan_model(), spec())
+    text = (
+        f"{line}/nan/model.onnx: the model's map is NaN or infinite on every picture\n"
+        "  received: tried on noise, soft shapes, a nearly black picture, a blank picture, with onnx in fp32\n"
+        "  expected: finite numbers\n"
+        "  fix: run `edge build` on the original model, or use the bundle that ran before"
+    )
+    assert refused(edge(line, "check", "cam1.yaml", "--set", "model.bundle=nan")) == text
+    assert refused(edge(line, "bundle", "check", line / "nan")) == text
+
+
+def test_a_model_that_gives_nan_gives_invalid_records(line: Path) -> None:
+    write_bundle(line / "nan", nan_model(only_where_black=True), spec())
+    for path in (line / "pictures").iterdir():
+        picture(path, 0)
     result = edge(line, "replay", "pictures", "-c", "cam1.yaml", "--set", "model.bundle=nan", "--out", "out")
     assert result.returncode == 0
     assert [(r["verdict"], r["reason"]) for r in records(line / "out")] == [("invalid", "map_not_finite")] * 3
+
+
+def test_a_replay_in_batches(line: Path) -> None:
+    text = refused(edge(line, "replay", "pictures", "-c", "cam1.yaml", "--pace", "original", "--batch-size", "8"))
+    assert text == (
+        "--batch-size: frames of a batch wait for each other, and with --pace original each comes at its own time\n"
+        "  received: 8\n  expected: --pace max, or no --batch-size"
+    )
+    result = edge(line, "replay", "pictures", "-c", "cam1.yaml", "--batch-size", "2", "--out", "out")
+    assert result.returncode == 0
+    assert [r["verdict"] for r in records(line / "out")] == ["pass"] * 3
 
 
 def test_an_empty_folder(line: Path) -> None:
@@ -148,7 +174,9 @@ def test_a_truncated_picture_in_the_middle_is_skipped_and_replay_goes_on(line: P
 
 def test_bad_yaml(line: Path) -> None:
     (line / "bad.yaml").write_text("camera: cam1\nsource: {kind: synthetic\nmodel: 3\n")
-    assert refused(edge(line, "check", "bad.yaml")) == "bad.yaml:3: not valid YAML: expected ',' or '}', but got ':'"
+    assert refused(edge(line, "check", "bad.yaml")) == (
+        "bad.yaml:3: not valid YAML: expected ',' or '}', but got ':', while parsing a flow mapping that begins in line 2"
+    )
 
 
 def test_a_duplicate_key(line: Path) -> None:
@@ -180,8 +208,8 @@ def test_on_as_a_feature_value_reaches_the_camera_as_text(line: Path) -> None:
     )
     assert edge(line, "check", "on.yaml").returncode == 0
     text = refused(edge(line, "run", "-c", "on.yaml"))
-    assert text[text.index("source.features") :] == (
-        "source.features[1]: TriggerMode: the camera has no such feature\n  received: TriggerMode\n"
+    assert text[text.index("on.yaml") :] == (
+        "on.yaml:3: source.features[1]: TriggerMode: the camera has no such feature\n  received: TriggerMode\n"
         "  expected: a feature of this camera\n  fix: edge cameras --producer PRODUCER --serial SERIAL lists them"
     )
 
@@ -189,7 +217,7 @@ def test_on_as_a_feature_value_reaches_the_camera_as_text(line: Path) -> None:
 def test_an_roi_outside_the_picture(line: Path) -> None:
     sets = ["--set", "regions.roi={units: image_px, include: [[100, 100, 200, 200]]}"]
     text = (
-        "regions.roi.include.0: outside the frame\n  received: reaches x = 200, y = 200\n"
+        "cam1.yaml: regions.roi.include.0: outside the frame\n  received: reaches x = 200, y = 200\n"
         "  expected: at most x = 64, y = 64: the frame is 64 x 64 pixels\n"
         "  fix: correct the shape, or give it in units norm"
     )
@@ -198,6 +226,29 @@ def test_an_roi_outside_the_picture(line: Path) -> None:
     sets = ["--set", "regions.roi={include: [[5, 5, 9, 9]]}"]
     assert refused(edge(line, "check", "cam1.yaml", *sets)) == (
         "cam1.yaml: regions.roi: include.0: 5 lies outside the frame, 0 to 1 in units norm (pixels are units image_px)"
+    )
+
+
+def test_an_roi_in_pixels_is_held_against_the_replayed_frames_not_the_configs_source(line: Path) -> None:
+    for index in range(3):
+        picture(line / "pictures" / f"{index}.png", shape=(128, 128))
+    sets = ["--set", "regions.roi={units: image_px, include: [[70, 70, 100, 100]]}"]
+    assert edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out", *sets).returncode == 0
+    assert [r["verdict"] for r in records(line / "out")] == ["pass"] * 3
+    picture(line / "small" / "0.png")
+    assert edge(line, "replay", "small", "-c", "cam1.yaml", "--out", "small_out", *sets).returncode == 0
+    assert [(r["verdict"], r["reason"]) for r in records(line / "small_out")] == [("invalid", "frame_size")]
+
+
+def test_a_busy_endpoint_of_a_replay_is_told_of_the_option_that_named_it(line: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        result = edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out", "--publish", endpoint)
+    assert refused(result) == (
+        f"--publish: {endpoint} cannot be bound: Address already in use (EADDRINUSE)\n"
+        "  fix: stop the program that has it, or choose another; tcp port 0 takes any free one"
     )
 
 
@@ -217,13 +268,14 @@ def test_a_log_folder_that_cannot_be_written(line: Path) -> None:
     (line / "file").write_text("")
     result = edge(line, "run", "-c", "cam1.yaml", "--set", "outputs.jsonl.dir=file/log")
     assert refused(result).endswith(
-        f"outputs.jsonl: {line}/file/log: the log cannot be written\n  received: Not a directory\n"
+        f"outputs.jsonl: {line}/file/log: the log cannot be written\n  received: {line}/file is a file, not a folder\n"
         "  expected: a folder that this user may write\n  fix: choose another folder, or change its owner"
     )
 
 
-def test_a_producer_that_does_not_exist(line: Path) -> None:
-    result = edge(line, "run", "-c", "cam1.yaml", "--set", "source={kind: genicam, producer: /opt/none.cti}")
+@pytest.mark.parametrize("command", [["run", "-c"], ["check"]])
+def test_a_producer_that_does_not_exist(line: Path, command: list[str]) -> None:
+    result = edge(line, *command, "cam1.yaml", "--set", "source={kind: genicam, producer: /opt/none.cti}")
     text = refused(result)
     assert text[text.index("source.producer") :] == (
         "source.producer: no such file\n"
@@ -288,6 +340,25 @@ def test_a_wrong_option_of_replay(line: Path, arguments: list[str], text: str) -
     assert refused(edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out", *arguments)) == text
 
 
+@pytest.mark.parametrize("kind", ["recorded, path", "opencv, device"])
+def test_check_refuses_a_source_whose_files_are_not_there(line: Path, kind: str) -> None:
+    text = refused(edge(line, "check", "cam1.yaml", "--set", f"source={{kind: {kind}: none.avi}}"))
+    assert f"{line}/none.avi" in text
+    assert "no such file" in text
+
+
+@pytest.mark.parametrize("name", ["jsonl", "evidence"])
+def test_check_refuses_a_folder_that_cannot_be_written(line: Path, name: str) -> None:
+    assert refused(edge(line, "check", "cam1.yaml", "--set", f"outputs.{name}={{dir: cam1.yaml/log}}")) == (
+        f"cam1.yaml: outputs.{name}.dir: cannot be written: {line}/cam1.yaml is a file, not a folder\n"
+        "  fix: choose another folder"
+    )
+
+
+def test_check_takes_a_source_whose_files_are_there(line: Path) -> None:
+    assert edge(line, "check", "cam1.yaml", "--set", "source={kind: recorded, path: pictures}").returncode == 0
+
+
 def test_check_says_what_will_run(line: Path) -> None:
     result = edge(line, "check", "cam1.yaml")
     assert result.returncode == 0
@@ -310,6 +381,60 @@ def test_recording_and_replaying_a_video_and_a_recording(line: Path) -> None:
     assert refused(edge(line, "record", "-c", "cam1.yaml", "--frames", "7", "--out", "rec")) == (
         "rec: already holds a recording\n  fix: name a folder that doesn't exist yet, or delete this one"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("replay none -c cam1.yaml --out out", "none: no such file or folder\n"),
+        ("export none -o out", "none: not a recording: it has no recording.json\n"),
+        (
+            "record -c cam1.yaml --frames 3 --out out --set source={kind:\xa0recorded,path:\xa0none}",
+            "{line}/none: no such file or folder\n",
+        ),
+        (
+            "calibrate pictures -c cam1.yaml -o out --set regions.roi={units:\xa0image_px,include:\xa0[[0,0,99,99]]}",
+            "regions.roi.include.0: outside the frame\n",
+        ),
+    ],
+)
+def test_an_error_stands_alone_and_nothing_is_left_behind(line: Path, command: str, text: str) -> None:
+    """No empty line of a progress bar that never showed; and the same command, once mended, finds its place free."""
+    result = edge(line, *(part.replace("\xa0", " ") for part in command.split(" ")))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(text.format(line=line))
+    assert result.stderr == result.stderr.strip() + "\n"
+    assert not (line / "out" / "recording.json").exists()
+
+
+def test_recording_a_camera_that_never_comes_leaves_nothing_behind(line: Path) -> None:
+    command = [sys.executable, "-m", "edge", "record", "-c", "cam1.yaml", "--frames", "5", "--out", "rec"]
+    command += ["--set", SIMULATED.replace("'0'", "'77'")]
+    with subprocess.Popen(command, cwd=line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 40
+        while not (line / "rec" / "frames.jsonl").exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        told, errors = process.communicate(timeout=40)
+    assert (process.returncode, told) == (130, "")
+    assert errors.splitlines()[-2:] == ["rec: not kept, for no frame came", "interrupted after 0 of 5 frames"]
+    assert not (line / "rec").exists()
+
+
+def test_a_second_demo_leaves_the_folder_of_the_one_that_runs_alone(line: Path) -> None:
+    (line / "demo").mkdir()
+    (line / "demo" / "demo.yaml").write_text((line / "cam1.yaml").read_text())
+    (line / "demo" / "run").mkdir()
+    lock = InstanceLock(line / "demo" / "run", "demo")
+    result = edge(line, "demo", "--out", "demo")
+    lock.release()
+    assert (result.returncode, result.stdout) == (6, "")
+    assert result.stderr == (
+        "camera demo: another instance is running\n"
+        f"  received: {line}/demo/run/lock is held by process {os.getpid()}\n"
+        "  fix: stop that one first, or give this one a folder of its own: another camera name, or a runtime_dir\n"
+    )
+    assert (line / "demo" / "demo.yaml").exists()
 
 
 def test_overlays_and_masks_are_one_file_per_frame(line: Path) -> None:
@@ -349,6 +474,7 @@ def test_explain_masks_as_run_lengths_and_against(line: Path) -> None:
     first = edge(line, "replay", "pictures", "-c", "cam1.yaml", *sets, "--explain", "--masks", "rle", "--out", "a")
     assert first.returncode == 0
     assert "explain: a/explain (3 pictures)\nmasks: a/masks.jsonl\n" in first.stdout
+    assert not list((line / "a" / "explain").glob("*.txt"))
     masks = [orjson.loads(text) for text in (line / "a" / "masks.jsonl").read_bytes().splitlines()]
     assert [mask["counts"] for mask in masks] == [[4096], [670, 10, *[54, 10] * 9, 2840], [4096]]
     assert [(mask["seq"], mask["frame_ref"], mask["size"]) for mask in masks] == [
@@ -359,8 +485,31 @@ def test_explain_masks_as_run_lengths_and_against(line: Path) -> None:
     assert second.returncode == 0
     assert "changed: b/changed (1 pictures)\nagainst a/records.jsonl: 1 of 3 frames changed\n" in second.stdout
     rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in second.stdout.splitlines() if "│" in row]
-    assert rows[-2:] == [["fail -> pass", "1", "1.png"], ["pass, as before", "2", ""]]
+    assert rows[-2:] == [["fail -> pass", "1", "1.png (00000001.png)"], ["pass, as before", "2", ""]]
     assert [p.name for p in (line / "b" / "changed").iterdir()] == ["00000001.png"]
+    third = edge(line, "replay", "pictures", "-c", "cam1.yaml", *sets, *again[:2], "--explain", "--out", "c")
+    assert "explain: c/explain (3 pictures)\n" in third.stdout
+    assert [p.name for p in (line / "c" / "explain").glob("*.txt")] == ["00000001.txt"]
+    assert (line / "c" / "explain" / "00000001.txt").read_text() == (
+        "1 dropped: 1 by min_area_px; boxes in px of the frame\n\n"
+        "number  x0  y0  x1  y1  area, map px  why\n"
+        "     1  30  10  40  20           100  area 100 < 200\n"
+    )
+
+
+def test_what_a_mask_picture_leaves_out_is_dimmed_in_every_picture(line: Path) -> None:
+    spotted(line / "pictures" / "1.png")
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:32] = 255
+    assert cv2.imwrite(str(line / "roi.png"), mask)
+    sets = ["--set", "regions={threshold: {high: 0.5}, roi: {mask: roi.png}}"]
+    replay = ["replay", "pictures", "-c", "cam1.yaml", *sets]
+    assert edge(line, *replay, "--overlays", "--explain", "--out", "a").returncode == 0
+    more = ["--set", "regions.min_area_px=200", "--against", "a/records.jsonl", "--out", "b"]
+    assert edge(line, *replay, *more).returncode == 0
+    for path in ("a/overlays", "a/explain", "b/changed"):
+        picture_of = cv2.imread(str(line / path / "00000001.png"))
+        assert (picture_of[:, 100] == (20, 20, 20)).all(axis=1).sum() > 150, path
 
 
 def test_against_something_that_is_no_log(line: Path) -> None:
@@ -385,13 +534,16 @@ def test_golden_frames_decide_the_exit_code_of_check(line: Path) -> None:
     check = ["check", "cam1.yaml", "--golden", "golden", "--set"]
     right = edge(line, *check, "regions.threshold={high: 0.5}")
     assert right.returncode == 0
-    assert right.stdout.endswith("good frames: 1 of 1 pass\nbad frames: 1 of 1 fail\n")
+    assert right.stdout.endswith(
+        f"good frames: 1 of 1 pass\nbad frames: 1 of 1 fail\nkept in {line}/log/edge-cam1-golden.jsonl\n"
+    )
     event = next(orjson.loads(text) for text in right.stderr.splitlines() if "golden_check" in text)
     assert (event["result"], event["good"], event["bad"], event["level"]) == ("pass", 1, 1, "info")
     wrong = edge(line, *check, "regions.threshold={high: 2.0}")
     assert wrong.returncode == 1
-    assert "bad frames: 0 of 1 fail\njudged wrongly" in wrong.stdout
-    assert "bad/0.png" in wrong.stdout
+    assert f"bad frames: 0 of 1 fail\nkept in {line}/log/edge-cam1-golden.jsonl\njudged wrongly" in wrong.stdout
+    [row] = [[cell.strip() for cell in text.split("│")[1:-1]] for text in wrong.stdout.splitlines() if "bad/0" in text]
+    assert row == ["bad/0.png", "fail", "pass", "0.9804", "0.9804", "2", "below its threshold"]
     assert refused(edge(line, "check", "cam1.yaml", "--golden", "none")).splitlines()[-2:] == [
         "--golden none: no such folder",
         "  expected: a folder with good/ and bad/, or with good/ and a folder for each defect, in it or in its test/",

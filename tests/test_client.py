@@ -286,11 +286,14 @@ def test_what_nobody_receives_takes_no_more_memory_than_its_backlog(tmp_path: Pa
         end = time.monotonic() + 30
         for seq in range(1100):
             output.accept(record(seq), FRAME, None)
-            while seq % 20 == 19 and line.latest(60.0).decision.record != orjson.loads(record(seq).line):
-                assert time.monotonic() < end  # the publisher keeps 50 for each subscriber
+            # the publisher keeps 50 for each subscriber, and libzmq tells it late, and 25 at a time, which were sent
+            while seq % 10 == 9 and line.latest(60.0).decision.record != orjson.loads(record(seq).line):
+                assert time.monotonic() < end
                 time.sleep(0.001)
         assert len(line._backlog) == 1000
-        heard = [e for e in following(line, 1000) if e != "heartbeat"]
+        heard = []
+        while line._backlog:
+            heard += [e for e in following(line, 1) if e != "heartbeat"]
         kept = len(heard)  # a state said twice takes a place as well
         assert heard == list(range(kept))
         assert kept >= 990

@@ -77,7 +77,7 @@ def test_bad_yaml_names_the_line(tmp_path: Path) -> None:
 def test_all_errors_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = GOOD.replace("cam1", "Cam 1").replace("low: 0.45", "low: 0.7") + "ring: {slots: 3}\n"
     assert error(tmp_path, text) == (
-        "cam1.yaml:1: camera\n  received: 'Cam 1'\n  expected: string should match pattern '^[a-z0-9_]{1,32}$'\n"
+        "cam1.yaml:1: camera\n  received: 'Cam 1'\n  expected: a to z, 0 to 9 and _, at most 32 characters\n"
         "cam1.yaml:5: regions.threshold: low (0.7) must not be above high (0.6)\n"
         "cam1.yaml:6: ring.slots\n  received: 3\n  expected: input should be greater than or equal to 4"
     )
@@ -183,7 +183,122 @@ def test_the_hash_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD, "regions.min_area_px=16").sha256 != base
 
 
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("source.serial=99", 'source.serial\n  received: 99\n  expected: text: write it in quotes, "99"'),
+        ("recipe_id=true", 'recipe_id\n  received: true\n  expected: text: write it in quotes, "true"'),
+        ("camera=null", "camera\n  received: null\n  expected: text"),
+        (
+            "health.bind=0.0.0.0:9100",
+            "health.bind\n  received: '0.0.0.0:9100'\n"
+            "  expected: 127.0.0.1:PORT or localhost:PORT, PORT 0 to 65535; 0 takes any free one",
+        ),
+        (
+            "health.bind=127.0.0.1:65536",
+            "health.bind\n  received: '127.0.0.1:65536'\n"
+            "  expected: 127.0.0.1:PORT or localhost:PORT, PORT 0 to 65535; 0 takes any free one",
+        ),
+    ],
+)
+def test_what_is_expected_stands_in_words_not_in_a_pattern(tmp_path: Path, override: str, text: str) -> None:
+    assert error(tmp_path, GOOD, override) == f"cam1.yaml: {text}"
+
+
+@pytest.mark.parametrize(
+    ("features", "where", "received"),
+    [
+        ("[[Width, null]]", "source.features.0", '["Width",null]'),
+        ("[[Gain, 1], [Width]]", "source.features.1", '["Width"]'),
+        ("[[Width, 1, 2]]", "source.features.0", '["Width",1,2]'),
+        ("[[3, 4]]", "source.features.0", "[3,4]"),
+        ("[Width, 400]", "source.features", '["Width",400]'),
+        ("{Width: 400}", "source.features", '{"Width":400}'),
+    ],
+)
+def test_a_feature_that_is_no_pair_is_told_in_one_sentence(
+    tmp_path: Path, features: str, where: str, received: str
+) -> None:
+    expected = (
+        "a list of features, each [name, value]: [[ExposureTime, 800.0]] say"
+        if where.endswith("features")
+        else "a feature is [name, value], [ExposureTime, 800.0] say"
+    )
+    assert error(tmp_path, GOOD, f"source.features={features}") == (
+        f"cam1.yaml: {where}\n  received: {received}\n  expected: {expected}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("source.features[1]: Wdth: the camera has no such feature", "cam1.yaml:3: "),
+        ("source.features.1: as the config's own errors count", "cam1.yaml:3: "),
+        ("regions.threshold: of a later line", "cam1.yaml:6: "),
+        ("health.bind: a key that only has its default", "cam1.yaml: "),
+        ("camera cam1: another instance is running", ""),
+        ("/opt/x: no such file", ""),
+        ("cam1.yaml:3: source.features: told already", ""),
+    ],
+)
+def test_an_error_that_begins_with_a_key_is_told_of_the_file_and_the_keys_line(
+    tmp_path: Path, said: str, told: str
+) -> None:
+    text = GOOD.replace("[[TriggerMode, On], ", "[[TriggerMode, On],\n    ")
+    loaded = load(tmp_path, text)
+    located = loaded.located(UserError(said, received=1, exit_code=6))
+    assert str(located).replace(f"{tmp_path}/", "") == f"{told}{said}\n  received: 1"
+    assert (located.exit_code, located.what.endswith(said)) == (6, True)
+
+
+def test_what_set_overrides_has_no_line(tmp_path: Path) -> None:
+    loaded = load(tmp_path, GOOD, "source.features=[[Width, 400]]")
+    assert str(loaded.located(UserError("source.features[0]: Width: no"))).endswith(
+        "cam1.yaml: source.features[0]: Width: no"
+    )
+
+
 def test_relative_paths_lie_beside_the_config(tmp_path: Path) -> None:
     loaded = load(tmp_path, GOOD)
     assert loaded.resolve(loaded.config.model.bundle) == tmp_path / "models/tile-40"
     assert loaded.resolve(Path("/opt/x")) == Path("/opt/x")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "why"),
+    [
+        ("ipc://", "names no file; expected ipc://PATH"),
+        ("ipc://*", "names no file; expected ipc://PATH"),
+        ("ipc://@edge", "has no file whose owner and mode keep others out; expected ipc://PATH"),
+        ("ipc:///run/\\0x", "names no file; expected ipc://PATH"),
+        ("tcp://127.0.0.1:*", "names no port; expected 0 to 65535, where 0 takes any free one"),
+        ("tcp://127.0.0.1:", "names no port; expected 0 to 65535, where 0 takes any free one"),
+        ("tcp://127.0.0.1:70000", "names no port; expected 0 to 65535, where 0 takes any free one"),
+        ("tcp://127.0.0.1", "is no endpoint; expected ipc://PATH or tcp://127.0.0.1:PORT"),
+        ("inproc://x", "is no endpoint; expected ipc://PATH or tcp://127.0.0.1:PORT"),
+    ],
+)
+@pytest.mark.parametrize("key", ["bind", "preview"])
+def test_an_endpoint_that_cannot_be_bound_as_it_says_is_refused_by_the_check(
+    tmp_path: Path, key: str, endpoint: str, why: str
+) -> None:
+    text = f'{GOOD}outputs:\n  zmq: {{{key}: "{endpoint}"}}\n'
+    line = text[: text.index("zmq:")].count("\n") + 1
+    endpoint = endpoint.replace("\\0", "\0")
+    assert error(tmp_path, text) == f"cam1.yaml:{line}: outputs.zmq: {key}: {endpoint!r} {why}"
+
+
+@pytest.mark.parametrize("key", ["before_fail", "after_fail"])
+def test_frames_around_a_fail_need_the_fail_itself(tmp_path: Path, key: str) -> None:
+    text = f"{GOOD}outputs:\n  evidence: {{dir: e, keep: [invalid], {key}: 3}}\n"
+    line = text[: text.index("evidence:")].count("\n") + 1
+    assert error(tmp_path, text) == (
+        f"cam1.yaml:{line}: outputs.evidence: {key}: 3 frames around each fail, which keep leaves out; "
+        "expected fail in keep, or 0"
+    )
+
+
+def test_what_set_brought_is_not_blamed_on_a_line_of_the_file(tmp_path: Path) -> None:
+    text = GOOD + "outputs:\n  zmq: {}\n"
+    told = error(tmp_path, text, "outputs.zmq.bind=tcp://0.0.0.0:5556")
+    assert told.startswith("cam1.yaml: outputs.zmq: bind: 'tcp://0.0.0.0:5556' would open the records to the network")

@@ -122,14 +122,14 @@ def ask(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_sigterm_drains_says_so_and_exits_0_within_5_s(tmp_path: Path, manager: Manager) -> None:
+def test_sigterm_even_twice_at_once_drains_says_so_and_exits_0(tmp_path: Path, manager: Manager) -> None:
     with daemon(tmp_path, manager=manager) as process:
         manager.wait_for("READY=1")
         manager.listen(0.5)
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-        assert time.monotonic() - began < 5.0
+        time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
     manager.listen(0.1)
     told = [m for _, m in manager.heard]
     assert told.index("READY=1") < told.index("STOPPING=1")
@@ -178,6 +178,12 @@ def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
     assert all(after < limit_s for after in fed)
     assert '"code": "stage_hung"' in stderr
     assert "in frozen" in stderr  # the traceback of all threads says where
+    (told,) = [orjson.loads(line) for line in stderr.splitlines() if '"event": "stopped"' in line]
+    found = records(tmp_path / "log")
+    assert len(frame_ids(found)) == told["accounted"]
+    assert (told["announced"] == told["accounted"]) == (module != "edge.stages")  # a judge that hangs writes no record
+    if module == "edge.mapping":
+        assert {r["reason"] for r in found if r["kind"] == "skip"} >= {"shutdown"}
 
 
 def test_a_frozen_stage_stops_the_watchdog_even_before_the_process_leaves(tmp_path: Path, manager: Manager) -> None:
@@ -197,7 +203,7 @@ def test_a_second_instance_is_refused_with_6(tmp_path: Path, manager: Manager) -
             assert second.communicate()[1] == (
                 "camera cam1: another instance is running\n"
                 f"  received: {tmp_path}/run/lock is held by process {first.pid}\n"
-                "  fix: stop that one first, or give this one another 'camera' name\n"
+                "  fix: stop that one first, or give this one a folder of its own: another camera name, or a runtime_dir\n"
             )
         assert first.poll() is None
 
@@ -288,6 +294,6 @@ def test_a_busy_health_port_is_told(tmp_path: Path) -> None:
         with daemon(tmp_path, f"health.bind='127.0.0.1:{port}'") as process:
             assert process.wait(20) == 2
             assert process.communicate()[1].splitlines()[-2:] == [
-                f"health.bind: 127.0.0.1:{port} cannot be opened: Address already in use",
+                f"{tmp_path}/cam1.yaml: health.bind: 127.0.0.1:{port} cannot be opened: Address already in use",
                 "  expected: a free port on loopback; 127.0.0.1:0 takes any",
             ]

@@ -137,12 +137,12 @@ def test_of_another_schema_nothing_counts_and_it_is_said() -> None:
     assert daemon.ask(10.0, 10.2) == (
         False,
         "schema",
-        "no record of part 42 within 0.2 s; messages of schema 2 came, which this program can't read",
+        "no record of part 42 within 0.2 s; the newest record can't be read: schema 2 is unknown to this program",
     )
     assert Daemon().beat(10.0).judge(42, 10.1, schema=2).ask(10.0, 10.2) == (
         False,
-        "no_record",
-        "no record of part 42 within 0.2 s",
+        "schema",
+        "no record of part 42 within 0.2 s; the newest record can't be read: schema 2 is unknown to this program",
     )
 
 
@@ -257,3 +257,52 @@ def test_whatever_happened_an_accepted_part_has_one_fresh_pass_of_this_run_and_n
         assert not fresh[0][2]
         assert now + WITHIN - beat_at <= 2.0 + 1e-6
         assert now - restart_at > WITHIN - 1e-6
+
+
+UNREADABLE = b'{"schema":1,"kind":"inspection"'
+
+
+@pytest.mark.parametrize(
+    ("topic", "body", "text"),
+    [
+        (
+            RECORDS,
+            UNREADABLE,
+            "the newest record can't be read: no JSON: unexpected end of data: line 1 column 32 (char 31)",
+        ),
+        (RECORDS, b'{"schema":2}', "the newest record can't be read: schema 2 is unknown to this program"),
+        (b"inspection/next/cam1/", b"{}", "the newest record can't be read: schema next is unknown to this program"),
+    ],
+)
+def test_after_a_record_that_cannot_be_read_the_one_before_it_is_not_the_latest(
+    topic: bytes, body: bytes, text: str
+) -> None:
+    """Each time; and after it the next record has a gap before it."""
+    daemon = Daemon().beat(10.0)
+    for seq in (0, 3):
+        assert daemon.judge(seq, 10.1).judge(seq, 10.1).rule.latest(0.5, 10.1).decision.why == "pass"
+        daemon.rule.hear(topic, body, 10.2, 10.2)
+        assert daemon.rule.latest(0.5, 10.2).decision == Decision(False, "schema", text)
+        assert daemon.judge(seq + 2, 10.2, lose=1).rule.latest(0.5, 10.2).decision.why == "gap"
+    assert daemon.judge(9, 10.3).rule.latest(0.5, 10.3).decision.why == "pass"
+
+
+def test_a_part_without_a_record_is_said_to_be_unreadable_where_the_newest_one_is() -> None:
+    daemon = Daemon().beat(10.0).judge(41, 10.0)
+    daemon.rule.hear(RECORDS, b'{"schema":2}', 10.1, 10.1)
+    assert daemon.ask(10.0, 10.2) == (
+        False,
+        "schema",
+        "no record of part 42 within 0.2 s; the newest record can't be read: schema 2 is unknown to this program",
+    )
+    assert daemon.ask(10.0, 10.2, 41) == (True, "pass", "pass")
+
+
+def test_what_is_no_record_casts_no_doubt_on_the_latest_and_a_restart_ends_the_doubt() -> None:
+    daemon = Daemon().beat(10.0).judge(42, 10.1)
+    for topic in (HEARTBEATS, STATES, b"state/2/cam1/", b"inspection/1/cam2/", b"preview/1/cam1/"):
+        daemon.rule.hear(topic, b"{", 10.1, 10.1)
+    assert daemon.rule.latest(0.5, 10.1).decision.why == "pass"
+    daemon.rule.hear(RECORDS, b"{", 10.2, 10.2)
+    Daemon("run2", rule=daemon.rule).beat(10.3)
+    assert daemon.rule.latest(0.5, 11.0).decision == Decision(False, "no_record", "no record yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from disks import SmallDisk, small_disk
 from lines import frame_ids, loaded, make_line, records
 
 from edge import disk
-from edge.disk import Reserve, limit_bytes, space
+from edge.disk import Reserve, limit_bytes, space, why_unwritable
 from edge.errors import UserError
 from edge.health import Metrics
 from edge.line import run_line
@@ -164,3 +165,16 @@ def test_the_order_in_which_outputs_stop_is_checked(tmp_path: Path, override: st
     with pytest.raises(UserError) as caught:
         loaded(tmp_path, override)
     assert str(caught.value).endswith(text)
+
+
+def test_why_a_folder_cannot_be_written_is_told_of_the_place_that_is_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    assert why_unwritable(tmp_path) is None
+    assert why_unwritable(tmp_path / "new" / "log") is None
+    assert why_unwritable(tmp_path / "file") == f"{tmp_path}/file is a file, not a folder"
+    assert why_unwritable(tmp_path / "file" / "log") == f"{tmp_path}/file is a file, not a folder"
+    with monkeypatch.context() as other_user:
+        other_user.setattr(os, "access", lambda *_: False)
+        assert why_unwritable(tmp_path / "new" / "log") == f"this user may not write in {tmp_path}"

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
-from graphs import write_identity_bundle, wrong_model
+from graphs import nan_model, write_identity_bundle, wrong_model
 from lines import BASE, loaded, make_line
 
 from edge import engines
@@ -35,7 +36,7 @@ def here(monkeypatch: pytest.MonkeyPatch, **absent: str) -> None:
 def named(name: str, asked: list[str]) -> Any:
     """Opens the CPU's engine under another name and precision."""
 
-    def make(config: ModelConfig, bundle: Bundle, samples: Any) -> Engine:
+    def make(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
         asked.append(name)
         engine: Any = OnnxEngine(bundle)
         engine.name, engine.precision = name, config.precision
@@ -44,8 +45,12 @@ def named(name: str, asked: list[str]) -> Any:
     return make
 
 
-def fails(config: ModelConfig, bundle: Bundle, samples: Any) -> Engine:
+def fails(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
     raise UserError("no operator Sparkle", fix="none")
+
+
+def black() -> Any:
+    return iter([np.zeros((8, 8, 1), np.uint8)])
 
 
 def config(folder: Path, **keys: Any) -> ModelConfig:
@@ -75,7 +80,7 @@ def test_auto_goes_by_a_fixed_order(
         monkeypatch.setitem(engines._OPEN, kind, named(kind, []))
     bundle = write_identity_bundle(tmp_path / "b")
     with structlog.testing.capture_logs() as logs:
-        engine = open_engine(config(bundle.folder, precision=precision, sample_frames=Path("x")), bundle)
+        engine = open_engine(config(bundle.folder, precision=precision, sample_frames=Path("x")), bundle, black)
     assert (engine.name, engine.why) == (expected, why)
     assert logs[-1] == {
         "event": "engine_opened",
@@ -109,9 +114,66 @@ def test_auto_without_any_engine_for_the_precision(tmp_path: Path, monkeypatch: 
     with pytest.raises(UserError) as caught:
         open_engine(config(bundle.folder, precision="fp16"), bundle)
     assert str(caught.value) == (
-        "model.engine: auto: no engine of this installation runs fp16\n  received: not tensorrt: no GPU\n"
-        "  fix: install one of them, or set model.precision: fp32"
+        "model.engine: auto: no engine runs fp16 here\n  received: tensorrt: no GPU\n"
+        "  fix: mend that (with model.engine: tensorrt `edge check` tells how), or set model.precision: fp32"
     )
+    here(monkeypatch, tensorrt="the NVIDIA driver is too old", openvino="not installed", onnx="not installed")
+    with pytest.raises(UserError) as caught:
+        open_engine(config(bundle.folder, precision="int8", sample_frames=Path("x")), bundle, black)
+    assert str(caught.value) == (
+        "model.engine: auto: no engine runs int8 here\n"
+        "  received: tensorrt: the NVIDIA driver is too old; openvino: not installed; onnx: not installed\n"
+        "  fix: mend that (with model.engine: tensorrt `edge check` tells how), "
+        "or install openvino or onnx (docs/engines.md), or set model.precision: fp32"
+    )
+
+
+def test_auto_tells_what_each_engine_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
+        raise UserError("nothing that int8 would speed up", received="2 convolutions", fix="use fp32")
+
+    here(monkeypatch, tensorrt="no GPU")
+    monkeypatch.setitem(engines._OPEN, "openvino", fails)
+    monkeypatch.setitem(engines._OPEN, "onnx", other)
+    bundle = write_identity_bundle(tmp_path / "b")
+    with pytest.raises(UserError) as caught:
+        open_engine(config(bundle.folder, precision="int8", sample_frames=Path("x")), bundle, black)
+    assert str(caught.value) == (
+        "model.engine: auto: no engine opens this model in int8\n"
+        "  received: openvino: no operator Sparkle\n"
+        "      fix: none\n"
+        "    onnx: nothing that int8 would speed up\n"
+        "      received: 2 convolutions\n"
+        "      fix: use fp32\n"
+        "    tensorrt: no GPU\n"
+        "  fix: mend what one of them says, or set model.precision: fp32"
+    )
+
+
+def test_below_fp32_without_sample_frames_state_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here(monkeypatch)
+    monkeypatch.setitem(engines._OPEN, "tensorrt", named("tensorrt", []))
+    bundle = write_identity_bundle(tmp_path / "b")
+    engine = open_engine(config(bundle.folder, precision="fp16"), bundle)
+    assert engine.why == (
+        "the fastest in fp16 that works here; checked on generated pictures only: there are no model.sample_frames"
+    )
+
+
+@pytest.mark.parametrize("kind", ["auto", "onnx"])
+def test_a_model_without_one_finite_value_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    here(monkeypatch, tensorrt="no GPU")
+    bundle = write_identity_bundle(tmp_path / "b", model=nan_model())
+    with pytest.raises(UserError) as caught:
+        open_engine(config(bundle.folder, engine=kind), bundle)
+    assert str(caught.value) == (
+        f"{bundle.model_path}: the model's map is NaN or infinite on every picture\n"
+        "  received: tried on noise, soft shapes, a nearly black picture, a blank picture, with onnx in fp32\n"
+        "  expected: finite numbers\n"
+        "  fix: run `edge build` on the original model, or use the bundle that ran before"
+    )
+    some = write_identity_bundle(tmp_path / "some", model=nan_model(only_where_black=True))
+    open_engine(config(some.folder, engine=kind), some).close()
 
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino", "tensorrt"])
@@ -156,6 +218,10 @@ def test_without_its_package_openvino_says_what_to_install(tmp_path: Path, monke
         (
             "precision: int8",
             "precision: int8 needs sample_frames, a folder of typical frames: its scales come from them",
+        ),
+        (
+            "precision: bf16",
+            "precision: bf16 needs sample_frames, a folder of typical frames: its maps are checked on them",
         ),
     ],
 )

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import lines
 import numpy as np
 import orjson
 import pytest
+from structlog.testing import capture_logs
 from test_queued import until
 
 from edge import disk, recording
@@ -65,7 +67,7 @@ def test_chosen_verdicts_and_losses_are_kept_in_order_as_a_recording(tmp_path: P
     frames = [frame(k, bits=12) for k in range(4)]
     deliver(sink, inspected(frames[0], "pass"), frames[0])
     deliver(sink, inspected(frames[1], "fail"), frames[1])
-    deliver(sink, lost(10))
+    deliver(sink, replace(lost(10), seq=1))
     deliver(sink, inspected(frames[2], "invalid", "engine_error"), frames[2])
     deliver(sink, inspected(frames[3], "pass"), frames[3])
     sink.close()
@@ -85,6 +87,47 @@ def test_chosen_verdicts_and_losses_are_kept_in_order_as_a_recording(tmp_path: P
     replayed.open()
     assert replayed.total == 4
     replayed.close()
+
+
+def test_records_that_were_lost_on_the_way_are_counted_in_the_recording_and_told_by_its_replay(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path)
+    sink.open()
+    for k in (0, 1, 5, 6, 8):
+        deliver(sink, inspected(frame(k), "fail"), frame(k))
+    sink.keep(inspected(frame(9), "fail"), frame(9), None)  # the queue is closed before it gets there
+    sink.close()
+    lines = [orjson.loads(line) for line in (tmp_path / "frames.jsonl").read_bytes().splitlines()]
+    assert [line.get("records", line.get("frame_id")) for line in lines] == [0, 1, 3, 5, 6, 1, 8, 1]
+    assert lines[2] == {"kind": "missing", "records": 3}
+    assert open_recording(tmp_path).missing == 5
+    replayed = RecordedSource(tmp_path, "max")
+    with capture_logs() as logs:
+        replayed.open()
+    replayed.close()
+    assert logs[0] == {
+        "event": "recording_incomplete",
+        "log_level": "warning",
+        "folder": str(tmp_path),
+        "records_missing": 5,
+    }
+
+
+def test_frames_that_a_failing_disk_took_are_counted_in_the_recording_once_it_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = sink_in(tmp_path)
+    sink.open()
+    deliver(sink, inspected(frame(0), "fail"), frame(0))
+    with monkeypatch.context() as full:
+        full.setattr(recording, "write_whole", _no_space)
+        for k in (1, 2):
+            deliver(sink, inspected(frame(k), "fail"), frame(k))
+    sink.close()
+    assert (open_recording(tmp_path).missing, sink.lost) == (2, 2)
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_losses_are_kept_only_where_invalid_is(tmp_path: Path) -> None:
@@ -129,6 +172,19 @@ def test_each_fail_has_an_overlay_with_its_box_and_roi_beside_it(tmp_path: Path)
     deliver(off, inspected(grey, "fail"), grey)
     off.close()
     assert names(tmp_path / "off/overlays") == []
+
+
+def test_what_the_rois_mask_picture_leaves_out_is_dimmed_in_a_lines_overlays(tmp_path: Path) -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:32] = 255
+    assert cv2.imwrite(str(tmp_path / "roi.png"), mask)
+    regions = "regions={threshold: {high: 0.1}, roi: {mask: roi.png}}"
+    config = lines.loaded(tmp_path, regions, "source.frames=1", "outputs.evidence={dir: kept}")
+    assert lines.run(lines.make_line(config)) == 0
+    drawn = cv2.imread(str(tmp_path / "kept" / "overlays" / "00000000.jpg"))
+    plain = cv2.imread(str(tmp_path / "kept" / "frames" / "00000000.png"))
+    below = drawn[-31 * (drawn.shape[1] // 64) + 20 :]
+    assert below.mean() == pytest.approx(0.4 * plain[35:].mean(), abs=3)
 
 
 def test_pixels_are_copied_when_they_are_kept(tmp_path: Path) -> None:
@@ -284,7 +340,7 @@ def test_a_folder_that_cannot_be_written_and_one_of_another_camera_are_refused_i
     with pytest.raises(UserError) as caught:
         sink_in(tmp_path / "file" / "e").open()
     assert str(caught.value) == (
-        f"{tmp_path}/file/e: cannot be written: Not a directory\n"
+        f"outputs.evidence.dir: {tmp_path}/file/e: cannot be written: {tmp_path}/file is a file, not a folder\n"
         "  fix: choose another folder, or give the user of this process the right to write there"
     )
     sink = sink_in(tmp_path / "e")
@@ -294,7 +350,7 @@ def test_a_folder_that_cannot_be_written_and_one_of_another_camera_are_refused_i
     with pytest.raises(UserError) as caught:
         other.open()
     assert str(caught.value) == (
-        f"{tmp_path}/e: holds a recording of another camera\n"
+        f"outputs.evidence.dir: {tmp_path}/e: holds a recording of another camera\n"
         "  received: cam1\n"
         "  expected: cam2\n"
         "  fix: give each camera a folder of its own"
@@ -304,6 +360,32 @@ def test_a_folder_that_cannot_be_written_and_one_of_another_camera_are_refused_i
 
 def reasons(folder: Path) -> list[tuple[int, str | None]]:
     return [(e.meta.frame_id, e.why) for e in open_recording(folder).entries if not isinstance(e, Skip)]
+
+
+def test_a_folder_has_one_writer(tmp_path: Path) -> None:
+    """Two would give the same number to two pictures. What the first has written is left alone, its torn tail included."""
+    first, second = sink_in(tmp_path / "e"), sink_in(tmp_path / "e")
+    first.open()
+    deliver(first, inspected(frame(0), "fail"), frame(0))
+    with (tmp_path / "e/frames.jsonl").open("ab") as index:
+        index.write(b'{"kind": "fra')
+    (tmp_path / "e/frames/00000001.png.tmp").touch()
+    before = names(tmp_path / "e/frames"), (tmp_path / "e/frames.jsonl").read_bytes()
+    with pytest.raises(UserError) as told:
+        second.open()
+    second.close()
+    assert told.value.exit_code == 6
+    assert str(told.value) == (
+        f"outputs.evidence.dir: {tmp_path}/e/lock: another process writes evidence there\n"
+        "  fix: stop that one first, or give this one another folder"
+    )
+    assert (names(tmp_path / "e/frames"), (tmp_path / "e/frames.jsonl").read_bytes()) == before
+    first.close()
+    third = sink_in(tmp_path / "e")
+    third.open()
+    deliver(third, inspected(frame(1), "fail"), frame(1))
+    third.close()
+    assert [e.meta.frame_id for e in open_recording(tmp_path / "e").entries if not isinstance(e, Skip)] == [0, 1]
 
 
 def test_passes_near_the_threshold_are_kept_and_one_in_n_of_all_passes(tmp_path: Path) -> None:
@@ -394,7 +476,7 @@ def test_fails_are_deleted_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         for k in range(10 * run, 10 * run + 10):
             verdict: Verdict = "fail" if k in (0, 11) else "invalid"
             deliver(sink, inspected(frame(k), verdict, None if verdict == "fail" else "engine_error"), frame(k))
-            deliver(sink, lost(1000 + k))
+            deliver(sink, lost(k))
             assert used(folder) <= quota
         sink.close()
     kept = reasons(folder)

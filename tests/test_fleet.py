@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections import deque
 from pathlib import Path
@@ -166,3 +167,13 @@ def test_scripts_get_json_and_an_exit_code(tmp_path: Path, monkeypatch: pytest.M
     assert "not running" in gone.output
     nobody = CliRunner().invoke(app, ["fleet", "--once"])
     assert (nobody.exit_code, nobody.stdout) == (0, "no daemon has run here\n")
+
+
+def test_daemons_of_one_camera_name_are_told_apart_by_their_folders() -> None:
+    one, other = (Instance("cam1", Path(folder), 7, {}, None, ()) for folder in ("/run/a", "/run/b"))
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(table([Row(one), Row(other), Row(instance("cam2"))]))
+    text = console.export_text()
+    assert "/run/a" in text
+    assert "/run/b" in text
+    assert "/run/edge" not in text

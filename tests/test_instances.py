@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -15,7 +18,16 @@ from typer.testing import CliRunner, Result
 from edge.cli import app
 from edge.errors import UserError
 from edge.instances import find_instance, instance_in, instances
-from edge.runtime import InstanceLock, found_folder, holder, write_endpoints, write_instance, write_reload
+from edge.runtime import (
+    InstanceLock,
+    ReloadReport,
+    found_folder,
+    holder,
+    runtime_folder,
+    write_endpoints,
+    write_instance,
+    write_reload,
+)
 
 
 def reload(*arguments: str) -> Result:
@@ -77,7 +89,7 @@ def test_a_folder_of_nonsense_is_no_instance(tmp_path: Path) -> None:
 
 
 def test_a_new_run_counts_its_reloads_from_the_start(tmp_path: Path) -> None:
-    write_reload(tmp_path, 5, "a" * 64, None)
+    write_reload(tmp_path, ReloadReport(5, 1, "a" * 64, "a" * 64, None))
     write_instance(tmp_path, loaded(tmp_path))
     assert not (tmp_path / "reload.json").exists()
 
@@ -119,3 +131,68 @@ def test_edge_reload_checks_first_asks_then_and_tells_what_came_of_it(tmp_path: 
     finally:
         manager.close()
     assert {r["verdict"] for r in records(tmp_path / "log") if r["kind"] == "inspection"} == {"pass", "fail"}
+
+
+class Answering:
+    """A daemon in this process: it answers SIGHUP with the reports that a test gives it, one after the other."""
+
+    def __init__(self, folder: Path, reports: Callable[[int], list[ReloadReport]]) -> None:
+        self._folder = folder
+        self._reports = reports
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Answering:  # noqa: PYI034  (typing.Self came with Python 3.11)
+        self._lock = InstanceLock(self._folder, "cam1")
+        self._before = signal.signal(signal.SIGHUP, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGHUP, self._before)
+        for thread in self._threads:
+            thread.join()
+        self._lock.release()
+
+    def _heard(self, *_: object) -> None:
+        self._threads.append(threading.Thread(target=self._answer, args=(time.monotonic_ns(),)))
+        self._threads[-1].start()
+
+    def _answer(self, heard_ns: int) -> None:
+        for report in self._reports(heard_ns):
+            time.sleep(0.2)  # the command looks every 0.05 s
+            write_reload(self._folder, report)
+
+
+def test_edge_reload_does_not_take_the_end_of_an_earlier_reload_for_its_own(tmp_path: Path) -> None:
+    """That one had read the config before it was changed."""
+    config = loaded(tmp_path)
+    write_instance(tmp_path / "run", config)
+
+    def reports(heard_ns: int) -> list[ReloadReport]:
+        before = ReloadReport(1, heard_ns - 5_000_000_000, "a" * 64, "a" * 64, None)
+        return [before, ReloadReport(2, heard_ns + 1, config.sha256, "a" * 64, "no such place")]
+
+    with Answering(tmp_path / "run", reports):
+        told = reload(str(config.path))
+    assert (told.exit_code, told.stdout) == (1, "camera cam1: refused, it runs on as before\nno such place\n")
+
+
+def test_edge_reload_says_so_where_the_config_changed_again_before_it_was_read(tmp_path: Path) -> None:
+    config = loaded(tmp_path)
+    write_instance(tmp_path / "run", config)
+    with Answering(tmp_path / "run", lambda heard_ns: [ReloadReport(1, heard_ns + 1, "c" * 64, "c" * 64, None)]):
+        told = reload(str(config.path))
+    assert told.exit_code == 0
+    assert told.stdout == (
+        f"camera cam1: reloaded, config {'c' * 12}\n"
+        f"the file was changed while this was going on: {config.sha256[:12]} was checked\n"
+    )
+
+
+def test_a_runtime_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError) as caught:
+        runtime_folder(loaded(tmp_path, "runtime_dir=file"))
+    assert str(caught.value) == (
+        f"runtime_dir: {tmp_path}/file: {tmp_path}/file is a file, not a folder\n"
+        "  fix: set runtime_dir to a folder that this user may write"
+    )

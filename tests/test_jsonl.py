@@ -133,6 +133,46 @@ def test_at_start_the_newest_file_is_mended_and_left_alone(tmp_path: Path) -> No
     assert record(1).line.startswith(Path(f"{old}.torn").read_bytes())
 
 
+def torn_segment(folder: Path, start: str, *, torn: bytes = b"") -> Path:
+    """A file of the log with one whole record, and what a crash left after it."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"edge-cam1-{start}-000000.jsonl"
+    path.write_bytes(record(0).line + b"\n" + torn)
+    return path
+
+
+def test_a_torn_file_is_mended_though_the_clock_stepped_back_and_another_one_has_the_newest_name(tmp_path: Path) -> None:
+    fast = torn_segment(tmp_path, "20261121T235900Z")
+    killed = torn_segment(tmp_path, "20261121T225900Z", torn=record(1).line[:50])
+    older = torn_segment(tmp_path, "20261121T215900Z", torn=b"{")
+    sink = opened(tmp_path)
+    sink.close()
+    assert Path(f"{killed}.torn").read_bytes() == record(1).line[:50]
+    assert Path(f"{older}.torn").read_bytes() == b"{"
+    assert [path.read_bytes() for path in (fast, killed, older)] == [record(0).line + b"\n"] * 3
+    header = read(Path(str(sink.detail["file"])).read_bytes().splitlines()[0])
+    assert header["torn_bytes"] == 51
+
+
+def test_an_old_file_that_cannot_be_mended_does_not_keep_the_log_from_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = torn_segment(tmp_path, "20261121T225900Z", torn=b"{")
+    real = os.open
+
+    def open_(path: Any, *args: Any) -> int:
+        if Path(path) == broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args)
+
+    monkeypatch.setattr(os, "open", open_)
+    sink = opened(tmp_path)
+    sink.write(record(1), None)
+    sink.close()
+    assert seqs(Path(str(sink.detail["file"]))) == [1]
+    assert broken.read_bytes() == record(0).line + b"\n{"
+
+
 def test_a_file_without_any_line_end_is_emptied(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"x" * 200_000)  # longer than one look back
@@ -216,6 +256,25 @@ def test_under_interval_the_disk_is_synced_once_it_is_time_and_only_if_something
     assert syncs.count == 1
 
 
+def test_under_interval_nothing_waits_longer_for_its_sync_than_the_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever calls ``idle`` sleeps no longer than until the oldest line is due, whenever it was woken in between."""
+    now = [100.0]
+    monkeypatch.setattr(jsonl.time, "monotonic", lambda: now[0])
+    sink = opened(tmp_path, sync="interval", sync_interval_s=5.0)
+    assert sink.idle_s == 1.0
+    sink.write(record(0), None)
+    now[0] = 104.6
+    sink.idle()
+    assert sink.idle_s == pytest.approx(0.4)
+    syncs = Calls(monkeypatch, "fdatasync")
+    now[0] += sink.idle_s
+    sink.idle()
+    assert (syncs.count, sink.idle_s) == (1, 1.0)
+    sink.close()
+
+
 def test_a_full_disk_is_a_fault_then_goes_on_in_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queued, "RETRY_S", 0.02)
     output = Queued(
@@ -289,7 +348,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
         opened(tmp_path / "file" / "log")
     assert str(caught.value) == (
         f"outputs.jsonl: {tmp_path}/file/log: the log cannot be written\n"
-        "  received: Not a directory\n"
+        f"  received: {tmp_path}/file is a file, not a folder\n"
         "  expected: a folder that this user may write\n"
         "  fix: choose another folder, or change its owner"
     )

@@ -96,6 +96,39 @@ def test_two_keys_do_not_share_a_name(tmp_path: Path) -> None:
     )
 
 
+def test_one_key_does_not_stand_on_the_list_under_two_names(tmp_path: Path) -> None:
+    clients = tmp_path / "clients"
+    new_pair(tmp_path, "gateway")
+    run("allow", tmp_path / "gateway.key", "--clients", clients, "--name", "alice")
+    assert refused("allow", tmp_path / "gateway.key", "--clients", clients, "--name", "bob") == (
+        f"{tmp_path}/gateway.key: this key is on the list already, as alice\n"
+        "  fix: `edge keys revoke alice` first, to give it another name"
+    )
+    assert [path.name for path in clients.iterdir()] == ["alice.key"]
+
+
+def test_who_revokes_a_key_that_somebody_copied_hears_that_it_is_still_in(tmp_path: Path) -> None:
+    clients = tmp_path / "clients"
+    for name in ("alice", "carol"):
+        new_pair(tmp_path, name)
+        allow(clients, tmp_path / f"{name}.key")
+    (clients / "bob.key").write_bytes((clients / "alice.key").read_bytes())
+    key, other = (read_public(tmp_path / f"{name}.key").decode() for name in ("alice", "carol"))
+    assert run("list", "--clients", clients).split() == ["name", "public", "key", "alice,", "bob", key, "carol", other]
+    assert refused("revoke", "alice", "--clients", clients) == (
+        f"{clients}/alice.key: removed, but its key may still connect: it is on the list as bob, too\n"
+        "  fix: `edge keys revoke bob`"
+    )
+    assert [path.name for path in sorted(clients.iterdir())] == ["bob.key", "carol.key"]
+    assert run("revoke", "bob", "--clients", clients) == f"revoked: {clients}/bob.key\n"
+
+
+def test_a_damaged_file_is_taken_off_the_list(tmp_path: Path) -> None:
+    (tmp_path / "bad.key").write_bytes(BAD)
+    assert revoke(tmp_path, "bad") == tmp_path / "bad.key"
+    assert not (tmp_path / "bad.key").exists()
+
+
 def test_who_is_not_on_the_list_cannot_be_revoked(tmp_path: Path) -> None:
     assert refused("revoke", "gateway", "--clients", tmp_path) == (
         f"{tmp_path}: no key named gateway\n  expected: the list is empty"

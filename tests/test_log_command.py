@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from click.testing import Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from lines import loaded
+from records import REGION, paths_in, with_value
 from test_cli import edge as in_a_process
 from test_logbook import HOUR, START, lines, lost, write
 from test_mcapfile import recorded
@@ -60,6 +64,28 @@ def test_a_summary_for_people(log: Path) -> None:
     assert "total 2.7 2.7 2.7 2.7" in rows
 
 
+def test_text_in_a_record_is_shown_as_it_is_and_never_as_markup(tmp_path: Path) -> None:
+    told = lines("a", range(1), verdict="invalid", reason="[/red] [b]:warning: \x1b[31m")
+    write(tmp_path / "a.jsonl", told)
+    result = edge(tmp_path, "log", "a.jsonl")
+    assert result.exit_code == 0
+    assert "  invalid: [/red] [b]:warning: \ufffd[31m" in result.stdout
+
+
+@given(st.sampled_from(["[/]", "[/red]", "[b", ":x:", "\\[", 7, 1.5, None, True, [], {}, ["[/]"]]), st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_value_at_any_place_of_a_record_is_shown_or_passed_over(
+    tmp_path_factory: pytest.TempPathFactory, value: Any, data: st.DataObject
+) -> None:
+    """The table for people, whole: nothing that stands in a log makes the command fail."""
+    message = orjson.loads(lines("a", range(1), verdict="fail", reason="late", regions=(REGION,))[0])
+    place = data.draw(st.sampled_from(paths_in(message)))
+    line = orjson.dumps(with_value(message, place, value))
+    path = write(tmp_path_factory.mktemp("fuzz", numbered=True) / "a.jsonl", [*lines("a", range(1, 2)), line])
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["log", str(path)])
+    assert result.exit_code == 0, result.exception
+
+
 def test_a_summary_for_programs_over_a_lines_own_log(log: Path) -> None:
     loaded(log)
     told = orjson.loads(edge(log, "log", "cam1.yaml", "--json", "--until", "2026-11-21T19:00").stdout)
@@ -77,6 +103,17 @@ def test_one_parts_records(log: Path) -> None:
     assert whole.startswith('{\n  "schema": 1,\n  "kind": "inspection",\n')
     none = edge(log, "log", "log", "--part", "43")
     assert (none.exit_code, none.stdout) == (1, "")
+
+
+def test_a_key_of_the_config_that_is_named_can_be_overridden(log: Path) -> None:
+    loaded(log)
+    (log / "log").rename(log / "other")
+    told = orjson.loads(edge(log, "log", "cam1.yaml", "--set", "outputs.jsonl.dir=other", "--json").stdout)
+    assert told["records"] == 6
+    assert refused(edge(log, "log", "other", "--set", "camera=cam2")) == (
+        "--set overrides a key of a line's config, and none is named\n"
+        "  received: other\n  expected: a line's config (.yaml)"
+    )
 
 
 def test_mistakes(log: Path) -> None:

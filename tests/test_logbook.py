@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import zstandard
 from hypothesis import given
@@ -185,8 +186,6 @@ _ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text(ma
 def test_a_record_with_anything_in_it_is_counted_or_passed_over(
     tmp_path_factory: pytest.TempPathFactory, name: str, value: Any
 ) -> None:
-    import orjson
-
     wire = Wire(IDENTITY)
     body: Any = skip() if name in ("count", "part_id_first") else inspection(regions=(REGION,), verdict="fail")
     made = wire.skip(0, body, START) if isinstance(body, Skip) else wire.inspection(0, body, START)
@@ -200,3 +199,35 @@ def test_a_record_with_anything_in_it_is_counted_or_passed_over(
     assert summary.records + damage.unreadable_lines == 1
     assert summary.as_json()["records"] == summary.records
     list(read_log([path], Filter(part_id=3), Damage()))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"frame_id": "[/]"},
+        {"frame_id": True},
+        {"part_id": "[/red]"},
+        {"part_id": [1]},
+        {"regions": [{"score_max": 1.0, "area_px": "big", "bbox_xyxy": [1, 2, 3, 4]}]},
+        {"regions": [{"score_max": 1.0, "area_px": 1.0, "bbox_xyxy": None}]},
+        {"regions": [{"score_max": 1.0, "area_px": 1.0, "bbox_xyxy": [1, 2, 3]}]},
+        {"regions": [{"score_max": 1.0, "area_px": 1.0, "bbox_xyxy": [1, 2, 3, "[/]"]}]},
+    ],
+)
+def test_a_record_whose_fields_are_no_numbers_is_no_record(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    line = orjson.dumps(orjson.loads(lines("a", range(1))[0]) | wrong)
+    summary, damage = summed([write(tmp_path / "a.jsonl", [line])])
+    assert (summary.records, damage.unreadable_lines) == (0, 1)
+
+
+def test_of_regions_that_score_the_same_the_earliest_are_named(tmp_path: Path) -> None:
+    """Two in one record, too, whose boxes differ."""
+    twins = tuple(replace(REGION, id=n, bbox_xyxy=(n, 0, n + 4, 4)) for n in range(2))
+    path = write(tmp_path / "a.jsonl", lines("a", range(3), verdict="fail", regions=twins))
+    for worst, expected in (
+        (1, [(0, 0)]),
+        (3, [(0, 0), (0, 1), (1, 0)]),
+        (9, [(s, n) for s in range(3) for n in range(2)]),
+    ):
+        summary, _ = summed([path], worst=worst)
+        assert [(w["seq"], w["bbox_xyxy"][0]) for w in summary.worst_regions()] == expected

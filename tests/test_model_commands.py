@@ -38,11 +38,12 @@ def test_build_tells_what_it_found_and_what_it_wrote(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
-        "frames       RGB, resize to 32x32, linear, on the host",
-        "model input  input, float32 nchw, 3 channels",
-        "map          anomaly_map, 32x32, raw, in front of clip((raw - 0.3) / 0.8 + 0.5, 0, 1)",
-        "score        pred_score, raw, in front of clip((raw - 0.25) / 0.5 + 0.5, 0, 1)",
-        "check        8 pictures, largest difference 0.0e+00 of the map's range",
+        "frames        RGB, resize to 32x32, linear, on the host",
+        "model input   input, float32 nchw, 3 channels",
+        "map           anomaly_map, 32x32, raw, in front of clip((raw - 0.3) / 0.8 + 0.5, 0, 1)",
+        "score         pred_score, raw, in front of clip((raw - 0.25) / 0.5 + 0.5, 0, 1)",
+        "map to image  1, 1, 0, 0; measured 1, 1, 0.263, -0.144",
+        "check         10 pictures, largest difference 0.0e+00 of the map's range",
         f"wrote {out}, model {load_bundle(out).sha256[:12]}",
     ]
 
@@ -69,7 +70,13 @@ def test_bundle_check_prints_the_contract(tmp_path: Path) -> None:
     assert done.returncode == 0
     for text in (bundle.sha256, "RGB, 8 bit", "to 32x24, area, on the host", "sx 1, sy 1, ox 0, oy 0"):
         assert text in done.stdout
-    assert done.stdout.splitlines()[-1] == "ok: every file has its hash, the graph keeps the contract, and it runs"
+    assert "warning" not in done.stdout
+    (bundle.folder / "evil.so").write_bytes(b"x")
+    done = edge("bundle", "check", bundle.folder)
+    assert done.returncode == 0
+    warning = "warning: evil.so is not listed in bundle.yaml: it has no hash, and nothing reads it"
+    assert done.stdout.splitlines()[-2] == warning
+    assert done.stdout.splitlines()[-1] == "ok: every listed file has its hash, the graph keeps the contract, and it runs"
 
 
 @pytest.mark.parametrize(

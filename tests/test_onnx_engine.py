@@ -158,6 +158,42 @@ def test_a_map_of_another_size_than_told_is_refused(tmp_path: Path) -> None:
     )
 
 
+SHRUNK = "M: the map has another size than bundle.yaml tells\n  received: {}\n  expected: {}\n{}"
+MEND = "  fix: run `edge build` on the original model"
+
+
+@pytest.mark.parametrize(
+    ("told", "received", "expected"),
+    [
+        ({"map_size": (16, 12)}, None, None),
+        ({"map_size": (12, 16)}, "16x12", "12x16"),
+        ({"map_size": (8, 6), "map_to_image": (2.0, 2.0, 0.0, 0.0)}, "16x12", "8x6"),
+        ({"map_to_image": (0.5, 1.0, 0.0, 0.0)}, "16x12, which map_to_image stretches to 8x12", "the picture's 16x12"),
+        ({"map_to_image": (0.5, 0.5, 4.0, 3.0)}, None, None),
+        (
+            {"map_to_image": (1.0, 1.0, -5.0, 0.0)},
+            "16x12, which map_to_image stretches to 11x12",
+            "the middle of the picture's 16x12",
+        ),
+        (
+            {"map_to_image": (0.5, 1.0, 6.0, 0.0)},
+            "16x12, which map_to_image stretches to 14x12",
+            "the middle of the picture's 16x12",
+        ),
+    ],
+)
+def test_a_map_must_be_of_the_size_that_is_told_or_cover_its_picture(
+    tmp_path: Path, told: dict[str, Any], received: str | None, expected: str | None
+) -> None:
+    """An older bundle tells no size: its map covers the picture, or the middle of it."""
+    bundle = write_identity_bundle(tmp_path / "b", 1, (16, 12))
+    other = replace(bundle, spec=bundle.spec.model_copy(update=told))
+    if received is None:
+        OnnxEngine(other).warm_up()
+    else:
+        assert refusal(other) == SHRUNK.format(received, expected, MEND)
+
+
 def test_an_operator_that_the_runtime_lacks_is_named(tmp_path: Path) -> None:
     model = identity_model()
     model.opset_import.append(onnx.helper.make_opsetid("maker.example", 1))

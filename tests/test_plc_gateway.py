@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import zmq
 from pymodbus.client import ModbusTcpClient
@@ -111,6 +112,62 @@ def test_the_heartbeat_counts_each_beat_once_and_wraps() -> None:
     assert known.allowed
     known.now = replace(known.now, heartbeat=BEAT | {"created_ns": 8})
     assert gateway.registers()[3] == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"regions": [{"bad": 1}]},
+        {"regions": [{"area_px": 4.0, "bbox_xyxy": [1, 2, 3]}]},
+        {"regions": [{"area_px": 4.0, "bbox_xyxy": [None, 0, 1, 1]}]},
+        {"regions": 7},
+        {"latency_ms": None},
+        {"latency_ms": {}},
+        {"threshold": None},
+        {"map_max": "high"},
+        {"frame_id": "[/]"},
+        {"frame_id": None},
+        {"part_id": "42"},
+        {"part_id": []},
+        {"part_id": True},
+    ],
+)
+def test_a_record_that_does_not_say_what_it_should_is_not_valid_and_told_once(
+    wrong: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    known: Any = Known(decision())
+    gateway = Gateway(known, 0.5, allow_simulated=False, score_scale=1.0)
+    whole = known.now
+    assert gateway.registers()[8] == PASS
+    known.now = replace(whole, decision=replace(whole.decision, record=whole.decision.record | wrong))
+    for _ in range(3):
+        found = gateway.registers()
+        assert (found[1], found[8:10], found[23]) == (0, [NOT_VALID, WHY["schema"]], 0)
+        assert found[2] == plc_gateway.FAULT
+        assert (found[0], found[3]) == (plc_gateway.MAP_VERSION, 1)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("what the daemon says can't be shown: ")
+    known.now = whole
+    assert gateway.registers()[8] == PASS
+    assert capsys.readouterr().err == "what the daemon says can be shown again\n"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"heartbeat": BEAT | {"counters": None}},
+        {"heartbeat": BEAT | {"counters": {"skipped_incomplete": "many"}}},
+        {"heartbeat": BEAT | {"progress_age_ms": None}},
+        {"heartbeat": BEAT | {"ring_fill": None}},
+        {"state": {}},
+    ],
+)
+def test_a_heartbeat_or_state_that_does_not_say_what_it_should_shows_no_pass(
+    changes: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = registers(decision(), **changes)
+    assert (found[2], found[8:10]) == (plc_gateway.FAULT, [NOT_VALID, WHY["schema"]])
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_status_bits() -> None:
@@ -306,6 +363,35 @@ def test_a_plc_never_sees_a_pass_that_is_stale_lost_late_or_of_another_run(tmp_p
         passed.add(number)
     assert len(passed) > 10
     assert {"lose", "delay", "kill"} & set(trouble.told)
+
+
+def test_a_plc_is_answered_whatever_a_record_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No Modbus exception, no traceback: a verdict that is not valid, and the reason."""
+    endpoint = f"ipc://{tmp_path}/pub"
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    body = inspection(meta=replace(META, part_id=1))
+    rubbish = orjson.loads(WIRE.inspection(0, body, 1).line) | {"regions": [{"bad": 1}], "latency_ms": None}
+    try:
+        publisher = context.socket(zmq.PUB)
+        publisher.bind(endpoint)
+        with serving(endpoint) as port, connected(port) as plc:
+            end = time.monotonic() + 20
+            found: list[int] = []
+            while not found or found[9] != WHY["schema"]:
+                assert time.monotonic() < end
+                for kind, line in (
+                    ("heartbeat", WIRE.heartbeat(Heartbeat(0), time.time_ns())),
+                    ("inspection", orjson.dumps(rubbish | {"created_ns": time.time_ns()})),
+                ):
+                    publisher.send_multipart([topic(kind, "cam1"), line])
+                rubbish["seq"] += 1
+                answer = plc.read_holding_registers(0, count=COUNT)
+                assert not answer.isError()
+                found = answer.registers
+                assert found[8] == NOT_VALID
+    finally:
+        context.destroy(0)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_plc_may_read_and_not_write(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from records import FRAME, STATE, WIRE, record, skip
+from structlog.testing import capture_logs
 
 from edge.errors import UserError
-from edge.frames import Frame, Heartbeat, Record, State
+from edge.frames import Frame, Heartbeat, Inspection, Record, State
 from edge.outputs import Judged, queued
 from edge.outputs.queued import Queued
 
@@ -81,7 +82,7 @@ def started(output: Queued) -> Iterator[Queued]:
         output.close(2.0)
 
 
-def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
+def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
     """Wait for what another thread brings about."""
     end = time.monotonic() + within_s
     while not condition():
@@ -397,3 +398,191 @@ def test_an_output_whose_thread_ended_is_a_fault_and_what_comes_after_is_lost() 
     output.accept(record(1), FRAME, None)
     assert output.status().lost >= 1
     output.close(1.0)
+
+
+def test_how_long_a_sink_may_be_left_alone_is_asked_before_each_wait() -> None:
+    """A log whose sync is due soon, say."""
+
+    class Due(Notes):
+        idle_s = 600.0
+
+        def write(self, record: Record, kept: Any) -> None:
+            self.idle_s = 0.01
+
+        def idle(self) -> None:
+            self._tell("idle")
+
+    sink = Due()
+    with started(Queued(sink, 10, "drop")) as output:
+        output.accept(record(0), FRAME, None)
+        end = time.monotonic() + 20
+        while sink.told.count("idle") < 3:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+class Log(Notes):
+    """A sink whose record makes a verdict count; ``write`` hangs while ``gate`` is closed."""
+
+    required = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[tuple[int, str]] = []
+
+    def write(self, record: Record, kept: Any) -> None:
+        super().write(record, kept)
+        self.written.append((record.seq, record.verdict))
+
+
+class Wire(Notes):
+    """A publisher that remembers each record's verdict, and reason where it has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[int, str, str | None]] = []
+
+    def write(self, record: Record, kept: Any) -> None:
+        assert isinstance(record.body, Inspection)
+        self.heard.append((record.seq, record.verdict, record.body.reason))
+
+
+@contextmanager
+def log_before_wire(log: Notes, wire: Notes, capacity: int = 10) -> Iterator[tuple[Queued, Queued]]:
+    first = Queued(log, capacity, "drop")
+    second = Queued(wire, 1000, "drop", after=first)
+    with started(second), started(first):
+        yield first, second
+
+
+def give(outputs: tuple[Queued, Queued], *numbers: int) -> None:
+    for seq in numbers:
+        for output in outputs:
+            output.accept(record(seq), FRAME, None)
+
+
+def test_a_call_that_does_not_return_is_a_fault_long_before_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log()
+    with started(Queued(log, 1000, "drop")) as output:
+        output.accept(record(0), FRAME, None)
+        until(lambda: log.written)
+        assert not output.log_lost
+        monkeypatch.setattr(queued, "STALLED_S", 0.01)
+        log.gate.clear()
+        output.accept(record(1), FRAME, None)
+        until(lambda: output.log_lost)
+        assert output.status().fault == "a call has not returned for more than 0.01 s"
+        log.gate.set()
+        until(lambda: not output.log_lost)
+
+
+def test_records_behind_a_required_log_that_hangs_are_published_as_log_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, each once; and when it goes on, the log has what was published."""
+    monkeypatch.setattr(queued, "STALLED_S", 0.05)
+    log, wire = Log(), Wire()
+    log.gate.clear()
+    with log_before_wire(log, wire) as outputs:
+        give(outputs, 0, 1, 2)
+        until(lambda: len(wire.heard) == 3)
+        monkeypatch.setattr(queued, "STALLED_S", 60.0)
+        log.gate.set()
+        until(lambda: len(log.written) == 3)
+        give(outputs, 3)
+        until(lambda: len(wire.heard) == 4)
+        counted = outputs[0].status().counters
+    lost = [(seq, "invalid", "log_lost") for seq in range(3)]
+    assert wire.heard == [*lost, (3, "pass", None)]
+    assert log.written == [(0, "pass"), (1, "invalid"), (2, "invalid"), (3, "pass")], "the first was in the call that hung"
+    assert counted == {"overruled_pass": 3, "overruled_fail": 0}
+    assert (outputs[0].status().lost, outputs[1].status().lost) == (0, 0)
+
+
+def test_a_log_that_hangs_and_is_full_still_lets_records_through_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queued, "STALLED_S", 0.05)
+    log, wire = Log(), Wire()
+    log.gate.clear()
+    with log_before_wire(log, wire, capacity=3) as outputs:
+        give(outputs, 0)
+        until(lambda: wire.heard)
+        for seq in range(1, 10):
+            give(outputs, seq)
+            until(lambda seq=seq: len(wire.heard) == seq + 1)  # type: ignore[misc]
+        monkeypatch.setattr(queued, "STALLED_S", 60.0)
+        log.gate.set()
+        until(lambda: len(log.written) == 4)
+        give(outputs, 10)
+    assert [seq for seq, _, _ in wire.heard] == list(range(11))
+    assert [seq for seq, _ in log.written] == [0, 1, 2, 3, 10]
+    assert (outputs[0].status().lost, outputs[1].status().lost) == (6, 0)
+
+
+def test_behind_a_log_that_hangs_but_is_not_required_records_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queued, "STALLED_S", 0.05)
+    log, wire = Log(), Wire()
+    log.required = False
+    log.gate.clear()
+    with log_before_wire(log, wire) as outputs:
+        give(outputs, 0, 1)
+        until(lambda: len(wire.heard) == 2)
+        log.gate.set()
+    assert wire.heard == [(0, "pass", None), (1, "pass", None)]
+    assert log.written == [(0, "pass"), (1, "pass")]
+
+
+def test_what_waits_for_a_log_that_hangs_at_the_end_is_published_at_last() -> None:
+    log, wire = Log(), Wire()
+    log.gate.clear()
+    first = Queued(log, 10, "drop")
+    second = Queued(wire, 10, "drop", after=first)
+    for output in (first, second):
+        output.start()
+    give((first, second), 0, 1)
+    log.writing.wait(5)
+    first.close(0.1)
+    second.close(5.0)
+    assert wire.heard == [(0, "invalid", "log_lost"), (1, "invalid", "log_lost")]
+    log.gate.set()
+    first._thread.join(5)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # ended on purpose
+def test_behind_a_required_log_whose_thread_ended_nothing_passes_and_nothing_is_silent() -> None:
+    class Leaves(Log):
+        def write(self, record: Record, kept: Any) -> None:
+            raise SystemExit
+
+    log, wire = Leaves(), Wire()
+    with log_before_wire(log, wire) as outputs:
+        give(outputs, 0)
+        until(lambda: outputs[0].log_lost)
+        give(outputs, 1, 2)
+        until(lambda: len(wire.heard) == 3)
+    assert wire.heard == [(seq, "invalid", "log_lost") for seq in range(3)]
+
+
+def test_a_failure_that_was_over_at_once_is_counted_and_its_text_is_kept() -> None:
+    sink = Mended()
+    with started(Queued(sink, 10, "drop")) as output:
+        for seq in range(3):
+            sink.broken = seq < 2
+            output.accept(record(seq), FRAME, None)
+            until(lambda seq=seq: (seq, None) in sink.told)  # type: ignore[misc]
+            output._retry_at = 0.0
+    status = output.status()
+    assert (status.fault, status.lost) == (None, 0)
+    assert (status.failures, status.last_fault) == (2, "/var/log/edge/x.jsonl: No space left on device")
+
+
+def test_what_a_disk_does_is_logged_by_the_supervisor_alone_but_for_what_comes_at_the_very_end() -> None:
+    class Ends(Mended):
+        def close(self) -> None:
+            raise OSError(5, "Input/output error")
+
+    sink = Ends()
+    with capture_logs() as logs, started(Queued(sink, 10, "drop")) as output:
+        sink.broken = True
+        output.accept(record(0), FRAME, None)
+        until(lambda: (0, None) in sink.told)
+        assert output.status().failures == 1
+        assert logs == []
+    assert [(entry["event"], entry["error"]) for entry in logs] == [("output_failed", "Input/output error")]

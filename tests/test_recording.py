@@ -228,6 +228,47 @@ def test_pictures_deleted_on_purpose_are_left_out_and_counted(tmp_path: Path) ->
     assert [e.why for e in open_recording(tmp_path).entries if isinstance(e, RecordedFrame)] == [None, None, None, "fail"]
 
 
+def test_records_that_are_missing_are_counted_and_are_no_entries(tmp_path: Path) -> None:
+    writer = RecordingWriter(tmp_path, camera="cam1", source="test")
+    writer.frame(frame(0))
+    writer.missing(3)
+    writer.frame(frame(4))
+    writer.close()
+    assert (tmp_path / "frames.jsonl").read_bytes().splitlines()[1] == b'{"kind":"missing","records":3}'
+    again = RecordingWriter(tmp_path, camera="cam1", source="test", append=True)
+    again.missing(1)
+    assert (again.losses, again.held) == (0, {0: None, 1: None})
+    again.close()
+    assert open_recording(tmp_path).missing == 4
+    assert [r.meta.frame_id for r in read_recording(tmp_path) if isinstance(r, Frame)] == [0, 4]
+
+
+def test_what_was_missing_before_deleted_frames_is_forgotten_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "_SHORTEN_FROM", 2)
+    writer = RecordingWriter(tmp_path, camera="cam1", source="test")
+    for k in range(4):
+        if k in (0, 3):
+            writer.missing(1)
+        writer.frame(frame(k))
+    writer.forget([0, 1, 2])
+    assert open_recording(tmp_path).missing == 1
+    writer.close()
+
+
+def test_an_empty_recording_is_removed_and_what_else_lies_there_is_not(tmp_path: Path) -> None:
+    RecordingWriter(tmp_path / "new", camera="cam1", source="test").remove()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "there").mkdir()
+    RecordingWriter(tmp_path / "there", camera="cam1", source="test").remove()
+    assert list((tmp_path / "there").iterdir()) == []
+    writer = RecordingWriter(tmp_path / "there", camera="cam1", source="test")
+    writer.frame(frame(0))
+    writer.remove()
+    assert len(open_recording(tmp_path / "there").entries) == 1
+
+
 def test_an_index_of_the_first_version_deletes_all_before_a_number(tmp_path: Path) -> None:
     written(tmp_path, *(frame(k) for k in range(5)))
     index = tmp_path / "frames.jsonl"
@@ -287,7 +328,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         RecordingWriter(tmp_path / "file" / "r", camera="cam1", source="test")
     assert str(caught.value) == (
-        f"{tmp_path}/file/r: cannot be written: Not a directory\n"
+        f"{tmp_path}/file/r: cannot be written: {tmp_path}/file is a file, not a folder\n"
         "  fix: choose another folder, or give the user of this process the right to write there"
     )
 

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphs import write_identity_bundle
+from graphs import nan_model, write_identity_bundle
 from lines import Bent, frame_ids, loaded, make_line, records
+from structlog.testing import capture_logs
 
 from edge.configfile import Loaded, load_config
 from edge.daemon import open_model
 from edge.line import Line, run_line
+from edge.outputs.queued import Queued
 from edge.reload import Reloader, needs_restart
+from edge.runtime import ReloadReport
 
 LIVE = ["source.fps=50", "source.frames=null", "ring.slots=64"]
 
@@ -106,6 +109,110 @@ def test_what_fails_leaves_the_old_one_running_and_is_a_fault(tmp_path: Path, ch
     assert {(r["verdict"], r["model"]["name"]) for r in found} == {("pass", "identity")}
 
 
+def test_a_model_without_one_finite_value_is_not_swapped_in(tmp_path: Path) -> None:
+    config = loaded(tmp_path, *LIVE)
+    write_identity_bundle(tmp_path / "other", model=nan_model(), name="other")
+    driven = Driven(config)
+    try:
+        driven.inspected(5)
+        config.path.write_text(config.path.read_text().replace("bundle: bundle", "bundle: other"))
+        driven.reloader.ask()
+        driven.wait(lambda: "reload_refused" in driven.line.fault)
+        assert driven.line.fault["reload_refused"].startswith(
+            f"{tmp_path}/other/model.onnx: the model's map is NaN or infinite on every picture\n"
+        )
+        driven.inspected(5)
+    finally:
+        driven.stop()
+    assert {(r["verdict"], r["model"]["name"]) for r in records(tmp_path / "log")} == {("pass", "identity")}
+
+
+class Ear:
+    """An output that remembers the faults of each state."""
+
+    name = "ear"
+
+    def __init__(self) -> None:
+        self.heard: list[dict[str, str]] = []
+
+    def open(self) -> None: ...
+
+    def write(self, record: Any, kept: Any) -> None: ...
+
+    def tick(self, heartbeat: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+    def state(self, state: Any) -> None:
+        self.heard.append({fault.code: fault.text for fault in state.faults})
+
+    def refusals(self) -> list[str]:
+        texts = [faults["reload_refused"] for faults in self.heard if "reload_refused" in faults]
+        return list(dict.fromkeys(texts))
+
+
+def test_every_refusal_is_told_also_after_another_one(tmp_path: Path) -> None:
+    """In state and log; one for the same reason again in the log alone."""
+    config = loaded(tmp_path, *LIVE)
+    ear = Ear()
+    text = config.path.read_text()
+    unknown = f"{tmp_path}/cam1.yaml:5: regions.threshold.hihg: unknown key"
+    restart = "source: changed, and needs a restart\n  fix: restart the service, or undo it"
+    with capture_logs() as logs:
+        driven = Driven(config, more_outputs=[Queued(ear, 100, "drop")])
+        try:
+            config.path.write_text(text.replace("high: 2.0", "hihg: 2.0"))
+            driven.reloader.ask()
+            driven.wait(lambda: len(ear.refusals()) == 1)
+            config.path.write_text(text.replace("width: 64", "width: 80"))
+            driven.reloader.ask()
+            driven.wait(lambda: len(ear.refusals()) == 2)
+            driven.reloader.ask()
+            driven.wait(lambda: driven.reloader._number == 3)
+        finally:
+            driven.stop()
+    first, second = ear.refusals()
+    assert unknown in first
+    assert second == restart
+    told = [(e["event"], e["text"]) for e in logs if e["event"] in ("fault", "reload_refused_again")]
+    assert told == [("fault", first), ("fault", second), ("reload_refused_again", second)]
+
+
+def test_a_reload_that_is_asked_for_while_another_loads_is_done_after_it(tmp_path: Path) -> None:
+    """Each report says which config was read, and when."""
+    config = loaded(tmp_path, *LIVE)
+    text = config.path.read_text()
+    loading, go = threading.Event(), threading.Event()
+
+    def slowly(read: Loaded) -> Any:
+        loading.set()
+        assert go.wait(20)
+        return open_model(read)
+
+    reports: list[ReloadReport] = []
+    driven = Driven(config)
+    driven.reloader._open_model = slowly
+    driven.reloader.report = reports.append
+    hashes = []
+    try:
+        for high in ("3.0", "4.0"):
+            config.path.write_text(text.replace("high: 2.0", f"high: {high}"))
+            hashes.append(load_config(config.path, config.overrides).sha256)
+            asked_ns = time.monotonic_ns()
+            driven.reloader.ask()
+            driven.wait(loading.is_set, 20.0)
+        go.set()
+        driven.wait(lambda: len(reports) == 2, 20.0)
+    finally:
+        driven.stop()
+    assert [(r.number, r.tried_sha256, r.config_sha256, r.refused) for r in reports] == [
+        (1, hashes[0], hashes[0], None),
+        (2, hashes[1], hashes[1], None),
+    ]
+    assert reports[0].began_ns < asked_ns <= reports[1].began_ns
+    assert driven.line.identity.config_sha256 == hashes[1]
+
+
 def test_the_old_model_is_closed_once_no_map_of_it_is_on_its_way(tmp_path: Path) -> None:
     config = loaded(tmp_path, *LIVE)
     driven = Driven(config, before=lambda _index: None)
@@ -169,16 +276,17 @@ def test_keys_that_need_a_restart_are_named(tmp_path: Path) -> None:
 
 def test_a_daemon_reloads_on_sighup(tmp_path: Path) -> None:
     from test_daemon import Manager, daemon
+    from test_queued import until
 
     manager = Manager(tmp_path)
     try:
         with daemon(tmp_path, manager=manager) as process:
             manager.wait_for("READY=1")
-            time.sleep(0.3)
+            until(lambda: len(records(tmp_path / "log")) > 5)
             path = tmp_path / "cam1.yaml"
             path.write_text(path.read_text().replace("high: 2.0", "high: 0.1"))
             os.kill(process.pid, signal.SIGHUP)
-            time.sleep(1.5)
+            until(lambda: [r["verdict"] for r in records(tmp_path / "log")].count("fail") > 5)
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
     finally:

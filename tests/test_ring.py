@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +94,72 @@ def test_skips_of_different_reasons_stay_apart_and_in_order() -> None:
     ring.skip(Skip("incomplete", 1, 4, 4, 0))
     put(ring, 5)
     assert drain(ring) == [("frame", 0, 0, 1), ("frame_id_gap", 1, 3, 3), ("incomplete", 4, 4, 1), ("frame", 5, 5, 1)]
+
+
+SKIP = Skip("ring_full", 3, 8, 10, 5, "device", 108, 110)
+
+
+@pytest.mark.parametrize(
+    ("later", "merged"),
+    [
+        (Skip("ring_full", 1, 11, 11, 9, "device", 111, 111), Skip("ring_full", 4, 8, 11, 5, "device", 108, 111)),
+        (Skip("ring_full", 1, 1, 1, 9, "device", 111, 111), None),
+        (Skip("ring_full", 1, 12, 12, 9, "device", 111, 111), None),
+        (Skip("ring_full", 1, None, None, 9, "device", 111, 111), None),
+        (Skip("ring_full", 1, 11, 11, 9, "device"), None),
+        (Skip("ring_full", 1, 11, 11, 9, "counted", 111, 111), None),
+        (Skip("incomplete", 1, 11, 11, 9, "device", 111, 111), None),
+    ],
+    ids=[
+        "side by side",
+        "the camera came back and counts anew",
+        "a frame between them",
+        "no id",
+        "no part id",
+        "ids of another kind",
+        "another reason",
+    ],
+)
+def test_losses_merge_only_where_one_marker_tells_both(later: Skip, merged: Skip | None) -> None:
+    """The count of a marker is its last id - its first + 1, and its part ids are both there or both not."""
+    ring = Ring(4, drops=True)
+    ring.skip(SKIP)
+    ring.skip(later)
+    assert ring.take(0.0) == (merged or SKIP)
+    assert ring.take(0.0) == (None if merged else later)
+
+
+def test_losses_whose_ids_nobody_knows_merge_by_their_count() -> None:
+    ring = Ring(4, drops=True)
+    for _ in range(3):
+        ring.skip(Skip("unreadable", 1, None, None, 0, "counted"))
+    assert ring.take(0.0) == Skip("unreadable", 3, None, None, 0, "counted")
+
+
+def test_frames_dropped_of_two_streams_stay_two_losses() -> None:
+    """The camera went and came back while the engine was busy: its ids begin at 1 again."""
+    ring = Ring(4, drops=True)
+    for frame_id in (7, 8, 9, 10, 1, 2, 3, 4, 5, 6):
+        put(ring, frame_id)
+    assert drain(ring)[:2] == [("ring_full", 7, 10, 4), ("ring_full", 1, 2, 2)]
+    for frame_id in (9, 1, 2):
+        put(ring, frame_id)
+    ring.abandon()
+    assert drain(ring) == [("shutdown", 9, 9, 1), ("shutdown", 1, 2, 2)]
+
+
+def test_a_frame_dropped_without_its_part_id_has_a_marker_of_its_own() -> None:
+    ring = Ring(4, drops=True)
+    for frame_id, part_id in ((1, 71), (2, None), (3, 73), (4, 74), (5, 75), (6, 76), (7, 77), (8, 78)):
+        slot = ring.acquire(8, meta(frame_id, part_id), lambda: True)
+        assert slot is not None
+        ring.commit(slot)
+    skips = [ring.take(0.0) for _ in range(3)]
+    assert [(s.part_id_first, s.part_id_last, s.count) for s in skips if isinstance(s, Skip)] == [
+        (71, 71, 1),
+        (None, None, 1),
+        (73, 74, 2),
+    ]
 
 
 def test_in_replay_neighbours_do_not_merge_so_that_a_recording_comes_out_as_it_went_in() -> None:
@@ -195,6 +262,83 @@ def test_a_slot_grows_for_a_larger_frame_and_is_kept_for_a_smaller_one() -> None
     assert slot.view.__array_interface__["data"][0] == memory
     slot.fit(1000, meta(2))
     assert slot.view.nbytes == 1000
+
+
+def memory(ring: Ring) -> list[int]:
+    return sorted(slot._buffer.nbytes for slot in ring._free)
+
+
+def test_the_memory_of_all_slots_is_made_with_the_first_frame_and_with_a_larger_one() -> None:
+    """None is left to be made at the first backlog; a slot in work gets its larger memory when it is used again."""
+    ring = Ring(4, drops=True)
+    assert memory(ring) == [0, 0, 0, 0]
+    put(ring, 0)
+    assert memory(ring) == [8, 8, 8]
+    in_work = ring.take(0.0)
+    assert isinstance(in_work, Slot)
+    larger = ring.acquire(100, meta(1), lambda: True)
+    assert larger is not None
+    assert larger.view.nbytes == 100
+    assert memory(ring) == [100, 100]
+    assert (in_work.view == 0).all()
+    ring.release(in_work)
+    slot = ring.acquire(60, meta(2), lambda: True)
+    assert slot is in_work
+    assert (slot.view.nbytes, slot._buffer.nbytes) == (60, 100)
+
+
+def test_no_memory_is_made_for_frames_after_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Ring(4, drops=True)
+    put(ring, 0)
+
+    def refused(*_: object) -> None:
+        raise AssertionError("memory for a frame")
+
+    monkeypatch.setattr(np, "empty", refused)
+    for k in range(1, 12):
+        put(ring, k)
+    taken = [ring.take(0.0) for _ in range(3)]
+    for k in range(12, 20):
+        put(ring, k)
+    for slot in taken:
+        if isinstance(slot, Slot):
+            ring.release(slot)
+    put(ring, 20)
+    assert ring.committed == 21
+
+
+def test_a_frame_that_finds_no_memory_is_a_loss_in_its_place_and_costs_no_slot() -> None:
+    ring = Ring(4, drops=True)
+    put(ring, 0)
+    in_work = ring.take(0.0)
+    assert isinstance(in_work, Slot)
+    for k in range(1, 7):
+        with pytest.raises(MemoryError):
+            ring.acquire(1 << 60, meta(k), lambda: True)
+    assert (ring.fill, ring.dropped) == (1, 6)
+    ring.release(in_work)
+    put(ring, 7)
+    assert drain(ring) == [("ring_full", 1, 6, 6), ("frame", 7, 7, 1)]
+    assert ring.fill == 0
+
+
+def test_a_slot_that_finds_no_memory_when_it_is_used_again_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Ring(4, drops=True)
+    taken = []
+    for k in range(4):
+        put(ring, k)
+        taken.append(ring.take(0.0))
+    assert ring.acquire(1000, meta(4), lambda: True) is None  # no slot is free: nothing to make larger
+    assert isinstance(taken[0], Slot)
+    ring.release(taken[0])
+    empty = np.empty
+    monkeypatch.setattr(np, "empty", lambda n, dtype: empty(n, dtype) if n < 1000 else empty(1 << 60, dtype))
+    with pytest.raises(MemoryError):
+        ring.acquire(1000, meta(5), lambda: True)
+    assert ring.fill == 3
+    monkeypatch.undo()
+    put(ring, 6)
+    assert drain(ring) == [("ring_full", 4, 5, 2), ("frame", 6, 6, 1)]
 
 
 def test_part_ids_of_lost_frames_are_named() -> None:

@@ -70,7 +70,7 @@ def test_a_line_runs_at_the_precision_that_it_names(tmp_path: Path, precision: s
 
 def test_a_calibration_made_at_another_precision_is_refused(tmp_path: Path) -> None:
     config = line(tmp_path)
-    calibration, _ = measure(config, read_frames(tmp_path / "frames"), source="frames")
+    calibration, _ = measure(config, lambda: read_frames(tmp_path / "frames"), source="frames")
     calibration.save(tmp_path / "cam1.calibration.yaml")
     assert Calibration.load(tmp_path / "cam1.calibration.yaml").key.precision == "fp32"
     bundle = load_bundle(tmp_path / "bundle")
@@ -80,6 +80,31 @@ def test_a_calibration_made_at_another_precision_is_refused(tmp_path: Path) -> N
     assert str(caught.value) == (
         f"{tmp_path / 'cam1.calibration.yaml'}: the calibration was made with another model.precision\n"
         "  received: model.precision: bf16\n  expected: model.precision: fp32\n"
+        "  fix: run edge calibrate again, or undo the change"
+    )
+
+
+def test_a_calibration_made_with_other_scales_of_int8_is_refused(tmp_path: Path) -> None:
+    """The scales are of the sample frames, and other scales give other maps. Below fp32 without scales they don't."""
+    if lacking := cpu.missing("int8"):
+        pytest.skip(f"int8 needs a CPU with {lacking}")
+    config = line(tmp_path, "int8")
+    calibration, _ = measure(config, lambda: read_frames(tmp_path / "frames"), source="frames")
+    calibration.save(tmp_path / "cam1.calibration.yaml")
+    bundle = load_bundle(tmp_path / "bundle")
+    told = calibration.key.samples_sha256
+    assert told is not None
+    assert load_rules(line(tmp_path, "int8", "calibrated"), bundle).high == calibration.high
+    assert samples.scales_sha256(line(tmp_path, "bf16"), bundle) is None
+    config = line(tmp_path, "int8", "calibrated")
+    (tmp_path / "frames" / "00.png").write_bytes((tmp_path / "frames" / "01.png").read_bytes())
+    now = samples.scales_sha256(config, bundle)
+    with pytest.raises(UserError) as caught:
+        load_rules(config, bundle)
+    assert str(caught.value) == (
+        f"{tmp_path / 'cam1.calibration.yaml'}: the calibration was made with another model.sample_frames\n"
+        f"  received: model.sample_frames: SHA-256 {str(now)[:12]}...\n"
+        f"  expected: model.sample_frames: SHA-256 {told[:12]}...\n"
         "  fix: run edge calibrate again, or undo the change"
     )
 

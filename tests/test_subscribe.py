@@ -234,3 +234,28 @@ def test_a_key_without_the_daemons_is_named(tmp_path: Path) -> None:
     new_pair(tmp_path, "hmi")
     result = CliRunner().invoke(app, ["tcp://127.0.0.1:1", "--key", str(tmp_path / "hmi.key_secret")])
     assert str(result.exception) == "--key needs the daemon's public key too\n  fix: --server-key FILE.key"
+
+
+def test_looking_for_a_daemon_makes_no_folder(tmp_path: Path) -> None:
+    config = tmp_path / "cam1.yaml"
+    config.write_text("camera: cam1\nruntime_dir: run\nsource: {kind: synthetic}\nmodel: {bundle: b}\n")
+    with pytest.raises(UserError) as caught:
+        find_endpoint(str(config))
+    assert str(caught.value) == (
+        f"{tmp_path}/run/endpoints.json: cannot be read: No such file or directory\n"
+        "  fix: is the daemon running? Name its runtime folder"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_key_of_the_config_that_is_named_can_be_overridden(tmp_path: Path) -> None:
+    config = tmp_path / "cam1.yaml"
+    config.write_text("camera: cam1\nsource: {kind: synthetic}\nmodel: {bundle: b}\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "endpoints.json").write_text('{"zmq": "ipc:///tmp/x"}')
+    assert find_endpoint(str(config), ["runtime_dir=other"]) == "ipc:///tmp/x"
+    result = CliRunner().invoke(app, ["tcp://127.0.0.1:1", "--set", "runtime_dir=other"])
+    assert str(result.exception) == (
+        "--set overrides a key of a line's config, and none is named\n"
+        "  received: tcp://127.0.0.1:1\n  expected: a line's config (.yaml)"
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from edge.errors import UserError
-from edge.supervise import Worker, examine
+from edge.supervise import Health, Worker, examine
 
 Beat = Callable[[], bool]
 
@@ -125,3 +126,28 @@ def test_the_error_that_spent_the_budget_is_kept(restarts: int) -> None:
     worker.start()
     assert worker.join(5)
     assert str(worker.failed) == str(restarts)
+
+
+def waiting(**keys: Callable[[], int]) -> Worker:
+    """One that last made progress 6 s ago."""
+    worker = Worker("acquire", lambda _beat: None, restarts=0, **keys)
+    worker._beat_ns = time.monotonic_ns() - 6_000_000_000
+    return worker
+
+
+def test_a_call_that_says_how_long_it_may_take_is_no_hang_until_then() -> None:
+    now = time.monotonic_ns()
+    assert examine([waiting()], 5.0).hung == "acquire"
+    assert examine([waiting(busy_until_ns=lambda: now + 60_000_000_000)], 5.0) == Health(0.0, None, None)
+    assert examine([waiting(busy_until_ns=lambda: now)], 5.0).hung is None, "it ended just now: a sign of progress"
+    assert examine([waiting(busy_until_ns=lambda: now - 5_500_000_000)], 5.0).hung == "acquire"
+
+
+def test_time_in_which_nobody_could_run_counts_against_nobody() -> None:
+    worker = waiting()
+    assert examine([worker], 5.0, frozen_s=4.0).hung is None
+    assert examine([worker], 5.0).hung == "acquire"
+    worker.excuse(4.0)
+    assert examine([worker], 5.0).hung is None
+    worker.excuse(100.0)
+    assert worker._beat_ns <= time.monotonic_ns(), "progress does not lie in the future"

@@ -13,6 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from edge.models.build import build
 from edge.models.thaw import unbaked
+from edge.tiling import TileSpec
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 SIDE = 8
@@ -94,6 +95,24 @@ def test_patchcore_of_two_or_three_pictures_is_built_for_one(tmp_path: Path) -> 
         given = dict(zip(("map", "score"), run(onnx.load(report.bundle.model_path), picture[None]), strict=True))
         np.testing.assert_array_equal(given["map"], amap[:1, 0])
         np.testing.assert_array_equal(given["score"], score[:1])
+
+
+def test_a_batch_that_stands_in_the_input_alone_becomes_open(tmp_path: Path) -> None:
+    """So that a frame's tiles go through in one run; not where one picture of a batch sees the others."""
+    kernel = np.random.default_rng(1).standard_normal((1, 3, 3, 3), np.float32)
+    shapes = [tensor("input", FLOAT, [2, 3, 32, 32]), tensor("anomaly_map", FLOAT, [2, 1, 32, 32])]
+    nodes = [node("Conv", ["input", "kernel"], ["anomaly_map"], pads=[1, 1, 1, 1])]
+    onnx.save(graph_model(nodes, shapes[:1], shapes[1:], {"kernel": kernel}), tmp_path / "model.onnx")
+    tile = TileSpec(size=(32, 32), stride=(24, 24))
+    report = build(tmp_path / "model.onnx", tmp_path / "a", tile=tile)
+    assert (report.taken.batch, report.one_run) == (None, True)
+    frame = onnx.load(report.bundle.model_path).graph.input[0].type.tensor_type.shape.dim[0]
+    assert frame.dim_param == "n"
+    nodes[0].output[0] = "alone"
+    nodes += [node("ReduceMax", ["alone"], ["top"], keepdims=1), node("Div", ["alone", "top"], ["anomaly_map"])]
+    onnx.save(graph_model(nodes, shapes[:1], shapes[1:], {"kernel": kernel}), tmp_path / "model.onnx")
+    report = build(tmp_path / "model.onnx", tmp_path / "b", tile=tile)
+    assert (report.taken.batch, report.one_run) == (1, False)
 
 
 def test_a_weight_for_each_picture_keeps_the_batch(tmp_path: Path) -> None:

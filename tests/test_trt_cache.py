@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_built(tmp_path:
     )
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = EngineCache(tmp_path)
     cache.store(KEY, b"old")
 
@@ -53,8 +53,17 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match="No space left on device"):
+    with structlog.testing.capture_logs() as logs:
         cache.store(KEY, b"new")
+    assert logs == [
+        {
+            "event": "tensorrt_cache_not_written",
+            "path": str(cache._path(KEY, "engine")),
+            "why": "No space left on device",
+            "effect": "the next start makes it again",
+            "log_level": "warning",
+        }
+    ]
     assert cache.load(KEY) == b"old"
     assert len(list(tmp_path.iterdir())) == 1
 

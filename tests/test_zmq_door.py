@@ -279,6 +279,12 @@ def test_a_key_that_floods_is_out_and_the_others_come_back(tmp_path: Path, keys:
                 with Subscriber(str(sink.endpoint), keys=keys.of("hmi")) as out:
                     assert str(heard(out)).startswith("the daemon doesn't know this key")
                 assert heard(line) is not None
+                keys.clients.rename(tmp_path / "elsewhere")  # the sink fails, and is opened again
+                until(lambda: output.status().fault)
+                (tmp_path / "elsewhere").rename(keys.clients)
+                until(lambda: sink.subscribers == 1)
+                with Subscriber(str(sink.endpoint), keys=keys.of("hmi")) as out:
+                    assert str(heard(out)).startswith("the daemon doesn't know this key")
             assert output.status().lost == 0
     finally:
         context.destroy(0)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 
+from edge.cli.bars import tracked
 from edge.cli.options import ConfigOption, SetOption
 from edge.configfile import load_config
 from edge.errors import UserError
+from edge.frames import Frame, Skip
 from edge.models.calibrate import CalibrationResult
 from edge.models.measure import measure
 from edge.models.outliers import outlier_folder, write_outliers
@@ -46,8 +47,12 @@ def calibrate(
             )
         out = loaded.resolve(loaded.config.calibration)
     console = Console(highlight=False)
-    # the count is only the bar's; an unreadable source is told by read_frames, in the loop
-    frames = track(read_frames(source), "measuring", count_frames(source), console=Console(stderr=True), transient=True)
+    labels = iter(("measuring", "measuring without the outliers"))
+
+    def frames() -> Iterable[Frame | Skip]:
+        # the count is only the bar's; an unreadable source is told by read_frames, in the loop
+        return tracked(read_frames(source), next(labels), count_frames(source))
+
     calibration, result = measure(
         loaded, frames, source=str(source), false_rejects=false_rejects, quantile=quantile, leave_out=leave_out
     )

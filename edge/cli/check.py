@@ -13,10 +13,13 @@ from rich.table import Table
 from edge.cli.options import SetOption
 from edge.configfile import Loaded, load_config
 from edge.daemon import open_model
+from edge.disk import why_unwritable
 from edge.engines import Engine
+from edge.errors import UserError
 from edge.logs import set_up_logs
 from edge.models.golden import Golden, run_golden
 from edge.rules import Rules
+from edge.sources import check_source
 
 
 def check(
@@ -32,7 +35,12 @@ def check(
     Exit codes: 0 it can run, 2 it can't, 1 golden frames were judged wrongly.
     """
     loaded = load_config(config, overrides or ())
-    engine, rules = open_model(loaded)
+    try:
+        check_source(loaded.config.source, loaded.path.parent)
+        _check_folders(loaded)
+        engine, rules = open_model(loaded)
+    except UserError as error:
+        raise loaded.located(error) from None
     try:
         if golden is None:
             _show(loaded, engine, rules)
@@ -42,9 +50,20 @@ def check(
     finally:
         engine.close()
     _show(loaded, engine, rules)
-    _show_golden(result, rules)
+    _show_golden(result)
     if result.wrong:
         raise typer.Exit(1)
+
+
+def _check_folders(loaded: Loaded) -> None:
+    outputs = loaded.config.outputs
+    for name, output in (("jsonl", outputs.jsonl), ("evidence", outputs.evidence)):
+        why = output and why_unwritable(loaded.resolve(output.dir))
+        if why and why.startswith("this user"):  # the daemon's may: no reason to call the config wrong
+            note = f"note: outputs.{name}.dir: {why}; the daemon's user must: try sudo -u edge edge check"
+            Console(stderr=True).print(note, soft_wrap=True, markup=False, highlight=False)
+        elif why:
+            raise UserError(f"outputs.{name}.dir: cannot be written: {why}", fix="choose another folder")
 
 
 def _show(loaded: Loaded, engine: Engine, rules: Rules) -> None:
@@ -72,19 +91,22 @@ def _show(loaded: Loaded, engine: Engine, rules: Rules) -> None:
     Console().print(table)
 
 
-def _show_golden(result: Golden, rules: Rules) -> None:
+def _show_golden(result: Golden) -> None:
     console = Console(highlight=False)
     for verdict, count in (("pass", result.good), ("fail", result.bad)):
         right = count - sum(j.expected == verdict for j in result.wrong)
         console.print(f"{'good' if verdict == 'pass' else 'bad'} frames: {right} of {count} {verdict}")
+    if result.kept is not None:
+        console.print(f"kept in {result.kept}", soft_wrap=True, markup=False)
     if not result.wrong:
         return
     table = Table(title="judged wrongly", title_justify="left")
-    for column in ("frame", "expected", "verdict", "map max", "high", "dropped"):
-        table.add_column(column, overflow="fold", justify="right" if column in ("map max", "high") else "left")
+    numbers = ("map max", "smoothed", "high")
+    for column in ("frame", "expected", "verdict", *numbers, "why"):
+        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
     for judgement in result.wrong:
         verdict = judgement.found + (f": {judgement.reason}" if judgement.reason else "")
-        highest = "" if judgement.map_max is None else f"{judgement.map_max:.6g}"
-        dropped = ", ".join(f"{key} {count}" for key, count in judgement.dropped.items())
-        table.add_row(escape(judgement.name), judgement.expected, verdict, highest, f"{rules.high:.6g}", dropped)
+        highest = "" if judgement.map_max is None else f"{judgement.map_max:.4g}"
+        smoothed, high = ("", "") if judgement.compared is None else (f"{value:.4g}" for value in judgement.compared)
+        table.add_row(escape(judgement.name), judgement.expected, verdict, highest, smoothed, high, judgement.why)
     console.print(table)

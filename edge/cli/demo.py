@@ -28,6 +28,7 @@ def demo(
 ) -> None:
     """Record good frames of the simulated camera, fit a model on them, then inspect live while the part alternates."""
     console = Console()
+    job.check_free(out)
     _make_anew(out)
     structlog.configure(processors=[_drop])  # the table is the demo's voice; the daemon's own log would tear it
     camera = job.camera_installed()
@@ -53,7 +54,7 @@ def demo(
 
 def _make_anew(out: Path) -> None:
     if out.exists() and any(out.iterdir()):
-        if not (out / "demo.yaml").exists():
+        if not (out / job.CONFIG).exists():
             raise UserError(f"--out {out}: not empty, and not a demo's folder", fix="name another folder")
         shutil.rmtree(out)
     elif out.exists():
@@ -105,7 +106,7 @@ def _finish(console: Console, out: Path, line: Line | None) -> None:
     overlays = sorted((out / "evidence" / "overlays").glob("*"))
     for path in overlays[:: max(1, len(overlays) // OVERLAYS_NAMED)][:OVERLAYS_NAMED]:
         console.print(f"overlay:  {path}", soft_wrap=True)
-    console.print(f"again:    edge run -c {out / 'demo.yaml'}", soft_wrap=True)
+    console.print(f"again:    edge run -c {out / job.CONFIG}", soft_wrap=True)
 
 
 def _drop(*_: object) -> structlog.typing.EventDict:

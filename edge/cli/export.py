@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
+from edge.cli.bars import progress_bar
 from edge.errors import UserError
 from edge.mcapfile import write_mcap
 
@@ -21,15 +21,6 @@ def export(
     """Write a recording with its records as one file; edge replay reads it, too. Needs the extra mcap."""
     if kind != "mcap":
         raise UserError("--format", received=kind, expected="mcap")
-    bar = Progress(console=Console(stderr=True))
-    task = bar.add_task("export", total=None)
-
-    def progress(done: int, total: int) -> None:
-        bar.start()  # not before there is something to write: an error stands alone
-        bar.update(task, completed=done, total=total)
-
-    try:
-        pictures, records = write_mcap(recording, out, progress)
-    finally:
-        bar.stop()
+    with progress_bar("export") as step:
+        pictures, records = write_mcap(recording, out, step)
     Console(highlight=False).print(f"{out}: {pictures} pictures, {records} records", soft_wrap=True)

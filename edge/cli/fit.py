@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
 
+from edge.cli.bars import tracked
 from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
 from edge.cli.options import IlluminationOption, illumination_of
@@ -34,7 +34,7 @@ def fit(
     """Fit the built-in model: mean and deviation of each pixel over good frames."""
     console = Console(highlight=False)
     bundle = fit_to_bundle(
-        _Progress(folder, console),
+        _Progress(folder),
         out,
         name=name,
         size=parse_size(size),
@@ -64,14 +64,6 @@ class _Progress:
     """The folder's frames, as often as it is gone through, with a bar on a terminal. Nothing is read before the first."""
 
     folder: Path
-    console: Console
 
     def __iter__(self) -> Iterator[Frame | Skip]:
-        yield from track(
-            read_frames(self.folder),
-            "reading",
-            count_frames(self.folder),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
+        yield from tracked(read_frames(self.folder), "reading", count_frames(self.folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -95,7 +96,8 @@ def as_dict(row: Row) -> dict[str, object]:
 
 
 def table(rows: Sequence[Row]) -> Group:
-    """One line per daemon, and what is wrong below."""
+    """One line per daemon, and what is wrong below. Daemons that have one camera name are told apart by their folders."""
+    names = Counter(row.instance.camera for row in rows)
     title = f"{len(rows)} daemon{'s' * (len(rows) != 1)}"
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left")
     for name, least in (("camera", 6), ("state", 19), ("last", 4)):
@@ -108,7 +110,9 @@ def table(rows: Sequence[Row]) -> Group:
             state.append(f"\n{row.source}", "dim not bold")
         counts = [str(row.counts[name]) if row.counts else "" for name in ("pass", "fail", "invalid")]
         made.add_row(
-            row.instance.camera + ("\nsimulated" if row.simulated else ""),
+            row.instance.camera
+            + ("\nsimulated" if row.simulated else "")
+            + (f"\n{row.instance.folder}" if names[row.instance.camera] > 1 else ""),
             state,
             Text(row.last or "", COLOURS.get(row.last or "", "")),
             *counts,

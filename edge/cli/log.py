@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli.options import SetOption, check_overrides
 from edge.configfile import load_config
 from edge.errors import UserError
 from edge.logbook import Damage, Filter, Summary, find_files, moment_ns, read_log, utc
@@ -36,6 +38,7 @@ def log(
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst regions to name.")] = 10,
     records: Annotated[bool, typer.Option("--records", help="The records themselves, one JSON object per line.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+    overrides: SetOption = None,
 ) -> None:
     """Read, filter and summarise logs. Exit codes: 0; 1 when no record matches."""
     if verdict and not set(verdict) <= set(VERDICTS):
@@ -47,7 +50,8 @@ def log(
         frozenset(verdict or ()),
         reason,
     )
-    files = [file for path in paths for file in _files(path)]
+    check_overrides(overrides or (), [str(path) for path in paths])
+    files = [file for path in paths for file in _files(path, overrides or ())]
     damage, summary = Damage(), Summary(worst)
     lines = records or part is not None
     for record in read_log(files, wanted, damage):
@@ -55,7 +59,7 @@ def log(
         if lines:
             _print(record, indent=not (records or as_json))
     if lines:
-        _tell(Console(stderr=True, highlight=False), damage)
+        _tell(_console(stderr=True), damage)
     elif as_json:
         _print(summary.as_json() | damage.as_json(), indent=True)
     else:
@@ -63,10 +67,10 @@ def log(
     raise typer.Exit(0 if summary.records else 1)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, overrides: Sequence[str]) -> list[Path]:
     if path.suffix not in (".yaml", ".yml"):
         return find_files([path])
-    loaded = load_config(path)
+    loaded = load_config(path, overrides)
     jsonl = loaded.config.outputs.jsonl
     if jsonl is None:
         raise UserError(f"{path}: outputs.jsonl is off: the line writes no log", fix="name a folder or files instead")
@@ -84,7 +88,7 @@ def _print(message: dict[str, Any], *, indent: bool) -> None:
 
 
 def _show(summary: Summary, damage: Damage, files: int) -> None:
-    console = Console(highlight=False)
+    console = _console()
     if summary.first_ns is None or summary.last_ns is None:
         console.print(f"no record matches in {files} file(s)")
         _tell(console, damage)
@@ -121,7 +125,7 @@ def _totals(summary: Summary) -> Table:
         table.add_row(verdict, str(summary.verdicts[verdict]))
     for label, counts in (("  invalid", summary.invalid), ("skipped", summary.skipped)):
         for reason, count in counts.most_common():
-            table.add_row(f"{label}: {reason}", str(count))
+            table.add_row(f"{label}: {_shown(reason)}", str(count))
     return table
 
 
@@ -152,6 +156,16 @@ def _regions(summary: Summary) -> Table:
             *(str(region[name]) for name in ("seq", "frame_id", "part_id", "area_px", "bbox_xyxy")),
         )
     return table
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Shows what stands in a log as it is: ``[red]`` and ``:x:`` are text there."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def _shown(text: str) -> str:
+    """Nothing that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _table(first: str, *others: str) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -29,6 +30,16 @@ IlluminationOption: TypeAlias = Annotated[
     ),
 ]
 Spec = TypeVar("Spec", bound=Section)
+
+
+def check_overrides(overrides: Sequence[str], named: Sequence[str]) -> None:
+    """Raises UserError where there are overrides and nothing of what was ``named`` is a config."""
+    if overrides and not any(name.endswith((".yaml", ".yml")) for name in named):
+        raise UserError(
+            "--set overrides a key of a line's config, and none is named",
+            received=", ".join(named),
+            expected="a line's config (.yaml)",
+        )
 
 
 def illumination_of(texts: list[str] | None) -> IlluminationSpec | None:

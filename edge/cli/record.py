@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from edge import record as recorder
+from edge.cli.bars import progress_bar
 from edge.cli.options import ConfigOption, SetOption
 from edge.configfile import load_config
 from edge.daemon import is_live
+from edge.errors import UserError
 from edge.sources import open_source
 
 
@@ -31,20 +32,18 @@ def record(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    bar = Progress(console=Console(stderr=True))
-    task = bar.add_task("record", total=frames)
-
-    def progress(count: int) -> None:
-        bar.start()  # not before the first frame: an error stands alone
-        bar.update(task, completed=count)
-
+    drops = is_live(loaded.config.source)
     try:
-        written, lost = recorder.record(
-            loaded, source, out, frames, drops=is_live(loaded.config.source), stop=stop, progress=progress
-        )
-    finally:
-        bar.stop()
-    Console().print(f"{written} frames recorded in {out}; {lost} lost on the way", soft_wrap=True)
+        with progress_bar("record") as step:
+            written, lost = recorder.record(
+                loaded, source, out, frames, drops=drops, stop=stop, progress=lambda count: step(count, frames)
+            )
+    except UserError as error:
+        raise loaded.located(error) from None
+    if written or lost:
+        Console().print(f"{written} frames recorded in {out}; {lost} lost on the way", soft_wrap=True)
+    else:
+        print(f"{out}: not kept, for no frame came", file=sys.stderr)
     if stop.is_set():
         print(f"interrupted after {written} of {frames} frames", file=sys.stderr)
         raise typer.Exit(130)

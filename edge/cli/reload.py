@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import orjson
@@ -17,7 +18,7 @@ from edge.errors import UserError
 from edge.instances import Instance, find_instance
 from edge.reload import RELOADED, needs_restart
 from edge.rules import load_rules
-from edge.runtime import INSTANCE, RELOAD, holder, read_json
+from edge.runtime import INSTANCE, ReloadReport, holder, read_json, read_reload
 
 
 def reload(
@@ -32,8 +33,8 @@ def reload(
     """
     found = find_instance(line)
     loaded = check(found)
-    before = number_of(found)
     assert found.pid is not None
+    before, asked_ns = read_reload(found.folder), time.monotonic_ns()
     try:
         os.kill(found.pid, signal.SIGHUP)
     except PermissionError:
@@ -41,11 +42,18 @@ def reload(
             f"camera {found.camera}: process {found.pid} takes no signal of this user",
             fix=f"sudo edge reload {found.camera}, or sudo systemctl reload edge@{found.camera}",
         ) from None
-    refused = wait(found, before, timeout_s)
-    if refused is not None:
-        print(f"camera {found.camera}: refused, it runs on as before\n{refused}")
+
+    def answers(report: ReloadReport) -> bool:
+        """One that was under way when we asked may have read the config before it was changed; another follows it."""
+        return report != before and (report.began_ns >= asked_ns or report.tried_sha256 == loaded.sha256)
+
+    report = wait(found, answers, timeout_s)
+    if report.refused is not None:
+        print(f"camera {found.camera}: refused, it runs on as before\n{report.refused}")
         raise typer.Exit(1)
-    print(f"camera {found.camera}: reloaded, config {loaded.sha256[:12]}")
+    print(f"camera {found.camera}: reloaded, config {report.config_sha256[:12]}")
+    if report.config_sha256 != loaded.sha256:
+        print(f"the file was changed while this was going on: {loaded.sha256[:12]} was checked")
 
 
 def check(found: Instance) -> Loaded:
@@ -77,23 +85,17 @@ def running_config(found: Instance) -> Config | None:
         return None
 
 
-def number_of(found: Instance) -> int:
-    """Reloads of this run so far."""
-    number = read_json(found.folder, RELOAD).get("number", 0)
-    return number if isinstance(number, int) else 0
-
-
-def wait(found: Instance, before: int, timeout_s: float) -> str | None:
-    """Why it was refused; None where it wasn't.
+def wait(found: Instance, answers: Callable[[ReloadReport], bool], timeout_s: float) -> ReloadReport:
+    """The first report that answers.
 
     Raises:
         UserError: no answer came, or the daemon has ended.
     """
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
-        if number_of(found) > before:
-            refused = read_json(found.folder, RELOAD).get("refused")
-            return None if refused is None else str(refused)
+        report = read_reload(found.folder)
+        if report is not None and answers(report):
+            return report
         if holder(found.folder) != found.pid:
             raise UserError(
                 f"camera {found.camera}: process {found.pid} has ended", fix=f"journalctl -u edge@{found.camera}"

@@ -9,6 +9,7 @@ import typer
 from edge import daemon
 from edge.cli.options import ConfigOption, SetOption
 from edge.configfile import load_config
+from edge.errors import UserError
 from edge.logs import set_up_logs
 
 
@@ -20,4 +21,9 @@ def run(config: ConfigOption, overrides: SetOption = None) -> None:
     """
     faulthandler.enable()  # SIGABRT, which systemd's watchdog sends, leaves the stacks of all threads in the journal
     set_up_logs("info")
-    raise typer.Exit(daemon.run(load_config(config, overrides or ())))
+    loaded = load_config(config, overrides or ())
+    try:
+        code = daemon.run(loaded)
+    except UserError as error:
+        raise loaded.located(error) from None
+    raise typer.Exit(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from edge.cli.options import SetOption, check_overrides
 from edge.client import (
     Event,
     Gap,
@@ -32,7 +33,7 @@ from edge.client import (
 from edge.configfile import load_config
 from edge.errors import UserError
 from edge.keys import PUBLIC, SECRET, ClientKeys, client_keys
-from edge.runtime import runtime_folder
+from edge.runtime import found_folder
 from edge.schema import RECORD_KINDS
 
 COLOURS = {"pass": "green", "fail": "bold red", "invalid": "bold yellow"}
@@ -55,6 +56,7 @@ def subscribe(
     server_key: Annotated[
         Path | None, typer.Option(help="The daemon's public key (.key); found by itself where ENDPOINT is a line's config.")
     ] = None,
+    overrides: SetOption = None,
 ) -> None:
     """Print the records that a daemon publishes, and say when some were missed, when it restarted or fell silent.
 
@@ -64,7 +66,8 @@ def subscribe(
     end = time.monotonic() + seconds if seconds is not None else float("inf")
     seen = 0
     try:
-        with Subscriber(find_endpoint(endpoint), camera, keys=find_keys(endpoint, key, server_key)) as line:
+        keys = find_keys(endpoint, key, server_key, overrides or ())
+        with Subscriber(find_endpoint(endpoint, overrides or ()), camera, keys=keys) as line:
             while (count is None or seen < count) and (left := end - time.monotonic()) > 0:
                 event = line.receive(min(left, 1.0))
                 if event is None:
@@ -79,19 +82,22 @@ def subscribe(
         raise typer.Exit(1)
 
 
-def find_endpoint(text: str) -> str:
+def find_endpoint(text: str, overrides: Sequence[str] = ()) -> str:
     """The endpoint itself, or the one that stands in the endpoints.json of a config's daemon or of a runtime folder.
 
+    ``overrides``: keys of the config, as the daemon was started with.
+
     Raises:
-        UserError: a path without a readable endpoints.json, or one that names no publisher.
+        UserError: a path without a readable endpoints.json, or one that names no publisher; overrides of no config.
     """
+    check_overrides(overrides, [text])
     path = Path(text)
     is_path = "/" in text or path.suffix in (".json", ".yaml", ".yml") or path.is_dir()
     if "://" in text or text.startswith(("tcp:", "ipc:")) or not is_path:
         return text
     if path.suffix in (".yaml", ".yml"):
-        path = runtime_folder(load_config(path))
-    if path.is_dir():
+        path = found_folder(load_config(path, overrides)) / "endpoints.json"
+    elif path.is_dir():
         path /= "endpoints.json"
     try:
         endpoint = orjson.loads(path.read_bytes())["zmq"]
@@ -106,7 +112,7 @@ def find_endpoint(text: str) -> str:
     return endpoint
 
 
-def find_keys(endpoint: str, key: Path | None, server_key: Path | None) -> ClientKeys | None:
+def find_keys(endpoint: str, key: Path | None, server_key: Path | None, overrides: Sequence[str] = ()) -> ClientKeys | None:
     """The keys to connect with; None without ``key``. The daemon's is found in the config that ``endpoint`` may name.
 
     Raises:
@@ -115,7 +121,7 @@ def find_keys(endpoint: str, key: Path | None, server_key: Path | None) -> Clien
     if key is None:
         return None
     if server_key is None and Path(endpoint).suffix in (".yaml", ".yml"):
-        loaded = load_config(Path(endpoint))
+        loaded = load_config(Path(endpoint), overrides)
         curve = loaded.config.outputs.zmq and loaded.config.outputs.zmq.curve
         if curve:
             secret = loaded.resolve(curve.server_key)

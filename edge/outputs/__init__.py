@@ -26,6 +26,10 @@ class OutputStatus:
     free_bytes: int | None = None
     subscribers: int | None = None
     """Subscriptions to it at this moment; None where nobody can subscribe."""
+    failures: int = 0
+    """Times that something began to be wrong, those included that were over before anyone looked."""
+    last_fault: str | None = None
+    """What it was the last time."""
 
 
 @dataclass(frozen=True, slots=True)

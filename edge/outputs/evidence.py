@@ -7,14 +7,18 @@ kept. When the folder exceeds its quota the oldest pictures and their overlays a
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from edge.config import EvidenceConfig
 from edge.controls import RoiConfig
@@ -25,15 +29,19 @@ from edge.outputs import Judged
 from edge.outputs.pool import Pool
 from edge.outputs.queued import text_of
 from edge.outputs.quota import Quota
+from edge.outputs.torn import lock
 from edge.outputs.wanted import Choice
 from edge.overlay import draw_overlay
 from edge.pictures import encode_jpeg, write_whole
-from edge.recording import RecordingWriter, is_recording
+from edge.recording import RecordingWriter, cannot_be_written, is_recording
 
 log = structlog.get_logger()
 
 BUFFERS: Final = 8
 """Frames that may wait to be written. With all in use the next one is lost, and counted."""
+LOCK: Final = "lock"
+"""Held by the process that writes to the folder."""
+_KEY: Final = "outputs.evidence.dir"
 _PROBE_BYTES: Final = 1 << 16
 _MOST_LOSSES: Final = 64
 """Losses that wait for their place among the frames before a fail."""
@@ -56,24 +64,36 @@ class EvidenceSink:
     after it, or a fail did: the recording stays in the order of the frames.
 
     Trouble with the disk costs the frames that should have been written then, and is over when a file can be written.
+    Records that were lost to it, or on the way here, are counted in the recording itself: it does not look whole.
     """
 
     name = "evidence"
     idle_s = 1.0
 
     def __init__(
-        self, config: EvidenceConfig, folder: Path, identity: RunIdentity, roi: RoiConfig | None, buffers: int = BUFFERS
+        self,
+        config: EvidenceConfig,
+        folder: Path,
+        identity: RunIdentity,
+        roi: RoiConfig | None,
+        buffers: int = BUFFERS,
+        mask: NDArray[np.uint8] | None = None,
     ) -> None:
+        """``roi`` and its ``mask`` picture, (H, W), are drawn into overlays."""
         self._config = config
         self._folder = folder
         self._camera = identity.camera
-        self._roi = roi
+        self._roi, self._mask = roi, mask
         self._choice = Choice(config)
         self._buffers = buffers
         self._pool = Pool(buffers + 2 * config.before_fail)
         self._waiting: deque[tuple[Record, _Kept | None]] = deque()
         self._frames_waiting = 0
+        self._expected: int | None = None  # seq of the next record, once the first came
+        self._seen = -1  # the judge's last one
+        self._missing = 0
         self._writer: RecordingWriter | None = None
+        self._lock: int | None = None
         self._quota: Quota | None = None
         self._room = Reserve(folder, config.min_free_gb)
         self.detail: Mapping[str, Any] = {"dir": str(folder)}
@@ -87,13 +107,17 @@ class EvidenceSink:
         return self._room.free_bytes
 
     def open(self) -> None:
-        """Raises UserError where the folder can't be written, or belongs to another camera. A full disk is a trouble."""
+        """A full disk is a trouble.
+
+        Raises:
+            UserError: the folder can't be written, belongs to another camera, or another process writes there.
+        """
         try:
             self._room.check()
             self._open()
         except OSError as error:
             if error.errno not in TROUBLE:
-                raise UserError(f"{self._folder}: cannot be written: {error.strerror}") from None
+                raise cannot_be_written(self._folder, error).at(_KEY) from None
             self._note(error)
 
     def keep(self, record: Record, frame: Frame, _judged: Judged | None) -> _Kept | None:
@@ -103,6 +127,7 @@ class EvidenceSink:
             OSError: every buffer waits to be written.
         """
         assert isinstance(record.body, Inspection)
+        self._seen = record.seq
         why = self._choice.why(record.body)
         if why is None and not self._config.before_fail:
             return None
@@ -122,6 +147,8 @@ class EvidenceSink:
 
     def write(self, record: Record, kept: _Kept | None) -> None:
         """Record one frame or one loss, or hold it until it is known whether a fail follows. Trouble is kept to itself."""
+        self._expect(record.seq)
+        self._expected = record.seq + 1
         self._waiting.append((record, kept))
         self._frames_waiting += isinstance(record.body, Inspection)
         if kept is not None and kept.why == "fail":
@@ -160,11 +187,19 @@ class EvidenceSink:
     def close(self) -> None:
         while self._waiting:
             self._release()
+        self._expect(self._seen + 1)
+        if self._missing and self._writer is not None:
+            with suppress(OSError):
+                self._writer.missing(self._missing)
         self._close_writer()
 
     def _open(self) -> None:
         self._close_writer()
-        writer = RecordingWriter(self._folder, camera=self._camera, source="evidence", append=True)
+        self._take_folder()
+        try:
+            writer = RecordingWriter(self._folder, camera=self._camera, source="evidence", append=True)
+        except UserError as error:
+            raise error.at(_KEY) from None
         overlays = self._folder / "overlays"
         try:
             overlays.mkdir(exist_ok=True)
@@ -181,10 +216,33 @@ class EvidenceSink:
         self._writer = writer
         self._make_room()
 
+    def _take_folder(self) -> None:
+        """Before anything in it is mended or written: two writers would give the same number to two pictures.
+
+        The file stays when the lock goes: who deletes it might delete another's.
+        """
+        path = self._folder / LOCK
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            if error.errno in TROUBLE:
+                raise
+            raise cannot_be_written(self._folder, error).at(_KEY) from None
+        lock(self._lock, path, _KEY, "evidence there")
+
+    def _expect(self, seq: int) -> None:
+        """Every record before ``seq`` should have been here: those that weren't got lost on their way."""
+        if self._expected is not None:
+            self._missing += max(seq - self._expected, 0)
+
     def _close_writer(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _call_back(self) -> None:
         """A fail came: write what waits before it, too."""
@@ -207,6 +265,7 @@ class EvidenceSink:
         except (OSError, UserError) as error:
             self._note(error)
             self.lost += 1
+            self._missing += 1
         else:
             if wanted:
                 self._well()
@@ -219,6 +278,9 @@ class EvidenceSink:
         if self._writer is None:
             self._open()
         assert self._writer is not None
+        if self._missing:
+            self._writer.missing(self._missing)
+            self._missing = 0
         if kept is None:
             assert isinstance(record.body, Skip)
             self._writer.skip(record.body, record.line)
@@ -234,7 +296,7 @@ class EvidenceSink:
         self.counters["pictures"] += 1
         try:
             if self._config.overlays and record.verdict == "fail":
-                overlay = encode_jpeg(draw_overlay(kept.frame, inspection, self._roi, seq=record.seq))
+                overlay = encode_jpeg(draw_overlay(kept.frame, inspection, self._roi, self._mask, seq=record.seq))
                 write_whole(self._folder / "overlays" / f"{number:08d}.jpg", overlay)
                 nbytes += len(overlay)
         finally:
@@ -268,10 +330,10 @@ class EvidenceSink:
         self._probe_at = time.monotonic() + self.idle_s
         text = text_of(error)
         if text != self.trouble:
-            log.warning("evidence_stopped", dir=str(self._folder), error=text)
+            log.debug("evidence_stopped", dir=str(self._folder), error=text)  # the supervisor logs every fault
         self.trouble = text
 
     def _well(self) -> None:
         if self.trouble is not None:
-            log.info("evidence_goes_on", dir=str(self._folder), lost=self.lost)
+            log.debug("evidence_goes_on", dir=str(self._folder), lost=self.lost)
         self.trouble = None

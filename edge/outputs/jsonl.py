@@ -6,6 +6,7 @@ sync that failed a record may stand twice, with the same ``instance_id`` and ``s
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import deque
@@ -17,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from edge.config import JsonlConfig
-from edge.disk import TROUBLE, Reserve
+from edge.disk import TROUBLE, Reserve, why_unwritable
 from edge.errors import UserError
 from edge.frames import Heartbeat, Record, RunIdentity, State
 from edge.outputs import MakeArchive
@@ -32,14 +33,16 @@ _DAY_S = 86400
 _LOOK_S = 1.0
 """Time between two looks at the free space of the disk."""
 _ARCHIVE_AGAIN_S = 60.0
+_SHORTEST_WAIT_S = 0.01
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class JsonlSink:
     """Files ``edge-CAMERA-START-N.jsonl`` in ``folder``: START is the file's first moment (UTC), N counts within the run.
 
     A new file is begun at ``rotate_mb``, at each UTC day and after a failure; each begins with a header record. What
-    becomes of closed files: ``ClosedSegments``. A last line that a crash tore is moved aside at ``open``, and the header
-    of the new file says so.
+    becomes of closed files: ``ClosedSegments``. Last lines that crashes tore are moved aside at ``open``, and the header of
+    the new file says so.
     """
 
     name = "jsonl"
@@ -67,13 +70,21 @@ class JsonlSink:
         self._dirty = False
         self._sync_at = 0.0
         self._torn_bytes = 0
+        self._unmended: set[Path] = set()
         self._room = Reserve(self._folder, config.min_free_gb if path is None else 0.0)
         self._look_at = 0.0
         self._closed = ClosedSegments(config, self._folder, identity.camera)
         self._archives: deque[tuple[RunIdentity, MakeArchive | None]] = deque([(identity, archive)])
         self._archive_at = 0.0
-        self.idle_s = min(config.sync_interval_s, 1.0)
         self.required = config.audit_required
+
+    @property
+    def idle_s(self) -> float:
+        """Until the next sync is due, a second at most."""
+        longest = min(self._config.sync_interval_s, 1.0)
+        if self._config.sync != "interval" or not self._dirty:
+            return longest
+        return min(max(self._sync_at - time.monotonic(), _SHORTEST_WAIT_S), longest)
 
     @property
     def detail(self) -> Mapping[str, object]:
@@ -96,7 +107,7 @@ class JsonlSink:
         self._archives.append((identity, archive))
 
     def open(self) -> None:
-        """Make the folder, mend the newest file, begin a new one.
+        """Make the folder, mend what was torn, begin a new one.
 
         Raises:
             UserError: the folder can't be made or written to, or another process writes this camera's log.
@@ -109,7 +120,7 @@ class JsonlSink:
                 raise
             raise UserError(
                 f"outputs.jsonl: {self._fixed or self._folder}: the log cannot be written",
-                received=os.strerror(error.errno) if error.errno else error,
+                received=why_unwritable(self._folder) or (os.strerror(error.errno) if error.errno else error),
                 expected="a folder that this user may write",
                 fix="choose another folder, or change its owner",
             ) from None
@@ -168,10 +179,26 @@ class JsonlSink:
     def _start(self) -> None:
         self._room.check()
         self._folder.mkdir(parents=True, exist_ok=True)
-        newest = self._fixed or max(self._files(), default=None)
-        if newest is not None and newest.exists():
-            self._torn_bytes += repair(newest)
+        self._mend()
         self._begin()
+
+    def _mend(self) -> None:
+        """At first every file: with a clock that was set back the torn one need not have the newest name.
+
+        Later the one that was written last. What can't be mended stays torn, but for a full disk: that passes.
+        """
+        last = self._fixed or self._path
+        for path in [last] if last else sorted(self._folder.glob(f"edge-{self._camera}-*{PLAIN}")):
+            try:
+                self._torn_bytes += repair(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno in _FULL or path == self._fixed:
+                    raise
+                if path not in self._unmended:
+                    self._unmended.add(path)
+                    log.warning("log_not_repaired", file=str(path), error=error.strerror)
 
     def _look(self) -> None:
         """Raises OSError ENOSPC while the disk is too full, whoever filled it."""
@@ -249,6 +276,3 @@ class JsonlSink:
         fd, self._fd, self._dirty = self._fd, None, False
         if fd is not None:
             os.close(fd)
-
-    def _files(self) -> list[Path]:
-        return list(self._folder.glob(f"edge-{self._camera}-*{PLAIN}"))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.against import Outcomes, draw_change, outcome
 from edge.controls import RoiConfig
 from edge.errors import UserError
-from edge.explain import Scale, draw_explanation
+from edge.explain import Scale, draw_explanation, explain_dropped
 from edge.frames import Frame, Heartbeat, Inspection, Record, State
 from edge.masks import run_lengths
 from edge.outputs import Judged
@@ -47,20 +47,25 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Pictures by folder, and the mask's line of ``masks.jsonl``."""
+    """Pictures by folder, what was dropped as text, and the mask's line of ``masks.jsonl``."""
 
     pictures: dict[str, NDArray[np.uint8]]
+    dropped: str
     line: bytes | None
 
 
 class PictureSink:
-    """Writes ``FOLDER/SEQ.png`` and ``masks.jsonl`` under ``folder``. For replay, which waits: the judge's thread draws."""
+    """Writes ``FOLDER/SEQ.png``, ``explain/SEQ.txt`` and ``masks.jsonl`` under ``folder``.
+
+    For replay, which waits: the judge's thread draws.
+    """
 
     name = "pictures"
 
-    def __init__(self, folder: Path, roi: RoiConfig | None, wanted: Wanted) -> None:
+    def __init__(self, folder: Path, roi: RoiConfig | None, wanted: Wanted, mask: NDArray[np.uint8] | None = None) -> None:
+        """``roi`` and its ``mask`` picture, (H, W), are drawn."""
         self._folder = folder
-        self._roi = roi
+        self._roi, self._mask = roi, mask
         self._wanted = wanted
         self._masks: BinaryIO | None = None
 
@@ -76,30 +81,34 @@ class PictureSink:
             raise UserError(f"{path}: cannot be made: {error.strerror}", fix="choose another --out") from None
 
     def keep(self, record: Record, frame: Frame, judged: Judged | None) -> _Kept | None:
-        inspection, wanted, roi, seq = record.body, self._wanted, self._roi, record.seq
+        inspection, wanted, roi, mask, seq = record.body, self._wanted, self._roi, self._mask, record.seq
         assert isinstance(inspection, Inspection)
         pictures: dict[str, NDArray[np.uint8]] = {}
+        dropped = ""
         if wanted.overlays and inspection.verdict != "pass":
-            pictures["overlays"] = draw_overlay(frame, inspection, roi, seq=seq)
+            pictures["overlays"] = draw_overlay(frame, inspection, roi, mask, seq=seq)
         if wanted.explain is not None:
             amap, found = (judged.amap, judged.found) if judged else (None, None)
-            pictures["explain"] = draw_explanation(frame, inspection, amap, found, wanted.explain, roi, seq=seq)
+            pictures["explain"] = draw_explanation(frame, inspection, amap, found, wanted.explain, roi, mask, seq=seq)
+            dropped = explain_dropped(frame.meta, amap, found) if amap and found else ""
         if wanted.before is not None:
             before = wanted.before.of(frame.meta)
             if before is not None and outcome(before) != inspection.verdict:
-                pictures["changed"] = draw_change(frame, before, inspection, roi, seq=seq)
+                pictures["changed"] = draw_change(frame, before, inspection, roi, mask, seq=seq)
         line = None
         if judged is not None and wanted.masks == "png":
             pictures["masks"] = judged.found.mask.copy()
         elif judged is not None and wanted.masks == "rle":
             line = _mask_line(record, inspection, judged.found.mask)
-        return _Kept(pictures, line) if pictures or line else None
+        return _Kept(pictures, dropped, line) if pictures or line else None
 
     def write(self, record: Record, kept: _Kept | None) -> None:
         if kept is None:
             return
         for name, picture in kept.pictures.items():
             write_whole(self._folder / name / f"{record.seq:08d}.png", encode_png(picture))
+        if kept.dropped:
+            write_whole(self._folder / "explain" / f"{record.seq:08d}.txt", kept.dropped.encode())
         if kept.line is not None:
             assert self._masks is not None
             self._masks.write(kept.line)

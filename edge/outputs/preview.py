@@ -35,6 +35,7 @@ class PreviewSink:
         self._keys = keys
         self._topic = topic("preview", identity.camera)
         self._door: Door | None = None
+        self._banned: set[str] = set()  # outlives the door
         self._next_at = 0.0
         self._taken = 0  # counted by the judge's thread
         self._done = 0  # counted by this output's
@@ -47,7 +48,7 @@ class PreviewSink:
         return {"endpoint": self.endpoint}
 
     def open(self) -> None:
-        self._door = Door(self._bind, SEND_HWM, "outputs.zmq.preview", self._keys)
+        self._door = Door(self._bind, SEND_HWM, "outputs.zmq.preview", self._keys, self._banned)
         self._bind = self.endpoint = self._door.endpoint
 
     def keep(self, _record: Record, frame: Frame, _judged: Judged | None) -> NDArray[np.uint8] | None:

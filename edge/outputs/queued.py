@@ -11,65 +11,30 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import structlog
 
 from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Record, RunIdentity, State
 from edge.outputs import Judged, MakeArchive, OutputStatus
-from edge.wire import overruled
+from edge.outputs.onward import Onward
+from edge.outputs.sink import Sink
 
 log = structlog.get_logger()
 
 RETRY_S = 1.0
 """Time between two attempts to mend a broken sink."""
-
-
-class Sink(Protocol):
-    """What one output does with records. Every method is called in the output's own thread, ``keep`` excepted.
-
-    A method that raises breaks no more than the call: the error becomes the output's fault and the record counts as lost.
-
-    A sink may also have, and is then asked for them:
-
-    - ``keep(record, frame, judged) -> object | None``: called in the judge's thread inside ``accept``, so it mustn't block;
-      copies what the sink needs of the frame. Its result is handed to ``write``.
-    - ``discard(kept)``: takes back what ``keep`` gave for a record that will not be written.
-    - ``idle()`` and ``idle_s``: called whenever the queue is empty, and at least every ``idle_s`` seconds.
-    - ``recover()``: reopen after a failure. The record that failed is then written again; should that fail too, records
-      are lost until ``recover`` and ``write`` succeed, tried every second.
-    - ``trouble`` and ``lost``: fault and losses that the sink looks after by itself, beside those that are told by raising.
-    - ``detail``: a small mapping for ``state`` that changes seldom. ``counters``, ``free_bytes``,
-      ``subscribers``: see ``OutputStatus``.
-      Read from any thread.
-    - ``made_by(identity, archive)``: see ``Output``. Called by the supervisor, so it mustn't block.
-    - ``required``: True where a verdict counts only once the sink has its record: while it fails ``log_lost`` says so, and
-      a record that it did not take reaches the output after it as ``invalid: log_lost``.
-    """
-
-    name: str
-
-    def open(self) -> None:
-        """Bind, open, lock. ``UserError`` for what a person must mend; it reaches the caller of ``start``."""
-
-    def write(self, record: Record, kept: Any) -> None:
-        """One record, in order. ``kept``: what ``keep`` returned for it; None for skips."""
-
-    def state(self, state: State) -> None: ...
-
-    def tick(self, heartbeat: Heartbeat) -> None: ...
-
-    def close(self) -> None:
-        """Give everything back; called once, also after ``open`` raised."""
+STALLED_S = 2.0
+"""A call into a sink that takes longer is a fault. ``fdatasync`` takes 1.5 to 9 ms, a spinning disk under load 0.5 s."""
 
 
 class Queued:
     """An ``Output``: small handles go through a queue of ``capacity`` to ``sink`` in its own thread.
 
     ``when_full``: ``drop`` counts the record as lost and never blocks (live); ``wait`` blocks until there is room
-    (replay). ``after``: records reach this output only once that one has written them, or has failed to; what that one
-    lost to a full queue is lost here too. It must be closed first.
+    (replay). ``after``: records reach this output only once that one has written them, or has failed to, or doesn't return
+    from a call for ``STALLED_S``; what that one lost to a full queue is lost here too. It must be closed first.
     """
 
     def __init__(
@@ -85,15 +50,20 @@ class Queued:
         self._keep: Callable[[Record, Frame, Judged | None], Any] | None = getattr(sink, "keep", None)
         self._discard: Callable[[Any], None] | None = getattr(sink, "discard", None)
         self._idle: Callable[[], None] | None = getattr(sink, "idle", None)
-        self._idle_s: float = getattr(sink, "idle_s", RETRY_S)
         self._recover: Callable[[], None] | None = getattr(sink, "recover", None)
         self._made_by: Callable[[RunIdentity, MakeArchive], None] | None = getattr(sink, "made_by", None)
         self._required: bool = getattr(sink, "required", False)
         self._accepted = 0
         self._refused = 0  # counted by who calls accept
+        self._refused_onward = 0  # of those, the ones that are lost to the output behind this one, too
         self._failed = 0  # counted by the sink's thread
         self._full = False
         self._fault: str | None = None
+        self._failures = 0
+        self._last_fault: str | None = None
+        self._trouble_seen: str | None = None
+        self._call_since: float | None = None
+        self._lock = threading.Lock()  # held to end a call, and by whoever acts because one doesn't
         self._broken = False
         self._retry_at = 0.0
         self._open = False
@@ -103,10 +73,10 @@ class Queued:
         self._room = threading.Event()
         self._drain_until: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"output-{self.name}", daemon=True)
-        self._then: Queued | None = None
+        self._onward: Onward | None = None
         self._after = after
         if after is not None:
-            after._then = self  # noqa: SLF001  (its own kind)
+            after._onward = Onward(self.pass_on, required=after._required)  # noqa: SLF001  (its own kind)
 
     def start(self) -> None:
         """Open the sink in its thread.
@@ -121,14 +91,17 @@ class Queued:
 
     def accept(self, record: Record, frame: Frame, judged: Judged | None) -> None:
         """Queue one inspection."""
-        if self._after is not None or not self._has_room():
+        if self._after is not None:
+            return
+        if not self._has_room():
+            self._refuse(record)
             return
         kept = None
         if self._keep is not None:
             try:
                 kept = self._keep(record, frame, judged)
             except Exception as error:  # noqa: BLE001  (the judge must go on)
-                self._refused += 1
+                self._refuse(record)
                 self._note(error)
                 return
         self._put(record, kept)
@@ -142,6 +115,8 @@ class Queued:
         """Queue a record that carries no pixels: a loss, or one that the output before this one has done with."""
         if self._has_room():
             self._put(record, None)
+        else:
+            self._refuse(record)
 
     def state(self, state: State) -> None:
         """Hand over the latest state; an older one that still waits is replaced."""
@@ -161,16 +136,21 @@ class Queued:
     def status(self) -> OutputStatus:
         lost = self._refused + self._failed + int(getattr(self._sink, "lost", 0))
         if self._after is not None:
-            lost += self._after._refused  # noqa: SLF001  (its own kind)
-        sink = self._sink
+            lost += self._after._refused_onward  # noqa: SLF001  (its own kind)
+        sink, onward = self._sink, self._onward
+        counters = dict(getattr(sink, "counters", {}))
+        if onward is not None and self._required:
+            counters |= {f"overruled_{verdict}": count for verdict, count in onward.overruled.items()}
         return OutputStatus(
             self._accepted,
             lost,
             self._trouble(),
             getattr(sink, "detail", {}),
-            getattr(sink, "counters", {}),
+            counters,
             getattr(sink, "free_bytes", None),
             getattr(sink, "subscribers", None),
+            self._failures,
+            self._last_fault,
         )
 
     @property
@@ -187,27 +167,48 @@ class Queued:
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             log.warning("output_close_timeout", output=self.name, queued=self._queue.qsize(), timeout_s=timeout_s)
+            self._overtake(0.0)
+
+    @property
+    def _idle_s(self) -> float:
+        return float(getattr(self._sink, "idle_s", RETRY_S))
 
     def _trouble(self) -> str | None:
         if self._ended and self._drain_until is None:
             return self._fault or "its thread ended"
-        full = "queue full" if self._full and not self._waits else None
-        return self._fault or getattr(self._sink, "trouble", None) or full
+        full = _FULL if self._full and not self._waits else None
+        stalled = f"a call has not returned for more than {STALLED_S:g} s" if self._stalls(STALLED_S) else None
+        return self._fault or getattr(self._sink, "trouble", None) or full or stalled
+
+    def _stalls(self, limit_s: float) -> bool:
+        since = self._call_since
+        return since is not None and time.monotonic() - since > limit_s
 
     def _has_room(self) -> bool:
         while self._open and self._drain_until is None:
             if self._queue.qsize() < self._capacity:
                 return True
+            if not (self._full or self._waits):
+                self._tell(_FULL)
             self._full = True
             if not self._waits:
                 break
             self._room.clear()
             self._room.wait(0.05)
-        self._refused += 1
         return False
+
+    def _refuse(self, record: Record) -> None:
+        self._refused += 1
+        stands = self._ended or self._stalls(STALLED_S)
+        if self._onward is not None and stands and len(self._onward) < self._capacity:
+            self._onward.add(record)
+        else:
+            self._refused_onward += 1
 
     def _put(self, record: Record, kept: Any) -> None:
         self._accepted += 1
+        if self._onward is not None:
+            self._onward.add(record)
         self._queue.put((record, kept))
 
     def _wake(self) -> None:
@@ -247,6 +248,8 @@ class Queued:
                 item = None
             if item is not None:
                 self._deliver(*item)
+            if self._after is not None:
+                self._after._overtake(STALLED_S)  # noqa: SLF001  (its own kind)
             if self._full and self._queue.qsize() < max(self._capacity / 2, 1):
                 self._full = False
                 self._room.set()
@@ -259,7 +262,9 @@ class Queued:
                 self._look_around()
 
     def _deliver(self, record: Record, kept: Any) -> None:
-        write = self._sink.write
+        write, onward = self._sink.write, self._onward
+        if onward is not None:
+            record = onward.as_told(record)
         written = self._usable() and self._attempt(write, record, kept)
         if not written and self._broken:  # a reopen right after the failure may save this very record
             written = self._usable() and self._attempt(write, record, kept)
@@ -267,8 +272,15 @@ class Queued:
             self._fault = None
         else:
             self._lose(kept)
-        if self._then is not None:
-            self._then.pass_on(overruled(record, "log_lost") if self._required and not written else record)
+        if onward is not None:
+            onward.done(record, written=written)
+
+    def _overtake(self, limit_s: float) -> None:
+        """For the output behind this one: while a call doesn't return, records go on without having been written here."""
+        if self._onward and (self._ended or self._stalls(limit_s)):
+            with self._lock:  # the call can't end, nor the next record be taken, before this is over
+                if self._ended or self._stalls(limit_s):
+                    self._onward.overtake()
 
     def _look_around(self) -> None:
         if self._broken and self._usable():
@@ -285,20 +297,42 @@ class Queued:
         return not self._broken
 
     def _attempt(self, call: Callable[..., None], *args: object) -> bool:
+        self._call_since = time.monotonic()
         try:
             call(*args)
         except Exception as error:  # noqa: BLE001  (no sink ends its thread)
             self._note(error)
             self._broken = self._recover is not None
             return False
+        finally:
+            with self._lock:
+                self._call_since = None
+            self._look_at_trouble()
         return True
 
     def _note(self, error: Exception) -> None:
         text = text_of(error)
         news = text != self._fault
         self._fault = text  # before anything else can fail
-        if news:
-            log.warning("output_failed", output=self.name, error=text, exc_info=not isinstance(error, OSError))
+        if not news:
+            return
+        self._tell(text)
+        unexpected = not isinstance(error, (OSError, UserError))
+        # the supervisor logs every fault, but not where in the code it came from, and not once we are being closed
+        if unexpected or self._drain_until is not None:
+            log.warning("output_failed", output=self.name, error=text, exc_info=unexpected)
+
+    def _look_at_trouble(self) -> None:
+        trouble: str | None = getattr(self._sink, "trouble", None)
+        if trouble is not None and trouble != self._trouble_seen:
+            self._tell(trouble)
+        self._trouble_seen = trouble
+
+    def _tell(self, fault: str) -> None:
+        """It began: the supervisor, who looks ten times a second, is to hear of it also where it is over by then."""
+        with self._lock:  # the judge tells, too
+            self._last_fault = fault
+            self._failures += 1
 
     def _lose(self, kept: Any) -> None:
         self._failed += 1
@@ -310,6 +344,10 @@ class Queued:
             item = self._queue.get()
             if item is not None:
                 self._lose(item[1])
+        self._overtake(0.0)
+
+
+_FULL = "queue full"
 
 
 def text_of(error: BaseException) -> str:

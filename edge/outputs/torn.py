@@ -50,13 +50,13 @@ def write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def lock(fd: int, path: Path) -> None:
+def lock(fd: int, path: Path, key: str = "outputs.jsonl", what: str = "this log") -> None:
     """Take the file for this process; it is free again when ``fd`` is closed. Raises UserError where another has it."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(
-            f"outputs.jsonl: {path}: another process writes this log",
+            f"{key}: {path}: another process writes {what}",
             fix="stop that one first, or give this one another folder",
             exit_code=6,
         ) from None

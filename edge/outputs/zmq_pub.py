@@ -27,19 +27,28 @@ class ZmqSink:
     name = "zmq"
     idle_s = 0.05  # how late a new subscriber gets the state, at most
 
-    def __init__(self, config: ZmqConfig, identity: RunIdentity, folder: Path, keys: DoorKeys | None = None) -> None:
+    def __init__(
+        self,
+        config: ZmqConfig,
+        identity: RunIdentity,
+        folder: Path,
+        keys: DoorKeys | None = None,
+        key: str = "outputs.zmq.bind",
+    ) -> None:
         """``folder``: the runtime folder, where the ipc socket lies unless the config says otherwise.
 
-        ``keys``: the files of ``config.curve``, their paths resolved.
+        ``keys``: the files of ``config.curve``, their paths resolved. ``key``: who named the endpoint, for errors.
         """
         self._bind = config.bind or f"ipc://{folder / 'pub'}"
         self._keys = keys
+        self._key = key
         self._wire = Wire(identity)
         self._records = topic("inspection", identity.camera)
         self._states = topic("state", identity.camera)
         self._heartbeats = topic("heartbeat", identity.camera)
         self._last_state: bytes | None = None
         self._door: Door | None = None
+        self._banned: set[str] = set()  # outlives the door
         self.endpoint: str | None = None
         """Where it is bound, once it is: with the port that was chosen for port 0."""
         self.subscribers = 0
@@ -50,7 +59,7 @@ class ZmqSink:
         return {"endpoint": self.endpoint}
 
     def open(self) -> None:
-        self._door = Door(self._bind, SEND_HWM, "outputs.zmq.bind", self._keys)
+        self._door = Door(self._bind, SEND_HWM, self._key, self._keys, self._banned)
         # a reopened socket must come back to where subscribers look for it
         self._bind = self.endpoint = self._door.endpoint
 

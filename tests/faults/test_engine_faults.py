@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lines import Bent, loaded, make_line, records, run
-from sums import sum_rule, sum_rule_of
+import pytest
+from lines import Bent, Overlapped, frame_ids, loaded, make_line, records, run
+from records import META
+from structlog.testing import capture_logs
+from sums import sum_rule_of
 
+from edge import stages
 from edge.engines import Prediction
-from edge.line import EXIT_HUNG, run_line
+from edge.frames import Frame, Skip
+from edge.handoff import Handoff
+from edge.line import EXIT_HUNG, EXIT_STAGE, Line, run_line
+from edge.mapping import Mapper
+from edge.ring import Ring, Slot
+from edge.stages import End, Maps, Passage, tell_losses
 
 
 def test_an_engine_that_raises_now_and_then(tmp_path: Path) -> None:
@@ -43,28 +54,169 @@ def test_what_an_engine_raises_is_a_fault_until_a_minute_has_passed_without(tmp_
     assert line.workers[1].trouble() is None
 
 
-def test_an_engine_that_hangs_is_noticed_and_what_was_judged_is_kept(tmp_path: Path) -> None:
-    """The process then leaves with 4; here the call is let go, and the rest is inspected."""
+@pytest.mark.parametrize("bent", [Bent, Overlapped], ids=["one at a time", "two in its hands"])
+def test_an_engine_that_hangs_costs_the_frames_that_it_held_and_those_that_waited(tmp_path: Path, bent: type[Bent]) -> None:
+    """All of them are in records before the process leaves with 4; what the call may still bring is in none."""
     let_go = threading.Event()
 
     def hangs(index: int) -> None:
         if index == 20:
-            let_go.wait(30)
+            let_go.wait(60)
 
-    line = make_line(loaded(tmp_path, "supervise.limit_s=0.5"), before=hangs)
+    config = loaded(tmp_path, "supervise.limit_s=1.0", "source.fps=100", "source.frames=null")
+    line = make_line(config, before=hangs, bent=bent)
     stop = threading.Event()
     line.start(stop)
-    assert run_line(line, stop, lambda *_: None) == EXIT_HUNG
-    assert line._health.hung in ("infer", "acquire")  # acquire waits for room in the ring, and says that it lives
+    with capture_logs() as logs:
+        assert run_line(line, stop, lambda *_: None) == EXIT_HUNG
+    assert line._health.hung == "infer"
     assert "stage_hung" in {f.code for f in line.faults}
     found = records(tmp_path / "log")
-    assert len(found) == 20
-    sum_rule(found)
+    inspected = [r["seq"] for r in found if r["kind"] == "inspection"]
+    behind = found[inspected[-1] + 1 :]
+    assert len(inspected) == 20
+    assert {r["reason"] for r in behind} <= {"shutdown", "ring_full", "frame_id_gap"}  # a busy machine is late for frames
+    assert behind[0]["reason"] == "shutdown"
+    assert len(frame_ids(behind)) > 8, "beside the one that hung, those that waited"
+    sum_rule_of(line, found)
+    (told,) = [entry for entry in logs if entry["event"] == "stopped"]
+    assert told["announced"] == told["accounted"] == line.tally.accounted
+    assert told["drained"] is False
     let_go.set()
-    while not line.over:
-        line.workers[2].join(0.01)
-    line.stop()
-    sum_rule_of(line, records(tmp_path / "log"))
+    assert line.workers[1].join(20)
+    assert records(tmp_path / "log") == found
+    sum_rule_of(line, found)
+
+
+def test_where_the_judge_hangs_nobody_can_write_records_and_the_hole_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    whole = stages.to_inspection
+
+    def hangs(frame: Frame, *more: Any) -> Any:
+        if frame.meta.frame_id > 10:
+            let_go.wait(60)
+        return whole(frame, *more)
+
+    monkeypatch.setattr(stages, "to_inspection", hangs)
+    monkeypatch.setattr("edge.line.LAST_S", 0.2)
+    line = make_line(loaded(tmp_path, "supervise.limit_s=1.0", "source.fps=100", "source.frames=null"))
+    stop = threading.Event()
+    line.start(stop)
+    try:
+        with capture_logs() as logs:
+            assert run_line(line, stop, lambda *_: None) == EXIT_HUNG
+        found = records(tmp_path / "log")
+        accounted, announced = len(frame_ids(found)), line.source.status().announced
+        assert announced > accounted >= 10
+        (told,) = [entry for entry in logs if entry["event"] == "stopped"]
+        assert (told["announced"], told["accounted"]) == (announced, accounted)
+        assert {f.code: f.text for f in line.faults}["sum_rule"] == (
+            f"the source announced {announced} frames, the records account for {accounted}"
+        )
+    finally:
+        let_go.set()
+        while not line._maps.put(End(), 0.1):
+            pass
+        assert all(worker.join(20) for worker in line.workers)
+
+
+def test_a_stage_that_fails_while_the_line_drains_is_no_clean_end(tmp_path: Path) -> None:
+    """Exit code 3, and the frames behind it are told as lost."""
+    lines: list[Line] = []
+
+    def fails_at_last(_index: int) -> None:
+        time.sleep(0.02)
+        if lines[0]._stopping:
+            raise RuntimeError("CUDA error 700: an illegal memory access was encountered")
+
+    config = loaded(tmp_path, "supervise.restarts=0", "source.fps=400", "source.frames=null", "ring.slots=64")
+    lines.append(make_line(config, before=fails_at_last))
+    (line,) = lines
+    stop = threading.Event()
+    line.start(stop)
+    while line.ring.fill < 20:
+        time.sleep(0.01)
+    stop.set()
+    assert run_line(line, stop, lambda *_: None) == EXIT_STAGE
+    found = records(tmp_path / "log")
+    reasons = [r["reason"] for r in found]
+    assert reasons.count("engine_error") == 1
+    assert set(reasons[reasons.index("engine_error") + 1 :]) == {"shutdown"}
+    sum_rule_of(line, found)
+
+
+def waiting(count: int) -> tuple[Ring, Maps, Passage]:
+    """A ring in which so many frames wait, and one that the infer stage has taken."""
+    ring = Ring(8, drops=True)
+    maps: Maps = Handoff()
+    passage = Passage(ring, maps)
+    for number in range(count + 1):
+        slot = ring.acquire(12, replace(META, frame_id=number), lambda: True)
+        assert slot is not None
+        ring.commit(slot)
+    taken = passage.take(0.0)
+    assert isinstance(taken, Slot)
+    ring.close()
+    return ring, maps, passage
+
+
+def test_losses_are_told_in_order_and_then_the_end() -> None:
+    ring, maps, passage = waiting(3)
+    told: list[Any] = []
+    judge = threading.Thread(target=lambda: _until_end(maps, told))
+    judge.start()
+    tell_losses(passage, ring, maps, lambda: True)
+    judge.join(20)
+    assert [(s.reason, s.frame_id_first, s.frame_id_last) for s in told] == [("shutdown", 0, 0), ("shutdown", 1, 3)]
+    passage.hand_over(told[0], lambda: True)
+    assert maps.get(0.0) is None, "a stage that was given up hands nothing over"
+    assert isinstance(passage.take(0.0), End)
+
+
+def test_losses_that_nobody_takes_are_given_up() -> None:
+    """A judge that is gone, or has no time left, holds up nobody."""
+    ring, maps, passage = waiting(3)
+    asked: list[None] = []
+
+    def go_on() -> bool:
+        asked.append(None)
+        return len(asked) < 3
+
+    tell_losses(passage, ring, maps, go_on)
+    assert len(asked) == 3
+    first = maps.get(0.0)
+    assert isinstance(first, Skip)
+    assert (first.reason, first.frame_id_first) == ("shutdown", 0)
+    assert maps.get(0.0) is None
+
+
+def _until_end(maps: Maps, told: list[Any]) -> None:
+    while not isinstance(item := maps.get(20), End):
+        assert item is not None
+        told.append(item)
+
+
+def test_what_the_infer_stage_held_when_it_raised_has_a_record_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error outside the engine, between taking a frame and passing it on."""
+    whole, raised = Mapper.put, []
+
+    def put(self: Mapper, slot: Any, frame: Frame, taken_ns: int) -> Any:
+        if frame.meta.frame_id == 6 and not raised:
+            raised.append(1)
+            raise MemoryError
+        return whole(self, slot, frame, taken_ns)
+
+    monkeypatch.setattr(Mapper, "put", put)
+    line = make_line(loaded(tmp_path))
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    assert [r["frame_id"] for r in found if r["reason"] == "engine_error"] == [6]
+    assert line.workers[1].restarted == 1
+    sum_rule_of(line, found)
 
 
 class Nan(Bent):

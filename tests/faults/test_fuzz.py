@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from lines import BASE
-from records import WIRE, inspection, record, skip
+from records import WIRE, inspection, paths_in, record, skip, with_value
 
 from edge.configfile import Loaded, load_config
 from edge.errors import UserError
@@ -31,21 +31,6 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for 
 BY_HAND = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-
-
-def paths_in(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place of a mapping or list where something stands."""
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    return [place for key, value in items for place in [(*path, key), *paths_in(value, (*path, key))]]
-
-
-def with_value(data: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A copy with ``value`` at ``path``."""
-    if not path:
-        return value
-    copy = dict(data) if isinstance(data, dict) else list(data)
-    copy[path[0]] = with_value(copy[path[0]], path[1:], value)
-    return copy
 
 
 def load(folder: Path, text: str | bytes, overrides: tuple[str, ...] = ()) -> None:

@@ -148,6 +148,29 @@ def test_a_second_instance_leaves_the_first_one_s_frames_alone(tmp_path: Path) -
     sum_rule(list(read_records(only)))
 
 
+def test_two_daemons_never_write_to_one_evidence_folder(tmp_path: Path) -> None:
+    """Though nothing else is the same: runtime folder, log, endpoint."""
+    kept = "outputs.evidence={dir: evidence, keep: [pass]}"
+    manager = Manager(tmp_path)
+    try:
+        with daemon(tmp_path, kept, manager=manager) as first:
+            manager.wait_for("READY=1")
+            with daemon(tmp_path, kept, "runtime_dir=run2", "outputs.jsonl.dir=log2") as second:
+                assert second.wait(20) == 6
+                taken = f"outputs.evidence.dir: {tmp_path}/evidence/lock: another process writes evidence there"
+                assert second.communicate()[1].splitlines()[-2:] == [
+                    f"{tmp_path}/cam1.yaml: {taken}",
+                    "  fix: stop that one first, or give this one another folder",
+                ]
+            time.sleep(0.5)
+            first.send_signal(signal.SIGTERM)
+            assert first.wait(10) == 0
+    finally:
+        manager.close()
+    lines = [orjson.loads(line) for line in (tmp_path / "evidence" / "frames.jsonl").read_bytes().splitlines()]
+    assert len({line["record"]["instance_id"] for line in lines}) == 1
+
+
 def test_an_aborted_daemon_tells_where_each_of_its_threads_was(tmp_path: Path) -> None:
     """What systemd's watchdog does to it; the stacks go to the journal."""
     manager = Manager(tmp_path)

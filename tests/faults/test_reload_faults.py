@@ -37,7 +37,8 @@ def test_reloads_and_refusals_under_load(tmp_path: Path, times: int) -> None:
     finally:
         driven.stop()
     found = records(tmp_path / "log")
-    assert {r["verdict"] for r in found} == {"pass"}
+    assert {r["verdict"] for r in found if r["kind"] == "inspection"} == {"pass"}
+    assert {r["reason"] for r in found if r["kind"] == "skip"} <= {"shutdown"}, "of the frame that was read as it ended"
     good = times - times // 3
     hashes = [h for h, _ in itertools.groupby(r["config_sha256"] for r in found)]
     assert len(hashes) == len(set(hashes)) == good + 1

@@ -1,0 +1,41 @@
+"""Progress bars that show with their first step: an error before it stands alone. On a terminal only, on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias, TypeVar
+
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn
+
+Step: TypeAlias = Callable[[int, int | None], None]
+"""``step(done, total)``; None: nobody knows how many there are."""
+Item = TypeVar("Item")
+
+
+@contextmanager
+def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -> Iterator[Step]:
+    """``columns``: rich's usual ones where none are given. ``transient``: it goes when it is done."""
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=transient)
+    task = bar.add_task(text, total=None)
+
+    def step(done: int, total: int | None) -> None:
+        if console.is_terminal:
+            bar.start()
+            bar.update(task, completed=done, total=total)
+
+    try:
+        yield step
+    finally:
+        if bar.live.is_started:  # stop writes an empty line even of a bar that never showed
+            bar.stop()
+
+
+def tracked(items: Iterable[Item], text: str, total: int | None) -> Iterator[Item]:
+    """``items`` as they come, under a bar that goes when they end."""
+    with progress_bar(text, transient=True) as step:
+        for done, item in enumerate(items):
+            step(done, total)
+            yield item
