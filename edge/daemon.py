@@ -18,7 +18,7 @@ import structlog
 
 from edge.archive import archive
 from edge.bundle import Bundle, load_bundle
-from edge.config import Config, RecordedSource, SourceConfig, SyntheticSource
+from edge.config import Config
 from edge.configfile import Loaded
 from edge.engines import Engine
 from edge.frames import AnomalyMap, Frame, FrameMeta, RunIdentity
@@ -38,6 +38,7 @@ from edge.reload import Reloader
 from edge.rules import Rules, load_rules, read_mask
 from edge.runtime import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
 from edge.samples import open_line_engine
+from edge.sourceconfig import RecordedSource, SourceConfig, SyntheticSource
 from edge.sources import Source, open_source
 from edge.supervise import Health
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import yaml
 
 from edge import daemon
-from edge.config import GenicamSource as GenicamConfig
 from edge.configfile import Loaded, load_config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
@@ -24,6 +23,7 @@ from edge.models.fit import fit_to_bundle
 from edge.models.measure import measure
 from edge.record import record
 from edge.runtime import found_folder, holder, runtime_roots, taken
+from edge.sourceconfig import GenicamSource as GenicamConfig
 from edge.sources import Source, SourceStatus, open_source
 from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_producers import producer_files

@@ -33,3 +33,12 @@ class UserError(Exception):
         told = UserError(f"{where}: {self}", exit_code=self.exit_code)
         told.what = f"{where}: {self.what}"
         return told
+
+
+def text_of(error: BaseException) -> str:
+    """An error as a person reads it in ``state``."""
+    if isinstance(error, UserError):
+        return error.what
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"

@@ -8,12 +8,10 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import structlog
 
 from edge.archive import archive
-from edge.config import GenicamSource
 from edge.configfile import Loaded
 from edge.engines import Engine
 from edge.engines.lane import in_hand, per_call
@@ -26,6 +24,7 @@ from edge.pixels import levels_of
 from edge.ring import Ring
 from edge.rules import Rules
 from edge.setup import Setup, Swap
+from edge.sourceconfig import GenicamSource
 from edge.sources import Source
 from edge.sources.recorded import of_one_camera
 from edge.stages import Maps, Passage, acquire_loop, infer_loop, judge_loop, tell_losses
@@ -90,7 +89,7 @@ class Line:
             worker("infer", partial(infer_loop, self._passage, self.ring, self.swap, levels, one_size)),
             worker("judge", partial(judge_loop, maps, self.ring, self.swap, self.outputs, self.tally)),
         ]
-        self._book = StateBook(_told(engine, rules))
+        self._book = StateBook(self.swap.current.told)
         self.fault: dict[str, str] = {}
         """Faults that others than the stages and outputs found, by code."""
         self._health = Health(0.0, None, None)
@@ -129,7 +128,7 @@ class Line:
         for output in self.outputs:
             output.made_by(identity, partial(archive, loaded, identity))
         self.identity = identity
-        self._book.engine = _told(engine, rules)
+        self._book.engine = self.swap.current.told
 
     def turn(self) -> Health:
         """One look at everything: state to the outputs if it changed, a heartbeat when one is due."""
@@ -319,18 +318,6 @@ class Line:
         """Stages that were restarted a short while ago."""
         told = ((worker.name, worker.trouble()) for worker in self.workers)
         return {f"stage_{name}": f"raised and was restarted: {text}" for name, text in told if text is not None}
-
-
-def _told(engine: Engine, rules: Rules) -> dict[str, Any]:
-    """What ``state`` tells of model and thresholds."""
-    return {
-        "name": engine.name,
-        "precision": engine.precision,
-        "why": engine.why,
-        "bundle": engine.bundle.spec.name,
-        "threshold": "explicit" if rules.calibration_sha256 is None else "calibrated",
-        "calibration_overridden": rules.overridden,
-    }
 
 
 def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Health], None]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from edge.engines import Engine
 from edge.rules import Rules
@@ -16,6 +17,19 @@ class Setup:
     engine: Engine
     rules: Rules
     wire: Wire
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What ``state`` tells of model and thresholds."""
+        engine, rules = self.engine, self.rules
+        return {
+            "name": engine.name,
+            "precision": engine.precision,
+            "why": engine.why,
+            "bundle": engine.bundle.spec.name,
+            "threshold": "explicit" if rules.calibration_sha256 is None else "calibrated",
+            "calibration_overridden": rules.overridden,
+        }
 
 
 class Swap:

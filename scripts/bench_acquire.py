@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import structlog
 
-from edge.config import GenicamSource as SourceConfig
 from edge.frames import FrameMeta, Skip
 from edge.pixels import decode
 from edge.ring import Checkpoint, Ring
+from edge.sourceconfig import GenicamSource as SourceConfig
 from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_producers import producer_files
 from edge.stages import acquire_loop

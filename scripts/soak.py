@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.client import Received, Subscriber
-from edge.config import SyntheticSource
 from edge.configfile import load_config
 from edge.daemon import run
 from edge.logs import set_up_logs
 from edge.segments import read_records, segments
+from edge.sourceconfig import SyntheticSource
 from edge.sources.memory import MemorySource
 from edge.sources.parts import synthetic_part
 

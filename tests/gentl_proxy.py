@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.config import GenicamSource as Config
 from edge.frames import Payload, Skip
+from edge.sourceconfig import GenicamSource as Config
 from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_producers import producer_files
 

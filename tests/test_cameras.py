@@ -8,9 +8,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from edge.cli.cameras import cameras
-from edge.config import GenicamSource as Config
-from edge.config import SourceConfig
 from edge.errors import UserError
+from edge.sourceconfig import GenicamSource as Config
+from edge.sourceconfig import SourceConfig
 from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_look import read_camera
 from edge.sources.genicam_producers import producer_files

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import GenicamSource
 from edge.configfile import Loaded, load_config
 from edge.errors import UserError
+from edge.sourceconfig import GenicamSource
 
 GOOD = """\
 camera: cam1

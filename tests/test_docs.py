@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge.bundle import load_bundle
-from edge.config import Config, GenicamSource
+from edge.config import Config
 from edge.configfile import load_config
 from edge.daemon import open_model
+from edge.sourceconfig import GenicamSource
 from edge.wire import SCHEMA
 from edge.yamlio import Section
 

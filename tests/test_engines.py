@@ -21,7 +21,7 @@ from nets import write_distance_bundle
 
 from edge import engines
 from edge.bundle import Bundle, DisplaySpec
-from edge.config import ModelConfig, SyntheticSource
+from edge.config import ModelConfig
 from edge.controls import RegionsConfig
 from edge.engines import Engine, cpu, int8, open_engine
 from edge.engines.onnx import OnnxEngine
@@ -33,6 +33,7 @@ from edge.models.build import build
 from edge.models.fit import fit_to_bundle
 from edge.preprocess import Workspace
 from edge.rules import Rules
+from edge.sourceconfig import SyntheticSource
 from edge.sources.parts import synthetic_part
 
 SIZE = 128

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from edge.config import GenicamSource as Config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.pixels import decode
 from edge.ring import Ring
+from edge.sourceconfig import GenicamSource as Config
 from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_look import list_cameras, read_camera
 from edge.sources.genicam_producers import producer_files
@@ -450,7 +450,7 @@ def test_a_part_id_that_is_no_integer_chunk(name):
 
 ONE_CAMERA = """
 import json, sys
-from edge.config import GenicamSource as Config
+from edge.sourceconfig import GenicamSource as Config
 from edge.frames import Payload
 from edge.sources.genicam import GenicamSource
 

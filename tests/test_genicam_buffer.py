@@ -10,7 +10,7 @@ import pytest
 
 gentl = pytest.importorskip("genicam.gentl", reason="the extra 'camera' is not installed")
 
-from edge.config import GenicamSource as Config  # noqa: E402
+from edge.sourceconfig import GenicamSource as Config  # noqa: E402
 from edge.sources import genicam_buffer  # noqa: E402
 from edge.sources.genicam_buffer import BufferReader, RawFrame  # noqa: E402
 

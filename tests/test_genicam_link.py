@@ -20,10 +20,10 @@ from gentl_proxy import FEATURES, Proxy, brief, drain, opened, take
 from graphs import write_identity_bundle
 from lines import make_line
 
-from edge.config import GenicamSource as Config
 from edge.configfile import load_config
 from edge.errors import UserError
 from edge.line import run_line
+from edge.sourceconfig import GenicamSource as Config
 from edge.sources import genicam_link
 from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_devices import CameraInfo

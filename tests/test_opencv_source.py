@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config import OpencvSource as OpencvConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.pixels import decode
+from edge.sourceconfig import OpencvSource as OpencvConfig
 from edge.sources import check_source, open_source, opencv, opencv_reader
 from edge.sources.opencv import OpencvSource
 

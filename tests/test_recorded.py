@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config import RecordedSource as RecordedConfig
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip
 from edge.pixels import decode
 from edge.recording import RecordingWriter
+from edge.sourceconfig import RecordedSource as RecordedConfig
 from edge.sources import open_source
 from edge.sources.clock import Clock
 from edge.sources.memory import MemorySource

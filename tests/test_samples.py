@@ -14,7 +14,6 @@ from nets import write_distance_bundle
 from edge import samples
 from edge.bundle import Bundle, BundleSpec, load_bundle
 from edge.calibration import Calibration
-from edge.config import SyntheticSource
 from edge.configfile import Loaded
 from edge.daemon import open_model
 from edge.engines import cpu
@@ -22,6 +21,7 @@ from edge.errors import UserError
 from edge.models.measure import measure
 from edge.models.write import write_bundle
 from edge.rules import load_rules
+from edge.sourceconfig import SyntheticSource
 from edge.sources.parts import synthetic_part
 from edge.sources.recorded import read_frames
 

@@ -14,8 +14,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from edge.config import Feature
 from edge.errors import UserError
+from edge.sourceconfig import Feature
 from edge.sources.genicam_look import list_cameras, read_camera
 from edge.sources.genicam_producers import producer_files, unloadable
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config import GenicamSource, OpencvSource, RecordedSource, SyntheticSource
 from edge.configfile import Loaded
 from edge.daemon import frame_size, live_outputs, open_model
 from edge.doctor import Finding, Level
@@ -21,6 +20,7 @@ from edge.engines import Engine
 from edge.errors import UserError
 from edge.line import EXIT_OK, Line, run_line
 from edge.rules import Rules
+from edge.sourceconfig import GenicamSource, OpencvSource, RecordedSource, SyntheticSource
 from edge.sources.memory import MemorySource
 from edge.sources.parts import PartScene
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from edge.config import GenicamSource, OpencvSource
 from edge.configfile import Loaded
 from edge.disk import space
 from edge.doctor import Finding
 from edge.errors import UserError
 from edge.service import service_files
+from edge.sourceconfig import GenicamSource, OpencvSource
 
 _SYNCS: Final = 20
 _SLOW_SYNC_MS: Final = 20.0

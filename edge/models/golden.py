@@ -12,7 +12,6 @@ from typing import Any, Final, Literal, TypeAlias
 import orjson
 import structlog
 
-from edge.config import SourceConfig
 from edge.configfile import Loaded
 from edge.engines import Engine
 from edge.errors import UserError
@@ -23,6 +22,7 @@ from edge.pictures import frame_name
 from edge.preprocess import Workspace
 from edge.regions import nearest_to_high
 from edge.rules import Rules
+from edge.sourceconfig import SourceConfig
 from edge.sources.recorded import read_frames
 
 log = structlog.get_logger()

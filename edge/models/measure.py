@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from edge.bundle import load_bundle
 from edge.calibration import Calibration, CalibrationKey, calibration_key
-from edge.config import SourceConfig
 from edge.configfile import Loaded
 from edge.engines import Engine
 from edge.errors import UserError
@@ -23,6 +22,7 @@ from edge.pixels import levels_of, to_depth
 from edge.preprocess import Workspace
 from edge.rules import Rules, read_mask
 from edge.samples import open_line_engine, scales_sha256
+from edge.sourceconfig import SourceConfig
 
 
 def measure(

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from edge.config import EvidenceConfig
 from edge.controls import RoiConfig
 from edge.disk import TROUBLE, Reserve, limit_bytes
-from edge.errors import UserError
+from edge.errors import UserError, text_of
 from edge.frames import Frame, Heartbeat, Inspection, Record, RunIdentity, Skip, State
 from edge.outputs import Judged
 from edge.outputs.pool import Pool
-from edge.outputs.queued import text_of
 from edge.outputs.quota import Quota
 from edge.outputs.torn import lock
 from edge.outputs.wanted import Choice

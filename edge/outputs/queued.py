@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import structlog
 
-from edge.errors import UserError
+from edge.errors import UserError, text_of
 from edge.frames import Frame, Heartbeat, Record, RunIdentity, State
 from edge.outputs import Judged, MakeArchive, OutputStatus
 from edge.outputs.onward import Onward
@@ -348,12 +348,3 @@ class Queued:
 
 
 _FULL = "queue full"
-
-
-def text_of(error: BaseException) -> str:
-    """An error as a person reads it in ``state``."""
-    if isinstance(error, UserError):
-        return error.what
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {error}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from edge.config import SourceConfig
 from edge.frames import Payload, Skip, SourceState
+from edge.sourceconfig import SourceConfig
 
 
 @dataclass(frozen=True, slots=True)

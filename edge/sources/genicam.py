@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from edge import config as edge_config
+from edge import sourceconfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip, SourceState
 from edge.sources import SourceStatus
@@ -57,7 +57,7 @@ class GenicamSource:
     with the network's) or ``camera`` (latched every 5 s and mapped). Elsewhere it is None, and the source ``host``.
     """
 
-    def __init__(self, config: edge_config.GenicamSource, camera: str) -> None:
+    def __init__(self, config: sourceconfig.GenicamSource, camera: str) -> None:
         self._config = config
         self._log = log.bind(camera=camera)
         self.simulated = means_simulated(config.producer)
@@ -126,7 +126,7 @@ class GenicamSource:
                 time.sleep(min(POLL_S, max(0.0, deadline - now)))
         return self._accounts.take()
 
-    def write(self, *features: edge_config.Feature) -> bool:
+    def write(self, *features: sourceconfig.Feature) -> bool:
         """Write features while frames come, in the thread that reads; False where the camera is not connected now.
 
         Raises:

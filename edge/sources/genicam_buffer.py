@@ -12,9 +12,9 @@ import numpy as np
 from genicam import gentl
 from numpy.typing import NDArray
 
-from edge.config import GenicamSource
 from edge.frames import SkipReason, TimestampSource
 from edge.pixels import FORMATS, format_name, payload_bytes
+from edge.sourceconfig import GenicamSource
 from edge.sources.camera_clock import CameraClock
 from edge.sources.genicam_features import BINDING_ERRORS, reason
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from genicam import genapi
 
-from edge.config import Feature
+from edge.sourceconfig import Feature
 from edge.sources.genicam_features import BINDING_ERRORS, READABLE, increment, read_value
 
 _KINDS: Final = {

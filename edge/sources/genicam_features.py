@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from genicam import genapi, gentl
 
-from edge.config import Feature
 from edge.errors import UserError
+from edge.sourceconfig import Feature
 from edge.yamlio import nearest
 
 BINDING_ERRORS: Final = (gentl.GenericException, genapi.GenericException)

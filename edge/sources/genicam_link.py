@@ -14,8 +14,8 @@ import structlog
 from genicam import gentl
 from harvesters.core import ParameterKey, ParameterSet
 
-from edge.config import Feature, GenicamSource
 from edge.errors import UserError
+from edge.sourceconfig import Feature, GenicamSource
 from edge.sources.camera_clock import CameraClock
 from edge.sources.genicam_buffer import RawFrame
 from edge.sources.genicam_describe import FeatureInfo, describe, settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge import config as edge_config
+from edge import sourceconfig
 from edge.errors import UserError
 from edge.sources.genicam_producers import producer_files
 
@@ -28,14 +28,14 @@ def list_cameras(producer: str | None) -> list[CameraInfo]:
 
 def read_camera(
     producer: str | None, serial: str | None
-) -> tuple[CameraInfo, list[FeatureInfo], list[edge_config.Feature]]:
+) -> tuple[CameraInfo, list[FeatureInfo], list[sourceconfig.Feature]]:
     """One camera (``serial`` None: the only one), its features, and its settings as ``source.features`` takes them.
 
     Raises:
         UserError: as ``list_cameras``; no such camera, several, or one that another program has open.
     """
     producers = producer_files(producer)
-    found: tuple[CameraInfo, list[FeatureInfo], list[edge_config.Feature]] = library().read_camera(producers, serial)
+    found: tuple[CameraInfo, list[FeatureInfo], list[sourceconfig.Feature]] = library().read_camera(producers, serial)
     return found
 
 

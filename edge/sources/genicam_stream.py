@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from genicam import gentl
 
-from edge.config import GenicamSource
+from edge.sourceconfig import GenicamSource
 from edge.sources.camera_clock import CameraClock
 from edge.sources.genicam_buffer import BufferReader, RawFrame
 from edge.sources.genicam_features import BINDING_ERRORS, reason

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from edge import config
+from edge import sourceconfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.pictures import silence_opencv
@@ -48,7 +48,7 @@ class OpencvSource:
 
     def __init__(
         self,
-        config: config.OpencvSource,
+        config: sourceconfig.OpencvSource,
         folder: Path = Path(),
         *,
         first_wait_s: float = FIRST_WAIT_S,
@@ -158,7 +158,7 @@ class OpencvSource:
         self._state, self._detail = state, detail
 
 
-def video_file(config: config.OpencvSource, folder: Path) -> Path | None:
+def video_file(config: sourceconfig.OpencvSource, folder: Path) -> Path | None:
     """The file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
     device = config.device
     if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config import SyntheticSource
+from edge.sourceconfig import SyntheticSource
 from edge.sources.flaws import Flaw, chip, dent, scratch, stain
 
 Box: TypeAlias = tuple[int, int, int, int]

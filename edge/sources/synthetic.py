@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from edge import config
+from edge import sourceconfig
 from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.sources import SourceStatus
 from edge.sources.clock import SYSTEM_CLOCK, Clock
@@ -26,7 +26,7 @@ class SyntheticSource:
 
     simulated = True
 
-    def __init__(self, config: config.SyntheticSource, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, config: sourceconfig.SyntheticSource, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.total = config.frames
         self._config = config
         self._clock = clock
