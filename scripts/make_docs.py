@@ -128,7 +128,8 @@ def commands_page() -> str:
 
 
 def walk(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from walk(command, f"{prefix} {name}")
         else:

@@ -22,7 +22,7 @@ from graphs import nan_model, write_identity_bundle, wrong_model
 from lines import frame_ids, loaded, records
 
 from edge.bundle import BundleSpec
-from edge.cli import app
+from edge.cli import NAMES, app
 from edge.models.write import write_bundle
 from edge.runtime import InstanceLock
 
@@ -459,7 +459,8 @@ def spotted(path: Path, spot: int = 250) -> None:
 
 
 def test_every_command_that_takes_a_config_takes_set() -> None:
-    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    group: Any = typer.main.get_command(app)
+    commands: dict[str, Any] = {name: group.get_command(None, name) for name in NAMES}
     with_config = {
         name for name, command in commands.items() if any(p.name == "config" for p in getattr(command, "params", ()))
     }

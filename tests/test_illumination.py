@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from edge import levels
 from edge.bundle import BundleSpec, ResizeSpec
-from edge.cli.options import illumination_of
+from edge.cli.declared import illumination_of
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
 from edge.homomorphic import Homomorphic

@@ -16,7 +16,7 @@ from lines import loaded, make_line, records, run, stable_lines
 
 from edge.bundle import BundleSpec
 from edge.cli.build import _Folder, _tile
-from edge.cli.options import illumination_of
+from edge.cli.declared import illumination_of
 from edge.models.build import build
 from edge.models.write import write_bundle
 from edge.replay import Options, replay

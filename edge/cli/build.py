@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli.bundle import light_and_tile_rows, resize_text
-from edge.cli.options import IlluminationOption, declared, illumination_of
+from edge.cli.declared import IlluminationOption, declared, illumination_of
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.build import BuildReport

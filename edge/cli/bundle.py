@@ -15,7 +15,15 @@ from edge.engines.onnx import OnnxEngine
 from edge.engines.trial import check_finite
 from edge.illumination import IlluminationSpec
 
+app = typer.Typer(help="Model bundles.", no_args_is_help=True, add_completion=False)
 
+
+@app.callback()
+def bundle() -> None:
+    """Model bundles."""
+
+
+@app.command("check")
 def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")]) -> None:
     """Check a bundle's files against their hashes, its graph against the contract, and that it runs."""
     bundle = load_bundle(folder)

@@ -13,7 +13,7 @@ from edge.configfile import load_config
 from edge.errors import UserError
 from edge.keys import allow, allowed, new_pair, revoke
 
-app = typer.Typer(help="CURVE keys: who may connect to a daemon from outside.", no_args_is_help=True)
+app = typer.Typer(help="CURVE keys: who may connect to a daemon from outside.", no_args_is_help=True, add_completion=False)
 
 ClientsOption = Annotated[
     Path, typer.Option("--clients", help="The list: its folder, or a line's config (.yaml) that names it.")
