@@ -35,7 +35,7 @@ NAMES = (
     "bundle",
     "keys",
 )
-"""In the order of ``edge --help``. Each is a file here, with a function of its name, or with ``app`` where it is a group."""
+"""In the order of ``edge --help``. Each is a file here, with a function of its name, or ``app`` for a group."""
 
 
 class _Commands(TyperGroup):
