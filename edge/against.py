@@ -96,7 +96,7 @@ class Outcomes:
         only_now = 0
         for seq, seen in ((record["seq"], seen) for record in records for seen in _frames(record)):
             found = self._find(seen.name, seen.camera_ns)
-            if found is None or seen.name is None:
+            if found is None or found[0] in used:  # a name may stand for a frame in each of several runs
                 only_now += 1
                 continue
             key, before = found
@@ -104,7 +104,7 @@ class Outcomes:
             was = outcome(before)
             transitions[was, seen.outcome] += 1
             if was != seen.outcome:
-                changes.append(Change(seen.name, was, seen.outcome, seq))
+                changes.append(Change(key[0], was, seen.outcome, seq))
         return Comparison(transitions, tuple(changes), len(self) + self.nameless - len(used), only_now)
 
     def _find(self, name: str | None, camera_ns: int | None) -> tuple[tuple[str, int | None], dict[str, Any]] | None:

@@ -92,12 +92,16 @@ def open_model(loaded: Loaded, batch: int = 1, *, replayed: bool = False) -> tup
     bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
     rules = load_rules(loaded, bundle)
     engine = open_line_engine(loaded, bundle, batch)
-    size = frame_size(loaded.config, bundle, replayed=replayed)
-    if size is not None:
-        blank = blank_frame(*size)
-        amap = to_map(blank, engine, Workspace())
-        if isinstance(amap, AnomalyMap):
-            rules.controls(amap, *size)
+    try:
+        size = frame_size(loaded.config, bundle, replayed=replayed)
+        if size is not None:
+            blank = blank_frame(*size)
+            amap = to_map(blank, engine, Workspace())
+            if isinstance(amap, AnomalyMap):
+                rules.controls(amap, *size)
+    except BaseException:
+        engine.close()  # a refused reload would keep its memory, on the GPU too
+        raise
     return engine, rules
 
 
@@ -165,10 +169,11 @@ def _run_locked(
     try:
         server = HealthServer(config.health.bind, Metrics(line.tally, line.ring, line.snapshot), line.snapshot)
         line.start(stop)
-        endpoints = {n: str(s.detail["endpoint"]) for n, s in line.output_statuses().items() if "endpoint" in s.detail}
-        write_endpoints(folder, {**endpoints, "health": f"http://{server.address}"})
-        log.info("ready", health=server.address, **endpoints)
-        notify("READY=1")
+        if line.started:
+            endpoints = {n: str(s.detail["endpoint"]) for n, s in line.output_statuses().items() if "endpoint" in s.detail}
+            write_endpoints(folder, {**endpoints, "health": f"http://{server.address}"})
+            log.info("ready", health=server.address, **endpoints)
+            notify("READY=1")
         watchdog = _Watchdog(config.supervise.limit_s)
 
         def turn(line: Line, health: Health) -> None:

@@ -6,6 +6,7 @@ a text, for a picture has room for a few.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -206,7 +207,9 @@ def _map_title(inspection: Inspection, scale: Scale) -> str:
 def _candidates_title(inspection: Inspection, found: Found) -> str:
     dropped = len(found.rejected)
     marked = "" if dropped <= _MARKED else f", {_MARKED} of them marked"
-    return f"candidates: {len(inspection.regions)} kept, {dropped} dropped{marked}"
+    highest = -math.inf if inspection.map_max is None else inspection.map_max
+    gone = not inspection.regions and not dropped and highest >= inspection.threshold
+    return f"candidates: {len(inspection.regions)} kept, {dropped} dropped{marked}{', smoothed away' if gone else ''}"
 
 
 def _scale_bar(panel: Any, inspection: Inspection, scale: Scale) -> Any:

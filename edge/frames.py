@@ -153,13 +153,13 @@ class Skip:
     def followed_by(self, later: Skip) -> Skip | None:
         """Both as one skip; None where one could not tell what both do.
 
-        They must be of one reason and one source of ids, their frame ids side by side or unknown in both (a camera may
-        have begun a new count between them), and their part ids known in both or in neither.
+        They must be of one reason and one source of ids, and their frame ids and part ids side by side or unknown in both:
+        a camera may have begun a new count between them, and a part counter that wrapped would name every part.
         """
         next_id = None if self.frame_id_last is None else self.frame_id_last + 1
-        if (self.reason, self.frame_id_source, next_id) != (later.reason, later.frame_id_source, later.frame_id_first) or (
-            self.part_id_last is None
-        ) != (later.part_id_first is None):
+        next_part = None if self.part_id_last is None else self.part_id_last + 1
+        ours = (self.reason, self.frame_id_source, next_id, next_part)
+        if ours != (later.reason, later.frame_id_source, later.frame_id_first, later.part_id_first):
             return None
         return Skip(
             self.reason,

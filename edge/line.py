@@ -15,6 +15,7 @@ from edge.archive import archive
 from edge.configfile import Loaded
 from edge.engines import Engine
 from edge.engines.lane import in_hand, per_call
+from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
 from edge.handoff import Handoff
 from edge.health import Snapshot
@@ -27,7 +28,7 @@ from edge.setup import Setup, Swap
 from edge.sourceconfig import GenicamSource
 from edge.sources import Source
 from edge.sources.recorded import of_one_camera
-from edge.stages import Maps, Passage, acquire_loop, infer_loop, judge_loop, tell_losses
+from edge.stages import Desk, Maps, Passage, acquire_loop, infer_loop, judge_loop, tell_losses
 from edge.state import StateBook
 from edge.supervise import LOOK_S, Health, Worker, examine
 from edge.tally import Tally
@@ -86,8 +87,8 @@ class Line:
                 partial(acquire_loop, source, self.ring),
                 busy_until_ns=lambda: source.status().busy_until_ns,
             ),
-            worker("infer", partial(infer_loop, self._passage, self.ring, self.swap, levels, one_size)),
-            worker("judge", partial(judge_loop, maps, self.ring, self.swap, self.outputs, self.tally)),
+            worker("infer", partial(infer_loop, self._passage, self.swap, levels, one_size)),
+            worker("judge", partial(judge_loop, maps, Desk(), self.ring, self.swap, self.outputs, self.tally)),
         ]
         self._book = StateBook(self.swap.current.told)
         self.fault: dict[str, str] = {}
@@ -101,7 +102,9 @@ class Line:
         self._looked_s = time.monotonic()
 
     def start(self, stop: threading.Event) -> None:
-        """Open outputs and start the stages; returns when the source is open, or ``stop`` is set, or a stage failed.
+        """Open outputs and start the stages; returns when the source is open, or ``stop`` is set.
+
+        Also when a stage failed or hangs, which ``run_line`` then tells; ``started`` says whether the line runs.
 
         Raises:
             UserError: an output or the source can't be opened for a reason that a person must mend.
@@ -109,13 +112,18 @@ class Line:
         for output in self.outputs:
             output.start()
         self._running = True
+        self.turn()  # the first thing told is that the source is being opened, however fast that goes
         for worker in self.workers:
             worker.start()
         acquire = self.workers[0]
         while not acquire.wait_alive(TICK_S) and not stop.is_set():
-            self.turn()  # a camera may take seconds to be found: meanwhile its state is told
-        if acquire.failed is not None:
+            health = self.turn()  # a camera may take seconds to be found: meanwhile its state is told
+            if health.hung is not None or health.failed is not None:
+                break
+        if isinstance(acquire.failed, UserError):
             raise acquire.failed
+        if self.failed or self._health.hung is not None:
+            return
         # what is loaded now lives as long as the process: a full collection would walk over all of it, 20 ms and more
         gc.collect()
         gc.freeze()
@@ -160,6 +168,11 @@ class Line:
         return self._health
 
     @property
+    def started(self) -> bool:
+        """The source was opened."""
+        return self._started
+
+    @property
     def faults(self) -> tuple[Fault, ...]:
         """What is wrong now, as ``state`` told it last."""
         return self._book.faults
@@ -184,10 +197,11 @@ class Line:
     def stop(self) -> bool:
         """Stop the source, inspect what is in the ring, close the outputs. False when a stage hangs."""
         self._stopping = True
-        if not self._started:  # the reason is told by who raised it
+        if not self._started and self.source.status().announced == 0:  # the reason is told by who raised it
             return self._undo_start()
         self.turn()
-        well = self._drain()
+        self._drain()
+        well = not any(self._hangs(worker) for worker in self.workers)
         self._next_heartbeat = 0.0  # the last one names the last record
         self._drained = True
         self.turn()
@@ -199,30 +213,44 @@ class Line:
             accounted=self.tally.accounted,
             verdicts=self.verdicts,
             skipped=self.tally.skipped_frames,
-            drained=well,
+            drained=well and self.workers[2].done,
+            **self._sum_fault(),  # once more: a call of the source's may have come back meanwhile
         )
         return well
 
-    def _drain(self) -> bool:
-        """Every frame that was read into a record, as far as the judge still writes them. False when a stage hangs.
+    def _drain(self) -> None:
+        """Every frame that was read into a record, as far as the judge still writes them.
 
         A stage that hangs is not waited for, and one in the middle of a long call not for long: what the infer stage holds
-        is then told as lost, and so is all that waits.
+        is then told as lost, and so is all that waits. The infer stage has its end only when the source has none to give,
+        or no time: a frame of its last call is told, too.
         """
         acquire, infer, judge = self.workers
-        end = time.monotonic() + DRAIN_S
         acquire.stop()
-        acquire.join(0.0 if self._hangs(acquire) else DRAIN_S / 2)
-        self.ring.close()
-        while not infer.join(TICK_S) and time.monotonic() < end and not (self._hangs(infer) or self._hangs(judge)):
-            pass
-        if not infer.done:
+        self._wait_for_maps(DRAIN_S)
+        if not (acquire.done and infer.done):
             self.ring.abandon()
-            infer.join(0.0 if self._hangs(infer) or self._hangs(judge) else LAST_S)
+            self._wait_for_maps(LAST_S)
+        self.ring.close()
         end = time.monotonic() + LAST_S
+        if not acquire.done and not self._hangs(infer):
+            infer.join(LAST_S / 2)  # it waited for the source, and hears only now that nothing comes
         if not infer.done or infer.failed is not None:
             tell_losses(self._passage, self.ring, self._maps, lambda: not judge.done and time.monotonic() < end)
-        return judge.join(end - time.monotonic()) and not any(self._hangs(worker) for worker in self.workers)
+        judge.join(end - time.monotonic())
+
+    def _wait_for_maps(self, seconds: float) -> None:
+        """Until the source has given its last frame and the infer stage has passed it on; for none that hangs."""
+        acquire, infer, judge = self.workers
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            read = acquire.done or self._hangs(acquire)
+            if read:
+                self.ring.close()
+            mapped = infer.done or self._hangs(infer) or self._hangs(judge)
+            if read and mapped:
+                return
+            (acquire if mapped else infer).join(min(TICK_S, left))
 
     def _frozen_s(self) -> float:
         """How long the one who looks at the workers has been kept from it."""

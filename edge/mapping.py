@@ -17,6 +17,9 @@ from edge.setup import Setup, Swap
 
 log = structlog.get_logger()
 
+MOST_TOLD = 64
+"""Problems that the log names, each once: where the size changes with each frame, each is another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
@@ -151,7 +154,7 @@ class Mapper:
     def _unmapped(self, error: Exception) -> Unmapped:
         """A frame of a size that the model doesn't take is no error of the engine."""
         if isinstance(error, FrameSizeMismatch):
-            if (text := str(error)) not in self._told:
+            if (text := str(error)) not in self._told and len(self._told) < MOST_TOLD:
                 self._told.add(text)
                 log.warning("frame_size", error=text)
             return Unmapped("frame_size", text)

@@ -78,6 +78,10 @@ def framed(entry: RecordedFrame, pixels: Pixels | None) -> Frame | Skip:
     return Frame(meta, pixels, entry.bits)
 
 
+EVIDENCE = "evidence"
+"""The source of a recording that a daemon's evidence makes."""
+
+
 def is_recording(folder: Path) -> bool:
     """Whether ``folder`` holds a recording (and not just pictures)."""
     return (folder / _HEAD).is_file()
@@ -111,6 +115,11 @@ def read_recording(folder: Path) -> Iterator[Frame | Skip]:
     recording = open_recording(folder)
     for entry in recording.entries:
         yield recording.load(entry)
+
+
+def is_of_one_run(folder: Path) -> bool:
+    """Whether a recording holds frames of one run only: evidence goes on over restarts. Errors as ``read_recording``."""
+    return bool(_read_head(folder)["source"] != EVIDENCE)
 
 
 def open_recording(folder: Path) -> Recording:

@@ -11,7 +11,7 @@ import structlog
 from edge.config import Config
 from edge.configfile import Loaded, load_config
 from edge.engines import Engine
-from edge.errors import UserError
+from edge.errors import UserError, text_of
 from edge.line import Line
 from edge.rules import Rules
 from edge.runtime import ReloadReport
@@ -21,6 +21,9 @@ log = structlog.get_logger()
 RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions")
 """Keys that take effect at once; any other needs a restart."""
 FAULT = "reload_refused"
+SLOW = "reload_slow"
+SLOW_S = 120.0
+"""A load that takes longer is a fault, for as long as it takes: no other reload begins before it ends."""
 
 OpenModel = Callable[[Loaded], tuple[Engine, Rules]]
 Report = Callable[[ReloadReport], object]
@@ -39,7 +42,7 @@ class Reloader:
         self._began_ns = 0
         self._tried: str | None = None
         self.report: Report = lambda _: None
-        """Called when a reload is over."""
+        """Called when a reload is over. May raise OSError."""
 
     def ask(self) -> None:
         self._asked.set()
@@ -49,7 +52,12 @@ class Reloader:
         if self._thread is not None:
             if not self._thread.is_alive():
                 self._thread = None
+                line.fault.pop(SLOW, None)
                 self._finish(line)
+            elif time.monotonic_ns() - self._began_ns > SLOW_S * 1e9:
+                line.fault[SLOW] = (
+                    f"a reload has been loading for more than {SLOW_S:g} s; until it ends no other one begins"
+                )
         elif self._asked.is_set():
             self._asked.clear()
             log.info("reload", path=str(self._loaded.path))
@@ -84,7 +92,10 @@ class Reloader:
             line.fault[FAULT] = text
         self._number += 1
         refused = line.fault.get(FAULT)
-        self.report(ReloadReport(self._number, self._began_ns, self._tried, self._loaded.sha256, refused))
+        try:
+            self.report(ReloadReport(self._number, self._began_ns, self._tried, self._loaded.sha256, refused))
+        except OSError as error:  # a full disk, say: no reason to stop inspecting
+            log.warning("reload_not_reported", error=text_of(error))
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:

@@ -66,6 +66,7 @@ class Ring:
         self._largest = 0
         self._waiting: deque[Slot | Skip | Checkpoint] = deque()
         self._closed = False
+        self._abandoned = False
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._freed = threading.Condition(self._lock)
@@ -74,7 +75,8 @@ class Ring:
         """A slot to fill with ``nbytes`` and to ``commit``.
 
         None where the frame could not be kept; its loss is then already in the order. In replay this waits for a slot
-        and asks ``go_on`` every 0.2 s; when that says no, the frame becomes a ``shutdown`` skip.
+        and asks ``go_on`` every 0.2 s; when that says no, the frame becomes a ``shutdown`` skip. So does one that comes
+        when the ring is closed or abandoned, here or in ``commit``.
 
         Raises:
             MemoryError: none for a frame of this size; its loss, ``ring_full``, is in the order.
@@ -82,8 +84,8 @@ class Ring:
         if nbytes > self._largest:
             self._make_room(nbytes, meta)
         with self._lock:
-            while not self._free and not self.drops:
-                if not go_on():
+            while self._shut or (not self._free and not self.drops):
+                if self._shut or not go_on():
                     self._append(lost("shutdown", meta))
                     return None
                 self._freed.wait(0.2)
@@ -104,6 +106,11 @@ class Ring:
     def commit(self, slot: Slot) -> None:
         """The slot is filled: it waits for the consumer."""
         with self._lock:
+            if self._shut:
+                assert slot.meta is not None
+                self._free.append(slot)
+                self._append(lost("shutdown", slot.meta))
+                return
             self.committed += 1
             self.copied_bytes += slot.view.nbytes
             self._waiting.append(slot)
@@ -122,11 +129,17 @@ class Ring:
             self._waiting.append(Checkpoint(announced))
             self._filled.notify()
 
-    def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | None:
-        """The next in order, None after ``timeout_s``. Raises EOFError when the ring is closed and empty."""
+    def wait(self, timeout_s: float) -> None:
+        """Until there is something to take, or no more will come; at most ``timeout_s``."""
         with self._lock:
             if not self._waiting and not self._closed:
                 self._filled.wait(timeout_s)
+
+    def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | None:
+        """The next in order, None after ``timeout_s``. Raises EOFError when the ring is closed and empty."""
+        if timeout_s > 0:
+            self.wait(timeout_s)
+        with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
             if self._closed:
@@ -147,8 +160,10 @@ class Ring:
             self._freed.notify_all()
 
     def abandon(self) -> None:
-        """Turn every frame that still waits into a ``shutdown`` skip: there is no time left to inspect it."""
+        """Turn every frame that still waits or comes later into a ``shutdown`` skip: there is no time to inspect it."""
         with self._lock:
+            self._abandoned = True
+            self._freed.notify_all()
             waiting = list(self._waiting)
             self._waiting.clear()
             for entry in waiting:
@@ -160,6 +175,10 @@ class Ring:
                     self._append(entry)
                 else:
                     self._waiting.append(entry)
+
+    @property
+    def _shut(self) -> bool:
+        return self._closed or self._abandoned
 
     @property
     def fill(self) -> int:

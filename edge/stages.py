@@ -18,7 +18,7 @@ import structlog
 from edge.frames import AnomalyMap, Frame, FrameMeta, Latency, Skip
 from edge.handoff import Handoff
 from edge.inspect import Unmapped, to_inspection
-from edge.mapping import Mapped, Mapper, OneSize
+from edge.mapping import MOST_TOLD, Mapped, Mapper, OneSize
 from edge.outputs import Judged, Output
 from edge.pixels import Depth, Window, decode
 from edge.ring import Checkpoint, Ring, Slot, lost
@@ -60,11 +60,13 @@ class Passage:
 
     def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | End | None:
         """The next in order, None after ``timeout_s``; ``End`` when no more will come."""
+        if timeout_s > 0:
+            self._ring.wait(timeout_s)  # without the lock: whoever gives the stage up need not wait for a frame
         with self._lock:
             if self._given_up:
                 return End()
             try:
-                item = self._ring.take(timeout_s)
+                item = self._ring.take(0.0)
             except EOFError:
                 return End()
             if item is not None:
@@ -83,11 +85,12 @@ class Passage:
                     return
             beat()  # a slow judge is the judge's matter: this stage is alive
 
-    def unreadable(self, skip: Skip) -> None:
-        """What was taken last is a loss: ``skip`` will be handed over in its place, and its slot may be used again."""
+    def unreadable(self, slot: Slot, skip: Skip) -> None:
+        """What was taken is a loss: ``skip`` will be handed over in its place, and its slot is given back."""
         with self._lock:
             if not self._given_up:
-                self._held[-1] = skip
+                self._held[self._held.index(slot)] = skip
+        self._ring.release(slot)
 
     @property
     def left(self) -> list[Slot | Skip | Checkpoint]:
@@ -127,9 +130,7 @@ def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
     ring.close()
 
 
-def infer_loop(
-    passage: Passage, ring: Ring, swap: Swap, levels: Levels, one_size: OneSize | None, beat: Callable[[], bool]
-) -> None:
+def infer_loop(passage: Passage, swap: Swap, levels: Levels, one_size: OneSize | None, beat: Callable[[], bool]) -> None:
     """Every frame leaves with a map or with the reason why it has none, every loss in its place.
 
     ``levels``: what ``decode`` makes of more than 8 bits. ``one_size``: as ``Mapper``'s.
@@ -137,7 +138,10 @@ def infer_loop(
     mapper = Mapper(swap, one_size)
     named: set[str] = set()
     for held in passage.left:
-        passage.hand_over(_unmapped(held, swap, levels, named) if isinstance(held, Slot) else held, beat)
+        told = _unmapped(held, swap, levels, named) if isinstance(held, Slot) else held
+        if isinstance(held, Slot) and isinstance(told, Skip):
+            passage.unreadable(held, told)
+        passage.hand_over(told, beat)
     while True:
         beat()
         item = passage.take(0.0 if mapper.hurries else WAIT_S)
@@ -148,8 +152,7 @@ def infer_loop(
             if isinstance(frame, Frame):
                 out = mapper.put(item, frame, taken_ns)
             else:
-                passage.unreadable(frame)
-                ring.release(item)
+                passage.unreadable(item, frame)
                 out = mapper.behind(frame)
         elif isinstance(item, End):
             out = [*mapper.drain(), item]
@@ -168,7 +171,7 @@ def infer_loop(
 def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bool]) -> None:
     """In place of an infer_loop that failed or hangs: what it held and what still waits becomes ``shutdown`` skips.
 
-    ``go_on``: asked while the judge does not take; where it says no, there is nobody left to tell.
+    The ring must be closed. ``go_on``: asked while the judge does not take; where it says no, there is nobody left to tell.
     """
     ring.abandon()
     told: list[Skip | Checkpoint | End] = [*passage.give_up()]
@@ -177,7 +180,10 @@ def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bo
             item = ring.take(0.0)
         except EOFError:
             break
-        if isinstance(item, (Skip, Checkpoint)):
+        if isinstance(item, Slot):
+            told.append(lost("shutdown", _meta(item)))
+            ring.release(item)
+        elif item is not None:
             told.append(item)
     told.append(End())
     for one in told:
@@ -186,13 +192,24 @@ def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bo
                 return
 
 
+class Desk:
+    """What the judge has taken and not yet made a record of. It outlives a judge that raises."""
+
+    def __init__(self) -> None:
+        self.item: Mapped | Skip | None = None
+
+
 def judge_loop(
-    maps: Maps, ring: Ring, swap: Swap, outputs: Sequence[Output], tally: Tally, beat: Callable[[], bool]
+    maps: Maps, desk: Desk, ring: Ring, swap: Swap, outputs: Sequence[Output], tally: Tally, beat: Callable[[], bool]
 ) -> None:
-    """Number, encode and hand out one record for every frame or loss; then give the frame's slot back."""
+    """Number, encode and hand out one record for every frame or loss; then give the frame's slot back.
+
+    A frame whose record could not be made is an ``invalid`` one when the stage is started again.
+    """
+    again = desk.item is not None
     while True:
         beat()
-        item = maps.get(WAIT_S)
+        item = desk.item if again else maps.get(WAIT_S)
         if item is None:
             continue
         if isinstance(item, End):
@@ -200,25 +217,27 @@ def judge_loop(
         if isinstance(item, Checkpoint):
             tally.check(item.announced)
             continue
+        desk.item = item
         if isinstance(item, Skip):
-            record = swap.judging.wire.skip(tally.next_seq(), item, time.time_ns())
-            tally.skipped(item)
+            record = swap.judging.wire.skip(tally.next_seq, item, time.time_ns())
+            tally.skipped(record, item)
+            desk.item = None
             for output in outputs:
                 output.skip(record)
-            continue
-        swap.judge(item.setup)
-        try:
-            _judge(item, outputs, tally)
-        finally:
-            ring.release(item.slot)
+        else:
+            swap.judge(item.setup)
+            _judge(item, desk, ring, outputs, tally, again=again)
+        again = False
 
 
-def _judge(item: Mapped, outputs: Sequence[Output], tally: Tally) -> None:
+def _judge(item: Mapped, desk: Desk, ring: Ring, outputs: Sequence[Output], tally: Tally, *, again: bool) -> None:
+    """``again``: a judge before this one raised with the frame."""
     rules = item.setup.rules
     began_ns = time.monotonic_ns()
     error: Exception | None = None
+    amap = Unmapped("engine_error", "the stage raised with it") if again else item.amap
     try:
-        inspection, found = to_inspection(item.frame, item.amap, rules)
+        inspection, found = to_inspection(item.frame, amap, rules)
     except Exception as raised:  # noqa: BLE001  (the frame still gets its record; then the worker hears of it)
         inspection, found, error = invalid(item.frame.meta, "engine_error", rules.high), None, raised
     ended_ns = time.monotonic_ns()
@@ -231,13 +250,15 @@ def _judge(item: Mapped, outputs: Sequence[Output], tally: Tally) -> None:
         total=(ended_ns - received_ns) / 1e6,
     )
     inspection = timed(inspection, latency, rules.deadline_ms, log_lost=any(output.log_lost for output in outputs))
-    record = item.setup.wire.inspection(tally.next_seq(), inspection, time.time_ns())
-    judged = Judged(item.amap, found) if found and isinstance(item.amap, AnomalyMap) else None
+    record = item.setup.wire.inspection(tally.next_seq, inspection, time.time_ns())
+    judged = Judged(amap, found) if found and isinstance(amap, AnomalyMap) else None
+    desk.item = None
     try:
         for output in outputs:
             output.accept(record, item.frame, judged)
     finally:
         tally.inspected(record, inspection)  # the record is numbered, whatever an output did with it
+        ring.release(item.slot)
     if error is not None:
         raise error
 
@@ -248,7 +269,7 @@ def _decoded(slot: Slot, levels: Levels, named: set[str]) -> Frame | Skip:
     try:
         return decode(meta, slot.view, *levels)
     except Exception as error:  # noqa: BLE001  (no memory, say: the frame still gets its record)
-        if (problem := f"{type(error).__name__}: {error}") not in named:
+        if (problem := f"{type(error).__name__}: {error}") not in named and len(named) < MOST_TOLD:
             named.add(problem)
             log.warning("bad_payload", frame_id=meta.frame_id, pixel_format=meta.pixel_format, error=problem)
         return lost("bad_payload", meta)

@@ -20,6 +20,8 @@ _UNWELL = {
     "backoff": "the camera is not there",
     "silent": "no frames, though none are triggered",
 }
+OUTPUT_HOLD_S = 10.0
+"""An output's fault stays for so long after its last failure: some lose a record now and then, and each is over at once."""
 TEXT_EVERY_S = 1.0
 """Least time between two texts of one fault: some have a number that moves."""
 
@@ -32,6 +34,8 @@ class StateBook:
         self._faults: dict[str, Fault] = {}
         self._text_told: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self._failed: dict[str, tuple[str, float]] = {}
+        """The last fault of each output that failed lately, and when."""
         self._last: State | None = None
 
     @property
@@ -52,7 +56,7 @@ class StateBook:
         """The new state if anything changed since the last call, else None.
 
         Logs each fault as it comes, says something else, and goes. One of an output that came and went since the last call
-        is told all the same, until the next one.
+        is told all the same, and stays for ``OUTPUT_HOLD_S``.
         """
         texts = dict(extra_faults)
         if source.state in _UNWELL:
@@ -85,7 +89,12 @@ class StateBook:
     def _fault_of(self, name: str, status: OutputStatus) -> str | None:
         missed = status.failures > self._failures.get(name, 0)
         self._failures[name] = status.failures
-        return status.fault or (status.last_fault if missed else None)
+        fault, now = status.fault or (status.last_fault if missed else None), time.monotonic()
+        if fault is not None:
+            self._failed[name] = fault, now
+        elif name in self._failed and now - self._failed[name][1] >= OUTPUT_HOLD_S:
+            del self._failed[name]
+        return self._failed[name][0] if name in self._failed else None
 
     def _follow(self, texts: Mapping[str, str]) -> None:
         for code in [c for c in self._faults if c not in texts]:

@@ -35,12 +35,14 @@ class Tally:
         """Of maps with NaN or infinity: the frame id of the first one since they were well, and when the last one came."""
         self._finite_since = False
 
+    @property
     def next_seq(self) -> int:
-        """The next record's number: 0, 1, 2 ... without a gap."""
-        self.last_seq = 0 if self.last_seq is None else self.last_seq + 1
-        return self.last_seq
+        """The next record's number: 0, 1, 2 ... without a gap. It is given out once the record is counted."""
+        return 0 if self.last_seq is None else self.last_seq + 1
 
     def inspected(self, record: Record, inspection: Inspection) -> None:
+        """A record was made of an inspection: its number is taken."""
+        self.last_seq = record.seq
         self.verdicts[record.verdict] += 1
         if inspection.reason is not None:
             self.invalid_reasons[inspection.reason] = self.invalid_reasons.get(inspection.reason, 0) + 1
@@ -57,7 +59,9 @@ class Tally:
             self.histograms[stage][bisect_left(BUCKETS_MS, ms)] += 1
             self.latency_sums_ms[stage] += ms
 
-    def skipped(self, skip: Skip) -> None:
+    def skipped(self, record: Record, skip: Skip) -> None:
+        """A record was made of a loss: its number is taken."""
+        self.last_seq = record.seq
         self.skipped_frames[skip.reason] = self.skipped_frames.get(skip.reason, 0) + skip.count
 
     def check(self, announced: int) -> None:

@@ -41,9 +41,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
+try:
+    from pymodbus.constants import ExcCodes
+    from pymodbus.server import ModbusTcpServer
+    from pymodbus.simulator import DataType, SimData, SimDevice
+except ImportError:
+    sys.exit("the Modbus server is not installed\n  fix: pip install 'edge-inspect[gateway]'")
 
 from edge.cli.subscribe import find_endpoint, find_keys
 from edge.client import Latest, Subscriber

@@ -140,6 +140,7 @@ GC_ERROR EventGetData(void *event, void *out, size_t *size, uint64_t timeout) {
 
 GC_ERROR DSGetBufferInfo(void *ds, void *buffer, int32_t command, int32_t *type, void *out, size_t *size) {
     if (command == FRAMEID && AT(no_ids)) return NOT_AVAILABLE;
+    if (command == SIZE_FILLED && AT(size_filled) < 0) return NOT_AVAILABLE;
     if (command == TIMESTAMP_NS && AT(camera_clock) && out) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);

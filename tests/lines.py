@@ -58,14 +58,21 @@ class Overlapped(Bent):
     def __init__(self, engine: Engine, before: Callable[[int], None]) -> None:
         super().__init__(engine, before)
         self.most = 0
-        self._submitted: list[Any] = []
+        self._submitted: list[tuple[int, Any]] = []
+        self._number = -1
 
-    def submit(self, image: Any) -> None:
-        self._submitted.append(image.copy())
+    def submit(self, image: Any) -> int:
+        if len(self._submitted) == self.depth:
+            raise RuntimeError("2 frames are on the device: collect one first")
+        self._number += 1
+        self._submitted.append((self._number, image.copy()))
         self.most = max(self.most, len(self._submitted))
+        return self._number
 
-    def collect(self) -> Prediction:
-        return self.infer(self._submitted.pop(0))
+    def collect(self, number: int) -> Prediction:
+        if self._submitted[0][0] != number:
+            raise RuntimeError("another frame's map")
+        return self.infer(self._submitted.pop(0)[1])
 
     def abandon(self) -> None:
         self._submitted.clear()

@@ -110,6 +110,13 @@ def test_of_several_runs_in_a_log_the_last_one_with_the_frame_counts() -> None:
     assert transitions(found) == {("pass", "pass"): 2, ("fail", "pass"): 1}
 
 
+def test_one_earlier_frame_is_compared_with_one_frame_though_several_runs_count_alike() -> None:
+    before = Outcomes([told(0, frame_id=1), told(1, frame_id=2)])
+    thrice = [told(seq, frame_id=1 + seq % 2, verdict="fail") for seq in range(6)]
+    found = before.compare(thrice)
+    assert (transitions(found), found.only_before, found.only_now) == ({("pass", "fail"): 2}, 0, 4)
+
+
 def test_a_camera_that_counts_from_the_beginning_again_is_told_apart_by_its_own_clock() -> None:
     twice = [
         told(0, frame_id=1, camera_ns=10, verdict="fail"),

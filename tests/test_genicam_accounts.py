@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
 
 from edge.frames import Payload, Skip
+from edge.sources import genicam_accounts
 from edge.sources.genicam_accounts import Accounts
 from edge.sources.genicam_buffer import RawFrame
 
@@ -43,6 +44,38 @@ def put(book: Accounts, *frames: RawFrame) -> list[Payload | Skip]:
     for one in frames:
         book.put(one)
     return [book.take() for _ in range(len(book._waiting))]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch) -> list[float]:
+    """The monotonic seconds that the accounts see; what was a problem is over at once, if no test says otherwise."""
+    now = [100.0]
+    monkeypatch.setattr(genicam_accounts.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(genicam_accounts, "PROBLEM_S", 0.0)
+    return now
+
+
+def test_a_problem_that_comes_again_and_again_is_one_until_ten_seconds_after_it_was_seen(monkeypatch, clock):
+    """Three frames of four are spoilt by an overloaded switch, ten frames a second."""
+    monkeypatch.setattr(genicam_accounts, "PROBLEM_S", 10.0)
+    book, told = accounts(), []
+    for n in range(1, 41):
+        clock[0] += 0.125
+        book.put(frame(n) if n % 4 == 0 else bad(n))
+        told.append(book.problem)
+    assert told == [None] * 2 + ["no frame can be used: payload type GenDC"] * 38
+    clock[0] += 9.75
+    assert book.problem is not None
+    clock[0] += 0.25  # the last that showed it was the 39th
+    assert book.problem is None
+
+
+def test_a_problem_that_the_newest_frame_shows_stays_however_long_no_other_comes(monkeypatch, clock):
+    book = accounts()
+    for n in (1, 2, 3):
+        book.put(bad(n))
+    clock[0] += 3600
+    assert book.problem == "no frame can be used: payload type GenDC"
 
 
 def test_three_frames_in_a_row_that_cannot_be_used_are_a_problem_until_one_can():

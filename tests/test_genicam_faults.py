@@ -32,7 +32,7 @@ from edge.frames import Payload, Skip
 from edge.health import Metrics
 from edge.line import run_line
 from edge.outputs import OutputStatus
-from edge.sources import genicam, genicam_buffer, genicam_link
+from edge.sources import genicam, genicam_accounts, genicam_buffer, genicam_link
 from edge.sources.camera_clock import Sample
 from edge.sources.genicam import GenicamSource
 from edge.sources.genicam_look import read_camera
@@ -161,6 +161,15 @@ def test_a_buffer_goes_back_as_it_is(proxy):
         assert proxy.get("blanked") == 3
 
 
+def test_a_buffer_is_blanked_where_the_producer_does_not_tell_what_it_filled(proxy):
+    """Else rows of the part before would stand in a frame that came short, and could pass."""
+    with opened(proxy) as source:
+        until_frames(source, 2)
+        proxy.set(size_filled=-1, blanked=0)
+        until_frames(source, 4)
+        assert proxy.get("blanked") >= 3
+
+
 def test_endless_incomplete_frames_neither_block_nor_starve_the_stream(proxy):
     """There are 3 buffers, so 30 show that each was queued again."""
     with library(proxy) as acquirer:
@@ -258,8 +267,9 @@ def overlong(acquirer: Any) -> None:
     ],
     ids=["vendor's own", "unsupported", "short"],
 )
-def test_a_picture_that_cannot_be_read_is_named_and_the_stream_goes_on(proxy, fault, naive, problem):
-    """One after the other it is a problem of the source, until a frame can be used again."""
+def test_a_picture_that_cannot_be_read_is_named_and_the_stream_goes_on(proxy, monkeypatch, fault, naive, problem):
+    """One after the other it is a problem of the source, until frames can be used again."""
+    monkeypatch.setattr(genicam_accounts, "PROBLEM_S", 0.0)
     with library(proxy) as acquirer:
         proxy.set(**fault)
         naive(acquirer)
@@ -430,8 +440,9 @@ def test_lost_parts_are_named_where_parts_step_by_one(proxy, monkeypatch):
         check_against(proxy, source, items)
 
 
-def test_part_ids_that_stay_away_are_a_problem(proxy):
+def test_part_ids_that_stay_away_are_a_problem(proxy, monkeypatch):
     """The camera has the chunk, but sends none: every part would be judged, and none could be ejected."""
+    monkeypatch.setattr(genicam_accounts, "PROBLEM_S", 0.0)
     features = (*FEATURES, ("ChunkModeActive", False))
     with opened(proxy, features=features, part_id="ChunkNrBounces") as source:
         items = until_frames(source, 5)
@@ -626,6 +637,7 @@ def test_the_whole_line_survives_a_loss_and_leaves_with_5_at_the_next(proxy, has
     The state tells each of them while it lasts. What the library makes of each, the other tests show.
     """
     monkeypatch.setattr(genicam, "BACKOFF_S", (1.0, 1.0))
+    monkeypatch.setattr(genicam_accounts, "PROBLEM_S", 0.5)
     ear = Ear()
     proxy.set(slow_update=300)
     line = make_line(load_config(config_of(proxy, tmp_path)), more_outputs=[ear])

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import orjson
 import pytest
@@ -143,16 +144,18 @@ class Answering:
 
     def __enter__(self) -> Answering:  # noqa: PYI034  (typing.Self came with Python 3.11)
         self._lock = InstanceLock(self._folder, "cam1")
-        self._before = signal.signal(signal.SIGHUP, self._heard)
+        self._patch = mock.patch("edge.cli.reload.os.kill", self._heard)  # a real SIGHUP to a process of tests is a risk
+        self._patch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGHUP, self._before)
+        self._patch.stop()
         for thread in self._threads:
             thread.join()
         self._lock.release()
 
-    def _heard(self, *_: object) -> None:
+    def _heard(self, pid: int, number: int) -> None:
+        assert (pid, number) == (os.getpid(), signal.SIGHUP)
         self._threads.append(threading.Thread(target=self._answer, args=(time.monotonic_ns(),)))
         self._threads[-1].start()
 

@@ -26,9 +26,11 @@ from edge.outputs.queued import Queued
 from edge.record import record
 from edge.recording import read_recording
 from edge.replay import Options, replay
+from edge.samples import open_line_engine
 from edge.sources import SourceStatus
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource
+from edge.wire import Wire
 
 
 class SlowSink:
@@ -549,3 +551,153 @@ def test_a_model_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
     (tmp_path / "bundle" / "model.onnx").unlink()
     with pytest.raises(UserError, match=r"model\.onnx"):
         open_model(config)
+
+
+def test_a_frame_whose_record_cannot_be_made_is_invalid_and_its_number_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a loss is told when the judge is started again."""
+    failed: set[str] = set()
+
+    def once(name: str, seq_at: int) -> None:
+        whole = getattr(Wire, name)
+
+        def encode(wire: Wire, seq: int, *more: Any) -> Any:
+            if seq == seq_at and name not in failed:
+                failed.add(name)
+                raise MemoryError
+            return whole(wire, seq, *more)
+
+        monkeypatch.setattr(Wire, name, encode)
+
+    once("inspection", 4)
+    once("skip", 8)
+
+    class Odd(MemorySource):
+        def read(self, timeout_s: float) -> Any:
+            item = super().read(timeout_s)
+            if isinstance(item, Payload) and item.meta.frame_id == 8:
+                return replace(item, meta=replace(item.meta, pixel_format="YUV422_8"))
+            return item
+
+    line = make_line(loaded(tmp_path), source=Odd([np.full((64, 64), 9, np.uint8)], 12))
+    assert run(line) == 0
+    found = records(tmp_path / "log")
+    assert failed == {"inspection", "skip"}
+    assert [r["seq"] for r in found] == frame_ids(found) == list(range(12))
+    assert [r["reason"] for r in found if r["reason"]] == ["engine_error", "bad_payload"]
+    assert found[4]["reason"] == "engine_error"
+    assert line.tally.sum_fault is None
+    assert line.ring.fill == 0
+
+
+def test_a_frame_that_the_source_was_reading_when_told_to_stop_has_its_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The read takes longer than the half of the time that there is to drain."""
+    monkeypatch.setattr(line_module, "LAST_S", 20.0)  # on a slow machine it is a shutdown skip
+    reading, let_go = threading.Event(), threading.Event()
+
+    class Slow(MemorySource):
+        def read(self, timeout_s: float) -> Any:
+            if self._next == 10:
+                reading.set()
+                let_go.wait(60)
+            return super().read(timeout_s)
+
+    config = loaded(tmp_path, "supervise.limit_s=60")
+    line = make_line(config, source=Slow([np.full((64, 64), 9, np.uint8)], None, fps=200))
+    stop = threading.Event()
+    line.start(stop)
+    assert reading.wait(60)
+    threading.Timer(1.3, let_go.set).start()
+    assert line.stop()
+    assert line.workers[0].join(60)
+    assert line.source.status().announced == line.tally.accounted == 11
+    assert frame_ids(records(tmp_path / "log")) == list(range(11))
+
+
+def test_a_source_that_gives_a_frame_after_the_last_moment_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its call was allowed its time, so that nothing hangs; the frame has no record, and the sum rule says so."""
+    for name in ("DRAIN_S", "LAST_S"):
+        monkeypatch.setattr(line_module, name, 0.1)
+    let_go = threading.Event()
+    reading = threading.Event()
+
+    class Slow(MemorySource):
+        def read(self, timeout_s: float) -> Any:
+            if self._next == 10:
+                reading.set()
+                let_go.wait(60)
+            return super().read(timeout_s)
+
+    class Closing(SlowSink):
+        """An output during whose close the frame comes."""
+
+        def close(self) -> None:
+            let_go.set()
+            line.workers[0].join(60)
+
+    config = loaded(tmp_path, "supervise.limit_s=60")
+    outputs = [Queued(Closing(), 100, "wait")]
+    line = make_line(config, source=Slow([np.full((64, 64), 9, np.uint8)], None, fps=200), more_outputs=outputs)
+    monkeypatch.setattr(line_module, "CLOSE_REPLAY_S", 60.0)
+    line.ring.drops = False  # time enough to close
+    line.start(threading.Event())
+    assert reading.wait(60)
+    with capture_logs() as logs:
+        assert line.stop()
+    (told,) = [entry for entry in logs if entry["event"] == "stopped"]
+    assert told["sum_rule"] == "the source announced 11 frames, the records account for 10"
+
+
+class Unopened(MemorySource):
+    """A driver that raises, or never returns."""
+
+    def __init__(self, act: Any) -> None:
+        super().__init__([np.zeros((64, 64), np.uint8)], 5)
+        self._act = act
+
+    def open(self) -> None:
+        self._act()
+
+
+def refuse() -> None:
+    raise RuntimeError("driver said no")
+
+
+def test_a_source_that_cannot_be_opened_spends_its_restarts_and_ends_with_3(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        assert daemon.run(loaded(tmp_path), source=Unopened(refuse)) == 3
+    (told,) = [log for log in logs if log["event"] == "exit"]
+    assert told["reason"] == "a stage failed more often than its budget allows"
+    assert not [log for log in logs if log["event"] == "ready"]
+
+
+def test_a_source_whose_open_never_returns_is_a_hang(tmp_path: Path) -> None:
+    let_go = threading.Event()
+    line = make_line(loaded(tmp_path, "supervise.limit_s=1.0"), source=Unopened(lambda: let_go.wait(60)))
+    try:
+        assert run(line) == 4
+        assert line._health.hung == "acquire"
+        assert not line.started
+    finally:
+        let_go.set()
+
+
+def test_a_model_whose_roi_does_not_fit_is_closed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload that is refused keeps no memory."""
+    from edge.errors import UserError
+
+    closed: list[bool] = []
+
+    def opened(*args: Any) -> Bent:
+        engine = Bent(open_line_engine(*args), lambda _index: None)
+        monkeypatch.setattr(engine, "close", lambda: closed.append(True))
+        return engine
+
+    monkeypatch.setattr(daemon, "open_line_engine", opened)
+    text = BASE.replace("threshold:", "roi: {units: image_px, include: [[500, 500, 600, 600]]}, threshold:")
+    with pytest.raises(UserError):
+        open_model(loaded(tmp_path, text=text))
+    assert closed == [True]

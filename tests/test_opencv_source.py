@@ -327,6 +327,28 @@ def test_a_device_that_hangs_is_silent_and_read_still_returns(monkeypatch: pytes
     source.close()
 
 
+@pytest.mark.parametrize(("fps", "paused_s"), [(0.5, 5.9), (1.0, 2.9), (None, 1.9), (60.0, 1.9)])
+def test_a_slow_device_is_silent_after_three_of_its_intervals(
+    monkeypatch: pytest.MonkeyPatch, fps: float | None, paused_s: float
+) -> None:
+    """By its frame rate in the config, two seconds at least."""
+    hold = threading.Event()
+    source = faked(monkeypatch, [FakeCapture(1, hold), FakeCapture(1, hold)], fps=fps)
+    now = [100.0]
+    source._now = lambda: now[0]
+    source.open()
+    until(source, lambda: (source.status().announced, source.status().state) == (1, "streaming"))
+    now[0] += paused_s
+    assert source.read(0.01) is None
+    assert source.status().state == "streaming"
+    now[0] += 0.2
+    assert source.read(0.01) is None
+    assert source.status().state == "silent"
+    assert source.status().detail == f"/dev/video0: no frame for {paused_s + 0.1:.3g} s"
+    hold.set()
+    source.close()
+
+
 def test_frames_wait_in_the_device_until_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ring is the only place to drop: the reader holds one frame ready and fills no third buffer."""
     hold = threading.Event()

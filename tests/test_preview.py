@@ -91,6 +91,27 @@ def test_pictures_that_wait_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sink.keep(record(5), FRAME, None) is not None
 
 
+def test_a_picture_that_could_not_be_sent_is_done_with_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However often it was tried: else more and more of them would be let in."""
+
+    def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(preview, "PERIOD_S", 0)
+    monkeypatch.setattr(preview.cv2, "imencode", broken)
+    sink = PreviewSink(f"ipc://{tmp_path}/preview", IDENTITY)
+    sink.open()
+    sink.subscribers = 1
+    kept = sink.keep(record(0), FRAME, None)
+    assert kept is not None
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output error"):
+            sink.write(record(0), kept)
+    sink.discard(kept)
+    sink.close()
+    assert (sink._taken, sink._done) == (1, 1)
+
+
 def test_a_bad_endpoint_names_its_key(tmp_path: Path) -> None:
     output = Queued(PreviewSink(f"ipc://{tmp_path}/none/preview", IDENTITY), 10, "drop")
     with pytest.raises(UserError, match=r"^outputs\.zmq\.preview: ipc://"):

@@ -545,6 +545,55 @@ def test_what_waits_for_a_log_that_hangs_at_the_end_is_published_at_last() -> No
     first._thread.join(5)
 
 
+def test_a_stall_that_ends_in_an_error_leaves_in_the_log_what_was_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Torn(Log):
+        failed = False
+
+        def write(self, record: Record, kept: Any) -> None:
+            if not self.failed:
+                self.failed = True
+                self.writing.set()
+                assert self.gate.wait(60)
+                raise OSError(5, "Input/output error")
+            super().write(record, kept)
+
+        def recover(self) -> None: ...
+
+    monkeypatch.setattr(queued, "STALLED_S", 0.05)
+    log, wire = Torn(), Wire()
+    log.gate.clear()
+    with log_before_wire(log, wire) as outputs:
+        give(outputs, 0)
+        until(lambda: wire.heard)
+        monkeypatch.setattr(queued, "STALLED_S", 60.0)
+        log.gate.set()
+        until(lambda: log.written)
+    assert wire.heard == [(0, "invalid", "log_lost")]
+    assert log.written == [(0, "invalid")]
+
+
+def test_what_a_stalled_log_refused_is_published_once_it_goes_on_though_no_other_record_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queued, "STALLED_S", 0.05)
+    log, wire = Log(), Wire()
+    log.gate.clear()
+    with log_before_wire(log, wire, capacity=2) as outputs:
+        give(outputs, 0)
+        assert log.writing.wait(20)
+        give(outputs, 1, 2)
+        until(lambda: len(wire.heard) == 3)
+        # the output behind looks again only when the stall is over
+        monkeypatch.setattr(outputs[0], "_stalls", lambda _: threading.current_thread() is threading.main_thread())
+        give(outputs, 3)
+        monkeypatch.setattr(outputs[0], "_stalls", lambda _: False)
+        log.gate.set()
+        until(lambda: len(wire.heard) == 4)
+    assert wire.heard == [(seq, "invalid", "log_lost") for seq in range(4)]
+    assert [seq for seq, _ in log.written] == [0, 1, 2]
+    assert (outputs[0].status().lost, outputs[1].status().lost) == (1, 0)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # ended on purpose
 def test_behind_a_required_log_whose_thread_ended_nothing_passes_and_nothing_is_silent() -> None:
     class Leaves(Log):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from edge import recording
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip
 from edge.pixels import decode
 from edge.recording import RecordingWriter
 from edge.sourceconfig import RecordedSource as RecordedConfig
 from edge.sources import open_source
+from edge.sources import recorded as sources_recorded
 from edge.sources.clock import Clock
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource, count_frames, read_frames
@@ -99,6 +103,48 @@ def test_a_truncated_picture_in_the_middle_is_told_and_the_next_one_follows(tmp_
     assert source.status().announced == 3
     assert source.status().counters == {"unreadable": 1}
     assert source.status().state == "ended"
+
+
+def once(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call, which has no memory the second time."""
+    calls: list[object] = []
+
+    def read(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 2:
+            raise MemoryError("no room")
+        return call(*args)
+
+    return read
+
+
+def unread(path: Path) -> list[tuple[int | None, str | None]]:
+    """Frame id and reference of what could not be read; all else came, and was announced."""
+    source = max_pace(path)
+    items = drain(source)
+    assert source.status().announced == source.total
+    assert source.status().counters == {"unreadable": 1}
+    return [(i.frame_id_first, i.frame_ref) for i in items if isinstance(i, Skip) and i.reason == "unreadable"]
+
+
+def test_a_picture_file_that_there_was_no_memory_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for k in range(3):
+        save(tmp_path / f"{k}.png", picture(k, 8, 9))
+    monkeypatch.setattr(sources_recorded, "read_picture", once(sources_recorded.read_picture))
+    assert unread(tmp_path) == [(1, "1.png")]
+
+
+def test_a_recorded_picture_that_there_was_no_memory_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "read_picture", once(recording.read_picture))
+    path = recorded(tmp_path)
+    second = [entry.meta for entry in ENTRIES if isinstance(entry, Frame)][1]
+    ((frame_id, _),) = unread(path)
+    assert frame_id == second.frame_id
+
+
+def test_a_picture_of_a_video_that_there_was_no_memory_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources_recorded, "_counted", once(sources_recorded._counted))
+    assert unread(video(tmp_path / "clip.avi", 3)) == [(None, None)]
 
 
 def test_a_single_picture_is_one_frame(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from graphs import nan_model, write_identity_bundle
 from lines import Bent, frame_ids, loaded, make_line, records
 from structlog.testing import capture_logs
 
+from edge import reload
 from edge.configfile import Loaded, load_config
 from edge.daemon import open_model
 from edge.line import Line, run_line
@@ -211,6 +212,54 @@ def test_a_reload_that_is_asked_for_while_another_loads_is_done_after_it(tmp_pat
     ]
     assert reports[0].began_ns < asked_ns <= reports[1].began_ns
     assert driven.line.identity.config_sha256 == hashes[1]
+
+
+def test_a_report_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    config = loaded(tmp_path, *LIVE)
+
+    def full(_report: ReloadReport) -> None:
+        raise OSError(28, "No space left on device", "/run/edge/cam1/.reload.json.tmp")
+
+    with capture_logs() as logs:
+        driven = Driven(config)
+        driven.reloader.report = full
+        try:
+            driven.inspected(1)
+            driven.reloader.ask()
+            driven.wait(lambda: any(e["event"] == "reload_not_reported" for e in logs), 20.0)
+            driven.inspected(5)
+        finally:
+            driven.stop()
+    assert [e["error"] for e in logs if e["event"] == "reload_not_reported"] == [
+        "/run/edge/cam1/.reload.json.tmp: No space left on device"
+    ]
+
+
+def test_a_load_that_takes_too_long_is_a_fault_until_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = loaded(tmp_path, *LIVE)
+    go = threading.Event()
+    monkeypatch.setattr(reload, "SLOW_S", 0.05)
+
+    def slowly(read: Loaded) -> Any:
+        assert go.wait(30)
+        return open_model(read)
+
+    reports: list[ReloadReport] = []
+    driven = Driven(config)
+    driven.reloader._open_model, driven.reloader.report = slowly, reports.append
+    try:
+        driven.reloader.ask()
+        driven.wait(lambda: driven.line.fault, 20.0)
+        assert driven.line.fault == {
+            "reload_slow": "a reload has been loading for more than 0.05 s; until it ends no other one begins"
+        }
+        driven.inspected(1)
+        monkeypatch.setattr(reload, "SLOW_S", 60.0)
+        go.set()
+        driven.wait(lambda: reports, 20.0)
+        assert driven.line.fault == {}
+    finally:
+        driven.stop()
 
 
 def test_the_old_model_is_closed_once_no_map_of_it_is_on_its_way(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ SKIP = Skip("ring_full", 3, 8, 10, 5, "device", 108, 110)
         (Skip("ring_full", 1, 12, 12, 9, "device", 111, 111), None),
         (Skip("ring_full", 1, None, None, 9, "device", 111, 111), None),
         (Skip("ring_full", 1, 11, 11, 9, "device"), None),
+        (Skip("ring_full", 1, 11, 11, 9, "device", 0, 0), None),
         (Skip("ring_full", 1, 11, 11, 9, "counted", 111, 111), None),
         (Skip("incomplete", 1, 11, 11, 9, "device", 111, 111), None),
     ],
@@ -116,6 +117,7 @@ SKIP = Skip("ring_full", 3, 8, 10, 5, "device", 108, 110)
         "a frame between them",
         "no id",
         "no part id",
+        "a part counter that wrapped",
         "ids of another kind",
         "another reason",
     ],
@@ -387,3 +389,17 @@ def test_every_announced_frame_comes_out_once_and_in_order(slots: int, steps: li
     while (item := ring.take(0.0)) is not None:
         note(item)
     assert out == list(range(next_id))
+
+
+def test_a_frame_that_comes_when_the_ring_is_closed_is_a_loss_in_the_order() -> None:
+    for end in (Ring.close, Ring.abandon):
+        ring = Ring(4, drops=True)
+        slot = ring.acquire(8, meta(1), lambda: True)
+        assert slot is not None
+        end(ring)
+        ring.commit(slot)
+        assert ring.acquire(8, meta(2), lambda: True) is None
+        told = ring.take(0.0)
+        assert isinstance(told, Skip)
+        assert (told.reason, told.frame_id_first, told.frame_id_last) == ("shutdown", 1, 2)
+        assert (ring.fill, ring.committed) == (0, 0)

@@ -253,3 +253,39 @@ def test_without_any_one_of_them_a_buffer_is_used_too_early(plan_of: Any, site: 
     cuda = Watched(site)
     with pytest.raises(Race):
         work(cuda, plan_of(cuda))
+
+
+def test_a_number_is_given_once_and_no_other_submission_s_maps_come_out_for_it(plan_of: Any) -> None:
+    cuda = StandInCuda()
+    staging = Staging(cuda, plan_of(cuda))
+    assert (staging.submit(picture(0)), staging.submit(picture(1))) == (0, 1)
+    with pytest.raises(RuntimeError, match="the map that is next is of submission 0, not of 1"):
+        staging.collect(1)
+    assert (staging.collect(0)["map"] == expected(0)).all()
+    staging.abandon()
+    number = staging.submit(picture(2))
+    assert number == 2
+    assert (staging.collect(number)["map"] == expected(2)).all()
+    staging.close()
+
+
+def test_while_the_device_has_not_let_go_nothing_goes_in_or_out(plan_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each later frame would get the map of the one before."""
+    cuda = StandInCuda()
+    staging = Staging(cuda, plan_of(cuda))
+    staging.submit(picture(1))
+
+    def fails() -> None:
+        raise CudaError("cuCtxSynchronize", "CUDA_ERROR_LAUNCH_TIMEOUT")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(cuda, "drain", fails)
+        with pytest.raises(CudaError):
+            staging.abandon()
+    for call in (lambda: staging.submit(picture(2)), staging.collect):
+        with pytest.raises(RuntimeError, match="the device has not let go of its buffers since an error"):
+            call()
+    staging.abandon()
+    staging.submit(picture(3))
+    assert (staging.collect()["map"] == expected(3)).all()
+    staging.close()

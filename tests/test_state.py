@@ -102,17 +102,33 @@ def test_a_text_that_came_too_soon_is_told_when_its_second_is_over(clock: list[f
     assert book.update(extra={"x": "b"}) is None
 
 
-def test_a_fault_of_an_output_that_was_over_before_anyone_looked_is_told_all_the_same() -> None:
+def test_a_fault_of_an_output_that_was_over_before_anyone_looked_is_told_all_the_same(clock: list[float]) -> None:
     book = Book()
     book.update()
     with capture_logs() as logs:
         came = book.update(output=OutputStatus(9, 0, None, failures=1, last_fault="Input/output error"))
+        clock[0] += 10
         went = book.update(output=OutputStatus(19, 0, None, failures=1, last_fault="Input/output error"))
         assert book.update(output=OutputStatus(29, 0, None, failures=1, last_fault="Input/output error")) is None
     assert faults(came) == [("output_jsonl", "Input/output error")]
     assert came is not None
     assert came.outputs == {"jsonl": {"ok": False, "fault": "Input/output error"}}
     assert faults(went) == []
+    assert logged(logs) == [("fault", "output_jsonl"), ("fault_over", "output_jsonl")]
+
+
+def test_an_output_that_fails_now_and_then_has_one_fault_until_it_has_been_well_for_ten_seconds(clock: list[float]) -> None:
+    """Two records a second that evidence could not take, each failure over before the next look."""
+    book = Book()
+    book.update()
+    told = []
+    with capture_logs() as logs:
+        for look in range(1, 301):
+            clock[0] += 0.125
+            failures = min(look // 4, 25)  # the last one at the 100th look
+            told.append(book.update(output=OutputStatus(look, 0, None, failures=failures, last_fault="queue full")))
+    changes = [(look, faults(state)) for look, state in enumerate(told, 1) if state is not None]
+    assert changes == [(4, [("output_jsonl", "queue full")]), (180, [])]
     assert logged(logs) == [("fault", "output_jsonl"), ("fault_over", "output_jsonl")]
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from edge.cli.bundle import light_and_tile_rows, resize_text
 from edge.cli.declared import IlluminationOption, declared, illumination_of
+from edge.cli.tables import print_table
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.build import BuildReport
@@ -184,7 +185,7 @@ def _show(report: BuildReport) -> None:
     table.add_row(
         "check", f"{report.check.pictures} pictures, largest difference {report.check.difference:.1e} of the map's range"
     )
-    console.print(table)
+    print_table(table)
     for warning in report.warnings:
         console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
     for kind in report.check.not_finite:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from edge.bundle import BundleSpec, load_bundle, unlisted
+from edge.cli.tables import print_table
 from edge.engines.onnx import OnnxEngine
 from edge.engines.trial import check_finite
 from edge.illumination import IlluminationSpec
@@ -48,7 +49,7 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bun
     for key, value in spec.provenance.items():
         table.add_row(key.replace("_", " "), str(value))
     console = Console(highlight=False)
-    console.print(table)
+    print_table(table)
     for name in unlisted(bundle):
         console.print(
             f"[yellow]warning:[/yellow] {escape(name)} is not listed in bundle.yaml: it has no hash, and nothing reads it"

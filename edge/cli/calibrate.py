@@ -13,6 +13,7 @@ from rich.table import Table
 
 from edge.cli.bars import tracked
 from edge.cli.options import ConfigOption, SetOption
+from edge.cli.tables import print_table
 from edge.configfile import load_config
 from edge.errors import UserError
 from edge.frames import Frame, Skip
@@ -53,14 +54,18 @@ def calibrate(
         # the count is only the bar's; an unreadable source is told by read_frames, in the loop
         return tracked(read_frames(source), next(labels), count_frames(source))
 
-    calibration, result = measure(
-        loaded, frames, source=str(source), false_rejects=false_rejects, quantile=quantile, leave_out=leave_out
-    )
+    try:
+        calibration, result = measure(
+            loaded, frames, source=str(source), false_rejects=false_rejects, quantile=quantile, leave_out=leave_out
+        )
+    except UserError as error:
+        raise loaded.located(error) from None
     calibration.save(out)
     pictures = write_outliers(loaded, read_frames(source), result, outlier_folder(out))
     _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
-    console.print(f"high {calibration.high:.6g}, low {low}, from {calibration.frames} frames", soft_wrap=True)
+    frames_told = f"{calibration.frames} frame{'s' * (calibration.frames != 1)}"
+    console.print(f"high {calibration.high:.6g}, low {low}, from {frames_told}", soft_wrap=True)
     if calibration.note:
         console.print(f"[yellow]note:[/] {calibration.note}", soft_wrap=True)
     console.print(f"wrote {out}", soft_wrap=True)
@@ -73,7 +78,7 @@ def _show(console: Console, result: CalibrationResult, pictures: Sequence[Path])
     for candidate in result.table:
         threshold = "just above 0" if 0 < candidate.threshold < 1e-30 else f"{candidate.threshold:.6g}"
         table.add_row(threshold, f"{candidate.rejected} of {result.frames}", candidate.why)
-    console.print(table)
+    print_table(table)
     for outlier, picture in zip(result.outliers, pictures, strict=True):
         left = " (left out)" if outlier.name in result.left_out else ""
         console.print(

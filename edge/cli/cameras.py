@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 import yaml
-from rich.console import Console
 from rich.table import Table
 
+from edge.cli.tables import print_table
 from edge.errors import UserError
 from edge.sourceconfig import Feature
 from edge.sources.genicam_look import list_cameras, read_camera
@@ -89,7 +89,7 @@ def _print_cameras(found: Sequence[CameraInfo], *, as_json: bool) -> None:
     for camera in found:
         described = (camera.serial, camera.vendor, camera.model, camera.name, camera.transport, camera.access)
         table.add_row(*described, Path(camera.producer).name)
-    _print(table)
+    print_table(table)
 
 
 def _print_features(info: CameraInfo, features: Sequence[FeatureInfo]) -> None:
@@ -100,15 +100,7 @@ def _print_features(info: CameraInfo, features: Sequence[FeatureInfo]) -> None:
     for feature in features:
         value = "" if feature.value is None else _scalar(feature.value)
         table.add_row(feature.name, value, _range(feature), feature.unit, feature.access)
-    _print(table)
-
-
-def _print(table: Table) -> None:
-    """As wide as the terminal; a pipe has no width, and nothing in it is folded."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=console.measure(table, options=console.options.update(max_width=1 << 16)).maximum)
-    console.print(table)
+    print_table(table)
 
 
 def _range(feature: FeatureInfo) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli.options import SetOption
+from edge.cli.tables import print_table
 from edge.configfile import Loaded, load_config
 from edge.daemon import open_model
 from edge.disk import why_unwritable
@@ -88,7 +90,7 @@ def _show(loaded: Loaded, engine: Engine, rules: Rules) -> None:
     }
     for key, value in rows.items():
         table.add_row(key, value)
-    Console().print(table)
+    print_table(table)
 
 
 def _show_golden(result: Golden) -> None:
@@ -97,7 +99,7 @@ def _show_golden(result: Golden) -> None:
         right = count - sum(j.expected == verdict for j in result.wrong)
         console.print(f"{'good' if verdict == 'pass' else 'bad'} frames: {right} of {count} {verdict}")
     if result.kept is not None:
-        console.print(f"kept in {result.kept}", soft_wrap=True, markup=False)
+        console.print(f"kept in {os.path.normpath(result.kept)}", soft_wrap=True, markup=False)
     if not result.wrong:
         return
     table = Table(title="judged wrongly", title_justify="left")
@@ -109,4 +111,4 @@ def _show_golden(result: Golden) -> None:
         highest = "" if judgement.map_max is None else f"{judgement.map_max:.4g}"
         smoothed, high = ("", "") if judgement.compared is None else (f"{value:.4g}" for value in judgement.compared)
         table.add_row(escape(judgement.name), judgement.expected, verdict, highest, smoothed, high, judgement.why)
-    console.print(table)
+    print_table(table)

@@ -69,8 +69,8 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not found or "0" in found.groups():
-        raise UserError("--size", received=text, expected="width x height in px, 2048x1536 say")
+    if not found or min(map(int, found.groups())) < 16:
+        raise UserError("--size", received=text, expected="width x height in px, 2048x1536 say, 16 or more each")
     return int(found[1]), int(found[2])
 
 

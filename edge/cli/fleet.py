@@ -21,8 +21,10 @@ from rich.text import Text
 from edge.cli.subscribe import COLOURS, find_keys
 from edge.client import Subscriber
 from edge.configfile import load_config
+from edge.errors import UserError
 from edge.fleet import Fleet, Row
 from edge.instances import Instance, instances
+from edge.runtime import INSTANCE
 
 SETTLE_S = 1.2
 """Two heartbeats: with ``--once`` a rate needs both."""
@@ -44,6 +46,9 @@ def fleet(
 
     Exit codes: 0; with --once or --json 1 where one is not running, not ready or has a fault.
     """
+    for folder in folders or ():
+        if not (folder / INSTANCE).is_file():
+            raise UserError(f"{folder}: no daemon has run here", expected="a daemon's runtime folder, its runtime_dir")
     watched = Fleet(lambda: instances(folders or ()), partial(_open, key))
     end = None if seconds is None else time.monotonic() + seconds
     try:

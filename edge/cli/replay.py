@@ -19,6 +19,7 @@ from rich.table import Table
 from edge.against import Comparison, Outcomes
 from edge.cli.bars import progress_bar
 from edge.cli.options import ConfigOption, SetOption
+from edge.cli.tables import print_table
 from edge.config import ZmqConfig
 from edge.configfile import load_config
 from edge.errors import UserError
@@ -72,6 +73,8 @@ def replay(
         )
     loaded = load_config(config, overrides or ())
     frames = RecordedSource(source, _pace(pace), 10.0)
+    frames.open()  # before a folder is made for what it can't give
+    frames.close()
     before = None if against is None else _outcomes(against)
     if out is not None and out.resolve() == source.resolve():
         raise UserError(f"--out {out}: is the source itself", fix="name another folder")
@@ -88,7 +91,10 @@ def replay(
         def each_turn(line: Line, _health: Health) -> None:
             step(line.tally.accounted, frames.total)
 
-        code, line = run_replay(loaded, frames, options, stop, each_turn)
+        try:
+            code, line = run_replay(loaded, frames, options, stop, each_turn)
+        except UserError as error:
+            raise loaded.located(error) from None
         step(line.tally.accounted, frames.total)
     if stop.is_set():
         told = f" of {frames.total}" if frames.total is not None else ""
@@ -112,7 +118,7 @@ def _summary(line: Line, out: Path) -> None:
     for reason, count in tally.skipped_frames.items():
         table.add_row(f"skipped: {reason}", str(count))
     console = Console()
-    console.print(table)
+    print_table(table)
     console.print(f"records: {out / 'records.jsonl'}", soft_wrap=True)
     for name in ("overlays", "masks", "explain", "changed"):
         if (out / name).is_dir():
@@ -159,7 +165,7 @@ def _show_changes(found: Comparison, before: Outcomes, path: Path, pictures: Pat
     console = Console(highlight=False)
     headline = f"against {path}: {len(found.changes)} of {compared} frames changed"
     console.print(headline, soft_wrap=True, markup=False)
-    console.print(table)
+    print_table(table)
     if before.runs > 1:
         console.print(f"{path} holds {before.runs} runs: of each frame the last one counts", soft_wrap=True)
 

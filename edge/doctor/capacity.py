@@ -183,8 +183,6 @@ def _limit(loaded: Loaded, engine: Engine, rules: Rules, frames: Sequence[NDArra
 
 def _run_for(line: Line, seconds: float, each: Any = lambda _line, _spent: None) -> None:
     stop = threading.Event()
-    line.start(stop)
-    began = time.monotonic()
 
     def turn(line: Line, _health: object) -> None:
         spent = time.monotonic() - began
@@ -192,7 +190,13 @@ def _run_for(line: Line, seconds: float, each: Any = lambda _line, _spent: None)
         if spent >= seconds:
             stop.set()
 
-    if run_line(line, stop, turn) != EXIT_OK:
+    try:
+        line.start(stop)
+        began = time.monotonic()
+        code = run_line(line, stop, turn)
+    except BaseException:  # Ctrl-C, say: the stages' threads must not outlive the interpreter
         line.stop()
+        raise
+    if code != EXIT_OK:
         failed = next((w.last_error for w in line.workers if w.last_error), "a stage hangs")
         raise UserError(f"the line does not run with this config: {failed}", fix="edge check CONFIG")

@@ -24,21 +24,27 @@ class Overlapping(Protocol):
     depth: int
     """Pictures that may be submitted before the first is collected."""
 
-    def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-        """Start on a picture, which may be overwritten once this has returned."""
+    def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> int:
+        """Start on a picture, which may be overwritten once this has returned. Its number, which no other picture gets."""
 
-    def collect(self) -> Prediction:
-        """Of the picture submitted first; waits for it. Its map is overwritten by the fourth ``collect`` after this one."""
+    def collect(self, number: int) -> Prediction:
+        """Of the picture submitted first, which must be ``number``; waits for it.
+
+        Its map is overwritten by the fourth ``collect`` after this one. Raises RuntimeError where the first is another.
+        """
 
     def abandon(self) -> None:
-        """After an error: forget what was submitted. Raises where nothing will ever work again."""
+        """Forget what was submitted, after an error say. Raises where the engine may still work on it; then ``submit`` and
+        ``collect`` raise until another ``abandon`` succeeds.
+        """
 
 
 class Lane(Generic[T]):
     """``submit`` while not ``full``; ``collect`` while ``pending``. Engines that overlap nothing have one frame at a time.
 
     Errors of the engine come out by ``collect``, in their frame's place; frames that were behind it in the engine are lost
-    to the same cause and come out after it. Everything that goes in comes out.
+    to the same cause and come out after it. Everything that goes in comes out. What a lane before this one left in the
+    engine is forgotten, and a map goes to the frame that was submitted with its number or to none.
     """
 
     gathers = False
@@ -48,7 +54,9 @@ class Lane(Generic[T]):
         self._engine = engine
         self._overlapping: Any = engine if isinstance(engine, Overlapping) else None
         self.depth: int = engine.depth if isinstance(engine, Overlapping) else 1
-        self._waiting: deque[tuple[T, Prediction | Exception | None]] = deque()
+        self._waiting: deque[tuple[T, Prediction | Exception | int]] = deque()
+        """Each frame with its map or error, or its number while the engine has it."""
+        _forget(engine)
 
     @property
     def pending(self) -> int:
@@ -63,12 +71,9 @@ class Lane(Generic[T]):
         """Start on one picture, or do it at once where the engine overlaps nothing. ``ticket`` comes back with its map."""
         if self.full:
             raise RuntimeError("the lane is full: collect first")
-        outcome: Prediction | Exception | None = None
+        outcome: Prediction | Exception | int
         try:
-            if self._overlapping is None:
-                outcome = self._engine.infer(image)
-            else:
-                self._overlapping.submit(image)
+            outcome = self._engine.infer(image) if self._overlapping is None else self._overlapping.submit(image)
         except Exception as error:  # noqa: BLE001  (it belongs to this frame, and the frame has its place)
             outcome = error
         self._waiting.append((ticket, outcome))
@@ -76,12 +81,12 @@ class Lane(Generic[T]):
     def collect(self) -> tuple[T, Prediction | Exception]:
         """The oldest frame's ticket and map, or the error that it has instead."""
         ticket, outcome = self._waiting.popleft()
-        if outcome is None:
+        if isinstance(outcome, int):
             try:
-                outcome = self._overlapping.collect()
+                outcome = self._overlapping.collect(outcome)
             except Exception as error:  # noqa: BLE001  (as above)
                 outcome = error
-        assert outcome is not None
+        assert not isinstance(outcome, int)
         if isinstance(outcome, Exception) and self._overlapping is not None:
             self._give_up(outcome)
         return ticket, outcome
@@ -89,16 +94,26 @@ class Lane(Generic[T]):
     def _give_up(self, cause: Exception) -> None:
         """Nothing behind a failed frame can be trusted."""
         lost = RuntimeError(f"given up after the frame before it: {cause}")
-        self._waiting = deque((ticket, outcome or lost) for ticket, outcome in self._waiting)
-        try:
-            self._overlapping.abandon()
-        except Exception as error:  # noqa: BLE001  (each later frame will say it again)
-            log.warning("engine_not_recovered", error=str(error))
+        self._waiting = deque((ticket, lost if isinstance(one, int) else one) for ticket, one in self._waiting)
+        _forget(self._engine)
+
+
+def _forget(engine: Any) -> None:
+    """Whatever was submitted to an engine that overlaps and has not been collected."""
+    if not isinstance(engine, Overlapping):
+        return
+    try:
+        engine.abandon()
+    except Exception as error:  # noqa: BLE001  (each later frame will say it again)
+        log.warning("engine_not_recovered", error=str(error))
 
 
 def open_lane(engine: Engine) -> Lane[Any] | Batches[Any]:
     """The one that suits the engine; what goes in first comes out first in both."""
-    return Batches(engine) if isinstance(engine, Batching) and engine.batch > 1 else Lane(engine)
+    if isinstance(engine, Batching) and engine.batch > 1:
+        _forget(engine)
+        return Batches(engine)
+    return Lane(engine)
 
 
 def in_hand(engine: Engine) -> int:

@@ -13,6 +13,7 @@ Maps are copied straight into page-locked memory that takes turns, so none is co
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -62,7 +63,10 @@ class Staging:
         self._maps: list[dict[str, Pinned]] = []
         self._held: list[int] = []
         self._pinned: list[Pinned] = []
-        self._submitted = self._collected = 0
+        self._submitted = self._collected = 0  # sets and maps take turns by them
+        self._numbers: deque[int] = deque()
+        self._next = 0
+        self._abandoning = False
         try:
             for _ in range(DEPTH):
                 self._sets.append(self._new_set())
@@ -75,13 +79,14 @@ class Staging:
     @property
     def pending(self) -> int:
         """Frames submitted and not yet collected."""
-        return self._submitted - self._collected
+        return len(self._numbers)
 
-    def submit(self, pictures: NDArray[Any]) -> None:
+    def submit(self, pictures: NDArray[Any]) -> int:
         """Start on (n, H, W, C). They are copied before this returns. At most ``depth`` may be pending.
 
-        After an error nothing is to be trusted until ``abandon``.
+        The frame's number: no other one ever gets it. After an error nothing is to be trusted until ``abandon``.
         """
+        self._check_let_go()
         if self.pending == DEPTH:
             raise RuntimeError(f"{DEPTH} frames are on the device: collect one first")
         if pictures.shape != self._input.shape:
@@ -99,23 +104,40 @@ class Staging:
         for name, target in maps.items():
             cuda.copy_out(target, place.addresses[name], self._out)
         cuda.record(place.copied_out, self._out)
+        number, self._next = self._next, self._next + 1
+        self._numbers.append(number)
         self._submitted += 1
+        return number
 
-    def collect(self) -> Maps:
-        """Outputs of the oldest pending frame; overwritten by the fourth frame collected after it."""
+    def collect(self, number: int | None = None) -> Maps:
+        """Outputs of the oldest pending frame; overwritten by the fourth frame collected after it.
+
+        Raises:
+            RuntimeError: it is not ``number``: these would be another frame's maps.
+        """
+        self._check_let_go()
         if not self.pending:
             raise RuntimeError("no frame is on the device")
+        if number is not None and number != self._numbers[0]:
+            raise RuntimeError(f"the map that is next is of submission {self._numbers[0]}, not of {number}")
         self._cuda.attach()
         self._cuda.synchronize(self._sets[self._collected % DEPTH].copied_out)
         maps = self._maps[self._collected % len(self._maps)]
+        self._numbers.popleft()
         self._collected += 1
         return {name: memory.array for name, memory in maps.items()}
 
     def abandon(self) -> None:
-        """Forget what is pending, after an error: waits until the device has let go of every buffer."""
+        """Forget what is pending, after an error: waits until the device has let go of every buffer.
+
+        Where that raises nothing is submitted or collected until it has succeeded.
+        """
+        self._abandoning = True
+        self._numbers.clear()
+        self._submitted = self._collected  # maps that callers hold keep their turn
         self._cuda.attach()
         self._cuda.drain()
-        self._submitted = self._collected  # maps that callers hold keep their turn
+        self._abandoning = False
 
     def capture(self) -> bool:
         """Make a CUDA graph of each set's run, which is then started by one call. After at least one frame, none pending.
@@ -153,6 +175,10 @@ class Staging:
         except CudaError as error:  # a context that an earlier error broke: its memory goes with the process
             log.warning("gpu_memory_not_freed", error=str(error))
             self._held, self._pinned = [], []
+
+    def _check_let_go(self) -> None:
+        if self._abandoning:
+            raise RuntimeError("the device has not let go of its buffers since an error")
 
     def _run(self, place: _Set) -> None:
         if place.graph is not None:

@@ -131,7 +131,7 @@ class TensorrtEngine:
         except CudaError as error:
             self._plan.close()
             raise explained(error) from None
-        self._done: list[Prediction] = []
+        self._done: list[tuple[int, Prediction]] = []
         """Frames of more tiles than go in at once: finished, not yet collected."""
         self._single: deque[bool] = deque()
         """Of each frame on the device: whether it is one picture, in a run of one or filled up."""
@@ -158,28 +158,36 @@ class TensorrtEngine:
         log.info("tensorrt_ready", gpu=self._cuda.name, binding=self._cuda.binding, cuda_graphs=graphs, shape=self._shape)
 
     def infer(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
-        self.submit(image)
-        return self.collect()
+        try:
+            return self.collect(self.submit(image))
+        except Exception:
+            self.abandon()  # else the next call would find this picture's map
+            raise
 
-    def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-        """Start on one picture (H, W, C) or the tiles of one (n, H, W, C). It may be overwritten once this has returned."""
+    def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> int:
+        """Start on one picture (H, W, C) or the tiles of one (n, H, W, C). It may be overwritten once this has returned.
+
+        The number that ``collect`` asks for.
+        """
         staging = self._open()
         pictures = image if image.ndim == 4 else self._full(image[None])
         if len(pictures) == self._shape[0]:
-            staging.submit(pictures)
+            number = staging.submit(pictures)
             self._single.append(image.ndim == 3)
-        elif self._shape[0] == 1:
-            self._done.append(self._one_by_one(pictures))
-        else:
-            raise FrameSizeMismatch(
-                f"the frame has {len(pictures)} tiles, the engine was built for {self._shape[0]}: model.frame_size"
-            )
+            return number
+        if self._shape[0] == 1:
+            number, found = self._one_by_one(pictures)
+            self._done.append((number, found))
+            return number
+        raise FrameSizeMismatch(
+            f"the frame has {len(pictures)} tiles, the engine was built for {self._shape[0]}: model.frame_size"
+        )
 
-    def collect(self) -> Prediction:
-        """Of the picture that was submitted first among those not yet collected."""
-        if self._done:
-            return self._done.pop(0)
-        outputs = self._open().collect()
+    def collect(self, number: int) -> Prediction:
+        """Of the picture that was submitted first among those not yet collected: it must be ``number``."""
+        if self._done and self._done[0][0] == number:
+            return self._done.pop(0)[1]
+        outputs = self._open().collect(number)
         return prediction(outputs, tiles=not self._single.popleft())
 
     def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> list[Prediction]:
@@ -221,8 +229,8 @@ class TensorrtEngine:
         self._filled[: len(pictures)] = pictures
         return self._filled
 
-    def _one_by_one(self, tiles: NDArray[Any]) -> Prediction:
-        """Tiles of a graph that takes one picture at a time; two are on the device at once."""
+    def _one_by_one(self, tiles: NDArray[Any]) -> tuple[int, Prediction]:
+        """Tiles of a graph that takes one picture at a time; two are on the device at once. The last one's number."""
         staging = self._open()
         if staging.pending or self._done:
             raise RuntimeError("tiles that go in one by one leave no room for another frame: collect it first")
@@ -235,13 +243,13 @@ class TensorrtEngine:
         highest: float | None = None
         for index in range(len(tiles) + 1):
             if index < len(tiles):
-                staging.submit(tiles[index : index + 1])
+                number = staging.submit(tiles[index : index + 1])
             if index > 0:
                 found = staging.collect()
                 maps[index - 1] = found["map"][0]
                 if "score" in found:
                     highest = max(float(found["score"][0]), highest if highest is not None else float("-inf"))
-        return Prediction(maps, highest, None)
+        return number, Prediction(maps, highest, None)
 
     def _cache_key(self, samples: Samples | None) -> dict[str, str]:
         key = {

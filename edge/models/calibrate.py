@@ -133,7 +133,7 @@ def choose_high(maxima: Sequence[float], false_rejects: float, floor: float | No
     if k <= count:
         return float(np.nextafter(ordered[k - 1], np.float32(inf))), notes
     needed = ceil(1 / false_rejects - 1 - 1e-9)
-    note = f"{count} frames can't support a false reject rate of {false_rejects:g}, {needed} could: "
+    note = f"{count} frame{'s' * (count > 1)} can't support a false reject rate of {false_rejects:g}, {needed} could: "
     if largest > 0:
         return largest * (1 + _MARGIN), [*notes, note + "high is their maximum times 1.02"]
     return largest + _MARGIN * (largest - least), [note + "high is their maximum plus 2 % of the maxima's spread"]

@@ -37,7 +37,7 @@ class Placement:
     wrong: bool
 
     def __str__(self) -> str:
-        return ", ".join(f"{v:.3g}" for v in self.measured)
+        return ", ".join(f"{round(v, 2):g}" for v in self.measured)
 
 
 def place_of(

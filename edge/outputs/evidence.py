@@ -32,7 +32,7 @@ from edge.outputs.torn import lock
 from edge.outputs.wanted import Choice
 from edge.overlay import draw_overlay
 from edge.pictures import encode_jpeg, write_whole
-from edge.recording import RecordingWriter, cannot_be_written, is_recording
+from edge.recording import EVIDENCE, RecordingWriter, cannot_be_written, is_recording
 
 log = structlog.get_logger()
 
@@ -196,7 +196,7 @@ class EvidenceSink:
         self._close_writer()
         self._take_folder()
         try:
-            writer = RecordingWriter(self._folder, camera=self._camera, source="evidence", append=True)
+            writer = RecordingWriter(self._folder, camera=self._camera, source=EVIDENCE, append=True)
         except UserError as error:
             raise error.at(_KEY) from None
         overlays = self._folder / "overlays"

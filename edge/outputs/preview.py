@@ -70,11 +70,11 @@ class PreviewSink:
     def write(self, record: Record, kept: NDArray[np.uint8] | None) -> None:
         if kept is None:
             return
-        self._done += 1
         assert self._door is not None
         bgr = np.ascontiguousarray(kept[:, :, ::-1]) if kept.ndim == 3 else kept
         jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
         self._door.socket.send_multipart((self._topic, record.line, jpeg.tobytes()), zmq.NOBLOCK)
+        self._done += 1  # of one that failed by ``discard``, once it is given up
 
     def state(self, state: State) -> None:
         pass

@@ -141,17 +141,9 @@ class Queued:
         counters = dict(getattr(sink, "counters", {}))
         if onward is not None and self._required:
             counters |= {f"overruled_{verdict}": count for verdict, count in onward.overruled.items()}
-        return OutputStatus(
-            self._accepted,
-            lost,
-            self._trouble(),
-            getattr(sink, "detail", {}),
-            counters,
-            getattr(sink, "free_bytes", None),
-            getattr(sink, "subscribers", None),
-            self._failures,
-            self._last_fault,
-        )
+        detail, free_bytes = getattr(sink, "detail", {}), getattr(sink, "free_bytes", None)
+        told = (self._trouble(), detail, counters, free_bytes, getattr(sink, "subscribers", None))
+        return OutputStatus(self._accepted, lost, *told, self._failures, self._last_fault)
 
     @property
     def log_lost(self) -> bool:
@@ -201,7 +193,7 @@ class Queued:
         self._refused += 1
         stands = self._ended or self._stalls(STALLED_S)
         if self._onward is not None and stands and len(self._onward) < self._capacity:
-            self._onward.add(record)
+            self._onward.add(record, refused=True)
         else:
             self._refused_onward += 1
 
@@ -248,6 +240,8 @@ class Queued:
                 item = None
             if item is not None:
                 self._deliver(*item)
+            if self._onward is not None:
+                self._onward.free()  # a stall may be over before the output behind this one looks
             if self._after is not None:
                 self._after._overtake(STALLED_S)  # noqa: SLF001  (its own kind)
             if self._full and self._queue.qsize() < max(self._capacity / 2, 1):
@@ -262,18 +256,21 @@ class Queued:
                 self._look_around()
 
     def _deliver(self, record: Record, kept: Any) -> None:
-        write, onward = self._sink.write, self._onward
-        if onward is not None:
-            record = onward.as_told(record)
-        written = self._usable() and self._attempt(write, record, kept)
-        if not written and self._broken:  # a reopen right after the failure may save this very record
-            written = self._usable() and self._attempt(write, record, kept)
+        # a reopen right after the failure may save this very record
+        written = self._written(record, kept) or (self._broken and self._written(record, kept))
         if written:
             self._fault = None
         else:
             self._lose(kept)
-        if onward is not None:
-            onward.done(record, written=written)
+        if self._onward is not None:
+            self._onward.done(record, written=written)
+
+    def _written(self, record: Record, kept: Any) -> bool:
+        if not self._usable():
+            return False
+        # asked before each attempt: whatever came before may have stalled, and the record been handed on meanwhile
+        told = record if self._onward is None else self._onward.as_told(record)
+        return self._attempt(self._sink.write, told, kept)
 
     def _overtake(self, limit_s: float) -> None:
         """For the output behind this one: while a call doesn't return, records go on without having been written here."""

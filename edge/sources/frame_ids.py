@@ -10,6 +10,10 @@ _MOST_16_BIT = 65535
 """GigE Vision 1.x: ids are 1 to 65535 and wrap to 1; 0 is never used."""
 _LATE = 64
 """An id this little behind the newest one is a late or repeated frame, farther behind a new count."""
+_LEAP = 1000
+"""An id farther ahead of the newest one is believed when the next whole frame goes on from it; 10 s at 100 frames/s."""
+_NO_IDS = (2**32 - 1, 2**64 - 1)
+"""GenTL's invalid id, and what is left of it in 32 bits."""
 _PATIENCE = 8
 """Whole frames in a row whose ids place none of them: with the last of these, frames are counted here."""
 
@@ -32,8 +36,9 @@ class FrameIds:
     ``source`` is ``counted`` while frames come without an id, or with one that never moves: they are numbered here.
     With the first whole frame whose id is another, a new count begins, the camera's.
 
-    A camera that counts anew in mid-stream is believed when the next whole frame goes on from there: a stray id restarts
-    nothing. Whole frames that no id could place until then are inside the gap before the one that is placed.
+    A camera that counts anew in mid-stream, or leaps far ahead, is believed when the next whole frame goes on from there: a
+    stray id restarts nothing and loses nothing. Whole frames that no id could place until then are inside the gap before
+    the one that is placed.
     """
 
     def __init__(self) -> None:
@@ -47,8 +52,10 @@ class FrameIds:
         self._raw: int | None = None
         """The camera's own id of the newest frame that was placed."""
         self._wide = False
-        self._behind: tuple[int, int] | None = None
-        """Of the ids behind the newest that rise among themselves, a new count perhaps: the first and the last."""
+        self._behind: list[tuple[int, int]] = []
+        """Ids behind the newest that rise among themselves, a new count perhaps: first and last of each such run."""
+        self._ahead: int | None = None
+        """The step of the frame before, where that was too far to be believed at once."""
         self._unplaced = 0
         self._doubts = 0
         """Buffers since the newest frame that was placed, and the whole ones among them."""
@@ -74,6 +81,8 @@ class FrameIds:
             complete: False for a buffer with bytes missing, whose id may be missing too (0, where the first packet was
                 lost): it places the frame where that is close to the one before, and proves nothing else.
         """
+        if raw in _NO_IDS:
+            raw = None
         if not complete:
             return self._incomplete(raw or None)
         if self._first is None:
@@ -84,7 +93,9 @@ class FrameIds:
             self.start()
             return self._begin(raw)
         step = 0 if raw is None else self._step(raw)
-        return self._go_on(raw, step) if step > 0 else self._doubted(raw)
+        believed = 0 < step <= _LEAP or (self._ahead is not None and 0 < step - self._ahead <= _LEAP)
+        self._ahead = step if step > _LEAP else None
+        return self._go_on(raw, step) if believed else self._doubted(raw)
 
     def tell(self, last_id: int) -> None:
         """Everything up to ``last_id`` has been handed on, as a frame or inside a skip."""
@@ -100,7 +111,7 @@ class FrameIds:
     def _go_on(self, raw: int | None, step: int) -> Arrival:
         self._raw = raw
         self._wide = self._wide or (raw or 0) > _MOST_16_BIT
-        self._behind, self._unplaced, self._doubts = None, 0, 0
+        self._behind, self._ahead, self._unplaced, self._doubts = [], None, 0, 0
         self._last += step
         return Arrival(self._last, step - 1)
 
@@ -116,18 +127,18 @@ class FrameIds:
         return None
 
     def _doubted(self, raw: int | None) -> Arrival | None:
-        """A whole frame that is not newer than the newest: late, repeated, the first of a new count, or nonsense."""
+        """A whole frame not newer than the newest, or far ahead: late, repeated, the first of a new count, or nonsense."""
         assert self._raw is not None
         never_moved = raw == self._raw and self._last == self._first
-        if raw is not None:
-            goes_on = self._goes_on(raw)
-            first = self._behind[0] if self._behind is not None and goes_on else raw
-            if goes_on and (first <= 1 or first < self._raw - _LATE):
+        if raw is not None and self._ahead is None:
+            run = self._run_before(raw)
+            first = raw if run is None else run[0]
+            if run is not None and (first <= 1 or first < self._raw - _LATE):
                 self.start()
                 self._begin(first)
                 self._go_on(raw, raw - first)
                 return Arrival(raw, raw - first)  # the first itself is gone by now
-            self._behind = first, raw
+            self._behind = [*(other for other in self._behind if other != run), (first, raw)]
         self._unplaced += 1
         self._doubts += 1
         if never_moved or self._doubts >= _PATIENCE:
@@ -135,15 +146,15 @@ class FrameIds:
             return self._go_on(raw, self._unplaced)
         return None
 
-    def _goes_on(self, raw: int) -> bool:
-        """Whether this id goes on from the one before it that was behind the newest too."""
-        return self._behind is not None and 0 < raw - self._behind[1] <= _LATE
+    def _run_before(self, raw: int) -> tuple[int, int] | None:
+        """The run of ids behind the newest that this one goes on from; of several the lowest."""
+        return min((run for run in self._behind if 0 < raw - run[1] <= _LATE), default=None)
 
     def _step(self, raw: int) -> int:
         """From the newest id to this one, over a wrap of 16 bits; 0 or less: this one is not newer."""
         assert self._raw is not None
         step = raw - self._raw
-        if self._wide or self._goes_on(raw):
+        if self._wide or self._run_before(raw) is not None:
             return step
         if raw == 0:  # not GigE Vision's way to wrap, but that of a counter cut off at 16 bits
             return 1 if step == -_MOST_16_BIT else step

@@ -51,7 +51,8 @@ class GenicamSource:
     before the frame that revealed it. A frame with a known id that came incomplete or unreadable is in one skip of its
     own reason and in no gap. Losses before the first frame of a stream can't be known (ids begin where they like).
     Frame ids rise through a stream (a 16-bit camera's wraps are undone) and begin anew at each connection.
-    Three frames in a row that can't be used, or have no part id, are told as the status's ``problem`` until one has.
+    Three frames in a row that can't be used, or have no part id, are told as the status's ``problem`` until 10 s after
+    the last of them.
 
     ``camera_ns`` is the camera's stamp as UTC where its clock can be followed: ``timestamp_source`` ``ptp`` (in step
     with the network's) or ``camera`` (latched every 5 s and mapped). Elsewhere it is None, and the source ``host``.

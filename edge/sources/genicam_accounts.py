@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,9 @@ _COUNTED = ("frames", "frame_id_gap", "incomplete", "bad_payload", "timeouts", "
 """Counters that are there from the start; rarer ones appear when they first count."""
 _IN_A_ROW: Final = 3
 """One frame that can't be used is a loss like others; with so many, what is wrong will not pass by itself."""
+
+PROBLEM_S: Final = 10.0
+"""A problem lasts for so long after it was last seen: a network that spoils three frames of four has one, not many."""
 
 _MOST_NAMED: Final = 64
 """Problems that the log names, each once: of a picture that is cut short each length is another."""
@@ -34,10 +38,18 @@ class Accounts:
         self._parts = PartIds()
         self._unusable = self._partless = 0
         """Frames in a row that could not be used, and of those that could, in a row without a part id."""
-        self.problem: str | None = None
-        """What has been wrong with every frame lately, though frames come."""
+        self._problem: tuple[str, float] | None = None
+        """The last one, and when it was seen last."""
+        self._seen = False
+        """The newest frame shows it."""
         self.announced = 0
         self.counters: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with every frame, though frames come, or was until ``PROBLEM_S`` ago. From any thread."""
+        found = self._problem
+        return None if found is None or (not self._seen and time.monotonic() - found[1] >= PROBLEM_S) else found[0]
 
     @property
     def waiting(self) -> bool:
@@ -50,7 +62,7 @@ class Accounts:
         self._ids.start()
         self._parts.start()
         self._unusable = self._partless = 0
-        self.problem = None
+        self._problem, self._seen = None, False
 
     def put(self, frame: RawFrame) -> None:
         """Line up the loss before this frame, if any, and the frame, or its own loss."""
@@ -109,12 +121,14 @@ class Accounts:
         else:
             self._unusable = 0
             self._partless = self._partless + 1 if self._part_chunk is not None and frame.part_id is None else 0
+        text = None
         if self._unusable >= _IN_A_ROW:
-            self.problem = f"no frame can be used: {frame.problem}"
+            text = f"no frame can be used: {frame.problem}"
         elif self._partless >= _IN_A_ROW:
-            self.problem = f"no frame has a part id: {self._part_chunk} does not come with it"
-        else:
-            self.problem = None
+            text = f"no frame has a part id: {self._part_chunk} does not come with it"
+        if text is not None:
+            self._problem = text, time.monotonic()
+        self._seen = text is not None
 
     def _warn_once(self, event: str, problem: str, frame_id: int) -> None:
         if problem not in self._named and len(self._named) < _MOST_NAMED:

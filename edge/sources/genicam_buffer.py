@@ -144,12 +144,17 @@ def item(module: Any, name: str, default: Any = None) -> Any:
         return default
 
 
+def measured(buffer: Any) -> bool:
+    """Whether the producer tells how much of the buffer was filled, so that an unfilled rest can't pass for a picture."""
+    return item(buffer, "size_filled") is not None
+
+
 def image_of(buffer: Any) -> tuple[NDArray[np.uint8], int, int, str]:
     """View, width, height and PFNC name of a buffer that holds one plain picture.
 
     Raises:
-        ShortError: it is called whole, but not all of the picture came. Queued buffers are not blanked, so that the rest
-            would be the picture before.
+        ShortError: it is called whole, but not all of the picture came. Queued buffers are not blanked where the producer
+            tells how much it filled, so that the rest would be the picture before.
         ValueError: why it holds something else.
     """
     kind = item(buffer, "payload_type", gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_IMAGE)

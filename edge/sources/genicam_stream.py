@@ -13,7 +13,7 @@ from genicam import gentl
 
 from edge.sourceconfig import GenicamSource
 from edge.sources.camera_clock import CameraClock
-from edge.sources.genicam_buffer import BufferReader, RawFrame
+from edge.sources.genicam_buffer import BufferReader, RawFrame, measured
 from edge.sources.genicam_features import BINDING_ERRORS, reason
 
 _EAGER_POLL: Final = 64
@@ -62,12 +62,13 @@ class Stream:
 
         It goes back as it is. The binding's default is to zero it first with the interpreter lock held (10 MB: 0.6 ms,
         instead of 0.01). GenTL asks for no such thing: IS_INCOMPLETE and SIZE_FILLED tell what of it a frame has filled.
+        Of a producer that doesn't tell the latter it is zeroed: rows of the part before must not stand in a later frame.
 
         Raises:
             FetchError: the producer didn't take it.
         """
         try:
-            self._stream.queue_buffer(frame.buffer, clear_buffer=False)
+            self._stream.queue_buffer(frame.buffer, clear_buffer=not measured(frame.buffer))
         except BINDING_ERRORS as error:
             raise FetchError(reason(error)) from None
 

@@ -22,13 +22,14 @@ from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.pictures import silence_opencv
 from edge.sources import SourceStatus
 from edge.sources.opencv_reader import Arrived, Reader
+from edge.sources.pace import Pace
 
 log = structlog.get_logger()
 
 FIRST_WAIT_S: Final = 0.5
 """Wait between two attempts to connect, at first."""
 SILENT_S: Final = 2.0
-"""Connected, but without a frame for longer: ``silent``, a timeout, and another one after each such time."""
+"""Connected, but without a frame for longer, and longer than its pace allows: ``silent``, a timeout, and so on."""
 HUNG_S: Final = 20.0
 """OpenCV's own limits are 5 s (network) and 10 s (V4L2): a call that takes longer won't return, and is left behind."""
 _CLOSE_S: Final = 1.0
@@ -67,6 +68,7 @@ class OpencvSource:
         self._counters = dict.fromkeys(("frames", "bad_payload", "timeouts", "hung_calls"), 0)
         self._reconnects = 0
         self._heard_s = 0.0
+        self._pace = Pace()
         self._state: SourceState = "opening"
         self._detail = self._name
 
@@ -80,6 +82,7 @@ class OpencvSource:
                 raise UserError(f"source.device: {self._name} is not a video that OpenCV reads")
             capture.release()
         self._heard_s = self._now()
+        self._pace.start(1.0 / self._config.fps if self._config.fps else 0.0)
         self._reader = reader
         reader.start()
 
@@ -106,6 +109,7 @@ class OpencvSource:
             return Skip("bad_payload", 1, frame_id, frame_id, item.received_ns, "counted")
         self._counters["frames"] += 1
         self._heard_s = self._now()
+        self._pace.heard(self._heard_s)
         if self._state == "silent":
             self._enter("streaming", self._name)
         height, width = item.picture.shape[:2]
@@ -129,10 +133,11 @@ class OpencvSource:
     def _watch(self, reader: Reader) -> None:
         """Nothing came: a device that is connected should send, and every call into OpenCV should end."""
         now = self._now()
-        if self._state in ("streaming", "silent") and now - self._heard_s > SILENT_S:
+        limit_s = self._pace.limit_s(SILENT_S)
+        if self._state in ("streaming", "silent") and now - self._heard_s > limit_s:
             self._heard_s = now
             self._counters["timeouts"] += 1
-            self._enter("silent", f"{self._name}: no frame for {SILENT_S:g} s")
+            self._enter("silent", f"{self._name}: no frame for {limit_s:.3g} s")
         if reader.died or reader.called_for_s() > HUNG_S:
             self._counters["hung_calls"] += 1
             what = "the thread that reads has ended" if reader.died else "OpenCV does not come back from a call"

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import structlog
 
-from edge.errors import UserError
+from edge.errors import UserError, text_of
 from edge.frames import Frame, FrameMeta, Payload, Skip, SourceState
 from edge.mcapfile import is_mcap, open_mcap, read_mcap
 from edge.pictures import SUFFIXES, PictureError, find_pictures, read_picture, silence_opencv
-from edge.recording import decoded_format, is_recording, open_recording
+from edge.recording import RecordedFrame, Recording, decoded_format, framed, is_of_one_run, is_recording, open_recording
 from edge.sources import Source, SourceStatus
 from edge.sources.clock import SYSTEM_CLOCK, Clock
 
@@ -93,7 +93,11 @@ class RecordedSource:
                 return None
         self._waiting = None
         self._taken += 1
-        entry = load()
+        try:
+            entry = load()
+        except Exception as error:  # noqa: BLE001  (no memory, say: its place in the order is taken all the same)
+            log.warning("frame_unreadable", source=self._detail, cause=text_of(error))
+            entry = Skip("unreadable", 1, None, None, time.time_ns(), "counted")
         if isinstance(entry, Skip):
             self._announced += entry.count
             self._unreadable += entry.reason == "unreadable"
@@ -112,8 +116,15 @@ class RecordedSource:
 
 
 def of_one_camera(source: Source) -> bool:
-    """Whether its frames come from one camera in one setting, as far as that is known: a folder of pictures' need not."""
-    return not (isinstance(source, RecordedSource) and source.path.is_dir() and not is_recording(source.path))
+    """Whether its frames come from one run of one camera, as far as is known: those of a folder of pictures need not, nor
+    evidence of many runs.
+    """
+    if not isinstance(source, RecordedSource):
+        return True
+    try:
+        return is_recording(source.path) and is_of_one_run(source.path)
+    except UserError:  # whatever is wrong with it, ``open`` will tell
+        return False
 
 
 def read_frames(path: Path) -> Iterator[Frame | Skip]:
@@ -156,12 +167,22 @@ def _recording(folder: Path) -> _Reel:
 
     def begin() -> Iterator[Item]:
         return _paced(
-            (e.received_ns if isinstance(e, Skip) else e.meta.received_ns, partial(recording.load, e))
+            (e.received_ns if isinstance(e, Skip) else e.meta.received_ns, partial(_recorded, recording, e))
             for e in recording.entries
         )
 
     frames = sum(entry.count if isinstance(entry, Skip) else 1 for entry in recording.entries)
     return _Reel(f"recording {folder}", frames, begin)
+
+
+def _recorded(recording: Recording, entry: RecordedFrame | Skip) -> Frame | Skip:
+    try:
+        return recording.load(entry)
+    except Exception as error:
+        if isinstance(entry, Skip):
+            raise
+        log.warning("picture_unreadable", file=str(recording.folder / entry.file), cause=text_of(error))
+        return framed(entry, None)
 
 
 def _mcap(path: Path) -> _Reel:
@@ -208,8 +229,9 @@ def _folder(folder: Path, fps: float) -> _Reel:
 def _picture(folder: Path, name: str, frame_id: int) -> Frame | Skip:
     try:
         pixels = read_picture(folder / name)
-    except (OSError, PictureError) as error:
-        log.warning("picture_unreadable", file=str(folder / name), cause=str(error))
+    except Exception as error:  # noqa: BLE001  (whatever a codec raises)
+        cause = str(error) if isinstance(error, (OSError, PictureError)) else text_of(error)
+        log.warning("picture_unreadable", file=str(folder / name), cause=cause)
         return Skip("unreadable", 1, frame_id, frame_id, time.time_ns(), "counted", frame_ref=name)
     return _counted(pixels, frame_id, name)
 

@@ -153,7 +153,7 @@ def waiting(count: int) -> tuple[Ring, Maps, Passage]:
     maps: Maps = Handoff()
     passage = Passage(ring, maps)
     for number in range(count + 1):
-        slot = ring.acquire(12, replace(META, frame_id=number), lambda: True)
+        slot = ring.acquire(12, replace(META, frame_id=number, part_id=number), lambda: True)
         assert slot is not None
         ring.commit(slot)
     taken = passage.take(0.0)
@@ -237,3 +237,38 @@ def test_a_map_that_is_not_finite_is_never_a_pass(tmp_path: Path) -> None:
     assert [r["reason"] for r in found] == [None, None, "map_not_finite"] * 20
     assert [r["verdict"] for r in found] == ["pass", "pass", "invalid"] * 20
     sum_rule_of(line, found)
+
+
+def test_a_frame_that_cannot_be_decoded_when_the_stage_starts_again_gives_its_slot_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring, maps, passage = waiting(0)
+
+    def no_memory(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(stages, "decode", no_memory)
+    swap = make_line(loaded(tmp_path)).swap
+    told: list[Any] = []
+    judge = threading.Thread(target=lambda: _until_end(maps, told))
+    judge.start()
+    stages.infer_loop(passage, swap, (None, None), None, lambda: True)  # type: ignore[arg-type]
+    judge.join(20)
+    assert [skip.reason for skip in told] == ["bad_payload"]
+    assert ring.fill == 0
+
+
+def test_a_stage_that_waits_for_a_frame_keeps_nobody_from_giving_it_up() -> None:
+    ring, _, passage = waiting(0)
+    ring._closed = False
+    taken: list[Any] = []
+    taker = threading.Thread(target=lambda: taken.append(passage.take(60)))
+    taker.start()
+    while not ring._filled._waiters:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+    assert passage._lock.acquire(timeout=20)
+    passage._lock.release()
+    assert len(passage.give_up()) == 1
+    ring.close()
+    taker.join(20)
+    assert isinstance(taken[0], End)

@@ -111,6 +111,11 @@ def test_an_output_that_blocks_for_ever_loses_its_own_records_alone(tmp_path: Pa
         output._thread.join(10)
 
 
+@pytest.fixture
+def soon_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.state.OUTPUT_HOLD_S", 0.1)
+
+
 class Passing(Sink):
     """Fails at the records 50 to 149, and says each state that it hears of."""
 
@@ -127,6 +132,7 @@ class Passing(Sink):
         self.states.append({fault.code for fault in state.faults})
 
 
+@pytest.mark.usefixtures("soon_over")
 def test_a_fault_and_its_end_are_told_once_in_state_log_and_metrics(tmp_path: Path) -> None:
     sink = Passing()
     line = make_line(loaded(tmp_path, *STEADY), more_outputs=[Queued(sink, 1000, "drop")])
@@ -166,6 +172,7 @@ class Hiccup(Passing):
         pass
 
 
+@pytest.mark.usefixtures("soon_over")
 def test_a_fault_that_is_over_before_anyone_looks_is_told_in_state_log_and_metrics(tmp_path: Path) -> None:
     sink = Hiccup()
     output = Queued(sink, 1000, "drop")
