@@ -27,3 +27,20 @@ def test_a_misspelt_command_names_the_nearest() -> None:
 def test_groups_list_their_commands() -> None:
     for group, command in (("bundle", "check"), ("keys", "revoke")):
         assert command in CliRunner().invoke(app, [group, "--help"]).output
+
+
+def test_a_dead_standard_error_does_not_change_the_exit_code() -> None:
+    """What could not be written is flushed by the interpreter once more, and its failure would make the code 120."""
+    code = """
+import os, sys
+import edge.cli
+def app():
+    read, write = os.pipe()
+    os.close(read)
+    os.dup2(write, 2)
+    sys.stderr = open(2, "w", closefd=False)
+    sys.stderr.write("a line")
+edge.cli.app = app
+edge.cli.main()
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -84,6 +84,11 @@ def main() -> None:
             print(f"{error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes it once more at its end
         sys.exit(1)
+    finally:
+        try:
+            sys.stderr.flush()
+        except OSError:  # nobody reads it any more: flushed again by the interpreter, it would make the exit code 120
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 if __name__ == "__main__":
