@@ -25,7 +25,7 @@ from edge.frames import AnomalyMap, Frame, FrameMeta, RunIdentity
 from edge.health import HealthServer, Metrics
 from edge.inspect import to_map
 from edge.keys import DoorKeys
-from edge.line import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, Line, run_line
+from edge.line import Line
 from edge.notify import notify, watchdog_interval_s
 from edge.outputs import Output
 from edge.outputs.evidence import EvidenceSink
@@ -36,6 +36,7 @@ from edge.outputs.zmq_pub import ZmqSink
 from edge.preprocess import Workspace
 from edge.reload import Reloader
 from edge.rules import Rules, load_rules, read_mask
+from edge.running import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, run_line
 from edge.runtime import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
 from edge.samples import open_line_engine
 from edge.sourceconfig import RecordedSource, SourceConfig, SyntheticSource

@@ -49,8 +49,6 @@ CLOSE_ALL_S = 1.4
 CLOSE_LEAST_S = 0.2
 CLOSE_REPLAY_S = 600.0
 
-EXIT_OK, EXIT_STAGE, EXIT_HUNG, EXIT_RECONNECTS = 0, 3, 4, 5
-
 
 class Line:
     """Everything between a source and its outputs. ``start``, then ``turn`` every 0.1 s until it is over, then ``stop``."""
@@ -346,22 +344,3 @@ class Line:
         """Stages that were restarted a short while ago."""
         told = ((worker.name, worker.trouble()) for worker in self.workers)
         return {f"stage_{name}": f"raised and was restarted: {text}" for name, text in told if text is not None}
-
-
-def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Health], None]) -> int:
-    """Turn a started line until ``stop``, its end, or a failure. Returns the exit code; the line is then stopped."""
-    while True:
-        health = line.turn()
-        each_turn(line, health)
-        if health.hung is not None:
-            line.stop()
-            return EXIT_HUNG
-        if health.failed is not None:
-            line.stop()
-            return EXIT_STAGE
-        if line.over or stop.is_set() or line.worn_out:
-            code = EXIT_RECONNECTS if line.worn_out and not stop.is_set() else EXIT_OK
-            well = line.stop()
-            # what failed or hung in the last moment is no clean end
-            return EXIT_STAGE if line.failed else code if well else EXIT_HUNG
-        stop.wait(TICK_S)

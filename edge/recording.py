@@ -26,7 +26,7 @@ import orjson
 from edge.disk import TROUBLE, why_unwritable
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.pictures import PictureError, Pixels, encode_png, read_picture, write_whole
+from edge.pictures import PictureError, Pixels, decoded_format, encode_png, read_picture, write_whole
 from edge.recording_index import INDEX, Deleted, Missing, ranges, read_index
 from edge.recording_index import RecordedFrame as RecordedFrame
 
@@ -93,17 +93,6 @@ def cannot_be_written(folder: Path, error: OSError) -> UserError:
         f"{folder}: cannot be written: {why_unwritable(folder) or error.strerror}",
         fix="choose another folder, or give the user of this process the right to write there",
     )
-
-
-def decoded_format(pixels: Pixels, bits: int) -> str | None:
-    """PFNC name of decoded pixels: Mono8, Mono10, Mono12, Mono14, Mono16, RGB8, RGB10, RGB12, RGB16. None: no such."""
-    if (pixels.itemsize == 1) != (bits == 8):
-        return None
-    name = f"{'RGB' if pixels.ndim == 3 else 'Mono'}{bits}"
-    return name if name in _FORMATS else None
-
-
-_FORMATS: Final = ("Mono8", "Mono10", "Mono12", "Mono14", "Mono16", "RGB8", "RGB10", "RGB12", "RGB16")
 
 
 def read_recording(folder: Path) -> Iterator[Frame | Skip]:
@@ -231,8 +220,8 @@ class RecordingWriter:
         self.losses += 1
 
     def missing(self, records: int) -> None:
-        """Say that so many records should stand here and don't. Raises OSError as ``frame``."""
-        self._append({"kind": "missing", "records": records})
+        """So many records should stand here and don't: one line says so, for all of them, once something can be written."""
+        self._missing += records
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Pictures are about to be deleted: say so, and shorten the index when most of it is about such.
@@ -257,6 +246,9 @@ class RecordingWriter:
     def close(self) -> None:
         """May be called twice."""
         if self._fd >= 0:
+            if self._missing:
+                with suppress(OSError):
+                    self._append()
             os.close(self._fd)
             self._fd = -1
 
@@ -276,7 +268,7 @@ class RecordingWriter:
         for torn in pictures.glob("*.tmp"):
             torn.unlink()
         self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._size = self._lines = self._useless = self.losses = self.next_number = 0
+        self._size = self._lines = self._useless = self.losses = self.next_number = self._missing = 0
         for entry, line in read_index(self.folder):
             self._size += len(line)
             self._lines += 1
@@ -293,9 +285,11 @@ class RecordingWriter:
         numbers = [int(path.stem) for path in pictures.glob("*.png") if path.stem.isdecimal()]
         self.next_number = max([self.next_number, *(number + 1 for number in (*numbers, *self.held))])
 
-    def _append(self, line: dict[str, Any]) -> None:
-        """One write; a line that didn't fit on the disk is taken back, so that the next one isn't glued to it."""
-        data = orjson.dumps(line) + b"\n"
+    def _append(self, *lines: dict[str, Any]) -> None:
+        """One write, what is missing before; what didn't fit is taken back, so that the next line isn't glued to it."""
+        if self._missing:
+            lines = ({"kind": "missing", "records": self._missing}, *lines)
+        data = b"".join(orjson.dumps(line) + b"\n" for line in lines)
         try:
             whole = os.write(self._fd, data) == len(data)
         except OSError:
@@ -305,7 +299,8 @@ class RecordingWriter:
             os.ftruncate(self._fd, self._size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += len(data)
-        self._lines += 1
+        self._lines += len(lines)
+        self._missing = 0
 
     def _shorten(self, *, losses: bool) -> None:
         """Rewrite the index without deleted frames. ``losses``: keep those that stand after the last of these."""

@@ -17,12 +17,13 @@ from edge.daemon import EachTurn, open_model
 from edge.errors import UserError
 from edge.explain import Scale
 from edge.frames import RunIdentity
-from edge.line import Line, run_line
+from edge.line import Line
 from edge.outputs import Output
 from edge.outputs.jsonl import JsonlSink
 from edge.outputs.pictures import PictureSink, Wanted
 from edge.outputs.queued import Queued
 from edge.outputs.zmq_pub import ZmqSink
+from edge.running import run_line
 from edge.sources import Source
 
 QUEUE = 64

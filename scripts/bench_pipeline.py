@@ -24,11 +24,12 @@ from edge.daemon import live_outputs, open_model
 from edge.engines import Prediction
 from edge.engines.onnx import OnnxEngine
 from edge.frames import Inspection, Payload, Record, RunIdentity, Skip
-from edge.line import Line, run_line
+from edge.line import Line
 from edge.models.write import write_bundle
 from edge.outputs import Output
 from edge.outputs.queued import Queued
 from edge.outputs.zmq_pub import ZmqSink
+from edge.running import run_line
 from edge.sources.memory import MemorySource
 
 SIDE = 512

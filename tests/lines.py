@@ -14,7 +14,8 @@ from graphs import write_identity_bundle
 from edge.configfile import Loaded, load_config
 from edge.daemon import is_live, live_outputs, open_model
 from edge.engines import Engine, Prediction
-from edge.line import Line, run_line
+from edge.line import Line
+from edge.running import run_line
 from edge.segments import read_records, segments
 from edge.sources import Source, open_source
 from edge.wire import stable

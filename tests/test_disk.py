@@ -17,9 +17,9 @@ from edge import disk
 from edge.disk import Reserve, limit_bytes, space, why_unwritable
 from edge.errors import UserError
 from edge.health import Metrics
-from edge.line import run_line
 from edge.outputs import queued
 from edge.outputs.evidence import EvidenceSink
+from edge.running import run_line
 
 LIVE = ["source.fps=100", "source.frames=null"]
 EVIDENCE = "outputs.evidence={dir: disk/evidence, keep: [pass, fail, invalid], min_free_gb: 0}"

@@ -30,8 +30,8 @@ from edge.configfile import load_config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.health import Metrics
-from edge.line import run_line
 from edge.outputs import OutputStatus
+from edge.running import run_line
 from edge.sources import genicam, genicam_accounts, genicam_buffer, genicam_link
 from edge.sources.camera_clock import Sample
 from edge.sources.genicam import GenicamSource

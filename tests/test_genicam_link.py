@@ -22,7 +22,7 @@ from lines import make_line
 
 from edge.configfile import load_config
 from edge.errors import UserError
-from edge.line import run_line
+from edge.running import run_line
 from edge.sourceconfig import GenicamSource as Config
 from edge.sources import genicam_link
 from edge.sources.genicam import GenicamSource

@@ -16,7 +16,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.health import Metrics
-from edge.line import run_line
+from edge.running import run_line
 
 FOLDER = Path(__file__).parents[1] / "configs" / "monitoring"
 DASHBOARD = json.loads((FOLDER / "grafana-dashboard.json").read_text())

@@ -15,7 +15,8 @@ import pytest
 from edge import recording
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
-from edge.recording import RecordedFrame, RecordingWriter, decoded_format, is_recording, open_recording, read_recording
+from edge.pictures import decoded_format
+from edge.recording import RecordedFrame, RecordingWriter, is_recording, open_recording, read_recording
 
 GAP = Skip("frame_id_gap", 3, 8, 10, 555, "device", 41, 43, "a/b.png")
 
@@ -367,3 +368,21 @@ def test_pixels_that_no_format_describes_are_refused_before_anything_is_written(
     writer.close()
     assert list((tmp_path / "frames").iterdir()) == []
     assert (tmp_path / "frames.jsonl").read_bytes() == b""
+
+
+def test_many_that_are_missing_in_a_row_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk must not get a line for each picture that it has no room for."""
+    writer = RecordingWriter(tmp_path, camera="cam1", source="test")
+    writer.frame(frame(0))
+    with monkeypatch.context() as full:
+        full.setattr(recording, "write_whole", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        for k in range(1, 18):
+            with pytest.raises(OSError, match="No space left"):
+                writer.frame(frame(k))
+            writer.missing(1)
+    assert len((tmp_path / "frames.jsonl").read_bytes().splitlines()) == 1
+    writer.frame(frame(18))
+    writer.close()
+    lines = [orjson.loads(line) for line in (tmp_path / "frames.jsonl").read_bytes().splitlines()]
+    assert [line["kind"] for line in lines] == ["frame", "missing", "frame"]
+    assert lines[1] == {"kind": "missing", "records": 17}

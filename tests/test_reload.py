@@ -17,9 +17,10 @@ from structlog.testing import capture_logs
 from edge import reload
 from edge.configfile import Loaded, load_config
 from edge.daemon import open_model
-from edge.line import Line, run_line
+from edge.line import Line
 from edge.outputs.queued import Queued
 from edge.reload import Reloader, needs_restart
+from edge.running import run_line
 from edge.runtime import ReloadReport
 
 LIVE = ["source.fps=50", "source.frames=null", "ring.slots=64"]

@@ -14,8 +14,9 @@ from lines import frame_ids, records
 from edge import demo
 from edge.configfile import load_config
 from edge.daemon import live_outputs, open_model
-from edge.line import Line, run_line
+from edge.line import Line
 from edge.recording import read_recording
+from edge.running import run_line
 from edge.sources import open_source
 
 pytestmark = pytest.mark.skipif(not demo.camera_installed(), reason="the genicam package (extra camera) is not installed")

@@ -18,8 +18,9 @@ from edge.daemon import frame_size, live_outputs, open_model
 from edge.doctor import Finding, Level
 from edge.engines import Engine
 from edge.errors import UserError
-from edge.line import EXIT_OK, Line, run_line
+from edge.line import Line
 from edge.rules import Rules
+from edge.running import EXIT_OK, run_line
 from edge.sourceconfig import GenicamSource, OpencvSource, RecordedSource, SyntheticSource
 from edge.sources.memory import MemorySource
 from edge.sources.parts import PartScene

@@ -11,7 +11,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -188,8 +187,7 @@ class EvidenceSink:
             self._release()
         self._expect(self._seen + 1)
         if self._missing and self._writer is not None:
-            with suppress(OSError):
-                self._writer.missing(self._missing)
+            self._writer.missing(self._missing)
         self._close_writer()
 
     def _open(self) -> None:

@@ -19,9 +19,10 @@ from edge import stages
 from edge.engines import Prediction
 from edge.frames import Frame, Skip
 from edge.handoff import Handoff
-from edge.line import EXIT_HUNG, EXIT_STAGE, Line, run_line
+from edge.line import Line
 from edge.mapping import Mapper
 from edge.ring import Ring, Slot
+from edge.running import EXIT_HUNG, EXIT_STAGE, run_line
 from edge.stages import End, Maps, Passage, tell_losses
 
 

@@ -24,8 +24,9 @@ from test_zmq_door import FLOOD, Keys
 from edge.client import Received, Refused, Subscriber
 from edge.health import Metrics
 from edge.keys import revoke
-from edge.line import Line, run_line
+from edge.line import Line
 from edge.outputs.queued import Queued
+from edge.running import run_line
 
 CURVE = "outputs.zmq.curve={server_key: server.key_secret, clients: clients}"
 STEADY = ["source.fps=200", "source.frames=400", "ring.slots=32"]
