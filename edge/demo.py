@@ -15,18 +15,18 @@ from pathlib import Path
 
 import yaml
 
-from edge import daemon
-from edge.configfile import Loaded, load_config
+from edge.config.load import Loaded, load_config
+from edge.config.sources import GenicamSource as GenicamConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
-from edge.models.fit import fit_to_bundle
-from edge.models.measure import measure
-from edge.record import record
-from edge.runtime import found_folder, holder, runtime_roots, taken
-from edge.sourceconfig import GenicamSource as GenicamConfig
+from edge.line.record import record
+from edge.models.calibrate.measure import measure
+from edge.models.fit.pixel import fit_to_bundle
+from edge.service import daemon
+from edge.service.runtime_folder import found_folder, holder, runtime_roots, taken
 from edge.sources import Source, SourceStatus, open_source
-from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_producers import producer_files
+from edge.sources.genicam.producers import producer_files
+from edge.sources.genicam.source import GenicamSource
 from edge.sources.recorded import read_frames
 
 CAMERA, CONFIG = "demo", "demo.yaml"

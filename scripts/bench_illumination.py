@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from peer import Peer
 
-from edge.illumination import FrozenSpec, IlluminationSpec, Illuminator
-from edge.tiling import TileSpec, Tiling
+from edge.preprocess.illumination import FrozenSpec, IlluminationSpec, Illuminator
+from edge.preprocess.tiling import TileSpec, Tiling
 
 WIDTH, HEIGHT = 2048, 1536
 OWN_RUNS = 3

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A daemon's verdicts as a Modbus TCP server that a PLC polls: an example of what can be built on `edge.client`.
+"""A daemon's verdicts as a Modbus TCP server that a PLC polls: an example of what can be built on `edge.client.subscriber`.
 
     pip install 'edge-inspect[gateway]'
     scripts/plc_gateway.py configs/line1.yaml --camera cam1

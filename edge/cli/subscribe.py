@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from edge.cli.options import SetOption, check_overrides
+from edge.cli._options import SetOption, check_overrides
 from edge.client import (
     Event,
     Gap,
@@ -30,11 +30,11 @@ from edge.client import (
     UnknownSchema,
     Unreadable,
 )
-from edge.configfile import load_config
+from edge.config.load import load_config
 from edge.errors import UserError
-from edge.keys import PUBLIC, SECRET, ClientKeys, client_keys
-from edge.runtime import found_folder
-from edge.schema import RECORD_KINDS
+from edge.service.runtime_folder import found_folder
+from edge.wire.keys import PUBLIC, SECRET, ClientKeys, client_keys
+from edge.wire.schema import RECORD_KINDS
 
 COLOURS = {"pass": "green", "fail": "bold red", "invalid": "bold yellow"}
 

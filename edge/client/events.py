@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from edge.schema import RECORD_KINDS, VERSION
-from edge.wire import WireError, read
+from edge.wire.encode import WireError, read
+from edge.wire.schema import RECORD_KINDS, VERSION
 
 STALE_S = 2.0
 """A daemon is heard every 0.5 s; without a heartbeat for this long nothing that it said counts any more."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from edge.listener import STALE_S, Gap, Listener, Received, Restart, UnknownSchema
+from edge.client.events import STALE_S, Gap, Listener, Received, Restart, UnknownSchema
 
 WITHIN_MAX_S = 60.0
 """Longest window: records older than this are forgotten."""

@@ -24,22 +24,10 @@ from types import TracebackType
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from edge.decisions import WITHIN_MAX_S, PassRule
-from edge.decisions import Decision as Decision
-from edge.decisions import Latest as Latest
+from edge.client.events import STALE_S, Event, Listener, Refused
+from edge.client.pass_rule import WITHIN_MAX_S, Decision, Latest, PassRule
 from edge.errors import UserError
-from edge.keys import ClientKeys
-from edge.listener import STALE_S, Listener
-from edge.listener import Event as Event
-from edge.listener import Gap as Gap
-from edge.listener import Received as Received
-from edge.listener import Refused as Refused
-from edge.listener import Restart as Restart
-from edge.listener import Resumed as Resumed
-from edge.listener import Simulated as Simulated
-from edge.listener import Stale as Stale
-from edge.listener import UnknownSchema as UnknownSchema
-from edge.listener import Unreadable as Unreadable
+from edge.wire.keys import ClientKeys
 
 _MAX_BYTES = 16 * 1024 * 1024
 _KINDS = (b"inspection/", b"state/", b"heartbeat/")

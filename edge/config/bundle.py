@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import orjson
 from pydantic import Field, ValidationError, model_validator
 
+from edge.config.yaml_reader import Lines, Section, read_yaml
 from edge.errors import UserError
-from edge.illumination import IlluminationSpec
-from edge.tiling import TileSpec
-from edge.yamlio import Lines, Section, read_yaml
+from edge.preprocess.illumination import IlluminationSpec
+from edge.preprocess.tiling import TileSpec
 
 if TYPE_CHECKING:
     import onnx

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from edge.controls import RegionsConfig, RoiConfig, Score, SmoothConfig, ZoneConfig
+from edge.config.regions import RegionsConfig, RoiConfig, Score, SmoothConfig, ZoneConfig
+from edge.config.yaml_reader import Section, dump_yaml, read_yaml
 from edge.errors import UserError
-from edge.yamlio import Section, dump_yaml, read_yaml
 
 SCHEMA = 1
 _HEAD = "# Written by edge calibrate, and written anew by the next run.\n"

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from edge.controls import RegionsConfig
-from edge.sourceconfig import SourceConfig
-from edge.yamlio import Section
+from edge.config.regions import RegionsConfig
+from edge.config.sources import SourceConfig
+from edge.config.yaml_reader import Section
 
 
 def _camera(name: str) -> str:

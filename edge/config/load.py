@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from edge.config import Config
+from edge.config.line import Config
+from edge.config.yaml_reader import Lines, nearest, parse_value, read_yaml
 from edge.errors import UserError
-from edge.yamlio import Lines, nearest, parse_value, read_yaml
 
 _KEY = re.compile(r"([a-z_]+)(?:\.\w+|\[\d+\])*(?=: )")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from edge.yamlio import Section
+from edge.config.yaml_reader import Section
 
 
 def _float32(value: float) -> float:

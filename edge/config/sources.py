@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from edge.yamlio import Section
+from edge.config.yaml_reader import Section
 
 
 def _pair(value: Any) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
-from edge.config import ModelConfig
+from edge.config.bundle import Bundle
+from edge.config.line import ModelConfig
 from edge.errors import UserError
 
 log = structlog.get_logger()
@@ -137,8 +137,8 @@ def _none_works(precision: str, passed_over: list[tuple[str, str]], failed: list
 
 
 def _opened(kind: str, config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int) -> Engine:
+    from edge.engines.acceptance import check_finite, settle_batch
     from edge.engines.tolerance import check_tolerance
-    from edge.engines.trial import check_finite, settle_batch
 
     engine = _OPEN[kind](config, bundle, samples, batch)
     try:
@@ -164,7 +164,7 @@ def _not_here(kind: str) -> str | None:
     if kind == "tensorrt":
         if find_spec("tensorrt") is None and find_spec("tensorrt_rtx") is None:
             return NOT_INSTALLED
-        from edge.engines.tensorrt import why_not
+        from edge.engines.tensorrt.engine import why_not
 
         return why_not()
     return None
@@ -186,7 +186,7 @@ def _open_openvino(config: ModelConfig, bundle: Bundle, samples: Samples | None,
 
 
 def _open_tensorrt(config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int) -> Engine:
-    from edge.engines.tensorrt import open_tensorrt
+    from edge.engines.tensorrt.engine import open_tensorrt
 
     return open_tensorrt(config, bundle, samples, batch)
 

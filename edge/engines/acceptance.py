@@ -10,10 +10,10 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
+from edge.config.bundle import Bundle
 from edge.engines import Engine
 from edge.engines.batch import Batching, kept
-from edge.engines.contract import blank_picture
+from edge.engines.graph_io import blank_picture
 from edge.engines.tolerance import generated_pictures
 from edge.errors import UserError
 

@@ -15,7 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.engines import Prediction
-from edge.engines.contract import prediction
+from edge.engines.graph_io import prediction
 
 log = structlog.get_logger()
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
-from edge.configfile import Loaded
+from edge.config.bundle import Bundle
+from edge.config.load import Loaded
 from edge.engines import Engine, open_engine
 from edge.engines.cache import pictures_sha256
 from edge.errors import UserError
 from edge.frames import Frame
-from edge.pixels import levels_of, to_depth
-from edge.preprocess import FrameSizeMismatch, Workspace, prepare
+from edge.preprocess.pixel_formats import levels_of, to_depth
+from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
 from edge.sources.recorded import read_frames
 
 MOST = 32

@@ -9,10 +9,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
+from edge.config.bundle import Bundle
 from edge.engines import Prediction, Samples, cpu
 from edge.engines.batch import split
-from edge.engines.contract import (
+from edge.engines.graph_io import (
     BUFFERS,
     Outputs,
     blank_picture,

@@ -11,11 +11,11 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
+from edge.config.bundle import Bundle
 from edge.engines import Prediction, Samples, cpu
 from edge.engines.batch import kept, split
 from edge.engines.cache import cache_folder
-from edge.engines.contract import (
+from edge.engines.graph_io import (
     BUFFERS,
     Outputs,
     blank_picture,

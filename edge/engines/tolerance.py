@@ -11,9 +11,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
+from edge.config.bundle import Bundle
 from edge.engines import Engine, Samples
-from edge.engines.contract import blank_picture
+from edge.engines.graph_io import blank_picture
 from edge.errors import UserError
 
 log = structlog.get_logger()

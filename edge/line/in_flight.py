@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from edge.bundle import BundleSpec
+from edge.config.bundle import BundleSpec
 from edge.engines.lane import open_lane
 from edge.frames import AnomalyMap, Frame, Skip
-from edge.inspect import Job, Unmapped, finish, start
-from edge.preprocess import FrameSizeMismatch, Workspace
-from edge.ring import Checkpoint, Slot
-from edge.setup import Setup, Swap
+from edge.line.recipe import Setup, Swap
+from edge.line.ring import Checkpoint, Slot
+from edge.preprocess.prepare import FrameSizeMismatch, Workspace
+from edge.regions.to_inspection import Job, Unmapped, finish, start
 
 log = structlog.get_logger()
 

@@ -11,28 +11,28 @@ from functools import partial
 
 import structlog
 
-from edge.archive import archive
-from edge.configfile import Loaded
+from edge.config.load import Loaded
+from edge.config.sources import GenicamSource
 from edge.engines import Engine
 from edge.engines.lane import in_hand, per_call
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
-from edge.handoff import Handoff
-from edge.health import Snapshot
-from edge.mapping import OneSize
+from edge.line.handoff import Handoff
+from edge.line.in_flight import OneSize
+from edge.line.recipe import Setup, Swap
+from edge.line.ring import Ring
+from edge.line.stages import Desk, Maps, Passage, acquire_loop, infer_loop, judge_loop, tell_losses
+from edge.line.state import StateBook
+from edge.line.supervise import LOOK_S, Health, Worker, examine
+from edge.line.tally import Tally
 from edge.outputs import Output, OutputStatus
-from edge.pixels import levels_of
-from edge.ring import Ring
-from edge.rules import Rules
-from edge.setup import Setup, Swap
-from edge.sourceconfig import GenicamSource
+from edge.preprocess.pixel_formats import levels_of
+from edge.regions.criteria import Rules
+from edge.service.health_server import Snapshot
 from edge.sources import Source
 from edge.sources.recorded import of_one_camera
-from edge.stages import Desk, Maps, Passage, acquire_loop, infer_loop, judge_loop, tell_losses
-from edge.state import StateBook
-from edge.supervise import LOOK_S, Health, Worker, examine
-from edge.tally import Tally
-from edge.wire import Wire
+from edge.storage.archive import archive
+from edge.wire.encode import Wire
 
 log = structlog.get_logger()
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.engines import Engine
-from edge.rules import Rules
-from edge.wire import Wire
+from edge.regions.criteria import Rules
+from edge.wire.encode import Wire
 
 
 @dataclass(frozen=True, slots=True)

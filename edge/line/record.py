@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from edge.configfile import Loaded
+from edge.config.load import Loaded
 from edge.frames import Skip
-from edge.pixels import decode, levels_of
-from edge.recording import RecordingWriter
-from edge.ring import Ring, Slot
+from edge.line.ring import Ring, Slot
+from edge.line.stages import WAIT_S, acquire_loop
+from edge.line.supervise import Worker
+from edge.preprocess.pixel_formats import decode, levels_of
 from edge.sources import Source
-from edge.stages import WAIT_S, acquire_loop
-from edge.supervise import Worker
+from edge.storage.recording import RecordingWriter
 
 
 def record(

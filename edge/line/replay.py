@@ -10,20 +10,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.against import Outcomes
-from edge.config import JsonlConfig, ZmqConfig
-from edge.configfile import Loaded
-from edge.daemon import EachTurn, open_model
+from edge.config.line import JsonlConfig, ZmqConfig
+from edge.config.load import Loaded
 from edge.errors import UserError
-from edge.explain import Scale
 from edge.frames import RunIdentity
-from edge.line import Line
+from edge.line.line import Line
+from edge.line.run import run_line
 from edge.outputs import Output
-from edge.outputs.jsonl import JsonlSink
-from edge.outputs.pictures import PictureSink, Wanted
+from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.queued import Queued
-from edge.outputs.zmq_pub import ZmqSink
-from edge.running import run_line
+from edge.outputs.replay_pictures import PictureSink, Wanted
+from edge.outputs.zmq.publisher import ZmqSink
+from edge.report.compare import Outcomes
+from edge.report.explain import Scale
+from edge.service.daemon import EachTurn, open_model
 from edge.sources import Source
 
 QUEUE = 64

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from edge.line import TICK_S, Line
-from edge.supervise import Health
+from edge.line.line import TICK_S, Line
+from edge.line.supervise import Health
 
 EXIT_OK, EXIT_STAGE, EXIT_HUNG, EXIT_RECONNECTS = 0, 3, 4, 5
 

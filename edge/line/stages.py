@@ -16,16 +16,16 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from edge.frames import AnomalyMap, Frame, FrameMeta, Latency, Skip
-from edge.handoff import Handoff
-from edge.inspect import Unmapped, to_inspection
-from edge.mapping import MOST_TOLD, Mapped, Mapper, OneSize
+from edge.line.handoff import Handoff
+from edge.line.in_flight import MOST_TOLD, Mapped, Mapper, OneSize
+from edge.line.recipe import Swap
+from edge.line.ring import Checkpoint, Ring, Slot, lost
+from edge.line.tally import Tally
 from edge.outputs import Judged, Output
-from edge.pixels import Depth, Window, decode
-from edge.ring import Checkpoint, Ring, Slot, lost
-from edge.setup import Swap
+from edge.preprocess.pixel_formats import Depth, Window, decode
+from edge.regions.to_inspection import Unmapped, to_inspection
+from edge.regions.verdict import invalid, timed
 from edge.sources import Source
-from edge.tally import Tally
-from edge.verdict import invalid, timed
 
 log = structlog.get_logger()
 

@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from edge.frames import Fault, LineState, State
+from edge.line.supervise import Health
 from edge.outputs import OutputStatus
 from edge.sources import SourceStatus
-from edge.supervise import Health
 
 log = structlog.get_logger()
 

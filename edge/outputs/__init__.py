@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from edge.frames import AnomalyMap, Frame, Heartbeat, Record, RunIdentity, State
-from edge.regions import Found
+from edge.regions.find import Found
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import structlog
 from edge.errors import UserError, text_of
 from edge.frames import Frame, Heartbeat, Record, RunIdentity, State
 from edge.outputs import Judged, MakeArchive, OutputStatus
-from edge.outputs.onward import Onward
+from edge.outputs.relay import Onward
 from edge.outputs.sink import Sink
 
 log = structlog.get_logger()

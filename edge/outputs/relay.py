@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edge.frames import Record
-from edge.wire import overruled
+from edge.wire.encode import overruled
 
 
 class Onward:

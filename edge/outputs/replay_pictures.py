@@ -10,15 +10,15 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from edge.against import Outcomes, draw_change, outcome
-from edge.controls import RoiConfig
+from edge.config.regions import RoiConfig
 from edge.errors import UserError
-from edge.explain import Scale, draw_explanation, explain_dropped
 from edge.frames import Frame, Heartbeat, Inspection, Record, State
-from edge.masks import run_lengths
 from edge.outputs import Judged
-from edge.overlay import draw_overlay
-from edge.pictures import encode_png, write_whole
+from edge.report.compare import Outcomes, draw_change, outcome
+from edge.report.explain import Scale, draw_explanation, explain_dropped
+from edge.report.overlay import draw_overlay
+from edge.report.run_lengths import run_lengths
+from edge.storage.pictures import encode_png, write_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.levels import CUT, Lut, Plane, bands, look_up
+from edge.preprocess.lookup_tables import CUT, Lut, Plane, bands, look_up
 
 _DARKEST = 1e-6
 """What level 0 counts as, for the logarithm."""

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from edge import levels
-from edge.homomorphic import Homomorphic
-from edge.levels import Histogram, Lut, Plane, look_up
-from edge.yamlio import Section
+from edge.config.yaml_reader import Section
+from edge.preprocess import lookup_tables as levels
+from edge.preprocess.homomorphic import Homomorphic
+from edge.preprocess.lookup_tables import Histogram, Lut, Plane, look_up
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=100)]
 Positive: TypeAlias = Annotated[float, Field(gt=0, le=100)]
@@ -34,7 +34,7 @@ Positive: TypeAlias = Annotated[float, Field(gt=0, le=100)]
 class HomomorphicSpec(Section):
     """Dims slow changes of brightness and lifts fast ones, in the logarithm of the picture.
 
-    Each channel by itself; the mean brightness is not kept. The formula stands in ``edge.homomorphic``.
+    Each channel by itself; the mean brightness is not kept. The formula stands in ``edge.preprocess.homomorphic``.
     """
 
     cutoff: Annotated[float, Field(gt=0, le=1)] = 0.5

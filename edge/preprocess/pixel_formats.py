@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config.sources import GenicamSource, SourceConfig
 from edge.frames import Frame, FrameMeta
-from edge.sourceconfig import GenicamSource, SourceConfig
 
 Depth: TypeAlias = Literal[8, 16]
 """8: the high 8 bits of each sample, or a window of its values. 16: every bit that the format has."""

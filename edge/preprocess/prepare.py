@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edge.bundle import BundleSpec
+from edge.config.bundle import BundleSpec
 from edge.frames import Frame
-from edge.illumination import IlluminationSpec, Illuminator
-from edge.shrink import area_resize
-from edge.tiling import TileSpec, Tiling
+from edge.preprocess.area_resize import area_resize
+from edge.preprocess.illumination import IlluminationSpec, Illuminator
+from edge.preprocess.tiling import TileSpec, Tiling
 
 KERNELS = {
     "area": cv2.INTER_AREA,

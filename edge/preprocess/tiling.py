@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from edge.yamlio import Section
+from edge.config.yaml_reader import Section
 
 Side: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
 Map: TypeAlias = NDArray[np.float32]

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
-from edge.calibration import Calibration, calibration_key, check_key
-from edge.configfile import Loaded
-from edge.controls import RegionsConfig, ThresholdConfig
+from edge.config.bundle import Bundle
+from edge.config.calibration import Calibration, calibration_key, check_key
+from edge.config.load import Loaded
+from edge.config.regions import RegionsConfig, ThresholdConfig
+from edge.engines.line_engine import scales_sha256
 from edge.errors import UserError
 from edge.frames import AnomalyMap
-from edge.reachable import check_reachable
-from edge.regions import Controls
-from edge.samples import scales_sha256
+from edge.regions.find import Controls
+from edge.regions.reachable import check_reachable
 
 _KEPT_SIZES = 8
 """Prepared controls kept for frames of this many different sizes; folders of pictures may hold a new size in each."""

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.blobs import Blob, Chosen, Components, find_components, merge
-from edge.controls import SmoothConfig
+from edge.config.regions import SmoothConfig
 from edge.frames import Region
-from edge.prepared import Controls
+from edge.regions.components import Blob, Chosen, Components, find_components, merge
+from edge.regions.plan import Controls
 
 __all__ = [
     "BadMapError",

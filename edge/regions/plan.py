@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.blobs import Binary
-from edge.controls import RegionsConfig
+from edge.config.regions import RegionsConfig
 from edge.errors import UserError
-from edge.roi import Grid, roi_pixels, without_border, zone_pixels
+from edge.regions.components import Binary
+from edge.regions.roi import Grid, roi_pixels, without_border, zone_pixels
 
 Window: TypeAlias = tuple[slice, slice]
 """Rows and columns."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
-from edge.prepared import Controls
+from edge.regions.plan import Controls
 
 
 def check_reachable(controls: Controls) -> None:

@@ -8,7 +8,7 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.controls import Polygon, Rect, RegionsConfig, Units
+from edge.config.regions import Polygon, Rect, RegionsConfig, Units
 from edge.errors import UserError
 
 

@@ -1,7 +1,7 @@
 """The inspection itself, in two halves: a frame to its anomaly map, and a map to its verdict.
 
 Calibration and evaluation call both. The daemon's infer stage takes the first half in two steps, ``start`` and ``finish``,
-with the engine between them (``edge.mapping``); its judge stage calls the second. Replay is the daemon's own stages.
+with the engine between them (``edge.line.in_flight``); its judge stage calls the second. Replay is the daemon's own stages.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.bundle import BundleSpec
+from edge.config.bundle import BundleSpec
 from edge.engines import Engine, Prediction
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Inspection
-from edge.preprocess import FrameSizeMismatch, Workspace, prepare
-from edge.regions import Found, MapNotFinite, find_regions, map_max
-from edge.rules import Rules
-from edge.tiling import Tiling
-from edge.verdict import invalid, judge
+from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
+from edge.preprocess.tiling import Tiling
+from edge.regions.criteria import Rules
+from edge.regions.find import Found, MapNotFinite, find_regions, map_max
+from edge.regions.verdict import invalid, judge
 
 log = structlog.get_logger()
 

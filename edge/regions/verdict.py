@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from edge.frames import AnomalyMap, FrameMeta, Inspection, Latency, Region
-from edge.regions import Found
+from edge.regions.find import Found
 
 NO_LATENCY = Latency(0.0, 0.0, 0.0, 0.0, 0.0)
 

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.controls import RoiConfig
+from edge.config.regions import RoiConfig
 from edge.frames import Frame, FrameMeta, Inspection, Region
-from edge.overlay import STRIP, draw_overlay
-from edge.pictures import frame_name
-from edge.verdict import NO_LATENCY
+from edge.regions.verdict import NO_LATENCY
+from edge.report.overlay import STRIP, draw_overlay
+from edge.storage.pictures import frame_name
 
 SKIP: Final = "skip"
 _PANEL_PX: Final = 1600

@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.controls import RoiConfig, SmoothConfig
+from edge.config.regions import RoiConfig, SmoothConfig
 from edge.frames import AnomalyMap, Frame, FrameMeta, Inspection
-from edge.labels import DROPPED, draw_lines, write_labels
-from edge.overlay import (
+from edge.regions.find import Found, Rejected, smooth
+from edge.regions.verdict import box_to_image
+from edge.report.labels import DROPPED, draw_lines, write_labels
+from edge.report.overlay import (
     COLOURS,
     STRIP,
     WHITE,
@@ -32,8 +34,6 @@ from edge.overlay import (
     under_strip,
     write,
 )
-from edge.regions import Found, Rejected, smooth
-from edge.verdict import box_to_image
 
 TEXT_PX: Final = 14.0
 _BLACK: Final = (0, 0, 0)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.overlay import BOX, STRIP, WHITE, Box, Colour, tag, tag_size, text_size, write
+from edge.report.overlay import BOX, STRIP, WHITE, Box, Colour, tag, tag_size, text_size, write
 
 DROPPED: Final = (255, 200, 0)
 """Colour of what was dropped."""

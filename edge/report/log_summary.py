@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge.errors import UserError
-from edge.segments import read_records, segments
+from edge.storage.log_files import read_records, segments
 
 STAGES: Final = ("queue", "infer", "wait", "judge", "total")
 SHARES: Final = (0.5, 0.95, 0.99)

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.controls import RoiConfig, Shape
+from edge.config.regions import RoiConfig, Shape
 from edge.frames import Frame, Inspection, Region
-from edge.pixels import to_depth
+from edge.preprocess.pixel_formats import to_depth
 
 Box: TypeAlias = tuple[int, int, int, int]
 Colour: TypeAlias = tuple[int, int, int]

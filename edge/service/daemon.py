@@ -16,32 +16,32 @@ from types import FrameType
 import numpy as np
 import structlog
 
-from edge.archive import archive
-from edge.bundle import Bundle, load_bundle
-from edge.config import Config
-from edge.configfile import Loaded
+from edge.config.bundle import Bundle, load_bundle
+from edge.config.line import Config
+from edge.config.load import Loaded
+from edge.config.sources import RecordedSource, SourceConfig, SyntheticSource
 from edge.engines import Engine
+from edge.engines.line_engine import open_line_engine
 from edge.frames import AnomalyMap, Frame, FrameMeta, RunIdentity
-from edge.health import HealthServer, Metrics
-from edge.inspect import to_map
-from edge.keys import DoorKeys
-from edge.line import Line
-from edge.notify import notify, watchdog_interval_s
+from edge.line.line import Line
+from edge.line.run import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, run_line
+from edge.line.supervise import Health
 from edge.outputs import Output
-from edge.outputs.evidence import EvidenceSink
-from edge.outputs.jsonl import JsonlSink
-from edge.outputs.preview import PreviewSink
+from edge.outputs.evidence.sink import EvidenceSink
+from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.queued import Queued
-from edge.outputs.zmq_pub import ZmqSink
-from edge.preprocess import Workspace
-from edge.reload import Reloader
-from edge.rules import Rules, load_rules, read_mask
-from edge.running import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, run_line
-from edge.runtime import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
-from edge.samples import open_line_engine
-from edge.sourceconfig import RecordedSource, SourceConfig, SyntheticSource
+from edge.outputs.zmq.preview import PreviewSink
+from edge.outputs.zmq.publisher import ZmqSink
+from edge.preprocess.prepare import Workspace
+from edge.regions.criteria import Rules, load_rules, read_mask
+from edge.regions.to_inspection import to_map
+from edge.service.health_server import HealthServer, Metrics
+from edge.service.reload import Reloader
+from edge.service.runtime_folder import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
+from edge.service.sd_notify import notify, watchdog_interval_s
 from edge.sources import Source, open_source
-from edge.supervise import Health
+from edge.storage.archive import archive
+from edge.wire.keys import DoorKeys
 
 log = structlog.get_logger()
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge.client import Subscriber
+from edge.client.events import Received, Refused, Stale
 from edge.errors import UserError
-from edge.instances import Instance
-from edge.listener import Received, Refused, Stale
+from edge.service.instances import Instance
 
 _WINDOW_S = 5.0
 """Span of the rate that is shown."""

@@ -12,10 +12,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from edge.errors import UserError
+from edge.line.ring import Ring
+from edge.line.tally import BUCKETS_MS, STAGES, Tally
 from edge.outputs import OutputStatus
-from edge.ring import Ring
 from edge.sources import SourceStatus
-from edge.tally import BUCKETS_MS, STAGES, Tally
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

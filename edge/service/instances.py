@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.configfile import load_config
+from edge.config.load import load_config
 from edge.errors import UserError
-from edge.runtime import INSTANCE, found_folder, holder, read_json, runtime_roots
+from edge.service.runtime_folder import INSTANCE, found_folder, holder, read_json, runtime_roots
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import structlog
 
-from edge.config import Config
-from edge.configfile import Loaded, load_config
+from edge.config.line import Config
+from edge.config.load import Loaded, load_config
 from edge.engines import Engine
 from edge.errors import UserError, text_of
-from edge.line import Line
-from edge.rules import Rules
-from edge.runtime import ReloadReport
+from edge.line.line import Line
+from edge.regions.criteria import Rules
+from edge.service.runtime_folder import ReloadReport
 
 log = structlog.get_logger()
 

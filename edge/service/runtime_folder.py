@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from edge.configfile import Loaded
-from edge.disk import why_unwritable
+from edge.config.load import Loaded
 from edge.errors import UserError
+from edge.storage.disk import why_unwritable
 
 EXIT_LOCKED = 6
 LOCK = "lock"

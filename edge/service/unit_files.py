@@ -92,7 +92,7 @@ def next_steps(camera: str) -> list[str]:
 
 def _folder() -> Path:
     """``systemd/`` of a checkout, or where pip put its files."""
-    beside = Path(__file__).parents[1] / "systemd"
+    beside = Path(__file__).parents[2] / "systemd"
     if (beside / UNIT).is_file():
         return beside
     try:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from edge.config.sources import SourceConfig
 from edge.frames import Payload, Skip, SourceState
-from edge.sourceconfig import SourceConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def check_source(config: SourceConfig, folder: Path) -> None:
         UserError: as the source's ``open`` would.
     """
     if config.kind == "genicam" and config.producer is not None:
-        from edge.sources.genicam_producers import producer_files
+        from edge.sources.genicam.producers import producer_files
 
         producer_files(config.producer)
     elif config.kind == "recorded":
@@ -85,7 +85,7 @@ def check_source(config: SourceConfig, folder: Path) -> None:
         recorded.open()
         recorded.close()
     elif config.kind == "opencv":
-        from edge.sources.opencv import check_file, video_file
+        from edge.sources.opencv.source import check_file, video_file
 
         file = video_file(config, folder)
         if file is not None:
@@ -93,7 +93,7 @@ def check_source(config: SourceConfig, folder: Path) -> None:
 
 
 def _genicam(config: Any, camera: str, _folder: Path) -> Source:
-    from edge.sources.genicam import GenicamSource  # needs the camera packages: only the kind in use is imported
+    from edge.sources.genicam.source import GenicamSource  # needs the camera packages: only the kind in use is imported
 
     return GenicamSource(config, camera)
 
@@ -105,13 +105,13 @@ def _recorded(config: Any, _camera: str, folder: Path) -> Source:
 
 
 def _synthetic(config: Any, _camera: str, _folder: Path) -> Source:
-    from edge.sources.synthetic import SyntheticSource
+    from edge.sources.synthetic.source import SyntheticSource
 
     return SyntheticSource(config)
 
 
 def _opencv(config: Any, _camera: str, folder: Path) -> Source:
-    from edge.sources.opencv import OpencvSource
+    from edge.sources.opencv.source import OpencvSource
 
     return OpencvSource(config, folder)
 

@@ -16,11 +16,11 @@ import structlog
 
 from edge.errors import UserError, text_of
 from edge.frames import Frame, FrameMeta, Payload, Skip, SourceState
-from edge.mcapfile import is_mcap, open_mcap, read_mcap
-from edge.pictures import SUFFIXES, PictureError, decoded_format, find_pictures, read_picture, silence_opencv
-from edge.recording import RecordedFrame, Recording, framed, is_of_one_run, is_recording, open_recording
 from edge.sources import Source, SourceStatus
 from edge.sources.clock import SYSTEM_CLOCK, Clock
+from edge.storage.mcap_file import is_mcap, open_mcap, read_mcap
+from edge.storage.pictures import SUFFIXES, PictureError, decoded_format, find_pictures, read_picture, silence_opencv
+from edge.storage.recording import RecordedFrame, Recording, framed, is_of_one_run, is_recording, open_recording
 
 log = structlog.get_logger()
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import structlog
 
-from edge.bundle import SPEC_NAME, spec_sha256
-from edge.calibration import Calibration
-from edge.configfile import Loaded
+from edge.config.bundle import SPEC_NAME, spec_sha256
+from edge.config.calibration import Calibration
+from edge.config.load import Loaded
 from edge.errors import UserError
 from edge.frames import RunIdentity
-from edge.pictures import write_whole
+from edge.storage.pictures import write_whole
 
 log = structlog.get_logger()
 

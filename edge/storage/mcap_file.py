@@ -19,10 +19,10 @@ import orjson
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.pictures import PictureError, decode_picture
-from edge.recording import framed, open_recording
-from edge.recording_index import RecordedFrame, read_entry, read_index
-from edge.schema import SCHEMA
+from edge.storage.pictures import PictureError, decode_picture
+from edge.storage.recording import framed, open_recording
+from edge.storage.recording_index import RecordedFrame, read_entry, read_index
+from edge.wire.schema import SCHEMA
 
 MAGIC: Final = b"\x89MCAP0\r\n"
 _NAME: Final = "edge.recording"

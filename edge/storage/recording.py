@@ -23,12 +23,12 @@ from typing import Any, Final
 
 import orjson
 
-from edge.disk import TROUBLE, why_unwritable
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.pictures import PictureError, Pixels, decoded_format, encode_png, read_picture, write_whole
-from edge.recording_index import INDEX, Deleted, Missing, ranges, read_index
-from edge.recording_index import RecordedFrame as RecordedFrame
+from edge.storage.disk import TROUBLE, why_unwritable
+from edge.storage.pictures import PictureError, Pixels, decoded_format, encode_png, read_picture, write_whole
+from edge.storage.recording_index import INDEX, Deleted, Missing, ranges, read_index
+from edge.storage.recording_index import RecordedFrame as RecordedFrame
 
 SCHEMA: Final = 1
 _HEAD, _FRAMES = "recording.json", "frames"

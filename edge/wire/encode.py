@@ -18,8 +18,8 @@ import numpy as np
 import orjson
 
 from edge.frames import Heartbeat, Inspection, Record, Region, RunIdentity, Skip, State
-from edge.schema import RECORD_KINDS, REQUIRED, VERDICTS, VERSION
-from edge.schema import SCHEMA as SCHEMA
+from edge.wire.schema import RECORD_KINDS, REQUIRED, VERDICTS, VERSION
+from edge.wire.schema import SCHEMA as SCHEMA
 
 Kind: TypeAlias = Literal["inspection", "skip", "state", "heartbeat", "preview"]
 UNSTABLE = frozenset({"instance_id", "created_ns", "received_ns", "latency_ms", "simulated"})

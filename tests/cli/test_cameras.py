@@ -8,13 +8,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from edge.cli.cameras import cameras
+from edge.config.sources import GenicamSource as Config
+from edge.config.sources import SourceConfig
+from edge.config.yaml_reader import read_yaml
 from edge.errors import UserError
-from edge.sourceconfig import GenicamSource as Config
-from edge.sourceconfig import SourceConfig
-from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_look import read_camera
-from edge.sources.genicam_producers import producer_files
-from edge.yamlio import read_yaml
+from edge.sources.genicam.cameras import read_camera
+from edge.sources.genicam.producers import producer_files
+from edge.sources.genicam.source import GenicamSource
 
 pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
 

@@ -18,13 +18,13 @@ import onnx
 import orjson
 import pytest
 import typer
-from graphs import nan_model, write_identity_bundle, wrong_model
-from lines import frame_ids, loaded, records
+from support.graphs import nan_model, write_identity_bundle, wrong_model
+from support.lines import frame_ids, loaded, records
 
-from edge.bundle import BundleSpec
 from edge.cli import NAMES, app
+from edge.config.bundle import BundleSpec
 from edge.models.write import write_bundle
-from edge.runtime import InstanceLock
+from edge.service.runtime_folder import InstanceLock
 
 SIMULATED = "source={kind: genicam, producer: simulated, serial: '0', buffers: 4}"
 

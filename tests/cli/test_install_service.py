@@ -10,14 +10,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from lines import BASE
+from support.lines import BASE
 from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.errors import UserError
-from edge.service import ServiceFile, service_files
+from edge.service.unit_files import ServiceFile, service_files
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = [
     "etc/sysctl.d/60-edge-gige.conf",
     "etc/systemd/system/edge@.service",

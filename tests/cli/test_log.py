@@ -11,8 +11,8 @@ import pytest
 from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lines import loaded
-from records import REGION, paths_in, with_value
+from support.lines import loaded
+from support.records import REGION, paths_in, with_value
 from test_cli import edge as in_a_process
 from test_logbook import HOUR, START, lines, lost, write
 from test_mcapfile import recorded

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from graphs import anomalib_model, write_identity_bundle
+from support.graphs import anomalib_model, write_identity_bundle
 
-from edge.bundle import load_bundle
+from edge.config.bundle import load_bundle
 
 ENVIRONMENT = os.environ | {"COLUMNS": "200"}
 

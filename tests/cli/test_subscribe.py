@@ -13,18 +13,29 @@ from pathlib import Path
 import orjson
 import pytest
 import typer
-from records import FRAME, IDENTITY, REGION, STATE, WIRE, inspection, record, skip
+from support.records import FRAME, IDENTITY, REGION, STATE, WIRE, inspection, record, skip
 from typer.testing import CliRunner
 
 from edge.cli.subscribe import describe, find_endpoint, subscribe
-from edge.client import Event, Gap, Received, Refused, Restart, Resumed, Simulated, Stale, UnknownSchema, Unreadable
-from edge.config import ZmqConfig
+from edge.client import (
+    Event,
+    Gap,
+    Received,
+    Refused,
+    Restart,
+    Resumed,
+    Simulated,
+    Stale,
+    UnknownSchema,
+    Unreadable,
+)
+from edge.config.line import ZmqConfig
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat
-from edge.keys import DoorKeys, allow, new_pair
 from edge.outputs.queued import Queued
-from edge.outputs.zmq_pub import ZmqSink
-from edge.wire import read
+from edge.outputs.zmq.publisher import ZmqSink
+from edge.wire.encode import read
+from edge.wire.keys import DoorKeys, allow, new_pair
 
 app = typer.Typer()
 app.command()(subscribe)

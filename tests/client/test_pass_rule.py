@@ -9,11 +9,11 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import IDENTITY, META, STATE, inspection, skip
+from support.records import IDENTITY, META, STATE, inspection, skip
 
-from edge.decisions import Decision, PassRule
+from edge.client.pass_rule import Decision, PassRule
 from edge.frames import Heartbeat, Verdict
-from edge.wire import Wire
+from edge.wire.encode import Wire
 
 RECORDS, STATES, HEARTBEATS = b"inspection/1/cam1/", b"state/1/cam1/", b"heartbeat/1/cam1/"
 WITHIN = 0.2

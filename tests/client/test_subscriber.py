@@ -13,13 +13,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import FRAME, IDENTITY, STATE, WIRE, record, skip
+from support.records import FRAME, IDENTITY, STATE, WIRE, record, skip
 
 from edge.client import (
     Decision,
     Event,
     Gap,
-    Listener,
     Received,
     Restart,
     Resumed,
@@ -29,12 +28,13 @@ from edge.client import (
     UnknownSchema,
     Unreadable,
 )
-from edge.config import ZmqConfig
+from edge.client.events import Listener
+from edge.config.line import ZmqConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat, RunIdentity
 from edge.outputs.queued import Queued
-from edge.outputs.zmq_pub import ZmqSink
-from edge.wire import Wire
+from edge.outputs.zmq.publisher import ZmqSink
+from edge.wire.encode import Wire
 
 RECORDS, STATES, HEARTBEATS = b"inspection/1/cam1/", b"state/1/cam1/", b"heartbeat/1/cam1/"
 SECOND = Wire(replace(IDENTITY, instance_id="run2"))

@@ -12,16 +12,16 @@ import onnx
 import orjson
 import pytest
 import yaml
-from graphs import identity_model, write_identity_bundle
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import numpy_helper
+from support.graphs import identity_model, write_identity_bundle
 
-from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec, load_bundle, unlisted
+from edge.config.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec, load_bundle, unlisted
+from edge.config.yaml_reader import parse_yaml
 from edge.errors import UserError
 from edge.models import write
 from edge.models.write import write_bundle
-from edge.yamlio import parse_yaml
 
 
 def spec(**changes: object) -> BundleSpec:
@@ -170,7 +170,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     def denied(path: Path) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("edge.bundle.sha256_of", denied)
+    monkeypatch.setattr("edge.config.bundle.sha256_of", denied)
     assert refusal(bundle.folder) == f"{bundle.model_path}: cannot be read: Permission denied"
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge.calibration import Calibration, CalibrationKey, calibration_key, check_key
-from edge.controls import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
+from edge.config.calibration import Calibration, CalibrationKey, calibration_key, check_key
+from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
 
 MODEL = "a" * 64

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.configfile import Loaded, load_config
+from edge.config.load import Loaded, load_config
+from edge.config.sources import GenicamSource
 from edge.errors import UserError
-from edge.sourceconfig import GenicamSource
 
 GOOD = """\
 camera: cam1

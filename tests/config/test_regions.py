@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edge.controls import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
+from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 
 
 def regions(**keys: Any) -> RegionsConfig:

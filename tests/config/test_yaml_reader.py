@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from edge.config.yaml_reader import parse_value, parse_yaml, read_yaml
 from edge.errors import UserError
-from edge.yamlio import parse_value, parse_yaml, read_yaml
 
 
 def refusal(text: str) -> str:

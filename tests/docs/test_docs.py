@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from edge.bundle import load_bundle
-from edge.config import Config
-from edge.configfile import load_config
-from edge.daemon import open_model
-from edge.sourceconfig import GenicamSource
-from edge.wire import SCHEMA
-from edge.yamlio import Section
+from edge.config.bundle import load_bundle
+from edge.config.line import Config
+from edge.config.load import load_config
+from edge.config.sources import GenicamSource
+from edge.config.yaml_reader import Section
+from edge.service.daemon import open_model
+from edge.wire.encode import SCHEMA
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 import make_docs  # noqa: E402
 

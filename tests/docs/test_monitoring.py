@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
-from lines import loaded, make_line
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from support.lines import loaded, make_line
 
-from edge.health import Metrics
-from edge.running import run_line
+from edge.line.run import run_line
+from edge.service.health_server import Metrics
 
-FOLDER = Path(__file__).parents[1] / "configs" / "monitoring"
+FOLDER = Path(__file__).parents[2] / "configs" / "monitoring"
 DASHBOARD = json.loads((FOLDER / "grafana-dashboard.json").read_text())
 ALERTS = [rule for group in yaml.safe_load((FOLDER / "edge-alerts.yml").read_text())["groups"] for rule in group["rules"]]
 EXPRESSIONS = {rule["alert"]: rule["expr"] for rule in ALERTS} | {

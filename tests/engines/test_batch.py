@@ -11,26 +11,26 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from graphs import graph_model, identity_model, node, tensor, write_identity_bundle
-from lines import loaded, records, stable_lines
 from structlog.testing import capture_logs
+from support.graphs import graph_model, identity_model, node, tensor, write_identity_bundle
+from support.lines import loaded, records, stable_lines
 
-from edge import stages
-from edge.bundle import Bundle
-from edge.config import ModelConfig
-from edge.configfile import Loaded
-from edge.daemon import open_model
+from edge.config.bundle import Bundle
+from edge.config.line import ModelConfig
+from edge.config.load import Loaded
 from edge.engines import Prediction, open_engine
 from edge.engines.batch import Batches
 from edge.engines.lane import Lane, in_hand, open_lane, per_call
 from edge.engines.onnx import OnnxEngine
 from edge.engines.openvino import OpenvinoEngine
-from edge.line import Line
-from edge.replay import Options, replay
+from edge.line import stages
+from edge.line.line import Line
+from edge.line.replay import Options, replay
+from edge.preprocess.tiling import TileSpec
+from edge.service.daemon import open_model
 from edge.sources import Source
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource
-from edge.tiling import TileSpec
 
 ENGINES: list[Any] = [OnnxEngine, OpenvinoEngine]
 

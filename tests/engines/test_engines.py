@@ -15,26 +15,26 @@ import numpy as np
 import onnx
 import pytest
 import structlog
-from disks import small_disk
-from graphs import anomalib_model, identity_model, nan_model, node, tensor, write_identity_bundle, wrong_model
-from nets import write_distance_bundle
+from support.disks import small_disk
+from support.graphs import anomalib_model, identity_model, nan_model, node, tensor, write_identity_bundle, wrong_model
+from support.nets import write_distance_bundle
 
 from edge import engines
-from edge.bundle import Bundle, DisplaySpec
-from edge.config import ModelConfig
-from edge.controls import RegionsConfig
+from edge.config.bundle import Bundle, DisplaySpec
+from edge.config.line import ModelConfig
+from edge.config.regions import RegionsConfig
+from edge.config.sources import SyntheticSource
 from edge.engines import Engine, cpu, int8, open_engine
 from edge.engines.onnx import OnnxEngine
 from edge.engines.openvino import OpenvinoEngine
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
-from edge.inspect import to_inspection, to_map
-from edge.models.build import build
-from edge.models.fit import fit_to_bundle
-from edge.preprocess import Workspace
-from edge.rules import Rules
-from edge.sourceconfig import SyntheticSource
-from edge.sources.parts import synthetic_part
+from edge.models.build.build import build
+from edge.models.fit.pixel import fit_to_bundle
+from edge.preprocess.prepare import Workspace
+from edge.regions.criteria import Rules
+from edge.regions.to_inspection import to_inspection, to_map
+from edge.sources.synthetic.parts import synthetic_part
 
 SIZE = 128
 KINDS = [("onnx", "int8"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8")]
@@ -72,7 +72,7 @@ class Case:
 
 
 def prepared(frame: Frame, spec: Any, workspace: Workspace) -> Any:
-    from edge.preprocess import prepare
+    from edge.preprocess.prepare import prepare
 
     return prepare(frame, spec, workspace).image
 

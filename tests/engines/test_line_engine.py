@@ -7,23 +7,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from graphs import identity_model, write_identity_bundle
-from lines import loaded
-from nets import write_distance_bundle
+from support.graphs import identity_model, write_identity_bundle
+from support.lines import loaded
+from support.nets import write_distance_bundle
 
-from edge import samples
-from edge.bundle import Bundle, BundleSpec, load_bundle
-from edge.calibration import Calibration
-from edge.configfile import Loaded
-from edge.daemon import open_model
+from edge.config.bundle import Bundle, BundleSpec, load_bundle
+from edge.config.calibration import Calibration
+from edge.config.load import Loaded
+from edge.config.sources import SyntheticSource
 from edge.engines import cpu
+from edge.engines import line_engine as samples
 from edge.errors import UserError
-from edge.models.measure import measure
+from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
-from edge.rules import load_rules
-from edge.sourceconfig import SyntheticSource
-from edge.sources.parts import synthetic_part
+from edge.regions.criteria import load_rules
+from edge.service.daemon import open_model
 from edge.sources.recorded import read_frames
+from edge.sources.synthetic.parts import synthetic_part
 
 SIZE = 128
 TEXT = """\

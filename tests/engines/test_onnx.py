@@ -10,10 +10,19 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from graphs import graph_model, identity_model, nan_model, node, slow_model, tensor, write_identity_bundle, wrong_model
 from onnx import TensorProto
+from support.graphs import (
+    graph_model,
+    identity_model,
+    nan_model,
+    node,
+    slow_model,
+    tensor,
+    write_identity_bundle,
+    wrong_model,
+)
 
-from edge.bundle import Bundle
+from edge.config.bundle import Bundle
 from edge.engines import Engine
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError

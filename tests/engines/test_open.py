@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
-from graphs import nan_model, write_identity_bundle, wrong_model
-from lines import BASE, loaded, make_line
+from support.graphs import nan_model, write_identity_bundle, wrong_model
+from support.lines import BASE, loaded, make_line
 
 from edge import engines
-from edge.bundle import Bundle
-from edge.config import ModelConfig
+from edge.config.bundle import Bundle
+from edge.config.line import ModelConfig
 from edge.engines import Engine, cpu, open_engine
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import identity_model, node, write_identity_bundle
 from onnx import numpy_helper
+from support.graphs import identity_model, node, write_identity_bundle
 
-from edge.bundle import Bundle, DisplaySpec
+from edge.config.bundle import Bundle, DisplaySpec
 from edge.engines import Prediction
 from edge.engines.onnx import OnnxEngine
 from edge.engines.tolerance import check_tolerance

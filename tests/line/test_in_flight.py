@@ -10,19 +10,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from graphs import write_identity_bundle
-from lines import Overlapped, loaded, make_line, records, run
-from records import META
 from structlog.testing import capture_logs
+from support.graphs import write_identity_bundle
+from support.lines import Overlapped, loaded, make_line, records, run
+from support.records import META
 
-from edge.bundle import Bundle
+from edge.config.bundle import Bundle
 from edge.engines import Prediction
 from edge.engines.lane import Lane
 from edge.frames import Frame
-from edge.recording import RecordingWriter
 from edge.sources import Source
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource
+from edge.storage.recording import RecordingWriter
 
 SIZES = [(64, 48)] * 3 + [(48, 48)] * 2 + [(64, 48)]
 PICTURES = [np.full((height, width), 10, np.uint8) for width, height in SIZES]

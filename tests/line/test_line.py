@@ -10,27 +10,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import nan_model
-from lines import BASE, Bent, Overlapped, frame_ids, loaded, make_line, records, run, slow, stable_lines
 from structlog.testing import capture_logs
+from support.graphs import nan_model
+from support.lines import BASE, Bent, Overlapped, frame_ids, loaded, make_line, records, run, slow, stable_lines
 
-from edge import daemon, stages
-from edge import line as line_module
-from edge.bundle import BundleSpec
-from edge.daemon import open_model
+from edge.config.bundle import BundleSpec
+from edge.engines.line_engine import open_line_engine
 from edge.frames import Frame, FrameMeta, Payload
-from edge.models.measure import measure
+from edge.line import line as line_module
+from edge.line import stages
+from edge.line.record import record
+from edge.line.replay import Options, replay
+from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
 from edge.outputs import OutputStatus
 from edge.outputs.queued import Queued
-from edge.record import record
-from edge.recording import read_recording
-from edge.replay import Options, replay
-from edge.samples import open_line_engine
+from edge.service import daemon
+from edge.service.daemon import open_model
 from edge.sources import SourceStatus
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource
-from edge.wire import Wire
+from edge.storage.recording import read_recording
+from edge.wire.encode import Wire
 
 
 class SlowSink:
@@ -181,7 +182,7 @@ def test_a_map_with_nan_is_no_verdict(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_another_size_than_the_model_takes_is_no_verdict(tmp_path: Path) -> None:
-    from graphs import write_identity_bundle
+    from support.graphs import write_identity_bundle
 
     write_identity_bundle(tmp_path / "bundle", size=(64, 64))
     pictures = [np.full((64, 64), 10, np.uint8), np.full((48, 80), 10, np.uint8)]
@@ -437,7 +438,7 @@ def test_however_many_outputs_hang_the_service_manager_s_patience_is_enough(
     line._close_outputs()
     given = [seconds for output in outputs for seconds in output.given_s]
     assert given == pytest.approx([1.0, 0.4, 0.2, 0.2])
-    unit = (Path(__file__).parents[1] / "systemd" / "edge@.service").read_text()
+    unit = (Path(__file__).parents[2] / "systemd" / "edge@.service").read_text()
     (patience,) = [line for line in unit.splitlines() if line.startswith("TimeoutStopSec=")]
     longest = line_module.DRAIN_S + 2 * line_module.LAST_S + sum(given)
     assert longest <= 5.0
@@ -502,7 +503,7 @@ def test_the_daemon_s_exit_status_after_its_reconnections_is_one_that_systemd_re
         assert daemon.run(config, source=Flapping([np.full((64, 64), 10, np.uint8)], None)) == 5
     (told,) = [log for log in logs if log["event"] == "exit"]
     assert told["reason"] == "the camera is gone again after source.max_reconnects reconnections"
-    unit = (Path(__file__).parents[1] / "systemd" / "edge@.service").read_text()
+    unit = (Path(__file__).parents[2] / "systemd" / "edge@.service").read_text()
     (kept_down,) = [line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus=")]
     assert "5" not in kept_down.partition("=")[2].split()
 

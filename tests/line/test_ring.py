@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.frames import FrameMeta, Skip
-from edge.ring import Checkpoint, Ring, Slot
+from edge.line.ring import Checkpoint, Ring, Slot
 
 
 def meta(frame_id: int, part_id: int | None = None) -> FrameMeta:

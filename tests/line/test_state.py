@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from edge import state
 from edge.frames import State
+from edge.line import state
+from edge.line.state import StateBook
+from edge.line.supervise import Health
 from edge.outputs import OutputStatus
 from edge.sources import SourceStatus
-from edge.state import StateBook
-from edge.supervise import Health
 
 WELL = Health(0.0, None, None)
 STREAMING = SourceStatus("streaming", "camera 1", 10)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from edge.errors import UserError
-from edge.supervise import Health, Worker, examine
+from edge.line.supervise import Health, Worker, examine
 
 Beat = Callable[[], bool]
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lines import loaded, make_line
-from records import inspection, record
 from structlog.testing import capture_logs
+from support.lines import loaded, make_line
+from support.records import inspection, record
 
-from edge import tally
 from edge.frames import Inspection
-from edge.tally import Tally
+from edge.line import tally
+from edge.line.tally import Tally
 
 BAD = inspection(verdict="invalid", reason="map_not_finite", map_max=None)
 GOOD = inspection()

@@ -11,15 +11,15 @@ import numpy as np
 import onnx
 import orjson
 import pytest
-from graphs import graph_model, identity_model, node, tensor
-from lines import loaded, make_line, records, run, stable_lines
+from support.graphs import graph_model, identity_model, node, tensor
+from support.lines import loaded, make_line, records, run, stable_lines
 
-from edge.bundle import BundleSpec
+from edge.cli._declared import illumination_of
 from edge.cli.build import _Folder, _tile
-from edge.cli.declared import illumination_of
-from edge.models.build import build
+from edge.config.bundle import BundleSpec
+from edge.line.replay import Options, replay
+from edge.models.build.build import build
 from edge.models.write import write_bundle
-from edge.replay import Options, replay
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource
 

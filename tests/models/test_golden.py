@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 import orjson
 import pytest
-from graphs import nan_model, write_identity_bundle
-from lines import Bent, loaded
 from structlog.testing import capture_logs
+from support.graphs import nan_model, write_identity_bundle
+from support.lines import Bent, loaded
 
-from edge.daemon import open_model
 from edge.engines import Engine
 from edge.errors import UserError
 from edge.models.golden import Golden, Judgement, golden_folders, run_golden
-from edge.segments import segments
+from edge.service.daemon import open_model
+from edge.storage.log_files import segments
 
 
 def picture(path: Path, value: int = 50, spot: int | None = None) -> None:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from records import FRAME, STATE, WIRE, record, skip
 from structlog.testing import capture_logs
+from support.records import FRAME, STATE, WIRE, record, skip
 
 from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Inspection, Record, State

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.shrink import area_resize
+from edge.preprocess.area_resize import area_resize
 
 
 def scratch(_name: str, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -9,22 +9,22 @@ import cv2
 import numpy as np
 import orjson
 import pytest
-from graphs import identity_model
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.graphs import identity_model
 
-from edge import levels
-from edge.bundle import BundleSpec, ResizeSpec
-from edge.cli.declared import illumination_of
+from edge.cli._declared import illumination_of
+from edge.config.bundle import BundleSpec, ResizeSpec
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
-from edge.homomorphic import Homomorphic
-from edge.illumination import PRESETS, IlluminationSpec, Illuminator
-from edge.models.fit import fit
-from edge.models.freeze import frozen
+from edge.models.fit.pixel import fit
+from edge.models.freeze_illumination import frozen
 from edge.models.write import write_bundle
-from edge.preprocess import Workspace, prepare
+from edge.preprocess import lookup_tables as levels
+from edge.preprocess.homomorphic import Homomorphic
+from edge.preprocess.illumination import PRESETS, IlluminationSpec, Illuminator
+from edge.preprocess.prepare import Workspace, prepare
 
 
 def spec(**keys: Any) -> IlluminationSpec:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from harvesters.util._pfnc import symbolics
 
+from edge.config.sources import GenicamSource, SyntheticSource
 from edge.frames import Frame, FrameMeta
-from edge.pixels import FORMATS, PixelFormat, decode, format_name, levels_of, payload_bytes, to_depth
-from edge.sourceconfig import GenicamSource, SyntheticSource
+from edge.preprocess.pixel_formats import FORMATS, PixelFormat, decode, format_name, levels_of, payload_bytes, to_depth
 
 WIDTH, HEIGHT = 10, 6
 COLOUR = {"R": 201, "G": 120, "B": 33}

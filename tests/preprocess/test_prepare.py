@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.bundle import BundleSpec, InputSpec, ResizeSpec
+from edge.config.bundle import BundleSpec, InputSpec, ResizeSpec
 from edge.frames import Frame, FrameMeta
-from edge.preprocess import KERNELS, FrameSizeMismatch, Workspace, prepare
+from edge.preprocess.prepare import KERNELS, FrameSizeMismatch, Workspace, prepare
 
 
 def frame(pixels: Any, bits: int = 8) -> Frame:

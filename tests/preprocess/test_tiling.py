@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from graphs import anomalib_model, identity_model, node, write_identity_bundle
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.graphs import anomalib_model, identity_model, node, write_identity_bundle
 
-from edge.bundle import Bundle, BundleSpec
 from edge.cli.build import _tile
 from edge.cli.bundle import light_and_tile_rows
+from edge.config.bundle import Bundle, BundleSpec
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
-from edge.inspect import to_map
-from edge.models.build import build
+from edge.models.build.build import build
 from edge.models.write import write_bundle
-from edge.preprocess import Workspace
-from edge.tiling import TileSpec, Tiling
+from edge.preprocess.prepare import Workspace
+from edge.preprocess.tiling import TileSpec, Tiling
+from edge.regions.to_inspection import to_map
 
 BLENDS = ["hann", "gaussian", "mean", "max"]
 Size = tuple[int, int]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
-import lines
 import numpy as np
 import pytest
-from lines import loaded, make_line, records, run
 from numpy.typing import NDArray
+from support import lines
+from support.lines import loaded, make_line, records, run
 
-from edge.daemon import open_model
 from edge.engines import Prediction
 from edge.errors import UserError
+from edge.service.daemon import open_model
 
 NOTHING_LEFT = (
     "regions.roi: nothing is left to inspect\n"

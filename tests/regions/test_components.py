@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.blobs import Components, find_components
+from edge.regions.components import Components, find_components
 
 Binary = NDArray[np.uint8]
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.controls import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
+from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
 from edge.frames import Region
-from edge.regions import (
+from edge.regions.find import (
     BadMapError,
     Controls,
     Found,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.controls import RegionsConfig, RoiConfig, ZoneConfig
+from edge.config.regions import RegionsConfig, RoiConfig, ZoneConfig
 from edge.errors import UserError
-from edge.reachable import check_reachable
-from edge.regions import Controls, find_regions
+from edge.regions.find import Controls, find_regions
+from edge.regions.reachable import check_reachable
 
 SHAPE = (20, 30)
 

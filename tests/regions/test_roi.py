@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.controls import RegionsConfig, RoiConfig
+from edge.config.regions import RegionsConfig, RoiConfig
 from edge.errors import UserError
-from edge.roi import Grid, roi_pixels, without_border
+from edge.regions.roi import Grid, roi_pixels, without_border
 
 SAME = (1.0, 1.0, 0.0, 0.0)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edge.frames import AnomalyMap, FrameMeta, Latency, Region
-from edge.regions import Found
-from edge.verdict import invalid, judge, timed, to_image
+from edge.regions.find import Found
+from edge.regions.verdict import invalid, judge, timed, to_image
 
 META = FrameMeta(7, "device", 800, 600, "Mono8", 1, 2)
 REGION = Region(0, (10, 20, 14, 22), 8.0, (11.5, 20.5), 0.9, 0.8, 1.0, 2.0, 1.0)

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from lines import loaded, make_line, run
-from records import META, REGION, WIRE, inspection, skip
+from support.lines import loaded, make_line, run
+from support.records import META, REGION, WIRE, inspection, skip
 
-from edge.against import Change, Comparison, Outcomes, draw_change, outcome
 from edge.frames import Frame, Skip
-from edge.masks import run_lengths
-from edge.outputs.pictures import PictureSink, Wanted
 from edge.outputs.queued import Queued
-from edge.segments import read_records
-from edge.wire import read
+from edge.outputs.replay_pictures import PictureSink, Wanted
+from edge.report.compare import Change, Comparison, Outcomes, draw_change, outcome
+from edge.report.run_lengths import run_lengths
+from edge.storage.log_files import read_records
+from edge.wire.encode import read
 
 
 def told(seq: int, *, run_id: str = "run1", **changes: Any) -> dict[str, Any]:

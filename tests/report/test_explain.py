@@ -7,19 +7,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from lines import loaded, make_line, records, run
+from support.lines import loaded, make_line, records, run
 
-from edge.controls import RegionsConfig, RoiConfig, SmoothConfig
-from edge.explain import Scale, by_weight, draw_explanation, explain_dropped, rejected_summary, rejected_text
+from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig
 from edge.frames import AnomalyMap, Frame, FrameMeta, Inspection
-from edge.inspect import Unmapped, to_inspection
-from edge.labels import DROPPED, write_labels
-from edge.outputs.pictures import PictureSink, Wanted
 from edge.outputs.queued import Queued
-from edge.overlay import BOX
-from edge.regions import Controls, Found, Rejected, find_regions, peak_inside
-from edge.rules import Rules
-from edge.verdict import invalid, judge
+from edge.outputs.replay_pictures import PictureSink, Wanted
+from edge.regions.criteria import Rules
+from edge.regions.find import Controls, Found, Rejected, find_regions, peak_inside
+from edge.regions.to_inspection import Unmapped, to_inspection
+from edge.regions.verdict import invalid, judge
+from edge.report.explain import Scale, by_weight, draw_explanation, explain_dropped, rejected_summary, rejected_text
+from edge.report.labels import DROPPED, write_labels
+from edge.report.overlay import BOX
 
 
 def rejected(key: str, value: float, limit: float) -> Rejected:

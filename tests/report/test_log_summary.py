@@ -11,12 +11,12 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from records import IDENTITY, LATENCY, META, REGION, inspection, skip
+from support.records import IDENTITY, LATENCY, META, REGION, inspection, skip
 
 from edge.errors import UserError
 from edge.frames import Skip
-from edge.logbook import Damage, Filter, Summary, _Numbers, find_files, moment_ns, read_log, utc
-from edge.wire import Wire
+from edge.report.log_summary import Damage, Filter, Summary, _Numbers, find_files, moment_ns, read_log, utc
+from edge.wire.encode import Wire
 
 HOUR = 3_600_000_000_000
 START = 1_795_284_000_000_000_000  # 2026-11-21T18:00:00Z

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.controls import RoiConfig
+from edge.config.regions import RoiConfig
 from edge.frames import Frame, FrameMeta, Inspection, Latency, Region, Verdict
-from edge.overlay import draw_overlay
+from edge.report.overlay import draw_overlay
 
 GREEN, RED, AMBER = (30, 140, 60), (200, 30, 40), (215, 130, 0)
 

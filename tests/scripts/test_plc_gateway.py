@@ -18,13 +18,13 @@ import orjson
 import pytest
 import zmq
 from pymodbus.client import ModbusTcpClient
-from records import IDENTITY, META, REGION, STATE, inspection, skip
+from support.records import IDENTITY, META, REGION, STATE, inspection, skip
 
 from edge.client import Decision, Latest, Subscriber
 from edge.frames import Fault, Heartbeat, Verdict
-from edge.wire import Wire, read, topic
+from edge.wire.encode import Wire, read, topic
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import plc_gateway
 from plc_gateway import COUNT, FAIL, NOT_VALID, PASS, WHY, Gateway
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 import pytest
-from lines import frame_ids, loaded, records
+from support.lines import frame_ids, loaded, records
 
 from edge.client import Received, Subscriber
 
@@ -25,7 +25,7 @@ LIVE = ["source.fps=50", "source.frames=null", "outputs.zmq={}"]
 FREEZE = """\
 import sys, time
 import {module}
-from edge.notify import notify
+from edge.service.sd_notify import notify
 whole = {module}.{name}
 calls = []
 def frozen(*args, **kwargs):
@@ -156,7 +156,11 @@ def test_an_idle_source_for_twice_the_limit_is_no_fault(tmp_path: Path, manager:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("edge.sources.synthetic", "SyntheticSource.read"), ("edge.mapping", "start"), ("edge.stages", "to_inspection")],
+    [
+        ("edge.sources.synthetic.source", "SyntheticSource.read"),
+        ("edge.line.in_flight", "start"),
+        ("edge.line.stages", "to_inspection"),
+    ],
     ids=["acquire", "infer", "judge"],
 )
 def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
@@ -181,13 +185,13 @@ def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
     (told,) = [orjson.loads(line) for line in stderr.splitlines() if '"event": "stopped"' in line]
     found = records(tmp_path / "log")
     assert len(frame_ids(found)) == told["accounted"]
-    assert (told["announced"] == told["accounted"]) == (module != "edge.stages")  # a judge that hangs writes no record
-    if module == "edge.mapping":
+    assert (told["announced"] == told["accounted"]) == (module != "edge.line.stages")  # a judge that hangs writes no record
+    if module == "edge.line.in_flight":
         assert {r["reason"] for r in found if r["kind"] == "skip"} >= {"shutdown"}
 
 
 def test_a_frozen_stage_stops_the_watchdog_even_before_the_process_leaves(tmp_path: Path, manager: Manager) -> None:
-    script = FREEZE.format(module="edge.mapping", name="start", after=20)
+    script = FREEZE.format(module="edge.line.in_flight", name="start", after=20)
     with daemon(tmp_path, "supervise.limit_s=30", manager=manager, watchdog_s=1.0, script=script) as process:
         manager.wait_for("READY=1")
         manager.listen(1.5)  # 20 frames at 50 fps, then half the interval

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.cli.fleet import table, well
+from edge.client.events import Received, Refused, Stale
 from edge.errors import UserError
-from edge.fleet import Fleet, Row
-from edge.instances import Instance
-from edge.listener import Received, Refused, Stale
+from edge.service.fleet import Fleet, Row
+from edge.service.instances import Instance
 
 HEAD = {"simulated": False}
 BEAT = {"counters": {"pass": 5, "fail": 2, "invalid": 1, "skipped_ring_full": 3, "source_x": 9}, "ring_fill": 4}
@@ -145,7 +145,7 @@ def test_the_table_shows_a_line_for_each() -> None:
 
 
 def test_scripts_get_json_and_an_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.instances.runtime_roots", list)
+    monkeypatch.setattr("edge.service.instances.runtime_roots", list)
     manager = Manager(tmp_path)
     folder = str(tmp_path / "run")
     try:

@@ -12,14 +12,14 @@ from unittest import mock
 
 import orjson
 import pytest
-from lines import loaded, records
+from support.lines import loaded, records
 from test_daemon import Manager, daemon
 from typer.testing import CliRunner, Result
 
 from edge.cli import app
 from edge.errors import UserError
-from edge.instances import find_instance, instance_in, instances
-from edge.runtime import (
+from edge.service.instances import find_instance, instance_in, instances
+from edge.service.runtime_folder import (
     InstanceLock,
     ReloadReport,
     found_folder,
@@ -55,7 +55,7 @@ def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_instance_is_found_by_camera_config_and_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.instances.runtime_roots", lambda: [tmp_path / "none", tmp_path])
+    monkeypatch.setattr("edge.service.instances.runtime_roots", lambda: [tmp_path / "none", tmp_path])
     config = loaded(tmp_path)
     folder = tmp_path / "run"
     folder.rename(tmp_path / "cam1")

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphs import nan_model, write_identity_bundle
-from lines import Bent, frame_ids, loaded, make_line, records
 from structlog.testing import capture_logs
+from support.graphs import nan_model, write_identity_bundle
+from support.lines import Bent, frame_ids, loaded, make_line, records
 
-from edge import reload
-from edge.configfile import Loaded, load_config
-from edge.daemon import open_model
-from edge.line import Line
+from edge.config.load import Loaded, load_config
+from edge.line.line import Line
+from edge.line.run import run_line
 from edge.outputs.queued import Queued
-from edge.reload import Reloader, needs_restart
-from edge.running import run_line
-from edge.runtime import ReloadReport
+from edge.service import reload
+from edge.service.daemon import open_model
+from edge.service.reload import Reloader, needs_restart
+from edge.service.runtime_folder import ReloadReport
 
 LIVE = ["source.fps=50", "source.frames=null", "ring.slots=64"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.notify import notify, watchdog_interval_s
+from edge.service.sd_notify import notify, watchdog_interval_s
 
 
 @pytest.mark.parametrize("abstract", [False, True])

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.service import DropIn, service_files
+from edge.service.unit_files import DropIn, service_files
 
-FOLDER = Path(__file__).parents[1] / "systemd"
+FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "edge@.service"
 DROP_INS: tuple[tuple[DropIn, ...], ...] = ((), ("cuda",), ("jetson",))
 

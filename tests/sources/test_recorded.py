@@ -11,17 +11,17 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import recording
+from edge.config.sources import RecordedSource as RecordedConfig
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip
-from edge.pixels import decode
-from edge.recording import RecordingWriter
-from edge.sourceconfig import RecordedSource as RecordedConfig
+from edge.preprocess.pixel_formats import decode
 from edge.sources import open_source
 from edge.sources import recorded as sources_recorded
 from edge.sources.clock import Clock
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource, count_frames, read_frames
+from edge.storage import recording
+from edge.storage.recording import RecordingWriter
 
 
 class HandClock:

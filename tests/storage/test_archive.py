@@ -6,14 +6,14 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from lines import loaded, make_line, records, run
 from structlog.testing import capture_logs
+from support.lines import loaded, make_line, records, run
 from test_reload import LIVE, Driven
 
-from edge.archive import archive
-from edge.calibration import Calibration, calibration_key
-from edge.configfile import load_config
-from edge.daemon import open_model
+from edge.config.calibration import Calibration, calibration_key
+from edge.config.load import load_config
+from edge.service.daemon import open_model
+from edge.storage.archive import archive
 
 
 def calibrated(folder: Path) -> str:

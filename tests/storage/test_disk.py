@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disks import SmallDisk, small_disk
-from lines import frame_ids, loaded, make_line, records
+from support.disks import SmallDisk, small_disk
+from support.lines import frame_ids, loaded, make_line, records
 
-from edge import disk
-from edge.disk import Reserve, limit_bytes, space, why_unwritable
 from edge.errors import UserError
-from edge.health import Metrics
+from edge.line.run import run_line
 from edge.outputs import queued
-from edge.outputs.evidence import EvidenceSink
-from edge.running import run_line
+from edge.outputs.evidence.sink import EvidenceSink
+from edge.service.health_server import Metrics
+from edge.storage import disk
+from edge.storage.disk import Reserve, limit_bytes, space, why_unwritable
 
 LIVE = ["source.fps=100", "source.frames=null"]
 EVIDENCE = "outputs.evidence={dir: disk/evidence, keep: [pass, fail, invalid], min_free_gb: 0}"

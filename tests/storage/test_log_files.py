@@ -7,10 +7,10 @@ from pathlib import Path
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from records import WIRE, record
+from support.records import WIRE, record
 
-from edge import segments
-from edge.segments import read_messages, read_records, segment_name
+from edge.storage import log_files as segments
+from edge.storage.log_files import read_messages, read_records, segment_name
 
 
 def test_segments_come_in_the_order_of_their_start_and_number(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from test_evidence import deliver, frame, inspected, lost, sink_in
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.mcapfile import Exported, is_mcap, open_mcap, read_mcap, write_mcap
-from edge.pictures import decode_picture
-from edge.recording import RecordingWriter, read_recording
 from edge.sources.recorded import RecordedSource, count_frames, read_frames
+from edge.storage.mcap_file import Exported, is_mcap, open_mcap, read_mcap, write_mcap
+from edge.storage.pictures import decode_picture
+from edge.storage.recording import RecordingWriter, read_recording
 
 
 def recorded(folder: Path) -> Path:

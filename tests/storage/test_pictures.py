@@ -10,7 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.pictures import PictureError, decode_picture, encode_png, find_pictures, natural_key, read_picture, write_png
+from edge.storage.pictures import (
+    PictureError,
+    decode_picture,
+    encode_png,
+    find_pictures,
+    natural_key,
+    read_picture,
+    write_png,
+)
 
 
 def scene(*shape: int, dtype: type = np.uint8) -> np.ndarray:

@@ -12,11 +12,11 @@ import numpy as np
 import orjson
 import pytest
 
-from edge import recording
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
-from edge.pictures import decoded_format
-from edge.recording import RecordedFrame, RecordingWriter, is_recording, open_recording, read_recording
+from edge.storage import recording
+from edge.storage.pictures import decoded_format
+from edge.storage.recording import RecordedFrame, RecordingWriter, is_recording, open_recording, read_recording
 
 GAP = Skip("frame_id_gap", 3, 8, 10, 555, "device", 41, 43, "a/b.png")
 

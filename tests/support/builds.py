@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from graphs import graph_model, node, tensor
 from onnx import TensorProto
 
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
-from edge.models.build import build
+from edge.models.build.build import build
+from support.graphs import graph_model, node, tensor
 
 FLOAT = TensorProto.FLOAT
 

@@ -19,11 +19,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import DTypeLike, NDArray
 
-from edge.bundle import Bundle
+from edge.config.bundle import Bundle
 from edge.engines import Samples
-from edge.engines.cuda import CudaError, nbytes_of
-from edge.engines.trt_graph import typed_graph
-from edge.engines.trt_plan import PlanRejected, Tensor
+from edge.engines.tensorrt.cuda import CudaError, nbytes_of
+from edge.engines.tensorrt.graph import typed_graph
+from edge.engines.tensorrt.plan import PlanRejected, Tensor
 
 Clock = dict[str, int]
 HOST = "host"

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.config.sources import GenicamSource as Config
 from edge.frames import Payload, Skip
-from edge.sourceconfig import GenicamSource as Config
-from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_producers import producer_files
+from edge.sources.genicam.producers import producer_files
+from edge.sources.genicam.source import GenicamSource
 
 SOURCE = Path(__file__).with_suffix(".c")
 FEATURES = (("PixelFormat", "Mono8"), ("Width", 100), ("Height", 100), ("AcquisitionFrameRate", 200.0))

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
+from edge.config.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
 from edge.models.write import write_bundle
 
 Size = tuple[int, int] | Literal["any"]

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from graphs import write_identity_bundle
 
-from edge.configfile import Loaded, load_config
-from edge.daemon import is_live, live_outputs, open_model
+from edge.config.load import Loaded, load_config
 from edge.engines import Engine, Prediction
-from edge.line import Line
-from edge.running import run_line
-from edge.segments import read_records, segments
+from edge.line.line import Line
+from edge.line.run import run_line
+from edge.service.daemon import is_live, live_outputs, open_model
 from edge.sources import Source, open_source
-from edge.wire import stable
+from edge.storage.log_files import read_records, segments
+from edge.wire.encode import stable
+from support.graphs import write_identity_bundle
 
 BASE = """\
 camera: cam1

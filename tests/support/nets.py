@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from graphs import graph_model, node, tensor
 from onnx import TensorProto
 
-from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
+from edge.config.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
 from edge.models import graphs
 from edge.models.write import write_bundle
+from support.graphs import graph_model, node, tensor
 
 WIDTHS = (1, 16, 24, 24)
 """Channels in front of and behind each convolution; the first halves the picture."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge.frames import Frame, FrameMeta, Inspection, Latency, Region, RunIdentity, Skip, State
-from edge.wire import Wire
+from edge.wire.encode import Wire
 
 IDENTITY = RunIdentity("run1", "cam1", "tile-40", False, "a" * 64, "tile-40", "b" * 64, None)
 META = FrameMeta(7, "device", 4, 3, "Mono8", received_ns=1_000, received_mono_ns=5, part_id=42)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lines import frame_ids
-
-from edge.line import Line
+from edge.line.line import Line
+from support.lines import frame_ids
 
 
 def sum_rule(found: list[dict[str, Any]], announced: int | None = None) -> None:

@@ -6,10 +6,9 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from records import IDENTITY, record
-
-from edge.config import JsonlConfig
-from edge.outputs.jsonl import JsonlSink
+from edge.config.line import JsonlConfig
+from edge.outputs.jsonl.sink import JsonlSink
+from support.records import IDENTITY, record
 
 
 def write_until_killed(folder: Path, run: str, told: Connection) -> None:

@@ -12,10 +12,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import IDENTITY, META, REGION, STATE, WIRE, inspection, skip
+from support.records import IDENTITY, META, REGION, STATE, WIRE, inspection, skip
 
 from edge.frames import Fault, Heartbeat, Inspection, Skip
-from edge.wire import SCHEMA, UNSTABLE, Wire, WireError, read, stable, topic
+from edge.wire.encode import SCHEMA, UNSTABLE, Wire, WireError, read, stable, topic
 
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 COMMON = [

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.errors import UserError
-from edge.keys import allow, allowed, client_keys, new_pair, read_pair, read_public, revoke
+from edge.wire.keys import allow, allowed, client_keys, new_pair, read_pair, read_public, revoke
 
 BAD = b'metadata\ncurve\n    public-key = "too short"\n'
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import onnx
 
-from edge.engines.cuda import out_of_memory, wrong_driver
-from edge.engines.trt_runtime import Runtime, configure_build
+from edge.engines.tensorrt.cuda import out_of_memory, wrong_driver
+from edge.engines.tensorrt.runtime import Runtime, configure_build
 from edge.errors import UserError
 
 

@@ -99,8 +99,8 @@ class _Binding:
 
 
 BINDINGS: Final = (
-    _Binding("pycuda.driver", "edge.engines.cuda_pycuda", "PyCuda"),
-    _Binding("cuda.bindings.driver", "edge.engines.cuda_python", "CudaPython"),
+    _Binding("pycuda.driver", "edge.engines.tensorrt.cuda_pycuda", "PyCuda"),
+    _Binding("cuda.bindings.driver", "edge.engines.tensorrt.cuda_python", "CudaPython"),
 )
 """In order of preference: JetPack systems have pycuda, and pip has cuda-python ready built everywhere else."""
 

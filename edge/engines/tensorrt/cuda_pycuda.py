@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from numpy.typing import DTypeLike, NDArray
 
-from edge.engines.cuda import CudaError, Pinned
+from edge.engines.tensorrt.cuda import CudaError, Pinned
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edge.engines.cuda import CudaError, Pinned, nbytes_of, no_driver
+from edge.engines.tensorrt.cuda import CudaError, Pinned, nbytes_of, no_driver
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,23 +11,23 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
-from edge.config import ModelConfig
+from edge.config.bundle import Bundle
+from edge.config.line import ModelConfig
 from edge.engines import Prediction, Samples
 from edge.engines.batch import split
 from edge.engines.cache import cache_base, pictures_sha256
-from edge.engines.contract import BUFFERS, blank_picture, check_first, does_not_run, prediction
-from edge.engines.cuda import Cuda, CudaError, explained, open_cuda
-from edge.engines.staging import DEPTH, Maps, Staging
-from edge.engines.trt_build import build
-from edge.engines.trt_cache import EngineCache
-from edge.engines.trt_graph import FORM, Shape, TrtPrecision, batch_of, typed_graph
-from edge.engines.trt_plan import Plan, PlanRejected, TrtPlan
-from edge.engines.trt_progress import shown
-from edge.engines.trt_runtime import Runtime, open_runtime
+from edge.engines.graph_io import BUFFERS, blank_picture, check_first, does_not_run, prediction
+from edge.engines.tensorrt.build import build
+from edge.engines.tensorrt.cache import EngineCache
+from edge.engines.tensorrt.cuda import Cuda, CudaError, explained, open_cuda
+from edge.engines.tensorrt.graph import FORM, Shape, TrtPrecision, batch_of, typed_graph
+from edge.engines.tensorrt.plan import Plan, PlanRejected, TrtPlan
+from edge.engines.tensorrt.progress import shown
+from edge.engines.tensorrt.runtime import Runtime, open_runtime
+from edge.engines.tensorrt.staging import DEPTH, Maps, Staging
 from edge.errors import UserError
-from edge.preprocess import FrameSizeMismatch
-from edge.tiling import Tiling
+from edge.preprocess.prepare import FrameSizeMismatch
+from edge.preprocess.tiling import Tiling
 
 log = structlog.get_logger()
 

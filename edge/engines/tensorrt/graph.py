@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from edge.bundle import Bundle
+from edge.config.bundle import Bundle
 from edge.engines import Samples
 
 Shape: TypeAlias = tuple[int, int, int, int]

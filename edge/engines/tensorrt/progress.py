@@ -14,7 +14,7 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from edge.notify import notify
+from edge.service.sd_notify import notify
 
 log = structlog.get_logger()
 

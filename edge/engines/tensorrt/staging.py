@@ -22,9 +22,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.engines.contract import BUFFERS
-from edge.engines.cuda import Cuda, CudaError, Pinned
-from edge.engines.trt_plan import Plan
+from edge.engines.graph_io import BUFFERS
+from edge.engines.tensorrt.cuda import Cuda, CudaError, Pinned
+from edge.engines.tensorrt.plan import Plan
 
 log = structlog.get_logger()
 

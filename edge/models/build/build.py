@@ -12,14 +12,14 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle, BundleSpec, InputSpec, Kernel, ResizeSpec
-from edge.engines.contract import check_first, check_input, check_outputs
+from edge.config.bundle import Bundle, BundleSpec, InputSpec, Kernel, ResizeSpec
+from edge.engines.graph_io import check_first, check_input, check_outputs
 from edge.errors import UserError
 from edge.frames import Frame
-from edge.illumination import IlluminationSpec
-from edge.models import graphs, trial
-from edge.models.check import Check, compare
-from edge.models.contract import (
+from edge.models import graphs
+from edge.models.build import pictures as trial
+from edge.models.build.describe import display_of, own_resize_of, provenance_of, warnings_of
+from edge.models.build.foreign import (
     Layout,
     ModelInput,
     ModelOutput,
@@ -30,15 +30,16 @@ from edge.models.contract import (
     read_input,
     spatial_axes,
 )
-from edge.models.describe import display_of, own_resize_of, provenance_of, warnings_of
-from edge.models.freeze import frozen
-from edge.models.lighten import lightened
-from edge.models.look import Look, look_at, thawed
-from edge.models.placement import MapToImage, Placement, place_of
-from edge.models.tiles import expect_tile, takes_batch, tile_map_to_image, tiled
-from edge.models.wrap import GRAPH_KERNELS, Exposed, Recipe, recipe_of, reference_feed, wrapped
+from edge.models.build.lighten import lightened
+from edge.models.build.parity import Check, compare
+from edge.models.build.placement import MapToImage, Placement, place_of
+from edge.models.build.probe import Look, look_at, thawed
+from edge.models.build.tiles import expect_tile, takes_batch, tile_map_to_image, tiled
+from edge.models.build.wrap import GRAPH_KERNELS, Exposed, Recipe, recipe_of, reference_feed, wrapped
+from edge.models.freeze_illumination import frozen
 from edge.models.write import check_target, write_bundle
-from edge.tiling import TileSpec
+from edge.preprocess.illumination import IlluminationSpec
+from edge.preprocess.tiling import TileSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ import onnx
 from numpy.typing import NDArray
 
 import edge
-from edge.bundle import BundleSpec, DisplaySpec, sha256_of
+from edge.config.bundle import BundleSpec, DisplaySpec, sha256_of
 from edge.models import graphs
-from edge.models.check import Check
-from edge.models.contract import ModelInput, ModelOutput, Tail, find_clamp, score_candidates
-from edge.models.look import Look
-from edge.models.placement import Placement
-from edge.models.wrap import Recipe
+from edge.models.build.foreign import ModelInput, ModelOutput, Tail, find_clamp, score_candidates
+from edge.models.build.parity import Check
+from edge.models.build.placement import Placement
+from edge.models.build.probe import Look
+from edge.models.build.wrap import Recipe
 
 
 def display_of(amap: ModelOutput, check: Check, frames: Sequence[str]) -> DisplaySpec:

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edge.models import graphs
-from edge.models.contract import ModelInput
+from edge.models.build.foreign import ModelInput
 
 _ON_THE_WAY = frozenset(
     {"Identity", "Cast", "Sub", "Add", "Mul", "Div", "Clip", "Round", "Transpose", "Concat"}

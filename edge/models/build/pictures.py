@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import BundleSpec
+from edge.config.bundle import BundleSpec
 from edge.engines.tolerance import generated_pictures
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
-from edge.models.tiles import middle_tile
-from edge.preprocess import Workspace, prepare
+from edge.models.build.tiles import middle_tile
+from edge.preprocess.prepare import Workspace, prepare
 
 RANDOM = 4
 """Of the generated pictures these come first, all of one size."""

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.models import graphs
-from edge.models.contract import ModelInput, find_map, spatial_axes
-from edge.models.geometry import Geometry, find_geometry
-from edge.models.thaw import unbaked
+from edge.models.build.foreign import ModelInput, find_map, spatial_axes
+from edge.models.build.geometry import Geometry, find_geometry
+from edge.models.build.unbatch import unbaked
 
 _PROBES = ((256, 256), (320, 288))
 """Width, height. Two sizes tell whether a model's map follows the picture; multiples of 32 suit networks with strides."""

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import UserError
 from edge.models import graphs
-from edge.models.contract import ModelInput, spatial_axes
-from edge.preprocess import KERNELS
+from edge.models.build.foreign import ModelInput, spatial_axes
+from edge.preprocess.prepare import KERNELS
 
 _RESERVED = ("frame", "map", "score", "embedding")
 _RESIZE: dict[str, dict[str, Any]] = {

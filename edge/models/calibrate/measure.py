@@ -9,20 +9,20 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import load_bundle
-from edge.calibration import Calibration, CalibrationKey, calibration_key
-from edge.configfile import Loaded
+from edge.config.bundle import load_bundle
+from edge.config.calibration import Calibration, CalibrationKey, calibration_key
+from edge.config.load import Loaded
+from edge.config.sources import SourceConfig
 from edge.engines import Engine
+from edge.engines.line_engine import open_line_engine, scales_sha256
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip
-from edge.inspect import Unmapped, to_map
-from edge.models.calibrate import CalibrationResult, calibrate
-from edge.pictures import frame_name
-from edge.pixels import levels_of, to_depth
-from edge.preprocess import Workspace
-from edge.rules import Rules, read_mask
-from edge.samples import open_line_engine, scales_sha256
-from edge.sourceconfig import SourceConfig
+from edge.models.calibrate.thresholds import CalibrationResult, calibrate
+from edge.preprocess.pixel_formats import levels_of, to_depth
+from edge.preprocess.prepare import Workspace
+from edge.regions.criteria import Rules, read_mask
+from edge.regions.to_inspection import Unmapped, to_map
+from edge.storage.pictures import frame_name
 
 
 def measure(

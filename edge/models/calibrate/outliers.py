@@ -11,21 +11,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import load_bundle
-from edge.configfile import Loaded
-from edge.controls import RoiConfig
+from edge.config.bundle import load_bundle
+from edge.config.load import Loaded
+from edge.config.regions import RoiConfig
+from edge.engines.line_engine import open_line_engine
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip
-from edge.inspect import to_map
-from edge.models.calibrate import CalibrationResult, Outlier
-from edge.models.measure import as_live
-from edge.overlay import COLOURS, Box, dim_outside, enlarged, frame_box, label, scaled, under_strip
-from edge.pictures import encode_png, write_whole
-from edge.preprocess import Workspace
-from edge.regions import peak_inside
-from edge.rules import Rules, read_mask
-from edge.samples import open_line_engine
-from edge.verdict import box_to_image
+from edge.models.calibrate.measure import as_live
+from edge.models.calibrate.thresholds import CalibrationResult, Outlier
+from edge.preprocess.prepare import Workspace
+from edge.regions.criteria import Rules, read_mask
+from edge.regions.find import peak_inside
+from edge.regions.to_inspection import to_map
+from edge.regions.verdict import box_to_image
+from edge.report.overlay import COLOURS, Box, dim_outside, enlarged, frame_box, label, scaled, under_strip
+from edge.storage.pictures import encode_png, write_whole
 
 _PREFIX: Final = "outlier-"
 _MARK_PX: Final = 24

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
-from edge.models.quantile import QuantileSketch
-from edge.regions import Controls, MapNotFinite, map_max, smooth_inside
+from edge.models.calibrate.quantile import QuantileSketch
+from edge.regions.find import Controls, MapNotFinite, map_max, smooth_inside
 
 OUTLIER_Z = 5.0
 """A frame whose maximum lies further above the others', in robust standard deviations, is an outlier."""

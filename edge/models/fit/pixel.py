@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import edge
-from edge.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
+from edge.config.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.illumination import IlluminationSpec
-from edge.models.freeze import frozen
+from edge.models.freeze_illumination import frozen
 from edge.models.write import check_target, write_bundle
-from edge.preprocess import Workspace, prepare
+from edge.preprocess.illumination import IlluminationSpec
+from edge.preprocess.prepare import Workspace, prepare
 
 OPSET = 17
 FLOOR = 2.0

@@ -8,8 +8,8 @@ import orjson
 from pydantic import ValidationError
 
 from edge.errors import UserError
-from edge.illumination import IlluminationSpec
-from edge.models.import_reader import Json, Notes
+from edge.models.pyimgano.reader import Json, Notes
+from edge.preprocess.illumination import IlluminationSpec
 
 FROZEN: Final = frozenset({"white_balance", "contrast_stretch"})
 """Steps of the illumination that go by statistics of good frames."""

@@ -16,12 +16,12 @@ from typing import Any, Final
 import orjson
 from pydantic import ValidationError
 
-from edge.controls import RegionsConfig
+from edge.config.regions import RegionsConfig
+from edge.config.yaml_reader import dump_yaml
 from edge.errors import UserError
-from edge.models.import_bundle import FROZEN, illumination, tiling
-from edge.models.import_reader import Json, Note, Notes
-from edge.models.import_regions import regions_of
-from edge.yamlio import dump_yaml
+from edge.models.pyimgano.bundle import FROZEN, illumination, tiling
+from edge.models.pyimgano.reader import Json, Note, Notes
+from edge.models.pyimgano.regions import regions_of
 
 _RECIPE: Final = (
     ("model", "a bundle takes its place: export the model to ONNX and run edge build"),

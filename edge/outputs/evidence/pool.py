@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.pictures import Pixels
+from edge.storage.pictures import Pixels
 
 
 class Pool:

@@ -19,19 +19,19 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.config import EvidenceConfig
-from edge.controls import RoiConfig
-from edge.disk import TROUBLE, Reserve, limit_bytes
+from edge.config.line import EvidenceConfig
+from edge.config.regions import RoiConfig
 from edge.errors import UserError, text_of
 from edge.frames import Frame, Heartbeat, Inspection, Record, RunIdentity, Skip, State
 from edge.outputs import Judged
-from edge.outputs.pool import Pool
-from edge.outputs.quota import Quota
-from edge.outputs.torn import lock
-from edge.outputs.wanted import Choice
-from edge.overlay import draw_overlay
-from edge.pictures import encode_jpeg, write_whole
-from edge.recording import EVIDENCE, RecordingWriter, cannot_be_written, is_recording
+from edge.outputs.evidence.choice import Choice
+from edge.outputs.evidence.pool import Pool
+from edge.outputs.evidence.quota import Quota
+from edge.outputs.jsonl.repair import lock
+from edge.report.overlay import draw_overlay
+from edge.storage.disk import TROUBLE, Reserve, limit_bytes
+from edge.storage.pictures import encode_jpeg, write_whole
+from edge.storage.recording import EVIDENCE, RecordingWriter, cannot_be_written, is_recording
 
 log = structlog.get_logger()
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import structlog
 import zstandard
 
-from edge.config import JsonlConfig
-from edge.disk import Reserve, limit_bytes
+from edge.config.line import JsonlConfig
 from edge.errors import UserError
-from edge.outputs.torn import lock, sync_folder
-from edge.segments import PLAIN, segments
+from edge.outputs.jsonl.repair import lock, sync_folder
+from edge.storage.disk import Reserve, limit_bytes
+from edge.storage.log_files import PLAIN, segments
 
 log = structlog.get_logger()
 

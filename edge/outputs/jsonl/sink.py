@@ -17,15 +17,15 @@ from pathlib import Path
 
 import structlog
 
-from edge.config import JsonlConfig
-from edge.disk import TROUBLE, Reserve, why_unwritable
+from edge.config.line import JsonlConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat, Record, RunIdentity, State
 from edge.outputs import MakeArchive
-from edge.outputs.closed import ClosedSegments
-from edge.outputs.torn import lock, repair, sync_folder, write_all
-from edge.segments import PLAIN, segment_name
-from edge.wire import Wire
+from edge.outputs.jsonl.repair import lock, repair, sync_folder, write_all
+from edge.outputs.jsonl.retention import ClosedSegments
+from edge.storage.disk import TROUBLE, Reserve, why_unwritable
+from edge.storage.log_files import PLAIN, segment_name
+from edge.wire.encode import Wire
 
 log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ import structlog
 import zmq
 
 from edge.errors import UserError
-from edge.keys import DoorKeys, allowed, read_pair
+from edge.wire.keys import DoorKeys, allowed, read_pair
 
 if TYPE_CHECKING:
     from zmq.auth.thread import ThreadAuthenticator

@@ -11,10 +11,10 @@ import zmq
 from numpy.typing import NDArray
 
 from edge.frames import Frame, Heartbeat, Record, RunIdentity, State
-from edge.keys import DoorKeys
 from edge.outputs import Judged
-from edge.outputs.zmq_door import Door
-from edge.wire import topic
+from edge.outputs.zmq.door import Door
+from edge.wire.encode import topic
+from edge.wire.keys import DoorKeys
 
 SEND_HWM = 2
 SIDE_PX = 960

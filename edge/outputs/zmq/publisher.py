@@ -12,11 +12,11 @@ from pathlib import Path
 
 import zmq
 
-from edge.config import ZmqConfig
+from edge.config.line import ZmqConfig
 from edge.frames import Heartbeat, Record, RunIdentity, State
-from edge.keys import DoorKeys
-from edge.outputs.zmq_door import Door
-from edge.wire import Wire, topic
+from edge.outputs.zmq.door import Door
+from edge.wire.encode import Wire, topic
+from edge.wire.keys import DoorKeys
 
 SEND_HWM = 50
 

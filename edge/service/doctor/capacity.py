@@ -13,17 +13,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.configfile import Loaded
-from edge.daemon import frame_size, live_outputs, open_model
-from edge.doctor import Finding, Level
+from edge.config.load import Loaded
+from edge.config.sources import GenicamSource, OpencvSource, RecordedSource, SyntheticSource
 from edge.engines import Engine
 from edge.errors import UserError
-from edge.line import Line
-from edge.rules import Rules
-from edge.running import EXIT_OK, run_line
-from edge.sourceconfig import GenicamSource, OpencvSource, RecordedSource, SyntheticSource
+from edge.line.line import Line
+from edge.line.run import EXIT_OK, run_line
+from edge.regions.criteria import Rules
+from edge.service.daemon import frame_size, live_outputs, open_model
+from edge.service.doctor import Finding, Level
 from edge.sources.memory import MemorySource
-from edge.sources.parts import PartScene
+from edge.sources.synthetic.parts import PartScene
 
 LOADS: Final = (0.8, 0.6, 0.4)
 """Shares of the limit at which lateness is measured where the config doesn't tell the camera's rate: the first at which

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from edge.configfile import Loaded
-from edge.disk import space
-from edge.doctor import Finding
+from edge.config.load import Loaded
+from edge.config.sources import GenicamSource, OpencvSource
 from edge.errors import UserError
-from edge.service import service_files
-from edge.sourceconfig import GenicamSource, OpencvSource
+from edge.service.doctor import Finding
+from edge.service.unit_files import service_files
+from edge.storage.disk import space
 
 _SYNCS: Final = 20
 _SLOW_SYNC_MS: Final = 20.0
@@ -37,7 +37,7 @@ def check_source(loaded: Loaded) -> Iterator[Finding]:
     source = loaded.config.source
     if isinstance(source, GenicamSource):
         try:
-            from edge.sources.genicam_producers import check_loadable, producer_files
+            from edge.sources.genicam.producers import check_loadable, producer_files
 
             if any(not _installed(name) for name in ("genicam", "harvesters")):
                 raise UserError("the camera packages are not installed", fix="pip install 'edge-inspect[camera]'")

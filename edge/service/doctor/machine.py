@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from edge.doctor import Finding
-from edge.service import usb_vendors
+from edge.service.doctor import Finding
+from edge.service.unit_files import usb_vendors
 
 ROOT: Final = Path("/")
 RMEM_MAX: Final = 32 * 1024 * 1024

@@ -7,11 +7,11 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.frames import FrameMeta, Payload, Skip
-from edge.sources.frame_ids import FrameIds
-from edge.sources.part_ids import PartIds
+from edge.sources.genicam.frame_ids import FrameIds
+from edge.sources.genicam.part_ids import PartIds
 
 if TYPE_CHECKING:
-    from edge.sources.genicam_buffer import RawFrame
+    from edge.sources.genicam.buffer import RawFrame
 
 
 _COUNTED = ("frames", "frame_id_gap", "incomplete", "bad_payload", "timeouts", "reconnects")

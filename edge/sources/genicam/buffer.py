@@ -12,11 +12,11 @@ import numpy as np
 from genicam import gentl
 from numpy.typing import NDArray
 
+from edge.config.sources import GenicamSource
 from edge.frames import SkipReason, TimestampSource
-from edge.pixels import FORMATS, format_name, payload_bytes
-from edge.sourceconfig import GenicamSource
-from edge.sources.camera_clock import CameraClock
-from edge.sources.genicam_features import BINDING_ERRORS, reason
+from edge.preprocess.pixel_formats import FORMATS, format_name, payload_bytes
+from edge.sources.genicam.camera_clock import CameraClock
+from edge.sources.genicam.features import BINDING_ERRORS, reason
 
 _IMAGE_TYPES: Final = (gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_IMAGE, gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_CHUNK_DATA)
 _PFNC_NAMESPACES: Final = (0, 1, 4)

@@ -16,7 +16,7 @@ import numpy as np
 from genicam import genapi
 
 from edge.frames import TimestampSource
-from edge.sources.genicam_features import BINDING_ERRORS
+from edge.sources.genicam.features import BINDING_ERRORS
 
 EVERY_S: Final = 5.0
 """Register access holds the interpreter lock: seldom, and between frames."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge import sourceconfig
+from edge.config import sources as sourceconfig
 from edge.errors import UserError
-from edge.sources.genicam_producers import producer_files
+from edge.sources.genicam.producers import producer_files
 
 if TYPE_CHECKING:
-    from edge.sources.genicam_describe import FeatureInfo
-    from edge.sources.genicam_devices import CameraInfo
+    from edge.sources.genicam.describe import FeatureInfo
+    from edge.sources.genicam.devices import CameraInfo
 
 
 def list_cameras(producer: str | None) -> list[CameraInfo]:
@@ -21,7 +21,7 @@ def list_cameras(producer: str | None) -> list[CameraInfo]:
     """
     producers = producer_files(producer)
     library()
-    from edge.sources.genicam_devices import list_devices
+    from edge.sources.genicam.devices import list_devices
 
     return list_devices(producers)
 
@@ -42,7 +42,7 @@ def read_camera(
 def library() -> Any:
     """The part that needs harvesters, imported when a camera is used and not before."""
     try:
-        from edge.sources import genicam_link
+        from edge.sources.genicam import link as genicam_link
     except ImportError as error:
         raise UserError(
             "source: the camera library is not installed", received=error, fix="pip install 'edge-inspect[camera]'"

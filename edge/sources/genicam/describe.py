@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from genicam import genapi
 
-from edge.sourceconfig import Feature
-from edge.sources.genicam_features import BINDING_ERRORS, READABLE, increment, read_value
+from edge.config.sources import Feature
+from edge.sources.genicam.features import BINDING_ERRORS, READABLE, increment, read_value
 
 _KINDS: Final = {
     genapi.IInteger: "integer",

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from harvesters.core import Harvester, ParameterKey, ParameterSet
 
-from edge.sources.genicam_buffer import item
-from edge.sources.genicam_producers import check_loadable
+from edge.sources.genicam.buffer import item
+from edge.sources.genicam.producers import check_loadable
 
 _ENUMERATION_MS: Final = 1000
 _ACCESS: Final = {1: "free", 2: "read-only", 3: "no access", 4: "in use", 5: "in use", 6: "in use"}

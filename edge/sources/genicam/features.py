@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from genicam import genapi, gentl
 
+from edge.config.sources import Feature
+from edge.config.yaml_reader import nearest
 from edge.errors import UserError
-from edge.sourceconfig import Feature
-from edge.yamlio import nearest
 
 BINDING_ERRORS: Final = (gentl.GenericException, genapi.GenericException)
 """What the binding raises: two families, neither derived from the other. Node access may raise either (port I/O)."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import UserError
-from edge.sources.genicam_devices import CameraInfo, info_of, new_harvester, tolerate
-from edge.sources.genicam_features import BINDING_ERRORS
-from edge.sources.genicam_producers import is_simulated, unloadable
+from edge.sources.genicam.devices import CameraInfo, info_of, new_harvester, tolerate
+from edge.sources.genicam.features import BINDING_ERRORS
+from edge.sources.genicam.producers import is_simulated, unloadable
 
 
 class NotConnectedError(Exception):

@@ -14,13 +14,13 @@ import structlog
 from genicam import gentl
 from harvesters.core import ParameterKey, ParameterSet
 
+from edge.config.sources import Feature, GenicamSource
 from edge.errors import UserError
-from edge.sourceconfig import Feature, GenicamSource
-from edge.sources.camera_clock import CameraClock
-from edge.sources.genicam_buffer import RawFrame
-from edge.sources.genicam_describe import FeatureInfo, describe, settings
-from edge.sources.genicam_devices import CameraInfo, tolerate
-from edge.sources.genicam_features import (
+from edge.sources.genicam.buffer import RawFrame
+from edge.sources.genicam.camera_clock import CameraClock
+from edge.sources.genicam.describe import FeatureInfo, describe, settings
+from edge.sources.genicam.devices import CameraInfo, tolerate
+from edge.sources.genicam.features import (
     BINDING_ERRORS,
     UnansweredError,
     apply_features,
@@ -30,9 +30,9 @@ from edge.sources.genicam_features import (
     register_of,
     value_of,
 )
-from edge.sources.genicam_finder import Finder, NotConnectedError, SeveralCamerasError
-from edge.sources.genicam_stream import FetchError, Stream
-from edge.sources.genicam_trigger import SoftwareTrigger, triggers_of
+from edge.sources.genicam.finder import Finder, NotConnectedError, SeveralCamerasError
+from edge.sources.genicam.stream import FetchError, Stream
+from edge.sources.genicam.trigger import SoftwareTrigger, triggers_of
 
 log = structlog.get_logger()
 

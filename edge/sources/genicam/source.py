@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from edge import sourceconfig
+from edge.config import sources as sourceconfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip, SourceState
 from edge.sources import SourceStatus
-from edge.sources.genicam_accounts import Accounts
-from edge.sources.genicam_look import library
-from edge.sources.genicam_producers import means_simulated, producer_files
+from edge.sources.genicam.accounts import Accounts
+from edge.sources.genicam.cameras import library
+from edge.sources.genicam.producers import means_simulated, producer_files
 from edge.sources.pace import Pace, expected_interval_s
 
 if TYPE_CHECKING:
-    from edge.sources.genicam_buffer import RawFrame
-    from edge.sources.genicam_link import Link
+    from edge.sources.genicam.buffer import RawFrame
+    from edge.sources.genicam.link import Link
 
 POLL_S: Final = 0.001
 """Pause when no buffer waits: adds at most this to the latency, and leaves other threads 97 % of their speed."""
@@ -133,7 +133,7 @@ class GenicamSource:
         Raises:
             UserError: what the camera doesn't accept.
         """
-        from edge.sources.genicam_finder import NotConnectedError
+        from edge.sources.genicam.finder import NotConnectedError
 
         if self._link is None or not self._streaming:
             return False
@@ -174,7 +174,7 @@ class GenicamSource:
 
     def _connect(self, *, raising: bool) -> None:
         """One attempt; sets the time of the next one where it fails."""
-        from edge.sources.genicam_finder import NotConnectedError
+        from edge.sources.genicam.finder import NotConnectedError
 
         assert self._link is not None
         self._attempt += 1
@@ -217,7 +217,7 @@ class GenicamSource:
 
     def _poll(self) -> bool:
         """Take one buffer if there is one; True if something is pending now."""
-        from edge.sources.genicam_stream import FetchError
+        from edge.sources.genicam.stream import FetchError
 
         assert self._link is not None
         try:
@@ -247,7 +247,7 @@ class GenicamSource:
         if self._held is None or self._accounts.waiting or self._link is None:
             return
         held, self._held = self._held, None
-        from edge.sources.genicam_stream import FetchError
+        from edge.sources.genicam.stream import FetchError
 
         try:
             self._link.release(held)
@@ -278,7 +278,7 @@ class GenicamSource:
 
     def _restart(self) -> None:
         """Stop and start the stream of a connected camera: costs no memory, as opening it anew does."""
-        from edge.sources.genicam_finder import NotConnectedError
+        from edge.sources.genicam.finder import NotConnectedError
 
         assert self._link is not None
         self._log.warning("stream_restarted", silent_s=round(time.monotonic() - self._last_frame, 1))
@@ -320,7 +320,7 @@ class GenicamSource:
 
 
 def _expected_interval_s(link: Link) -> float:
-    from edge.sources.genicam_features import UnansweredError, value_of
+    from edge.sources.genicam.features import UnansweredError, value_of
 
     try:
         return expected_interval_s(partial(value_of, link.node_map))

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from genicam import gentl
 
-from edge.sourceconfig import GenicamSource
-from edge.sources.camera_clock import CameraClock
-from edge.sources.genicam_buffer import BufferReader, RawFrame, measured
-from edge.sources.genicam_features import BINDING_ERRORS, reason
+from edge.config.sources import GenicamSource
+from edge.sources.genicam.buffer import BufferReader, RawFrame, measured
+from edge.sources.genicam.camera_clock import CameraClock
+from edge.sources.genicam.features import BINDING_ERRORS, reason
 
 _EAGER_POLL: Final = 64
 """A producer may say that nothing waits and be wrong: every so many polls it is asked for a buffer all the same."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from genicam import genapi
 
 from edge.errors import UserError
-from edge.sources.genicam_features import BINDING_ERRORS, CONNECTION_ERRORS, WRITABLE, value_of
+from edge.sources.genicam.features import BINDING_ERRORS, CONNECTION_ERRORS, WRITABLE, value_of
 
 SELECTOR: Final = "TriggerSelector"
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge import sourceconfig
+from edge.config import sources as sourceconfig
 from edge.frames import SourceState
 
 LONGEST_WAIT_S: Final = 30.0

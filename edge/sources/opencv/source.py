@@ -16,13 +16,13 @@ from typing import Final
 
 import structlog
 
-from edge import sourceconfig
+from edge.config import sources as sourceconfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
-from edge.pictures import silence_opencv
 from edge.sources import SourceStatus
-from edge.sources.opencv_reader import Arrived, Reader
+from edge.sources.opencv.reader import Arrived, Reader
 from edge.sources.pace import Pace
+from edge.storage.pictures import silence_opencv
 
 log = structlog.get_logger()
 

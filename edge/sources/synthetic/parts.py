@@ -14,8 +14,8 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.sourceconfig import SyntheticSource
-from edge.sources.flaws import Flaw, chip, dent, scratch, stain
+from edge.config.sources import SyntheticSource
+from edge.sources.synthetic.flaws import Flaw, chip, dent, scratch, stain
 
 Box: TypeAlias = tuple[int, int, int, int]
 Kind: TypeAlias = Literal["scratch", "stain", "dent", "chip"]

@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 
-from edge import sourceconfig
+from edge.config import sources as sourceconfig
 from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.sources import SourceStatus
 from edge.sources.clock import SYSTEM_CLOCK, Clock
-from edge.sources.parts import PartScene
+from edge.sources.synthetic.parts import PartScene
 
 WAITING: int = 8
 """Frames that may be due and not yet read; of more, the oldest are lost, as in a camera with so many buffers."""

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from graphs import anomalib_model, graph_model, node, tensor, write_identity_bundle
 from onnx import TensorProto
+from support.graphs import anomalib_model, graph_model, node, tensor, write_identity_bundle
 
-from edge.bundle import Bundle
-from edge.engines.trt_build import build, failed
-from edge.engines.trt_cache import EngineCache
-from edge.engines.trt_graph import typed_graph
-from edge.engines.trt_progress import Phases
-from edge.engines.trt_runtime import Runtime, configure_build, open_runtime
+from edge.config.bundle import Bundle
+from edge.engines.tensorrt.build import build, failed
+from edge.engines.tensorrt.cache import EngineCache
+from edge.engines.tensorrt.graph import typed_graph
+from edge.engines.tensorrt.progress import Phases
+from edge.engines.tensorrt.runtime import Runtime, configure_build, open_runtime
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
-from edge.models.build import build as build_bundle
-from edge.models.fit import fit
+from edge.models.build.build import build as build_bundle
+from edge.models.fit.pixel import fit
 from edge.models.write import write_bundle
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx has no wheel for this machine")

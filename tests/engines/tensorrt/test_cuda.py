@@ -14,24 +14,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.engines import cuda
-from edge.engines.cuda import CudaError, explained, open_cuda
-from edge.engines.cuda_pycuda import PyCuda
-from edge.engines.cuda_python import CudaPython
+from edge.engines.tensorrt import cuda
+from edge.engines.tensorrt.cuda import CudaError, explained, open_cuda
+from edge.engines.tensorrt.cuda_pycuda import PyCuda
+from edge.engines.tensorrt.cuda_python import CudaPython
 from edge.errors import UserError
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[2] / "support"
 LOAD = """
 import ctypes, sys
 ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL)  # whoever asks for libcuda.so.1 gets this one
-from edge.engines import cuda
+from edge.engines.tensorrt import cuda
 cuda.BINDINGS = cuda.BINDINGS[1:]
 """
 FRAMES = """
 import numpy as np
-from edge.engines.cuda import open_cuda
-from edge.engines.staging import Staging
-from edge.engines.trt_plan import Tensor
+from edge.engines.tensorrt.cuda import open_cuda
+from edge.engines.tensorrt.staging import Staging
+from edge.engines.tensorrt.plan import Tensor
 
 class Inverter:
     tensors = (
@@ -66,7 +66,7 @@ print("done")
 """
 OPEN = """
 from edge.errors import UserError
-from edge.engines.cuda import open_cuda
+from edge.engines.tensorrt.cuda import open_cuda
 try:
     open_cuda().malloc(100)
 except UserError as error:

@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from graphs import graph_model, identity_model, node, tensor, write_identity_bundle
 from onnx import TensorProto, numpy_helper
+from support.graphs import graph_model, identity_model, node, tensor, write_identity_bundle
 
-from edge.bundle import Bundle
-from edge.engines.trt_graph import batch_of, typed_graph
+from edge.config.bundle import Bundle
+from edge.engines.tensorrt.graph import batch_of, typed_graph
 from edge.errors import UserError
 
 SIZE = 24

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from edge.engines import trt_progress
-from edge.engines.trt_progress import Phases, shown, tell_systemd
+from edge.engines.tensorrt import progress as trt_progress
+from edge.engines.tensorrt.progress import Phases, shown, tell_systemd
 
 
 def test_a_phase_counts_as_one_step_of_the_phase_around_it() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_stand_in import Race, StandInCuda, StandInMaker, StandInPlan
-from graphs import write_identity_bundle
+from support.cuda_stand_in import Race, StandInCuda, StandInMaker, StandInPlan
+from support.graphs import write_identity_bundle
 
-from edge.engines.cuda import CudaError
-from edge.engines.staging import DEPTH, Staging
+from edge.engines.tensorrt.cuda import CudaError
+from edge.engines.tensorrt.staging import DEPTH, Staging
 
 HEIGHT, WIDTH = 12, 16
 Site = tuple[str, str, int]

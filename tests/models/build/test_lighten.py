@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from graphs import graph_model, node, tensor
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from support.graphs import graph_model, node, tensor
 
-from edge.models import build as build_module
-from edge.models.build import build
-from edge.models.lighten import lightened
+from edge.models.build import build as build_module
+from edge.models.build.build import build
+from edge.models.build.lighten import lightened
 
 FLOAT = TensorProto.FLOAT
 GAUSS = cv2.getGaussianKernel(33, 4.0, cv2.CV_32F)

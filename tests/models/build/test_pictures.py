@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from edge.bundle import BundleSpec, InputSpec, ResizeSpec
+from edge.config.bundle import BundleSpec, InputSpec, ResizeSpec
 from edge.errors import UserError
-from edge.models import trial
-from edge.tiling import TileSpec
+from edge.models.build import pictures as trial
+from edge.preprocess.tiling import TileSpec
 
 
 def spec(**changes: object) -> BundleSpec:

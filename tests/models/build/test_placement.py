@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from builds import noise, refusal, saved
-from graphs import graph_model, identity_model, node, tensor
 from onnx import TensorProto
+from support.builds import noise, refusal, saved
+from support.graphs import graph_model, identity_model, node, tensor
 
 from edge.engines.onnx import OnnxEngine
-from edge.models.build import build
-from edge.models.placement import place_of
+from edge.models.build.build import build
+from edge.models.build.placement import place_of
 
 FLOAT = TensorProto.FLOAT
 WHOLE = (1.0, 1.0, 0.0, 0.0)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
-from graphs import graph_model, node, tensor
 from onnx import TensorProto, numpy_helper
+from support.graphs import graph_model, node, tensor
 
-from edge.models.build import build
-from edge.models.thaw import unbaked
-from edge.tiling import TileSpec
+from edge.models.build.build import build
+from edge.models.build.unbatch import unbaked
+from edge.preprocess.tiling import TileSpec
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 SIDE = 8

@@ -7,16 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from lines import loaded
+from support.lines import loaded
 
-from edge.configfile import Loaded
+from edge.config.load import Loaded
 from edge.errors import UserError
-from edge.models.calibrate import CalibrationResult, Outlier
-from edge.models.measure import measure
-from edge.models.outliers import draw_outlier, outlier_folder, write_outliers
-from edge.overlay import BOX
-from edge.pictures import read_picture
+from edge.models.calibrate.measure import measure
+from edge.models.calibrate.outliers import draw_outlier, outlier_folder, write_outliers
+from edge.models.calibrate.thresholds import CalibrationResult, Outlier
+from edge.report.overlay import BOX
 from edge.sources.recorded import read_frames
+from edge.storage.pictures import read_picture
 
 
 def frames(folder: Path, *, hot: bool = True) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.models.quantile import QuantileSketch
+from edge.models.calibrate.quantile import QuantileSketch
 
 
 def sketched(values: np.ndarray, kept: int = 1 << 22, parts: int = 7) -> QuantileSketch:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.controls import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
+from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
-from edge.models.calibrate import CalibrationResult, Candidate, calibrate, choose_high, find_outliers, rejections
-from edge.regions import Controls, find_regions, smooth_inside
+from edge.models.calibrate.thresholds import CalibrationResult, Candidate, calibrate, choose_high, find_outliers, rejections
+from edge.regions.find import Controls, find_regions, smooth_inside
 
 Maps = list[tuple[str, NDArray[np.float32]]]
 SHAPE = (40, 50)

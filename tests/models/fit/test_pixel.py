@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 
-from edge.bundle import load_bundle
+from edge.config.bundle import load_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
-from edge.models.fit import fit, fit_to_bundle
-from edge.preprocess import prepare
+from edge.models.fit.pixel import fit, fit_to_bundle
+from edge.preprocess.prepare import prepare
 
 
 def frame(pixels: Any, bits: int = 8) -> Frame:

@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import lines
 import numpy as np
 import orjson
 import pytest
 from structlog.testing import capture_logs
+from support import lines
 from test_queued import until
 
-from edge import disk, recording
-from edge.config import EvidenceConfig
-from edge.controls import RoiConfig
+from edge.config.line import EvidenceConfig
+from edge.config.regions import RoiConfig
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Inspection, Latency, Record, Region, RunIdentity, Skip, Verdict
-from edge.outputs.evidence import EvidenceSink
+from edge.outputs.evidence.sink import EvidenceSink
 from edge.outputs.queued import Queued
-from edge.recording import open_recording, read_recording
 from edge.sources.recorded import RecordedSource
+from edge.storage import disk, recording
+from edge.storage.recording import open_recording, read_recording
 
 IDENTITY = RunIdentity("run1", "cam1", None, False, "a" * 64, "m", "b" * 64, None)
 

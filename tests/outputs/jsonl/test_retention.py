@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 import zstandard
-from records import IDENTITY, record
+from support.records import IDENTITY, record
 
-from edge import disk
-from edge.config import JsonlConfig
+from edge.config.line import JsonlConfig
 from edge.errors import UserError
-from edge.outputs import closed
-from edge.outputs.closed import ClosedSegments
-from edge.outputs.jsonl import JsonlSink
-from edge.segments import read_records, segments
+from edge.outputs.jsonl import retention as closed
+from edge.outputs.jsonl.retention import ClosedSegments
+from edge.outputs.jsonl.sink import JsonlSink
+from edge.storage import disk
+from edge.storage.log_files import read_records, segments
 
 
 def write(folder: Path, number: int, count: int = 3, camera: str = "cam1") -> Path:

@@ -16,17 +16,18 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from records import FRAME, IDENTITY, WIRE, record, skip
+from support.records import FRAME, IDENTITY, WIRE, record, skip
 
-from edge import disk
-from edge.config import JsonlConfig
+from edge.config.line import JsonlConfig
 from edge.errors import UserError
-from edge.outputs import jsonl, queued
-from edge.outputs.jsonl import JsonlSink
+from edge.outputs import queued
+from edge.outputs.jsonl import sink as jsonl
+from edge.outputs.jsonl.repair import repair
+from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.queued import Queued
-from edge.outputs.torn import repair
-from edge.segments import read_records
-from edge.wire import SCHEMA, read
+from edge.storage import disk
+from edge.storage.log_files import read_records
+from edge.wire.encode import SCHEMA, read
 
 
 def opened(folder: Path, **keys: Any) -> JsonlSink:

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import pytest
 import zmq
-from records import FRAME, IDENTITY, STATE, record
+from support.records import FRAME, IDENTITY, STATE, record
 
 from edge.client import Received, Refused, Subscriber
-from edge.config import CurveConfig, ZmqConfig
+from edge.config.line import CurveConfig, ZmqConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat
-from edge.keys import ClientKeys, DoorKeys, allow, client_keys, new_pair, revoke
-from edge.outputs import zmq_door
-from edge.outputs.preview import PreviewSink
 from edge.outputs.queued import Queued
-from edge.outputs.zmq_door import SUBSCRIBED_MAX_BYTES, Door
-from edge.outputs.zmq_pub import ZmqSink
+from edge.outputs.zmq import door as zmq_door
+from edge.outputs.zmq.door import SUBSCRIBED_MAX_BYTES, Door
+from edge.outputs.zmq.preview import PreviewSink
+from edge.outputs.zmq.publisher import ZmqSink
+from edge.wire.keys import ClientKeys, DoorKeys, allow, client_keys, new_pair, revoke
 
 TCP = "tcp://127.0.0.1:0"
 FLOOD = """

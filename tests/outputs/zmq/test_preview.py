@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 import zmq
-from records import FRAME, IDENTITY, META, record
+from support.records import FRAME, IDENTITY, META, record
 
 from edge.errors import UserError
 from edge.frames import Frame
-from edge.outputs import preview
-from edge.outputs.preview import PreviewSink
 from edge.outputs.queued import Queued
+from edge.outputs.zmq import preview
+from edge.outputs.zmq.preview import PreviewSink
 
 RED = Frame(META, np.full((1000, 1500, 3), (200, 10, 30), np.uint8))
 DEEP = Frame(replace(META, pixel_format="Mono12"), np.full((40, 60), 1600, np.uint16), bits=12)

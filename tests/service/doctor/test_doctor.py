@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
-from lines import BASE, loaded
+from support.lines import BASE, loaded
 from typer.testing import CliRunner
 
 from edge.cli import app
-from edge.doctor import Finding
-from edge.doctor.capacity import Capacity, camera_size, judge, measure, pictures, wanted_fps
-from edge.doctor.line import check_folders, check_source, check_watchdog, sync_times_ms, wants_gige
-from edge.doctor.machine import check_clock, check_gpu, check_network, check_usb
+from edge.service.doctor import Finding
+from edge.service.doctor.capacity import Capacity, camera_size, judge, measure, pictures, wanted_fps
+from edge.service.doctor.config import check_folders, check_source, check_watchdog, sync_times_ms, wants_gige
+from edge.service.doctor.machine import check_clock, check_gpu, check_network, check_usb
 
 
 def genicam(keys: str) -> str:
@@ -108,15 +108,15 @@ def test_no_usb_and_no_gpu_are_no_faults(tmp_path: Path) -> None:
 def test_a_gpu_without_unified_memory_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build"
     root = machine(tmp_path, proc__driver__nvidia__version=version)
-    monkeypatch.setattr("edge.doctor.machine.importlib.util.find_spec", lambda _name: None)
-    monkeypatch.setattr("edge.doctor.machine._gpu_names", lambda: "RTX A2000, 6138 MiB")
+    monkeypatch.setattr("edge.service.doctor.machine.importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("edge.service.doctor.machine._gpu_names", lambda: "RTX A2000, 6138 MiB")
     assert check_gpu(root) == Finding(
         "warn",
         "gpu",
         "driver 570.86.15, RTX A2000, 6138 MiB; not used, for TensorRT is not installed",
         "pip install tensorrt",
     )
-    monkeypatch.setattr("edge.doctor.machine.importlib.util.find_spec", lambda name: name == "tensorrt" or None)
+    monkeypatch.setattr("edge.service.doctor.machine.importlib.util.find_spec", lambda name: name == "tensorrt" or None)
     assert check_gpu(root).level == "fail"
     machine(root, **{"dev/nvidia-uvm": ""})
     assert check_gpu(root) == Finding("ok", "gpu", "driver 570.86.15, RTX A2000, 6138 MiB; tensorrt")

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
 
 from edge.frames import Payload, Skip
-from edge.sources import genicam_accounts
-from edge.sources.genicam_accounts import Accounts
-from edge.sources.genicam_buffer import RawFrame
+from edge.sources.genicam import accounts as genicam_accounts
+from edge.sources.genicam.accounts import Accounts
+from edge.sources.genicam.buffer import RawFrame
 
 PIXELS = np.zeros(1, np.uint8)
 NO_PARTS = "no frame has a part id: ChunkCounterValue does not come with it"

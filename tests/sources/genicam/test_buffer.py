@@ -10,9 +10,9 @@ import pytest
 
 gentl = pytest.importorskip("genicam.gentl", reason="the extra 'camera' is not installed")
 
-from edge.sourceconfig import GenicamSource as Config  # noqa: E402
-from edge.sources import genicam_buffer  # noqa: E402
-from edge.sources.genicam_buffer import BufferReader, RawFrame  # noqa: E402
+from edge.config.sources import GenicamSource as Config  # noqa: E402
+from edge.sources.genicam import buffer as genicam_buffer  # noqa: E402
+from edge.sources.genicam.buffer import BufferReader, RawFrame  # noqa: E402
 
 
 class Buffer:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from genicam import genapi
 
-from edge.sources.camera_clock import TAI_MINUS_UTC_NS, CameraClock, ClockFit, Sample
+from edge.sources.genicam.camera_clock import TAI_MINUS_UTC_NS, CameraClock, ClockFit, Sample
 
 S = 1_000_000_000
 

@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
 
-from genapi_camera import MODES, OFFSET, SELECTOR, SOURCES, WIDTH, Camera
+from support.genapi_camera import MODES, OFFSET, SELECTOR, SOURCES, WIDTH, Camera
 
-from edge.sources.genicam_describe import _in_order, settings
-from edge.sources.genicam_features import apply_features
+from edge.sources.genicam.describe import _in_order, settings
+from edge.sources.genicam.features import apply_features
 
 TRIGGERS = (
     ("TriggerSelector", "FrameStart"),

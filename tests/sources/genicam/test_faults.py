@@ -17,25 +17,28 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import gentl_proxy
 import pytest
-from gentl_proxy import FEATURES, drain, opened, take
-from graphs import write_identity_bundle
-from lines import make_line
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
+from support import gentl_proxy
+from support.gentl_proxy import FEATURES, drain, opened, take
+from support.graphs import write_identity_bundle
+from support.lines import make_line
 from test_daemon import Manager, daemon
 
-from edge.configfile import load_config
+from edge.config.load import load_config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
-from edge.health import Metrics
+from edge.line.run import run_line
 from edge.outputs import OutputStatus
-from edge.running import run_line
-from edge.sources import genicam, genicam_accounts, genicam_buffer, genicam_link
-from edge.sources.camera_clock import Sample
-from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_look import read_camera
+from edge.service.health_server import Metrics
+from edge.sources.genicam import accounts as genicam_accounts
+from edge.sources.genicam import buffer as genicam_buffer
+from edge.sources.genicam import link as genicam_link
+from edge.sources.genicam import source as genicam
+from edge.sources.genicam.camera_clock import Sample
+from edge.sources.genicam.cameras import read_camera
+from edge.sources.genicam.source import GenicamSource
 
 gentl = pytest.importorskip("genicam.gentl", reason="the extra 'camera' is not installed")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.frames import Skip
-from edge.sources.frame_ids import FrameIds
+from edge.sources.genicam.frame_ids import FrameIds
 
 
 class Torn:
@@ -189,8 +189,8 @@ def test_every_frame_of_a_camera_is_placed_or_inside_a_gap(first, wide, fates):
 def test_a_torn_first_buffer_without_id_leaves_the_camera_s_ids_in_force():
     """Through the accounts, which know what is torn: the five frames lost later are in a gap."""
     pytest.importorskip("genicam")
-    from edge.sources.genicam_accounts import Accounts
-    from edge.sources.genicam_buffer import RawFrame
+    from edge.sources.genicam.accounts import Accounts
+    from edge.sources.genicam.buffer import RawFrame
 
     accounts, told = Accounts(None, structlog.get_logger()), []
     data = np.zeros(1, np.uint8)

@@ -15,22 +15,22 @@ import pytest
 genapi = pytest.importorskip("genicam.genapi", reason="the extra 'camera' is not installed")
 
 # ruff: noqa: E402
-from genapi_camera import Camera
-from gentl_proxy import FEATURES, Proxy, brief, drain, opened, take
-from graphs import write_identity_bundle
-from lines import make_line
+from support.genapi_camera import Camera
+from support.gentl_proxy import FEATURES, Proxy, brief, drain, opened, take
+from support.graphs import write_identity_bundle
+from support.lines import make_line
 
-from edge.configfile import load_config
+from edge.config.load import load_config
+from edge.config.sources import GenicamSource as Config
 from edge.errors import UserError
-from edge.running import run_line
-from edge.sourceconfig import GenicamSource as Config
-from edge.sources import genicam_link
-from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_devices import CameraInfo
-from edge.sources.genicam_finder import Finder
-from edge.sources.genicam_link import Link
-from edge.sources.genicam_look import read_camera
-from edge.sources.genicam_producers import producer_files
+from edge.line.run import run_line
+from edge.sources.genicam import link as genicam_link
+from edge.sources.genicam.cameras import read_camera
+from edge.sources.genicam.devices import CameraInfo
+from edge.sources.genicam.finder import Finder
+from edge.sources.genicam.link import Link
+from edge.sources.genicam.producers import producer_files
+from edge.sources.genicam.source import GenicamSource
 
 VIKY = "Machine Vision Games Ltd. Viky"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.sources.part_ids import PartIds
+from edge.sources.genicam.part_ids import PartIds
 
 
 def after(readings: list[tuple[int, int]]) -> PartIds:

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import write_identity_bundle
-from lines import frame_ids, records
+from support.graphs import write_identity_bundle
+from support.lines import frame_ids, records
 
 from edge import demo
-from edge.configfile import load_config
-from edge.daemon import live_outputs, open_model
-from edge.line import Line
-from edge.recording import read_recording
-from edge.running import run_line
+from edge.config.load import load_config
+from edge.line.line import Line
+from edge.line.run import run_line
+from edge.service.daemon import live_outputs, open_model
 from edge.sources import open_source
+from edge.storage.recording import read_recording
 
 pytestmark = pytest.mark.skipif(not demo.camera_installed(), reason="the genicam package (extra camera) is not installed")
 

@@ -20,17 +20,17 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from edge.config.sources import GenicamSource as Config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
-from edge.pixels import decode
-from edge.ring import Ring
-from edge.sourceconfig import GenicamSource as Config
-from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_look import list_cameras, read_camera
-from edge.sources.genicam_producers import producer_files
+from edge.line.ring import Ring
+from edge.preprocess.pixel_formats import decode
+from edge.sources.genicam.cameras import list_cameras, read_camera
+from edge.sources.genicam.producers import producer_files
+from edge.sources.genicam.source import GenicamSource
 
 genapi = pytest.importorskip("genicam.genapi", reason="the extra 'camera' is not installed")
-from edge.sources.genicam_buffer import chunks_of  # noqa: E402
+from edge.sources.genicam.buffer import chunks_of  # noqa: E402
 
 MONO = (("PixelFormat", "Mono8"), ("Width", 200), ("Height", 100), ("AcquisitionFrameRate", 200.0))
 
@@ -316,9 +316,9 @@ def test_a_producer_of_another_architecture_is_named(tmp_path, machine, name):
 
 def test_a_camera_without_the_camera_packages(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("edge.sources.genicam_")]:
-        if name != "edge.sources.genicam_producers":
+        if name != "edge.sources.genicam.producers":
             monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("edge.sources.genicam_link")
+    monkeypatch.delattr("edge.sources.genicam.link")
     monkeypatch.setitem(sys.modules, "harvesters.core", None)
     assert refusal() == (
         "source: the camera library is not installed\n"
@@ -432,7 +432,7 @@ def test_features_are_written_in_order_and_read_back():
 
 
 def test_a_command_that_does_not_end(monkeypatch):
-    monkeypatch.setattr("edge.sources.genicam_features.COMMAND_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("edge.sources.genicam.features.COMMAND_TIMEOUT_S", 0.05)
     monkeypatch.setattr("genicam.genapi.ICommand.is_done", lambda *_args: False)
     assert refusal((("DeviceRegistersStreamingEnd", "execute"),)) == (
         "source.features[0]: DeviceRegistersStreamingEnd: the command was not done after 0.05 s"
@@ -450,9 +450,9 @@ def test_a_part_id_that_is_no_integer_chunk(name):
 
 ONE_CAMERA = """
 import json, sys
-from edge.sourceconfig import GenicamSource as Config
+from edge.config.sources import GenicamSource as Config
 from edge.frames import Payload
-from edge.sources.genicam import GenicamSource
+from edge.sources.genicam.source import GenicamSource
 
 features = (("PixelFormat", "Mono8"), ("Width", 200), ("Height", 100), ("AcquisitionFrameRate", 100.0))
 source = GenicamSource(Config(kind="genicam", producer="simulated", serial=sys.argv[1], buffers=16, features=features), "c")

@@ -12,16 +12,16 @@ import pytest
 genapi = pytest.importorskip("genicam.genapi", reason="the extra 'camera' is not installed")
 
 # ruff: noqa: E402
-from genapi_camera import Camera
-from gentl_proxy import drain, opened
 from structlog.testing import capture_logs
+from support.genapi_camera import Camera
+from support.gentl_proxy import drain, opened
 
 from edge.errors import UserError
 from edge.frames import Payload
-from edge.sources import genicam_trigger
-from edge.sources.genicam_features import apply_features
-from edge.sources.genicam_link import Link
-from edge.sources.genicam_trigger import SoftwareTrigger, Trigger, triggers_of
+from edge.sources.genicam import trigger as genicam_trigger
+from edge.sources.genicam.features import apply_features
+from edge.sources.genicam.link import Link
+from edge.sources.genicam.trigger import SoftwareTrigger, Trigger, triggers_of
 
 BY_SOFTWARE = (("TriggerSelector", "FrameStart"), ("TriggerMode", "On"), ("TriggerSource", "Software"))
 ELSEWHERE = ("TriggerSelector", "LineStart")

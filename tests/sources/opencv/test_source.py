@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.config.sources import OpencvSource as OpencvConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
-from edge.pixels import decode
-from edge.sourceconfig import OpencvSource as OpencvConfig
-from edge.sources import check_source, open_source, opencv, opencv_reader
-from edge.sources.opencv import OpencvSource
+from edge.preprocess.pixel_formats import decode
+from edge.sources import check_source, open_source
+from edge.sources.opencv import reader as opencv_reader
+from edge.sources.opencv import source as opencv
+from edge.sources.opencv.source import OpencvSource
 
 
 def video(path: Path, frames: int) -> Path:

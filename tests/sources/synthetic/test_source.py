@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.config.sources import SyntheticSource as SyntheticConfig
 from edge.frames import Payload, Skip
-from edge.sourceconfig import SyntheticSource as SyntheticConfig
 from edge.sources import open_source
 from edge.sources.clock import Clock
-from edge.sources.parts import PRESETS, PartScene, synthetic_part
-from edge.sources.synthetic import SyntheticSource
+from edge.sources.synthetic.parts import PRESETS, PartScene, synthetic_part
+from edge.sources.synthetic.source import SyntheticSource
 
 
 class HandClock:
