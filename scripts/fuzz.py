@@ -20,7 +20,7 @@ with atheris.instrument_imports(include=["edge", "yaml"]):
     from edge.config.load import load_config
     from edge.errors import UserError
     from edge.storage.log_files import read_messages
-    from edge.wire.encode import WireError, read
+    from edge.wire.read import WireError, read
 
 WORK = Path(tempfile.mkdtemp(prefix="edge-fuzz-"))
 

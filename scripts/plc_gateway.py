@@ -48,9 +48,9 @@ try:
 except ImportError:
     sys.exit("the Modbus server is not installed\n  fix: pip install 'edge-inspect[gateway]'")
 
-from edge.cli.subscribe import find_endpoint, find_keys
 from edge.client import Latest, Subscriber
 from edge.errors import UserError
+from edge.service.find import find_endpoint, find_keys
 
 COUNT = 24
 MAP_VERSION = 1

@@ -10,9 +10,9 @@ import typer
 from pydantic import ValidationError
 
 from edge.config.bundle import explain
+from edge.config.bundle_spec import PRESETS, IlluminationSpec
 from edge.config.yaml_reader import Section, parse_yaml, read_yaml
 from edge.errors import UserError
-from edge.preprocess.illumination import PRESETS, IlluminationSpec
 
 IlluminationOption: TypeAlias = Annotated[
     list[str] | None,

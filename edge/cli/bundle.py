@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from edge.cli._tables import print_table
-from edge.config.bundle import BundleSpec, load_bundle, unlisted
+from edge.config.bundle import load_bundle, unlisted
+from edge.config.bundle_spec import BundleSpec, IlluminationSpec
 from edge.engines.acceptance import check_finite
 from edge.engines.onnx import OnnxEngine
-from edge.preprocess.illumination import IlluminationSpec
 
 app = typer.Typer(help="Model bundles.", no_args_is_help=True, add_completion=False)
 

@@ -20,7 +20,7 @@ from edge.frames import Frame, Skip
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import outlier_folder, write_outliers
 from edge.models.calibrate.thresholds import CalibrationResult
-from edge.sources.recorded import count_frames, read_frames
+from edge.storage.frames_on_disk import count_frames, read_frames
 
 
 def calibrate(

@@ -14,13 +14,13 @@ from rich.table import Table
 from edge.cli._options import SetOption
 from edge.cli._tables import print_table
 from edge.config.load import Loaded, load_config
-from edge.engines import Engine
+from edge.engines.protocol import Engine
 from edge.errors import UserError
+from edge.line.recipe import open_model
 from edge.models.golden import Golden, run_golden
 from edge.regions.criteria import Rules
-from edge.service.daemon import open_model
 from edge.service.logs import set_up_logs
-from edge.sources import check_source
+from edge.sources.open import check_source
 from edge.storage.disk import why_unwritable
 
 

@@ -16,7 +16,7 @@ from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
 from edge.frames import Frame, Skip
 from edge.models.fit.pixel import FLOOR, fit_to_bundle
-from edge.sources.recorded import count_frames, read_frames
+from edge.storage.frames_on_disk import count_frames, read_frames
 
 
 def fit(

@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge.cli._options import SetOption, check_overrides
+from edge.cli._options import SetOption
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.report.log_summary import Damage, Filter, Summary, find_files, moment_ns, read_log, utc
+from edge.service.find import check_overrides
 from edge.storage.log_files import segments
 from edge.wire.schema import VERDICTS
 

@@ -16,8 +16,7 @@ from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.line import record as recorder
-from edge.service.daemon import is_live
-from edge.sources import open_source
+from edge.sources.open import is_live, open_source
 
 
 def record(

@@ -19,8 +19,8 @@ from rich.table import Table
 from edge.cli._bars import progress_bar
 from edge.cli._options import ConfigOption, SetOption
 from edge.cli._tables import print_table
-from edge.config.line import ZmqConfig
 from edge.config.load import load_config
+from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
 from edge.line.line import Line
 from edge.line.replay import Options

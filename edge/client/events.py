@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from edge.wire.encode import WireError, read
+from edge.wire.read import WireError, read
 from edge.wire.schema import RECORD_KINDS, VERSION
 
 STALE_S = 2.0

@@ -12,15 +12,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from edge.config.yaml_reader import Lines, Section, read_yaml
+from edge.config.bundle_spec import NOT_COMPUTED, BundleSpec
+from edge.config.yaml_reader import Lines, read_yaml
 from edge.errors import UserError
-from edge.preprocess.illumination import IlluminationSpec
-from edge.preprocess.tiling import TileSpec
 
 if TYPE_CHECKING:
     import onnx
@@ -28,131 +27,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 SPEC_NAME = "bundle.yaml"
 MODEL_NAME = "model.onnx"
-
-Pixels: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
-_NOT_COMPUTED = {"name", "map_size", "tolerance", "display", "provenance"}
-"""Keys of ``bundle.yaml`` that leave every number of a frame's map as it is."""
-Size: TypeAlias = tuple[Pixels, Pixels]
-"""Width, height."""
-Kernel: TypeAlias = Literal["area", "linear", "nearest", "cubic", "lanczos"]
-
-
-class InputSpec(Section):
-    """What the graph's ``frame`` takes."""
-
-    channels: Literal[1, 3]
-    """1: grey. 3: RGB. Frames are converted on the host where they differ."""
-    size: Size | Literal["any"]
-    """Width and height of ``frame`` in px. ``any``: whatever comes."""
-    bits: Annotated[int, Field(ge=8, le=16)] = 8
-    """Bits of a pixel's value. Above 8 ``frame`` is uint16, aligned to the low bit; frames of other depth are shifted."""
-
-
-class ResizeSpec(Section):
-    """How a frame becomes the picture that the network sees."""
-
-    where: Literal["host", "graph", "none"]
-    """``host``: before the graph, on integer pixels. ``graph``: inside. ``none``: frames go in as they are."""
-    kernel: Kernel = "area"
-    """``area`` averages what a pixel covers; the others take samples, and fine texture aliases where they shrink."""
-    size: Size | None = None
-    """Width and height after the resize, in px. null: no resize."""
-
-
-class ToleranceSpec(Section):
-    """How far an engine's map may lie from the reference, as a share of the map's range.
-
-    That is ``display.range`` where ``display.threshold`` is known, for then both are the model's maker's; else what the
-    reference's own maps span.
-    """
-
-    fp32: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """Largest difference in float32."""
-    reduced: Annotated[float, Field(gt=0, lt=1)] = 5e-2
-    """99.9th percentile of the difference in fp16, bf16 and int8."""
-
-
-class DisplaySpec(Section):
-    """For pictures only; verdicts never read it."""
-
-    threshold: float | None = None
-    """Where the model's maker drew the line, in the map's own values. null: unknown."""
-    range: tuple[float, float] = (0.0, 1.0)
-    """Map values shown as the lowest and the highest colour."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> DisplaySpec:
-        if self.range[0] >= self.range[1]:
-            raise ValueError(f"range must rise, not go from {self.range[0]} to {self.range[1]}")
-        return self
-
-
-class BundleSpec(Section):
-    """``bundle.yaml``."""
-
-    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
-    """Version of this file's form."""
-    name: Annotated[str, Field(min_length=1)]
-    """What records call the model."""
-    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
-    """SHA-256 of every other file of the folder, by its name relative to it."""
-    input: InputSpec
-    resize: ResizeSpec
-    illumination: IlluminationSpec | None = None
-    """What happens to the pixels before the resize. null: nothing."""
-    tile: TileSpec | None = None
-    """How the picture is cut after the resize; ``input`` is then a tile's. null: it goes in whole."""
-    map_to_image: tuple[float, float, float, float] = (1.0, 1.0, 0.0, 0.0)
-    """sx, sy, ox, oy: a map edge at x lies at ``x * sx + ox`` in the picture after the resize (host or graph). Of tiles:
-    the whole map's."""
-    map_size: Size | None = None
-    """Width and height of the map that the graph gives, of one tile where there are tiles; engines refuse another. null: it
-    follows the picture, or the bundle is from before this was told."""
-    tolerance: ToleranceSpec = ToleranceSpec()
-    display: DisplaySpec = DisplaySpec()
-    provenance: dict[str, Any] = Field(default_factory=dict)
-    """Where the model comes from: free text and numbers, read by people."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> BundleSpec:
-        where, size, taken = self.resize.where, self.resize.size, self.input.size
-        if (where == "none") != (size is None):
-            raise ValueError(f"resize.size must be {'null' if where == 'none' else 'given'} where resize.where is {where}")
-        if where == "host" and self.tile is None and taken not in ("any", size):
-            raise ValueError(f"resize.size {_by(size)} and input.size {_by(taken)} must be equal: the host feeds the graph")
-        if where == "graph" and taken != "any":
-            raise ValueError("input.size must be any where the graph resizes")
-        if min(self.map_to_image[:2]) <= 0:
-            raise ValueError("map_to_image must have scales above 0")
-        if self.tile is not None:
-            self._check_tile(self.tile)
-        if self.illumination is not None:
-            self._check_illumination(self.illumination)
-        return self
-
-    @property
-    def tile_scale(self) -> tuple[int, int]:
-        """Px of the picture for each px of the map, where there are tiles."""
-        return int(self.map_to_image[0]), int(self.map_to_image[1])
-
-    def _check_tile(self, tile: TileSpec) -> None:
-        if self.resize.where == "graph":
-            raise ValueError("tile goes with a resize on the host or none, not with one in the graph")
-        if self.input.size not in ("any", tile.size):
-            raise ValueError(f"tile.size {_by(tile.size)} and input.size {_by(self.input.size)} must be equal")
-        sx, sy, ox, oy = self.map_to_image
-        if (ox, oy) != (0, 0) or sx % 1 or sy % 1:
-            raise ValueError("map_to_image of tiles must have whole scales and no offset")
-        for key, pair in (("size", tile.size), ("stride", tile.stride), ("border_px", (tile.border_px, tile.border_px))):
-            if any(px % scale for px, scale in zip(pair, self.tile_scale, strict=True)):
-                raise ValueError(f"tile.{key} must be a multiple of map_to_image's scale, {sx:g} across and {sy:g} down")
-
-    def _check_illumination(self, illumination: IlluminationSpec) -> None:
-        if self.input.bits != 8:
-            raise ValueError(f"illumination works on 8-bit pictures, and input.bits is {self.input.bits}")
-        missing = illumination.missing(self.input.channels)
-        if missing:
-            raise ValueError(f"illumination.frozen lacks the statistics of {' and '.join(missing)}; build the bundle again")
 
 
 @dataclass(frozen=True)
@@ -322,7 +196,7 @@ def _check_external(folder: Path, spec: BundleSpec) -> None:
 
 
 def _identity(spec: BundleSpec) -> str:
-    content = spec.model_dump(mode="json", by_alias=True, exclude=_NOT_COMPUTED)
+    content = spec.model_dump(mode="json", by_alias=True, exclude=NOT_COMPUTED)
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -333,7 +207,3 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _by(size: tuple[int, int] | str | None) -> str:
-    return f"{size[0]}x{size[1]}" if isinstance(size, tuple) else str(size)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
-from edge.engines import Prediction
+from edge.engines.protocol import Prediction
 from edge.errors import UserError
 
 BUFFERS = 4

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.config.load import Loaded
-from edge.engines import Engine, open_engine
 from edge.engines.cache import pictures_sha256
+from edge.engines.open import open_engine
+from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.preprocess.pixel_formats import levels_of, to_depth
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
-from edge.sources.recorded import read_frames
+from edge.storage.frames_on_disk import read_frames
 
 MOST = 32
 """Scales of int8 settle after a few dozen frames, and each start reads them all."""

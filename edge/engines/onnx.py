@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
-from edge.engines import Prediction, Samples, cpu
+from edge.engines import cpu
 from edge.engines.batch import split
 from edge.engines.graph_io import (
     BUFFERS,
@@ -22,6 +22,7 @@ from edge.engines.graph_io import (
     does_not_run,
     prediction,
 )
+from edge.engines.protocol import Prediction, Samples
 from edge.errors import UserError
 
 _CPU = "CPUExecutionProvider"

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from edge.config.bundle import BundleSpec
+from edge.config.bundle_spec import BundleSpec
 from edge.engines.lane import open_lane
-from edge.frames import AnomalyMap, Frame, Skip
+from edge.engines.to_map import Job, finish, start
+from edge.frames import AnomalyMap, Frame, Skip, Unmapped
 from edge.line.recipe import Setup, Swap
 from edge.line.ring import Checkpoint, Slot
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace
-from edge.regions.to_inspection import Job, Unmapped, finish, start
 
 log = structlog.get_logger()
 

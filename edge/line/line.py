@@ -13,23 +13,23 @@ import structlog
 
 from edge.config.load import Loaded
 from edge.config.sources import GenicamSource
-from edge.engines import Engine
 from edge.engines.lane import in_hand, per_call
+from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
-from edge.line.handoff import Handoff
 from edge.line.in_flight import OneSize
+from edge.line.passage import Handoff, Maps, Passage, tell_losses
 from edge.line.recipe import Setup, Swap
 from edge.line.ring import Ring
-from edge.line.stages import Desk, Maps, Passage, acquire_loop, infer_loop, judge_loop, tell_losses
+from edge.line.snapshot import Snapshot
+from edge.line.stages import Desk, acquire_loop, infer_loop, judge_loop
 from edge.line.state import StateBook
 from edge.line.supervise import LOOK_S, Health, Worker, examine
 from edge.line.tally import Tally
-from edge.outputs import Output, OutputStatus
+from edge.outputs.protocol import Output, OutputStatus
 from edge.preprocess.pixel_formats import levels_of
 from edge.regions.criteria import Rules
-from edge.service.health_server import Snapshot
-from edge.sources import Source
+from edge.sources.protocol import Source
 from edge.sources.recorded import of_one_camera
 from edge.storage.archive import archive
 from edge.wire.encode import Wire

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from edge.config.load import Loaded
 from edge.frames import Skip
+from edge.line.passage import WAIT_S
 from edge.line.ring import Ring, Slot
-from edge.line.stages import WAIT_S, acquire_loop
+from edge.line.stages import acquire_loop
 from edge.line.supervise import Worker
 from edge.preprocess.pixel_formats import decode, levels_of
-from edge.sources import Source
-from edge.storage.recording import RecordingWriter
+from edge.sources.protocol import Source
+from edge.storage.recording_writer import RecordingWriter
 
 
 def record(

@@ -10,21 +10,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.line import JsonlConfig, ZmqConfig
 from edge.config.load import Loaded
+from edge.config.outputs import JsonlConfig, ZmqConfig
 from edge.errors import UserError
 from edge.frames import RunIdentity
 from edge.line.line import Line
-from edge.line.run import run_line
-from edge.outputs import Output
+from edge.line.recipe import open_model
+from edge.line.run import EachTurn, run_line
 from edge.outputs.jsonl.sink import JsonlSink
+from edge.outputs.protocol import Output
 from edge.outputs.queued import Queued
 from edge.outputs.replay_pictures import PictureSink, Wanted
 from edge.outputs.zmq.publisher import ZmqSink
 from edge.report.compare import Outcomes
 from edge.report.explain import Scale
-from edge.service.daemon import EachTurn, open_model
-from edge.sources import Source
+from edge.sources.protocol import Source
 
 QUEUE = 64
 

@@ -231,6 +231,12 @@ class Ring:
         return entry
 
 
+def meta_of(slot: Slot) -> FrameMeta:
+    """The identity of the frame that lies in a slot."""
+    assert slot.meta is not None
+    return slot.meta
+
+
 def lost(reason: SkipReason, meta: FrameMeta) -> Skip:
     """The loss of one frame whose identity is known."""
     return Skip(

@@ -28,3 +28,6 @@ def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Healt
             # what failed or hung in the last moment is no clean end
             return EXIT_STAGE if line.failed else code if well else EXIT_HUNG
         stop.wait(TICK_S)
+
+
+EachTurn = Callable[[Line, Health], None]

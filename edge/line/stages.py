@@ -8,101 +8,31 @@ and says whether to go on; a stage whose last beat is too old is hung.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
 
-from edge.frames import AnomalyMap, Frame, FrameMeta, Latency, Skip
-from edge.line.handoff import Handoff
+from edge.frames import AnomalyMap, Frame, Judged, Latency, Skip, Unmapped
 from edge.line.in_flight import MOST_TOLD, Mapped, Mapper, OneSize
+from edge.line.passage import WAIT_S, End, Maps, Passage
 from edge.line.recipe import Swap
-from edge.line.ring import Checkpoint, Ring, Slot, lost
+from edge.line.ring import Checkpoint, Ring, Slot, lost, meta_of
 from edge.line.tally import Tally
-from edge.outputs import Judged, Output
+from edge.outputs.protocol import Output
 from edge.preprocess.pixel_formats import Depth, Window, decode
-from edge.regions.to_inspection import Unmapped, to_inspection
+from edge.regions.to_inspection import to_inspection
 from edge.regions.verdict import invalid, timed
-from edge.sources import Source
+from edge.sources.protocol import Source
 
 log = structlog.get_logger()
 
-WAIT_S = 0.1
-"""Longest wait of an idle stage between two beats."""
 CHECK_S = 1.0
 """Time between two checks of the sum rule. A checkpoint takes the frames' own way, so that at the judge the numbers must
 be equal, whatever is in flight behind it."""
 
 
-class End:
-    """The last item on the way to the judge."""
-
-
-Maps = Handoff[Mapped | Skip | Checkpoint | End]
 Levels = tuple[Depth, Window | None]
-
-
-class Passage:
-    """From the ring to the judge, through the infer stage: what it took and has not handed over is known to others, too.
-
-    ``take`` and ``hand_over`` are the infer stage's, and each thing taken is handed over once, in the same order.
-    ``give_up`` is for whoever finds that stage hung: what it holds is told by others, and its call may return to nothing.
-    """
-
-    def __init__(self, ring: Ring, maps: Maps) -> None:
-        self._ring = ring
-        self._maps = maps
-        self._held: deque[Slot | Skip | Checkpoint] = deque()
-        self._given_up = False
-        self._lock = threading.Lock()
-
-    def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | End | None:
-        """The next in order, None after ``timeout_s``; ``End`` when no more will come."""
-        if timeout_s > 0:
-            self._ring.wait(timeout_s)  # without the lock: whoever gives the stage up need not wait for a frame
-        with self._lock:
-            if self._given_up:
-                return End()
-            try:
-                item = self._ring.take(0.0)
-            except EOFError:
-                return End()
-            if item is not None:
-                self._held.append(item)
-            return item
-
-    def hand_over(self, item: Mapped | Skip | Checkpoint | End, beat: Callable[[], bool]) -> None:
-        """Wait until the judge has taken the last one. Nothing happens once the stage was given up."""
-        while True:
-            with self._lock:
-                if self._given_up:
-                    return
-                if self._maps.put(item, WAIT_S):
-                    if not isinstance(item, End):
-                        self._held.popleft()
-                    return
-            beat()  # a slow judge is the judge's matter: this stage is alive
-
-    def unreadable(self, slot: Slot, skip: Skip) -> None:
-        """What was taken is a loss: ``skip`` will be handed over in its place, and its slot is given back."""
-        with self._lock:
-            if not self._given_up:
-                self._held[self._held.index(slot)] = skip
-        self._ring.release(slot)
-
-    @property
-    def left(self) -> list[Slot | Skip | Checkpoint]:
-        """What is held: where the stage begins, what it held when it raised."""
-        return list(self._held)
-
-    def give_up(self) -> list[Skip | Checkpoint]:
-        """From now on the stage gets nothing and hands nothing over. What it held, each frame as a ``shutdown`` skip."""
-        self._given_up = True
-        with self._lock:
-            held, self._held = self._held, deque()
-        return [lost("shutdown", _meta(item)) if isinstance(item, Slot) else item for item in held]
 
 
 def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
@@ -166,30 +96,6 @@ def infer_loop(passage: Passage, swap: Swap, levels: Levels, one_size: OneSize |
             raise mapper.error
         if isinstance(item, End):
             return
-
-
-def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bool]) -> None:
-    """In place of an infer_loop that failed or hangs: what it held and what still waits becomes ``shutdown`` skips.
-
-    The ring must be closed. ``go_on``: asked while the judge does not take; where it says no, there is nobody left to tell.
-    """
-    ring.abandon()
-    told: list[Skip | Checkpoint | End] = [*passage.give_up()]
-    while True:
-        try:
-            item = ring.take(0.0)
-        except EOFError:
-            break
-        if isinstance(item, Slot):
-            told.append(lost("shutdown", _meta(item)))
-            ring.release(item)
-        elif item is not None:
-            told.append(item)
-    told.append(End())
-    for one in told:
-        while not maps.put(one, WAIT_S):
-            if not go_on():
-                return
 
 
 class Desk:
@@ -265,7 +171,7 @@ def _judge(item: Mapped, desk: Desk, ring: Ring, outputs: Sequence[Output], tall
 
 def _decoded(slot: Slot, levels: Levels, named: set[str]) -> Frame | Skip:
     """``named``: the problems that the log has already; one that lasts is logged at its first frame."""
-    meta = _meta(slot)
+    meta = meta_of(slot)
     try:
         return decode(meta, slot.view, *levels)
     except Exception as error:  # noqa: BLE001  (no memory, say: the frame still gets its record)
@@ -282,8 +188,3 @@ def _unmapped(slot: Slot, swap: Swap, levels: Levels, named: set[str]) -> Mapped
         return frame
     now = time.monotonic_ns()
     return Mapped(slot, frame, swap.current, Unmapped("engine_error", "the stage raised with it"), now, now)
-
-
-def _meta(slot: Slot) -> FrameMeta:
-    assert slot.meta is not None
-    return slot.meta

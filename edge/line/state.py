@@ -10,8 +10,8 @@ import structlog
 
 from edge.frames import Fault, LineState, State
 from edge.line.supervise import Health
-from edge.outputs import OutputStatus
-from edge.sources import SourceStatus
+from edge.outputs.protocol import OutputStatus
+from edge.sources.protocol import SourceStatus
 
 log = structlog.get_logger()
 

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.bundle import BundleSpec, InputSpec, ResizeSpec
+from edge.config.bundle_spec import BundleSpec, FrozenSpec, IlluminationSpec, InputSpec, ResizeSpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.preprocess import lookup_tables as levels
-from edge.preprocess.illumination import FrozenSpec, IlluminationSpec, balance, channel_values, stretched
+from edge.preprocess.illumination import balance, channel_values, stretched
 from edge.preprocess.prepare import Workspace, prepare
 
 

@@ -14,15 +14,16 @@ import structlog
 
 from edge.config.load import Loaded
 from edge.config.sources import SourceConfig
-from edge.engines import Engine
+from edge.engines.protocol import Engine
+from edge.engines.to_map import to_map
 from edge.errors import UserError
-from edge.frames import Frame, Inspection, Skip
+from edge.frames import Frame, Inspection, Skip, Unmapped
 from edge.models.calibrate.measure import as_live
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Rules
-from edge.regions.find import nearest_to_high
-from edge.regions.to_inspection import Unmapped, to_inspection, to_map
-from edge.sources.recorded import read_frames
+from edge.regions.smooth import nearest_to_high
+from edge.regions.to_inspection import to_inspection
+from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import frame_name
 
 log = structlog.get_logger()

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from edge.config.regions import RoiConfig
 from edge.errors import UserError
-from edge.frames import Frame, Heartbeat, Inspection, Record, State
-from edge.outputs import Judged
+from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, State
 from edge.report.compare import Outcomes, draw_change, outcome
 from edge.report.explain import Scale, draw_explanation, explain_dropped
 from edge.report.overlay import draw_overlay
 from edge.report.run_lengths import run_lengths
-from edge.storage.pictures import encode_png, write_whole
+from edge.storage.disk import write_whole
+from edge.storage.pictures import encode_png
 
 
 @dataclass(frozen=True, slots=True)

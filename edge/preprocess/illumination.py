@@ -15,130 +15,15 @@ Results are cut to whole levels, not rounded, as the usual formulas have it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from edge.config.yaml_reader import Section
+from edge.config.bundle_spec import ClaheSpec, FrozenSpec, IlluminationSpec, StretchSpec
 from edge.preprocess import lookup_tables as levels
 from edge.preprocess.homomorphic import Homomorphic
 from edge.preprocess.lookup_tables import Histogram, Lut, Plane, look_up
-
-Share: TypeAlias = Annotated[float, Field(ge=0, le=100)]
-Positive: TypeAlias = Annotated[float, Field(gt=0, le=100)]
-
-
-class HomomorphicSpec(Section):
-    """Dims slow changes of brightness and lifts fast ones, in the logarithm of the picture.
-
-    Each channel by itself; the mean brightness is not kept. The formula stands in ``edge.preprocess.homomorphic``.
-    """
-
-    cutoff: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Where slow ends, as a share of the highest frequency along the longer side."""
-    gamma_low: Positive = 0.7
-    """Factor on slow changes; below 1 evens out the light."""
-    gamma_high: Positive = 1.5
-    """Factor on fast changes."""
-    c: Positive = 1.0
-    """Steepness between them."""
-
-
-class ClaheSpec(Section):
-    """Contrast-limited adaptive histogram equalisation; of a colour picture its mean over channels, colours kept."""
-
-    clip_limit: Positive = 2.0
-    """Most that a histogram may rise over its mean; higher lifts contrast, and noise, further."""
-    grid: tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]] = (8, 8)
-    """Cells across and down, each equalised by itself, with soft transitions."""
-
-
-class StretchSpec(Section):
-    """Each channel between two of its percentiles is stretched to 0 to 255."""
-
-    lower: Share = 2.0
-    """Percentile that becomes black."""
-    upper: Share = 98.0
-    """Percentile that becomes white."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> StretchSpec:
-        if self.lower >= self.upper:
-            raise ValueError(f"lower ({self.lower:g}) must be below upper ({self.upper:g})")
-        return self
-
-
-class FrozenSpec(Section):
-    """Statistics of good frames, for each channel. Measured, never written by hand."""
-
-    frames: Annotated[int, Field(ge=1)]
-    """Good frames measured."""
-    gains: tuple[Annotated[float, Field(gt=0)], ...] | None = None
-    """Factors of the white balance."""
-    levels: tuple[tuple[float, float], ...] | None = None
-    """Levels that the contrast stretch turns black and white."""
-
-
-class IlluminationSpec(Section):
-    """What happens to the frame's pixels before resize and model; the steps in the order in which they stand here."""
-
-    white_balance: Literal["none", "gray_world", "max_rgb"] = "none"
-    """Scale the channels until their means (``gray_world``) or their maxima (``max_rgb``) are equal. Grey stays."""
-    homomorphic: HomomorphicSpec | None = None
-    """Evens out the light. null: not."""
-    clahe: ClaheSpec | None = None
-    """Local contrast. null: not."""
-    gamma: Annotated[float, Field(ge=0.05, le=20)] | None = None
-    """Exponent on the level as a share of 255: below 1 brightens, above 1 darkens. null: not."""
-    contrast_stretch: StretchSpec | None = None
-    """Contrast of the whole picture. null: not."""
-    statistics: Literal["frozen", "per_frame"] = "frozen"
-    """``frozen``: white balance and stretch go by good frames. ``per_frame``: by each frame itself, defects included."""
-    frozen: FrozenSpec | None = None
-    """The frozen statistics, measured when the bundle is made."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> IlluminationSpec:
-        if self.white_balance == "none" and not (self.homomorphic or self.clahe or self.gamma or self.contrast_stretch):
-            raise ValueError("no step is named, so it changes nothing; leave illumination out")
-        if self.frozen is not None and self.statistics == "per_frame":
-            raise ValueError("frozen statistics stand beside statistics: per_frame")
-        return self
-
-    def missing(self, channels: int) -> tuple[str, ...]:
-        """Steps whose frozen statistics are still to be measured, for pictures of so many channels."""
-        if self.statistics == "per_frame":
-            return ()
-        gains, stretched = (None, None) if self.frozen is None else (self.frozen.gains, self.frozen.levels)
-        balance = self.white_balance != "none" and channels == 3 and len(gains or ()) != channels
-        stretch = self.contrast_stretch is not None and len(stretched or ()) != channels
-        return (*(("white_balance",) if balance else ()), *(("contrast_stretch",) if stretch else ()))
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "full": {"white_balance": "gray_world", "homomorphic": {}, "clahe": {}, "gamma": 0.9},
-    "balanced": {
-        "white_balance": "gray_world",
-        "homomorphic": {"cutoff": 0.25, "gamma_low": 0.8, "gamma_high": 1.2},
-        "clahe": {},
-    },
-    "low-light": {
-        "white_balance": "gray_world",
-        "homomorphic": {"cutoff": 0.2, "gamma_low": 0.7, "gamma_high": 1.35},
-        "clahe": {"clip_limit": 2.5},
-        "gamma": 0.926,
-    },
-    "texture": {"white_balance": "max_rgb", "clahe": {"clip_limit": 3.0}},
-    "contrast": {
-        "white_balance": "gray_world",
-        "clahe": {"clip_limit": 2.2},
-        "contrast_stretch": {"lower": 1.0, "upper": 99.0},
-    },
-}
-"""Declarations to begin with, by name."""
 
 
 class Illuminator:

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edge.config.bundle import BundleSpec
+from edge.config.bundle_spec import BundleSpec, IlluminationSpec, TileSpec
 from edge.frames import Frame
 from edge.preprocess.area_resize import area_resize
-from edge.preprocess.illumination import IlluminationSpec, Illuminator
-from edge.preprocess.tiling import TileSpec, Tiling
+from edge.preprocess.illumination import Illuminator
+from edge.preprocess.tiling import Tiling
 
 KERNELS = {
     "area": cv2.INTER_AREA,

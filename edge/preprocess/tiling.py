@@ -11,55 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from edge.config.yaml_reader import Section
+from edge.config.bundle_spec import _LEAST, TileSpec
 
-Side: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
 Map: TypeAlias = NDArray[np.float32]
 BUFFERS = 4
 """A stitched map is overwritten by the fourth ``stitch`` after it."""
-_LEAST = 1e-3
-"""Of a weight: at the edges of the frame no other tile may have a say."""
-
-
-class TileSpec(Section):
-    """How the picture, after its resize, is cut into tiles of which the graph takes one at a time."""
-
-    size: tuple[Side, Side]
-    """Width and height of a tile, in px of the picture. Smaller pictures are filled up by reflection."""
-    stride: tuple[Side, Side]
-    """From one tile to the next, across and down, in px."""
-    blend: Literal["hann", "gaussian", "mean", "max"] = "hann"
-    """Where maps overlap: weights of a ``hann`` or ``gaussian`` window, equal ones (``mean``), or the highest (``max``)."""
-    border_px: Annotated[int, Field(ge=0)] = 0
-    """Band along a tile's edges that has no say in the map, in px of the picture; not along the picture's own edges."""
-
-    @model_validator(mode="after")
-    def _covers(self) -> TileSpec:
-        for side, size, stride in zip(("across", "down"), self.size, self.stride, strict=True):
-            if stride > size:
-                raise ValueError(f"stride {stride} is larger than size {size} {side}: pixels between tiles would be lost")
-            if self.border_px and stride > size - 2 * self.border_px:
-                raise ValueError(
-                    f"stride {stride} {side} leaves gaps between tiles of {size} less a border of {self.border_px} on "
-                    f"both sides; expected at most {max(size - 2 * self.border_px, 0)}"
-                )
-        return self
-
-    @property
-    def seams(self) -> str | None:
-        """Why maps will show where tiles meet, or None."""
-        if self.blend == "max":
-            return "blend max: maps step where a tile ends; hann has no seams"
-        if any(stride >= size for stride, size in zip(self.stride, self.size, strict=True)):
-            return "stride as large as the tile: maps step where tiles meet; half to three quarters of it blends them"
-        return None
 
 
 @dataclass(frozen=True, slots=True)

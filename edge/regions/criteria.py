@@ -12,11 +12,9 @@ from edge.config.bundle import Bundle
 from edge.config.calibration import Calibration, calibration_key, check_key
 from edge.config.load import Loaded
 from edge.config.regions import RegionsConfig, ThresholdConfig
-from edge.engines.line_engine import scales_sha256
 from edge.errors import UserError
 from edge.frames import AnomalyMap
-from edge.regions.find import Controls
-from edge.regions.reachable import check_reachable
+from edge.regions.plan import Controls, check_reachable
 
 _KEPT_SIZES = 8
 """Prepared controls kept for frames of this many different sizes; folders of pictures may hold a new size in each."""
@@ -74,8 +72,11 @@ class Rules:
         return controls
 
 
-def load_rules(loaded: Loaded, bundle: Bundle) -> Rules:
+def load_rules(loaded: Loaded, bundle: Bundle, scales: str | None) -> Rules:
     """Thresholds from the config or, where it says ``calibrated``, from the calibration file, checked to fit.
+
+    ``scales``: ``engines.line_engine.scales_sha256`` of the same two, a part of the calibration's key. It has no default:
+    a caller that forgot it would take an int8 calibration that was made with other scales.
 
     Raises:
         UserError: no calibration file, one made for another model, ROI, border, smoothing, zones or precision, or a mask
@@ -101,7 +102,6 @@ def load_rules(loaded: Loaded, bundle: Bundle) -> Rules:
             fix=f"make it from good frames: edge calibrate GOOD_FRAMES -c {loaded.path}",
         )
     calibration = Calibration.load(path)
-    scales = scales_sha256(loaded, bundle)
     check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
     return Rules(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256, False)
 

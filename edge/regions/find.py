@@ -6,32 +6,15 @@ filter after the other over the components; holes, dilation; regions; merging; o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.regions import SmoothConfig
-from edge.frames import Region
+from edge.frames import Found, Region, Rejected
 from edge.regions.components import Blob, Chosen, Components, find_components, merge
+from edge.regions.filters import keep_candidates
 from edge.regions.plan import Controls
-
-__all__ = [
-    "BadMapError",
-    "Controls",
-    "Found",
-    "MapNotFinite",
-    "Rejected",
-    "find_regions",
-    "map_max",
-    "nearest_to_high",
-    "peak_inside",
-    "smooth",
-    "smooth_inside",
-]
+from edge.regions.smooth import smooth_window
 
 
 class BadMapError(ValueError):
@@ -40,34 +23,6 @@ class BadMapError(ValueError):
 
 class MapNotFinite(BadMapError):  # noqa: N818  (it says what the map is)
     """A value of the map is NaN or infinite, inside the ROI or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A candidate that a filter dropped: ``filter`` is its config key, ``value`` what the candidate has of it."""
-
-    bbox_xyxy: tuple[int, int, int, int]
-    area_px: int
-    filter: str
-    value: float
-    limit: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one map holds, in map pixels.
-
-    ``mask``: (h, w), 255 on the pixels of every region (also those beyond ``max_regions``), valid until the next call
-    with the same controls. ``dropped``: how many candidates each filter dropped, by config key, and how many regions
-    ``max_regions`` cut off. Where they were asked for, ``rejected``: each of those; ``candidates``: (h, w), 255 on what
-    the filters were given (None: nothing).
-    """
-
-    mask: NDArray[np.uint8]
-    regions: tuple[Region, ...]
-    dropped: dict[str, int]
-    rejected: tuple[Rejected, ...] = ()
-    candidates: NDArray[np.uint8] | None = None
 
 
 def map_max(values: NDArray[np.float32], controls: Controls) -> float:
@@ -83,48 +38,6 @@ def map_max(values: NDArray[np.float32], controls: Controls) -> float:
     if np.isnan(highest):
         raise MapNotFinite("the map has NaN or infinite values")
     return highest
-
-
-def smooth_inside(values: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
-    """(n,) the smoothed values that ``high`` and ``low`` are compared with, row by row; valid until the next call.
-
-    Those inside ROI and border, without the zones that have thresholds of their own.
-    """
-    smoothed: NDArray[np.float32] = _smooth_window(values, controls)[controls.inner]
-    return smoothed.ravel() if controls.ruled is None else smoothed[controls.ruled]
-
-
-def peak_inside(values: NDArray[np.float32], controls: Controls) -> tuple[int, int]:
-    """Column and row of the highest of ``smooth_inside``'s values, the first of equals; there must be one."""
-    at = int(np.argmax(smooth_inside(values, controls)))
-    rows, columns = controls.box
-    if controls.ruled is not None:
-        at = int(np.flatnonzero(controls.ruled)[at])
-    y, x = divmod(at, columns.stop - columns.start)
-    return x + columns.start, y + rows.start
-
-
-def nearest_to_high(values: NDArray[np.float32], controls: Controls) -> tuple[float, float]:
-    """Smoothed value and the ``high`` in force there, at the pixel inside where the one is highest above the other.
-
-    The value is below that ``high`` exactly where no pixel of the map reaches its threshold.
-    """
-    smoothed = _smooth_window(values, controls)
-    above = np.where(controls.inside_window, smoothed - controls.high, -np.inf)
-    at = np.unravel_index(np.argmax(above), above.shape)
-    return float(smoothed[at]), float(np.broadcast_to(controls.high, above.shape)[at])
-
-
-def smooth(
-    values: NDArray[np.float32], config: SmoothConfig, out: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """(h, w) smoothed as ``config`` says, into ``out`` where it is given; at its edges as OpenCV has it."""
-    if config.kind == "median":
-        return np.asarray(cv2.medianBlur(values, config.size, dst=out), np.float32)
-    size = config.size, config.size
-    if config.kind == "gaussian":
-        return np.asarray(cv2.GaussianBlur(values, size, config.sigma or 0.0, dst=out), np.float32)
-    return np.asarray(cv2.blur(values, size, dst=out), np.float32)
 
 
 def find_regions(
@@ -144,7 +57,7 @@ def find_regions(
     if controls.quiet(values, highest):
         return Found(mask, (), {})
     config = controls.config
-    smoothed = _without_border(_smooth_window(values, controls), controls)
+    smoothed = _without_border(smooth_window(values, controls), controls)
     found = _candidates(smoothed, controls)
     if found is None:
         return Found(mask, (), {})
@@ -153,7 +66,7 @@ def find_regions(
     if explain:
         candidates = np.zeros(values.shape, np.uint8)
         components.paint(candidates[controls.window], kept, 255)
-    kept, dropped, rejected = _filter(components, kept, controls, explain)
+    kept, dropped, rejected = keep_candidates(components, kept, controls, explain)
     window = mask[controls.window]
     if (config.fill_holes or config.dilate_px) and kept.any():
         components = _grown(components, kept, smoothed, controls)
@@ -172,17 +85,6 @@ def find_regions(
         beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
         rejected += [Rejected(_box(b, x, y), b.area, "max_regions", number, len(regions)) for number, b in beyond]
     return Found(mask, regions, dropped, tuple(rejected), candidates)
-
-
-def _smooth_window(values: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
-    """C-contiguous, of ``controls.window``, right inside ``controls.box``: the window holds all that smoothing reaches."""
-    window, config, out = values[controls.window], controls.config.smooth, controls.smooth_window
-    if config is None:
-        if window.flags.c_contiguous:
-            return window
-        np.copyto(out, window)
-        return out
-    return smooth(window, config, out)
 
 
 def _without_border(smoothed: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
@@ -224,65 +126,6 @@ def _candidates(smoothed: NDArray[np.float32], controls: Controls) -> tuple[Comp
     np.bitwise_and(shaped, controls.growing, out=shaped)
     components = find_components(shaped, smoothed)
     return None if components is None else (components, np.ones(len(components), bool))
-
-
-def _filter(
-    components: Components, kept: Chosen, controls: Controls, explain: bool
-) -> tuple[Chosen, dict[str, int], list[Rejected]]:
-    """Those of ``kept`` that pass every filter; how many each filter dropped; each of those, where asked for."""
-    dropped: dict[str, int] = {}
-    rejected: list[Rejected] = []
-    y, x = (side.start for side in controls.window)
-    for key, measured, limit, fails in _tests(components, controls):
-        values = measured(kept)
-        failed = kept & fails(values, limit)
-        which = np.flatnonzero(failed)
-        if not len(which):
-            continue
-        dropped[key] = len(which)
-        kept = kept & ~failed
-        if explain:
-            corners = components.x0 + x, components.y0 + y, components.x1 + x, components.y1 + y
-            columns = *corners, components.area, values, np.broadcast_to(limit, values.shape)
-            rows = zip(*(column[which].tolist() for column in columns), strict=True)
-            rejected += [Rejected((x0, y0, x1, y1), area, key, value, at) for x0, y0, x1, y1, area, value, at in rows]
-    return kept, dropped, rejected
-
-
-_Test: TypeAlias = tuple[str, Callable[[Chosen], NDArray[Any]], Any, np.ufunc]
-
-
-def _tests(components: Components, controls: Controls) -> Iterator[_Test]:
-    """Of each filter in use: its config key, what it measures of the components chosen so far, its limit, when it drops.
-
-    Scores are float32, and so are their limits: else a score of 0.7 would fall short of 0.7.
-    """
-    config = controls.config
-    if config.min_area_px or controls.zones:
-        yield "min_area_px", lambda _: components.area, _least_areas(components, controls), np.less
-    if config.max_area_px is not None:
-        yield "max_area_px", lambda _: components.area, config.max_area_px, np.greater
-    if config.min_score_max is not None:
-        yield "min_score_max", lambda _: components.score_max, np.float32(config.min_score_max), np.less
-    if config.min_score_mean is not None:
-        yield "min_score_mean", lambda _: components.score_mean, np.float32(config.min_score_mean), np.less
-    if config.min_fill_ratio is not None:
-        yield "min_fill_ratio", lambda _: components.fill_ratio, config.min_fill_ratio, np.less
-    if config.max_aspect_ratio is not None:
-        yield "max_aspect_ratio", lambda _: components.aspect_ratio, config.max_aspect_ratio, np.greater
-    if config.min_solidity is not None:
-        yield "min_solidity", components.solidity, config.min_solidity, np.less
-
-
-def _least_areas(components: Components, controls: Controls) -> NDArray[np.intp]:
-    """The minimum area in force where each component is highest."""
-    areas = np.full(len(components), controls.config.min_area_px)
-    if controls.zones:
-        peaks = components.peaks()
-        for zone, area in reversed(controls.zones):
-            if area is not None:
-                areas[zone.ravel()[peaks]] = area
-    return areas
 
 
 def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], controls: Controls) -> Components:

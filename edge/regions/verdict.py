@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from edge.frames import AnomalyMap, FrameMeta, Inspection, Latency, Region
-from edge.regions.find import Found
+from edge.frames import AnomalyMap, Found, FrameMeta, Inspection, Latency, Region
 
 NO_LATENCY = Latency(0.0, 0.0, 0.0, 0.0, 0.0)
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.regions import RoiConfig, SmoothConfig
-from edge.frames import AnomalyMap, Frame, FrameMeta, Inspection
-from edge.regions.find import Found, Rejected, smooth
+from edge.frames import AnomalyMap, Found, Frame, FrameMeta, Inspection, Rejected
+from edge.regions.smooth import smooth
 from edge.regions.verdict import box_to_image
 from edge.report.labels import DROPPED, draw_lines, write_labels
 from edge.report.overlay import (

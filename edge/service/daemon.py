@@ -7,50 +7,31 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
 import structlog
 
-from edge.config.bundle import Bundle, load_bundle
-from edge.config.line import Config
 from edge.config.load import Loaded
-from edge.config.sources import RecordedSource, SourceConfig, SyntheticSource
-from edge.engines import Engine
-from edge.engines.line_engine import open_line_engine
-from edge.frames import AnomalyMap, Frame, FrameMeta, RunIdentity
 from edge.line.line import Line
-from edge.line.run import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, run_line
+from edge.line.recipe import open_model
+from edge.line.run import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, EachTurn, run_line
 from edge.line.supervise import Health
-from edge.outputs import Output
-from edge.outputs.evidence.sink import EvidenceSink
-from edge.outputs.jsonl.sink import JsonlSink
-from edge.outputs.queued import Queued
-from edge.outputs.zmq.preview import PreviewSink
-from edge.outputs.zmq.publisher import ZmqSink
-from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import Rules, load_rules, read_mask
-from edge.regions.to_inspection import to_map
+from edge.outputs.open import live_outputs
 from edge.service.health_server import HealthServer, Metrics
 from edge.service.reload import Reloader
 from edge.service.runtime_folder import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
 from edge.service.sd_notify import notify, watchdog_interval_s
-from edge.sources import Source, open_source
-from edge.storage.archive import archive
-from edge.wire.keys import DoorKeys
+from edge.sources.open import is_live, open_source
+from edge.sources.protocol import Source
 
 log = structlog.get_logger()
 
 AGAIN_S = 1.0
 """Another SIGTERM so soon is the same wish again."""
-QUEUE = 1000
-"""Records that wait for a slow output before it loses some: 10 s at 100 frames per second."""
-
-EachTurn = Callable[[Line, Health], None]
 
 
 def run(loaded: Loaded, *, source: Source | None = None, each_turn: EachTurn | None = None) -> int:
@@ -72,84 +53,6 @@ def run(loaded: Loaded, *, source: Source | None = None, each_turn: EachTurn | N
             return _run_locked(loaded, folder, source, stop, reloader, each_turn or _nothing)
         finally:
             lock.release()
-
-
-def is_live(config: SourceConfig) -> bool:
-    """Whether frames come when they come, so that a full ring must drop; a source without a pace waits for us instead."""
-    unpaced = (isinstance(config, SyntheticSource) and config.fps is None) or (
-        isinstance(config, RecordedSource) and config.pace == "max"
-    )
-    return not unpaced
-
-
-def open_model(loaded: Loaded, batch: int = 1, *, replayed: bool = False) -> tuple[Engine, Rules]:
-    """The config's model, loaded and warm, and the rules that go with it, tried on a blank frame.
-
-    ``batch``: pictures that are to go through it at once, in replay. ``replayed``: as ``frame_size``'s.
-
-    Raises:
-        UserError: a bundle, calibration or ROI that can't be used.
-    """
-    bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
-    rules = load_rules(loaded, bundle)
-    engine = open_line_engine(loaded, bundle, batch)
-    try:
-        size = frame_size(loaded.config, bundle, replayed=replayed)
-        if size is not None:
-            blank = blank_frame(*size)
-            amap = to_map(blank, engine, Workspace())
-            if isinstance(amap, AnomalyMap):
-                rules.controls(amap, *size)
-    except BaseException:
-        engine.close()  # a refused reload would keep its memory, on the GPU too
-        raise
-    return engine, rules
-
-
-def frame_size(config: Config, bundle: Bundle, *, replayed: bool = False) -> tuple[int, int] | None:
-    """(width, height) of the frames to come, as far as it is known before the first: an ROI in px depends on it.
-
-    ``replayed``: they aren't those of the config's source.
-    """
-    source, spec = config.source, bundle.spec
-    if isinstance(source, SyntheticSource) and not replayed:
-        return source.width, source.height
-    roi = config.regions.roi
-    any_size_will_do = roi is None or (roi.units == "norm" and roi.mask is None)
-    fed = spec.resize.size or (None if isinstance(spec.input.size, str) or spec.tile else spec.input.size)
-    return fed if fed is not None and (any_size_will_do or spec.resize.where == "none") else None
-
-
-def blank_frame(width: int, height: int) -> Frame:
-    """A black 8-bit grey frame."""
-    meta = FrameMeta(0, "counted", width, height, "Mono8", 0, 0)
-    return Frame(meta, np.zeros((height, width), np.uint8))
-
-
-def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Output]:
-    """The config's outputs, each behind a queue that drops rather than blocks."""
-    config = loaded.config.outputs
-    first: list[Output] = []  # the judge hands a record to those who act on it before those who keep it
-    outputs: list[Output] = []
-    log_first: Queued | None = None
-    if config.jsonl is not None:
-        place, texts = loaded.resolve(config.jsonl.dir), partial(archive, loaded, identity)
-        lines = Queued(JsonlSink(config.jsonl, place, identity, archive=texts), QUEUE, "drop")
-        outputs.append(lines)
-        if config.jsonl.sync == "each" or config.jsonl.audit_required:  # but then nobody acts on what isn't in the log
-            log_first = lines
-    if config.evidence is not None:
-        where, roi = loaded.resolve(config.evidence.dir), loaded.config.regions.roi
-        sink = EvidenceSink(config.evidence, where, identity, roi, mask=read_mask(loaded)[0])
-        outputs.append(Queued(sink, QUEUE, "drop"))
-    if config.zmq is not None:
-        curve = config.zmq.curve
-        keys = DoorKeys(loaded.resolve(curve.server_key), loaded.resolve(curve.clients)) if curve else None
-        first.append(Queued(ZmqSink(config.zmq, identity, folder, keys), QUEUE, "drop", after=log_first))
-        if config.zmq.preview is not None:
-            first.append(Queued(PreviewSink(config.zmq.preview, identity, keys), QUEUE, "drop"))
-    # closed in this order: what waits for the log is closed after it
-    return [*outputs, *first] if log_first else [*first, *outputs]
 
 
 def _run_locked(

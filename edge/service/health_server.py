@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,27 +12,11 @@ from prometheus_client.registry import Collector
 
 from edge.errors import UserError
 from edge.line.ring import Ring
+from edge.line.snapshot import Snapshot
 from edge.line.tally import BUCKETS_MS, STAGES, Tally
-from edge.outputs import OutputStatus
-from edge.sources import SourceStatus
+from edge.outputs.protocol import OutputStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Everything that /live, /ready and /metrics tell, at one moment."""
-
-    camera: str
-    live: bool
-    ready: bool
-    text: str
-    source: SourceStatus
-    outputs: Mapping[str, OutputStatus]
-    progress_age_s: float
-    restarts: Mapping[str, int]
-    faults: tuple[str, ...] = ()
-    """Codes of what is wrong now."""
 
 
 class Metrics(Collector):

@@ -10,7 +10,7 @@ import structlog
 
 from edge.config.line import Config
 from edge.config.load import Loaded, load_config
-from edge.engines import Engine
+from edge.engines.protocol import Engine
 from edge.errors import UserError, text_of
 from edge.line.line import Line
 from edge.regions.criteria import Rules

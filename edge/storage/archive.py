@@ -12,7 +12,7 @@ from edge.config.calibration import Calibration
 from edge.config.load import Loaded
 from edge.errors import UserError
 from edge.frames import RunIdentity
-from edge.storage.pictures import write_whole
+from edge.storage.disk import write_whole
 
 log = structlog.get_logger()
 

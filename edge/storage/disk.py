@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Final
+
+from edge.errors import UserError
 
 TROUBLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 """What a disk does that may pass without anyone changing the config: full, over its quota, failing, read-only."""
@@ -78,3 +81,41 @@ class Reserve:
         """Raises OSError ENOSPC while there is too little."""
         if not self.look():
             raise OSError(errno.ENOSPC, self._text)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write under a temporary name beside ``path``, then rename. Nothing is left behind when that fails."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """One ``write``; more only where that one was short: a signal, a disk about to be full."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def lock(fd: int, path: Path, key: str = "outputs.jsonl", what: str = "this log") -> None:
+    """Take the file for this process; it is free again when ``fd`` is closed. Raises UserError where another has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(
+            f"{key}: {path}: another process writes {what}",
+            fix="stop that one first, or give this one another folder",
+            exit_code=6,
+        ) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Names in ``folder`` survive a power loss from here on."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final, cast
 
 import zstandard
 
-from edge.wire.encode import WireError, read
+from edge.wire.read import WireError, read
 
 PLAIN: Final = ".jsonl"
 PACKED: Final = ".jsonl.zst"

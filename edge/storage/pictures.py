@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.storage.disk import write_whole
+
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -96,17 +98,6 @@ def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 90) -> bytes:
     if not ok:
         raise OSError("OpenCV could not encode a JPEG")
     return data.tobytes()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write under a temporary name beside ``path``, then rename. Nothing is left behind when that fails."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def natural_key(path: str) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ from support.graphs import nan_model, write_identity_bundle, wrong_model
 from support.lines import frame_ids, loaded, records
 
 from edge.cli import NAMES, app
-from edge.config.bundle import BundleSpec
+from edge.config.bundle_spec import BundleSpec
 from edge.models.write import write_bundle
 from edge.service.runtime_folder import InstanceLock
 

@@ -16,7 +16,7 @@ import typer
 from support.records import FRAME, IDENTITY, REGION, STATE, WIRE, inspection, record, skip
 from typer.testing import CliRunner
 
-from edge.cli.subscribe import describe, find_endpoint, subscribe
+from edge.cli.subscribe import describe, subscribe
 from edge.client import (
     Event,
     Gap,
@@ -29,13 +29,14 @@ from edge.client import (
     UnknownSchema,
     Unreadable,
 )
-from edge.config.line import ZmqConfig
+from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat
 from edge.outputs.queued import Queued
 from edge.outputs.zmq.publisher import ZmqSink
-from edge.wire.encode import read
+from edge.service.find import find_endpoint
 from edge.wire.keys import DoorKeys, allow, new_pair
+from edge.wire.read import read
 
 app = typer.Typer()
 app.command()(subscribe)

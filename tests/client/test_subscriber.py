@@ -29,7 +29,7 @@ from edge.client import (
     Unreadable,
 )
 from edge.client.events import Listener
-from edge.config.line import ZmqConfig
+from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat, RunIdentity
 from edge.outputs.queued import Queued

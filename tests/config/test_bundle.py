@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 from support.graphs import identity_model, write_identity_bundle
 
-from edge.config.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec, load_bundle, unlisted
+from edge.config.bundle import Bundle, load_bundle, unlisted
+from edge.config.bundle_spec import BundleSpec, DisplaySpec, InputSpec, ResizeSpec
 from edge.config.yaml_reader import parse_yaml
 from edge.errors import UserError
 from edge.models import write

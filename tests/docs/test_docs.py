@@ -13,7 +13,7 @@ from edge.config.line import Config
 from edge.config.load import load_config
 from edge.config.sources import GenicamSource
 from edge.config.yaml_reader import Section
-from edge.service.daemon import open_model
+from edge.line.recipe import open_model
 from edge.wire.encode import SCHEMA
 
 ROOT = Path(__file__).parents[2]

@@ -16,20 +16,21 @@ from support.graphs import graph_model, identity_model, node, tensor, write_iden
 from support.lines import loaded, records, stable_lines
 
 from edge.config.bundle import Bundle
+from edge.config.bundle_spec import TileSpec
 from edge.config.line import ModelConfig
 from edge.config.load import Loaded
-from edge.engines import Prediction, open_engine
 from edge.engines.batch import Batches
 from edge.engines.lane import Lane, in_hand, open_lane, per_call
 from edge.engines.onnx import OnnxEngine
+from edge.engines.open import open_engine
 from edge.engines.openvino import OpenvinoEngine
+from edge.engines.protocol import Prediction
 from edge.line import stages
 from edge.line.line import Line
+from edge.line.recipe import open_model
 from edge.line.replay import Options, replay
-from edge.preprocess.tiling import TileSpec
-from edge.service.daemon import open_model
-from edge.sources import Source
 from edge.sources.memory import MemorySource
+from edge.sources.protocol import Source
 from edge.sources.recorded import RecordedSource
 
 ENGINES: list[Any] = [OnnxEngine, OpenvinoEngine]

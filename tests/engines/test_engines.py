@@ -19,21 +19,25 @@ from support.disks import small_disk
 from support.graphs import anomalib_model, identity_model, nan_model, node, tensor, write_identity_bundle, wrong_model
 from support.nets import write_distance_bundle
 
-from edge import engines
-from edge.config.bundle import Bundle, DisplaySpec
+from edge.config.bundle import Bundle
+from edge.config.bundle_spec import DisplaySpec
 from edge.config.line import ModelConfig
 from edge.config.regions import RegionsConfig
 from edge.config.sources import SyntheticSource
-from edge.engines import Engine, cpu, int8, open_engine
+from edge.engines import cpu, int8
+from edge.engines import open as engines
 from edge.engines.onnx import OnnxEngine
+from edge.engines.open import open_engine
 from edge.engines.openvino import OpenvinoEngine
+from edge.engines.protocol import Engine, Prediction
+from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
 from edge.models.build.build import build
 from edge.models.fit.pixel import fit_to_bundle
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Rules
-from edge.regions.to_inspection import to_inspection, to_map
+from edge.regions.to_inspection import to_inspection
 from edge.sources.synthetic.parts import synthetic_part
 
 SIZE = 128
@@ -416,7 +420,7 @@ def test_a_precision_beyond_the_bundles_tolerance_is_refused_with_both_numbers(
     class Off(OnnxEngine):
         def infer(self, image: Any) -> Any:
             found = super().infer(image)
-            return engines.Prediction(found.map + np.float32(0.3), found.score, None)
+            return Prediction(found.map + np.float32(0.3), found.score, None)
 
     def off(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
         engine = Off(bundle)

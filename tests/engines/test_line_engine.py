@@ -11,19 +11,20 @@ from support.graphs import identity_model, write_identity_bundle
 from support.lines import loaded
 from support.nets import write_distance_bundle
 
-from edge.config.bundle import Bundle, BundleSpec, load_bundle
+from edge.config.bundle import Bundle, load_bundle
+from edge.config.bundle_spec import BundleSpec
 from edge.config.calibration import Calibration
 from edge.config.load import Loaded
 from edge.config.sources import SyntheticSource
 from edge.engines import cpu
 from edge.engines import line_engine as samples
 from edge.errors import UserError
+from edge.line.recipe import open_model
 from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
 from edge.regions.criteria import load_rules
-from edge.service.daemon import open_model
-from edge.sources.recorded import read_frames
 from edge.sources.synthetic.parts import synthetic_part
+from edge.storage.frames_on_disk import read_frames
 
 SIZE = 128
 TEXT = """\
@@ -41,6 +42,10 @@ outputs: {zmq: null}
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def rules_of(loaded, bundle):
+    return load_rules(loaded, bundle, samples.scales_sha256(loaded, bundle))
 
 
 def frames(count: int, defect_rate: float = 0.0) -> list[np.ndarray]:
@@ -74,9 +79,9 @@ def test_a_calibration_made_at_another_precision_is_refused(tmp_path: Path) -> N
     calibration.save(tmp_path / "cam1.calibration.yaml")
     assert Calibration.load(tmp_path / "cam1.calibration.yaml").key.precision == "fp32"
     bundle = load_bundle(tmp_path / "bundle")
-    assert load_rules(line(tmp_path, "fp32", "calibrated"), bundle).high == calibration.high
+    assert rules_of(line(tmp_path, "fp32", "calibrated"), bundle).high == calibration.high
     with pytest.raises(UserError) as caught:
-        load_rules(line(tmp_path, "bf16", "calibrated"), bundle)
+        rules_of(line(tmp_path, "bf16", "calibrated"), bundle)
     assert str(caught.value) == (
         f"{tmp_path / 'cam1.calibration.yaml'}: the calibration was made with another model.precision\n"
         "  received: model.precision: bf16\n  expected: model.precision: fp32\n"
@@ -94,13 +99,13 @@ def test_a_calibration_made_with_other_scales_of_int8_is_refused(tmp_path: Path)
     bundle = load_bundle(tmp_path / "bundle")
     told = calibration.key.samples_sha256
     assert told is not None
-    assert load_rules(line(tmp_path, "int8", "calibrated"), bundle).high == calibration.high
+    assert rules_of(line(tmp_path, "int8", "calibrated"), bundle).high == calibration.high
     assert samples.scales_sha256(line(tmp_path, "bf16"), bundle) is None
     config = line(tmp_path, "int8", "calibrated")
     (tmp_path / "frames" / "00.png").write_bytes((tmp_path / "frames" / "01.png").read_bytes())
     now = samples.scales_sha256(config, bundle)
     with pytest.raises(UserError) as caught:
-        load_rules(config, bundle)
+        rules_of(config, bundle)
     assert str(caught.value) == (
         f"{tmp_path / 'cam1.calibration.yaml'}: the calibration was made with another model.sample_frames\n"
         f"  received: model.sample_frames: SHA-256 {str(now)[:12]}...\n"

@@ -23,8 +23,8 @@ from support.graphs import (
 )
 
 from edge.config.bundle import Bundle
-from edge.engines import Engine
 from edge.engines.onnx import OnnxEngine
+from edge.engines.protocol import Engine
 from edge.errors import UserError
 
 

@@ -14,11 +14,13 @@ import structlog
 from support.graphs import nan_model, write_identity_bundle, wrong_model
 from support.lines import BASE, loaded, make_line
 
-from edge import engines
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
-from edge.engines import Engine, cpu, open_engine
+from edge.engines import cpu
+from edge.engines import open as engines
 from edge.engines.onnx import OnnxEngine
+from edge.engines.open import open_engine
+from edge.engines.protocol import Engine
 from edge.errors import UserError
 
 

@@ -15,15 +15,14 @@ from support.lines import Bent, Overlapped, frame_ids, loaded, make_line, record
 from support.records import META
 from support.sums import sum_rule_of
 
-from edge.engines import Prediction
+from edge.engines.protocol import Prediction
 from edge.frames import Frame, Skip
 from edge.line import stages
-from edge.line.handoff import Handoff
 from edge.line.in_flight import Mapper
 from edge.line.line import Line
+from edge.line.passage import End, Handoff, Maps, Passage, tell_losses
 from edge.line.ring import Ring, Slot
 from edge.line.run import EXIT_HUNG, EXIT_STAGE, run_line
-from edge.line.stages import End, Maps, Passage, tell_losses
 
 
 def test_an_engine_that_raises_now_and_then(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from support.records import WIRE, inspection, paths_in, record, skip, with_value
 from edge.config.load import Loaded, load_config
 from edge.errors import UserError
 from edge.storage.log_files import read_messages
-from edge.wire.encode import WireError, read
+from edge.wire.read import WireError, read
 
 FULL = yaml.safe_load((Path(__file__).parents[2] / "configs" / "full.yaml").read_text())
 HEADER, LINES = WIRE.header(1), [record(0).line, WIRE.skip(1, skip(), 2).line]

@@ -13,9 +13,9 @@ from support.graphs import graph_model, identity_model, node, tensor, write_iden
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
-from edge.engines import open_engine
 from edge.engines.lane import Lane
 from edge.engines.onnx import OnnxEngine
+from edge.engines.open import open_engine
 from edge.engines.tensorrt import cuda as cuda_module
 from edge.engines.tensorrt.engine import TensorrtEngine
 from edge.errors import UserError

@@ -16,13 +16,13 @@ from support.lines import Overlapped, loaded, make_line, records, run
 from support.records import META
 
 from edge.config.bundle import Bundle
-from edge.engines import Prediction
 from edge.engines.lane import Lane
+from edge.engines.protocol import Prediction
 from edge.frames import Frame
-from edge.sources import Source
 from edge.sources.memory import MemorySource
+from edge.sources.protocol import Source
 from edge.sources.recorded import RecordedSource
-from edge.storage.recording import RecordingWriter
+from edge.storage.recording_writer import RecordingWriter
 
 SIZES = [(64, 48)] * 3 + [(48, 48)] * 2 + [(64, 48)]
 PICTURES = [np.full((height, width), 10, np.uint8) for width, height in SIZES]

@@ -14,21 +14,21 @@ from structlog.testing import capture_logs
 from support.graphs import nan_model
 from support.lines import BASE, Bent, Overlapped, frame_ids, loaded, make_line, records, run, slow, stable_lines
 
-from edge.config.bundle import BundleSpec
+from edge.config.bundle_spec import BundleSpec
 from edge.engines.line_engine import open_line_engine
 from edge.frames import Frame, FrameMeta, Payload
 from edge.line import line as line_module
 from edge.line import stages
+from edge.line.recipe import open_model
 from edge.line.record import record
 from edge.line.replay import Options, replay
 from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
-from edge.outputs import OutputStatus
+from edge.outputs.protocol import OutputStatus
 from edge.outputs.queued import Queued
 from edge.service import daemon
-from edge.service.daemon import open_model
-from edge.sources import SourceStatus
 from edge.sources.memory import MemorySource
+from edge.sources.protocol import SourceStatus
 from edge.sources.recorded import RecordedSource
 from edge.storage.recording import read_recording
 from edge.wire.encode import Wire

@@ -12,8 +12,8 @@ from edge.frames import State
 from edge.line import state
 from edge.line.state import StateBook
 from edge.line.supervise import Health
-from edge.outputs import OutputStatus
-from edge.sources import SourceStatus
+from edge.outputs.protocol import OutputStatus
+from edge.sources.protocol import SourceStatus
 
 WELL = Health(0.0, None, None)
 STREAMING = SourceStatus("streaming", "camera 1", 10)

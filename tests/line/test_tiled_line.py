@@ -16,7 +16,7 @@ from support.lines import loaded, make_line, records, run, stable_lines
 
 from edge.cli._declared import illumination_of
 from edge.cli.build import _Folder, _tile
-from edge.config.bundle import BundleSpec
+from edge.config.bundle_spec import BundleSpec
 from edge.line.replay import Options, replay
 from edge.models.build.build import build
 from edge.models.write import write_bundle

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from support.graphs import nan_model, write_identity_bundle
 from support.lines import Bent, loaded
 
-from edge.engines import Engine
+from edge.engines.protocol import Engine
 from edge.errors import UserError
+from edge.line.recipe import open_model
 from edge.models.golden import Golden, Judgement, golden_folders, run_golden
-from edge.service.daemon import open_model
 from edge.storage.log_files import segments
 
 

@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from support.records import FRAME, STATE, WIRE, record, skip
 
 from edge.errors import UserError
-from edge.frames import Frame, Heartbeat, Inspection, Record, State
-from edge.outputs import Judged, queued
+from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, State
+from edge.outputs import queued
 from edge.outputs.queued import Queued
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from support.graphs import identity_model
 
 from edge.cli._declared import illumination_of
-from edge.config.bundle import BundleSpec, ResizeSpec
+from edge.config.bundle_spec import PRESETS, BundleSpec, IlluminationSpec, ResizeSpec
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
 from edge.models.fit.pixel import fit
@@ -23,7 +23,7 @@ from edge.models.freeze_illumination import frozen
 from edge.models.write import write_bundle
 from edge.preprocess import lookup_tables as levels
 from edge.preprocess.homomorphic import Homomorphic
-from edge.preprocess.illumination import PRESETS, IlluminationSpec, Illuminator
+from edge.preprocess.illumination import Illuminator
 from edge.preprocess.prepare import Workspace, prepare
 
 

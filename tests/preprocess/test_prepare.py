@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config.bundle import BundleSpec, InputSpec, ResizeSpec
+from edge.config.bundle_spec import BundleSpec, InputSpec, ResizeSpec
 from edge.frames import Frame, FrameMeta
 from edge.preprocess.prepare import KERNELS, FrameSizeMismatch, Workspace, prepare
 

@@ -15,15 +15,16 @@ from support.graphs import anomalib_model, identity_model, node, write_identity_
 
 from edge.cli.build import _tile
 from edge.cli.bundle import light_and_tile_rows
-from edge.config.bundle import Bundle, BundleSpec
+from edge.config.bundle import Bundle
+from edge.config.bundle_spec import BundleSpec, TileSpec
 from edge.engines.onnx import OnnxEngine
+from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.models.build.build import build
 from edge.models.write import write_bundle
 from edge.preprocess.prepare import Workspace
-from edge.preprocess.tiling import TileSpec, Tiling
-from edge.regions.to_inspection import to_map
+from edge.preprocess.tiling import Tiling
 
 BLENDS = ["hann", "gaussian", "mean", "max"]
 Size = tuple[int, int]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from support import lines
 from support.lines import loaded, make_line, records, run
 
-from edge.engines import Prediction
+from edge.engines.protocol import Prediction
 from edge.errors import UserError
-from edge.service.daemon import open_model
+from edge.line.recipe import open_model
 
 NOTHING_LEFT = (
     "regions.roi: nothing is left to inspect\n"

@@ -15,18 +15,10 @@ from numpy.typing import NDArray
 
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
-from edge.frames import Region
-from edge.regions.find import (
-    BadMapError,
-    Controls,
-    Found,
-    MapNotFinite,
-    Rejected,
-    find_regions,
-    map_max,
-    nearest_to_high,
-    smooth_inside,
-)
+from edge.frames import Found, Region, Rejected
+from edge.regions.find import BadMapError, MapNotFinite, find_regions, map_max
+from edge.regions.plan import Controls
+from edge.regions.smooth import nearest_to_high, smooth_inside
 
 Map = NDArray[np.float32]
 Box = tuple[int, int, int, int]

@@ -9,8 +9,8 @@ import pytest
 
 from edge.config.regions import RegionsConfig, RoiConfig, ZoneConfig
 from edge.errors import UserError
-from edge.regions.find import Controls, find_regions
-from edge.regions.reachable import check_reachable
+from edge.regions.find import find_regions
+from edge.regions.plan import Controls, check_reachable
 
 SHAPE = (20, 30)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.frames import AnomalyMap, FrameMeta, Latency, Region
-from edge.regions.find import Found
+from edge.frames import AnomalyMap, Found, FrameMeta, Latency, Region
 from edge.regions.verdict import invalid, judge, timed, to_image
 
 META = FrameMeta(7, "device", 800, 600, "Mono8", 1, 2)

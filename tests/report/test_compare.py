@@ -19,7 +19,7 @@ from edge.outputs.replay_pictures import PictureSink, Wanted
 from edge.report.compare import Change, Comparison, Outcomes, draw_change, outcome
 from edge.report.run_lengths import run_lengths
 from edge.storage.log_files import read_records
-from edge.wire.encode import read
+from edge.wire.read import read
 
 
 def told(seq: int, *, run_id: str = "run1", **changes: Any) -> dict[str, Any]:

@@ -10,12 +10,14 @@ import pytest
 from support.lines import loaded, make_line, records, run
 
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig
-from edge.frames import AnomalyMap, Frame, FrameMeta, Inspection
+from edge.frames import AnomalyMap, Found, Frame, FrameMeta, Inspection, Rejected, Unmapped
 from edge.outputs.queued import Queued
 from edge.outputs.replay_pictures import PictureSink, Wanted
 from edge.regions.criteria import Rules
-from edge.regions.find import Controls, Found, Rejected, find_regions, peak_inside
-from edge.regions.to_inspection import Unmapped, to_inspection
+from edge.regions.find import find_regions
+from edge.regions.plan import Controls
+from edge.regions.smooth import peak_inside
+from edge.regions.to_inspection import to_inspection
 from edge.regions.verdict import invalid, judge
 from edge.report.explain import Scale, by_weight, draw_explanation, explain_dropped, rejected_summary, rejected_text
 from edge.report.labels import DROPPED, write_labels

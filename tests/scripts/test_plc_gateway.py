@@ -22,7 +22,8 @@ from support.records import IDENTITY, META, REGION, STATE, inspection, skip
 
 from edge.client import Decision, Latest, Subscriber
 from edge.frames import Fault, Heartbeat, Verdict
-from edge.wire.encode import Wire, read, topic
+from edge.wire.encode import Wire, topic
+from edge.wire.read import read
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import plc_gateway

@@ -16,10 +16,10 @@ from support.lines import Bent, frame_ids, loaded, make_line, records
 
 from edge.config.load import Loaded, load_config
 from edge.line.line import Line
+from edge.line.recipe import open_model
 from edge.line.run import run_line
 from edge.outputs.queued import Queued
 from edge.service import reload
-from edge.service.daemon import open_model
 from edge.service.reload import Reloader, needs_restart
 from edge.service.runtime_folder import ReloadReport
 

@@ -15,13 +15,14 @@ from edge.config.sources import RecordedSource as RecordedConfig
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip
 from edge.preprocess.pixel_formats import decode
-from edge.sources import open_source
 from edge.sources import recorded as sources_recorded
 from edge.sources.clock import Clock
 from edge.sources.memory import MemorySource
-from edge.sources.recorded import RecordedSource, count_frames, read_frames
+from edge.sources.open import open_source
+from edge.sources.recorded import RecordedSource
 from edge.storage import recording
-from edge.storage.recording import RecordingWriter
+from edge.storage.frames_on_disk import count_frames, read_frames
+from edge.storage.recording_writer import RecordingWriter
 
 
 class HandClock:

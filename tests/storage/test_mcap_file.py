@@ -14,10 +14,12 @@ from test_evidence import deliver, frame, inspected, lost, sink_in
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.sources.recorded import RecordedSource, count_frames, read_frames
+from edge.sources.recorded import RecordedSource
+from edge.storage.frames_on_disk import count_frames, read_frames
 from edge.storage.mcap_file import Exported, is_mcap, open_mcap, read_mcap, write_mcap
 from edge.storage.pictures import decode_picture
-from edge.storage.recording import RecordingWriter, read_recording
+from edge.storage.recording import read_recording
+from edge.storage.recording_writer import RecordingWriter
 
 
 def recorded(folder: Path) -> Path:

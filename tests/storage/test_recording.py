@@ -14,9 +14,10 @@ import pytest
 
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
-from edge.storage import recording
+from edge.storage import recording, recording_writer
 from edge.storage.pictures import decoded_format
-from edge.storage.recording import RecordedFrame, RecordingWriter, is_recording, open_recording, read_recording
+from edge.storage.recording import RecordedFrame, is_recording, open_recording, read_recording
+from edge.storage.recording_writer import RecordingWriter
 
 GAP = Skip("frame_id_gap", 3, 8, 10, 555, "device", 41, 43, "a/b.png")
 
@@ -247,7 +248,7 @@ def test_records_that_are_missing_are_counted_and_are_no_entries(tmp_path: Path)
 def test_what_was_missing_before_deleted_frames_is_forgotten_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "_SHORTEN_FROM", 2)
+    monkeypatch.setattr(recording_writer, "_SHORTEN_FROM", 2)
     writer = RecordingWriter(tmp_path, camera="cam1", source="test")
     for k in range(4):
         if k in (0, 3):
@@ -281,7 +282,7 @@ def test_an_index_of_the_first_version_deletes_all_before_a_number(tmp_path: Pat
 def test_the_index_is_shortened_when_most_of_it_is_about_deleted_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "_SHORTEN_FROM", 8)
+    monkeypatch.setattr(recording_writer, "_SHORTEN_FROM", 8)
     writer = RecordingWriter(tmp_path, camera="cam1", source="test")
     for k in range(200):
         writer.frame(frame(k))

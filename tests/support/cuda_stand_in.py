@@ -20,7 +20,7 @@ import onnxruntime as ort
 from numpy.typing import DTypeLike, NDArray
 
 from edge.config.bundle import Bundle
-from edge.engines import Samples
+from edge.engines.protocol import Samples
 from edge.engines.tensorrt.cuda import CudaError, nbytes_of
 from edge.engines.tensorrt.graph import typed_graph
 from edge.engines.tensorrt.plan import PlanRejected, Tensor

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.config.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
+from edge.config.bundle import Bundle
+from edge.config.bundle_spec import BundleSpec, DisplaySpec, InputSpec, ResizeSpec
 from edge.models.write import write_bundle
 
 Size = tuple[int, int] | Literal["any"]

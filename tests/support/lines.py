@@ -11,13 +11,15 @@ from typing import Any
 import orjson
 
 from edge.config.load import Loaded, load_config
-from edge.engines import Engine, Prediction
+from edge.engines.protocol import Engine, Prediction
 from edge.line.line import Line
+from edge.line.recipe import open_model
 from edge.line.run import run_line
-from edge.service.daemon import is_live, live_outputs, open_model
-from edge.sources import Source, open_source
+from edge.outputs.open import live_outputs
+from edge.sources.open import is_live, open_source
+from edge.sources.protocol import Source
 from edge.storage.log_files import read_records, segments
-from edge.wire.encode import stable
+from edge.wire.read import stable
 from support.graphs import write_identity_bundle
 
 BASE = """\

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from edge.config.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
+from edge.config.bundle import Bundle
+from edge.config.bundle_spec import BundleSpec, DisplaySpec, InputSpec, ResizeSpec
 from edge.models import graphs
 from edge.models.write import write_bundle
 from support.graphs import graph_model, node, tensor

@@ -6,7 +6,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from edge.config.line import JsonlConfig
+from edge.config.outputs import JsonlConfig
 from edge.outputs.jsonl.sink import JsonlSink
 from support.records import IDENTITY, record
 

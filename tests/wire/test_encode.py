@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from support.records import IDENTITY, META, REGION, STATE, WIRE, inspection, skip
 
 from edge.frames import Fault, Heartbeat, Inspection, Skip
-from edge.wire.encode import SCHEMA, UNSTABLE, Wire, WireError, read, stable, topic
+from edge.wire.encode import SCHEMA, Wire, topic
+from edge.wire.read import UNSTABLE, WireError, read, stable
 
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 COMMON = [

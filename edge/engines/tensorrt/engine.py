@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
-from edge.engines import Prediction, Samples
 from edge.engines.batch import split
 from edge.engines.cache import cache_base, pictures_sha256
 from edge.engines.graph_io import BUFFERS, blank_picture, check_first, does_not_run, prediction
+from edge.engines.protocol import Prediction, Samples
 from edge.engines.tensorrt.build import build
 from edge.engines.tensorrt.cache import EngineCache
 from edge.engines.tensorrt.cuda import Cuda, CudaError, explained, open_cuda

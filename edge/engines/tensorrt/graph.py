@@ -11,7 +11,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from edge.config.bundle import Bundle
-from edge.engines import Samples
+from edge.engines.protocol import Samples
 
 Shape: TypeAlias = tuple[int, int, int, int]
 """Pictures, height, width, channels."""

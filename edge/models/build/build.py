@@ -12,7 +12,8 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge.config.bundle import Bundle, BundleSpec, InputSpec, Kernel, ResizeSpec
+from edge.config.bundle import Bundle
+from edge.config.bundle_spec import BundleSpec, IlluminationSpec, InputSpec, Kernel, ResizeSpec, TileSpec
 from edge.engines.graph_io import check_first, check_input, check_outputs
 from edge.errors import UserError
 from edge.frames import Frame
@@ -38,8 +39,6 @@ from edge.models.build.tiles import expect_tile, takes_batch, tile_map_to_image,
 from edge.models.build.wrap import GRAPH_KERNELS, Exposed, Recipe, recipe_of, reference_feed, wrapped
 from edge.models.freeze_illumination import frozen
 from edge.models.write import check_target, write_bundle
-from edge.preprocess.illumination import IlluminationSpec
-from edge.preprocess.tiling import TileSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import onnx
 from numpy.typing import NDArray
 
 import edge
-from edge.config.bundle import BundleSpec, DisplaySpec, sha256_of
+from edge.config.bundle import sha256_of
+from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.models import graphs
 from edge.models.build.foreign import ModelInput, ModelOutput, Tail, find_clamp, score_candidates
 from edge.models.build.parity import Check

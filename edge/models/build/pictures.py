@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.bundle import BundleSpec
-from edge.engines.tolerance import generated_pictures
+from edge.config.bundle_spec import BundleSpec
+from edge.engines.probe_pictures import generated_pictures
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
 from edge.models.build.tiles import middle_tile

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge.config.bundle import BundleSpec, ResizeSpec
+from edge.config.bundle_spec import BundleSpec, ResizeSpec, TileSpec
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build.foreign import ModelInput
 from edge.models.build.parity import LARGEST_DIFFERENCE
-from edge.preprocess.tiling import TileSpec, Tiling
+from edge.preprocess.tiling import Tiling
 
 MapToImage = tuple[float, float, float, float]
 

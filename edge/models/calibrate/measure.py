@@ -13,15 +13,15 @@ from edge.config.bundle import load_bundle
 from edge.config.calibration import Calibration, CalibrationKey, calibration_key
 from edge.config.load import Loaded
 from edge.config.sources import SourceConfig
-from edge.engines import Engine
 from edge.engines.line_engine import open_line_engine, scales_sha256
+from edge.engines.protocol import Engine
+from edge.engines.to_map import to_map
 from edge.errors import UserError
-from edge.frames import AnomalyMap, Frame, Skip
+from edge.frames import AnomalyMap, Frame, Skip, Unmapped
 from edge.models.calibrate.thresholds import CalibrationResult, calibrate
 from edge.preprocess.pixel_formats import levels_of, to_depth
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Rules, read_mask
-from edge.regions.to_inspection import Unmapped, to_map
 from edge.storage.pictures import frame_name
 
 

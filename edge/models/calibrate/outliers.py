@@ -15,17 +15,18 @@ from edge.config.bundle import load_bundle
 from edge.config.load import Loaded
 from edge.config.regions import RoiConfig
 from edge.engines.line_engine import open_line_engine
+from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip
 from edge.models.calibrate.measure import as_live
 from edge.models.calibrate.thresholds import CalibrationResult, Outlier
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Rules, read_mask
-from edge.regions.find import peak_inside
-from edge.regions.to_inspection import to_map
+from edge.regions.smooth import peak_inside
 from edge.regions.verdict import box_to_image
 from edge.report.overlay import COLOURS, Box, dim_outside, enlarged, frame_box, label, scaled, under_strip
-from edge.storage.pictures import encode_png, write_whole
+from edge.storage.disk import write_whole
+from edge.storage.pictures import encode_png
 
 _PREFIX: Final = "outlier-"
 _MARK_PX: Final = 24

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.models.calibrate.quantile import QuantileSketch
-from edge.regions.find import Controls, MapNotFinite, map_max, smooth_inside
+from edge.regions.find import MapNotFinite, map_max
+from edge.regions.plan import Controls
+from edge.regions.smooth import smooth_inside
 
 OUTLIER_Z = 5.0
 """A frame whose maximum lies further above the others', in robust standard deviations, is an outlier."""

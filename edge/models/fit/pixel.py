@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import edge
-from edge.config.bundle import Bundle, BundleSpec, DisplaySpec, InputSpec, ResizeSpec
+from edge.config.bundle import Bundle
+from edge.config.bundle_spec import BundleSpec, DisplaySpec, IlluminationSpec, InputSpec, ResizeSpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.freeze_illumination import frozen
 from edge.models.write import check_target, write_bundle
-from edge.preprocess.illumination import IlluminationSpec
 from edge.preprocess.prepare import Workspace, prepare
 
 OPSET = 17

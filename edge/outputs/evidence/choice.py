@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.config.line import EvidenceConfig
+from edge.config.outputs import EvidenceConfig
 from edge.frames import Inspection
 
 

@@ -19,19 +19,18 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.config.line import EvidenceConfig
+from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
 from edge.errors import UserError, text_of
-from edge.frames import Frame, Heartbeat, Inspection, Record, RunIdentity, Skip, State
-from edge.outputs import Judged
+from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, RunIdentity, Skip, State
 from edge.outputs.evidence.choice import Choice
 from edge.outputs.evidence.pool import Pool
 from edge.outputs.evidence.quota import Quota
-from edge.outputs.jsonl.repair import lock
 from edge.report.overlay import draw_overlay
-from edge.storage.disk import TROUBLE, Reserve, limit_bytes
-from edge.storage.pictures import encode_jpeg, write_whole
-from edge.storage.recording import EVIDENCE, RecordingWriter, cannot_be_written, is_recording
+from edge.storage.disk import TROUBLE, Reserve, limit_bytes, lock, write_whole
+from edge.storage.pictures import encode_jpeg
+from edge.storage.recording import EVIDENCE, is_recording
+from edge.storage.recording_writer import RecordingWriter, cannot_be_written
 
 log = structlog.get_logger()
 

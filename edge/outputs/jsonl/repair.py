@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
 import structlog
 
-from edge.errors import UserError
+from edge.storage.disk import lock, write_all
 
 log = structlog.get_logger()
 
@@ -42,33 +41,6 @@ def repair(path: Path) -> int:
         os.close(fd)
     log.warning("log_repaired", file=str(path), torn_bytes=size - keep)
     return size - keep
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """One ``write``; more only where that one was short: a signal, a disk about to be full."""
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-def lock(fd: int, path: Path, key: str = "outputs.jsonl", what: str = "this log") -> None:
-    """Take the file for this process; it is free again when ``fd`` is closed. Raises UserError where another has it."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"{key}: {path}: another process writes {what}",
-            fix="stop that one first, or give this one another folder",
-            exit_code=6,
-        ) from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Names in ``folder`` survive a power loss from here on."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _after_last_newline(fd: int, size: int) -> int:

@@ -11,10 +11,9 @@ from pathlib import Path
 import structlog
 import zstandard
 
-from edge.config.line import JsonlConfig
+from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
-from edge.outputs.jsonl.repair import lock, sync_folder
-from edge.storage.disk import Reserve, limit_bytes
+from edge.storage.disk import Reserve, limit_bytes, lock, sync_folder
 from edge.storage.log_files import PLAIN, segments
 
 log = structlog.get_logger()

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import structlog
 
-from edge.config.line import JsonlConfig
+from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat, Record, RunIdentity, State
-from edge.outputs import MakeArchive
-from edge.outputs.jsonl.repair import lock, repair, sync_folder, write_all
+from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.retention import ClosedSegments
-from edge.storage.disk import TROUBLE, Reserve, why_unwritable
+from edge.outputs.protocol import MakeArchive
+from edge.storage.disk import TROUBLE, Reserve, lock, sync_folder, why_unwritable, write_all
 from edge.storage.log_files import PLAIN, segment_name
 from edge.wire.encode import Wire
 

@@ -10,8 +10,7 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
-from edge.frames import Frame, Heartbeat, Record, RunIdentity, State
-from edge.outputs import Judged
+from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
 from edge.outputs.zmq.door import Door
 from edge.wire.encode import topic
 from edge.wire.keys import DoorKeys

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zmq
 
-from edge.config.line import ZmqConfig
+from edge.config.outputs import ZmqConfig
 from edge.frames import Heartbeat, Record, RunIdentity, State
 from edge.outputs.zmq.door import Door
 from edge.wire.encode import Wire, topic

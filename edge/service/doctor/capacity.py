@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from edge.config.load import Loaded
 from edge.config.sources import GenicamSource, OpencvSource, RecordedSource, SyntheticSource
-from edge.engines import Engine
+from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.line.line import Line
+from edge.line.recipe import frame_size, open_model
 from edge.line.run import EXIT_OK, run_line
+from edge.outputs.open import live_outputs
 from edge.regions.criteria import Rules
-from edge.service.daemon import frame_size, live_outputs, open_model
 from edge.service.doctor import Finding, Level
 from edge.sources.memory import MemorySource
 from edge.sources.synthetic.parts import PartScene

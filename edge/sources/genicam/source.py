@@ -16,11 +16,11 @@ import structlog
 from edge.config import sources as sourceconfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip, SourceState
-from edge.sources import SourceStatus
 from edge.sources.genicam.accounts import Accounts
 from edge.sources.genicam.cameras import library
 from edge.sources.genicam.producers import means_simulated, producer_files
 from edge.sources.pace import Pace, expected_interval_s
+from edge.sources.protocol import SourceStatus
 
 if TYPE_CHECKING:
     from edge.sources.genicam.buffer import RawFrame

@@ -19,9 +19,9 @@ import structlog
 from edge.config import sources as sourceconfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
-from edge.sources import SourceStatus
 from edge.sources.opencv.reader import Arrived, Reader
 from edge.sources.pace import Pace
+from edge.sources.protocol import SourceStatus
 from edge.storage.pictures import silence_opencv
 
 log = structlog.get_logger()

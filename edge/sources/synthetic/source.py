@@ -8,8 +8,8 @@ import numpy as np
 
 from edge.config import sources as sourceconfig
 from edge.frames import FrameMeta, Payload, Skip, SourceState
-from edge.sources import SourceStatus
 from edge.sources.clock import SYSTEM_CLOCK, Clock
+from edge.sources.protocol import SourceStatus
 from edge.sources.synthetic.parts import PartScene
 
 WAITING: int = 8

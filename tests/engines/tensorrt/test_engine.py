@@ -17,10 +17,11 @@ from support.disks import small_disk
 from support.graphs import identity_model, write_identity_bundle
 
 from edge.config.bundle import Bundle
+from edge.config.bundle_spec import TileSpec
 from edge.config.line import ModelConfig
-from edge.engines import Engine, open_engine
-from edge.engines.batch import Batching
 from edge.engines.lane import Lane
+from edge.engines.open import open_engine
+from edge.engines.protocol import Batching, Engine
 from edge.engines.tensorrt import engine as module
 from edge.engines.tensorrt.cache import EngineCache
 from edge.engines.tensorrt.cuda import CudaError
@@ -28,7 +29,6 @@ from edge.engines.tensorrt.engine import TensorrtEngine, open_tensorrt, why_not
 from edge.errors import UserError
 from edge.line.supervise import Worker, examine
 from edge.preprocess.prepare import FrameSizeMismatch, prepare
-from edge.preprocess.tiling import TileSpec
 
 
 def noise(*shape: int, seed: int = 0, dtype: Any = np.uint8) -> Any:
@@ -193,7 +193,7 @@ def test_a_bundle_of_any_size_needs_to_know_the_frames(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_another_size_than_the_engines_is_no_frame_for_it(tmp_path: Path) -> None:
-    from edge.service.daemon import blank_frame
+    from edge.line.recipe import blank_frame
 
     bundle = write_identity_bundle(tmp_path / "b")
     with pytest.raises(FrameSizeMismatch, match="the frame is 9x8, the bundle takes 16x12"):

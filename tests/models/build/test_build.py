@@ -14,14 +14,13 @@ from onnx import TensorProto, numpy_helper
 from support.builds import frame, noise, original, refusal, saved, simple
 from support.graphs import TAIL, anomalib_model, graph_model, identity_model, node, tensor, write_identity_bundle
 
-from edge.config.bundle import DisplaySpec
+from edge.config.bundle_spec import DisplaySpec, TileSpec
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build import parity as check
 from edge.models.build.build import BuildReport, build
 from edge.preprocess.prepare import KERNELS, prepare
-from edge.preprocess.tiling import TileSpec
 
 FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8
 

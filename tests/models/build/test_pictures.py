@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge.config.bundle import BundleSpec, InputSpec, ResizeSpec
+from edge.config.bundle_spec import BundleSpec, InputSpec, ResizeSpec, TileSpec
 from edge.errors import UserError
 from edge.models.build import pictures as trial
-from edge.preprocess.tiling import TileSpec
 
 
 def spec(**changes: object) -> BundleSpec:

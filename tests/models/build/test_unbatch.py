@@ -11,9 +11,9 @@ import onnxruntime as ort
 from onnx import TensorProto, numpy_helper
 from support.graphs import graph_model, node, tensor
 
+from edge.config.bundle_spec import TileSpec
 from edge.models.build.build import build
 from edge.models.build.unbatch import unbaked
-from edge.preprocess.tiling import TileSpec
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 SIDE = 8

@@ -15,7 +15,7 @@ from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import draw_outlier, outlier_folder, write_outliers
 from edge.models.calibrate.thresholds import CalibrationResult, Outlier
 from edge.report.overlay import BOX
-from edge.sources.recorded import read_frames
+from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import read_picture
 
 

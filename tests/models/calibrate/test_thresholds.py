@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
 from edge.models.calibrate.thresholds import CalibrationResult, Candidate, calibrate, choose_high, find_outliers, rejections
-from edge.regions.find import Controls, find_regions, smooth_inside
+from edge.regions.find import find_regions
+from edge.regions.plan import Controls
+from edge.regions.smooth import smooth_inside
 
 Maps = list[tuple[str, NDArray[np.float32]]]
 SHAPE = (40, 50)

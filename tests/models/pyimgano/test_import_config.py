@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
+from edge.config.bundle_spec import IlluminationSpec
 from edge.config.load import load_config
 from edge.config.yaml_reader import parse_yaml
 from edge.errors import UserError
 from edge.models.pyimgano.import_config import Imported, import_config, read_infer_config
-from edge.preprocess.illumination import IlluminationSpec
 
 DEFECTS: dict[str, Any] = {
     "enabled": True,

@@ -18,14 +18,14 @@ from structlog.testing import capture_logs
 from support import lines
 from test_queued import until
 
-from edge.config.line import EvidenceConfig
+from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Inspection, Latency, Record, Region, RunIdentity, Skip, Verdict
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.outputs.queued import Queued
 from edge.sources.recorded import RecordedSource
-from edge.storage import disk, recording
+from edge.storage import disk, recording, recording_writer
 from edge.storage.recording import open_recording, read_recording
 
 IDENTITY = RunIdentity("run1", "cam1", None, False, "a" * 64, "m", "b" * 64, None)
@@ -467,7 +467,7 @@ def test_losses_alone_do_not_pile_up_before_a_fail(tmp_path: Path) -> None:
 
 
 def test_fails_are_deleted_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "_SHORTEN_FROM", 8)
+    monkeypatch.setattr(recording_writer, "_SHORTEN_FROM", 8)
     quota = 20_000  # eight pictures with their lines, and some losses
     folder = tmp_path / "e"
     for run in range(3):  # what a picture was kept for outlives a restart

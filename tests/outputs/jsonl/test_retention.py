@@ -12,7 +12,7 @@ import pytest
 import zstandard
 from support.records import IDENTITY, record
 
-from edge.config.line import JsonlConfig
+from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
 from edge.outputs.jsonl import retention as closed
 from edge.outputs.jsonl.retention import ClosedSegments

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import FRAME, IDENTITY, WIRE, record, skip
 
-from edge.config.line import JsonlConfig
+from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
 from edge.outputs import queued
 from edge.outputs.jsonl import sink as jsonl
@@ -27,7 +27,8 @@ from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.queued import Queued
 from edge.storage import disk
 from edge.storage.log_files import read_records
-from edge.wire.encode import SCHEMA, read
+from edge.wire.encode import SCHEMA
+from edge.wire.read import read
 
 
 def opened(folder: Path, **keys: Any) -> JsonlSink:

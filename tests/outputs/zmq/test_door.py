@@ -17,7 +17,7 @@ import zmq
 from support.records import FRAME, IDENTITY, STATE, record
 
 from edge.client import Received, Refused, Subscriber
-from edge.config.line import CurveConfig, ZmqConfig
+from edge.config.outputs import CurveConfig, ZmqConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat
 from edge.outputs.queued import Queued

@@ -16,13 +16,13 @@ import pytest
 import zmq
 from support.records import FRAME, IDENTITY, STATE, WIRE, record, skip
 
-from edge.config.line import ZmqConfig
+from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat
 from edge.outputs.queued import Queued
 from edge.outputs.zmq.door import INBOUND_MAX_BYTES
 from edge.outputs.zmq.publisher import SEND_HWM, ZmqSink
-from edge.wire.encode import read
+from edge.wire.read import read
 
 TCP = "tcp://127.0.0.1:0"
 FROZEN = """

@@ -30,7 +30,7 @@ from edge.config.load import load_config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.line.run import run_line
-from edge.outputs import OutputStatus
+from edge.outputs.protocol import OutputStatus
 from edge.service.health_server import Metrics
 from edge.sources.genicam import accounts as genicam_accounts
 from edge.sources.genicam import buffer as genicam_buffer

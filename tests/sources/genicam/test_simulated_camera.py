@@ -14,9 +14,10 @@ from support.lines import frame_ids, records
 from edge import demo
 from edge.config.load import load_config
 from edge.line.line import Line
+from edge.line.recipe import open_model
 from edge.line.run import run_line
-from edge.service.daemon import live_outputs, open_model
-from edge.sources import open_source
+from edge.outputs.open import live_outputs
+from edge.sources.open import open_source
 from edge.storage.recording import read_recording
 
 pytestmark = pytest.mark.skipif(not demo.camera_installed(), reason="the genicam package (extra camera) is not installed")

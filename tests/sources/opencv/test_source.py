@@ -16,7 +16,7 @@ from edge.config.sources import OpencvSource as OpencvConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.preprocess.pixel_formats import decode
-from edge.sources import check_source, open_source
+from edge.sources.open import check_source, open_source
 from edge.sources.opencv import reader as opencv_reader
 from edge.sources.opencv import source as opencv
 from edge.sources.opencv.source import OpencvSource

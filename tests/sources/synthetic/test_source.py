@@ -10,8 +10,8 @@ import pytest
 
 from edge.config.sources import SyntheticSource as SyntheticConfig
 from edge.frames import Payload, Skip
-from edge.sources import open_source
 from edge.sources.clock import Clock
+from edge.sources.open import open_source
 from edge.sources.synthetic.parts import PRESETS, PartScene, synthetic_part
 from edge.sources.synthetic.source import SyntheticSource
 

@@ -10,10 +10,11 @@ import pytest
 from onnx import numpy_helper
 from support.graphs import identity_model, node, write_identity_bundle
 
-from edge.config.bundle import Bundle, DisplaySpec
-from edge.engines import Prediction
+from edge.config.bundle import Bundle
+from edge.config.bundle_spec import DisplaySpec
+from edge.engines.acceptance import check_tolerance
 from edge.engines.onnx import OnnxEngine
-from edge.engines.tolerance import check_tolerance
+from edge.engines.protocol import Prediction
 from edge.errors import UserError
 
 
