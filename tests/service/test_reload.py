@@ -1,4 +1,4 @@
-"""SIGHUP: a new model and new rules between two frames; what fails leaves the old ones running and says so."""
+"""SIGHUP: a new model and new criteria between two frames; what fails leaves the old ones running and says so."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Driven:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(10)
-        self.line.swap.close()
+        self.line.recipes.close()
 
 
 def test_a_new_model_and_new_rules_take_effect_between_two_frames(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_load_that_takes_too_long_is_a_fault_until_it_ends(tmp_path: Path, mon
 def test_the_old_model_is_closed_once_no_map_of_it_is_on_its_way(tmp_path: Path) -> None:
     config = loaded(tmp_path, *LIVE)
     driven = Driven(config, before=lambda _index: None)
-    old = driven.line.swap.current.engine
+    old = driven.line.recipes.current.engine
     assert isinstance(old, Bent)
     closed: list[float] = []
     old.close = lambda: closed.append(time.monotonic())  # type: ignore[method-assign]
@@ -274,7 +274,7 @@ def test_the_old_model_is_closed_once_no_map_of_it_is_on_its_way(tmp_path: Path)
         driven.inspected(5)
         driven.reloader.ask()
         driven.wait(lambda: closed)
-        assert driven.line.swap.judging is driven.line.swap.current
+        assert driven.line.recipes.judging is driven.line.recipes.current
         driven.inspected(5)
     finally:
         driven.stop()
@@ -286,14 +286,14 @@ def test_a_model_that_never_got_a_frame_is_closed_too(tmp_path: Path) -> None:
     line = make_line(config)
     opened = []
     for _ in range(3):
-        engine, rules = open_model(config)
+        engine, criteria = open_model(config)
         opened.append(engine)
-        line.inspect_with(config, engine, rules)
-    line.swap.judge(line.swap.current)
-    line.swap.close_retired()
-    assert line.swap.current.engine is opened[-1]
+        line.inspect_with(config, engine, criteria)
+    line.recipes.judge(line.recipes.current)
+    line.recipes.close_retired()
+    assert line.recipes.current.engine is opened[-1]
     assert [e._session is None for e in opened] == [True, True, False]  # type: ignore[attr-defined]
-    line.swap.close()
+    line.recipes.close()
 
 
 def test_twenty_reloads_under_load_lose_no_frame(tmp_path: Path) -> None:
