@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 def to_inspection(frame: Frame, amap: AnomalyMap | Unmapped, criteria: Criteria) -> tuple[Inspection, Found | None]:
-    """Judge one map; the latency is added later. ``Found`` holds the mask, valid until the next call with these criteria."""
+    """Judge one map; the latency is added later. ``Found`` holds the mask, valid until the next call with them."""
     if isinstance(amap, Unmapped):
         return invalid(frame.meta, amap.reason, criteria.high), None
     try:

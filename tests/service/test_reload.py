@@ -13,47 +13,14 @@ import pytest
 from structlog.testing import capture_logs
 from support.graphs import nan_model, write_identity_bundle
 from support.lines import Bent, frame_ids, loaded, make_line, records
+from support.reloads import LIVE, Driven
 
 from edge.config.load import Loaded, load_config
-from edge.line.line import Line
 from edge.line.recipe import open_model
-from edge.line.run import run_line
 from edge.outputs.queued import Queued
 from edge.service import reload
-from edge.service.reload import Reloader, needs_restart
+from edge.service.reload import needs_restart
 from edge.service.runtime_folder import ReloadReport
-
-LIVE = ["source.fps=50", "source.frames=null", "ring.slots=64"]
-
-
-class Driven:
-    """A line in a thread, with the reloader that a test asks."""
-
-    def __init__(self, config: Loaded, **more: Any) -> None:
-        self.line: Line = make_line(config, **more)
-        self.reloader = Reloader(config, open_model)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.line.start(self._stop)
-        self._thread.start()
-
-    def _run(self) -> None:
-        run_line(self.line, self._stop, lambda line, _health: self.reloader.turn(line))
-
-    def wait(self, condition: Any, timeout_s: float = 10.0) -> None:
-        end = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.01)
-
-    def inspected(self, more: int) -> None:
-        wanted = self.line.tally.inspections + more
-        self.wait(lambda: self.line.tally.inspections >= wanted)
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(10)
-        self.line.recipes.close()
 
 
 def test_a_new_model_and_new_rules_take_effect_between_two_frames(tmp_path: Path) -> None:
@@ -325,8 +292,8 @@ def test_keys_that_need_a_restart_are_named(tmp_path: Path) -> None:
 
 
 def test_a_daemon_reloads_on_sighup(tmp_path: Path) -> None:
-    from test_daemon import Manager, daemon
-    from test_queued import until
+    from support.daemons import Manager, daemon
+    from support.waits import until
 
     manager = Manager(tmp_path)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.lines import loaded, make_line, records, run
-from test_reload import LIVE, Driven
+from support.reloads import LIVE, Driven
 
 from edge.config.calibration import Calibration, calibration_key
 from edge.config.load import load_config
