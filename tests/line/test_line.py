@@ -26,6 +26,7 @@ from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
 from edge.outputs.protocol import OutputStatus
 from edge.outputs.queued import Queued
+from edge.outputs.sink import Sink
 from edge.service import daemon
 from edge.sources.memory import MemorySource
 from edge.sources.protocol import SourceStatus
@@ -34,7 +35,7 @@ from edge.storage.recording import read_recording
 from edge.wire.encode import Wire
 
 
-class SlowSink:
+class SlowSink(Sink):
     """An output that takes 20 ms for each record."""
 
     name = "slow"
@@ -42,21 +43,9 @@ class SlowSink:
     def __init__(self) -> None:
         self.written = 0
 
-    def open(self) -> None:
-        pass
-
     def write(self, record: Any, kept: Any) -> None:
         time.sleep(0.02)
         self.written += 1
-
-    def state(self, state: Any) -> None:
-        pass
-
-    def tick(self, heartbeat: Any) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def test_a_payload_that_cannot_be_decoded_is_logged_once_and_recorded_each_time(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import structlog
 import zmq
 
+from edge.config.load import Loaded
+from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
 from edge.wire.keys import DoorKeys, allowed, read_pair
 
@@ -220,6 +222,12 @@ class _Guests:
 
     def close(self) -> None:
         self._thread.stop()
+
+
+def keys_of(config: ZmqConfig, loaded: Loaded) -> DoorKeys | None:
+    """The files of ``config.curve``, their paths resolved; None where there are no keys."""
+    curve = config.curve
+    return None if curve is None else DoorKeys(loaded.resolve(curve.server_key), loaded.resolve(curve.clients))
 
 
 def _look(folder: Path) -> object:

@@ -10,8 +10,11 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
-from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
-from edge.outputs.zmq.door import Door
+from edge.config.outputs import ZmqConfig
+from edge.frames import Frame, Judged, Record, RunIdentity
+from edge.outputs.protocol import Run
+from edge.outputs.sink import Sink
+from edge.outputs.zmq.door import Door, keys_of
 from edge.wire.encode import topic
 from edge.wire.keys import DoorKeys
 
@@ -23,11 +26,12 @@ QUALITY = 80
 _AT_WORK = 2  # pictures copied and not yet sent
 
 
-class PreviewSink:
+class PreviewSink(Sink):
     """Publishes ``[preview/1/CAMERA/, record, JPEG]``, at most five a second. The record's boxes are in frame pixels."""
 
     name = "preview"
     idle_s = 0.1
+    subscribers = 0
 
     def __init__(self, endpoint: str, identity: RunIdentity, keys: DoorKeys | None = None) -> None:
         self._bind = endpoint
@@ -38,9 +42,13 @@ class PreviewSink:
         self._next_at = 0.0
         self._taken = 0  # counted by the judge's thread
         self._done = 0  # counted by this output's
-        self.subscribers = 0
         self.endpoint: str | None = None
         """Where it is bound, once it is."""
+
+    @classmethod
+    def of(cls, config: ZmqConfig, run: Run) -> PreviewSink | None:
+        """The previews of a live line; None where the config names no endpoint for them."""
+        return None if config.preview is None else cls(config.preview, run.identity, keys_of(config, run.loaded))
 
     @property
     def detail(self) -> Mapping[str, object]:
@@ -74,12 +82,6 @@ class PreviewSink:
         jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
         self._door.socket.send_multipart((self._topic, record.line, jpeg.tobytes()), zmq.NOBLOCK)
         self._done += 1  # of one that failed by ``discard``, once it is given up
-
-    def state(self, state: State) -> None:
-        pass
-
-    def tick(self, heartbeat: Heartbeat) -> None:
-        pass
 
     def idle(self) -> None:
         """Look at who came and went, and who may no longer look on."""

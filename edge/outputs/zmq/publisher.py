@@ -14,18 +14,23 @@ import zmq
 
 from edge.config.outputs import ZmqConfig
 from edge.frames import Heartbeat, Record, RunIdentity, State
-from edge.outputs.zmq.door import Door
+from edge.outputs.protocol import Run
+from edge.outputs.sink import Sink
+from edge.outputs.zmq.door import Door, keys_of
 from edge.wire.encode import Wire, topic
 from edge.wire.keys import DoorKeys
 
 SEND_HWM = 50
 
 
-class ZmqSink:
+class ZmqSink(Sink):
     """Publishes ``[topic, JSON]``. The last state is sent again whenever someone subscribes to it."""
 
     name = "zmq"
     idle_s = 0.05  # how late a new subscriber gets the state, at most
+
+    subscribers = 0
+    """Live subscriptions to the records."""
 
     def __init__(
         self,
@@ -51,8 +56,11 @@ class ZmqSink:
         self._banned: set[str] = set()  # outlives the door
         self.endpoint: str | None = None
         """Where it is bound, once it is: with the port that was chosen for port 0."""
-        self.subscribers = 0
-        """Live subscriptions to the records."""
+
+    @classmethod
+    def of(cls, config: ZmqConfig, run: Run) -> ZmqSink:
+        """The publisher of a live line."""
+        return cls(config, run.identity, run.folder, keys_of(config, run.loaded))
 
     @property
     def detail(self) -> Mapping[str, object]:

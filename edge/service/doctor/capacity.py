@@ -80,7 +80,7 @@ def judge_capacity(loaded: Loaded, found: Capacity) -> Finding:
 
 
 def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None = None) -> Capacity:
-    """Both runs, with the config's outputs but for evidence, written to a temporary folder.
+    """Both runs, with those of the config's outputs that say how they go to a temporary folder.
 
     ``size``: width and height of the frames in px; None: as far as the config tells, else 1024x1024.
 
@@ -150,15 +150,9 @@ def _feature(source: GenicamConfig, name: str) -> float | None:
 
 
 def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:
-    """The same line with a log and a socket of its own: a daemon may be running."""
-    outputs = loaded.config.outputs
-    changes: dict[str, Any] = {"evidence": None}
-    if outputs.zmq is not None:
-        changes["zmq"] = outputs.zmq.model_copy(update={"bind": f"ipc://{folder / 'pub'}", "preview": None, "curve": None})
-    if outputs.jsonl is not None:
-        changes["jsonl"] = outputs.jsonl.model_copy(update={"dir": folder})
-    config = loaded.config.model_copy(update={"outputs": outputs.model_copy(update=changes), "runtime_dir": folder})
-    return replace(loaded, config=config)
+    """The same line with outputs that reach nobody: a daemon may be running."""
+    outputs = loaded.config.outputs.elsewhere(folder)
+    return replace(loaded, config=loaded.config.model_copy(update={"outputs": outputs, "runtime_dir": folder}))
 
 
 def _line(loaded: Loaded, engine: Engine, criteria: Criteria, source: MemorySource, *, drops: bool) -> Line:

@@ -59,14 +59,12 @@ def check_source_config(loaded: Loaded) -> Iterator[Finding]:
 
 def check_folders(loaded: Loaded) -> Iterator[Finding]:
     """Writable, with room for what the config promises, and how long a sync takes there."""
-    outputs = loaded.config.outputs
-    if outputs.jsonl is not None:
-        folder = _plain(loaded.resolve(outputs.jsonl.dir))
-        yield from _check_folder("log", folder, outputs.jsonl.min_free_gb, outputs.jsonl.quota_gb)
-        yield from _check_sync(folder, outputs.jsonl.sync)
-    if outputs.evidence is not None:
-        folder = _plain(loaded.resolve(outputs.evidence.dir))
-        yield from _check_folder("evidence", folder, outputs.evidence.min_free_gb, outputs.evidence.quota_gb)
+    for section in loaded.config.outputs.sections.values():
+        if (disk := section.disk) is not None:
+            folder = _plain(loaded.resolve(disk.dir))
+            yield from _check_folder(disk.what, folder, disk.min_free_gb, disk.quota_gb)
+            if disk.sync is not None:
+                yield from _check_sync(folder, disk.sync)
 
 
 def check_watchdog(loaded: Loaded) -> Iterator[Finding]:
