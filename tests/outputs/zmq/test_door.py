@@ -33,7 +33,7 @@ TCP = "tcp://127.0.0.1:0"
 
 @pytest.fixture
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    monkeypatch.setattr(zmq_door, "LOOK_S", 0.05)
+    monkeypatch.setattr(zmq_door, "KEYS_LOOK_S", 0.05)
     return Keys(tmp_path)
 
 
