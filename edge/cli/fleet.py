@@ -136,4 +136,4 @@ def _open(key: Path | None, instance: Instance) -> Subscriber:
         zmq = load_config(instance.config, instance.overrides).config.outputs.zmq
         curve = zmq and zmq.curve
     keys = find_keys(str(instance.config), key, None) if curve else None
-    return Subscriber(instance.endpoints["zmq"], instance.camera, keys=keys)
+    return Subscriber(instance.endpoints["zmq"], instance.camera, keys=keys, keep_s=0)

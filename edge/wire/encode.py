@@ -57,8 +57,8 @@ class Wire:
         known = {"schema": VERSION} | head | made_by
         self._record = {name: known.get(name) for name in [*order.split(), *made_by]}
 
-    def inspection(self, seq: int, inspection: Inspection, created_ns: int) -> Record:
-        """One inspected frame as record ``seq``; ``created_ns`` is UTC now."""
+    def inspection(self, seq: int, inspection: Inspection, created_ns: int, created_mono_ns: int | None = None) -> Record:
+        """One inspected frame as record ``seq``; ``created_ns`` is UTC now, ``created_mono_ns`` the monotonic clock now."""
         meta, took = inspection.meta, inspection.latency_ms
         message = self._record.copy()
         message.update(
@@ -88,9 +88,9 @@ class Wire:
                 "total": round(took.total, 3),
             },
         )
-        return Record(seq, inspection, _dumps(message))
+        return Record(seq, inspection, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
-    def skip(self, seq: int, skip: Skip, created_ns: int) -> Record:
+    def skip(self, seq: int, skip: Skip, created_ns: int, created_mono_ns: int | None = None) -> Record:
         """Frames that never reached the engine as record ``seq``."""
         message = self._record.copy()
         message.update(
@@ -108,7 +108,7 @@ class Wire:
             part_id_first=skip.part_id_first,
             part_id_last=skip.part_id_last,
         )
-        return Record(seq, skip, _dumps(message))
+        return Record(seq, skip, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def state(self, state: State, created_ns: int) -> bytes:
         """The whole state. The same bytes go again to each new subscriber, who knows them by ``state_seq``."""
@@ -128,7 +128,7 @@ class Wire:
             }
         )
 
-    def heartbeat(self, heartbeat: Heartbeat, created_ns: int) -> bytes:
+    def heartbeat(self, heartbeat: Heartbeat, created_ns: int, created_mono_ns: int | None = None) -> bytes:
         """Sign of life; ``progress_age_ms`` tells a pipeline that moves from a process that merely runs."""
         return _dumps(
             {
@@ -140,6 +140,7 @@ class Wire:
                 "counters": heartbeat.counters,
                 "ring_fill": heartbeat.ring_fill,
                 "progress_age_ms": round(heartbeat.progress_age_ms, 3),
+                **_by_the_monotonic_clock(created_mono_ns),
             }
         )
 
@@ -158,6 +159,10 @@ def overruled(record: Record, reason: str) -> Record:
         return record
     message = orjson.loads(record.line) | {"verdict": "invalid", "reason": reason}
     return Record(record.seq, replace(record.body, verdict="invalid", reason=reason), _dumps(message))
+
+
+def _by_the_monotonic_clock(created_mono_ns: int | None) -> dict[str, Any]:
+    return {} if created_mono_ns is None else {"created_mono_ns": created_mono_ns}
 
 
 def _region(region: Region) -> dict[str, Any]:

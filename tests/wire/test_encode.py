@@ -169,7 +169,10 @@ def test_a_replay_and_the_live_run_have_the_same_stable_part() -> None:
     replayed = read(Wire(replace(IDENTITY, instance_id="run2", simulated=True)).inspection(3, again, 9_000).line)
     assert live != replayed
     assert stable(live) == stable(replayed)
-    assert set(live) - set(stable(live)) == UNSTABLE
+    timed = read(WIRE.inspection(3, inspection(), 2_000, 5_000).line)
+    assert timed == live | {"created_mono_ns": 5_000}
+    VALIDATOR.validate(timed)
+    assert set(timed) - set(stable(timed)) == UNSTABLE
 
 
 @pytest.mark.parametrize(
@@ -179,8 +182,9 @@ def test_a_replay_and_the_live_run_have_the_same_stable_part() -> None:
         ({"schema": True}, "no message: schema is missing or no integer"),
         ({"schema": 2}, "schema 2 is unknown: this reader knows schema 1"),
         ({"kind": 5}, "no message: kind is missing or no text"),
-        ({"seq": -1}, "inspection: seq must be an integer from 0"),
-        ({"seq": "1"}, "inspection: seq must be an integer from 0"),
+        ({"seq": -1}, "inspection: seq must be an integer from 0 to 9007199254740991"),
+        ({"seq": 2**53}, "inspection: seq must be an integer from 0 to 9007199254740991"),
+        ({"seq": "1"}, "inspection: seq must be an integer from 0 to 9007199254740991"),
         ({"verdict": "good"}, "inspection: verdict 'good' is unknown"),
         ({"verdict": ["pass"]}, "inspection: verdict ['pass'] is unknown"),
         ({"simulated": 0}, "inspection: simulated must be true or false"),

@@ -79,7 +79,7 @@ class ZmqSink(Sink):
         self._send(self._states, self._last_state)
 
     def tick(self, heartbeat: Heartbeat) -> None:
-        self._send(self._heartbeats, self._wire.heartbeat(heartbeat, time.time_ns()))
+        self._send(self._heartbeats, self._wire.heartbeat(heartbeat, time.time_ns(), time.monotonic_ns()))
 
     def idle(self) -> None:
         """Look at who came and went, and who may no longer listen."""
