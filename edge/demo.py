@@ -29,6 +29,7 @@ from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource
 from edge.sources.open import open_source
 from edge.sources.protocol import Source, SourceStatus
+from edge.storage.calibration_file import save_calibration
 from edge.storage.frames_on_disk import read_frames
 
 CAMERA, CONFIG = "demo", "demo.yaml"
@@ -75,7 +76,7 @@ def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
     say("fitting the built-in model: mean and deviation of each pixel")
     fit_to_bundle(read_frames(out / "good"), out / "bundle", name="demo")
     calibration, _ = measure(good, lambda: read_frames(out / "good"), source="good")
-    calibration.save(out / "demo.calibration.yaml")
+    save_calibration(calibration, out / "demo.calibration.yaml")
     say(f"threshold from the good frames: {calibration.high:.3g}")
     return load_config(path)
 

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ended. A supervisor (systemd, a script) decides by it what to do next."""
+
+    OK = 0
+    NO = 1
+    """The answer is no: a check that failed, nothing that was looked for."""
+    CONFIG = 2
+    """A mistake that a person must mend: a restart meets it again."""
+    STAGE = 3
+    """A stage failed more often than its budget allows."""
+    HUNG = 4
+    """A stage hangs."""
+    RECONNECTS = 5
+    """The camera is gone again after ``source.max_reconnects`` reconnections: start anew."""
+    LOCKED = 6
+    """Another instance, or another program, holds what this one needs."""
+    INTERRUPTED = 130
+    """Ctrl-C, as a shell says it."""
+
 
 class UserError(Exception):
     """A mistake in a config, a file, a model or an argument, told in words.
 
     ``what`` names the thing; ``received``, ``expected`` and ``fix`` complete the message, each on its own line,
     and are left out when they would say nothing.
-    ``exit_code`` is the process's exit status (2: configuration, 6: another instance holds the lock).
+    ``exit_code`` is the process's exit status.
     """
 
     def __init__(
@@ -18,7 +40,7 @@ class UserError(Exception):
         received: object = None,
         expected: object = None,
         fix: str | None = None,
-        exit_code: int = 2,
+        exit_code: ExitCode = ExitCode.CONFIG,
     ) -> None:
         lines = [what]
         for label, text in (("received", received), ("expected", expected), ("fix", fix)):

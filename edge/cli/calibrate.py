@@ -20,6 +20,7 @@ from edge.frames import Frame, Skip
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import outlier_folder, write_outliers
 from edge.models.calibrate.thresholds import CalibrationResult
+from edge.storage.calibration_file import save_calibration
 from edge.storage.frames_on_disk import count_frames, read_frames
 
 
@@ -67,7 +68,7 @@ def calibrate(
             )
     except UserError as error:
         raise loaded.located(error) from None
-    calibration.save(out)
+    save_calibration(calibration, out)
     pictures = write_outliers(loaded, read_frames(source), result, outlier_folder(out))
     _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"

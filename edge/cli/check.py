@@ -16,7 +16,7 @@ from edge.cli._options import SetOption
 from edge.cli._tables import print_table
 from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line.recipe import open_model
 from edge.models.golden import Golden, run_golden
 from edge.regions.criteria import Criteria
@@ -56,7 +56,7 @@ def check(
     _show(loaded, engine, criteria)
     _show_golden(result)
     if result.wrong:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NO)
 
 
 def _check_folders(loaded: Loaded) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from edge.cli._options import SetOption
 from edge.config.load import load_config
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.service.doctor import Finding
 
 SEVERITY_COLOURS = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
@@ -43,7 +43,7 @@ def doctor(
         else:
             _show(finding)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NO)
 
 
 def findings(path: Path | None, overrides: tuple[str, ...], seconds: float, size: tuple[int, int] | None) -> list[Finding]:

@@ -14,7 +14,7 @@ from rich.console import Console
 from edge.cli._bars import progress_bar
 from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line import record as recorder
 from edge.sources.open import is_live, open_source
 
@@ -45,4 +45,4 @@ def record(
         print(f"{out}: not kept, for no frame came", file=sys.stderr)
     if stop.is_set():
         print(f"interrupted after {written} of {frames} frames", file=sys.stderr)
-        raise typer.Exit(130)
+        raise typer.Exit(ExitCode.INTERRUPTED)

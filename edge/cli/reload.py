@@ -15,7 +15,7 @@ from edge.config.bundle import load_bundle
 from edge.config.line import Config
 from edge.config.load import Loaded, load_config
 from edge.engines.line_engine import scales_sha256
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.regions.criteria import load_criteria
 from edge.service.instances import Instance, find_instance
 from edge.service.reload import RELOADED, needs_restart
@@ -51,7 +51,7 @@ def reload(
     report = wait(found, answers, timeout_s)
     if report.refused is not None:
         print(f"camera {found.camera}: refused, it runs on as before\n{report.refused}")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NO)
     print(f"camera {found.camera}: reloaded, config {report.config_sha256[:12]}")
     if report.config_sha256 != loaded.sha256:
         print(f"the file was changed while this was going on: {loaded.sha256[:12]} was checked")

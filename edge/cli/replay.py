@@ -21,7 +21,7 @@ from edge.cli._options import ConfigOption, SetOption
 from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.config.outputs import ZmqConfig
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line.line import Line
 from edge.line.replay import Options
 from edge.line.replay import replay as run_replay
@@ -104,7 +104,7 @@ def replay(
     if before is not None:
         assert against is not None
         _show_changes(before.compare(read_records(folder / "records.jsonl")), before, against, folder / "changed")
-    raise typer.Exit(130 if stop.is_set() and code == 0 else code)
+    raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
 
 
 def _summary(line: Line, out: Path) -> None:

@@ -7,8 +7,6 @@ precision. A line whose key differs refuses to start.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -122,28 +120,6 @@ class Calibration(Section):
                     f"{where}: {'.'.join(map(str, e['loc'])) or 'calibration'}: {message[0].lower()}{message[1:]}"
                 )
             raise UserError("\n".join(problems), fix="run edge calibrate again rather than to edit its file") from None
-
-    def save(self, path: Path) -> None:
-        """Write the file as a whole or not at all.
-
-        Raises:
-            UserError: the folder can't be written to.
-        """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(self.text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).chmod(0o644)  # mkstemp gives 0600, and the daemon runs as another user
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def calibration_key(

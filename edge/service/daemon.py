@@ -18,9 +18,10 @@ import structlog
 
 from edge.config.load import Loaded
 from edge.engines.protocol import BuildProgress, untold
+from edge.errors import ExitCode
 from edge.line.line import Line
 from edge.line.recipe import open_model
-from edge.line.run import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, EachTurn, run_line
+from edge.line.run import EachTurn, run_line
 from edge.line.supervise import StageHealth
 from edge.outputs.open import live_outputs
 from edge.service.health_server import HealthServer, Metrics
@@ -48,7 +49,7 @@ def run_daemon(
     source: Source | None = None,
     each_turn: EachTurn | None = None,
     show_build: ShowBuild = _show_nothing,
-) -> int:
+) -> ExitCode:
     """Inspect until SIGTERM, SIGINT or the source's end. Returns the exit code.
 
     ``source``: instead of the config's own. ``each_turn``: called about every 0.1 s, for a live display.
@@ -78,7 +79,7 @@ def _run_locked(
     reloader: Reloader,
     each_turn: EachTurn,
     show_build: ShowBuild,
-) -> int:
+) -> ExitCode:
     config = loaded.config
     notify(f"STATUS=loading the model {config.model.bundle}")
     start = StartProgress()
@@ -118,12 +119,12 @@ def _run_locked(
     finally:
         if server is not None:
             server.close()
-    if code == EXIT_HUNG:
-        log.error("exit", code=code, reason="a stage hangs")
-    if code == EXIT_STAGE:
-        log.error("exit", code=code, reason="a stage failed more often than its budget allows")
-    if code == EXIT_RECONNECTS:
-        log.warning("exit", code=code, reason="the camera is gone again after source.max_reconnects reconnections")
+    if code == ExitCode.HUNG:
+        log.error("exit", code=int(code), reason="a stage hangs")
+    if code == ExitCode.STAGE:
+        log.error("exit", code=int(code), reason="a stage failed more often than its budget allows")
+    if code == ExitCode.RECONNECTS:
+        log.warning("exit", code=int(code), reason="the camera is gone again after source.max_reconnects reconnections")
     if all(w.done for w in line.workers):
         line.recipes.close()
     else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from dataclasses import asdict, dataclass
@@ -12,10 +11,9 @@ from typing import Any
 import orjson
 
 from edge.config.load import Loaded
-from edge.errors import UserError
-from edge.storage.disk import why_unwritable
+from edge.errors import ExitCode, UserError
+from edge.storage.disk import lock_file, why_unwritable, write_whole
 
-EXIT_LOCKED = 6
 LOCK = "lock"
 INSTANCE = "instance.json"
 RELOAD = "reload.json"
@@ -79,7 +77,7 @@ def taken(folder: Path, camera: str, owner: str) -> UserError:
         f"camera {camera}: another instance is running",
         received=f"{folder / LOCK} is held by process {owner or 'unknown'}",
         fix="stop that one first, or give this one a folder of its own: another camera name, or a runtime_dir",
-        exit_code=EXIT_LOCKED,
+        exit_code=ExitCode.LOCKED,
     )
 
 
@@ -92,19 +90,21 @@ class InstanceLock:
 
     def __init__(self, folder: Path, camera: str) -> None:
         self._path = folder / LOCK
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.read(self._fd, 32).decode(errors="replace").strip()
-            os.close(self._fd)
-            raise taken(folder, camera, owner) from None
+        self._fd = lock_file(self._path, lambda: taken(folder, camera, _owner(self._path)))
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
+
+
+def _owner(path: Path) -> str:
+    """The process id that stands in a lock file."""
+    try:
+        return path.read_text(errors="replace")[:32].strip()
+    except OSError:
+        return ""
 
 
 def holder(folder: Path) -> int | None:
@@ -168,8 +168,6 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _write(folder: Path, name: str, content: object) -> Path:
-    """By temp file and rename: a reader sees the old or the new one, never half."""
-    path, temp = folder / name, folder / f".{name}.tmp"
-    temp.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
-    temp.replace(path)
+    path = folder / name
+    write_whole(path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
     return path

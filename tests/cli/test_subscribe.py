@@ -35,7 +35,8 @@ from edge.frames import Fault, Heartbeat
 from edge.outputs.queued import Queued
 from edge.outputs.zmq.publisher import ZmqSink
 from edge.service.find_line import find_endpoint
-from edge.wire.keys import DoorKeys, allow, new_pair
+from edge.storage.key_list import allow, new_pair
+from edge.wire.keys import DoorKeys
 from edge.wire.read import read
 
 app = typer.Typer()

@@ -24,6 +24,7 @@ from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
 from edge.regions.criteria import load_criteria
 from edge.sources.synthetic.parts import synthetic_part
+from edge.storage.calibration_file import save_calibration
 from edge.storage.frames_on_disk import read_frames
 
 SIZE = 128
@@ -76,7 +77,7 @@ def test_a_line_runs_at_the_precision_that_it_names(tmp_path: Path, precision: s
 def test_a_calibration_made_at_another_precision_is_refused(tmp_path: Path) -> None:
     config = line(tmp_path)
     calibration, _ = measure(config, lambda: read_frames(tmp_path / "frames"), source="frames")
-    calibration.save(tmp_path / "cam1.calibration.yaml")
+    save_calibration(calibration, tmp_path / "cam1.calibration.yaml")
     assert Calibration.load(tmp_path / "cam1.calibration.yaml").key.precision == "fp32"
     bundle = load_bundle(tmp_path / "bundle")
     assert rules_of(line(tmp_path, "fp32", "calibrated"), bundle).high == calibration.high
@@ -95,7 +96,7 @@ def test_a_calibration_made_with_other_scales_of_int8_is_refused(tmp_path: Path)
         pytest.skip(f"int8 needs a CPU with {lacking}")
     config = line(tmp_path, "int8")
     calibration, _ = measure(config, lambda: read_frames(tmp_path / "frames"), source="frames")
-    calibration.save(tmp_path / "cam1.calibration.yaml")
+    save_calibration(calibration, tmp_path / "cam1.calibration.yaml")
     bundle = load_bundle(tmp_path / "bundle")
     told = calibration.key.samples_sha256
     assert told is not None

@@ -27,7 +27,7 @@ from edge.line.run import run_line
 from edge.outputs.queued import Queued
 from edge.outputs.sink import Sink
 from edge.service.health_server import Metrics
-from edge.wire.keys import revoke
+from edge.storage.key_list import revoke
 
 CURVE = "outputs.zmq.curve={server_key: server.key_secret, clients: clients}"
 STEADY = ["source.fps=200", "source.frames=400", "ring.slots=32"]

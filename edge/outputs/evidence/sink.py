@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,7 @@ from edge.outputs.protocol import Run
 from edge.outputs.sink import Sink
 from edge.regions.criteria import read_mask
 from edge.report.overlay import draw_overlay
-from edge.storage.disk import TROUBLE, Reserve, limit_bytes, lock, write_whole
+from edge.storage.disk import TROUBLE, Reserve, limit_bytes, lock_file, write_whole, written_by_another
 from edge.storage.pictures import encode_jpeg
 from edge.storage.recording import EVIDENCE, is_recording
 from edge.storage.recording_writer import RecordingWriter, cannot_be_written
@@ -222,19 +223,15 @@ class EvidenceSink(Sink):
         self._make_room()
 
     def _take_folder(self) -> None:
-        """Before anything in it is mended or written: two writers would give the same number to two pictures.
-
-        The file stays when the lock goes: who deletes it might delete another's.
-        """
+        """Before anything in it is mended or written: two writers would give the same number to two pictures."""
         path = self._folder / EVIDENCE_LOCK
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._lock = lock_file(path, partial(written_by_another, path, _KEY, "evidence there"))
         except OSError as error:
             if error.errno in TROUBLE:
                 raise
             raise cannot_be_written(self._folder, error).at(_KEY) from None
-        lock(self._lock, path, _KEY, "evidence there")
 
     def _expect(self, seq: int) -> None:
         """Every record before ``seq`` should have been here: those that weren't got lost on their way."""

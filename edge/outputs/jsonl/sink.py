@@ -26,7 +26,7 @@ from edge.outputs.jsonl.retention import ClosedSegments
 from edge.outputs.protocol import MakeArchive, Run
 from edge.outputs.sink import Sink
 from edge.storage.archive import archive
-from edge.storage.disk import TROUBLE, Reserve, lock, sync_folder, why_unwritable, write_all
+from edge.storage.disk import TROUBLE, Reserve, lock, sync_folder, why_unwritable, write_all, written_by_another
 from edge.storage.log_files import PLAIN, segment_name
 from edge.wire.encode import Wire
 
@@ -229,7 +229,7 @@ class JsonlSink(Sink):
         now = time.time()
         path, fd = self._create(now)
         try:
-            lock(fd, path)
+            lock(fd, partial(written_by_another, path, "outputs.jsonl", "this log"))
             self._fd, self._path, self._size, self._day = fd, path, os.fstat(fd).st_size, int(now // _DAY_S)
             self._append(self._wire.header(time.time_ns(), self._torn_bytes) + b"\n")
             if self._config.sync != "none":

@@ -6,7 +6,6 @@ One per sink, made, used and closed in its thread.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket as sockets
 import stat
@@ -21,7 +20,8 @@ import zmq
 
 from edge.config.load import Loaded
 from edge.config.outputs import ZmqConfig
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
+from edge.storage.disk import lock_file
 from edge.wire.keys import DoorKeys, allowed, read_pair
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ HANDSHAKE_MS = 3000
 """A connection that hasn't said by then what it is, is closed."""
 KEYS_LOOK_S = 0.5
 """How often the list of allowed keys is looked at."""
-EXIT_LOCKED = 6
 _IPC_PATH_MAX = 107  # sockaddr_un.sun_path without its last zero
 _AT_ONCE = 1000  # inbound messages looked at between two records
 _DOMAIN = "edge"
@@ -285,19 +284,15 @@ def _own_path(endpoint: str, key: str) -> int:
             raise UserError(f"{key}: {endpoint}: {path} is there and is no socket", fix="choose another path")
     except FileNotFoundError:
         pass
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        taken = _answers(path)
-    except BlockingIOError:
-        taken = True
-    if taken:
+    taken = UserError(
+        f"{key}: {endpoint} cannot be bound: another program has it",
+        fix=_FIX[errno.EADDRINUSE],
+        exit_code=ExitCode.LOCKED,
+    )
+    lock = lock_file(Path(f"{path}.lock"), lambda: taken)
+    if _answers(path):
         os.close(lock)
-        raise UserError(
-            f"{key}: {endpoint} cannot be bound: another program has it",
-            fix=_FIX[errno.EADDRINUSE],
-            exit_code=EXIT_LOCKED,
-        )
+        raise taken
     return lock
 
 

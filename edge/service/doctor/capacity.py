@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from edge.config.load import Loaded
 from edge.config.sources import GenicamConfig, OpencvConfig, RecordedConfig, SyntheticConfig
 from edge.engines.protocol import Engine
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line.line import Line
 from edge.line.recipe import frame_size, open_model
-from edge.line.run import EXIT_OK, run_line
+from edge.line.run import run_line
 from edge.outputs.open import live_outputs
 from edge.regions.criteria import Criteria
 from edge.service.doctor import Finding, Severity
@@ -195,6 +195,6 @@ def _run_for(line: Line, seconds: float, each: Any = lambda _line, _spent: None)
     except BaseException:  # Ctrl-C, say: the stages' threads must not outlive the interpreter
         line.stop()
         raise
-    if code != EXIT_OK:
+    if code != ExitCode.OK:
         failed = next((w.last_error for w in line.workers if w.last_error), "a stage hangs")
         raise UserError(f"the line does not run with this config: {failed}", fix="edge check CONFIG")

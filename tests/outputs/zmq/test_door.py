@@ -26,7 +26,8 @@ from edge.outputs.zmq import door as zmq_door
 from edge.outputs.zmq.door import SUBSCRIBED_MAX_BYTES, Door
 from edge.outputs.zmq.preview import PreviewSink
 from edge.outputs.zmq.publisher import ZmqSink
-from edge.wire.keys import DoorKeys, revoke
+from edge.storage.key_list import revoke
+from edge.wire.keys import DoorKeys
 
 TCP = "tcp://127.0.0.1:0"
 
