@@ -376,7 +376,9 @@ def test_many_that_are_missing_in_a_row_are_one_line(tmp_path: Path, monkeypatch
     writer = RecordingWriter(tmp_path, camera="cam1", source="test")
     writer.frame(frame(0))
     with monkeypatch.context() as full:
-        full.setattr(recording_writer, "write_whole", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        full.setattr(
+            recording_writer, "write_whole", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
         for k in range(1, 18):
             with pytest.raises(OSError, match="No space left"):
                 writer.frame(frame(k))
