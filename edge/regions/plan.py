@@ -101,6 +101,13 @@ class RegionPlan:
         roi = roi_pixels(config, grid, mask)
         return cls(config, high, low, roi, zone_pixels(config, grid, without_border(roi, config)))
 
+    def is_of_same_pixels(self, other: RegionPlan) -> bool:
+        """True where both plans let the same pixels of a map take part, in the same zones: maps of both are comparable."""
+        return self is other or (
+            np.array_equal(self.inside, other.inside)
+            and (self.ruled is other.ruled or np.array_equal(self.ruled, other.ruled))  # type: ignore[arg-type]
+        )
+
     def quiet(self, values: NDArray[np.float32], highest: float) -> bool:
         """True where no pixel inside can reach its threshold, smoothed or not; ``highest`` is the maximum inside.
 

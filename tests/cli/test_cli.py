@@ -555,11 +555,18 @@ def test_outliers_of_a_calibration_are_listed_with_pictures(line: Path) -> None:
         pixels[20, 50] = 250 if index == 7 else pixels[20, 50]
         (line / "good").mkdir(exist_ok=True)
         assert cv2.imwrite(str(line / "good" / f"{index}.png"), pixels)
-    result = edge(line, "calibrate", "good", "-c", "cam1.yaml", "-o", "c.yaml", "--false-rejects", "0.05")
+    command = ("calibrate", "good", "-c", "cam1.yaml", "-o", "c.yaml", "--false-rejects", "0.05")
+    result = edge(line, *command)
+    assert result.returncode == 2
+    assert result.stderr.startswith("7.png: unlike the other good frames, and sets the threshold\n")
+    assert not (line / "c.yaml").exists()
+    assert [p.name for p in (line / "c.yaml.outliers").iterdir()] == ["outlier-001-7.png"]
+    result = edge(line, *command, "--keep-outliers")
     assert result.returncode == 0
     listed = [text for text in result.stdout.splitlines() if text.startswith("outlier:")]
     assert len(listed) == 1
-    assert listed[0].startswith("outlier: 7.png: maximum 0.980392, robust z ")
+    assert listed[0].startswith("outlier: 7.png: maximum 0.980392, ")
+    assert " times the usual spread; " in listed[0]
     assert listed[0].endswith("; c.yaml.outliers/outlier-001-7.png")
     assert [p.name for p in (line / "c.yaml.outliers").iterdir()] == ["outlier-001-7.png"]
 

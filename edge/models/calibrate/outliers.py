@@ -108,7 +108,12 @@ def draw_outlier(
     mark = _at_least(scaled(box, zoom), max(_MARK_PX, round(2 * text_px)))
     frame_box(picture, mark, line)
     label(picture, f"{outlier.maximum:.4g}", mark, text_px)
-    facts = [outlier.name, f"max {outlier.maximum:.4g}", f"robust z {outlier.z:.1f}", *(["left out"] if left_out else [])]
+    facts = [
+        outlier.name,
+        f"max {outlier.maximum:.4g}",
+        f"{outlier.z:.0f} times the usual spread",
+        *(["left out"] if left_out else []),
+    ]
     return under_strip(picture, "OUTLIER", COLOURS["invalid"], facts, text_px)
 
 

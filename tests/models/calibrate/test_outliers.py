@@ -34,7 +34,7 @@ def frames(folder: Path, *, hot: bool = True) -> Path:
 
 
 def calibrated(config: Loaded, folder: Path) -> CalibrationResult:
-    return measure(config, lambda: read_frames(folder), source="good", false_rejects=0.05)[1]
+    return measure(config, lambda: read_frames(folder), source="good", false_rejects=0.05, outliers="keep")[1]
 
 
 def test_each_outlier_has_a_picture_highest_first(tmp_path: Path) -> None:
