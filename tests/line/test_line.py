@@ -18,7 +18,7 @@ from edge.config.bundle_spec import BundleSpec
 from edge.engines.line_engine import open_line_engine
 from edge.frames import Frame, FrameMeta, Payload
 from edge.line import line as line_module
-from edge.line import stages
+from edge.line import recipe, stages
 from edge.line.recipe import open_model
 from edge.line.record import record
 from edge.line.replay import Options, replay
@@ -686,7 +686,7 @@ def test_a_model_whose_roi_does_not_fit_is_closed_again(tmp_path: Path, monkeypa
         monkeypatch.setattr(engine, "close", lambda: closed.append(True))
         return engine
 
-    monkeypatch.setattr(daemon, "open_line_engine", opened)
+    monkeypatch.setattr(recipe, "open_line_engine", opened)
     text = BASE.replace("threshold:", "roi: {units: image_px, include: [[500, 500, 600, 600]]}, threshold:")
     with pytest.raises(UserError):
         open_model(loaded(tmp_path, text=text))

@@ -315,8 +315,8 @@ def test_a_producer_of_another_architecture_is_named(tmp_path, machine, name):
 
 
 def test_a_camera_without_the_camera_packages(monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("edge.sources.genicam_")]:
-        if name != "edge.sources.genicam.producers":
+    for name in [name for name in sys.modules if name.startswith("edge.sources.genicam.")]:
+        if name not in ("edge.sources.genicam.producers", "edge.sources.genicam.source"):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("edge.sources.genicam.link")
     monkeypatch.setitem(sys.modules, "harvesters.core", None)
