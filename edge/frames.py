@@ -282,7 +282,7 @@ class Judged:
     """What an inspection's verdict rests on, in map pixels.
 
     ``found.mask``: uint8 (h, w), 255 where a region is. ``found.rejected`` and ``found.candidates`` only where
-    ``Rules.explain`` asks for them.
+    ``Criteria.explain`` asks for them.
     """
 
     amap: AnomalyMap

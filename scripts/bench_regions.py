@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from peer import Peer
 
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig
-from edge.regions.find import Controls, find_regions
+from edge.regions.find import find_regions
+from edge.regions.plan import RegionPlan
 
 SIZES = (256, 512, 1024, 2048)
 SEEDS = (1, 2)
@@ -42,8 +43,8 @@ class Settings:
     high: float
     low: float | None
 
-    def prepared(self, side: int) -> Controls:
-        return Controls.prepare(self.config, self.high, self.low, (side, side), (side, side), (1.0, 1.0, 0.0, 0.0))
+    def prepared(self, side: int) -> RegionPlan:
+        return RegionPlan.prepare(self.config, self.high, self.low, (side, side), (side, side), (1.0, 1.0, 0.0, 0.0))
 
 
 _NONE: dict[str, Any] = {"open_ksize": 0, "close_ksize": 0, "fill_holes": False, "max_regions": None}
@@ -238,7 +239,7 @@ def _median_ms(call: Callable[[], Any]) -> float:
 _floor_memory: dict[tuple[int, ...], tuple[Map, NDArray[np.uint8]]] = {}
 
 
-def _floor(values: Map, settings: Settings, controls: Controls) -> None:
+def _floor(values: Map, settings: Settings, controls: RegionPlan) -> None:
     memory = _floor_memory.setdefault(values.shape, (np.empty_like(values), np.empty(values.shape, np.uint8)))
     smoothed, binary = memory
     if settings.config.smooth:

@@ -297,7 +297,7 @@ def test_outputs_hear_the_state_and_a_heartbeat(tmp_path: Path) -> None:
         def tick(self, heartbeat: Any) -> None:
             heard["beats"].append(heartbeat)
 
-    config = loaded(tmp_path, "source.fps=40", "source.frames=50")
+    config = loaded(tmp_path, "source.fps=40", "source.frames=50", "ring.slots=64")
     assert run(make_line(config, more_outputs=[Queued(Ear(), 100, "drop")])) == 0
     states = heard["states"]
     assert states[-1].line_state == "Halted"
@@ -324,7 +324,7 @@ def test_an_output_that_fails_is_a_fault_in_the_state(tmp_path: Path) -> None:
         def state(self, state: Any) -> None:
             states.append(state)
 
-    config = loaded(tmp_path, "source.fps=40", "source.frames=20")
+    config = loaded(tmp_path, "source.fps=40", "source.frames=20", "ring.slots=64")
     outputs = [Queued(Broken(), 100, "drop"), Queued(Ear(), 1000, "drop")]
     assert run(make_line(config, more_outputs=outputs)) == 0
     assert any(f.code == "output_broken" and f.text == "No space left on device" for s in states for f in s.faults)

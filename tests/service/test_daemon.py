@@ -157,7 +157,7 @@ def test_live_ready_and_metrics_answer(tmp_path: Path, manager: Manager) -> None
         assert code == 200
         values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         assert float(values['edge_inspections_total{camera="cam1",verdict="pass"}']) > 0
-        assert values['edge_ring_slots{camera="cam1"}'] == "8.0"
+        assert values['edge_ring_slots{camera="cam1"}'] == "64.0"
         assert values['edge_source_state{camera="cam1",state="streaming"}'] == "1.0"
         count = float(values['edge_latency_seconds_count{camera="cam1",stage="total"}'])
         assert count == float(values['edge_latency_seconds_bucket{camera="cam1",le="+Inf",stage="total"}'])

@@ -450,7 +450,7 @@ def test_a_part_id_that_is_no_integer_chunk(name):
 
 ONE_CAMERA = """
 import json, sys
-from edge.config.sources import GenicamSource as Config
+from edge.config.sources import GenicamConfig as Config
 from edge.frames import Payload
 from edge.sources.genicam.source import GenicamSource
 
