@@ -144,7 +144,8 @@ def test_a_stage_that_fails_while_the_line_drains_is_no_clean_end(tmp_path: Path
     found = records(tmp_path / "log")
     reasons = [r["reason"] for r in found]
     assert reasons.count("engine_error") == 1
-    assert set(reasons[reasons.index("engine_error") + 1 :]) == {"shutdown"}
+    behind = set(reasons[reasons.index("engine_error") + 1 :])
+    assert "shutdown" in behind <= {"shutdown", "frame_id_gap"}  # a late machine loses frames at 400 a second, too
     sum_rule_of(line, found)
 
 

@@ -12,8 +12,8 @@ from edge.sources.clock import SYSTEM_CLOCK, Clock
 from edge.sources.protocol import SourceStatus
 from edge.sources.synthetic.parts import PartScene
 
-WAITING: int = 8
-"""Frames that may be due and not yet read; of more, the oldest are lost, as in a camera with so many buffers."""
+WAITING: int = 32
+"""Frames that may be due and not yet read, as many as a GenICam source has buffers by default; beyond them the oldest are lost."""
 
 
 class SyntheticSource:
