@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -30,7 +31,8 @@ class UserError(Exception):
 
     ``what`` names the thing; ``received``, ``expected`` and ``fix`` complete the message, each on its own line,
     and are left out when they would say nothing.
-    ``exit_code`` is the process's exit status.
+    ``exit_code`` is the process's exit status. ``passes``: it may be over without anyone changing anything here, as a disk
+    that isn't mounted yet or a port that another program has: a command ends, a daemon waits and tries again.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class UserError(Exception):
         expected: object = None,
         fix: str | None = None,
         exit_code: ExitCode = ExitCode.CONFIG,
+        passes: bool = False,
     ) -> None:
         lines = [what]
         for label, text in (("received", received), ("expected", expected), ("fix", fix)):
@@ -49,12 +52,27 @@ class UserError(Exception):
         super().__init__("\n".join(lines))
         self.what = what
         self.exit_code = exit_code
+        self.passes = passes
 
     def at(self, where: str) -> UserError:
         """The same mistake, told of the key, file or line that it stands in."""
-        told = UserError(f"{where}: {self}", exit_code=self.exit_code)
+        told = UserError(f"{where}: {self}", exit_code=self.exit_code, passes=self.passes)
         told.what = f"{where}: {self.what}"
         return told
+
+
+_MENDABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
+)
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether an error of a file or an address may be over by itself.
+
+    All do but a few that only another config or another user right mends: no right, a file in the way, a name that is none.
+    Disks fill and empty, shares and switches come back after a power cut later than we do, and each has errors of its own.
+    """
+    return error.errno not in _MENDABLE
 
 
 def text_of(error: BaseException) -> str:

@@ -75,7 +75,8 @@ class Queued:
     def start(self) -> None:
         """Open the sink in its thread.
 
-        Raises what ``open`` raised; but of a sink that can ``recover`` only UserError, the rest is a fault that may pass.
+        Raises what ``open`` raised; but of a sink that can ``recover`` only a UserError that doesn't pass by itself, unless
+        this output ``waits``: the rest is a fault.
         """
         self._thread.start()
         self._opened.wait()
@@ -208,7 +209,8 @@ class Queued:
             self._sink.open()
             self._open = True
         except Exception as error:  # noqa: BLE001  (start raises it)
-            if isinstance(error, UserError) or not self._sink.recovers:
+            final = isinstance(error, UserError) and (self._waits or not error.passes)
+            if final or not self._sink.recovers:
                 self._open_error = error
                 self._attempt(self._sink.close)
                 return

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zmq.auth.certs import load_certificate
 
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 
 PUBLIC, SECRET = ".key", ".key_secret"
 _Z85 = re.compile(rb"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
@@ -87,6 +87,7 @@ def allowed(clients: Path) -> tuple[dict[bytes, str], list[str]]:
         raise UserError(
             f"{clients}: the list of allowed keys cannot be read: {error.strerror}",
             fix="`edge keys allow CLIENT.key --clients FOLDER` makes it",
+            passes=may_pass(error),
         ) from None
     for path in paths:
         try:
@@ -102,7 +103,9 @@ def _read(path: Path) -> tuple[bytes, bytes | None]:
         public, secret = load_certificate(path)
     except OSError as error:
         reason = error.strerror or "No such file or directory"
-        raise UserError(f"{path}: no key can be read: {reason}", fix="`edge keys new NAME` makes a pair") from None
+        raise UserError(
+            f"{path}: no key can be read: {reason}", fix="`edge keys new NAME` makes a pair", passes=may_pass(error)
+        ) from None
     except ValueError:
         public, secret = b"", None
     for key in (public, secret):

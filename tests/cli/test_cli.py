@@ -244,18 +244,6 @@ def test_a_busy_endpoint_of_a_replay_is_told_of_the_option_that_named_it(line: P
     )
 
 
-def test_a_busy_zmq_port(line: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        result = edge(line, "run", "-c", "cam1.yaml", "--set", f"outputs.zmq={{bind: 'tcp://127.0.0.1:{port}'}}")
-    assert refused(result).endswith(
-        f"outputs.zmq.bind: tcp://127.0.0.1:{port} cannot be bound: Address already in use (EADDRINUSE)\n"
-        "  fix: stop the program that has it, or choose another; tcp port 0 takes any free one"
-    )
-
-
 def test_a_log_folder_that_cannot_be_written(line: Path) -> None:
     (line / "file").write_text("")
     result = edge(line, "run", "-c", "cam1.yaml", "--set", "outputs.jsonl.dir=file/log")

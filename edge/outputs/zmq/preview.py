@@ -34,11 +34,8 @@ class PreviewSink(Sink):
     subscribers = 0
 
     def __init__(self, endpoint: str, identity: RunIdentity, keys: DoorKeys | None = None) -> None:
-        self._bind = endpoint
-        self._keys = keys
         self._topic = topic("preview", identity.camera)
-        self._door: Door | None = None
-        self._banned: set[str] = set()  # outlives the door
+        self._door = Door(endpoint, PREVIEW_HWM, "outputs.zmq.preview", keys)
         self._next_at = 0.0
         self._taken = 0  # counted by the judge's thread
         self._done = 0  # counted by this output's
@@ -55,8 +52,8 @@ class PreviewSink(Sink):
         return {"endpoint": self.endpoint}
 
     def open(self) -> None:
-        self._door = Door(self._bind, PREVIEW_HWM, "outputs.zmq.preview", self._keys, self._banned)
-        self._bind = self.endpoint = self._door.endpoint
+        self._door.open()
+        self.endpoint = self._door.endpoint
 
     def keep(self, _record: Record, frame: Frame, _judged: Judged | None) -> NDArray[np.uint8] | None:
         """Every n-th pixel, 8 bits: at most 0.4 ms of the judge's time for 5 megapixels; an area resize takes 3 ms."""
@@ -77,7 +74,6 @@ class PreviewSink(Sink):
     def write(self, record: Record, kept: NDArray[np.uint8] | None) -> None:
         if kept is None:
             return
-        assert self._door is not None
         bgr = np.ascontiguousarray(kept[:, :, ::-1]) if kept.ndim == 3 else kept
         jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
         self._door.socket.send_multipart((self._topic, record.line, jpeg.tobytes()), zmq.NOBLOCK)
@@ -85,7 +81,6 @@ class PreviewSink(Sink):
 
     def idle(self) -> None:
         """Look at who came and went, and who may no longer look on."""
-        assert self._door is not None
         if self._door.refresh():
             self.subscribers = 0
         for came, prefix in self._door.changes():
@@ -93,11 +88,11 @@ class PreviewSink(Sink):
                 self.subscribers += 1 if came else -1
 
     def recover(self) -> None:
-        self.close()
+        """Begin anew in the same place."""
+        self.subscribers = 0
+        self._door.shut()
         self.open()
 
     def close(self) -> None:
         self.subscribers = 0
-        if self._door is not None:
-            self._door.close()
-        self._door = None
+        self._door.close()

@@ -44,16 +44,12 @@ class ZmqSink(Sink):
 
         ``keys``: the files of ``config.curve``, their paths resolved. ``key``: who named the endpoint, for errors.
         """
-        self._bind = config.bind or f"ipc://{folder / 'pub'}"
-        self._keys = keys
-        self._key = key
         self._wire = Wire(identity)
         self._records = topic("inspection", identity.camera)
         self._states = topic("state", identity.camera)
         self._heartbeats = topic("heartbeat", identity.camera)
         self._last_state: bytes | None = None
-        self._door: Door | None = None
-        self._banned: set[str] = set()  # outlives the door
+        self._door = Door(config.bind or f"ipc://{folder / 'pub'}", SEND_HWM, key, keys)
         self.endpoint: str | None = None
         """Where it is bound, once it is: with the port that was chosen for port 0."""
 
@@ -67,23 +63,23 @@ class ZmqSink(Sink):
         return {"endpoint": self.endpoint}
 
     def open(self) -> None:
-        self._door = Door(self._bind, SEND_HWM, self._key, self._keys, self._banned)
-        # a reopened socket must come back to where subscribers look for it
-        self._bind = self.endpoint = self._door.endpoint
+        self._door.open()
+        self.endpoint = self._door.endpoint
 
     def write(self, record: Record, _kept: object) -> None:
         self._send(self._records, record.line)
 
     def state(self, state: State) -> None:
         self._last_state = self._wire.state(state, time.time_ns())
-        self._send(self._states, self._last_state)
+        if self._door.is_open:
+            self._send(self._states, self._last_state)
 
     def tick(self, heartbeat: Heartbeat) -> None:
-        self._send(self._heartbeats, self._wire.heartbeat(heartbeat, time.time_ns(), time.monotonic_ns()))
+        if self._door.is_open:
+            self._send(self._heartbeats, self._wire.heartbeat(heartbeat, time.time_ns(), time.monotonic_ns()))
 
     def idle(self) -> None:
         """Look at who came and went, and who may no longer listen."""
-        assert self._door is not None
         if self._door.refresh():
             self.subscribers = 0
         wanted = False
@@ -95,17 +91,16 @@ class ZmqSink(Sink):
             self._send(self._states, self._last_state)
 
     def recover(self) -> None:
-        self.close()
+        """Begin anew in the same place."""
+        self.subscribers = 0
+        self._door.shut()
         self.open()
 
     def close(self) -> None:
         self.subscribers = 0
-        if self._door is not None:
-            self._door.close()
-        self._door = None
+        self._door.close()
 
     def _send(self, about: bytes, body: bytes) -> None:
-        assert self._door is not None
         # send_multipart checks every part in Python first: 10 µs a message
         self._door.socket.send(about, zmq.SNDMORE | zmq.NOBLOCK)
         self._door.socket.send(body, zmq.NOBLOCK)
