@@ -24,7 +24,8 @@ from edge.line.run import EachTurn
 from edge.models.calibrate.measure import measure
 from edge.models.fit.pixel import fit_to_bundle
 from edge.service import daemon
-from edge.service.runtime_folder import found_folder, holder, runtime_roots, taken
+from edge.service.instance_lock import holder, taken
+from edge.service.runtime_folder import found_folder, runtime_roots
 from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource
 from edge.sources.open import open_source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -17,9 +16,10 @@ from edge.config.load import Loaded, load_config
 from edge.engines.line_engine import scales_sha256
 from edge.errors import ExitCode, UserError
 from edge.regions.criteria import load_criteria
+from edge.service.instance_lock import holder, send_signal
 from edge.service.instances import Instance, find_instance
 from edge.service.reload import RELOADED, needs_restart
-from edge.service.runtime_folder import INSTANCE, ReloadReport, holder, read_json, read_reload
+from edge.service.runtime_folder import INSTANCE, ReloadReport, read_json, read_reload
 
 
 def reload(
@@ -37,7 +37,7 @@ def reload(
     assert found.pid is not None
     before, asked_ns = read_reload(found.folder), time.monotonic_ns()
     try:
-        os.kill(found.pid, signal.SIGHUP)
+        send_signal(found.folder, found.pid, signal.SIGHUP)
     except PermissionError:
         raise UserError(
             f"camera {found.camera}: process {found.pid} takes no signal of this user",

@@ -25,8 +25,9 @@ from edge.line.run import EachTurn, run_line
 from edge.line.supervise import StageHealth
 from edge.outputs.open import live_outputs
 from edge.service.health_server import HealthServer, Metrics
+from edge.service.instance_lock import InstanceLock
 from edge.service.reload import Reloader
-from edge.service.runtime_folder import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
+from edge.service.runtime_folder import runtime_folder, write_endpoints, write_instance, write_reload
 from edge.service.sd_notify import StartProgress, notify, watchdog_interval_s
 from edge.sources.open import is_live, open_source
 from edge.sources.protocol import Source

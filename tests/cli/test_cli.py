@@ -25,7 +25,7 @@ from support.lines import frame_ids, loaded, records
 from edge.cli import NAMES, app
 from edge.config.bundle_spec import BundleSpec
 from edge.models.write import write_bundle
-from edge.service.runtime_folder import InstanceLock
+from edge.service.instance_lock import InstanceLock
 
 SIMULATED = "source={kind: genicam, producer: simulated, serial: '0', buffers: 4}"
 
