@@ -13,7 +13,7 @@ from edge.sources.protocol import SourceStatus
 from edge.sources.synthetic.parts import PartScene
 
 WAITING: int = 32
-"""Frames that may be due and not yet read, as many as a GenICam source has buffers by default; beyond them the oldest are lost."""
+"""Frames that may be due and not yet read, as many as a GenICam source has buffers; the oldest of more are lost."""
 
 
 class SyntheticSource:
