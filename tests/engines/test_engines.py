@@ -422,7 +422,7 @@ def test_a_precision_beyond_the_bundles_tolerance_is_refused_with_both_numbers(
             found = super().infer(image)
             return Prediction(found.map + np.float32(0.3), found.score, None)
 
-    def off(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
+    def off(config: ModelConfig, bundle: Bundle, samples: Any, batch: int, tell: Any) -> Engine:
         engine = Off(bundle)
         engine.name, engine.precision = "openvino", "bf16"
         return engine

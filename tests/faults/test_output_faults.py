@@ -335,7 +335,7 @@ def test_a_clock_that_is_stepped_by_an_hour_changes_no_verdict_and_no_latency(
     def steps(index: int) -> None:
         step[0] = {100: hour, 200: -hour, 300: 0}.get(index, step[0])
 
-    line = make_line(loaded(tmp_path, *STEADY, "deadline_ms=5000"), before=steps)
+    line = make_line(loaded(tmp_path, "source.frames=400", "deadline_ms=5000"), before=steps)
     assert run(line) == 0
     found = records(tmp_path / "log")
     stamps = [r["received_ns"] for r in found]
