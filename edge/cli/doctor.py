@@ -48,7 +48,7 @@ def doctor(
 
 def findings(path: Path | None, overrides: tuple[str, ...], seconds: float, size: tuple[int, int] | None) -> list[Finding]:
     """All findings: the machine's, then the config's."""
-    from edge.service.doctor.config import check_line, wants_gige
+    from edge.service.doctor.config import check_line
     from edge.service.doctor.machine import check_machine
 
     if path is None:
@@ -57,7 +57,7 @@ def findings(path: Path | None, overrides: tuple[str, ...], seconds: float, size
         loaded = load_config(path, overrides)
     except UserError as error:
         return [*check_machine(gige=False), Finding("fail", "config", str(error), f"edge check {path}")]
-    found = [*check_machine(gige=wants_gige(loaded)), Finding("ok", "config", str(path)), *check_line(loaded)]
+    found = [*check_machine(gige=loaded.config.source.may_be_gige), Finding("ok", "config", str(path)), *check_line(loaded)]
     if seconds > 0:
         from edge.service.doctor.capacity import check_capacity
 

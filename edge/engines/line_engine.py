@@ -17,7 +17,7 @@ from edge.engines.open import open_engine
 from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.errors import UserError
 from edge.frames import Frame
-from edge.preprocess.pixel_formats import levels_of, to_depth
+from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
 from edge.storage.frames_on_disk import read_frames
 
@@ -57,7 +57,7 @@ class _Samples:
         frames = self.loaded.config.model.sample_frames
         assert frames is not None
         path = self.loaded.resolve(frames)
-        workspace, levels, spec = Workspace(), levels_of(self.loaded.config.source), self.bundle.spec
+        workspace, levels, spec = Workspace(), self.loaded.config.source.levels, self.bundle.spec
         found = False
         for item in islice(read_frames(path), MOST):
             if not isinstance(item, Frame):

@@ -29,7 +29,7 @@ from edge.service.instance_lock import InstanceLock
 from edge.service.reload import Reloader
 from edge.service.runtime_folder import runtime_folder, write_endpoints, write_instance, write_reload
 from edge.service.sd_notify import StartProgress, notify, watchdog_interval_s
-from edge.sources.open import is_live, open_source
+from edge.sources.open import open_source
 from edge.sources.protocol import Source
 
 log = structlog.get_logger()
@@ -92,7 +92,7 @@ def _run_locked(
 
         engine, criteria = open_model(loaded, tell=tell)
     source = source or open_source(config.source, config.camera, loaded.path.parent)
-    line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, folder, i), drops=is_live(config.source))
+    line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, folder, i), drops=config.source.paced)
     server = None
     log.info("starting", camera=config.camera, engine=engine.name, bundle=engine.bundle.spec.name, high=criteria.high)
     try:

@@ -23,7 +23,7 @@ from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip, Unmapped
 from edge.models.calibrate.thresholds import CalibrationResult, calibrate
 from edge.models.frame_survey import Survey
-from edge.preprocess.pixel_formats import levels_of, to_depth
+from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria, read_mask
 from edge.storage.pictures import frame_name
@@ -118,7 +118,7 @@ def _reach(engine: Engine) -> float:
 
 def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:
     """Files may hold more bits than the line's model is given."""
-    return frame if isinstance(frame, Skip) else to_depth(frame, *levels_of(source))
+    return frame if isinstance(frame, Skip) else to_depth(frame, *source.levels)
 
 
 def _maps(frames: Iterable[Frame | Skip], engine: Engine) -> Iterator[tuple[str, AnomalyMap, int, int]]:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamConfig, OpencvConfig, RecordedConfig, SyntheticConfig
 from edge.engines.protocol import Engine
 from edge.errors import ExitCode, UserError
 from edge.line.line import Line
@@ -60,7 +59,7 @@ def check_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None)
 
 def judge_capacity(loaded: Loaded, found: Capacity) -> Finding:
     """What was measured against what the config asks for."""
-    wanted, deadline = wanted_fps(loaded), loaded.config.deadline_ms
+    wanted, deadline = loaded.config.source.wanted_fps, loaded.config.deadline_ms
     width, height = found.size
     text = (
         f"this box does {60 * found.limit_fps:.0f} frames of {width}x{height} a minute with this config; "
@@ -87,14 +86,16 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
     Raises:
         UserError: the model or the criteria can't be used.
     """
+    config = loaded.config
     engine, criteria = open_model(loaded)
     try:
-        size = size or camera_size(loaded) or frame_size(loaded.config, engine.bundle) or _ASSUMED
+        asked = config.source.wanted_size or config.model.frame_size
+        size = size or asked or frame_size(config, engine.bundle) or _ASSUMED
         frames = pictures(size, engine.bundle.spec.input.channels)
         with tempfile.TemporaryDirectory(prefix="edge-doctor-") as temp:
             quiet = _elsewhere(loaded, Path(temp))
             limit = _limit(quiet, engine, criteria, frames, seconds / 2)
-            wanted = wanted_fps(loaded)
+            wanted = config.source.wanted_fps
             rates = [wanted] if wanted is not None and wanted <= limit else [share * limit for share in LOADS]
             for fps in rates:
                 line = _line(quiet, engine, criteria, MemorySource(frames, None, fps=fps), drops=True)
@@ -118,35 +119,6 @@ def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
         scene.render(index, 0.1, pixels)
         found.append(pixels if channels == 1 else np.repeat(pixels[:, :, None], 3, axis=2))
     return found
-
-
-def wanted_fps(loaded: Loaded) -> float | None:
-    """Frames per second that the config asks of its source; None where it doesn't say, or takes them as they are read."""
-    source = loaded.config.source
-    if isinstance(source, GenicamConfig):
-        return _feature(source, "AcquisitionFrameRate")
-    if isinstance(source, RecordedConfig):
-        return source.fps if source.pace == "original" else None
-    return source.fps
-
-
-def camera_size(loaded: Loaded) -> tuple[int, int] | None:
-    """Width and height that the config asks of its camera."""
-    source = loaded.config.source
-    width: float | None
-    height: float | None
-    if isinstance(source, GenicamConfig):
-        width, height = _feature(source, "Width"), _feature(source, "Height")
-    elif isinstance(source, (SyntheticConfig, OpencvConfig)):
-        width, height = source.width, source.height
-    else:
-        return None
-    return (int(width), int(height)) if width and height else loaded.config.model.frame_size
-
-
-def _feature(source: GenicamConfig, name: str) -> float | None:
-    values = [v for key, v in source.features if key == name and isinstance(v, (int, float)) and not isinstance(v, bool)]
-    return float(values[-1]) if values else None
 
 
 def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:

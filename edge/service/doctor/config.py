@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamConfig, OpencvConfig
-from edge.errors import UserError
 from edge.service.doctor import Finding
 from edge.service.unit_files import service_files
+from edge.sources.open import device_findings
 from edge.storage.disk import space
 
 _SYNCS: Final = 20
@@ -27,34 +26,10 @@ def check_line(loaded: Loaded) -> list[Finding]:
     return [*check_source_config(loaded), *check_folders(loaded), *check_watchdog(loaded)]
 
 
-def wants_gige(loaded: Loaded | None) -> bool:
-    """Whether the camera may be one on Ethernet."""
-    source = None if loaded is None else loaded.config.source
-    return isinstance(source, GenicamConfig) and source.producer != "simulated"
-
-
 def check_source_config(loaded: Loaded) -> Iterator[Finding]:
-    source = loaded.config.source
-    if isinstance(source, GenicamConfig):
-        try:
-            from edge.sources.genicam.producers import check_loadable, producer_files
-
-            if any(not _installed(name) for name in ("genicam", "harvesters")):
-                raise UserError("the camera packages are not installed", fix="pip install 'edge-inspect[camera]'")
-            files = producer_files(source.producer)
-            check_loadable(files)
-        except UserError as error:
-            yield _failed("producer", error)
-        else:
-            yield Finding("ok", "producer", ", ".join(map(str, files)))
-    elif isinstance(source, OpencvConfig) and isinstance(source.device, int):
-        node = Path(f"/dev/video{source.device}")
-        if not node.exists():
-            yield Finding("warn", "device", f"{node} is not there; the daemon waits for it", "plug the camera in")
-        elif not os.access(node, os.R_OK | os.W_OK):
-            yield Finding("fail", "device", f"{node} is not open to this user", "usermod -aG video edge")
-        else:
-            yield Finding("ok", "device", str(node))
+    """The device of the source, where it has one."""
+    for finding in device_findings(loaded.config.source):
+        yield Finding(finding.level, finding.what, finding.text, finding.fix)
 
 
 def check_folders(loaded: Loaded) -> Iterator[Finding]:
@@ -140,14 +115,3 @@ def _nearest(folder: Path) -> Path:
 
 def _size_gb(folder: Path) -> float:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e9
-
-
-def _installed(name: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(name) is not None
-
-
-def _failed(what: str, error: UserError) -> Finding:
-    text, _, fix = str(error).partition("\n  fix: ")
-    return Finding("fail", what, text.replace("\n  ", "; "), fix or None)

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.service.doctor import Finding
-from edge.service.doctor.capacity import Capacity, camera_size, judge_capacity, measure_capacity, pictures, wanted_fps
-from edge.service.doctor.config import check_folders, check_source_config, check_watchdog, sync_times_ms, wants_gige
+from edge.service.doctor.capacity import Capacity, judge_capacity, measure_capacity, pictures
+from edge.service.doctor.config import check_folders, check_source_config, check_watchdog, sync_times_ms
 from edge.service.doctor.machine import check_clock, check_gpu, check_network, check_usb
 
 
@@ -140,8 +140,6 @@ def test_a_missing_producer_fails_and_the_simulated_one_is_there(tmp_path: Path)
     config = loaded(tmp_path, text=genicam("producer: simulated"))
     (found,) = check_source_config(config)
     assert (found.level, Path(found.text).name) == ("ok", "viky.cti")
-    assert not wants_gige(config)
-    assert wants_gige(loaded(tmp_path, text=genicam("producer: none.cti")))
 
 
 def test_a_camera_device_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
@@ -185,16 +183,6 @@ def test_a_limit_near_the_unit_s_watchdog_is_told(tmp_path: Path) -> None:
             "systemctl edit edge@cam1: [Service] WatchdogSec=25",
         )
     ]
-
-
-def test_rate_and_size_are_the_config_s(tmp_path: Path) -> None:
-    features = "features: [[Width, 400], [Height, 300], [AcquisitionFrameRate, 20], [AcquisitionFrameRate, 25.5]]"
-    told = loaded(tmp_path, text=genicam(features))
-    assert (wanted_fps(told), camera_size(told)) == (25.5, (400, 300))
-    bare = loaded(tmp_path, "model.frame_size=[320, 240]", text=genicam("producer: simulated"))
-    assert (wanted_fps(bare), camera_size(bare)) == (None, (320, 240))
-    assert (wanted_fps(loaded(tmp_path)), camera_size(loaded(tmp_path))) == (None, (64, 64))
-    assert wanted_fps(loaded(tmp_path, "source.fps=12.5")) == 12.5
 
 
 def test_pictures_are_what_the_model_takes() -> None:
