@@ -12,10 +12,9 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
-from edge.engines.batch import kept
 from edge.engines.graph_io import blank_picture
 from edge.engines.probe_pictures import CHECKED_EVERY, flat_pictures, generated_pictures
-from edge.engines.protocol import Batching, Engine, Prediction, SamplePictures
+from edge.engines.protocol import Engine, Prediction, SamplePictures
 from edge.errors import UserError
 
 log = structlog.get_logger()
@@ -37,23 +36,18 @@ def check_finite(engine: Engine) -> None:
         )
 
 
-def settle_batch(engine: Engine, wanted: int) -> None:
-    """Set ``engine.batch`` to 1 where ``wanted`` pictures can't go through at once, and log why."""
-    spec = engine.bundle.spec
-    if not isinstance(engine, Batching):
-        why: str | None = f"{engine.name} takes one picture at a time"
-    elif spec.tile is not None:
-        why = "the tiles of a frame go in together already"
-    elif engine.batch == 1:
-        why = "the model takes one picture at a time: it was exported with a fixed batch"
-    else:
-        why = _why_no_batch(engine, engine.bundle, reduced=engine.precision != "fp32")
-        engine.batch = 1 if why is not None else engine.batch
-    if why is not None:
-        log.warning("no_batches", wanted=wanted, why=why, effect="pictures go in one by one")
+def why_not_together(engine: Engine) -> str | None:
+    """Why pictures of several frames can't go through in one run, in words; None where they can."""
+    if type(engine).infer_batch is Engine.infer_batch:
+        return f"{engine.name} takes one picture at a time"
+    if engine.bundle.spec.tile is not None:
+        return "the tiles of a frame go in together already"
+    if engine.batch == 1:
+        return "the model takes one picture at a time: it was exported with a fixed batch"
+    return _why_mixed(engine, engine.bundle, reduced=engine.precision != "fp32")
 
 
-def _why_no_batch(engine: Batching, bundle: Bundle, *, reduced: bool) -> str | None:
+def _why_mixed(engine: Engine, bundle: Bundle, *, reduced: bool) -> str | None:
     """None where each picture of a run gets its own map.
 
     Graphs may say that they take any number of pictures and then mix them, or hold a shape of one inside. Maps may differ
@@ -62,7 +56,7 @@ def _why_no_batch(engine: Batching, bundle: Bundle, *, reduced: bool) -> str | N
     generated = _trial_pictures(bundle)
     two = [generated["noise"], generated["a nearly black picture"]]  # as far apart as pictures are
     pictures = np.stack(list(islice(cycle(two), engine.batch)))
-    alone = list(islice(cycle([kept(engine.infer(picture)) for picture in two]), engine.batch))
+    alone = list(islice(cycle([engine.infer(picture).copy() for picture in two]), engine.batch))
     try:
         together = engine.infer_batch(pictures)
     except Exception as error:  # noqa: BLE001  (runtimes' exceptions have no common base but this)

@@ -22,7 +22,7 @@ from edge.engines.graph_io import (
     does_not_run,
     prediction,
 )
-from edge.engines.protocol import Prediction, SamplePictures
+from edge.engines.protocol import Engine, Prediction, SamplePictures
 from edge.errors import UserError
 
 _CPU = "CPUExecutionProvider"
@@ -30,7 +30,7 @@ _OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 """By itself CUDA computes in tf32, 10 bits of mantissa, and calls it float32."""
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """One session, single stream. Input is read in place and outputs are written into four buffers that take turns.
 
     ``precision``: ``fp32``, or ``int8`` with scales from ``samples``. ``providers``: the runtime's own names, in order;
@@ -40,7 +40,6 @@ class OnnxEngine:
     """
 
     name = "onnx"
-    why = ""
 
     def __init__(
         self,

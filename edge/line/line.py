@@ -12,7 +12,6 @@ from functools import partial
 import structlog
 
 from edge.config.load import Loaded
-from edge.engines.lane import in_hand, per_call
 from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
@@ -67,10 +66,10 @@ class Line:
         self.config = config
         self.source = source
         self.tally = Tally()
-        self.ring = Ring(config.ring.slots + in_hand(engine) - 1, drops=drops)
+        self.ring = Ring(config.ring.slots + engine.in_hand - 1, drops=drops)
         self.recipes = Recipes(Recipe(engine, criteria, Wire(self.identity)))
         self.outputs = list(make_outputs(self.identity))
-        self._limit_s = config.supervise.limit_s * per_call(engine)
+        self._limit_s = config.supervise.limit_s * engine.batch
         maps: Maps = Handoff()
         self._maps = maps
         self._passage = Passage(self.ring, maps)

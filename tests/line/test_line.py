@@ -681,8 +681,8 @@ def test_a_model_whose_roi_does_not_fit_is_closed_again(tmp_path: Path, monkeypa
 
     closed: list[bool] = []
 
-    def opened(*args: Any) -> Bent:
-        engine = Bent(open_line_engine(*args), lambda _index: None)
+    def opened(*args: Any, **keys: Any) -> Bent:
+        engine = Bent(open_line_engine(*args, **keys), lambda _index: None)
         monkeypatch.setattr(engine, "close", lambda: closed.append(True))
         return engine
 

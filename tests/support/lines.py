@@ -32,7 +32,7 @@ outputs: {zmq: null, jsonl: {dir: log, sync: none}}
 """
 
 
-class Bent:
+class Bent(Engine):
     """An engine whose ``before`` is called with the number of each inference; it may sleep or raise."""
 
     def __init__(self, engine: Engine, before: Callable[[int], None]) -> None:

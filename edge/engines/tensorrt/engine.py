@@ -16,7 +16,7 @@ from edge.config.line import ModelConfig
 from edge.engines.batch import split
 from edge.engines.cache import cache_base, pictures_sha256
 from edge.engines.graph_io import RESULT_SETS, blank_picture, check_first, does_not_run, prediction
-from edge.engines.protocol import BuildProgress, Prediction, SamplePictures, untold
+from edge.engines.protocol import BuildProgress, Engine, Prediction, SamplePictures, untold
 from edge.engines.tensorrt.cuda import Cuda, CudaError, explained, open_cuda
 from edge.engines.tensorrt.engine_build import build_engine
 from edge.engines.tensorrt.engine_cache import EngineCache
@@ -97,7 +97,7 @@ def why_not() -> str | None:
     return None
 
 
-class TensorrtEngine:
+class TensorrtEngine(Engine):
     """Pictures of one shape, two of them in work. ``infer`` is ``submit`` and ``collect``; whoever has the next picture
     before this one's map (``lane.py``) calls them apart, so that copies and compute overlap.
 
@@ -106,7 +106,7 @@ class TensorrtEngine:
     """
 
     name = "tensorrt"
-    why = ""
+    depth = DEPTH
 
     def __init__(
         self,
@@ -143,8 +143,6 @@ class TensorrtEngine:
         self._filled: NDArray[Any] = np.empty(0)
         self._stitched: dict[int, list[NDArray[np.float32]]] = {}
         self._turn = 0
-        self.depth = DEPTH
-        """Frames that may be submitted before the first is collected."""
 
     def warm_up(self) -> None:
         blank = blank_picture(self.bundle)

@@ -21,7 +21,7 @@ from edge.config.bundle_spec import TileSpec
 from edge.config.line import ModelConfig
 from edge.engines.lane import Lane
 from edge.engines.open import open_engine
-from edge.engines.protocol import Batching, Engine
+from edge.engines.protocol import Engine
 from edge.engines.tensorrt import engine as module
 from edge.engines.tensorrt.cuda import CudaError
 from edge.engines.tensorrt.engine import TensorrtEngine, open_tensorrt, why_not
@@ -432,7 +432,6 @@ def test_the_whole_way_from_the_config_to_a_checked_engine(
 def test_a_batch_goes_in_at_once_and_fewer_are_filled_up(tmp_path: Path) -> None:
     bundle = write_identity_bundle(tmp_path / "b", 1, (16, 12))
     engine, maker = opened(bundle, tmp_path / "cache", batch=4)
-    assert isinstance(engine, Batching)
     engine.warm_up()
     assert maker.plan is not None
     assert (maker.plan.tensors[0].shape, engine.batch) == ((4, 12, 16, 1), 4)
