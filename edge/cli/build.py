@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.cli._declared import IlluminationOption, declared, illumination_of
+from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import show_notes
 from edge.cli._tables import print_table
 from edge.cli.bundle import light_and_tile_rows, resize_text
 from edge.config.bundle_spec import TileSpec
+from edge.config.validate import validate
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.build.build import BuildReport
@@ -142,7 +143,7 @@ def _tile(size: str | None, stride: str | None, blend: str, border_px: int) -> T
             raise UserError("--stride, --blend and --tile-border go with tiles", fix="say how large: --tile WIDTH,HEIGHT")
         return None
     step = parse_size(stride, "--stride") or (max(1, tile[0] * 3 // 4), max(1, tile[1] * 3 // 4))
-    return declared(TileSpec, {"size": tile, "stride": step, "blend": blend, "border_px": border_px}, "--tile")
+    return validate(TileSpec, {"size": tile, "stride": step, "blend": blend, "border_px": border_px}, "--tile")
 
 
 def parse_size(text: str | None, option: str = "--size") -> tuple[int, int] | None:

@@ -12,13 +12,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
-from pydantic import ValidationError
 
 from edge.config.bundle_spec import NOT_COMPUTED, BundleSpec
-from edge.config.yaml_reader import Lines, read_yaml
+from edge.config.validate import validate
+from edge.config.yaml_reader import read_yaml
 from edge.errors import UserError
 
 if TYPE_CHECKING:
@@ -154,29 +154,10 @@ def _read_spec(path: Path) -> BundleSpec:
             expected=f"schema {BUNDLE_SCHEMA}",
             fix="update this installation, or build the bundle again with it",
         )
-    try:
-        # through JSON: strict mode then still takes lists for tuples
-        spec = BundleSpec.model_validate_json(orjson.dumps(data))
-    except ValidationError as error:
-        raise UserError("\n".join(explain(e, lines, path) for e in error.errors())) from None
+    spec = validate(BundleSpec, data, path, lines=lines, whole="bundle")
     if MODEL_NAME not in spec.files:
         raise UserError(f"{path}: files: {MODEL_NAME} is not among them", received=", ".join(spec.files) or "none")
     return spec
-
-
-def explain(error: Any, lines: Lines, path: Path | str) -> str:
-    """One of pydantic's errors in words, with the line of ``path`` where the key stands."""
-    loc = tuple(part for part in error["loc"] if not str(part).startswith(("tuple[", "literal[")))
-    where = f"{path}:{lines[loc]}" if loc in lines else str(path)
-    key = ".".join(map(str, loc))
-    where = f"{where}: {key}" if key else where if isinstance(path, str) else f"{where}: bundle"
-    if error["type"] == "extra_forbidden":
-        return str(UserError(f"{where}: unknown key"))
-    if error["type"] == "missing":
-        return str(UserError(f"{where}: missing"))
-    if error["type"] == "value_error":
-        return str(UserError(f"{where}: {error['ctx']['error']}"))
-    return str(UserError(where, received=repr(error["input"])[:80], expected=error["msg"]))
 
 
 def _check_external(folder: Path, spec: BundleSpec) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from edge.config.regions import RegionsConfig, RoiConfig, Score, SmoothConfig, ZoneConfig
+from edge.config.validate import validate
 from edge.config.yaml_reader import Section, dump_yaml, read_yaml
 from edge.errors import UserError
 
@@ -108,18 +109,8 @@ class Calibration(Section):
                 expected=f"schema {CALIBRATION_SCHEMA}",
                 fix="update this installation, or run edge calibrate with it again",
             )
-        try:
-            # through JSON: strict mode then still takes lists for tuples
-            return cls.model_validate_json(orjson.dumps(data))
-        except ValidationError as error:
-            problems = []
-            for e in error.errors():
-                where = f"{path}:{lines[e['loc']]}" if e["loc"] in lines else str(path)
-                message = str(e.get("ctx", {}).get("error", e["msg"]))
-                problems.append(
-                    f"{where}: {'.'.join(map(str, e['loc'])) or 'calibration'}: {message[0].lower()}{message[1:]}"
-                )
-            raise UserError("\n".join(problems), fix="run edge calibrate again rather than to edit its file") from None
+        fix = "run edge calibrate again rather than to edit its file"
+        return validate(cls, data, path, lines=lines, whole="calibration", fix=fix)
 
 
 def calibration_key(

@@ -109,11 +109,28 @@ def test_the_hash_is_of_the_values_not_of_comments_or_order(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("high: 0.6099999904632568", "high: high", "{}:4: high: input should be a valid number"),
+        (
+            "high: 0.6099999904632568",
+            "high: high",
+            "{}:4: high\n  received: 'high'\n  expected: input should be a valid number",
+        ),
         ("low: 0.25", "low: 0.75", "{}: calibration: low (0.75) must not be above high (0.6099999904632568)"),
-        ("frames: 1200", "framez: 1200", "{}: frames: field required\n{}:8: framez: extra inputs are not permitted"),
-        ("precision: fp32", "precision: 32", "{}:18: key.precision: input should be a valid string"),
-        ("border_px: 2", "border_px: -2", "{}:15: key.border_px: input should be greater than or equal to 0"),
+        (
+            "frames: 1200",
+            "framez: 1200",
+            "{}:8: framez: unknown key\n  expected: did you mean 'frames'?\n"
+            "{}: frames: missing\n  expected: a value: this key has no default",
+        ),
+        (
+            "precision: fp32",
+            "precision: 32",
+            '{}:18: key.precision\n  received: 32\n  expected: text: write it in quotes, "32"',
+        ),
+        (
+            "border_px: 2",
+            "border_px: -2",
+            "{}:15: key.border_px\n  received: -2\n  expected: input should be greater than or equal to 0",
+        ),
     ],
 )
 def test_a_file_that_was_edited_badly_is_refused_with_line_and_key(tmp_path: Path, old: str, new: str, text: str) -> None:

@@ -413,7 +413,7 @@ def test_the_engine_warms_up_on_a_tile_of_a_bundle_of_any_size(tmp_path: Path) -
         ),
         (
             ("16,12", None, "han", 0),
-            "--tile: blend\n  received: 'han'\n  expected: Input should be 'hann', 'gaussian', 'mean' or 'max'",
+            "--tile: blend\n  received: 'han'\n  expected: input should be 'hann', 'gaussian', 'mean' or 'max'",
         ),
         (
             (None, "4,4", "hann", 0),

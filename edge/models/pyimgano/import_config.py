@@ -17,6 +17,7 @@ import orjson
 from pydantic import ValidationError
 
 from edge.config.regions import RegionsConfig
+from edge.config.validate import expectation, parse
 from edge.config.yaml_reader import dump_yaml
 from edge.errors import UserError
 from edge.models.pyimgano.infer_config_reader import Json, Note, Notes
@@ -131,17 +132,16 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
 def _checked(regions: dict[str, Any], defects: Mapping[str, Any], name: str) -> dict[str, Any]:
     """``defects``: the file's own, which errors tell: what we made of a value is another one at times."""
     try:
-        RegionsConfig.model_validate_json(orjson.dumps(regions))
+        parse(RegionsConfig, regions)
     except ValidationError as error:
         told = []
         for e in error.errors():
             key = str(e["loc"][0]) if e["loc"] else ""
-            message = str(e.get("ctx", {}).get("error", e["msg"]))
             given = _given(defects, _THEIRS.get(key, key)) if len(e["loc"]) == 1 else None
             shown = e["input"] if given is None else given
             shown = None if isinstance(shown, dict) else orjson.dumps(shown, default=str).decode()
             where = f"{name}: defects.{_THEIRS.get(key, key)}" if key else f"{name}: defects"
-            told.append(str(UserError(where, received=shown, expected=message[0].lower() + message[1:])))
+            told.append(str(UserError(where, received=shown, expected=expectation(e))))
         raise UserError("\n".join(told)) from None
     return regions
 
