@@ -22,6 +22,7 @@ from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.build.build import BuildReport
 from edge.models.build.build import build as build_bundle
+from edge.models.build.options import BuildOptions
 from edge.models.frame_survey import outliers_text, surveyed
 from edge.models.good_frames import GoodFrames, good_frames
 from edge.preprocess.prepare import KERNELS
@@ -87,9 +88,7 @@ def build(
         "channels": channels,
         "order": "bgr" if bgr else "rgb",
     }
-    report = build_bundle(
-        model,
-        out,
+    options = BuildOptions(
         name=name,
         size=parse_size(size),
         bits=bits,
@@ -105,7 +104,7 @@ def build(
         force=force,
         **words,
     )
-    _show(report)
+    _show(build_bundle(model, out, options))
 
 
 def _frames(folder: Path) -> _Readable:

@@ -76,6 +76,7 @@ def warnings_of(
 
 
 def provenance_of(
+    *,
     model: onnx.ModelProto,
     path: Path,
     taken: ModelInput,
