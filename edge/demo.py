@@ -76,7 +76,7 @@ def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
     record(good, source, out / "good", GOOD_FRAMES, drops=True, stop=stop, progress=_no_progress)
     say("fitting the built-in model: mean and deviation of each pixel")
     fit_to_bundle(read_frames(out / "good"), out / "bundle", name="demo")
-    calibration, _ = measure(good, lambda: read_frames(out / "good"), source="good")
+    calibration, _ = measure(good.resolved, lambda: read_frames(out / "good"), source="good")
     save_calibration(calibration, out / "demo.calibration.yaml")
     say(f"threshold from the good frames: {calibration.high:.3g}")
     return load_config(path)

@@ -62,7 +62,7 @@ def calibrate(
     try:
         with build_bar() as tell:
             calibration, result = measure(
-                loaded,
+                loaded.resolved,
                 frames,
                 source=str(source),
                 false_rejects=false_rejects,
@@ -71,13 +71,13 @@ def calibrate(
                 tell=tell,
             )
     except OutlierError as error:
-        pictures = write_outliers(loaded, good, error.result, outlier_folder(out))
+        pictures = write_outliers(loaded.resolved, good, error.result, outlier_folder(out))
         _show(console, error.result, pictures)
         raise loaded.located(error) from None
     except UserError as error:
         raise loaded.located(error) from None
     save_calibration(calibration, out)
-    pictures = write_outliers(loaded, good, result, outlier_folder(out))
+    pictures = write_outliers(loaded.resolved, good, result, outlier_folder(out))
     _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
     frames_told = f"{calibration.frames} frame{'s' * (calibration.frames != 1)}"

@@ -74,8 +74,9 @@ def check_reload(found: Instance) -> Loaded:
             expected=f"changes of {', '.join(RELOADED)} only",
             fix=f"systemctl restart edge@{found.camera}, or undo it",
         )
-    bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
-    load_criteria(loaded, bundle, scales_sha256(loaded, bundle))
+    config = loaded.resolved
+    bundle = load_bundle(config.model.bundle)
+    load_criteria(loaded, bundle, scales_sha256(config.model, config.source, bundle))
     return loaded
 
 

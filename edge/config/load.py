@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from edge.config.line import Config
 from edge.config.validate import validate
-from edge.config.yaml_reader import Lines, parse_value, read_yaml
+from edge.config.yaml_reader import Lines, Section, parse_value, read_yaml
 from edge.errors import UserError
 
+SectionT = TypeVar("SectionT", bound=Section)
 _KEY = re.compile(r"([a-z_]+)(?:\.\w+|\[\d+\])*(?=: )")
 
 
@@ -48,9 +49,25 @@ class Loaded:
         parts = tuple(int(part) if part.isdecimal() else part for part in re.findall(r"\w+", key[0]))
         return error.at(f"{self.path}:{self.lines[parts]}" if parts in self.lines else str(self.path))
 
+    @property
+    def resolved(self) -> Config:
+        """The config with every path as the program opens it: what sections hold for those who don't know the file."""
+        return _resolved(self.config, self.resolve)
+
     def resolve(self, path: Path) -> Path:
         """A path of the config as the program opens it: relative ones lie beside the config file."""
         return (self.path.parent / path.expanduser()).absolute()
+
+
+def _resolved(section: SectionT, resolve: Callable[[Path], Path]) -> SectionT:
+    changes: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Path):
+            changes[name] = resolve(value)
+        elif isinstance(value, Section):
+            changes[name] = _resolved(value, resolve)
+    return section.model_copy(update=changes)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:

@@ -84,11 +84,12 @@ def open_model(
     Raises:
         UserError: a bundle, calibration or ROI that can't be used.
     """
-    bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
-    criteria = load_criteria(loaded, bundle, scales_sha256(loaded, bundle))
-    engine = open_line_engine(loaded, bundle, batch, tell)
+    config = loaded.resolved
+    bundle = load_bundle(config.model.bundle)
+    criteria = load_criteria(loaded, bundle, scales_sha256(config.model, config.source, bundle))
+    engine = open_line_engine(config.model, config.source, bundle, batch, tell)
     try:
-        size = frame_size(loaded.config, bundle, replayed=replayed)
+        size = frame_size(config, bundle, replayed=replayed)
         if size is not None:
             blank = blank_frame(*size)
             amap = to_map(blank, engine, Workspace())

@@ -136,7 +136,7 @@ def auroc(values: Any, defective: list[bool]) -> float:
 
 
 def verdicts(maps: list[Any], case: Case, high: float) -> list[str]:
-    criteria = Criteria(RegionsConfig(min_area_px=4), high, None, None, None, None, False)
+    criteria = Criteria(RegionsConfig(min_area_px=4), high)
     found = []
     for frame, values in zip(case.frames, maps, strict=True):
         from edge.frames import AnomalyMap

@@ -530,7 +530,7 @@ def test_what_is_recorded_and_calibrated_on_is_what_the_model_will_see(tmp_path:
         assert (frame.bits, int(frame.pixels[0, 0])) == (8, 128)
     meta = FrameMeta(0, "counted", 64, 64, "Mono12", 0, 0)
     twelve = Frame(meta, np.full((64, 64), 1000, np.uint16), 12)
-    calibration, _ = measure(config, lambda: [twelve, twelve], source="two files")
+    calibration, _ = measure(config.resolved, lambda: [twelve, twelve], source="two files")
     assert calibration.high == pytest.approx(128 / 255, rel=0.05)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import load_bundle
 from edge.config.calibration import Calibration, CalibrationKey, calibration_key
-from edge.config.load import Loaded
+from edge.config.line import Config
 from edge.config.sources import SourceConfig
 from edge.engines.graph_io import blank_picture
 from edge.engines.line_engine import open_line_engine, scales_sha256
@@ -25,12 +25,13 @@ from edge.models.calibrate.thresholds import CalibrationResult, calibrate
 from edge.models.frame_survey import Survey
 from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import Criteria, read_mask
+from edge.regions.criteria import read_mask
+from edge.regions.plans import RegionPlans
 from edge.storage.pictures import frame_name
 
 
 def measure(
-    loaded: Loaded,
+    config: Config,
     frames: Callable[[], Iterable[Frame | Skip]],
     *,
     source: str,
@@ -41,6 +42,7 @@ def measure(
 ) -> tuple[Calibration, CalibrationResult]:
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
 
+    ``config``: with its paths resolved.
     ``frames`` gives them; it is called once more, for the same frames, where there are outliers to be left out.
     ``outliers``: as in ``calibrate``. ``tell``: hears how far a build is that takes minutes.
 
@@ -49,11 +51,10 @@ def measure(
         UserError: no frame, frames of several kinds, one that the model or the ROI doesn't fit, a map that isn't finite or
             that no defect can raise.
     """
-    config = loaded.config
-    bundle = load_bundle(loaded.resolve(config.model.bundle))
-    mask, mask_bytes = read_mask(loaded)
-    criteria = Criteria(config.regions, 0.0, None, mask, None, None, False)
-    engine = open_line_engine(loaded, bundle, tell=tell)
+    bundle = load_bundle(config.model.bundle)
+    mask, mask_bytes = read_mask(config.regions.roi)
+    plans = RegionPlans(config.regions, mask)
+    engine = open_line_engine(config.model, config.source, bundle, tell=tell)
     survey = Survey()
     try:
 
@@ -67,12 +68,12 @@ def measure(
                 f"{source}: no frame to calibrate on", expected="pictures, a recording or a video of good parts"
             )
         _, amap, width, height = first
-        plan = criteria.plan(amap, width, height)
+        plan = plans.plan(amap, width, height)
         passes = [chain([first], begun)]
 
         def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
             for name, found, w, h in passes.pop() if passes else maps():
-                if not plan.is_of_same_pixels(criteria.plan(found, w, h)):
+                if not plan.is_of_same_pixels(plans.plan(found, w, h)):
                     raise UserError(
                         f"{name}: a frame of another size than the first",
                         received=f"{w}x{h}",
@@ -93,7 +94,8 @@ def measure(
         )
     finally:
         engine.close()
-    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales_sha256(loaded, bundle))
+    scales = scales_sha256(config.model, config.source, bundle)
+    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales)
     calibration = Calibration(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         high=result.high,

@@ -104,7 +104,7 @@ class EvidenceSink(Sink):
     def of(cls, config: EvidenceConfig, run: Run) -> EvidenceSink:
         """The evidence of a live line."""
         loaded = run.loaded
-        roi, (mask, _) = loaded.config.regions.roi, read_mask(loaded)
+        roi, (mask, _) = loaded.config.regions.roi, read_mask(loaded.resolved.regions.roi)
         return cls(config, loaded.resolve(config.dir), run.identity, roi, mask=mask)
 
     @property

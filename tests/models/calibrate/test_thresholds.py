@@ -16,6 +16,7 @@ from edge.errors import UserError
 from edge.models.calibrate.thresholds import CalibrationResult, Candidate, calibrate, choose_high, find_outliers, rejections
 from edge.regions.find import find_regions
 from edge.regions.plan import RegionPlan
+from edge.regions.roi import Grid
 from edge.regions.smooth import smooth_inside
 
 Maps = list[tuple[str, NDArray[np.float32]]]
@@ -27,7 +28,7 @@ def measured(maps: Maps, prepared: RegionPlan, **keys: Any) -> CalibrationResult
 
 
 def controls(high: float = 0.0, low: float | None = None, **keys: Any) -> RegionPlan:
-    return RegionPlan.prepare(RegionsConfig(**keys), high, low, SHAPE, (50, 40), (1.0, 1.0, 0.0, 0.0))
+    return RegionPlan.for_size(RegionsConfig(**keys), Grid(SHAPE, (50, 40), (1.0, 1.0, 0.0, 0.0)), high=high, low=low)
 
 
 def good(count: int, seed: int = 0) -> Maps:
