@@ -40,7 +40,7 @@ def read_camera(
 
 
 def library() -> Any:
-    """The part that needs harvesters, imported when a camera is used and not before."""
+    """The part that needs harvesters, imported here alone: when a camera is used, and not before."""
     try:
         from edge.sources.genicam import link as genicam_link
     except ImportError as error:

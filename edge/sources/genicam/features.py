@@ -12,6 +12,7 @@ from genicam import genapi, gentl
 from edge.config.sources import Feature
 from edge.config.yaml_reader import nearest
 from edge.errors import UserError
+from edge.sources.genicam.errors import UnansweredError
 
 BINDING_ERRORS: Final = (gentl.GenericException, genapi.GenericException)
 """What the binding raises: two families, neither derived from the other. Node access may raise either (port I/O)."""
@@ -35,10 +36,6 @@ _ACCESS_WORDS: Final = {
     genapi.EAccessMode.NA: "not available in the camera's present state",
     genapi.EAccessMode.RO: "read-only in the camera's present state",
 }
-
-
-class UnansweredError(Exception):
-    """The camera did not answer. Nobody's mistake: trying again may help."""
 
 
 def apply_features(node_map: Any, features: Iterable[Feature], each: Callable[[], None] = lambda: None) -> None:
