@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from edge.config.load import Loaded, load_config
-from edge.config.sources import GenicamConfig as GenicamConfig
+from edge.config.sources import GenicamConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.line.record import record

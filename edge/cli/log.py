@@ -76,10 +76,10 @@ def _files(path: Path, overrides: Sequence[str]) -> list[Path]:
     if jsonl is None:
         raise UserError(f"{path}: outputs.jsonl is off: the line writes no log", fix="name a folder or files instead")
     folder = loaded.resolve(jsonl.dir)
-    found = segments(folder, loaded.config.camera) if folder.is_dir() else []
-    if not found:
+    files = segments(folder, loaded.config.camera) if folder.is_dir() else []
+    if not files:
         raise UserError(f"{folder}: holds no log of camera {loaded.config.camera}", fix="run the line first: edge run")
-    return found
+    return files
 
 
 def _print(message: dict[str, Any], *, indent: bool) -> None:

@@ -55,7 +55,7 @@ def load_bundle(path: Path) -> Bundle:
             changed or outside the folder.
     """
     try:
-        _expect_folder(path)
+        _check_folder(path)
         spec = _read_spec(path / SPEC_NAME)
         for name, expected in spec.files.items():
             actual = sha256_of(confined(path, name, f"{path / SPEC_NAME}: files"))
@@ -74,8 +74,8 @@ def load_bundle(path: Path) -> Bundle:
 
 def unlisted(bundle: Bundle) -> list[str]:
     """Files in the bundle's folder that ``bundle.yaml`` does not list, relative to it; nothing reads them."""
-    found = (p.relative_to(bundle.folder).as_posix() for p in bundle.folder.rglob("*") if not p.is_dir() or p.is_symlink())
-    return sorted(name for name in found if name != SPEC_NAME and name not in bundle.spec.files)
+    names = (p.relative_to(bundle.folder).as_posix() for p in bundle.folder.rglob("*") if not p.is_dir() or p.is_symlink())
+    return sorted(name for name in names if name != SPEC_NAME and name not in bundle.spec.files)
 
 
 def spec_sha256(path: Path) -> str:
@@ -123,7 +123,7 @@ def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from tensors(inner)
 
 
-def _expect_folder(path: Path) -> None:
+def _check_folder(path: Path) -> None:
     if path.is_file():
         if path.suffix.lower() == ".onnx":
             raise UserError(

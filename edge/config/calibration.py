@@ -190,10 +190,12 @@ def _zones_sha256(zones: Sequence[ZoneConfig]) -> str | None:
 
     A zone without any counts where one with thresholds comes after it: it may lie on that one's pixels.
     """
-    told = [{**zone.model_dump(mode="json", include={"units", "shape"}), "ruled": zone.threshold is None} for zone in zones]
-    while told and told[-1]["ruled"]:
-        told.pop()
-    return hashlib.sha256(_canonical(told)).hexdigest() if told else None
+    content = [
+        {**zone.model_dump(mode="json", include={"units", "shape"}), "ruled": zone.threshold is None} for zone in zones
+    ]
+    while content and content[-1]["ruled"]:
+        content.pop()
+    return hashlib.sha256(_canonical(content)).hexdigest() if content else None
 
 
 def _canonical(data: Any) -> bytes:

@@ -54,9 +54,9 @@ def int8_graph(bundle: Bundle, samples: SamplePictures | None, *, symmetric: boo
     pictures = [np.array(p) for p in for_scales(samples)]
     folder = cache_folder("int8")
     path = folder / _key(bundle, pictures, symmetric=symmetric) if folder is not None else None
-    kept = _kept(path) if path is not None else None
-    if kept is not None:
-        return kept
+    cached = _kept(path) if path is not None else None
+    if cached is not None:
+        return cached
     log.info("int8_graph_begins", model=bundle.spec.name, frames=len(pictures))
     with tempfile.TemporaryDirectory() as scratch:
         data = _quantised(bundle, pictures, Path(scratch), symmetric=symmetric).read_bytes()

@@ -53,7 +53,7 @@ class OnnxEngine(Engine):
         self.bundle = bundle
         self.precision = precision
         self.providers = list(providers or [_CPU])
-        _expect(precision, self.providers)
+        _check_available(precision, self.providers)
         graph: Any = bundle.model_path
         if precision == "int8":
             from edge.engines.int8 import int8_graph
@@ -76,7 +76,7 @@ class OnnxEngine(Engine):
                 received=_first_line(error),
                 fix="export the model again, or use an ONNX Runtime that knows its operators",
             ) from None
-        _expect_taken(self.providers, session.get_providers())
+        _check_taken(self.providers, session.get_providers())
         check_input(session.get_inputs(), bundle)
         self._outputs = check_outputs(session.get_outputs(), bundle)
         self._takes_batch = not isinstance(session.get_inputs()[0].shape[0], int)
@@ -161,7 +161,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0]
 
 
-def _expect(precision: str, providers: Sequence[str]) -> None:
+def _check_available(precision: str, providers: Sequence[str]) -> None:
     available = ort.get_available_providers()
     unknown = [name for name in providers if name not in available]
     if unknown:
@@ -188,7 +188,7 @@ def _expect(precision: str, providers: Sequence[str]) -> None:
         )
 
 
-def _expect_taken(wanted: Sequence[str], taken: Sequence[str]) -> None:
+def _check_taken(wanted: Sequence[str], taken: Sequence[str]) -> None:
     """The runtime goes on without a provider that does not start, with a line on stderr."""
     failed = [name for name in wanted if name not in taken]
     if failed:

@@ -150,9 +150,9 @@ def _why_not_openvino() -> str | None:
 def _why_not_tensorrt() -> str | None:
     if find_spec("tensorrt") is None and find_spec("tensorrt_rtx") is None:
         return NOT_INSTALLED
-    from edge.engines.tensorrt.engine import why_not
+    from edge.engines.tensorrt.engine import why_not_here
 
-    return why_not()
+    return why_not_here()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class OpenvinoEngine(Engine):
         self.bundle = bundle
         self.precision = precision
         self._core = ov.Core()
-        _expect_precision(precision, self._core)
+        _check_precision(precision, self._core)
         self._settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -225,7 +225,7 @@ def _port(port: Any, wanted: Sequence[str]) -> _Port:
     return _Port(name, f"tensor({_TYPES.get(kind, kind)})", shape)
 
 
-def _expect_precision(precision: str, core: Any) -> None:
+def _check_precision(precision: str, core: Any) -> None:
     if precision not in _HINTS:
         raise UserError(
             f"model.precision: {precision} on openvino: slower than fp32 on a CPU, and not offered",

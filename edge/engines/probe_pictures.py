@@ -42,10 +42,10 @@ def flat_pictures(shape: tuple[int, ...], bits: int) -> dict[str, NDArray[Any]]:
 
 def for_scales(samples: SamplePictures) -> Iterable[NDArray[Any]]:
     """The sample frames that the check leaves; all of them where there are too few to share."""
-    kept = (picture for index, picture in enumerate(samples()) if index % CHECKED_EVERY)
-    first = next(kept, None)
+    pictures = (picture for index, picture in enumerate(samples()) if index % CHECKED_EVERY)
+    first = next(pictures, None)
     if first is None:
         yield from samples()
         return
     yield first
-    yield from kept
+    yield from pictures

@@ -151,13 +151,13 @@ class Components:
         which = np.flatnonzero(chosen)
         box = self.x0, self.y0, self.x1, self.y1
         arrays = *box, self.area, self.score_max, self.score_mean, columns, rows, self._solidity
-        told = []
+        entries = []
         for index, x0, y0, x1, y1, area, score_max, score_mean, x, y, solidity in zip(
             which.tolist(), *(of[which].tolist() for of in arrays), strict=True
         ):
             known = None if isnan(solidity) else solidity
-            told.append(Blob(x0, y0, x1, y1, area, score_max, score_mean, (x, y), self._outlines[index], known))
-        return told
+            entries.append(Blob(x0, y0, x1, y1, area, score_max, score_mean, (x, y), self._outlines[index], known))
+        return entries
 
     def _pixels(self, runs: Chosen) -> NDArray[np.intp]:
         """Flat index of every pixel of some of the runs, run after run."""

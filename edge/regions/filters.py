@@ -14,26 +14,26 @@ from edge.regions.plan import RegionPlan
 
 
 def keep_candidates(
-    components: Components, kept: Chosen, plan: RegionPlan, explain: bool
+    components: Components, chosen: Chosen, plan: RegionPlan, explain: bool
 ) -> tuple[Chosen, dict[str, int], list[Rejected]]:
-    """Those of ``kept`` that pass every filter; how many each filter dropped; each of those, where asked for."""
+    """Those of ``chosen`` that pass every filter; how many each filter dropped; each of those, where asked for."""
     dropped: dict[str, int] = {}
     rejected: list[Rejected] = []
     y, x = (side.start for side in plan.window)
     for key, measured, limit, fails in _tests(components, plan):
-        values = measured(kept)
-        failed = kept & fails(values, limit)
+        values = measured(chosen)
+        failed = chosen & fails(values, limit)
         which = np.flatnonzero(failed)
         if not len(which):
             continue
         dropped[key] = len(which)
-        kept = kept & ~failed
+        chosen = chosen & ~failed
         if explain:
             corners = components.x0 + x, components.y0 + y, components.x1 + x, components.y1 + y
             columns = *corners, components.area, values, np.broadcast_to(limit, values.shape)
             rows = zip(*(column[which].tolist() for column in columns), strict=True)
             rejected += [Rejected((x0, y0, x1, y1), area, key, value, at) for x0, y0, x1, y1, area, value, at in rows]
-    return kept, dropped, rejected
+    return chosen, dropped, rejected
 
 
 _Test: TypeAlias = tuple[str, Callable[[Chosen], NDArray[Any]], Any, np.ufunc]

@@ -186,11 +186,11 @@ def _grows(config: RegionsConfig) -> bool:
 def _border(config: RegionsConfig, window: MapWindow, shape: tuple[int, ...]) -> list[MapWindow]:
     """What of the window is border, in its own pixels."""
     n, (h, w), (rows, columns) = config.border_px, shape, window
-    kept = (
+    inner = (
         slice(max(n - rows.start, 0), min(h - n, rows.stop) - rows.start),
         slice(max(n - columns.start, 0), min(w - n, columns.stop) - columns.start),
     )
-    return _strips(kept, (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start)))
+    return _strips(inner, (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start)))
 
 
 def _padded(box: MapWindow, pad: int, shape: tuple[int, ...]) -> MapWindow:

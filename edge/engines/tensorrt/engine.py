@@ -87,7 +87,7 @@ def open_tensorrt(
         raise
 
 
-def why_not() -> str | None:
+def why_not_here() -> str | None:
     """Why there is no TensorRT here, for the choice of ``auto``; None where it can be tried."""
     try:
         open_cuda().close()  # first: TensorRT's library takes 0.1 s and 80 MB
@@ -179,8 +179,8 @@ class TensorrtEngine(Engine):
             self._single.append(image.ndim == 3)
             return number
         if self._shape[0] == 1:
-            number, found = self._one_by_one(pictures)
-            self._done.append((number, found))
+            number, result = self._one_by_one(pictures)
+            self._done.append((number, result))
             return number
         raise FrameSizeMismatch(
             f"the frame has {len(pictures)} tiles, the engine was built for {self._shape[0]}: model.frame_size"
@@ -248,10 +248,10 @@ class TensorrtEngine(Engine):
             if index < len(tiles):
                 number = staging.submit(tiles[index : index + 1])
             if index > 0:
-                found = staging.collect()
-                maps[index - 1] = found["map"][0]
-                if "score" in found:
-                    highest = max(float(found["score"][0]), highest if highest is not None else float("-inf"))
+                outputs = staging.collect()
+                maps[index - 1] = outputs["map"][0]
+                if "score" in outputs:
+                    highest = max(float(outputs["score"][0]), highest if highest is not None else float("-inf"))
         return number, Prediction(maps, highest, None)
 
     def _cache_key(self, samples: SamplePictures | None) -> dict[str, str]:
@@ -296,8 +296,8 @@ class TensorrtEngine(Engine):
 def _precision(wanted: str) -> TrtPrecision:
     for precision in get_args(TrtPrecision):
         if wanted == precision:
-            found: TrtPrecision = precision
-            return found
+            known: TrtPrecision = precision
+            return known
     raise UserError(
         f"model.precision: {wanted}: TensorRT does not run it here",
         expected="fp32, fp16 or int8",

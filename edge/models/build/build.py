@@ -34,7 +34,7 @@ from edge.models.build.options import BuildOptions
 from edge.models.build.parity import Check, compare
 from edge.models.build.placement import MapToImage, Placement, place_of
 from edge.models.build.probe import Look, look_at, thawed
-from edge.models.build.tiles import expect_tile, takes_batch, tile_map_to_image, tiled
+from edge.models.build.tiles import check_tile, takes_batch, tile_map_to_image, tiled
 from edge.models.build.wrap import GRAPH_KERNELS, Exposed, InputTransform, input_transform_of, reference_feed, wrapped
 from edge.models.freeze_illumination import frozen
 from edge.models.write import check_target, write_bundle
@@ -133,9 +133,9 @@ def _read(path: Path, options: BuildOptions) -> tuple[_Original, InputTransform]
     taken = read_input(model, path, options.layout, options.channels)
     transform = input_transform_of(taken, options, path)
     if options.map_to_image is not None:
-        _expect_scales(options.map_to_image)
+        _check_scales(options.map_to_image)
     if options.tile is not None:
-        expect_tile(options.tile, taken, options.resize, path)
+        check_tile(options.tile, taken, options.resize, path)
     seen = options.tile.size if options.tile else options.size
     return _Original(model, path, taken, look_at(model, taken, seen, options.map_name, path)), transform
 
@@ -170,7 +170,7 @@ def _placed(
         }
     )
     session = graphs.session(built.model, f"the bundle of {path}")
-    _expect_contract(session, Bundle(folder, spec, ""), next(iter(pictures.values())))
+    _check_contract(session, Bundle(folder, spec, ""), next(iter(pictures.values())))
     place = place_of(
         lambda picture: graphs.run_graph(session, picture)["map"],
         look.size,
@@ -186,16 +186,16 @@ def _placed(
     return spec, (columns, rows), place, warnings
 
 
-def _expect_scales(map_to_image: MapToImage) -> None:
+def _check_scales(map_to_image: MapToImage) -> None:
     if not (all(map(math.isfinite, map_to_image)) and min(map_to_image[:2]) > 0):
         raise UserError("--map-to-image", received=_four(map_to_image), expected="SX,SY,OX,OY, finite, with scales above 0")
 
 
-def _misplaced(told: MapToImage, place: Placement, path: Path) -> UserError:
+def _misplaced(declared: MapToImage, place: Placement, path: Path) -> UserError:
     return UserError(
         f"{path}: the map does not lie where the graph tells",
         received=f"sx, sy, ox, oy of about {place}, measured with a patch at nine places",
-        expected=f"about {_four(told)}",
+        expected=f"about {_four(declared)}",
         fix="the model crops, mirrors or skips pixels in a way that is not understood: export it without, or say where its "
         "map lies: --map-to-image SX,SY,OX,OY",
     )
@@ -205,7 +205,7 @@ def _four(values: MapToImage) -> str:
     return ", ".join(f"{v:.3g}" for v in values)
 
 
-def _expect_contract(session: ort.InferenceSession, bundle: Bundle, picture: NDArray[Any]) -> None:
+def _check_contract(session: ort.InferenceSession, bundle: Bundle, picture: NDArray[Any]) -> None:
     """What every engine holds a bundle to; asked before it is written."""
     check_input(session.get_inputs(), bundle)
     check_outputs(session.get_outputs(), bundle)

@@ -236,12 +236,12 @@ def _preprocessing(w: _Writer, taken: ModelInput, recipe: InputTransform, target
 def _resized(w: _Writer, tensor: str, size: tuple[int, int], kernel: str) -> list[onnx.NodeProto]:
     """Nodes of a resize of (n, c, h, w)."""
     shape = w.node("Shape", [tensor])
-    kept = w.node("Slice", [shape.output[0], *(w.constant(np.array([v], np.int64)) for v in (0, 2, 0))])
+    leading = w.node("Slice", [shape.output[0], *(w.constant(np.array([v], np.int64)) for v in (0, 2, 0))])
     target = w.constant(np.array([size[1], size[0]], np.int64))
-    sizes = w.node("Concat", [kept.output[0], target], axis=0)
+    sizes = w.node("Concat", [leading.output[0], target], axis=0)
     # roi and scales may be left out from opset 13 on
     unused = "" if w.opset >= 13 else w.constant(np.zeros(0, np.float32))
-    return [shape, kept, sizes, w.node("Resize", [tensor, unused, unused, sizes.output[0]], **_RESIZE[kernel])]
+    return [shape, leading, sizes, w.node("Resize", [tensor, unused, unused, sizes.output[0]], **_RESIZE[kernel])]
 
 
 def _first(w: _Writer, tensor: str, batch: int) -> str:

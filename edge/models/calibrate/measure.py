@@ -72,15 +72,15 @@ def measure(
         passes = [chain([first], begun)]
 
         def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
-            for name, found, w, h in passes.pop() if passes else maps():
-                if not plan.is_of_same_pixels(plans.plan(found, w, h)):
+            for name, amap, w, h in passes.pop() if passes else maps():
+                if not plan.is_of_same_pixels(plans.plan(amap, w, h)):
                     raise UserError(
                         f"{name}: a frame of another size than the first",
                         received=f"{w}x{h}",
                         expected=f"{width}x{height}: one ROI and one map size for all",
                         fix="calibrate on frames of one camera setting",
                     )
-                yield name, found.values
+                yield name, amap.values
             survey.check(source)
 
         result = calibrate(

@@ -234,10 +234,10 @@ def find_outliers(maxima: Sequence[tuple[str, float]]) -> tuple[Outlier, ...]:
     if not scale:
         return ()
     z = (values - centre) / scale
-    found = [
+    outliers = [
         Outlier(name, maximum, float(score)) for (name, maximum), score in zip(maxima, z, strict=True) if score > limit
     ]
-    return tuple(sorted(found, key=lambda outlier: -outlier.maximum))
+    return tuple(sorted(outliers, key=lambda outlier: -outlier.maximum))
 
 
 def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tuple[Candidate, ...]:
@@ -248,11 +248,11 @@ def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tup
     beyond = {k: float(np.nextafter(ordered[count - 1 - k], np.float32(inf))) for k in sorted(steps) if k < count}
     chosen = [(high, "high"), *([] if floor is None else [(floor, "the bundle's display threshold")])]
     chosen += [(threshold, f"rejects {k / count:.1%}") for k, threshold in beyond.items()]
-    told: dict[float, Candidate] = {}
+    candidates: dict[float, Candidate] = {}
     for threshold, why in chosen:
         over = count - int(np.searchsorted(ordered, np.float32(threshold), side="left"))
-        told.setdefault(threshold, Candidate(threshold, over, why))
-    return tuple(sorted(told.values(), key=lambda candidate: -candidate.threshold))
+        candidates.setdefault(threshold, Candidate(threshold, over, why))
+    return tuple(sorted(candidates.values(), key=lambda candidate: -candidate.threshold))
 
 
 def _compared(name: str, values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:

@@ -134,15 +134,15 @@ def _checked(regions: dict[str, Any], defects: Mapping[str, Any], name: str) -> 
     try:
         parse(RegionsConfig, regions)
     except ValidationError as error:
-        told = []
+        texts = []
         for e in error.errors():
             key = str(e["loc"][0]) if e["loc"] else ""
             given = _given(defects, _THEIRS.get(key, key)) if len(e["loc"]) == 1 else None
             shown = e["input"] if given is None else given
             shown = None if isinstance(shown, dict) else orjson.dumps(shown, default=str).decode()
             where = f"{name}: defects.{_THEIRS.get(key, key)}" if key else f"{name}: defects"
-            told.append(str(UserError(where, received=shown, expected=expectation(e))))
-        raise UserError("\n".join(told)) from None
+            texts.append(str(UserError(where, received=shown, expected=expectation(e))))
+        raise UserError("\n".join(texts)) from None
     return regions
 
 

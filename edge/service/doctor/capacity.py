@@ -47,33 +47,33 @@ class Capacity:
     lost: float
 
 
-def check_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None) -> list[Finding]:
+def capacity_findings(loaded: Loaded, seconds: float, size: tuple[int, int] | None) -> list[Finding]:
     """Model and capacity; half of ``seconds`` without a pace, half at the camera's."""
     try:
-        found = measure_capacity(loaded, seconds, size)
+        capacity = measure_capacity(loaded, seconds, size)
     except UserError as error:
         text, _, fix = str(error).partition("\n  fix: ")
         return [Finding("fail", "model", text.replace("\n  ", "; "), fix or None)]
-    return [Finding("ok", "model", f"{loaded.config.model.bundle}, {found.engine}"), judge_capacity(loaded, found)]
+    return [Finding("ok", "model", f"{loaded.config.model.bundle}, {capacity.engine}"), capacity_finding(loaded, capacity)]
 
 
-def judge_capacity(loaded: Loaded, found: Capacity) -> Finding:
+def capacity_finding(loaded: Loaded, capacity: Capacity) -> Finding:
     """What was measured against what the config asks for."""
     wanted, deadline = loaded.config.source.wanted_fps, loaded.config.deadline_ms
-    width, height = found.size
+    width, height = capacity.size
     text = (
-        f"this box does {60 * found.limit_fps:.0f} frames of {width}x{height} a minute with this config; "
-        f"at {60 * found.fps:.0f} a minute p99 is {found.p99_ms:.1f} ms"
+        f"this box does {60 * capacity.limit_fps:.0f} frames of {width}x{height} a minute with this config; "
+        f"at {60 * capacity.fps:.0f} a minute p99 is {capacity.p99_ms:.1f} ms"
     )
     faster = "a smaller or faster model, more model.threads, another engine or precision, fewer frames"
-    if wanted is not None and wanted > found.limit_fps:
+    if wanted is not None and wanted > capacity.limit_fps:
         return Finding("fail", "capacity", f"{text}; the camera sends {60 * wanted:.0f}", faster)
-    if found.lost > 0:
+    if capacity.lost > 0:
         level: Severity = "warn" if wanted is None else "fail"
-        return Finding(level, "capacity", f"{text}, and {found.lost:.1%} of them are lost", f"{faster}; more ring.slots")
-    if deadline is not None and found.p99_ms > deadline:
+        return Finding(level, "capacity", f"{text}, and {capacity.lost:.1%} of them are lost", f"{faster}; more ring.slots")
+    if deadline is not None and capacity.p99_ms > deadline:
         return Finding("fail", "capacity", f"{text}; the deadline is {deadline:g} ms", faster)
-    if wanted is not None and wanted > LOADS[0] * found.limit_fps:
+    if wanted is not None and wanted > LOADS[0] * capacity.limit_fps:
         return Finding("warn", "capacity", f"{text}; the camera sends {60 * wanted:.0f}, which leaves little room", faster)
     return Finding("ok", "capacity", text)
 
@@ -104,8 +104,8 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
                 if lost == 0:
                     break
         p50, p99 = (line.tally.percentile_ms(share) or 0.0 for share in (0.5, 0.99))
-        told = f"{engine.name} {engine.precision} ({engine.why})"
-        return Capacity(told, size, limit, fps, p50, p99, lost)
+        description = f"{engine.name} {engine.precision} ({engine.why})"
+        return Capacity(description, size, limit, fps, p50, p99, lost)
     finally:
         engine.close()
 
@@ -113,12 +113,12 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
 def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
     """Generated parts, a few of them flawed, grey or RGB."""
     width, height = size
-    scene, found = PartScene("medium", 0, height, width), []
+    scene, frames = PartScene("medium", 0, height, width), []
     for index in range(_PICTURES):
         pixels = np.empty((height, width), np.uint8)
         scene.render(index, 0.1, pixels)
-        found.append(pixels if channels == 1 else np.repeat(pixels[:, :, None], 3, axis=2))
-    return found
+        frames.append(pixels if channels == 1 else np.repeat(pixels[:, :, None], 3, axis=2))
+    return frames
 
 
 def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:

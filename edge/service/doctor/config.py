@@ -21,42 +21,42 @@ _SYNCS: Final = 20
 _SLOW_SYNC_MS: Final = 20.0
 
 
-def check_line(loaded: Loaded) -> list[Finding]:
+def line_findings(loaded: Loaded) -> list[Finding]:
     """Everything but model and capacity."""
-    return [*check_source_config(loaded), *check_folders(loaded), *check_watchdog(loaded)]
+    return [*source_findings(loaded), *folder_findings(loaded), *watchdog_findings(loaded)]
 
 
-def check_source_config(loaded: Loaded) -> Iterator[Finding]:
+def source_findings(loaded: Loaded) -> Iterator[Finding]:
     """The device of the source, where it has one."""
     for finding in device_findings(loaded.config.source):
         yield Finding(finding.level, finding.what, finding.text, finding.fix)
 
 
-def check_folders(loaded: Loaded) -> Iterator[Finding]:
+def folder_findings(loaded: Loaded) -> Iterator[Finding]:
     """Writable, with room for what the config promises, and how long a sync takes there."""
     for section in loaded.config.outputs.sections.values():
         if (disk := section.disk) is not None:
             folder = _plain(loaded.resolve(disk.dir))
-            yield from _check_folder(disk.what, folder, disk.min_free_gb, disk.quota_gb)
+            yield from _folder_findings(disk.what, folder, disk.min_free_gb, disk.quota_gb)
             if disk.sync is not None:
-                yield from _check_sync(folder, disk.sync)
+                yield from _sync_findings(folder, disk.sync)
 
 
-def check_watchdog(loaded: Loaded) -> Iterator[Finding]:
+def watchdog_findings(loaded: Loaded) -> Iterator[Finding]:
     """Systemd must wait longer than the daemon's own limit, or it kills what the daemon would have told."""
     unit = service_files(loaded.config.camera)[0].text
-    found = re.search(r"^WatchdogSec=(\d+)$", unit, flags=re.M)
+    match = re.search(r"^WatchdogSec=(\d+)$", unit, flags=re.M)
     limit = loaded.config.supervise.limit_s
-    if found and 2 * limit > int(found[1]):
+    if match and 2 * limit > int(match[1]):
         yield Finding(
             "warn",
             "watchdog",
-            f"supervise.limit_s is {limit:g} s, and the unit's WatchdogSec of {found[1]} s is less than twice that",
+            f"supervise.limit_s is {limit:g} s, and the unit's WatchdogSec of {match[1]} s is less than twice that",
             f"systemctl edit edge@{loaded.config.camera}: [Service] WatchdogSec={2 * limit + 5:.0f}",
         )
 
 
-def _check_folder(what: str, folder: Path, least_gb: float, quota_gb: float | None) -> Iterator[Finding]:
+def _folder_findings(what: str, folder: Path, least_gb: float, quota_gb: float | None) -> Iterator[Finding]:
     there = _nearest(folder)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         fix = f"install -d -o edge -g edge -m 0750 {folder}, or choose another"
@@ -74,7 +74,7 @@ def _check_folder(what: str, folder: Path, least_gb: float, quota_gb: float | No
         yield Finding("ok", what, text)
 
 
-def _check_sync(folder: Path, sync: str) -> Iterator[Finding]:
+def _sync_findings(folder: Path, sync: str) -> Iterator[Finding]:
     there = _nearest(folder)
     try:
         times = sync_times_ms(there)

@@ -48,8 +48,8 @@ class Accounts:
     @property
     def problem(self) -> str | None:
         """What is wrong with every frame, though frames come, or was until ``PROBLEM_S`` ago. From any thread."""
-        found = self._problem
-        return None if found is None or (not self._seen and time.monotonic() - found[1] >= PROBLEM_S) else found[0]
+        problem = self._problem
+        return None if problem is None or (not self._seen and time.monotonic() - problem[1] >= PROBLEM_S) else problem[0]
 
     @property
     def waiting(self) -> bool:

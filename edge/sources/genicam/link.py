@@ -263,7 +263,7 @@ class Link:
             )
 
 
-def read_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
+def ask_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
     """One camera, its features, and its settings as ``source.features`` takes them. Opens it for a moment.
 
     Raises:

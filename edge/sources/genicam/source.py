@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from edge.config import sources as sourceconfig
+from edge.config.sources import Feature, GenicamConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip, SourceState
 from edge.sources.genicam.accounts import Accounts
@@ -58,7 +58,7 @@ class GenicamSource:
     with the network's) or ``camera`` (latched every 5 s and mapped). Elsewhere it is None, and the source ``host``.
     """
 
-    def __init__(self, config: sourceconfig.GenicamConfig, camera: str) -> None:
+    def __init__(self, config: GenicamConfig, camera: str) -> None:
         self._config = config
         self._log = log.bind(camera=camera)
         self.simulated = means_simulated(config.producer)
@@ -127,7 +127,7 @@ class GenicamSource:
                 time.sleep(min(POLL_S, max(0.0, deadline - now)))
         return self._accounts.take()
 
-    def write(self, *features: sourceconfig.Feature) -> bool:
+    def write(self, *features: Feature) -> bool:
         """Write features while frames come, in the thread that reads; False where the camera is not connected now.
 
         Raises:

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from edge.config import sources as sourceconfig
+from edge.config.sources import OpencvConfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.sources.opencv.reader import Arrived, Reader
@@ -49,7 +49,7 @@ class OpencvSource:
 
     def __init__(
         self,
-        config: sourceconfig.OpencvConfig,
+        config: OpencvConfig,
         folder: Path = Path(),
         *,
         first_wait_s: float = FIRST_WAIT_S,
@@ -163,7 +163,7 @@ class OpencvSource:
         self._state, self._detail = state, detail
 
 
-def video_file(config: sourceconfig.OpencvConfig, folder: Path) -> Path | None:
+def video_file(config: OpencvConfig, folder: Path) -> Path | None:
     """The file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
     device = config.device
     if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):

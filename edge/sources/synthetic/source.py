@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from edge.config import sources as sourceconfig
+from edge.config.sources import SyntheticConfig
 from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.sources.clock import SYSTEM_CLOCK, Clock
 from edge.sources.protocol import SourceStatus
@@ -26,7 +26,7 @@ class SyntheticSource:
 
     simulated = True
 
-    def __init__(self, config: sourceconfig.SyntheticConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, config: SyntheticConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.total = config.frames
         self._config = config
         self._clock = clock
