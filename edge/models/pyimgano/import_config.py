@@ -23,6 +23,7 @@ from edge.errors import UserError
 from edge.models.pyimgano.infer_config_reader import Json, Note, Notes
 from edge.models.pyimgano.to_bundle import FROZEN, illumination, tiling
 from edge.models.pyimgano.to_regions import regions_of
+from edge.regions.filters import FILTERS
 
 _RECIPE: Final = (
     ("model", "a bundle takes its place: export the model to ONNX and run edge build"),
@@ -56,9 +57,7 @@ _THEIRS: Final = {
     "open_px": "open_ksize",
     "close_px": "close_ksize",
     "min_area_px": "min_area",
-    "min_fill_ratio": "shape_filters.min_fill_ratio",
-    "max_aspect_ratio": "shape_filters.max_aspect_ratio",
-    "min_solidity": "shape_filters.min_solidity",
+    **{row.key: f"shape_filters.{row.key}" for row in FILTERS if row.kind == "shape"},
     "merge_gap_px": "merge_nearby.max_gap_px",
     "sort_by": "max_regions_sort_by",
 }
