@@ -24,7 +24,7 @@ from edge.engines.open import open_engine
 from edge.engines.protocol import Engine
 from edge.engines.tensorrt import engine as module
 from edge.engines.tensorrt.cuda import CudaError
-from edge.engines.tensorrt.engine import TensorrtEngine, open_tensorrt, why_not
+from edge.engines.tensorrt.engine import TensorrtEngine, open_tensorrt, why_not_here
 from edge.engines.tensorrt.engine_cache import EngineCache
 from edge.errors import UserError
 from edge.line.supervise import Worker, examine
@@ -391,14 +391,14 @@ def test_why_not_tells_auto_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
     cuda = StandInCuda()
     monkeypatch.setattr(module, "open_runtime", lambda: None)
     monkeypatch.setattr(module, "open_cuda", lambda: cuda)
-    assert why_not() is None
+    assert why_not_here() is None
     assert cuda.closed
 
     def none() -> Any:
         raise UserError("model.engine: tensorrt: there is no NVIDIA GPU", fix="buy one")
 
     monkeypatch.setattr(module, "open_cuda", none)
-    assert why_not() == "there is no NVIDIA GPU"
+    assert why_not_here() == "there is no NVIDIA GPU"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
