@@ -79,7 +79,15 @@ def replay(
     if out is not None and out.resolve() == source.resolve():
         raise UserError(f"--out {out}: is the source itself", fix="name another folder")
     folder = out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}")
-    options = Options(folder, overlays, _masks(masks), _endpoint(publish), explain, before, batch_size)
+    options = Options(
+        out=folder,
+        overlays=overlays,
+        masks=_masks(masks),
+        publish=_endpoint(publish),
+        explain=explain,
+        before=before,
+        batch_size=batch_size,
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

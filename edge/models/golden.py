@@ -182,7 +182,15 @@ def _judgements(
         name = f"{under}/{frame_name(frame.meta.frame_ref, frame.meta.frame_id)}"
         inspection, compared = _inspect(frame, engine, criteria, workspace)
         dropped = dict(inspection.regions_dropped)
-        yield Judgement(name, expected, inspection.verdict, inspection.reason, inspection.map_max, dropped, compared)
+        yield Judgement(
+            name=name,
+            expected=expected,
+            found=inspection.verdict,
+            reason=inspection.reason,
+            map_max=inspection.map_max,
+            dropped=dropped,
+            compared=compared,
+        )
 
 
 def _inspect(

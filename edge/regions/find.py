@@ -160,14 +160,14 @@ def _region(blob: Blob, number: int, x: int, y: int, with_polygon: bool) -> Regi
         points = cv2.approxPolyDP(blob.outline, 0.5, True)[:, 0].tolist()
         polygon = tuple((float(px + x), float(py + y)) for px, py in points)
     return Region(
-        number,
-        _box(blob, x, y),
-        float(blob.area),
-        (blob.centre[0] + x, blob.centre[1] + y),
-        blob.score_max,
-        blob.score_mean,
-        blob.fill_ratio,
-        blob.aspect_ratio,
-        blob.solidity,
-        polygon,
+        id=number,
+        bbox_xyxy=_box(blob, x, y),
+        area_px=float(blob.area),
+        centroid_xy=(blob.centre[0] + x, blob.centre[1] + y),
+        score_max=blob.score_max,
+        score_mean=blob.score_mean,
+        fill_ratio=blob.fill_ratio,
+        aspect_ratio=blob.aspect_ratio,
+        solidity=blob.solidity,
+        polygon=polygon,
     )

@@ -81,7 +81,16 @@ def open_tensorrt(
     try:
         maker = TrtMaker(open_runtime(), cuda, tell)
         cache = EngineCache(cache_base() / "tensorrt")
-        return TensorrtEngine(fixed, precision, cuda, maker, cache, samples, config.frame_size, batch)
+        return TensorrtEngine(
+            bundle=fixed,
+            precision=precision,
+            cuda=cuda,
+            maker=maker,
+            cache=cache,
+            samples=samples,
+            frame_size=config.frame_size,
+            batch=batch,
+        )
     except BaseException:
         cuda.close()
         raise

@@ -109,7 +109,15 @@ def read_input(model: onnx.ModelProto, path: Path, layout: Layout | None, channe
             f"{path}: input {value.name!r} leaves its channels open", fix="say which: --channels 1 or --channels 3"
         )
     size = (width, height) if width is not None and height is not None else None
-    return ModelInput(value.name, dtype, layout, count or channels or 0, size, dims[0], (width, height))
+    return ModelInput(
+        name=value.name,
+        dtype=dtype,
+        layout=layout,
+        channels=count or channels or 0,
+        size=size,
+        batch=dims[0],
+        sides=(width, height),
+    )
 
 
 def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: str | None) -> str:

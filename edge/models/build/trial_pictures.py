@@ -68,7 +68,15 @@ def _prepared(frame: Frame, spec: BundleSpec, workspace: Workspace) -> NDArray[A
 
 def _as_frame(pixels: NDArray[Any], bits: int) -> Frame:
     height, width, channels = pixels.shape
-    meta = FrameMeta(0, "counted", width, height, "Mono8" if channels == 1 else "RGB8", 0, 0)
+    meta = FrameMeta(
+        frame_id=0,
+        frame_id_source="counted",
+        width=width,
+        height=height,
+        pixel_format="Mono8" if channels == 1 else "RGB8",
+        received_ns=0,
+        received_mono_ns=0,
+    )
     return Frame(meta, pixels[:, :, 0] if channels == 1 else pixels, bits)
 
 

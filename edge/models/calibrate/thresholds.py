@@ -127,11 +127,20 @@ def calibrate(
         _, pixels = _measured(maps(), plan, indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in found)
-    _expect_headroom(used, false_rejects, reach)
+    _check_headroom(used, false_rejects, reach)
     high, notes = choose_high(used, false_rejects, floor)
     low, low_note = _choose_low(pixels, quantile, high)
     table, note = rejections(used, high, floor), "; ".join(notes + low_note)
-    result = CalibrationResult(high, low, len(used), tuple(maxima), found, left_out, table, note)
+    result = CalibrationResult(
+        high=high,
+        low=low,
+        frames=len(used),
+        maxima=tuple(maxima),
+        outliers=found,
+        left_out=left_out,
+        table=table,
+        note=note,
+    )
     if outliers == "refuse" and any(outlier.maximum < high for outlier in found):
         named = {outlier.name for outlier in found}
         rest = [maximum for name, maximum in maxima if name not in named]
@@ -139,7 +148,7 @@ def calibrate(
     return result
 
 
-def _expect_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
+def _check_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
     """Raises UserError where more good frames than may be rejected share a value above which the map never comes."""
     ordered = np.sort(np.asarray(maxima, np.float64))
     top = float(ordered[-1])

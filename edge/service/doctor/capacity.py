@@ -105,7 +105,7 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
                     break
         p50, p99 = (line.tally.percentile_ms(share) or 0.0 for share in (0.5, 0.99))
         description = f"{engine.name} {engine.precision} ({engine.why})"
-        return Capacity(description, size, limit, fps, p50, p99, lost)
+        return Capacity(engine=description, size=size, limit_fps=limit, fps=fps, p50_ms=p50, p99_ms=p99, lost=lost)
     finally:
         engine.close()
 

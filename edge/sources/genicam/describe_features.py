@@ -134,7 +134,16 @@ def _describe_one(node: Any, kind: str, mode: int) -> FeatureInfo:
     selectors = tuple(value.node.name for value in node.node.selecting_features)
     access = genapi.EAccessMode(mode).name
     return FeatureInfo(
-        node.node.name, kind, access, _value(node) if readable else None, unit, low, high, step, choices, selectors
+        name=node.node.name,
+        kind=kind,
+        access=access,
+        value=_value(node) if readable else None,
+        unit=unit,
+        low=low,
+        high=high,
+        step=step,
+        choices=choices,
+        selectors=selectors,
     )
 
 

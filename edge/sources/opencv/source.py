@@ -113,7 +113,15 @@ class OpencvSource:
         if self._state == "silent":
             self._enter("streaming", self._name)
         height, width = item.picture.shape[:2]
-        meta = FrameMeta(frame_id, "counted", width, height, "BGR8", item.received_ns, item.received_mono_ns)
+        meta = FrameMeta(
+            frame_id=frame_id,
+            frame_id_source="counted",
+            width=width,
+            height=height,
+            pixel_format="BGR8",
+            received_ns=item.received_ns,
+            received_mono_ns=item.received_mono_ns,
+        )
         return Payload(meta, item.picture.reshape(-1))
 
     def close(self) -> None:
