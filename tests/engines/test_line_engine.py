@@ -159,5 +159,5 @@ def test_frames_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "frames").iterdir():
         path.write_bytes(b"no picture")
     with pytest.raises(UserError) as caught:
-        samples.scales_sha256(line(tmp_path, "int8"), load_bundle(config.resolve(config.config.model.bundle)))
+        scales(line(tmp_path, "int8"), load_bundle(config.resolve(config.config.model.bundle)))
     assert str(caught.value) == f"model.sample_frames: {tmp_path / 'frames'}: no frame in it can be read"
