@@ -118,7 +118,15 @@ def run_golden(
     wrong: list[Judgement] = []
     workspace = Workspace()
     for path, expected in folders:
-        for judgement in _judgements(path, expected, folder, loaded.config.source, engine, criteria, workspace):
+        for judgement in _judgements(
+            path,
+            expected,
+            folder=folder,
+            source=loaded.config.source,
+            engine=engine,
+            criteria=criteria,
+            workspace=workspace,
+        ):
             counts[expected] += 1
             if not judgement.right:
                 wrong.append(judgement)
