@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edge.frames import AnomalyMap, Judged, Latency, Skip, Unmapped
 from edge.line.in_flight import Inferred
+from edge.line.recipe import Recipes
 from edge.line.ring import Ring
 from edge.line.tally import Tally
 from edge.outputs.protocol import Output
@@ -14,19 +16,26 @@ from edge.regions.to_inspection import to_inspection
 from edge.regions.verdict import invalid, timed
 
 
+@dataclass(slots=True)
 class Desk:
-    """What the judge has taken and not yet made a record of. It outlives a judge that raises."""
+    """What the judge works with.
 
-    def __init__(self) -> None:
-        self.item: Inferred | Skip | None = None
+    ``item``: what it has taken and not yet made a record of. It outlives a judge that raises.
+    """
+
+    ring: Ring
+    recipes: Recipes
+    outputs: Sequence[Output]
+    tally: Tally
+    item: Inferred | Skip | None = None
 
 
-def judge_frame(item: Inferred, desk: Desk, ring: Ring, outputs: Sequence[Output], tally: Tally, *, again: bool) -> None:
+def judge_frame(item: Inferred, desk: Desk, *, again: bool) -> None:
     """Judge one frame, hand its record to every output, give its slot back.
 
     ``again``: a judge before this one raised with it. Raises what judging raised, once the frame has its record.
     """
-    criteria = item.recipe.criteria
+    criteria, outputs, tally = item.recipe.criteria, desk.outputs, desk.tally
     began_ns = time.monotonic_ns()
     error: Exception | None = None
     amap = Unmapped("engine_error", "the stage raised with it") if again else item.amap
@@ -52,6 +61,6 @@ def judge_frame(item: Inferred, desk: Desk, ring: Ring, outputs: Sequence[Output
             output.accept(record, item.frame, judged)
     finally:
         tally.inspected(record, inspection)  # the record is numbered, whatever an output did with it
-        ring.release(item.slot)
+        desk.ring.release(item.slot)
     if error is not None:
         raise error

@@ -86,18 +86,7 @@ class Line:
                 busy_until_ns=lambda: source.status().busy_until_ns,
             ),
             worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_size)),
-            worker(
-                "judge",
-                partial(
-                    judge_loop,
-                    maps,
-                    Desk(),
-                    ring=self.ring,
-                    recipes=self.recipes,
-                    outputs=self.outputs,
-                    tally=self.tally,
-                ),
-            ),
+            worker("judge", partial(judge_loop, maps, Desk(self.ring, self.recipes, self.outputs, self.tally))),
         ]
         self._book = StateBook(self.recipes.current.told)
         self.fault: dict[str, str] = {}

@@ -9,7 +9,7 @@ and says whether to go on; a stage whose last beat is too old is hung.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from edge.frames import Skip
 from edge.line.decoding import Decoder, Levels
@@ -19,8 +19,6 @@ from edge.line.judging import Desk, judge_frame
 from edge.line.passage import WAIT_S, End, Maps, Passage
 from edge.line.recipe import Recipes
 from edge.line.ring import Checkpoint, Ring
-from edge.line.tally import Tally
-from edge.outputs.protocol import Output
 from edge.sources.protocol import Source
 
 CHECK_S = 1.0
@@ -74,13 +72,12 @@ def infer_loop(
             return
 
 
-def judge_loop(
-    maps: Maps, desk: Desk, ring: Ring, recipes: Recipes, outputs: Sequence[Output], tally: Tally, beat: Callable[[], bool]
-) -> None:
+def judge_loop(maps: Maps, desk: Desk, beat: Callable[[], bool]) -> None:
     """Number, encode and hand out one record for every frame or loss; then give the frame's slot back.
 
     A frame whose record could not be made is an ``invalid`` one when the stage is started again.
     """
+    recipes, outputs, tally = desk.recipes, desk.outputs, desk.tally
     again = desk.item is not None
     while True:
         beat()
@@ -101,5 +98,5 @@ def judge_loop(
                 output.skip(record)
         else:
             recipes.judge(item.recipe)
-            judge_frame(item, desk, ring, outputs, tally, again=again)
+            judge_frame(item, desk, again=again)
         again = False
