@@ -216,7 +216,7 @@ def test_an_error_in_open_reaches_the_caller_of_start() -> None:
 
 
 def test_a_disk_that_is_full_at_the_start_is_a_fault_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    monkeypatch.setattr("edge.outputs.delivery.RETRY_S", 0.02)
 
     class Full(Mended):
         def open(self) -> None:
@@ -253,7 +253,7 @@ def test_a_sink_that_stays_broken_loses_and_is_tried_again_now_and_then(monkeypa
         assert output.status().fault == "No space left on device"
         assert sink.told.count("recover") == 1  # once a second
         sink.mendable = True
-        output._retry_at = 0.0
+        output._delivery._retry_at = 0.0
         output.accept(record(50), FRAME, None)
         until(lambda: (50, None) in sink.told)
         until(lambda: output.status().fault is None)
@@ -610,7 +610,7 @@ def test_a_failure_that_was_over_at_once_is_counted_and_its_text_is_kept() -> No
             sink.broken = seq < 2
             output.accept(record(seq), FRAME, None)
             until(lambda seq=seq: (seq, None) in sink.told)  # type: ignore[misc]
-            output._retry_at = 0.0
+            output._delivery._retry_at = 0.0
     status = output.status()
     assert (status.fault, status.lost) == (None, 0)
     assert (status.failures, status.last_fault) == (2, "/var/log/edge/x.jsonl: No space left on device")
