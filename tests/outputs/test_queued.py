@@ -225,7 +225,7 @@ def test_a_disk_that_is_full_at_the_start_is_a_fault_that_passes(monkeypatch: py
     sink = Full()
     sink.mendable = False
     with started(Queued(sink, 10, "drop")) as output:
-        assert output.status().fault == "/var/log/edge: No space left on device"
+        assert str(output.status().fault).endswith("No space left on device")  # or what the first attempt to mend it said
         output.accept(record(0), FRAME, None)
         until(lambda: output.status().lost == 1)
         sink.mendable = True
@@ -578,9 +578,9 @@ def test_what_a_stalled_log_refused_is_published_once_it_goes_on_though_no_other
         give(outputs, 1, 2)
         until(lambda: len(wire.heard) == 3)
         # the output behind looks again only when the stall is over
-        monkeypatch.setattr(outputs[0], "_stalls", lambda _: threading.current_thread() is threading.main_thread())
+        monkeypatch.setattr(outputs[0]._delivery, "stalls", lambda _: threading.current_thread() is threading.main_thread())
         give(outputs, 3)
-        monkeypatch.setattr(outputs[0], "_stalls", lambda _: False)
+        monkeypatch.setattr(outputs[0]._delivery, "stalls", lambda _: False)
         log.gate.set()
         until(lambda: len(wire.heard) == 4)
     assert wire.heard == [(seq, "invalid", "log_lost") for seq in range(4)]
