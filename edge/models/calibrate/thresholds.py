@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, log
+from math import ceil, inf
 from math import floor as whole
 from typing import Literal
 
@@ -16,31 +16,16 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.models.calibrate.quantile import QuantileSketch
+from edge.models.robust_outliers import Outlier, find_outliers
 from edge.regions.find import MapNotFinite, map_max
 from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_inside
 
-OUTLIER_Z = 5.0
-"""A frame whose maximum lies further above the others', in robust standard deviations, is an outlier. Among many frames
-more: maxima have the tail of an extreme value distribution, so the highest of n good ones lies about log(n) / 1.14 up."""
-_GUMBEL = 1.137
-"""Robust standard deviation of a Gumbel distribution of scale 1."""
-_RARE = 2.5
-"""The highest of a set of good frames lies so much further up, in units of that scale, once in 12 sets."""
 _TIED = 1e-6
 """Of a value: maxima that differ by less are the same."""
 _MARGIN = 0.02
 _FLOODED = 0.05
 """A low threshold that this share of all good pixels reaches is the background's value, not its upper end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outlier:
-    """A frame whose maximum is suspiciously high, as that of a defect among the good ones is."""
-
-    name: str
-    maximum: float
-    z: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +112,7 @@ def calibrate(
         _, pixels = _measured(maps(), plan, indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in found)
-    _check_headroom(used, false_rejects, reach)
+    _expect_headroom(used, false_rejects, reach)
     high, notes = choose_high(used, false_rejects, floor)
     low, low_note = _choose_low(pixels, quantile, high)
     table, note = rejections(used, high, floor), "; ".join(notes + low_note)
@@ -148,7 +133,7 @@ def calibrate(
     return result
 
 
-def _check_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
+def _expect_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
     """Raises UserError where more good frames than may be rejected share a value above which the map never comes."""
     ordered = np.sort(np.asarray(maxima, np.float64))
     top = float(ordered[-1])
@@ -227,28 +212,6 @@ def _choose_low(pixels: QuantileSketch, quantile: float | None, high: float) -> 
     return low, []
 
 
-def find_outliers(maxima: Sequence[tuple[str, float]]) -> tuple[Outlier, ...]:
-    """Frames whose robust z is above 5 (above 8.3 among 1000), highest first.
-
-    z = (maximum - median) / (1.4826 * median absolute deviation); where that deviation is 0, 1.2533 * the mean one
-    (Iglewicz and Hoaglin 1993).
-    """
-    values = np.array([maximum for _, maximum in maxima])
-    if not len(values):
-        return ()
-    limit = max(OUTLIER_Z, (log(len(values)) + _RARE) / _GUMBEL)
-    centre = np.median(values)
-    deviations = np.abs(values - centre)
-    scale = 1.4826 * np.median(deviations) or 1.2533 * deviations.mean()
-    if not scale:
-        return ()
-    z = (values - centre) / scale
-    outliers = [
-        Outlier(name, maximum, float(score)) for (name, maximum), score in zip(maxima, z, strict=True) if score > limit
-    ]
-    return tuple(sorted(outliers, key=lambda outlier: -outlier.maximum))
-
-
 def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tuple[Candidate, ...]:
     """Candidates for ``high`` and how many of the frames each would have rejected, highest first."""
     ordered = np.sort(np.asarray(maxima, np.float32))
@@ -257,11 +220,11 @@ def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tup
     beyond = {k: float(np.nextafter(ordered[count - 1 - k], np.float32(inf))) for k in sorted(steps) if k < count}
     chosen = [(high, "high"), *([] if floor is None else [(floor, "the bundle's display threshold")])]
     chosen += [(threshold, f"rejects {k / count:.1%}") for k, threshold in beyond.items()]
-    candidates: dict[float, Candidate] = {}
+    told: dict[float, Candidate] = {}
     for threshold, why in chosen:
         over = count - int(np.searchsorted(ordered, np.float32(threshold), side="left"))
-        candidates.setdefault(threshold, Candidate(threshold, over, why))
-    return tuple(sorted(candidates.values(), key=lambda candidate: -candidate.threshold))
+        told.setdefault(threshold, Candidate(threshold, over, why))
+    return tuple(sorted(told.values(), key=lambda candidate: -candidate.threshold))
 
 
 def _compared(name: str, values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
