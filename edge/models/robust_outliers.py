@@ -42,7 +42,7 @@ def find_outliers(maxima: Sequence[tuple[str, float]]) -> tuple[Outlier, ...]:
     if not scale:
         return ()
     z = (values - centre) / scale
-    found = [
+    outliers = [
         Outlier(name, maximum, float(score)) for (name, maximum), score in zip(maxima, z, strict=True) if score > limit
     ]
-    return tuple(sorted(found, key=lambda outlier: -outlier.maximum))
+    return tuple(sorted(outliers, key=lambda outlier: -outlier.maximum))

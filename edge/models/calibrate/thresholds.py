@@ -112,7 +112,7 @@ def calibrate(
         _, pixels = _measured(maps(), plan, indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in found)
-    _expect_headroom(used, false_rejects, reach)
+    _check_headroom(used, false_rejects, reach)
     high, notes = choose_high(used, false_rejects, floor)
     low, low_note = _choose_low(pixels, quantile, high)
     table, note = rejections(used, high, floor), "; ".join(notes + low_note)
@@ -133,7 +133,7 @@ def calibrate(
     return result
 
 
-def _expect_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
+def _check_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
     """Raises UserError where more good frames than may be rejected share a value above which the map never comes."""
     ordered = np.sort(np.asarray(maxima, np.float64))
     top = float(ordered[-1])
@@ -220,11 +220,11 @@ def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tup
     beyond = {k: float(np.nextafter(ordered[count - 1 - k], np.float32(inf))) for k in sorted(steps) if k < count}
     chosen = [(high, "high"), *([] if floor is None else [(floor, "the bundle's display threshold")])]
     chosen += [(threshold, f"rejects {k / count:.1%}") for k, threshold in beyond.items()]
-    told: dict[float, Candidate] = {}
+    candidates: dict[float, Candidate] = {}
     for threshold, why in chosen:
         over = count - int(np.searchsorted(ordered, np.float32(threshold), side="left"))
-        told.setdefault(threshold, Candidate(threshold, over, why))
-    return tuple(sorted(told.values(), key=lambda candidate: -candidate.threshold))
+        candidates.setdefault(threshold, Candidate(threshold, over, why))
+    return tuple(sorted(candidates.values(), key=lambda candidate: -candidate.threshold))
 
 
 def _compared(name: str, values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
