@@ -15,19 +15,21 @@ from pathlib import Path
 
 import yaml
 
-from edge import daemon
-from edge.configfile import Loaded, load_config
+from edge.config.load import Loaded, load_config
+from edge.config.sources import GenicamSource as GenicamConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
-from edge.models.fit import fit_to_bundle
-from edge.models.measure import measure
-from edge.record import record
-from edge.runtime import found_folder, holder, runtime_roots, taken
-from edge.sourceconfig import GenicamSource as GenicamConfig
-from edge.sources import Source, SourceStatus, open_source
-from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_producers import producer_files
-from edge.sources.recorded import read_frames
+from edge.line.record import record
+from edge.line.run import EachTurn
+from edge.models.calibrate.measure import measure
+from edge.models.fit.pixel import fit_to_bundle
+from edge.service import daemon
+from edge.service.runtime_folder import found_folder, holder, runtime_roots, taken
+from edge.sources.genicam.producers import producer_files
+from edge.sources.genicam.source import GenicamSource
+from edge.sources.open import open_source
+from edge.sources.protocol import Source, SourceStatus
+from edge.storage.frames_on_disk import read_frames
 
 CAMERA, CONFIG = "demo", "demo.yaml"
 GOOD_FRAMES = 60
@@ -78,7 +80,7 @@ def prepare(out: Path, say: Say, *, camera: bool) -> Loaded:
     return load_config(path)
 
 
-def inspect_live(loaded: Loaded, seconds: float, each_turn: daemon.EachTurn) -> int:
+def inspect_live(loaded: Loaded, seconds: float, each_turn: EachTurn) -> int:
     """The daemon itself, ended by a timer as SIGTERM would."""
     source = open_source(loaded.config.source, loaded.config.camera, loaded.path.parent)
     if isinstance(source, GenicamSource):

@@ -231,3 +231,51 @@ class Heartbeat:
     counters: Mapping[str, int] = field(default_factory=dict)
     ring_fill: int = 0
     progress_age_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """Why a frame has no map: ``reason`` is the record's, ``text`` is for the log."""
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A candidate that a filter dropped: ``filter`` is its config key, ``value`` what the candidate has of it."""
+
+    bbox_xyxy: tuple[int, int, int, int]
+    area_px: int
+    filter: str
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one map holds, in map pixels.
+
+    ``mask``: (h, w), 255 on the pixels of every region (also those beyond ``max_regions``), valid until the next call
+    with the same controls. ``dropped``: how many candidates each filter dropped, by config key, and how many regions
+    ``max_regions`` cut off. Where they were asked for, ``rejected``: each of those; ``candidates``: (h, w), 255 on what
+    the filters were given (None: nothing).
+    """
+
+    mask: NDArray[np.uint8]
+    regions: tuple[Region, ...]
+    dropped: dict[str, int]
+    rejected: tuple[Rejected, ...] = ()
+    candidates: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an inspection's verdict rests on, in map pixels.
+
+    ``found.mask``: uint8 (h, w), 255 where a region is. ``found.rejected`` and ``found.candidates`` only where
+    ``Rules.explain`` asks for them.
+    """
+
+    amap: AnomalyMap
+    found: Found

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import structlog
 
+from edge.config.sources import GenicamSource as SourceConfig
 from edge.frames import FrameMeta, Skip
-from edge.pixels import decode
-from edge.ring import Checkpoint, Ring
-from edge.sourceconfig import GenicamSource as SourceConfig
-from edge.sources.genicam import GenicamSource
-from edge.sources.genicam_producers import producer_files
-from edge.stages import acquire_loop
+from edge.line.ring import Checkpoint, Ring
+from edge.line.stages import acquire_loop
+from edge.preprocess.pixel_formats import decode
+from edge.sources.genicam.producers import producer_files
+from edge.sources.genicam.source import GenicamSource
 
 SIDE, BUFFERS, SLOTS = 800, 64, 64
 FASTEST, SLOW = 200.0, 20.0

@@ -19,14 +19,16 @@ import onnx
 from bench_net import resnet_like
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
-from edge.config import ModelConfig
-from edge.engines import Engine, cpu, open_engine
+from edge.config.bundle import Bundle
+from edge.config.line import ModelConfig
+from edge.engines import cpu
+from edge.engines.open import open_engine
+from edge.engines.protocol import Engine
+from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
-from edge.inspect import to_map
-from edge.models.build import build
-from edge.preprocess import Workspace, prepare
+from edge.models.build.build import build
+from edge.preprocess.prepare import Workspace, prepare
 
 SIZES = {"1mp": (1024, 1024), "5mp": (2448, 2048), "12mp": (4096, 3000)}
 KINDS = (("onnx", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"), ("onnx", "int8"))

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from peer import Peer
 
-from edge.illumination import FrozenSpec, IlluminationSpec, Illuminator
-from edge.tiling import TileSpec, Tiling
+from edge.config.bundle_spec import FrozenSpec, IlluminationSpec, TileSpec
+from edge.preprocess.illumination import Illuminator
+from edge.preprocess.tiling import Tiling
 
 WIDTH, HEIGHT = 2048, 1536
 OWN_RUNS = 3

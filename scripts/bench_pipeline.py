@@ -17,19 +17,21 @@ import structlog
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.bundle import BundleSpec, load_bundle
-from edge.config import ZmqConfig
-from edge.configfile import load_config
-from edge.daemon import live_outputs, open_model
-from edge.engines import Prediction
+from edge.config.bundle import load_bundle
+from edge.config.bundle_spec import BundleSpec
+from edge.config.load import load_config
+from edge.config.outputs import ZmqConfig
 from edge.engines.onnx import OnnxEngine
+from edge.engines.protocol import Prediction
 from edge.frames import Inspection, Payload, Record, RunIdentity, Skip
-from edge.line import Line
+from edge.line.line import Line
+from edge.line.recipe import open_model
+from edge.line.run import run_line
 from edge.models.write import write_bundle
-from edge.outputs import Output
+from edge.outputs.open import live_outputs
+from edge.outputs.protocol import Output
 from edge.outputs.queued import Queued
-from edge.outputs.zmq_pub import ZmqSink
-from edge.running import run_line
+from edge.outputs.zmq.publisher import ZmqSink
 from edge.sources.memory import MemorySource
 
 SIDE = 512

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from peer import Peer
 
-from edge.controls import RegionsConfig, RoiConfig, SmoothConfig
-from edge.regions import Controls, find_regions
+from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig
+from edge.regions.find import Controls, find_regions
 
 SIZES = (256, 512, 1024, 2048)
 SEEDS = (1, 2)

@@ -17,10 +17,10 @@ import atheris
 ROOT = Path(__file__).parents[1]
 
 with atheris.instrument_imports(include=["edge", "yaml"]):
-    from edge.configfile import load_config
+    from edge.config.load import load_config
     from edge.errors import UserError
-    from edge.segments import read_messages
-    from edge.wire import WireError, read
+    from edge.storage.log_files import read_messages
+    from edge.wire.read import WireError, read
 
 WORK = Path(tempfile.mkdtemp(prefix="edge-fuzz-"))
 
@@ -55,7 +55,7 @@ def corpus(name: str) -> Path:
     import zstandard
 
     sys.path.insert(0, str(ROOT / "tests"))
-    from records import STATE, WIRE, record, skip
+    from support.records import STATE, WIRE, record, skip
 
     lines = [record(0).line, WIRE.skip(1, skip(), 2).line, WIRE.header(1), WIRE.state(STATE, 1)]
     for number, line in enumerate(lines):

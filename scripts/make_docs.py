@@ -20,9 +20,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from edge.cli import app
-from edge.config import Config
-from edge.schema import SCHEMA
-from edge.yamlio import Section
+from edge.config.line import Config
+from edge.config.yaml_reader import Section
+from edge.wire.schema import SCHEMA
 
 ROOT = Path(__file__).parents[1]
 MADE = "<!-- made by scripts/make_docs.py; edit the docstrings in the code instead -->\n"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A daemon's verdicts as a Modbus TCP server that a PLC polls: an example of what can be built on `edge.client`.
+"""A daemon's verdicts as a Modbus TCP server that a PLC polls: an example of what can be built on `edge.client.subscriber`.
 
     pip install 'edge-inspect[gateway]'
     scripts/plc_gateway.py configs/line1.yaml --camera cam1
@@ -48,9 +48,9 @@ try:
 except ImportError:
     sys.exit("the Modbus server is not installed\n  fix: pip install 'edge-inspect[gateway]'")
 
-from edge.cli.subscribe import find_endpoint, find_keys
 from edge.client import Latest, Subscriber
 from edge.errors import UserError
+from edge.service.find import find_endpoint, find_keys
 
 COUNT = 24
 MAP_VERSION = 1

@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.client import Received, Subscriber
-from edge.configfile import load_config
-from edge.daemon import run
-from edge.logs import set_up_logs
-from edge.segments import read_records, segments
-from edge.sourceconfig import SyntheticSource
+from edge.config.load import load_config
+from edge.config.sources import SyntheticSource
+from edge.service.daemon import run
+from edge.service.logs import set_up_logs
 from edge.sources.memory import MemorySource
-from edge.sources.parts import synthetic_part
+from edge.sources.synthetic.parts import synthetic_part
+from edge.storage.log_files import read_records, segments
 
 ROOT = Path(__file__).parents[1]
 SETTLED = 5000

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import gentl_proxy
 import pytest
+from support import gentl_proxy
 
-from edge.pictures import silence_opencv
-from edge.sources import genicam
+from edge.sources.genicam import source as genicam
+from edge.storage.pictures import silence_opencv
 
 silence_opencv()  # FFmpeg reads its level when the first stream is opened, which may be a test's own
 

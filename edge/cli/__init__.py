@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge.errors import UserError
-from edge.logs import set_up_logs
+from edge.service.logs import set_up_logs
 
 NAMES = (
     "run",

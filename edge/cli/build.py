@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge.cli._declared import IlluminationOption, declared, illumination_of
+from edge.cli._tables import print_table
 from edge.cli.bundle import light_and_tile_rows, resize_text
-from edge.cli.declared import IlluminationOption, declared, illumination_of
-from edge.cli.tables import print_table
+from edge.config.bundle_spec import TileSpec
 from edge.errors import UserError
 from edge.frames import Frame
-from edge.models.build import BuildReport
-from edge.models.build import build as build_bundle
-from edge.preprocess import KERNELS
-from edge.sources.recorded import read_frames
-from edge.tiling import TileSpec
+from edge.models.build.build import BuildReport
+from edge.models.build.build import build as build_bundle
+from edge.preprocess.prepare import KERNELS
+from edge.storage.frames_on_disk import read_frames
 
 
 def build(

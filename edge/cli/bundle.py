@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from edge.bundle import BundleSpec, load_bundle, unlisted
-from edge.cli.tables import print_table
+from edge.cli._tables import print_table
+from edge.config.bundle import load_bundle, unlisted
+from edge.config.bundle_spec import BundleSpec, IlluminationSpec
+from edge.engines.acceptance import check_finite
 from edge.engines.onnx import OnnxEngine
-from edge.engines.trial import check_finite
-from edge.illumination import IlluminationSpec
 
 app = typer.Typer(help="Model bundles.", no_args_is_help=True, add_completion=False)
 

@@ -11,16 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.cli.bars import tracked
-from edge.cli.options import ConfigOption, SetOption
-from edge.cli.tables import print_table
-from edge.configfile import load_config
+from edge.cli._bars import tracked
+from edge.cli._options import ConfigOption, SetOption
+from edge.cli._tables import print_table
+from edge.config.load import load_config
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models.calibrate import CalibrationResult
-from edge.models.measure import measure
-from edge.models.outliers import outlier_folder, write_outliers
-from edge.sources.recorded import count_frames, read_frames
+from edge.models.calibrate.measure import measure
+from edge.models.calibrate.outliers import outlier_folder, write_outliers
+from edge.models.calibrate.thresholds import CalibrationResult
+from edge.storage.frames_on_disk import count_frames, read_frames
 
 
 def calibrate(

@@ -13,15 +13,15 @@ import typer
 import yaml
 from rich.table import Table
 
-from edge.cli.tables import print_table
+from edge.cli._tables import print_table
+from edge.config.sources import Feature
 from edge.errors import UserError
-from edge.sourceconfig import Feature
-from edge.sources.genicam_look import list_cameras, read_camera
-from edge.sources.genicam_producers import producer_files, unloadable
+from edge.sources.genicam.cameras import list_cameras, read_camera
+from edge.sources.genicam.producers import producer_files, unloadable
 
 if TYPE_CHECKING:
-    from edge.sources.genicam_describe import FeatureInfo
-    from edge.sources.genicam_devices import CameraInfo
+    from edge.sources.genicam.describe import FeatureInfo
+    from edge.sources.genicam.devices import CameraInfo
 
 ProducerOption = Annotated[
     str | None,

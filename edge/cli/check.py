@@ -11,17 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.cli.options import SetOption
-from edge.cli.tables import print_table
-from edge.configfile import Loaded, load_config
-from edge.daemon import open_model
-from edge.disk import why_unwritable
-from edge.engines import Engine
+from edge.cli._options import SetOption
+from edge.cli._tables import print_table
+from edge.config.load import Loaded, load_config
+from edge.engines.protocol import Engine
 from edge.errors import UserError
-from edge.logs import set_up_logs
+from edge.line.recipe import open_model
 from edge.models.golden import Golden, run_golden
-from edge.rules import Rules
-from edge.sources import check_source
+from edge.regions.criteria import Rules
+from edge.service.logs import set_up_logs
+from edge.sources.open import check_source
+from edge.storage.disk import why_unwritable
 
 
 def check(

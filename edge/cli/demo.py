@@ -16,8 +16,8 @@ from rich.table import Table
 
 from edge import demo as job
 from edge.errors import UserError
-from edge.line import Line
-from edge.supervise import Health
+from edge.line.line import Line
+from edge.line.supervise import Health
 
 OVERLAYS_NAMED = 3
 

@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from edge.cli.options import SetOption
-from edge.configfile import load_config
-from edge.doctor import Finding
+from edge.cli._options import SetOption
+from edge.config.load import load_config
 from edge.errors import UserError
+from edge.service.doctor import Finding
 
 COLOURS = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
 
@@ -48,8 +48,8 @@ def doctor(
 
 def findings(path: Path | None, overrides: tuple[str, ...], seconds: float, size: tuple[int, int] | None) -> list[Finding]:
     """All findings: the machine's, then the config's."""
-    from edge.doctor.line import check_line, wants_gige
-    from edge.doctor.machine import check_machine
+    from edge.service.doctor.config import check_line, wants_gige
+    from edge.service.doctor.machine import check_machine
 
     if path is None:
         return check_machine(gige=False)
@@ -59,7 +59,7 @@ def findings(path: Path | None, overrides: tuple[str, ...], seconds: float, size
         return [*check_machine(gige=False), Finding("fail", "config", str(error), f"edge check {path}")]
     found = [*check_machine(gige=wants_gige(loaded)), Finding("ok", "config", str(path)), *check_line(loaded)]
     if seconds > 0:
-        from edge.doctor.capacity import check_capacity
+        from edge.service.doctor.capacity import check_capacity
 
         found += check_capacity(loaded, seconds, size)
     return found

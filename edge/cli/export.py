@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from edge.cli.bars import progress_bar
+from edge.cli._bars import progress_bar
 from edge.errors import UserError
-from edge.mcapfile import write_mcap
+from edge.storage.mcap_file import write_mcap
 
 
 def export(

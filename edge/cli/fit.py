@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from edge.cli.bars import tracked
+from edge.cli._bars import tracked
+from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
-from edge.cli.declared import IlluminationOption, illumination_of
 from edge.frames import Frame, Skip
-from edge.models.fit import FLOOR, fit_to_bundle
-from edge.sources.recorded import count_frames, read_frames
+from edge.models.fit.pixel import FLOOR, fit_to_bundle
+from edge.storage.frames_on_disk import count_frames, read_frames
 
 
 def fit(

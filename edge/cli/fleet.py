@@ -18,13 +18,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edge.cli.subscribe import COLOURS, find_keys
+from edge.cli.subscribe import COLOURS
 from edge.client import Subscriber
-from edge.configfile import load_config
+from edge.config.load import load_config
 from edge.errors import UserError
-from edge.fleet import Fleet, Row
-from edge.instances import Instance, instances
-from edge.runtime import INSTANCE
+from edge.service.find import find_keys
+from edge.service.fleet import Fleet, Row
+from edge.service.instances import Instance, instances
+from edge.service.runtime_folder import INSTANCE
 
 SETTLE_S = 1.2
 """Two heartbeats: with ``--once`` a rate needs both."""

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.errors import UserError
-from edge.models.import_config import import_config as convert
-from edge.models.import_config import read_infer_config
-from edge.models.import_reader import Note
+from edge.models.pyimgano.import_config import import_config as convert
+from edge.models.pyimgano.import_config import read_infer_config
+from edge.models.pyimgano.reader import Note
 
 
 def import_config(

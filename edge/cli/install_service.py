@@ -10,9 +10,9 @@ from typing import Annotated, get_args
 import typer
 from rich.console import Console
 
-from edge.configfile import load_config
+from edge.config.load import load_config
 from edge.errors import UserError
-from edge.service import DropIn, ServiceFile, next_steps, service_files
+from edge.service.unit_files import DropIn, ServiceFile, next_steps, service_files
 
 _HIDDEN = ("/home/", "/root/", "/run/user/")
 """Folders that ProtectHome=yes hides from the service."""

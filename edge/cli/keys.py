@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge.configfile import load_config
+from edge.config.load import load_config
 from edge.errors import UserError
-from edge.keys import allow, allowed, new_pair, revoke
+from edge.wire.keys import allow, allowed, new_pair, revoke
 
 app = typer.Typer(help="CURVE keys: who may connect to a daemon from outside.", no_args_is_help=True, add_completion=False)
 

@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge.cli.options import SetOption, check_overrides
-from edge.configfile import load_config
+from edge.cli._options import SetOption
+from edge.config.load import load_config
 from edge.errors import UserError
-from edge.logbook import Damage, Filter, Summary, find_files, moment_ns, read_log, utc
-from edge.schema import VERDICTS
-from edge.segments import segments
+from edge.report.log_summary import Damage, Filter, Summary, find_files, moment_ns, read_log, utc
+from edge.service.find import check_overrides
+from edge.storage.log_files import segments
+from edge.wire.schema import VERDICTS
 
 HOURS = 48
 """Hours shown; --json has them all."""

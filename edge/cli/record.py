@@ -11,13 +11,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from edge import record as recorder
-from edge.cli.bars import progress_bar
-from edge.cli.options import ConfigOption, SetOption
-from edge.configfile import load_config
-from edge.daemon import is_live
+from edge.cli._bars import progress_bar
+from edge.cli._options import ConfigOption, SetOption
+from edge.config.load import load_config
 from edge.errors import UserError
-from edge.sources import open_source
+from edge.line import record as recorder
+from edge.sources.open import is_live, open_source
 
 
 def record(

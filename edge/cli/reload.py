@@ -11,14 +11,15 @@ from typing import Annotated
 import orjson
 import typer
 
-from edge.bundle import load_bundle
-from edge.config import Config
-from edge.configfile import Loaded, load_config
+from edge.config.bundle import load_bundle
+from edge.config.line import Config
+from edge.config.load import Loaded, load_config
+from edge.engines.line_engine import scales_sha256
 from edge.errors import UserError
-from edge.instances import Instance, find_instance
-from edge.reload import RELOADED, needs_restart
-from edge.rules import load_rules
-from edge.runtime import INSTANCE, ReloadReport, holder, read_json, read_reload
+from edge.regions.criteria import load_rules
+from edge.service.instances import Instance, find_instance
+from edge.service.reload import RELOADED, needs_restart
+from edge.service.runtime_folder import INSTANCE, ReloadReport, holder, read_json, read_reload
 
 
 def reload(
@@ -73,7 +74,8 @@ def check(found: Instance) -> Loaded:
             expected=f"changes of {', '.join(RELOADED)} only",
             fix=f"systemctl restart edge@{found.camera}, or undo it",
         )
-    load_rules(loaded, load_bundle(loaded.resolve(loaded.config.model.bundle)))
+    bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
+    load_rules(loaded, bundle, scales_sha256(loaded, bundle))
     return loaded
 
 

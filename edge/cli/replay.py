@@ -16,19 +16,19 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from edge.against import Comparison, Outcomes
-from edge.cli.bars import progress_bar
-from edge.cli.options import ConfigOption, SetOption
-from edge.cli.tables import print_table
-from edge.config import ZmqConfig
-from edge.configfile import load_config
+from edge.cli._bars import progress_bar
+from edge.cli._options import ConfigOption, SetOption
+from edge.cli._tables import print_table
+from edge.config.load import load_config
+from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
-from edge.line import Line
-from edge.replay import Options
-from edge.replay import replay as run_replay
-from edge.segments import read_records
+from edge.line.line import Line
+from edge.line.replay import Options
+from edge.line.replay import replay as run_replay
+from edge.line.supervise import Health
+from edge.report.compare import Comparison, Outcomes
 from edge.sources.recorded import RecordedSource
-from edge.supervise import Health
+from edge.storage.log_files import read_records
 
 LARGEST_BATCH = 256
 NAMED = 8

@@ -6,11 +6,11 @@ import faulthandler
 
 import typer
 
-from edge import daemon
-from edge.cli.options import ConfigOption, SetOption
-from edge.configfile import load_config
+from edge.cli._options import ConfigOption, SetOption
+from edge.config.load import load_config
 from edge.errors import UserError
-from edge.logs import set_up_logs
+from edge.service import daemon
+from edge.service.logs import set_up_logs
 
 
 def run(config: ConfigOption, overrides: SetOption = None) -> None:

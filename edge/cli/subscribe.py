@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from edge.cli.options import SetOption, check_overrides
+from edge.cli._options import SetOption
 from edge.client import (
     Event,
     Gap,
@@ -30,11 +30,8 @@ from edge.client import (
     UnknownSchema,
     Unreadable,
 )
-from edge.configfile import load_config
-from edge.errors import UserError
-from edge.keys import PUBLIC, SECRET, ClientKeys, client_keys
-from edge.runtime import found_folder
-from edge.schema import RECORD_KINDS
+from edge.service.find import find_endpoint, find_keys
+from edge.wire.schema import RECORD_KINDS
 
 COLOURS = {"pass": "green", "fail": "bold red", "invalid": "bold yellow"}
 
@@ -80,55 +77,6 @@ def subscribe(
         pass
     if count is not None and seen < count and time.monotonic() >= end:
         raise typer.Exit(1)
-
-
-def find_endpoint(text: str, overrides: Sequence[str] = ()) -> str:
-    """The endpoint itself, or the one that stands in the endpoints.json of a config's daemon or of a runtime folder.
-
-    ``overrides``: keys of the config, as the daemon was started with.
-
-    Raises:
-        UserError: a path without a readable endpoints.json, or one that names no publisher; overrides of no config.
-    """
-    check_overrides(overrides, [text])
-    path = Path(text)
-    is_path = "/" in text or path.suffix in (".json", ".yaml", ".yml") or path.is_dir()
-    if "://" in text or text.startswith(("tcp:", "ipc:")) or not is_path:
-        return text
-    if path.suffix in (".yaml", ".yml"):
-        path = found_folder(load_config(path, overrides)) / "endpoints.json"
-    elif path.is_dir():
-        path /= "endpoints.json"
-    try:
-        endpoint = orjson.loads(path.read_bytes())["zmq"]
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read: {error.strerror}", fix="is the daemon running? Name its runtime folder"
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        endpoint = None
-    if not isinstance(endpoint, str):
-        raise UserError(f"{path}: names no ZeroMQ publisher", expected='a JSON object with the key "zmq"')
-    return endpoint
-
-
-def find_keys(endpoint: str, key: Path | None, server_key: Path | None, overrides: Sequence[str] = ()) -> ClientKeys | None:
-    """The keys to connect with; None without ``key``. The daemon's is found in the config that ``endpoint`` may name.
-
-    Raises:
-        UserError: a file that holds no such key, a secret that others may read, or the daemon's key is not known.
-    """
-    if key is None:
-        return None
-    if server_key is None and Path(endpoint).suffix in (".yaml", ".yml"):
-        loaded = load_config(Path(endpoint), overrides)
-        curve = loaded.config.outputs.zmq and loaded.config.outputs.zmq.curve
-        if curve:
-            secret = loaded.resolve(curve.server_key)
-            server_key = secret.with_name(secret.name.removesuffix(SECRET) + PUBLIC)
-    if server_key is None:
-        raise UserError("--key needs the daemon's public key too", fix="--server-key FILE.key")
-    return client_keys(key, server_key)
 
 
 def _show_json(event: Event) -> None:

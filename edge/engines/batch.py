@@ -8,35 +8,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.engines import Prediction
-from edge.engines.contract import prediction
+from edge.engines.graph_io import prediction
+from edge.engines.protocol import Batching, Prediction
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-
-@runtime_checkable
-class Batching(Protocol):
-    """What an engine has besides ``Engine`` if pictures of several frames can go through it in one run."""
-
-    batch: int
-    """Pictures of one run, as it was opened for; 1 where the graph takes no more, or frames are cut into tiles."""
-
-    def infer(self, image: NDArray[Any]) -> Prediction: ...
-
-    def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> Sequence[Prediction]:
-        """Of each of up to ``batch`` pictures (n, H, W, C), C-contiguous, in their order.
-
-        In one run where there are ``batch`` of them; fewer in whatever is cheapest. Maps are overwritten by the fourth
-        call after this one. Raises whatever the runtime raises.
-        """
 
 
 class Batches(Generic[T]):

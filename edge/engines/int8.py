@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-from edge.bundle import Bundle
-from edge.engines import Samples
+from edge.config.bundle import Bundle
 from edge.engines.cache import cache_folder, pictures_sha256
-from edge.engines.tolerance import for_scales
+from edge.engines.probe_pictures import for_scales
+from edge.engines.protocol import Samples
 from edge.errors import UserError
 
 log = structlog.get_logger()

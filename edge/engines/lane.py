@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.engines import Engine, Prediction
-from edge.engines.batch import Batches, Batching
+from edge.engines.batch import Batches
+from edge.engines.protocol import Batching, Engine, Overlapping, Prediction
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-
-@runtime_checkable
-class Overlapping(Protocol):
-    """What an engine has besides ``Engine`` if copies and compute of several pictures can overlap in it."""
-
-    depth: int
-    """Pictures that may be submitted before the first is collected."""
-
-    def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> int:
-        """Start on a picture, which may be overwritten once this has returned. Its number, which no other picture gets."""
-
-    def collect(self, number: int) -> Prediction:
-        """Of the picture submitted first, which must be ``number``; waits for it.
-
-        Its map is overwritten by the fourth ``collect`` after this one. Raises RuntimeError where the first is another.
-        """
-
-    def abandon(self) -> None:
-        """Forget what was submitted, after an error say. Raises where the engine may still work on it; then ``submit`` and
-        ``collect`` raise until another ``abandon`` succeeds.
-        """
 
 
 class Lane(Generic[T]):

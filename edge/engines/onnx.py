@@ -9,10 +9,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
-from edge.engines import Prediction, Samples, cpu
+from edge.config.bundle import Bundle
+from edge.engines import cpu
 from edge.engines.batch import split
-from edge.engines.contract import (
+from edge.engines.graph_io import (
     BUFFERS,
     Outputs,
     blank_picture,
@@ -22,6 +22,7 @@ from edge.engines.contract import (
     does_not_run,
     prediction,
 )
+from edge.engines.protocol import Prediction, Samples
 from edge.errors import UserError
 
 _CPU = "CPUExecutionProvider"

@@ -11,11 +11,11 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle
-from edge.engines import Prediction, Samples, cpu
+from edge.config.bundle import Bundle
+from edge.engines import cpu
 from edge.engines.batch import kept, split
 from edge.engines.cache import cache_folder
-from edge.engines.contract import (
+from edge.engines.graph_io import (
     BUFFERS,
     Outputs,
     blank_picture,
@@ -25,6 +25,7 @@ from edge.engines.contract import (
     does_not_run,
     prediction,
 )
+from edge.engines.protocol import Prediction, Samples
 from edge.errors import UserError
 
 # imported plainly, openvino reports its use over the network from a thread of its own; without this module it doesn't

@@ -12,18 +12,19 @@ from typing import Any, Final, Literal, TypeAlias
 import orjson
 import structlog
 
-from edge.configfile import Loaded
-from edge.engines import Engine
+from edge.config.load import Loaded
+from edge.config.sources import SourceConfig
+from edge.engines.protocol import Engine
+from edge.engines.to_map import to_map
 from edge.errors import UserError
-from edge.frames import Frame, Inspection, Skip
-from edge.inspect import Unmapped, to_inspection, to_map
-from edge.models.measure import as_live
-from edge.pictures import frame_name
-from edge.preprocess import Workspace
-from edge.regions import nearest_to_high
-from edge.rules import Rules
-from edge.sourceconfig import SourceConfig
-from edge.sources.recorded import read_frames
+from edge.frames import Frame, Inspection, Skip, Unmapped
+from edge.models.calibrate.measure import as_live
+from edge.preprocess.prepare import Workspace
+from edge.regions.criteria import Rules
+from edge.regions.smooth import nearest_to_high
+from edge.regions.to_inspection import to_inspection
+from edge.storage.frames_on_disk import read_frames
+from edge.storage.pictures import frame_name
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper
 
-from edge.bundle import confined, external_files
+from edge.config.bundle import confined, external_files
 from edge.errors import UserError
 
 _OLDEST_OPSET = 11

@@ -10,7 +10,8 @@ from pathlib import Path
 import onnx
 import yaml
 
-from edge.bundle import MODEL_NAME, SPEC_NAME, Bundle, BundleSpec, load_bundle, sha256_of, tensors
+from edge.config.bundle import MODEL_NAME, SPEC_NAME, Bundle, load_bundle, sha256_of, tensors
+from edge.config.bundle_spec import BundleSpec
 from edge.errors import UserError
 
 _DATA_NAME = "model.onnx.data"

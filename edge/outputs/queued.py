@@ -16,9 +16,9 @@ from typing import Any, Literal
 import structlog
 
 from edge.errors import UserError, text_of
-from edge.frames import Frame, Heartbeat, Record, RunIdentity, State
-from edge.outputs import Judged, MakeArchive, OutputStatus
-from edge.outputs.onward import Onward
+from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
+from edge.outputs.protocol import MakeArchive, OutputStatus
+from edge.outputs.relay import Onward
 from edge.outputs.sink import Sink
 
 log = structlog.get_logger()

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import FrameMeta, Payload, Skip, SourceState
-from edge.pictures import decoded_format
-from edge.sources import SourceStatus
 from edge.sources.clock import SYSTEM_CLOCK, Clock
+from edge.sources.protocol import SourceStatus
+from edge.storage.pictures import decoded_format
 
 
 class MemorySource:

@@ -10,20 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lines import Bent, Overlapped, frame_ids, loaded, make_line, records, run
-from records import META
 from structlog.testing import capture_logs
-from sums import sum_rule_of
+from support.lines import Bent, Overlapped, frame_ids, loaded, make_line, records, run
+from support.records import META
+from support.sums import sum_rule_of
 
-from edge import stages
-from edge.engines import Prediction
+from edge.engines.protocol import Prediction
 from edge.frames import Frame, Skip
-from edge.handoff import Handoff
-from edge.line import Line
-from edge.mapping import Mapper
-from edge.ring import Ring, Slot
-from edge.running import EXIT_HUNG, EXIT_STAGE, run_line
-from edge.stages import End, Maps, Passage, tell_losses
+from edge.line import stages
+from edge.line.in_flight import Mapper
+from edge.line.line import Line
+from edge.line.passage import End, Handoff, Maps, Passage, tell_losses
+from edge.line.ring import Ring, Slot
+from edge.line.run import EXIT_HUNG, EXIT_STAGE, run_line
 
 
 def test_an_engine_that_raises_now_and_then(tmp_path: Path) -> None:
@@ -101,7 +100,7 @@ def test_where_the_judge_hangs_nobody_can_write_records_and_the_hole_is_told(
         return whole(frame, *more)
 
     monkeypatch.setattr(stages, "to_inspection", hangs)
-    monkeypatch.setattr("edge.line.LAST_S", 0.2)
+    monkeypatch.setattr("edge.line.line.LAST_S", 0.2)
     line = make_line(loaded(tmp_path, "supervise.limit_s=1.0", "source.fps=100", "source.frames=null"))
     stop = threading.Event()
     line.start(stop)

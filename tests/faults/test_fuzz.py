@@ -12,13 +12,13 @@ import yaml
 import zstandard
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from lines import BASE
-from records import WIRE, inspection, paths_in, record, skip, with_value
+from support.lines import BASE
+from support.records import WIRE, inspection, paths_in, record, skip, with_value
 
-from edge.configfile import Loaded, load_config
+from edge.config.load import Loaded, load_config
 from edge.errors import UserError
-from edge.segments import read_messages
-from edge.wire import WireError, read
+from edge.storage.log_files import read_messages
+from edge.wire.read import WireError, read
 
 FULL = yaml.safe_load((Path(__file__).parents[2] / "configs" / "full.yaml").read_text())
 HEADER, LINES = WIRE.header(1), [record(0).line, WIRE.skip(1, skip(), 2).line]

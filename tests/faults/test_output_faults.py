@@ -16,17 +16,17 @@ from typing import Any
 
 import pytest
 import zmq
-from lines import loaded, make_line, records, run
 from structlog.testing import capture_logs
-from sums import sum_rule_of
+from support.lines import loaded, make_line, records, run
+from support.sums import sum_rule_of
 from test_zmq_door import FLOOD, Keys
 
 from edge.client import Received, Refused, Subscriber
-from edge.health import Metrics
-from edge.keys import revoke
-from edge.line import Line
+from edge.line.line import Line
+from edge.line.run import run_line
 from edge.outputs.queued import Queued
-from edge.running import run_line
+from edge.service.health_server import Metrics
+from edge.wire.keys import revoke
 
 CURVE = "outputs.zmq.curve={server_key: server.key_secret, clients: clients}"
 STEADY = ["source.fps=200", "source.frames=400", "ring.slots=32"]
@@ -114,7 +114,7 @@ def test_an_output_that_blocks_for_ever_loses_its_own_records_alone(tmp_path: Pa
 
 @pytest.fixture
 def soon_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.state.OUTPUT_HOLD_S", 0.1)
+    monkeypatch.setattr("edge.line.state.OUTPUT_HOLD_S", 0.1)
 
 
 class Passing(Sink):

@@ -12,14 +12,14 @@ from typing import Any
 
 import orjson
 import pytest
-from sums import sum_rule
+from support.sums import sum_rule
+from support.writer import write_until_killed
 from test_daemon import Manager, daemon
-from writer import write_until_killed
 
-from edge.segments import read_messages, read_records, segments
+from edge.storage.log_files import read_messages, read_records, segments
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["edge.outputs.jsonl"])
+SERVER.set_forkserver_preload(["edge.outputs.jsonl.sink"])
 
 
 def kill_writers(folder: Path, times: int, longest_s: float) -> None:

@@ -6,12 +6,12 @@ import itertools
 from pathlib import Path
 
 import pytest
-from graphs import write_identity_bundle
-from lines import loaded, records
-from sums import sum_rule_of
+from support.graphs import write_identity_bundle
+from support.lines import loaded, records
+from support.sums import sum_rule_of
 from test_reload import Driven
 
-from edge.configfile import load_config
+from edge.config.load import load_config
 
 
 @pytest.mark.parametrize("times", [8, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(180)])])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.engines.tensorrt import why_not
+from edge.engines.tensorrt.engine import why_not
 
 
 @pytest.fixture(scope="session")

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import structlog
-from graphs import graph_model, identity_model, node, tensor, write_identity_bundle
 from onnx import TensorProto
+from support.graphs import graph_model, identity_model, node, tensor, write_identity_bundle
 
-from edge.bundle import Bundle
-from edge.config import ModelConfig
-from edge.engines import cuda as cuda_module
-from edge.engines import open_engine
+from edge.config.bundle import Bundle
+from edge.config.line import ModelConfig
 from edge.engines.lane import Lane
 from edge.engines.onnx import OnnxEngine
-from edge.engines.tensorrt import TensorrtEngine
+from edge.engines.open import open_engine
+from edge.engines.tensorrt import cuda as cuda_module
+from edge.engines.tensorrt.engine import TensorrtEngine
 from edge.errors import UserError
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]

@@ -1,0 +1,194 @@
+"""Messages to events: what a listener must notice about their coming, told in its place. No sockets, no clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from edge.wire.read import WireError, read
+from edge.wire.schema import RECORD_KINDS, VERSION
+
+STALE_S = 2.0
+"""A daemon is heard every 0.5 s; without a heartbeat for this long nothing that it said counts any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message. ``kind``: inspection, skip, state or heartbeat; ``raw``: its JSON as it came."""
+
+    kind: str
+    camera: str
+    message: dict[str, Any]
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records ``first`` to ``last`` (seq) of a run were never received: whatever they judged counts as rejected."""
+
+    camera: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The daemon was started anew: ``seq`` begins again."""
+
+    camera: str
+    before: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """The run's pixels don't come from a camera now: nothing may be actuated on its records. Told once per run."""
+
+    camera: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """No heartbeat for ``silent_s``. ``camera`` is None where nothing was ever heard."""
+
+    camera: str | None
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A heartbeat again, after ``silent_s``."""
+
+    camera: str
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownSchema:
+    """Messages of a schema that this version can't read. Told once per schema; the messages are not delivered."""
+
+    camera: str
+    major: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message that is no JSON of the schema, and why."""
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The daemon did not let us in, and why as far as it can be told. Told once; it is tried again every second."""
+
+    text: str
+
+
+Event: TypeAlias = Received | Gap | Restart | Simulated | Stale | Resumed | UnknownSchema | Unreadable | Refused
+
+
+class _Camera:
+    """What is known of one camera's run."""
+
+    __slots__ = ("heard_at", "instance_id", "next_seq", "simulated", "stale", "state_seq")
+
+    def __init__(self, now: float) -> None:
+        self.instance_id: str | None = None
+        self.next_seq: int | None = None
+        self.state_seq = -1
+        self.simulated = False
+        self.heard_at = now
+        self.stale = False
+
+
+class Listener:
+    """Messages to events, without a socket: repeats are dropped, gaps, restarts and silences are told in their place."""
+
+    def __init__(self, camera: str | None = None, *, stale_s: float = STALE_S, now: float = 0.0) -> None:
+        """``camera``: hear this one only. ``now``: monotonic s, as everywhere below."""
+        self._only = camera
+        self._stale_s = stale_s
+        self._started_at = now
+        self._silent = False
+        self._cameras: dict[str, _Camera] = {}
+        self._unknown: set[tuple[str, int | str]] = set()
+        self.unread: str | None = None
+        """Why the newest record could not be read; None where it could. For one who hears a single camera."""
+
+    def hear(self, topic: bytes, body: bytes, now: float) -> list[Event]:
+        """The events that one message brings about, in order."""
+        kind, _, rest = topic.decode("utf-8", "replace").partition("/")
+        major, _, camera = rest.rstrip("/").partition("/")
+        if self._only is not None and camera != self._only:
+            return []
+        is_record = kind in RECORD_KINDS
+        if major != str(VERSION):
+            return self._unknown_schema(camera, int(major) if major.isdecimal() else major, is_record=is_record)
+        try:
+            message = read(body)
+        except WireError as error:
+            if error.major is not None:
+                return self._unknown_schema(camera, error.major, is_record=is_record)
+            if is_record:
+                self.unread = str(error)
+            return [Unreadable(f"{kind}/{rest}", str(error))]
+        if message["kind"] not in (*RECORD_KINDS, "state", "heartbeat"):
+            return []
+        return self._follow(message, body, now)
+
+    def silence(self, now: float) -> list[Event]:
+        """The cameras that have become stale by now. To be called now and then while nothing comes."""
+        events: list[Event] = []
+        if not self._cameras and not self._silent and now - self._started_at > self._stale_s:
+            self._silent = True
+            events.append(Stale(None, now - self._started_at))
+        for name, camera in self._cameras.items():
+            if not camera.stale and now - camera.heard_at > self._stale_s:
+                camera.stale = True
+                events.append(Stale(name, now - camera.heard_at))
+        return events
+
+    def _follow(self, message: dict[str, Any], body: bytes, now: float) -> list[Event]:
+        kind, name, instance_id = message["kind"], message["camera"], message["instance_id"]
+        camera = self._cameras.get(name)
+        if camera is None:
+            camera = self._cameras[name] = _Camera(self._started_at if self._silent else now)
+            camera.stale, self._silent = self._silent, False
+        events: list[Event] = []
+        if instance_id != camera.instance_id:
+            if camera.instance_id is not None:
+                events.append(Restart(name, camera.instance_id, instance_id))
+                # whoever heard the run before should hear this one from its first record on
+                camera.next_seq = 0
+            camera.instance_id, camera.state_seq, camera.simulated = instance_id, -1, False
+            self.unread = None
+        if message["simulated"] and not camera.simulated:
+            camera.simulated = True
+            events.append(Simulated(name))
+        if kind == "heartbeat":
+            if camera.stale:
+                events.append(Resumed(name, now - camera.heard_at))
+            camera.heard_at, camera.stale = now, False
+        elif kind == "state":
+            if message["state_seq"] <= camera.state_seq:  # sent again for somebody else
+                return events
+            camera.state_seq = message["state_seq"]
+        else:
+            seq = message["seq"]
+            if camera.next_seq is not None and seq < camera.next_seq:
+                return events
+            if camera.next_seq is not None and seq > camera.next_seq:
+                events.append(Gap(name, camera.next_seq, seq - 1))
+            camera.next_seq = seq + 1
+            self.unread = None
+        return [*events, Received(kind, name, message, body)]
+
+    def _unknown_schema(self, camera: str, major: int | str, *, is_record: bool) -> list[Event]:
+        if is_record:
+            self.unread = f"schema {major} is unknown to this program"
+        if (camera, major) in self._unknown:
+            return []
+        self._unknown.add((camera, major))
+        return [UnknownSchema(camera, major)]

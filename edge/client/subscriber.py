@@ -1,0 +1,242 @@
+"""Listening to a daemon: its records, what a listener must notice about their coming, and the rule for acting on them.
+
+    with Subscriber("tcp://127.0.0.1:5556", "cam1") as line:
+        if not line.decide(part_id=42, within_s=0.2).accept:
+            reject()
+
+    with Subscriber("tcp://127.0.0.1:5556") as line:
+        for event in line:
+            if isinstance(event, Received) and event.kind == "inspection":
+                print(event.message["verdict"])
+
+For programs beside the line; needs neither the daemon nor its config.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from types import TracebackType
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from edge.client.events import STALE_S, Event, Listener, Refused
+from edge.client.pass_rule import WITHIN_MAX_S, Decision, Latest, PassRule
+from edge.errors import UserError
+from edge.wire.keys import ClientKeys
+
+_MAX_BYTES = 16 * 1024 * 1024
+_KINDS = (b"inspection/", b"state/", b"heartbeat/")
+_BACKLOG = 1000
+_LOOK_MS = 20
+_RETRY_S = 1.0
+_HANDSHAKE_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+class Subscriber:
+    """A connection to one daemon's endpoint, read in a thread of its own. Connects again by itself.
+
+    A subscriber that comes later hears from then on: of what was before, only the last state. Of events that nobody
+    receives, the first 1,000 messages wait; what comes after them is a gap. ``decide`` and ``latest`` don't need
+    ``receive`` to be called, and hear everything.
+    """
+
+    def __init__(
+        self, endpoint: str, camera: str | None = None, *, keys: ClientKeys | None = None, stale_s: float = STALE_S
+    ) -> None:
+        """``camera``: hear this one only. ``keys``: for a daemon with CURVE.
+
+        Raises:
+            UserError: ``endpoint`` is none.
+        """
+        check_endpoint(endpoint)
+        now = time.monotonic()
+        self._endpoint = endpoint
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._open(keys)
+        self._news = threading.Condition()
+        self._backlog: deque[tuple[bytes, bytes, float]] = deque()
+        self._refused: str | None = None
+        self._refused_told = False
+        self._rule = None if camera is None else PassRule(camera, stale_s=stale_s, now=now)
+        self._listener = Listener(camera, stale_s=stale_s, now=now)
+        self.stale_s = stale_s
+        """Silence after which nothing that the daemon said counts any more."""
+        self._events: deque[Event] = deque()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="subscriber", daemon=True)
+        self._thread.start()
+
+    def decide(self, part_id: int, within_s: float, *, allow_simulated: bool = False) -> Decision:
+        """Whether this part may pass. Accepts nothing but a fresh pass for it, and returns as soon as that is decided.
+
+        The part's record must have come at most ``within_s`` before this call or come at most ``within_s`` after it (60 at
+        most). Rejected is: no record in that time, a second one for the same part, a gap right before it, a restart of the
+        daemon in that time, no heartbeat for ``stale_s``, fail, invalid, another schema; and simulated records unless
+        ``allow_simulated``, which is for the bench. From any thread, for any part, as often as you like.
+
+        Raises:
+            UserError: the subscriber was made without ``camera``.
+        """
+        if not 0 <= within_s <= WITHIN_MAX_S:
+            raise ValueError(f"within_s: {within_s} is not between 0 and {WITHIN_MAX_S:g}")
+        rule, called = self._the_rule(), time.monotonic()
+        with self._news:
+            while True:
+                now = time.monotonic()
+                decision = rule.decide(part_id, called, within_s, now, allow_simulated=allow_simulated)
+                if decision is not None:
+                    return decision
+                self._news.wait(called + within_s - now)
+
+    def latest(self, max_age_s: float, *, allow_simulated: bool = False) -> Latest:
+        """The same rule for the latest record, whichever part it is of, as long as it is at most ``max_age_s`` old.
+
+        With the last heartbeat and state, all of one moment: for those who show what goes on.
+        """
+        rule = self._the_rule()
+        with self._news:
+            return rule.latest(max_age_s, time.monotonic(), allow_simulated=allow_simulated)
+
+    def receive(self, timeout_s: float) -> Event | None:
+        """The next event, or None if there was none within ``timeout_s``. For one thread."""
+        end = time.monotonic() + timeout_s
+        while not self._events:
+            with self._news:
+                message = self._backlog.popleft() if self._backlog else None
+                if message is None and self._refused is not None:
+                    self._events.append(Refused(self._refused))
+                    self._refused = None
+            if message is not None:
+                # what was silent when it came: also for one who never catches up
+                self._events.extend(self._listener.silence(message[2]))
+                self._events.extend(self._listener.hear(*message))
+                continue
+            # only now: a heartbeat that has come already ends a silence before it is told
+            now = time.monotonic()
+            self._events.extend(self._listener.silence(now))
+            if now >= end or self._events:
+                break
+            with self._news:
+                if not self._backlog:
+                    self._news.wait(min(end - now, self.stale_s / 10))
+        return self._events.popleft() if self._events else None
+
+    def __iter__(self) -> Iterator[Event]:
+        """Events for ever."""
+        while True:
+            event = self.receive(60.0)
+            if event is not None:
+                yield event
+
+    def close(self) -> None:
+        """Disconnect. May be called twice."""
+        self._closing.set()
+        self._thread.join()
+        self._context.destroy(0)
+
+    def __enter__(self) -> Subscriber:  # noqa: PYI034  (typing.Self came with Python 3.11)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _the_rule(self) -> PassRule:
+        if self._rule is None:
+            raise UserError("a subscriber that decides needs to know the camera", fix='Subscriber(endpoint, "cam1")')
+        return self._rule
+
+    def _open(self, keys: ClientKeys | None) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.SUB)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.RCVHWM, 0)  # read all the time; a full queue and a heartbeat due are an abort in libzmq 4.3.5
+        socket.set(zmq.MAXMSGSIZE, _MAX_BYTES)
+        socket.set(zmq.IPV6, int("[" in self._endpoint))
+        socket.set(zmq.RECONNECT_IVL, 100)
+        socket.set(zmq.RECONNECT_IVL_MAX, 1000)
+        # a publisher whose cable was cut is dropped, and connected again, after 3 s
+        socket.set(zmq.HEARTBEAT_IVL, 1000)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
+        if keys is not None:
+            socket.set(zmq.CURVE_PUBLICKEY, keys.public)
+            socket.set(zmq.CURVE_SECRETKEY, keys.secret)
+            socket.set(zmq.CURVE_SERVERKEY, keys.server)
+        for kind in _KINDS:
+            socket.subscribe(kind)
+        self._monitor = socket.get_monitor_socket(_HANDSHAKE_FAILED)
+        try:
+            socket.connect(self._endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(0)
+            raise _no_endpoint(self._endpoint, str(error).partition(" (addr=")[0]) from None
+        return socket
+
+    def _read(self) -> None:
+        """The reading thread. A message's age counts from when there was none last: this process may have been stopped."""
+        empty_at = time.monotonic()
+        retry_at = float("inf")
+        while not self._closing.is_set():
+            if not self._socket.poll(0):
+                empty_at = time.monotonic()
+                if self._monitor.poll(0):
+                    retry_at = min(retry_at, empty_at + _RETRY_S)
+                    self._note_refusal()
+                if empty_at >= retry_at:
+                    retry_at = float("inf")
+                    self._connect_again()
+                if not self._socket.poll(_LOOK_MS):
+                    continue
+            frames = self._socket.recv_multipart()
+            if len(frames) != 2:
+                continue
+            now = time.monotonic()
+            self._refused_told = False
+            with self._news:
+                if len(self._backlog) < _BACKLOG:
+                    self._backlog.append((frames[0], frames[1], now))
+                if self._rule is not None:
+                    self._rule.hear(frames[0], frames[1], empty_at, now)
+                self._news.notify_all()
+
+    def _note_refusal(self) -> None:
+        event = recv_monitor_message(self._monitor)["event"]
+        if self._refused_told:
+            return
+        self._refused_told = True
+        known = "the daemon doesn't know this key; `edge keys allow` puts it on the list"
+        other = "no handshake: one side has keys and the other none, or the server key is another daemon's"
+        with self._news:
+            self._refused = known if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH else other
+            self._news.notify_all()
+
+    def _connect_again(self) -> None:
+        """A refused connection is given up for good by libzmq; but keys may be allowed later."""
+        with suppress(zmq.ZMQError):  # it is gone already
+            self._socket.disconnect(self._endpoint)
+        self._socket.connect(self._endpoint)
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Raises UserError unless ``endpoint`` is ``tcp://HOST:PORT`` or ``ipc://PATH``."""
+    scheme, separator, rest = endpoint.partition("://")
+    if not separator or scheme not in ("tcp", "ipc") or not rest:
+        raise _no_endpoint(endpoint, None)
+    if scheme == "tcp":
+        host, _, port = rest.rpartition(":")
+        if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
+            raise _no_endpoint(endpoint, f"port {port!r}" if host else "no port")
+
+
+def _no_endpoint(endpoint: str, received: str | None) -> UserError:
+    return UserError(
+        f"{endpoint!r} is no endpoint to connect to",
+        received=received,
+        expected="tcp://HOST:PORT or ipc://PATH",
+        fix="take the one that stands in endpoints.json in the daemon's runtime folder",
+    )

@@ -1,0 +1,209 @@
+"""The model folder: ``model.onnx`` and ``bundle.yaml``, which says how a frame gets into the graph and its map back out.
+
+The graph takes one input ``frame`` uint8 (n, H, W, C), uint16 where ``input.bits`` is above 8, and gives outputs by name:
+``map`` float32 (n, h, w), optionally ``score`` float32 (n) and ``embedding`` float32 (n, d), all raw and unclamped.
+A bundle is written once and never changed; every file in it is checked against its hash before anything runs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from edge.config.bundle_spec import NOT_COMPUTED, BundleSpec
+from edge.config.yaml_reader import Lines, read_yaml
+from edge.errors import UserError
+
+if TYPE_CHECKING:
+    import onnx
+
+SCHEMA = 1
+SPEC_NAME = "bundle.yaml"
+MODEL_NAME = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder whose files have been checked.
+
+    ``sha256`` identifies what the model computes: SHA-256 of the spec as JSON with sorted keys, without ``name``,
+    ``map_size``, ``tolerance``, ``display`` and ``provenance``. The file hashes are in it, so it changes with every weight,
+    and with every change of what happens to a frame on its way; a new name or another display colour leaves it as it is.
+    """
+
+    folder: Path
+    spec: BundleSpec
+    sha256: str
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / MODEL_NAME
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read ``bundle.yaml`` and check every file.
+
+    Raises:
+        UserError: no folder, a bare .onnx file, a bad or newer ``bundle.yaml``, a file that is missing, unreadable,
+            changed or outside the folder.
+    """
+    try:
+        _expect_folder(path)
+        spec = _read_spec(path / SPEC_NAME)
+        for name, expected in spec.files.items():
+            actual = sha256_of(confined(path, name, f"{path / SPEC_NAME}: files"))
+            if actual != expected:
+                raise UserError(
+                    f"{path / name}: the file is not the one that the bundle was built with",
+                    received=f"SHA-256 {actual}",
+                    expected=f"SHA-256 {expected}",
+                    fix="copy the bundle again, or build it again",
+                )
+        _check_external(path, spec)
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
+    return Bundle(path, spec, _identity(spec))
+
+
+def unlisted(bundle: Bundle) -> list[str]:
+    """Files in the bundle's folder that ``bundle.yaml`` does not list, relative to it; nothing reads them."""
+    found = (p.relative_to(bundle.folder).as_posix() for p in bundle.folder.rglob("*") if not p.is_dir() or p.is_symlink())
+    return sorted(name for name in found if name != SPEC_NAME and name not in bundle.spec.files)
+
+
+def spec_sha256(path: Path) -> str:
+    """``Bundle.sha256`` of the bundle whose ``bundle.yaml`` this is; its other files are not read. UserError as there."""
+    return _identity(_read_spec(path))
+
+
+def confined(folder: Path, name: str, what: str) -> Path:
+    """``folder / name``, refused where it leads out of the folder: absolute, through ``..`` or through a link.
+
+    Raises:
+        UserError: ``what`` names who asked for the file.
+    """
+    base = Path(os.path.realpath(folder))
+    path = base / name
+    if Path(name).is_absolute() or ".." in Path(name).parts or Path(os.path.realpath(path)) != path:
+        raise UserError(f"{what}: the file lies outside the folder", received=name, expected=f"a file inside {folder}")
+    if not path.is_file():
+        raise UserError(f"{what}: the file is missing", received=name, expected=f"a file inside {folder}")
+    return folder / name
+
+
+def external_files(model: onnx.ModelProto) -> set[str]:
+    """Names of the files outside ``model`` that hold its tensors, as they stand in it."""
+    import onnx
+
+    return {
+        entry.value
+        for tensor in tensors(model.graph)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that the graph and the graphs inside its nodes hold."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                yield from tensors(inner)
+
+
+def _expect_folder(path: Path) -> None:
+    if path.is_file():
+        if path.suffix.lower() == ".onnx":
+            raise UserError(
+                f"{path}: a bare ONNX file is no bundle",
+                expected="a bundle's folder",
+                fix=f"run `edge build {path} -o FOLDER` and name FOLDER here",
+            )
+        raise UserError(f"{path}: not a bundle", received="a file", expected="a bundle's folder")
+    if not path.is_dir():
+        raise UserError(
+            f"{path}: there is no such bundle",
+            expected="a bundle's folder",
+            fix=f"make one: `edge build MODEL.onnx -o {path}` or `edge fit FOLDER_OF_GOOD_FRAMES -o {path}`",
+        )
+    if not (path / SPEC_NAME).is_file():
+        raise UserError(f"{path}: not a bundle", received=f"a folder without {SPEC_NAME}", expected="a bundle's folder")
+
+
+def _read_spec(path: Path) -> BundleSpec:
+    data, lines, _ = read_yaml(path)
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: not a bundle", received="no mapping of keys")
+    schema = data.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UserError(
+            f"{path}: the bundle was built by a newer version",
+            received=f"schema {schema}",
+            expected=f"schema {SCHEMA}",
+            fix="update this installation, or build the bundle again with it",
+        )
+    try:
+        # through JSON: strict mode then still takes lists for tuples
+        spec = BundleSpec.model_validate_json(orjson.dumps(data))
+    except ValidationError as error:
+        raise UserError("\n".join(explain(e, lines, path) for e in error.errors())) from None
+    if MODEL_NAME not in spec.files:
+        raise UserError(f"{path}: files: {MODEL_NAME} is not among them", received=", ".join(spec.files) or "none")
+    return spec
+
+
+def explain(error: Any, lines: Lines, path: Path | str) -> str:
+    """One of pydantic's errors in words, with the line of ``path`` where the key stands."""
+    loc = tuple(part for part in error["loc"] if not str(part).startswith(("tuple[", "literal[")))
+    where = f"{path}:{lines[loc]}" if loc in lines else str(path)
+    key = ".".join(map(str, loc))
+    where = f"{where}: {key}" if key else where if isinstance(path, str) else f"{where}: bundle"
+    if error["type"] == "extra_forbidden":
+        return str(UserError(f"{where}: unknown key"))
+    if error["type"] == "missing":
+        return str(UserError(f"{where}: missing"))
+    if error["type"] == "value_error":
+        return str(UserError(f"{where}: {error['ctx']['error']}"))
+    return str(UserError(where, received=repr(error["input"])[:80], expected=error["msg"]))
+
+
+def _check_external(folder: Path, spec: BundleSpec) -> None:
+    """The weights that the graph itself asks for are among the files whose hashes were checked."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    path = folder / MODEL_NAME
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError:
+        raise UserError(f"{path}: not an ONNX model", fix="build the bundle again") from None
+    for name in sorted(external_files(model)):
+        confined(folder, name, f"{path}: external data")
+        if name not in spec.files:
+            raise UserError(f"{path}: external data: {name} has no hash in {SPEC_NAME}", fix="build the bundle again")
+
+
+def _identity(spec: BundleSpec) -> str:
+    content = spec.model_dump(mode="json", by_alias=True, exclude=NOT_COMPUTED)
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,233 @@
+"""The calibration file: thresholds that ``edge calibrate`` measured on good frames, and what they are valid for.
+
+Machine-written YAML, keyed by everything that changes the map they are compared with: model, ROI, border, smoothing, zones,
+precision. A line whose key differs refuses to start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from edge.config.regions import RegionsConfig, RoiConfig, Score, SmoothConfig, ZoneConfig
+from edge.config.yaml_reader import Section, dump_yaml, read_yaml
+from edge.errors import UserError
+
+SCHEMA = 1
+_HEAD = "# Written by edge calibrate, and written anew by the next run.\n"
+_SHA256 = r"^[0-9a-f]{64}$"
+
+
+class CalibrationKey(Section):
+    """What the thresholds are valid for."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    model_sha256: Annotated[str, Field(pattern=_SHA256)]
+    """The bundle's hash."""
+    roi_sha256: Annotated[str, Field(pattern=_SHA256)]
+    """Of ``regions.roi`` and the bytes of its mask picture."""
+    border_px: Annotated[int, Field(ge=0)]
+    """``regions.border_px``."""
+    smooth: SmoothConfig | None
+    """``regions.smooth``."""
+    zones_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    """Of the zones that have thresholds of their own: their pixels were left out. null: there were none."""
+    precision: str
+    """``model.precision``."""
+    samples_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
+    """Of the pictures of ``model.sample_frames`` where the map depends on them: int8 takes its scales from them. null: it
+    doesn't."""
+
+
+class Calibration(Section):
+    """One calibration file."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    """Version of this file's form."""
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    """When it was measured, UTC."""
+    high: Score
+    """Threshold of the smoothed map: a good frame's maximum lies below, but for the share ``false_rejects``."""
+    low: Score | None = None
+    """Where regions end: the quantile ``quantile`` of good frames' pixels. null: no hysteresis."""
+    false_rejects: Annotated[float, Field(gt=0, lt=1)]
+    """Share of good frames that may be rejected, as it was asked for."""
+    quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Quantile of the pixels of good frames, as it was asked for. null: no ``low``."""
+    frames: Annotated[int, Field(ge=1)]
+    """Good frames measured."""
+    left_out: tuple[str, ...] = ()
+    """Frames that were left out as outliers, on request."""
+    source: str
+    """Where the frames came from."""
+    note: str = ""
+    """What a reader should know about these thresholds."""
+    key: CalibrationKey
+    """What the thresholds are valid for."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Calibration:
+        if self.low is not None and self.low > self.high:
+            raise ValueError(f"low ({self.low}) must not be above high ({self.high})")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The file's text."""
+        return _HEAD + dump_yaml(self.model_dump(mode="json", by_alias=True))
+
+    @property
+    def sha256(self) -> str:
+        """Of the values; comments and the order of keys have no effect."""
+        return hashlib.sha256(_canonical(self.model_dump(mode="json", by_alias=True))).hexdigest()
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read a calibration file.
+
+        Raises:
+            UserError: unreadable, not YAML, written by a newer version, a key that is missing, unknown or out of range.
+        """
+        data, lines, _ = read_yaml(path)
+        if not isinstance(data, dict):
+            raise UserError(
+                f"{path}: not a calibration file",
+                received="an empty file" if data is None else "no mapping of keys",
+                fix="run edge calibrate",
+            )
+        schema = data.get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise UserError(
+                f"{path}: the calibration file was written by a newer version",
+                received=f"schema {schema}",
+                expected=f"schema {SCHEMA}",
+                fix="update this installation, or run edge calibrate with it again",
+            )
+        try:
+            # through JSON: strict mode then still takes lists for tuples
+            return cls.model_validate_json(orjson.dumps(data))
+        except ValidationError as error:
+            problems = []
+            for e in error.errors():
+                where = f"{path}:{lines[e['loc']]}" if e["loc"] in lines else str(path)
+                message = str(e.get("ctx", {}).get("error", e["msg"]))
+                problems.append(
+                    f"{where}: {'.'.join(map(str, e['loc'])) or 'calibration'}: {message[0].lower()}{message[1:]}"
+                )
+            raise UserError("\n".join(problems), fix="run edge calibrate again rather than to edit its file") from None
+
+    def save(self, path: Path) -> None:
+        """Write the file as a whole or not at all.
+
+        Raises:
+            UserError: the folder can't be written to.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(self.text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(temporary).chmod(0o644)  # mkstemp gives 0600, and the daemon runs as another user
+                Path(temporary).replace(path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def calibration_key(
+    regions: RegionsConfig,
+    model_sha256: str,
+    precision: str,
+    mask_bytes: bytes | None,
+    samples_sha256: str | None = None,
+) -> dict[str, Any]:
+    """What a calibration made now would be valid for. ``mask_bytes``: the file of ``regions.roi.mask``, if there is one.
+
+    ``samples_sha256``: ``samples.scales_sha256``.
+    """
+    return {
+        "model_sha256": model_sha256,
+        "roi_sha256": _roi_sha256(regions.roi, mask_bytes),
+        "border_px": regions.border_px,
+        "smooth": None if regions.smooth is None else regions.smooth.model_dump(mode="json"),
+        "zones_sha256": _zones_sha256(regions.zones),
+        "precision": precision,
+        "samples_sha256": samples_sha256,
+    }
+
+
+_NAMES = {
+    "model_sha256": "model",
+    "roi_sha256": "regions.roi",
+    "border_px": "regions.border_px",
+    "smooth": "regions.smooth",
+    "zones_sha256": "regions.zones",
+    "precision": "model.precision",
+    "samples_sha256": "model.sample_frames",
+}
+
+
+def check_key(calibration: Calibration, key: Mapping[str, Any], path: Path) -> None:
+    """Refuse thresholds that were measured on other maps than the line has now.
+
+    Raises:
+        UserError: names what of model, ROI, border, smoothing, zones and precision differs, with both values.
+    """
+    made_for = calibration.key.model_dump(mode="json")
+    differing = [name for name in _NAMES if made_for[name] != key[name]]
+    if differing:
+        raise UserError(
+            f"{path}: the calibration was made with another {', '.join(_NAMES[n] for n in differing)}",
+            received="; ".join(f"{_NAMES[n]}: {_shown(n, key[n])}" for n in differing),
+            expected="; ".join(f"{_NAMES[n]}: {_shown(n, made_for[n])}" for n in differing),
+            fix="run edge calibrate again, or undo the change",
+        )
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "none"
+    if name == "zones_sha256":
+        return f"other thresholds in zones with SHA-256 {value[:12]}..."
+    if name.endswith("_sha256"):
+        return f"SHA-256 {value[:12]}..."
+    if name == "smooth":
+        sigma = "" if value["sigma"] is None else f", sigma {value['sigma']:g}"
+        return f"{value['kind']} {value['size']}{sigma}"
+    return str(value)
+
+
+def _roi_sha256(roi: RoiConfig | None, mask_bytes: bytes | None) -> str:
+    """Of what the ROI selects: where the mask picture lies doesn't count, what is in it does."""
+    if roi is None or not (roi.include or roi.exclude or roi.mask):
+        return hashlib.sha256(b"null").hexdigest()
+    shapes = roi.model_dump(mode="json", exclude={"mask"})
+    shapes["mask_sha256"] = None if mask_bytes is None else hashlib.sha256(mask_bytes).hexdigest()
+    return hashlib.sha256(_canonical(shapes)).hexdigest()
+
+
+def _zones_sha256(zones: Sequence[ZoneConfig]) -> str | None:
+    """Of what zones with thresholds of their own take out of the measurement; the thresholds themselves don't count.
+
+    A zone without any counts where one with thresholds comes after it: it may lie on that one's pixels.
+    """
+    told = [{**zone.model_dump(mode="json", include={"units", "shape"}), "ruled": zone.threshold is None} for zone in zones]
+    while told and told[-1]["ruled"]:
+        told.pop()
+    return hashlib.sha256(_canonical(told)).hexdigest() if told else None
+
+
+def _canonical(data: Any) -> bytes:
+    return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)

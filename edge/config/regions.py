@@ -1,0 +1,198 @@
+"""What ``regions:`` accepts: every control between an anomaly map and its defect regions.
+
+The order of the keys is the order in which they act.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from edge.config.yaml_reader import Section
+
+
+def _float32(value: float) -> float:
+    if abs(value) > 3.4e38:
+        raise ValueError(f"{value:g} is beyond what a map can hold, which is float32")
+    return value
+
+
+Score: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_float32)]
+"""A value of the map."""
+Ratio: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Coordinate: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+Point: TypeAlias = tuple[Coordinate, Coordinate]
+Rect: TypeAlias = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
+Polygon: TypeAlias = Annotated[list[Point], Field(min_length=3)]
+Shape: TypeAlias = Annotated[
+    Annotated[Rect, Tag("rectangle")] | Annotated[Polygon, Tag("polygon")],
+    Discriminator(lambda v: "polygon" if isinstance(v, list) and v and isinstance(v[0], (list, tuple)) else "rectangle"),
+]
+"""A rectangle ``[x0, y0, x1, y1]`` or a polygon ``[[x, y], [x, y], [x, y], ...]``."""
+
+
+Units: TypeAlias = Literal["norm", "image_px"]
+Kernel: TypeAlias = Annotated[int, Field(ge=0, le=101)]
+
+
+class RoiConfig(Section):
+    """Which pixels take part: inside any of ``include`` and in none of ``exclude``. A pixel belongs by its centre."""
+
+    units: Units = "norm"
+    """``norm``: 0 to 1 across the frame; a rectangle then takes every map pixel that it touches. ``image_px``: pixels of
+    the frame, 0 at the outer edge of the first."""
+    include: tuple[Shape, ...] = ()
+    """Rectangles and polygons that are inspected. Empty: the whole frame."""
+    exclude: tuple[Shape, ...] = ()
+    """Rectangles and polygons that are not."""
+    mask: Path | None = None
+    """Picture of the frame's size, above 0 where it is inspected; relative to the config file. null: none."""
+
+    @model_validator(mode="after")
+    def _shapes(self) -> RoiConfig:
+        for key, shapes in (("include", self.include), ("exclude", self.exclude)):
+            for index, shape in enumerate(shapes):
+                _check_shape(shape, self.units, f"{key}.{index}")
+        return self
+
+
+class SmoothConfig(Section):
+    """Smoothing of the map before the threshold."""
+
+    kind: Literal["median", "gaussian", "box"]
+    """``median`` removes single pixels and keeps edges; ``gaussian`` and ``box`` average."""
+    size: Annotated[int, Field(ge=3, le=31)]
+    """Width of the window in map px, odd. Median: 3 or 5."""
+    sigma: Annotated[float, Field(gt=0)] | None = None
+    """Gaussian only, in map px. null: OpenCV's rule, 0.3 * ((size - 1) / 2 - 1) + 0.8."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> SmoothConfig:
+        if self.size % 2 == 0:
+            raise ValueError(f"size must be odd: an even window moves the map by half a pixel; try {self.size + 1}")
+        if self.kind == "median" and self.size not in (3, 5):
+            raise ValueError("size of a median must be 3 or 5")
+        if self.sigma is not None and self.kind != "gaussian":
+            raise ValueError(f"sigma belongs to a gaussian, not to {self.kind}")
+        return self
+
+
+class ThresholdConfig(Section):
+    """Explicit thresholds, in the map's own values. They override the calibration file, and ``state`` says so."""
+
+    high: Score
+    """A region needs one pixel at or above this."""
+    low: Score | None = None
+    """And grows over connected pixels at or above this. null: no hysteresis, only pixels at or above ``high``."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ThresholdConfig:
+        if self.low is not None and self.low > self.high:
+            raise ValueError(f"low ({self.low}) must not be above high ({self.high})")
+        return self
+
+
+Threshold: TypeAlias = Annotated[
+    Annotated[Literal["calibrated"], Tag("calibrated")] | Annotated[ThresholdConfig, Tag("explicit")],
+    Discriminator(lambda v: "explicit" if isinstance(v, (dict, ThresholdConfig)) else "calibrated"),
+]
+
+
+class ZoneConfig(Section):
+    """A part of the frame with limits of its own. A pixel belongs to the first zone that holds its centre."""
+
+    units: Units = "norm"
+    """As in ``roi``."""
+    shape: Shape
+    """Rectangle ``[x0, y0, x1, y1]`` or polygon ``[[x, y], [x, y], [x, y], ...]``. It doesn't widen the ROI."""
+    threshold: ThresholdConfig | None = None
+    """Thresholds of the zone's pixels; a region may still cross the zone's edge. null: those of ``regions.threshold``."""
+    min_area_px: Annotated[int, Field(ge=0)] | None = None
+    """``min_area_px`` of regions whose highest pixel lies in the zone. null: that of ``regions``."""
+
+    @model_validator(mode="after")
+    def _does_something(self) -> ZoneConfig:
+        _check_shape(self.shape, self.units, "shape")
+        if self.threshold is None and self.min_area_px is None:
+            raise ValueError("a zone needs threshold or min_area_px: without either it changes nothing")
+        return self
+
+
+class RegionsConfig(Section):
+    """From an anomaly map to defect regions. Every number in px is in pixels of the *map*.
+
+    A candidate is dropped by the first filter that it fails, in the order from ``min_area_px`` to ``min_solidity``.
+    """
+
+    roi: RoiConfig | None = None
+    """Region of interest. null: the whole frame."""
+    border_px: Annotated[int, Field(ge=0)] = 0
+    """Band along the map's edge that takes no part, in map px; what grows into it scores 0 there. 0: none."""
+    smooth: SmoothConfig | None = None
+    """Smoothing before the threshold. null: none."""
+    threshold: Threshold = "calibrated"
+    """``calibrated``: from the calibration file. Or ``{high: 0.6, low: 0.45}``."""
+    zones: tuple[ZoneConfig, ...] = ()
+    """Parts of the frame with their own thresholds and minimum area. Empty: none."""
+    open_px: Kernel = 0
+    """Morphological opening with a square of this side, odd, in map px: removes what is narrower. 0: none."""
+    close_px: Kernel = 0
+    """Morphological closing with a square of this side, odd, in map px, after opening: closes narrower gaps. 0: none."""
+    min_area_px: Annotated[int, Field(ge=0)] = 0
+    """Smaller regions are dropped, in map px. 0: none."""
+    max_area_px: Annotated[int, Field(ge=1)] | None = None
+    """Larger regions are dropped, in map px. null: none."""
+    min_score_max: Score | None = None
+    """Regions whose highest (smoothed) value is below are dropped. null: none."""
+    min_score_mean: Score | None = None
+    """Regions whose mean (smoothed) value is below are dropped. null: none."""
+    min_fill_ratio: Ratio | None = None
+    """Regions that fill less of their upright box are dropped; drops slanted scratches too. null: none."""
+    max_aspect_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    """Regions whose upright box has a larger ratio of sides are dropped; drops long scratches too. null: none."""
+    min_solidity: Ratio | None = None
+    """Regions whose outline encloses less of its convex hull are dropped; straight lines 1 px wide have 1. null: none."""
+    fill_holes: bool = False
+    """Holes of the regions left are filled, with whatever lies in them."""
+    dilate_px: Kernel = 0
+    """The regions left grow by an ellipse of this width, odd, in map px, inside the ROI. 0: none."""
+    merge_gap_px: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Regions with at most this many empty map px between their nearest pixels (the larger of across and down) are
+    told as one; the mask stays. 0: never."""
+    sort_by: Literal["score_max", "score_mean", "area"] = "score_max"
+    """What the list of regions begins with: the largest of this."""
+    max_regions: Annotated[int, Field(ge=1)] | None = None
+    """Regions told at most, the first by ``sort_by``; verdict and mask stay. null: all."""
+    polygons: bool = False
+    """Also tell each region's outline, simplified to 0.5 px; of merged regions their convex hull."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RegionsConfig:
+        for key in ("open_px", "close_px", "dilate_px"):
+            size = getattr(self, key)
+            if size == 1:
+                raise ValueError(f"{key}: 1 changes nothing; expected 0 for none, or an odd number from 3 on")
+            if size % 2 == 0 and size > 0:
+                raise ValueError(f"{key}: must be odd: {size} moves every shape by half a pixel; try {size + 1}")
+        if self.max_area_px is not None:
+            smallest = [("min_area_px", self.min_area_px)]
+            smallest += [(f"zones.{i}.min_area_px", z.min_area_px or 0) for i, z in enumerate(self.zones)]
+            for key, area in smallest:
+                if area > self.max_area_px:
+                    raise ValueError(f"{key} ({area}) must not be above max_area_px ({self.max_area_px})")
+        return self
+
+
+def _check_shape(shape: Rect | Polygon, units: Units, key: str) -> None:
+    if isinstance(shape, tuple):
+        x0, y0, x1, y1 = shape
+        if x0 >= x1 or y0 >= y1:
+            raise ValueError(f"{key}: a rectangle is [x0, y0, x1, y1] with x0 < x1 and y0 < y1; got {list(shape)}")
+    values = shape if isinstance(shape, tuple) else [v for point in shape for v in point]
+    outside = [v for v in values if v < 0 or (units == "norm" and v > 1)]
+    if outside and units == "norm":
+        raise ValueError(f"{key}: {outside[0]:g} lies outside the frame, 0 to 1 in units norm (pixels are units image_px)")
+    if outside:
+        raise ValueError(f"{key}: {outside[0]:g} lies outside the frame, which begins at 0")

@@ -1,0 +1,1 @@
+"""TensorRT runs a model on an NVIDIA GPU, through pycuda or cuda-python."""

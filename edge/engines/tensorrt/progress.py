@@ -1,0 +1,120 @@
+"""A build that takes minutes, told to whoever waits: a bar on a terminal, systemd through its socket, the log."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from edge.service.sd_notify import notify
+
+log = structlog.get_logger()
+
+EVERY_S: Final = 5.0
+"""Time between two messages to systemd."""
+EXTEND_S: Final = 30.0
+"""What each of them adds to the start timeout, from then on."""
+SILENT_S: Final = 900.0
+"""A build that says nothing for this long is taken to hang: systemd is no longer asked for time. Single steps that try out
+kernels take minutes on a Jetson."""
+
+
+@dataclass(slots=True)
+class _Phase:
+    parent: str | None
+    steps: int
+    done: int = 0
+
+
+class Phases:
+    """How far a build is: each phase counts as one step of the phase that it lies in. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[str, _Phase] = {}
+        self.share = 0.0
+        """Part of the whole, 0 to 1; never falls."""
+        self.latest = ""
+        """The phase that began last and is still open."""
+        self.told = time.monotonic()
+        """When the build last said anything."""
+
+    def phase(self, name: str, parent: str | None, steps: int) -> None:
+        with self._lock:
+            self._open[name] = _Phase(parent if parent in self._open else None, max(steps, 1))
+            self._count()
+
+    def step(self, name: str) -> None:
+        with self._lock:
+            if name in self._open:
+                self._open[name].done += 1
+            self._count()
+
+    def finish(self, name: str) -> None:
+        with self._lock:
+            if name in self._open:
+                self._open[name].done = self._open[name].steps  # some end a step early
+                self._count()
+                del self._open[name]
+
+    def _count(self) -> None:
+        self.told = time.monotonic()
+        self.latest = next(reversed(self._open), self.latest)
+        shares: dict[str, float] = {}
+        for name, phase in reversed(self._open.items()):  # inner ones first
+            inner = sum(shares[n] for n, p in self._open.items() if p.parent == name and n in shares)
+            shares[name] = min((phase.done + min(inner, 1.0)) / phase.steps, 1.0)
+        outer = [shares[name] for name, phase in self._open.items() if phase.parent is None]
+        self.share = max(self.share, *outer) if outer else self.share
+
+
+@contextmanager
+def shown(model: str) -> Iterator[Phases]:
+    """Tell of the build inside, until it ends."""
+    phases, over = Phases(), threading.Event()
+    bar = None
+    if sys.stderr.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        bar = Progress(*columns, console=Console(stderr=True))
+    teller = threading.Thread(target=_tell, args=(model, phases, over, bar), name="tensorrt-build", daemon=True)
+    began = time.monotonic()
+    log.info("tensorrt_building", model=model, why="no engine file of this model, GPU and TensorRT yet; takes minutes")
+    teller.start()
+    try:
+        yield phases
+    finally:
+        over.set()
+        teller.join()
+    log.info("tensorrt_built", model=model, took_s=round(time.monotonic() - began, 1))
+
+
+def _tell(model: str, phases: Phases, over: threading.Event, bar: Progress | None) -> None:
+    task = None
+    next_message = 0.0
+    if bar is not None:
+        bar.start()
+        task = bar.add_task(f"building the TensorRT engine of {model}", total=1.0)
+    while not over.wait(0.2):
+        now = time.monotonic()
+        if bar is not None and task is not None:
+            bar.update(task, completed=phases.share)
+        if now >= next_message and now - phases.told < SILENT_S:
+            next_message = now + EVERY_S
+            tell_systemd(model, phases)
+    if bar is not None and task is not None:
+        bar.update(task, completed=phases.share)
+        bar.stop()
+
+
+def tell_systemd(model: str, phases: Phases) -> None:
+    """More time to start, and how far the build is. sd_notify(3): counted from now, not from the last message."""
+    text = f"building the TensorRT engine of {model}: {phases.share:.0%}, {phases.latest or 'starting'}"
+    notify(f"EXTEND_TIMEOUT_USEC={int(EXTEND_S * 1e6)}\nSTATUS={text}")

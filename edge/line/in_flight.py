@@ -1,0 +1,162 @@
+"""Frames through the engine: as many at once as it overlaps, out in order, each with a map or why it has none."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from edge.config.bundle_spec import BundleSpec
+from edge.engines.lane import open_lane
+from edge.engines.to_map import Job, finish, start
+from edge.frames import AnomalyMap, Frame, Skip, Unmapped
+from edge.line.recipe import Setup, Swap
+from edge.line.ring import Checkpoint, Slot
+from edge.preprocess.prepare import FrameSizeMismatch, Workspace
+
+log = structlog.get_logger()
+
+MOST_TOLD = 64
+"""Problems that the log names, each once: where the size changes with each frame, each is another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A frame and its map on the way to the judge, with the monotonic times of its stations."""
+
+    slot: Slot
+    frame: Frame
+    setup: Setup
+    amap: AnomalyMap | Unmapped
+    taken_ns: int
+    mapped_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    slot: Slot
+    frame: Frame
+    setup: Setup
+    job: Job
+    taken_ns: int
+    behind: list[Skip | Checkpoint] = field(default_factory=list)
+    """What came after this frame and before the next one."""
+
+
+class OneSize:
+    """Holds the frames of one camera to the size of its first, where the bundle would squash any other into its own.
+
+    Whoever changes the camera's picture in mid-stream changes what a pixel is: such a frame can't pass for a good one.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[int, int] | None = None
+
+    def check(self, frame: Frame, spec: BundleSpec) -> None:
+        """Raises FrameSizeMismatch."""
+        size = frame.meta.width, frame.meta.height
+        if self._first is None:
+            self._first = size
+        elif size != self._first and spec.resize.where == "host" and spec.resize.size is not None:
+            raise FrameSizeMismatch(
+                f"the frame is {size[0]}x{size[1]}, the stream began with {self._first[0]}x{self._first[1]}; the bundle "
+                f"would squash it to {spec.resize.size[0]}x{spec.resize.size[1]}: another size needs a new start"
+            )
+
+
+class Mapper:
+    """``put`` each frame, ``behind`` whatever else comes or when nothing does, and ``drain`` at the end; pass on what each
+    of them returns.
+
+    ``error``: what the engine raised, once its frame has come out: to be raised when everything has been passed on.
+    """
+
+    def __init__(self, swap: Swap, one_size: OneSize | None = None) -> None:
+        """``one_size``: None where frames may be of many cameras, a folder of pictures say."""
+        self.error: Exception | None = None
+        self._one_size = one_size
+        self._told: set[str] = set()
+        self._swap = swap
+        self._setup = swap.current
+        self._lane = open_lane(self._setup.engine)
+        self._last: _Ticket | None = None
+        self._workspace = Workspace()
+
+    @property
+    def hurries(self) -> bool:
+        """Frames are in the engine's hands and come out when nothing follows now; those of a batch wait for the rest."""
+        return self._lane.pending > 0 and not self._lane.gathers
+
+    def put(self, slot: Slot, frame: Frame, taken_ns: int) -> list[Mapped | Skip | Checkpoint]:
+        """Give one frame to the engine in force; returns what is done, this one among them if nothing overlaps."""
+        done: list[Mapped | Skip | Checkpoint] = []
+        if self._setup is not self._swap.current:
+            done = self.drain()
+            self._setup = self._swap.current
+            self._lane = open_lane(self._setup.engine)
+            self._workspace = Workspace()
+        setup = self._setup
+        if self._lane.depth == 1:  # nothing overlaps: the lane's bookkeeping would add 50 µs to a frame after idling
+            try:
+                job = self._start(frame, setup)
+                amap: AnomalyMap | Unmapped = finish(job, setup.engine.infer(job.image))
+            except Exception as error:  # noqa: BLE001  (the frame still gets its record)
+                amap = self._unmapped(error)
+            done.append(Mapped(slot, frame, setup, amap, taken_ns, time.monotonic_ns()))
+            return done
+        try:
+            job = self._start(frame, setup)
+        except Exception as error:  # noqa: BLE001  (as above)
+            unmapped = self._unmapped(error)
+            return [*done, *self.drain(), Mapped(slot, frame, setup, unmapped, taken_ns, time.monotonic_ns())]
+        self._last = _Ticket(slot, frame, setup, job, taken_ns)
+        self._lane.submit(self._last, job.image)
+        while self._lane.full:
+            done += self._collect()
+        return done
+
+    def behind(self, item: Skip | Checkpoint | None) -> list[Mapped | Skip | Checkpoint]:
+        """What can be passed on now that ``item`` came and no frame, or nothing in time: ``item`` behind all before it.
+
+        In batches it waits with the frame before it. Which frames share a run then depends on the frames alone, not on how
+        fast they were read: it is the same in each replay.
+        """
+        if not self._lane.gathers or (self._lane.pending == 0 and item is not None):
+            return [*self.drain(), *([] if item is None else [item])]
+        if item is not None:
+            assert self._last is not None
+            self._last.behind.append(item)
+        return []
+
+    def drain(self) -> list[Mapped | Skip | Checkpoint]:
+        """All that is in the engine's hands, waited for."""
+        return [one for _ in range(self._lane.pending) for one in self._collect()]
+
+    def _collect(self) -> list[Mapped | Skip | Checkpoint]:
+        ticket, outcome = self._lane.collect()
+        amap: AnomalyMap | Unmapped
+        if isinstance(outcome, Exception):
+            amap = self._unmapped(outcome)
+        else:
+            try:
+                amap = finish(ticket.job, outcome)
+            except Exception as error:  # noqa: BLE001  (as above)
+                amap = self._unmapped(error)
+        mapped = Mapped(ticket.slot, ticket.frame, ticket.setup, amap, ticket.taken_ns, time.monotonic_ns())
+        return [mapped, *ticket.behind]
+
+    def _start(self, frame: Frame, setup: Setup) -> Job:
+        if self._one_size is not None:
+            self._one_size.check(frame, setup.engine.bundle.spec)
+        return start(frame, setup.engine.bundle.spec, self._workspace)
+
+    def _unmapped(self, error: Exception) -> Unmapped:
+        """A frame of a size that the model doesn't take is no error of the engine."""
+        if isinstance(error, FrameSizeMismatch):
+            if (text := str(error)) not in self._told and len(self._told) < MOST_TOLD:
+                self._told.add(text)
+                log.warning("frame_size", error=text)
+            return Unmapped("frame_size", text)
+        self.error = self.error or error
+        return Unmapped("engine_error", f"{type(error).__name__}: {error}")

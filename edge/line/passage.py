@@ -1,0 +1,138 @@
+"""Frames pass from the ring through the infer stage to the judge here, and what is on its way is known to others."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from edge.frames import Skip
+from edge.line.in_flight import Mapped
+from edge.line.ring import Checkpoint, Ring, Slot, lost, meta_of
+
+WAIT_S = 0.1
+"""Longest wait of an idle stage between two beats."""
+
+
+T = TypeVar("T")
+
+
+class Handoff(Generic[T]):
+    """One giver, one taker. Two SimpleQueues: 25 µs less from put to get than ``queue.Queue(1)`` after idling."""
+
+    def __init__(self) -> None:
+        self._items: queue.SimpleQueue[T] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._room.put(None)
+
+    def put(self, item: T, timeout_s: float) -> bool:
+        """False if the last item was not taken within ``timeout_s``."""
+        try:
+            self._room.get(timeout=timeout_s)
+        except queue.Empty:
+            return False
+        self._items.put(item)
+        return True
+
+    def get(self, timeout_s: float) -> T | None:
+        """The next item, None after ``timeout_s``."""
+        try:
+            item = self._items.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        self._room.put(None)
+        return item
+
+
+class End:
+    """The last item on the way to the judge."""
+
+
+Maps = Handoff[Mapped | Skip | Checkpoint | End]
+
+
+class Passage:
+    """From the ring to the judge, through the infer stage: what it took and has not handed over is known to others, too.
+
+    ``take`` and ``hand_over`` are the infer stage's, and each thing taken is handed over once, in the same order.
+    ``give_up`` is for whoever finds that stage hung: what it holds is told by others, and its call may return to nothing.
+    """
+
+    def __init__(self, ring: Ring, maps: Maps) -> None:
+        self._ring = ring
+        self._maps = maps
+        self._held: deque[Slot | Skip | Checkpoint] = deque()
+        self._given_up = False
+        self._lock = threading.Lock()
+
+    def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | End | None:
+        """The next in order, None after ``timeout_s``; ``End`` when no more will come."""
+        if timeout_s > 0:
+            self._ring.wait(timeout_s)  # without the lock: whoever gives the stage up need not wait for a frame
+        with self._lock:
+            if self._given_up:
+                return End()
+            try:
+                item = self._ring.take(0.0)
+            except EOFError:
+                return End()
+            if item is not None:
+                self._held.append(item)
+            return item
+
+    def hand_over(self, item: Mapped | Skip | Checkpoint | End, beat: Callable[[], bool]) -> None:
+        """Wait until the judge has taken the last one. Nothing happens once the stage was given up."""
+        while True:
+            with self._lock:
+                if self._given_up:
+                    return
+                if self._maps.put(item, WAIT_S):
+                    if not isinstance(item, End):
+                        self._held.popleft()
+                    return
+            beat()  # a slow judge is the judge's matter: this stage is alive
+
+    def unreadable(self, slot: Slot, skip: Skip) -> None:
+        """What was taken is a loss: ``skip`` will be handed over in its place, and its slot is given back."""
+        with self._lock:
+            if not self._given_up:
+                self._held[self._held.index(slot)] = skip
+        self._ring.release(slot)
+
+    @property
+    def left(self) -> list[Slot | Skip | Checkpoint]:
+        """What is held: where the stage begins, what it held when it raised."""
+        return list(self._held)
+
+    def give_up(self) -> list[Skip | Checkpoint]:
+        """From now on the stage gets nothing and hands nothing over. What it held, each frame as a ``shutdown`` skip."""
+        self._given_up = True
+        with self._lock:
+            held, self._held = self._held, deque()
+        return [lost("shutdown", meta_of(item)) if isinstance(item, Slot) else item for item in held]
+
+
+def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bool]) -> None:
+    """In place of an infer_loop that failed or hangs: what it held and what still waits becomes ``shutdown`` skips.
+
+    The ring must be closed. ``go_on``: asked while the judge does not take; where it says no, there is nobody left to tell.
+    """
+    ring.abandon()
+    told: list[Skip | Checkpoint | End] = [*passage.give_up()]
+    while True:
+        try:
+            item = ring.take(0.0)
+        except EOFError:
+            break
+        if isinstance(item, Slot):
+            told.append(lost("shutdown", meta_of(item)))
+            ring.release(item)
+        elif item is not None:
+            told.append(item)
+    told.append(End())
+    for one in told:
+        while not maps.put(one, WAIT_S):
+            if not go_on():
+                return

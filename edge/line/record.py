@@ -1,0 +1,70 @@
+"""Recording a source: frames and losses through the ring to a folder, without a model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from edge.config.load import Loaded
+from edge.frames import Skip
+from edge.line.passage import WAIT_S
+from edge.line.ring import Ring, Slot
+from edge.line.stages import acquire_loop
+from edge.line.supervise import Worker
+from edge.preprocess.pixel_formats import decode, levels_of
+from edge.sources.protocol import Source
+from edge.storage.recording_writer import RecordingWriter
+
+
+def record(
+    loaded: Loaded,
+    source: Source,
+    folder: Path,
+    frames: int,
+    *,
+    drops: bool,
+    stop: threading.Event,
+    progress: Callable[[int], None],
+) -> tuple[int, int]:
+    """Write ``frames`` frames, or what came until ``stop`` or the source's end. Returns (frames written, frames lost).
+
+    Where nothing came, nothing is left behind: the next attempt finds the folder as this one did.
+    ``drops``: the oldest waiting frame is dropped when the disk can't keep up, and its loss recorded in its place.
+
+    Raises:
+        UserError: the source or the folder can't be opened.
+    """
+    ring = Ring(loaded.config.ring.slots, drops=drops)
+    worker = Worker("acquire", partial(acquire_loop, source, ring), restarts=loaded.config.supervise.restarts)
+    levels = levels_of(loaded.config.source)  # what the model will see is what it is fitted on
+    written = lost = 0
+    writer = RecordingWriter(folder, camera=loaded.config.camera, source=loaded.config.source.kind)
+    worker.start()
+    try:
+        while written < frames and not stop.is_set() and worker.failed is None:
+            try:
+                item = ring.take(WAIT_S)
+            except EOFError:
+                break
+            if isinstance(item, Skip):
+                writer.skip(item)
+                lost += item.count
+            elif isinstance(item, Slot):
+                assert item.meta is not None
+                writer.frame(decode(item.meta, item.view, *levels))
+                ring.release(item)
+                written += 1
+                progress(written)
+    finally:
+        worker.stop()
+        ring.close()
+        worker.join(5.0)
+        if written or lost:
+            writer.close()
+        else:
+            writer.remove()
+    if worker.failed is not None:
+        raise worker.failed
+    return written, lost

@@ -1,0 +1,101 @@
+"""Recorded frames through the live code: same stages, same judge, nothing dropped, no live socket and no live log."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config.load import Loaded
+from edge.config.outputs import JsonlConfig, ZmqConfig
+from edge.errors import UserError
+from edge.frames import RunIdentity
+from edge.line.line import Line
+from edge.line.recipe import open_model
+from edge.line.run import EachTurn, run_line
+from edge.outputs.jsonl.sink import JsonlSink
+from edge.outputs.protocol import Output
+from edge.outputs.queued import Queued
+from edge.outputs.replay_pictures import PictureSink, Wanted
+from edge.outputs.zmq.publisher import ZmqSink
+from edge.report.compare import Outcomes
+from edge.report.explain import Scale
+from edge.sources.protocol import Source
+
+QUEUE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where a replay writes, and what besides records."""
+
+    out: Path
+    overlays: bool = False
+    masks: Literal["png", "rle"] | None = None
+    publish: str | None = None
+    explain: bool = False
+    before: Outcomes | None = None
+    """What became of the frames in an earlier run; pictures of those that changed are written."""
+    batch_size: int = 1
+    """Frames that go through the model in one run, where it takes them: for source ``pace: max``, as they wait for each
+    other. Their records are the same. See ``engines.batch`` for the memory."""
+
+
+def replay(
+    loaded: Loaded, source: Source, options: Options, stop: threading.Event, each_turn: EachTurn
+) -> tuple[int, Line]:
+    """Inspect all that ``source`` gives. Returns the exit code and the finished line with its counters.
+
+    The deadline does not count: how long this machine takes says nothing about the line. Frames that were late when they
+    were recorded are late again.
+
+    Raises:
+        UserError: model, calibration, source or output folder can't be opened.
+    """
+    engine, rules = open_model(loaded, options.batch_size, replayed=True)
+    _make(options.out)
+    scale = Scale(engine.bundle.spec.display.range, rules.low, rules.regions.smooth) if options.explain else None
+    wanted = Wanted(options.overlays, options.masks, scale, options.before)
+    line = Line(
+        loaded,
+        source,
+        engine,
+        replace(rules, deadline_ms=None, explain=options.explain),
+        lambda identity: _outputs(loaded, options, identity, wanted, rules.mask),
+        drops=False,
+    )
+    try:
+        line.start(stop)
+        code = run_line(line, stop, each_turn)
+    except BaseException:
+        line.stop()
+        raise
+    finally:
+        engine.close()
+    return code, line
+
+
+def _outputs(
+    loaded: Loaded, options: Options, identity: RunIdentity, wanted: Wanted, mask: NDArray[np.uint8] | None
+) -> list[Output]:
+    log = JsonlSink(JsonlConfig(dir=options.out, sync="none"), options.out, identity, path=options.out / "records.jsonl")
+    outputs: list[Output] = [Queued(log, QUEUE, "wait")]
+    if wanted != Wanted():
+        outputs.append(Queued(PictureSink(options.out, loaded.config.regions.roi, wanted, mask), QUEUE, "wait"))
+    if options.publish is not None:
+        publisher = ZmqSink(ZmqConfig(bind=options.publish), identity, options.out, key="--publish")
+        outputs.append(Queued(publisher, QUEUE, "wait"))
+    return outputs
+
+
+def _make(folder: Path) -> None:
+    if (folder / "records.jsonl").exists():
+        raise UserError(f"{folder}: there is a replay in it already", fix="choose another --out, or delete that folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be made: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""A foreign ONNX model becomes a bundle here."""

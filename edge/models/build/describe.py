@@ -1,0 +1,108 @@
+"""What a bundle tells people about its model: which values to show, where it came from, what to mind."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+import edge
+from edge.config.bundle import sha256_of
+from edge.config.bundle_spec import BundleSpec, DisplaySpec
+from edge.models import graphs
+from edge.models.build.foreign import ModelInput, ModelOutput, Tail, find_clamp, score_candidates
+from edge.models.build.parity import Check
+from edge.models.build.placement import Placement
+from edge.models.build.probe import Look
+from edge.models.build.wrap import Recipe
+
+
+def display_of(amap: ModelOutput, check: Check, frames: Sequence[str]) -> DisplaySpec:
+    """The exporter's own threshold and range; else what is measured.
+
+    ``frames``: names of the given pictures. Good ones fill the lower half of the range, as they do in an exporter's.
+    Without any it is what the generated pictures span, which may be far more than parts do.
+    """
+    if amap.tail is not None:
+        half = amap.tail.range / 2
+        return DisplaySpec(threshold=amap.tail.threshold, range=(amap.tail.threshold - half, amap.tail.threshold + half))
+    found = [check.ranges[name] for name in frames if name in check.ranges]
+    if found:
+        low, high = min(low for low, _ in found), max(high for _, high in found)
+        if low < high:
+            return DisplaySpec(range=(low, high + (high - low)))
+    return DisplaySpec(range=(check.low, check.high)) if check.low < check.high else DisplaySpec()
+
+
+def own_resize_of(look: Look, spec: BundleSpec) -> dict[str, Any] | None:
+    """The exporter's resize inside the graph, which stays there; None where there is none."""
+    found = look.geometry
+    if found.resized is None:
+        return None
+    return {
+        "size": list(found.resized),
+        "mode": found.mode,
+        "coordinates": found.coordinates,
+        "antialias": found.antialias,
+        "at_work": spec.resize.where == "graph" or look.size != found.resized,
+    }
+
+
+def warnings_of(
+    model: onnx.ModelProto,
+    look: Look,
+    batch: int,
+    amap: ModelOutput,
+    score: ModelOutput | None,
+    maps: Sequence[NDArray[Any]],
+) -> list[str]:
+    """What a person should mind of a model that can be built. ``maps``: the model's own, of every picture."""
+    found = []
+    bound = None if amap.tail else find_clamp(model, amap.name, np.concatenate([m.ravel() for m in maps]))
+    if bound is not None:
+        found.append(
+            f"the map reaches {bound:g}, where the model cuts it off in a way that could not be undone: "
+            "what lies beyond all looks alike"
+        )
+    others = score_candidates({n: a for n, a in look.outputs.items() if n != amap.name}, batch)
+    if score is None and len(others) > 1:
+        found.append(f"none of {', '.join(others)} is taken for the score; say which: --score NAME")
+    return found
+
+
+def provenance_of(
+    model: onnx.ModelProto,
+    path: Path,
+    taken: ModelInput,
+    recipe: Recipe,
+    outputs: Mapping[str, ModelOutput],
+    check: Check,
+    rewritten: Sequence[str],
+    own_resize: Mapping[str, Any] | None,
+    place: Placement | None,
+) -> dict[str, Any]:
+    """``outputs``: of the model by the bundle's name for them."""
+    return {
+        "built_with": f"edge {edge.__version__}",
+        "built_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
+        "source": path.name,
+        "source_sha256": sha256_of(path),
+        "exporter": f"{model.producer_name} {model.producer_version}".strip() or "unknown",
+        "opset": graphs.opset(model),
+        "input": f"{taken.name} {taken.dtype} {taken.layout}, {taken.channels} channels {recipe.order}",
+        **({"own_resize": dict(own_resize)} if own_resize else {}),
+        "outputs": {label: output.name for label, output in outputs.items()},
+        "undone": {
+            label: {"formula": Tail.FORMULA, "threshold": o.tail.threshold, "range": o.tail.range}
+            for label, o in outputs.items()
+            if o.tail is not None
+        },
+        "rewritten": list(rewritten),
+        "check": {"pictures": check.pictures, "difference_of_range": check.difference},
+        "map_to_image_measured": [round(v, 3) for v in place.measured] if place else None,
+    }

@@ -1,0 +1,1 @@
+"""Thresholds are measured here on good frames."""

@@ -1,0 +1,121 @@
+"""Pictures of the frames that calibration calls outliers, with the place of their maximum: a defect among the good, say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config.bundle import load_bundle
+from edge.config.load import Loaded
+from edge.config.regions import RoiConfig
+from edge.engines.line_engine import open_line_engine
+from edge.engines.to_map import to_map
+from edge.errors import UserError
+from edge.frames import AnomalyMap, Frame, Skip
+from edge.models.calibrate.measure import as_live
+from edge.models.calibrate.thresholds import CalibrationResult, Outlier
+from edge.preprocess.prepare import Workspace
+from edge.regions.criteria import Rules, read_mask
+from edge.regions.smooth import peak_inside
+from edge.regions.verdict import box_to_image
+from edge.report.overlay import COLOURS, Box, dim_outside, enlarged, frame_box, label, scaled, under_strip
+from edge.storage.disk import write_whole
+from edge.storage.pictures import encode_png
+
+_PREFIX: Final = "outlier-"
+_MARK_PX: Final = 24
+"""The mark around the maximum is at least so wide in the picture."""
+
+
+def outlier_folder(calibration: Path) -> Path:
+    """Where the pictures lie: beside the calibration file."""
+    return calibration.with_name(f"{calibration.name}.outliers")
+
+
+def write_outliers(
+    loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path
+) -> tuple[Path, ...]:
+    """One picture of each of ``result.outliers``, in their order; those of an earlier calibration are deleted.
+
+    ``frames``: the same that ``result`` was measured on, once more. The maximum is that of the smoothed map inside ROI and
+    border, as in the result.
+
+    Raises:
+        UserError: the folder can't be written.
+    """
+    try:
+        for old in folder.glob(f"{_PREFIX}*.png"):
+            old.unlink()
+        if not result.outliers:
+            return ()
+        folder.mkdir(parents=True, exist_ok=True)
+        return _write(loaded, frames, result, folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _write(loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path) -> tuple[Path, ...]:
+    ranks = {(o.name, o.maximum): rank for rank, o in enumerate(result.outliers, 1)}
+    mask, _ = read_mask(loaded)
+    rules = Rules(loaded.config.regions, 0.0, None, mask, None, None, False)
+    workspace = Workspace()
+    written: dict[int, Path] = {}
+    with closing(open_line_engine(loaded, load_bundle(loaded.resolve(loaded.config.model.bundle)))) as engine:
+        live = (as_live(frame, loaded.config.source) for frame in frames)
+        shown = (frame for frame in live if isinstance(frame, Frame))
+        for frame, measured in zip(shown, result.maxima, strict=False):
+            if measured not in ranks:
+                continue
+            rank = ranks[measured]
+            outlier = result.outliers[rank - 1]
+            amap = to_map(frame, engine, workspace)
+            assert isinstance(amap, AnomalyMap), "it had a map a moment ago"
+            width, height = frame.meta.width, frame.meta.height
+            x, y = peak_inside(amap.values, rules.controls(amap, width, height))
+            box = box_to_image((x, y, x + 1, y + 1), amap.map_to_image, width, height)
+            path = folder / f"{_PREFIX}{rank:03d}-{_safe(outlier.name)}.png"
+            picture = draw_outlier(frame, outlier, box, rules.regions.roi, mask, left_out=outlier.name in result.left_out)
+            write_whole(path, encode_png(picture))
+            written[rank] = path
+    return tuple(written[rank] for rank in sorted(written))
+
+
+def draw_outlier(
+    frame: Frame,
+    outlier: Outlier,
+    box: Box,
+    roi: RoiConfig | None = None,
+    mask: NDArray[np.uint8] | None = None,
+    *,
+    left_out: bool = False,
+) -> NDArray[np.uint8]:
+    """RGB uint8: the frame with a box around ``box``, the pixels of its maximum, at least 24 px wide in the picture.
+
+    ``roi`` and its ``mask`` picture, (H, W), are drawn.
+    """
+    picture, zoom = enlarged(frame)
+    text_px = max(13.0, picture.shape[1] / 64)
+    line = max(1, round(picture.shape[1] / 800))
+    dim_outside(picture, roi, mask, zoom, line)
+    mark = _at_least(scaled(box, zoom), max(_MARK_PX, round(2 * text_px)))
+    frame_box(picture, mark, line)
+    label(picture, f"{outlier.maximum:.4g}", mark, text_px)
+    facts = [outlier.name, f"max {outlier.maximum:.4g}", f"robust z {outlier.z:.1f}", *(["left out"] if left_out else [])]
+    return under_strip(picture, "OUTLIER", COLOURS["invalid"], facts, text_px)
+
+
+def _at_least(box: Sequence[int], side: int) -> Box:
+    """The box grown about its centre; it may reach out of the picture."""
+    x0, y0, x1, y1 = box
+    across, down = max(side - (x1 - x0), 0), max(side - (y1 - y0), 0)
+    return x0 - across // 2, y0 - down // 2, x1 + across - across // 2, y1 + down - down // 2
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name.rsplit("/", 1)[-1].rsplit(".", 1)[0])[:60]

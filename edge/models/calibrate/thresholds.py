@@ -1,0 +1,224 @@
+"""Thresholds from good frames: statistics alone, on the very map that they are compared with.
+
+That map is smoothed, inside ROI and border, without the zones that have thresholds of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil, inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UserError
+from edge.models.calibrate.quantile import QuantileSketch
+from edge.regions.find import MapNotFinite, map_max
+from edge.regions.plan import Controls
+from edge.regions.smooth import smooth_inside
+
+OUTLIER_Z = 5.0
+"""A frame whose maximum lies further above the others', in robust standard deviations, is an outlier."""
+_MARGIN = 0.02
+_FLOODED = 0.05
+"""A low threshold that this share of all good pixels reaches is the background's value, not its upper end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """A frame whose maximum is suspiciously high: a defect among the good ones, say."""
+
+    name: str
+    maximum: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """How many of the frames a threshold would have rejected."""
+
+    threshold: float
+    rejected: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationResult:
+    """``high`` and ``low`` (null: no hysteresis), and what they rest on. ``frames`` counts those that were used.
+
+    ``maxima``: of every frame, in the order of the frames. ``outliers``: highest first; ``left_out``: their names where
+    they were left out. ``table``: candidates for ``high``, highest first, over the frames that were used.
+    """
+
+    high: float
+    low: float | None
+    frames: int
+    maxima: tuple[tuple[str, float], ...]
+    outliers: tuple[Outlier, ...]
+    left_out: tuple[str, ...]
+    table: tuple[Candidate, ...]
+    note: str
+
+
+def calibrate(
+    maps: Callable[[], Iterable[tuple[str, NDArray[np.float32]]]],
+    controls: Controls,
+    *,
+    false_rejects: float = 0.001,
+    quantile: float | None = 0.999,
+    floor: float | None = None,
+    leave_out: bool = False,
+) -> CalibrationResult:
+    """Measure the maps that ``maps`` gives, each with its frame's name; a map is used before the next one is asked for.
+
+    ``maps`` is called once more, for the same maps, where there are outliers to be left out.
+
+    ``false_rejects``: share of good frames that may be rejected. ``quantile``: of the pixels, for ``low``; null: no
+    hysteresis. ``floor``: ``high`` where all maps are 0 and there is nothing to measure (the bundle's display threshold).
+    ``leave_out``: without the outliers.
+
+    Raises:
+        UserError: no frame, a map that is not finite, nothing to measure, more outliers than a set of good frames can have.
+    """
+    maxima, pixels = _measured(maps(), controls)
+    if not maxima:
+        raise UserError(
+            "no frame to calibrate on", expected="good frames: the more, the fewer false rejects can be promised"
+        )
+    outliers = find_outliers(maxima)
+    used = [maximum for _, maximum in maxima]
+    left_out: tuple[str, ...] = ()
+    if leave_out and outliers:
+        indices = _without(outliers, maxima)
+        _, pixels = _measured(maps(), controls, indices)
+        used = [maximum for index, maximum in enumerate(used) if index not in indices]
+        left_out = tuple(outlier.name for outlier in outliers)
+    high, notes = choose_high(used, false_rejects, floor)
+    low, low_note = _choose_low(pixels, quantile, high)
+    return CalibrationResult(
+        high, low, len(used), tuple(maxima), outliers, left_out, rejections(used, high, floor), "; ".join(notes + low_note)
+    )
+
+
+def _measured(
+    maps: Iterable[tuple[str, NDArray[np.float32]]], controls: Controls, left_out: Collection[int] = ()
+) -> tuple[list[tuple[str, float]], QuantileSketch]:
+    """Each frame's name and maximum, and the pixels of all but those ``left_out``, by their place in the order."""
+    maxima: list[tuple[str, float]] = []
+    pixels = QuantileSketch()
+    for index, (name, values) in enumerate(maps):
+        compared = _compared(name, values, controls)
+        maxima.append((name, float(compared.max())))
+        if index not in left_out:
+            pixels.add(compared)
+    return maxima, pixels
+
+
+def choose_high(maxima: Sequence[float], false_rejects: float, floor: float | None) -> tuple[float, list[str]]:
+    """The threshold for the wanted share of false rejects, and what to know about it.
+
+    Split conformal prediction: a new good frame exceeds the k-th smallest of n maxima, k = ceil((n + 1) * (1 - share)),
+    with at most that share of probability, whatever the distribution (Vovk et al. 2005). A frame fails *at* ``high``, so
+    ``high`` is the next float32 above. Fewer frames than 1 / share - 1 have no such k: then 2 % above the highest.
+
+    Raises:
+        UserError: all maxima are equal and not above 0, and there is no floor above them.
+    """
+    ordered = np.sort(np.asarray(maxima, np.float32))
+    least, largest, count = float(ordered[0]), float(ordered[-1]), len(ordered)
+    same = f"every frame has the same maximum, {largest:g}, as without any camera noise"
+    if least == largest <= 0:
+        return _nothing_measured(largest, floor), [f"{same}: high is the bundle's display threshold"]
+    notes = [same] if count > 1 and least == largest else []
+    k = ceil((count + 1) * (1 - false_rejects) - 1e-9)
+    if k <= count:
+        return float(np.nextafter(ordered[k - 1], np.float32(inf))), notes
+    needed = ceil(1 / false_rejects - 1 - 1e-9)
+    note = f"{count} frame{'s' * (count > 1)} can't support a false reject rate of {false_rejects:g}, {needed} could: "
+    if largest > 0:
+        return largest * (1 + _MARGIN), [*notes, note + "high is their maximum times 1.02"]
+    return largest + _MARGIN * (largest - least), [note + "high is their maximum plus 2 % of the maxima's spread"]
+
+
+def _nothing_measured(value: float, floor: float | None) -> float:
+    if floor is not None and floor > value:
+        return floor
+    raise UserError(
+        "nothing to measure: the good frames' maps are all the same",
+        received=f"maximum {value:g} in every frame",
+        expected="frames with the camera's noise",
+        fix="record more frames, or set regions.threshold: {high: ..., low: ...} by hand",
+    )
+
+
+def _choose_low(pixels: QuantileSketch, quantile: float | None, high: float) -> tuple[float | None, list[str]]:
+    if quantile is None:
+        return None, []
+    low = pixels.quantile(quantile)
+    if pixels.share_from(low) > max(_FLOODED, 2 * (1 - quantile)):
+        return None, [f"low is off: the pixels' quantile {quantile:g} is the background's own value, {low:g}"]
+    if low > high:
+        return high, [f"low is high: the pixels' quantile {quantile:g}, {low:g}, lies above it"]
+    return low, []
+
+
+def find_outliers(maxima: Sequence[tuple[str, float]]) -> tuple[Outlier, ...]:
+    """Frames whose robust z is above 5, highest first.
+
+    z = (maximum - median) / (1.4826 * median absolute deviation); where that deviation is 0, 1.2533 * the mean one
+    (Iglewicz and Hoaglin 1993).
+    """
+    values = np.array([maximum for _, maximum in maxima])
+    centre = np.median(values)
+    deviations = np.abs(values - centre)
+    scale = 1.4826 * np.median(deviations) or 1.2533 * deviations.mean()
+    if not scale:
+        return ()
+    z = (values - centre) / scale
+    found = [
+        Outlier(name, maximum, float(score)) for (name, maximum), score in zip(maxima, z, strict=True) if score > OUTLIER_Z
+    ]
+    return tuple(sorted(found, key=lambda outlier: -outlier.maximum))
+
+
+def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tuple[Candidate, ...]:
+    """Candidates for ``high`` and how many of the frames each would have rejected, highest first."""
+    ordered = np.sort(np.asarray(maxima, np.float32))
+    count = len(ordered)
+    steps = {0, 1, 2, 5, 10, count // 100, count // 20, count // 10}
+    beyond = {k: float(np.nextafter(ordered[count - 1 - k], np.float32(inf))) for k in sorted(steps) if k < count}
+    chosen = [(high, "high"), *([] if floor is None else [(floor, "the bundle's display threshold")])]
+    chosen += [(threshold, f"rejects {k / count:.1%}") for k, threshold in beyond.items()]
+    told: dict[float, Candidate] = {}
+    for threshold, why in chosen:
+        over = count - int(np.searchsorted(ordered, np.float32(threshold), side="left"))
+        told.setdefault(threshold, Candidate(threshold, over, why))
+    return tuple(sorted(told.values(), key=lambda candidate: -candidate.threshold))
+
+
+def _compared(name: str, values: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
+    try:
+        map_max(values, controls)
+    except MapNotFinite:
+        raise UserError(f"{name}: the model's map has NaN or infinite values", fix="repair or replace the model") from None
+    compared = smooth_inside(values, controls)
+    if not len(compared):
+        raise UserError(
+            "regions.zones: nothing is left to calibrate",
+            received="zones with thresholds of their own on every pixel inside ROI and border",
+            fix="set regions.threshold by hand, or make the zones smaller",
+        )
+    return compared
+
+
+def _without(outliers: Sequence[Outlier], maxima: Sequence[tuple[str, float]]) -> set[int]:
+    if len(outliers) > len(maxima) // 4:
+        raise UserError(
+            "too many frames are outliers to be left out",
+            received=f"{len(outliers)} of {len(maxima)} frames",
+            expected=f"at most {len(maxima) // 4}, as in a set of good frames",
+            fix="look at them, and remove the bad ones from the set",
+        )
+    least = outliers[-1].maximum
+    return {index for index, (_, maximum) in enumerate(maxima) if maximum >= least}

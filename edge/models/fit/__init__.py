@@ -1,0 +1,1 @@
+"""Models are made here from good frames alone."""

@@ -1,0 +1,1 @@
+"""Settings of pyimgano are read here and become settings of ours."""

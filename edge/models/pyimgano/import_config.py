@@ -1,0 +1,185 @@
+"""pyimgano's ``infer_config.json`` as a line's config, with every setting that means something else here, or nothing.
+
+Defect extraction stands in ``defects``, tiling in ``adaptation.tiling``, illumination in
+``preprocessing.illumination_contrast``. The last two belong to a bundle here: what to build it with is told as text.
+"""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from edge.config.regions import RegionsConfig
+from edge.config.yaml_reader import dump_yaml
+from edge.errors import UserError
+from edge.models.pyimgano.bundle import FROZEN, illumination, tiling
+from edge.models.pyimgano.reader import Json, Note, Notes
+from edge.models.pyimgano.regions import regions_of
+
+_RECIPE: Final = (
+    ("model", "a bundle takes its place: export the model to ONNX and run edge build"),
+    ("threshold", "the image score's threshold; here regions decide the verdict, not the score"),
+    ("prediction", "rejection by confidence of the image score; here regions decide the verdict"),
+    ("operator_contract", "describes pyimgano's own output"),
+    ("artifact_quality", "provenance of pyimgano's run"),
+    ("threshold_provenance", "provenance of the image score's threshold"),
+    ("checkpoint", "a bundle takes its place"),
+    ("split_fingerprint", "provenance of pyimgano's run"),
+    ("from_run", "provenance of pyimgano's run"),
+    ("category", "provenance; name the product in recipe_id"),
+    ("per_category", "one line has one config: import each category's own infer_config"),
+    ("schema_version", "version of pyimgano's file"),
+    ("timestamp_utc", "provenance of pyimgano's run"),
+    ("pyimgano_version", "provenance of pyimgano's run"),
+    ("trust_summary", "provenance of pyimgano's run"),
+    ("bundle_artifact_refs", "files of pyimgano's bundle"),
+)
+"""Sections beside ``defects`` that have no counterpart, with the reason; told where they stand in the file."""
+
+_POSTPROCESS: Final = (
+    "it scales each map by its own values, so that clean noise reaches any fixed threshold; here thresholds are "
+    "compared with the raw map: calibrate them anew"
+)
+_THEIRS: Final = {
+    "roi": "roi_xyxy_norm",
+    "border_px": "border_ignore_px",
+    "smooth": "map_smoothing",
+    "threshold": "pixel_threshold",
+    "open_px": "open_ksize",
+    "close_px": "close_ksize",
+    "min_area_px": "min_area",
+    "min_fill_ratio": "shape_filters.min_fill_ratio",
+    "max_aspect_ratio": "shape_filters.max_aspect_ratio",
+    "min_solidity": "shape_filters.min_solidity",
+    "merge_gap_px": "merge_nearby.max_gap_px",
+    "sort_by": "max_regions_sort_by",
+}
+"""Our keys of ``regions:`` whose names differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """``text``: the line's YAML. ``differs``: settings taken over that mean something else. ``ignored``: the others.
+
+    ``build_options``: what to give to ``edge build`` for tiling and illumination; empty where there is neither.
+    """
+
+    text: str
+    differs: tuple[Note, ...]
+    ignored: tuple[Note, ...]
+    unknown: tuple[str, ...]
+    build_options: str
+
+
+def read_infer_config(path: Path) -> dict[str, Any]:
+    """Raises UserError where it can't be read, is no JSON, or has no ``defects`` section."""
+    try:
+        data = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+    if not isinstance(data, dict) or not isinstance(data.get("defects"), dict):
+        held = ", ".join(data) if isinstance(data, dict) else "no JSON object"
+        raise UserError(
+            f"{path}: no infer_config: it has no section 'defects'",
+            received=held or "an empty object",
+            expected="the infer_config.json that pyimgano-train --export-infer-config writes",
+        )
+    return data
+
+
+def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
+    """``data``: as ``read_infer_config`` gives it. ``name`` stands in errors and in the YAML; ``bundle`` becomes its model.
+
+    Raises:
+        UserError: a value of the wrong type or out of range, an ROI without a pixel.
+    """
+    notes = Notes()
+    top = Json(data, "", name)
+    defects = top.section("defects")
+    regions = _checked(regions_of(defects, notes), data["defects"], name)
+    adaptation, preprocessing = top.section("adaptation"), top.section("preprocessing")
+    tile = tiling(adaptation.section("tiling"), notes)
+    light = illumination(preprocessing.section("illumination_contrast"), notes)
+    if adaptation.take("postprocess") is not None:
+        notes.ignore("adaptation.postprocess", _POSTPROCESS)
+    if adaptation.take("save_maps"):
+        notes.ignore("adaptation.save_maps", "edge replay --explain draws maps")
+    for key, reason in _RECIPE:
+        if top.take(key) is not None:
+            notes.ignore(key, reason)
+    notes.differ("(verdict)", "image score > threshold", "fail where a region is left", "regions decide; the score is told")
+    unknown = (*notes.unknown, *(key for section in (defects, adaptation, preprocessing, top) for key in section.left()))
+    options = _build_options(tile, light)
+    return Imported(
+        _yaml(regions, name, bundle, notes, unknown, options),
+        tuple(notes.differs),
+        tuple(notes.ignored),
+        unknown,
+        options,
+    )
+
+
+def _checked(regions: dict[str, Any], defects: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """``defects``: the file's own, which errors tell: what we made of a value is another one at times."""
+    try:
+        RegionsConfig.model_validate_json(orjson.dumps(regions))
+    except ValidationError as error:
+        told = []
+        for e in error.errors():
+            key = str(e["loc"][0]) if e["loc"] else ""
+            message = str(e.get("ctx", {}).get("error", e["msg"]))
+            given = _given(defects, _THEIRS.get(key, key)) if len(e["loc"]) == 1 else None
+            shown = e["input"] if given is None else given
+            shown = None if isinstance(shown, dict) else orjson.dumps(shown, default=str).decode()
+            where = f"{name}: defects.{_THEIRS.get(key, key)}" if key else f"{name}: defects"
+            told.append(str(UserError(where, received=shown, expected=message[0].lower() + message[1:])))
+        raise UserError("\n".join(told)) from None
+    return regions
+
+
+def _given(defects: Mapping[str, Any], path: str) -> Any:
+    """The value at ``path``, with dots; null where there is none."""
+    value: Any = defects
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _build_options(tile: Mapping[str, Any] | None, light: Mapping[str, Any] | None) -> str:
+    options = []
+    if tile is not None:
+        size, stride = tile["size"], tile["stride"]
+        options.append(f"--tile {size},{size} --stride {stride},{stride} --blend {tile['blend']}")
+    if light is not None:
+        options.append(f"--illumination {shlex.quote(orjson.dumps(light).decode())}")
+        if FROZEN & light.keys():
+            options.append("--frames GOOD_FRAMES")
+    return " ".join(options)
+
+
+def _yaml(regions: dict[str, Any], name: str, bundle: Path, notes: Notes, unknown: tuple[str, ...], options: str) -> str:
+    told = [f"{note.key}: {note.text}" for note in notes.differs]
+    told += [f"{note.key} ignored: {note.text}" for note in notes.ignored]
+    told += [f"{key} unknown, ignored" for key in unknown]
+    head = [f"# Imported from {name} by edge import-config."]
+    for line in told:
+        head += textwrap.wrap(line, 116, initial_indent="# - ", subsequent_indent="#   ", break_on_hyphens=False)
+    if options:
+        head.append(f"# Build the bundle with: edge build MODEL.onnx -o {bundle} {options}")
+    config: dict[str, Any] = {
+        "camera": "cam1",
+        "source": {"kind": "genicam"},
+        "model": {"bundle": str(bundle)},
+        **({"calibration": "cam1.calibration.yaml"} if regions["threshold"] == "calibrated" else {}),
+        "regions": {key: regions[key] for key in RegionsConfig.model_fields if key in regions},
+    }
+    return "\n".join(head) + "\n" + dump_yaml(config)

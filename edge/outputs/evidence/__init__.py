@@ -1,0 +1,1 @@
+"""Pictures of frames that matter are kept here, within a quota."""

@@ -1,0 +1,37 @@
+"""Which frames become evidence, decided by their verdicts as they come."""
+
+from __future__ import annotations
+
+from edge.config.outputs import EvidenceConfig
+from edge.frames import Inspection
+
+
+class Choice:
+    """Asked for every inspection, in order. ``losses``: whether skips are wanted: their verdict is ``invalid``."""
+
+    def __init__(self, config: EvidenceConfig) -> None:
+        self._config = config
+        self._passes = 0
+        self._after = 0
+        self.losses = "invalid" in config.keep
+
+    def why(self, inspection: Inspection) -> str | None:
+        """``fail``, ``invalid``, ``near_threshold``, ``pass``, ``pass_sample`` or ``after_fail``; None: not wanted."""
+        verdict = inspection.verdict
+        after = self._after > 0
+        self._after = self._config.after_fail if verdict == "fail" else max(self._after - 1, 0)
+        sampled = False
+        if verdict == "pass":
+            sampled = self._config.pass_every is not None and self._passes % self._config.pass_every == 0
+            self._passes += 1
+            if "near_threshold" in self._config.keep and is_near(inspection, self._config.near_margin):
+                return "near_threshold"
+        if verdict in self._config.keep:
+            return verdict
+        return "pass_sample" if sampled else "after_fail" if after else None
+
+
+def is_near(inspection: Inspection, margin: float) -> bool:
+    """Whether ``map_max`` is at least ``threshold - margin * |threshold|``: below, above or at it, but hardly a pass."""
+    high = inspection.threshold
+    return inspection.map_max is not None and inspection.map_max >= high - margin * abs(high)

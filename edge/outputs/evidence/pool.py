@@ -1,0 +1,40 @@
+"""Buffers for copies of frames, made once and used again."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.storage.pictures import Pixels
+
+
+class Pool:
+    """``count`` buffers that grow to the frames' size. One thread copies, another one gives back."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._free: deque[NDArray[np.uint8]] = deque(np.empty(0, np.uint8) for _ in range(count))
+        self._tickets = 0
+        self._lent: dict[int, NDArray[np.uint8]] = {}
+
+    def copy(self, pixels: Pixels, *, leave: int = 0) -> tuple[int, Pixels] | None:
+        """A copy of ``pixels`` and the ticket to give it back with; None where no more than ``leave`` buffers are free."""
+        if len(self._free) <= leave:
+            return None
+        buffer = self._free.popleft()
+        if buffer.nbytes < pixels.nbytes:
+            buffer = np.empty(pixels.nbytes, np.uint8)
+        copy: Any = buffer[: pixels.nbytes].view(pixels.dtype).reshape(pixels.shape)
+        np.copyto(copy, pixels)
+        self._tickets += 1
+        self._lent[self._tickets] = buffer
+        return self._tickets, copy
+
+    def give_back(self, ticket: int) -> None:
+        """The copy isn't used any more. A ticket that was given back already is no matter."""
+        buffer = self._lent.pop(ticket, None)
+        if buffer is not None:
+            self._free.append(buffer)

@@ -1,0 +1,335 @@
+"""Frames of chosen verdicts as a recording that ``edge replay`` reads, with an overlay beside each fail.
+
+A recording of one camera that goes on over restarts: ``frames.jsonl`` holds each frame's record as well, and why it was
+kept. When the folder exceeds its quota the oldest pictures and their overlays are deleted, those of fails last.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from edge.config.outputs import EvidenceConfig
+from edge.config.regions import RoiConfig
+from edge.errors import UserError, text_of
+from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, RunIdentity, Skip, State
+from edge.outputs.evidence.choice import Choice
+from edge.outputs.evidence.pool import Pool
+from edge.outputs.evidence.quota import Quota
+from edge.report.overlay import draw_overlay
+from edge.storage.disk import TROUBLE, Reserve, limit_bytes, lock, write_whole
+from edge.storage.pictures import encode_jpeg
+from edge.storage.recording import EVIDENCE, is_recording
+from edge.storage.recording_writer import RecordingWriter, cannot_be_written
+
+log = structlog.get_logger()
+
+BUFFERS: Final = 8
+"""Frames that may wait to be written. With all in use the next one is lost, and counted."""
+LOCK: Final = "lock"
+"""Held by the process that writes to the folder."""
+_KEY: Final = "outputs.evidence.dir"
+_PROBE_BYTES: Final = 1 << 16
+_MOST_LOSSES: Final = 64
+"""Losses that wait for their place among the frames before a fail."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A copy of a frame; ``ticket`` gives its buffer back. ``why``: None of one that waits for a fail to come."""
+
+    ticket: int
+    frame: Frame
+    why: str | None
+
+
+class EvidenceSink:
+    """Runs in its output's thread, ``keep`` excepted.
+
+    Skips are recorded where ``keep`` names ``invalid``, which is their verdict. A frame whose verdict was ``invalid:
+    late`` is recorded as late, so that its replay says so, too. With ``before_fail`` every frame waits until so many came
+    after it, or a fail did: the recording stays in the order of the frames.
+
+    Trouble with the disk costs the frames that should have been written then, and is over when a file can be written.
+    Records that were lost to it, or on the way here, are counted in the recording itself: it does not look whole.
+    """
+
+    name = "evidence"
+    idle_s = 1.0
+
+    def __init__(
+        self,
+        config: EvidenceConfig,
+        folder: Path,
+        identity: RunIdentity,
+        roi: RoiConfig | None,
+        buffers: int = BUFFERS,
+        mask: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """``roi`` and its ``mask`` picture, (H, W), are drawn into overlays."""
+        self._config = config
+        self._folder = folder
+        self._camera = identity.camera
+        self._roi, self._mask = roi, mask
+        self._choice = Choice(config)
+        self._buffers = buffers
+        self._pool = Pool(buffers + 2 * config.before_fail)
+        self._waiting: deque[tuple[Record, _Kept | None]] = deque()
+        self._frames_waiting = 0
+        self._expected: int | None = None  # seq of the next record, once the first came
+        self._seen = -1  # the judge's last one
+        self._missing = 0
+        self._writer: RecordingWriter | None = None
+        self._lock: int | None = None
+        self._quota: Quota | None = None
+        self._room = Reserve(folder, config.min_free_gb)
+        self.detail: Mapping[str, Any] = {"dir": str(folder)}
+        self.trouble: str | None = None
+        self._probe_at = 0.0
+        self.lost = 0
+        self.counters = {"pictures": 0, "pictures_deleted": 0, "before_fail_missing": 0}
+
+    @property
+    def free_bytes(self) -> int | None:
+        return self._room.free_bytes
+
+    def open(self) -> None:
+        """A full disk is a trouble.
+
+        Raises:
+            UserError: the folder can't be written, belongs to another camera, or another process writes there.
+        """
+        try:
+            self._room.check()
+            self._open()
+        except OSError as error:
+            if error.errno not in TROUBLE:
+                raise cannot_be_written(self._folder, error).at(_KEY) from None
+            self._note(error)
+
+    def keep(self, record: Record, frame: Frame, _judged: Judged | None) -> _Kept | None:
+        """Copy a frame that is wanted, or may be; None for another one. In the judge's thread.
+
+        Raises:
+            OSError: every buffer waits to be written.
+        """
+        assert isinstance(record.body, Inspection)
+        self._seen = record.seq
+        why = self._choice.why(record.body)
+        if why is None and not self._config.before_fail:
+            return None
+        copied = self._pool.copy(frame.pixels, leave=0 if why else self._buffers)
+        if copied is None:
+            if why is None:
+                return None
+            text = f"frames come faster than they are written: {self._buffers} wait already"
+            raise OSError(errno.ENOBUFS, text)
+        ticket, pixels = copied
+        meta = replace(frame.meta, late=True) if record.body.reason == "late" else frame.meta
+        return _Kept(ticket, Frame(meta, pixels, frame.bits), why)
+
+    def discard(self, kept: _Kept) -> None:
+        """The buffer of a frame that will not be written."""
+        self._pool.give_back(kept.ticket)
+
+    def write(self, record: Record, kept: _Kept | None) -> None:
+        """Record one frame or one loss, or hold it until it is known whether a fail follows. Trouble is kept to itself."""
+        self._expect(record.seq)
+        self._expected = record.seq + 1
+        self._waiting.append((record, kept))
+        self._frames_waiting += isinstance(record.body, Inspection)
+        if kept is not None and kept.why == "fail":
+            self._call_back()
+        else:
+            before = self._config.before_fail
+            while self._waiting and (self._frames_waiting > before or len(self._waiting) > before + _MOST_LOSSES):
+                self._release()
+
+    def idle(self) -> None:
+        """Look whether the disk is well again."""
+        if self.trouble is None:
+            self._room.look()
+            return
+        if time.monotonic() < self._probe_at:
+            return
+        try:
+            self._room.check()
+            if self._writer is None or not is_recording(self._folder):
+                self._open()
+            probe = self._folder / "frames" / "probe"
+            write_whole(probe, bytes(_PROBE_BYTES))
+            probe.unlink()
+            self._make_room()
+        except (OSError, UserError) as error:
+            self._note(error)
+        else:
+            self._well()
+
+    def state(self, state: State) -> None:
+        """Nothing: states aren't evidence."""
+
+    def tick(self, heartbeat: Heartbeat) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        while self._waiting:
+            self._release()
+        self._expect(self._seen + 1)
+        if self._missing and self._writer is not None:
+            self._writer.missing(self._missing)
+        self._close_writer()
+
+    def _open(self) -> None:
+        self._close_writer()
+        self._take_folder()
+        try:
+            writer = RecordingWriter(self._folder, camera=self._camera, source=EVIDENCE, append=True)
+        except UserError as error:
+            raise error.at(_KEY) from None
+        overlays = self._folder / "overlays"
+        try:
+            overlays.mkdir(exist_ok=True)
+            for torn in overlays.glob("*.tmp"):
+                torn.unlink()
+            limit = limit_bytes(self._folder, self._config.quota_gb, self._config.quota_percent)
+            assert limit is not None
+            fails = {number for number, why in writer.held.items() if why == "fail"}
+            self._quota = Quota({self._folder / "frames": ".png", overlays: ".jpg"}, limit, fails)
+        except OSError:
+            writer.close()
+            raise
+        writer.held = {}
+        self._writer = writer
+        self._make_room()
+
+    def _take_folder(self) -> None:
+        """Before anything in it is mended or written: two writers would give the same number to two pictures.
+
+        The file stays when the lock goes: who deletes it might delete another's.
+        """
+        path = self._folder / LOCK
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            if error.errno in TROUBLE:
+                raise
+            raise cannot_be_written(self._folder, error).at(_KEY) from None
+        lock(self._lock, path, _KEY, "evidence there")
+
+    def _expect(self, seq: int) -> None:
+        """Every record before ``seq`` should have been here: those that weren't got lost on their way."""
+        if self._expected is not None:
+            self._missing += max(seq - self._expected, 0)
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _call_back(self) -> None:
+        """A fail came: write what waits before it, too."""
+        for record, kept in self._waiting:
+            if kept is None:
+                self.counters["before_fail_missing"] += isinstance(record.body, Inspection)
+            elif kept.why is None:
+                kept.why = "before_fail"
+        while self._waiting:
+            self._release()
+
+    def _release(self) -> None:
+        """The oldest one that waits: to the disk, or back to the pool."""
+        record, kept = self._waiting.popleft()
+        self._frames_waiting -= isinstance(record.body, Inspection)
+        wanted = kept.why is not None if kept is not None else isinstance(record.body, Skip) and self._choice.losses
+        try:
+            if wanted:
+                self._put(record, kept)
+        except (OSError, UserError) as error:
+            self._note(error)
+            self.lost += 1
+            self._missing += 1
+        else:
+            if wanted:
+                self._well()
+        finally:
+            if kept is not None:
+                self._pool.give_back(kept.ticket)
+
+    def _put(self, record: Record, kept: _Kept | None) -> None:
+        self._room.check()
+        if self._writer is None:
+            self._open()
+        assert self._writer is not None
+        if self._missing:
+            self._writer.missing(self._missing)
+            self._missing = 0
+        if kept is None:
+            assert isinstance(record.body, Skip)
+            self._writer.skip(record.body, record.line)
+            self._make_room()
+        else:
+            assert isinstance(record.body, Inspection)
+            self._put_frame(self._writer, record, record.body, kept)
+
+    def _put_frame(self, writer: RecordingWriter, record: Record, inspection: Inspection, kept: _Kept) -> None:
+        assert self._quota is not None
+        number = writer.frame(kept.frame, record.line, kept.why)
+        nbytes = (self._folder / "frames" / f"{number:08d}.png").stat().st_size
+        self.counters["pictures"] += 1
+        try:
+            if self._config.overlays and record.verdict == "fail":
+                overlay = encode_jpeg(draw_overlay(kept.frame, inspection, self._roi, self._mask, seq=record.seq))
+                write_whole(self._folder / "overlays" / f"{number:08d}.jpg", overlay)
+                nbytes += len(overlay)
+        finally:
+            self._quota.add(number, nbytes, precious=kept.why == "fail")
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Within the quota again: the oldest frames go, then the losses between them, fails when nothing else is left."""
+        assert self._writer is not None
+        assert self._quota is not None
+        writer, quota = self._writer, self._quota
+        if not quota.is_full(writer.index_bytes):
+            return
+        self._delete(quota.excess(writer.index_bytes), precious=False)
+        if writer.losses and quota.excess(writer.index_bytes):
+            writer.forget_losses()
+        self._delete(quota.excess(writer.index_bytes), precious=True)
+
+    def _delete(self, nbytes: int, *, precious: bool) -> None:
+        """The index says first what is about to be deleted: no replay takes a missing picture for a damaged one."""
+        assert self._writer is not None
+        assert self._quota is not None
+        numbers = self._quota.oldest(nbytes, precious=precious)
+        if numbers:
+            self._writer.forget(numbers)
+            self._quota.delete(numbers, precious=precious)
+            self.counters["pictures_deleted"] += len(numbers)
+            log.debug("evidence_deleted", dir=str(self._folder), frames=len(numbers), fails=precious)
+
+    def _note(self, error: Exception) -> None:
+        self._probe_at = time.monotonic() + self.idle_s
+        text = text_of(error)
+        if text != self.trouble:
+            log.debug("evidence_stopped", dir=str(self._folder), error=text)  # the supervisor logs every fault
+        self.trouble = text
+
+    def _well(self) -> None:
+        if self.trouble is not None:
+            log.debug("evidence_goes_on", dir=str(self._folder), lost=self.lost)
+        self.trouble = None

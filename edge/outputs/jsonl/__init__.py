@@ -1,0 +1,1 @@
+"""The log is written here: one JSON line for each record."""

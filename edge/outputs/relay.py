@@ -1,0 +1,60 @@
+"""Records that pass through one output to the one behind it: in order, each once, past the first one where that stalls."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from edge.frames import Record
+from edge.wire.encode import overruled
+
+
+class Onward:
+    """``add`` by the judge before the first output has a record, ``done`` when that one has written it, or could not.
+
+    ``overtake`` hands on everything at once, while the first output is inside a call that doesn't return: those are records
+    that it didn't write. Whoever calls ``done`` or ``overtake`` makes sure that nobody calls the other meanwhile.
+
+    ``free``, by whoever calls ``done``: hands on what the first output refused and nothing before it holds back.
+
+    ``required``: what wasn't written is handed on as ``invalid: log_lost``, and counted in ``overruled`` by its verdict.
+    """
+
+    def __init__(self, to: Callable[[Record], None], *, required: bool) -> None:
+        self._to = to
+        self._required = required
+        self._waiting: deque[tuple[Record, bool]] = deque()  # and whether the first output refused it
+        self.overruled = {"pass": 0, "fail": 0}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, record: Record, *, refused: bool = False) -> None:
+        self._waiting.append((record, refused))
+
+    def as_told(self, record: Record) -> Record:
+        """What the first output is to write: of a record that was handed on already, the one that was handed on."""
+        told = not self._waiting or self._waiting[0][0].seq > record.seq
+        return overruled(record, "log_lost") if told and self._required else record
+
+    def done(self, record: Record, *, written: bool) -> None:
+        """Hand on this record, unless it was already, and those before it that the first output never got."""
+        while self._waiting and self._waiting[0][0].seq <= record.seq:
+            one, _ = self._waiting.popleft()
+            self._hand_on(one, written=written and one.seq == record.seq)
+
+    def free(self) -> None:
+        while self._waiting and self._waiting[0][1]:
+            self._hand_on(self._waiting.popleft()[0], written=False)
+
+    def overtake(self) -> None:
+        while self._waiting:
+            self._hand_on(self._waiting.popleft()[0], written=False)
+
+    def _hand_on(self, record: Record, *, written: bool) -> None:
+        if self._required and not written:
+            told = overruled(record, "log_lost")
+            if told is not record:
+                self.overruled[record.verdict] += 1
+            record = told
+        self._to(record)

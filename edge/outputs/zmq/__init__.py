@@ -1,0 +1,1 @@
+"""Records and previews are published here over ZeroMQ."""

@@ -1,0 +1,103 @@
+"""Records, state and heartbeat over ZeroMQ: one XPUB socket, made, used and closed in the output's thread.
+
+Loss toward a slow subscriber is the subscriber's alone and shows there as a gap in ``seq``: each has a queue of 50
+messages, and XPUB_NODROP stays off, which would let one stalled subscriber starve the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import zmq
+
+from edge.config.outputs import ZmqConfig
+from edge.frames import Heartbeat, Record, RunIdentity, State
+from edge.outputs.zmq.door import Door
+from edge.wire.encode import Wire, topic
+from edge.wire.keys import DoorKeys
+
+SEND_HWM = 50
+
+
+class ZmqSink:
+    """Publishes ``[topic, JSON]``. The last state is sent again whenever someone subscribes to it."""
+
+    name = "zmq"
+    idle_s = 0.05  # how late a new subscriber gets the state, at most
+
+    def __init__(
+        self,
+        config: ZmqConfig,
+        identity: RunIdentity,
+        folder: Path,
+        keys: DoorKeys | None = None,
+        key: str = "outputs.zmq.bind",
+    ) -> None:
+        """``folder``: the runtime folder, where the ipc socket lies unless the config says otherwise.
+
+        ``keys``: the files of ``config.curve``, their paths resolved. ``key``: who named the endpoint, for errors.
+        """
+        self._bind = config.bind or f"ipc://{folder / 'pub'}"
+        self._keys = keys
+        self._key = key
+        self._wire = Wire(identity)
+        self._records = topic("inspection", identity.camera)
+        self._states = topic("state", identity.camera)
+        self._heartbeats = topic("heartbeat", identity.camera)
+        self._last_state: bytes | None = None
+        self._door: Door | None = None
+        self._banned: set[str] = set()  # outlives the door
+        self.endpoint: str | None = None
+        """Where it is bound, once it is: with the port that was chosen for port 0."""
+        self.subscribers = 0
+        """Live subscriptions to the records."""
+
+    @property
+    def detail(self) -> Mapping[str, object]:
+        return {"endpoint": self.endpoint}
+
+    def open(self) -> None:
+        self._door = Door(self._bind, SEND_HWM, self._key, self._keys, self._banned)
+        # a reopened socket must come back to where subscribers look for it
+        self._bind = self.endpoint = self._door.endpoint
+
+    def write(self, record: Record, _kept: object) -> None:
+        self._send(self._records, record.line)
+
+    def state(self, state: State) -> None:
+        self._last_state = self._wire.state(state, time.time_ns())
+        self._send(self._states, self._last_state)
+
+    def tick(self, heartbeat: Heartbeat) -> None:
+        self._send(self._heartbeats, self._wire.heartbeat(heartbeat, time.time_ns()))
+
+    def idle(self) -> None:
+        """Look at who came and went, and who may no longer listen."""
+        assert self._door is not None
+        if self._door.refresh():
+            self.subscribers = 0
+        wanted = False
+        for came, prefix in self._door.changes():
+            if self._records.startswith(prefix):
+                self.subscribers += 1 if came else -1
+            wanted = wanted or (came and self._states.startswith(prefix))
+        if wanted and self._last_state is not None:
+            self._send(self._states, self._last_state)
+
+    def recover(self) -> None:
+        self.close()
+        self.open()
+
+    def close(self) -> None:
+        self.subscribers = 0
+        if self._door is not None:
+            self._door.close()
+        self._door = None
+
+    def _send(self, about: bytes, body: bytes) -> None:
+        assert self._door is not None
+        # send_multipart checks every part in Python first: 10 µs a message
+        self._door.socket.send(about, zmq.SNDMORE | zmq.NOBLOCK)
+        self._door.socket.send(body, zmq.NOBLOCK)

@@ -1,0 +1,122 @@
+"""What the judge goes by for one run: thresholds from config or calibration, ROI mask, deadline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config.bundle import Bundle
+from edge.config.calibration import Calibration, calibration_key, check_key
+from edge.config.load import Loaded
+from edge.config.regions import RegionsConfig, ThresholdConfig
+from edge.errors import UserError
+from edge.frames import AnomalyMap
+from edge.regions.plan import Controls, check_reachable
+
+_KEPT_SIZES = 8
+"""Prepared controls kept for frames of this many different sizes; folders of pictures may hold a new size in each."""
+
+
+@dataclass(slots=True)
+class Rules:
+    """Thresholds in force and the controls prepared for each size of frame. Used by one thread."""
+
+    regions: RegionsConfig
+    high: float
+    low: float | None
+    mask: NDArray[np.uint8] | None
+    deadline_ms: float | None
+    calibration_sha256: str | None
+    overridden: bool
+    """True where explicit thresholds stand in the config although there is a calibration file."""
+    explain: bool = False
+    """Also tell what was dropped on the way to the regions. For replay; it costs time."""
+    _prepared: dict[tuple[object, ...], Controls | UserError] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+
+    def controls(self, amap: AnomalyMap, width: int, height: int) -> Controls:
+        """Controls for maps of this shape over frames of this size, made once.
+
+        Raises:
+            UserError: the ROI or the mask picture doesn't fit such a frame.
+        """
+        key = (amap.values.shape, width, height, amap.map_to_image)
+        found = self._prepared.get(key)
+        if found is None:
+            if len(self._prepared) >= _KEPT_SIZES:
+                del self._prepared[next(iter(self._prepared))]
+            found = self._prepared[key] = self._prepare(amap, width, height)
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+    def is_news(self, error: UserError) -> bool:
+        """True the first time: what is wrong with every frame is logged once."""
+        text = str(error)
+        news = text not in self._told
+        self._told.add(text)
+        return news
+
+    def _prepare(self, amap: AnomalyMap, width: int, height: int) -> Controls | UserError:
+        h, w = amap.values.shape
+        try:
+            controls = Controls.prepare(
+                self.regions, self.high, self.low, (h, w), (width, height), amap.map_to_image, self.mask
+            )
+            check_reachable(controls)
+        except UserError as error:
+            return error
+        return controls
+
+
+def load_rules(loaded: Loaded, bundle: Bundle, scales: str | None) -> Rules:
+    """Thresholds from the config or, where it says ``calibrated``, from the calibration file, checked to fit.
+
+    ``scales``: ``engines.line_engine.scales_sha256`` of the same two, a part of the calibration's key. It has no default:
+    a caller that forgot it would take an int8 calibration that was made with other scales.
+
+    Raises:
+        UserError: no calibration file, one made for another model, ROI, border, smoothing, zones or precision, or a mask
+            picture that can't be read.
+    """
+    config = loaded.config
+    mask, mask_bytes = read_mask(loaded)
+    threshold = config.regions.threshold
+    if isinstance(threshold, ThresholdConfig):
+        return Rules(
+            config.regions, threshold.high, threshold.low, mask, config.deadline_ms, None, config.calibration is not None
+        )
+    if config.calibration is None:
+        raise UserError(
+            f"{loaded.path}: regions.threshold is 'calibrated', but no calibration file is named",
+            expected="calibration: FILE, or regions.threshold: {high: ..., low: ...}",
+            fix=f"add 'calibration: {config.camera}.calibration.yaml' and run: edge calibrate GOOD_FRAMES -c {loaded.path}",
+        )
+    path = loaded.resolve(config.calibration)
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such calibration file",
+            fix=f"make it from good frames: edge calibrate GOOD_FRAMES -c {loaded.path}",
+        )
+    calibration = Calibration.load(path)
+    check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
+    return Rules(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256, False)
+
+
+def read_mask(loaded: Loaded) -> tuple[NDArray[np.uint8] | None, bytes | None]:
+    """The ROI's mask picture, grey, and the bytes of its file; (None, None) where the config names none."""
+    roi = loaded.config.regions.roi
+    if roi is None or roi.mask is None:
+        return None, None
+    path = loaded.resolve(roi.mask)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"regions.roi.mask: {path} cannot be read: {error.strerror}") from None
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    if picture is None:
+        raise UserError(f"regions.roi.mask: {path} is no picture", expected="PNG, BMP or TIFF, above 0 where inspected")
+    return np.asarray(picture, np.uint8), data

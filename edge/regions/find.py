@@ -1,0 +1,173 @@
+"""An anomaly map to defect regions, in map pixels (pure).
+
+The order: ROI and border choose the pixels that take part; smoothing; threshold with hysteresis; opening, closing; one
+filter after the other over the components; holes, dilation; regions; merging; order; ``max_regions``.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.frames import Found, Region, Rejected
+from edge.regions.components import Blob, Chosen, Components, find_components, merge
+from edge.regions.filters import keep_candidates
+from edge.regions.plan import Controls
+from edge.regions.smooth import smooth_window
+
+
+class BadMapError(ValueError):
+    """A map that no inspection can be based on: of another type or size than the controls were prepared for."""
+
+
+class MapNotFinite(BadMapError):  # noqa: N818  (it says what the map is)
+    """A value of the map is NaN or infinite, inside the ROI or not."""
+
+
+def map_max(values: NDArray[np.float32], controls: Controls) -> float:
+    """Maximum of the raw map inside ROI and border.
+
+    Raises:
+        MapNotFinite: any value of the whole map is NaN or infinite.
+        BadMapError: not float32, or of another shape than the controls are for.
+    """
+    if values.dtype != np.float32 or values.shape != controls.inside.shape:
+        raise BadMapError(f"the map is {values.dtype} {values.shape}, expected float32 {controls.inside.shape}")
+    highest = controls.highest(values)
+    if np.isnan(highest):
+        raise MapNotFinite("the map has NaN or infinite values")
+    return highest
+
+
+def find_regions(
+    values: NDArray[np.float32], controls: Controls, highest: float | None = None, *, explain: bool = False
+) -> Found:
+    """Regions of one map, largest first by ``sort_by``, ids from 1 in that order.
+
+    ``highest``: what ``map_max`` gave for this map; null: it is called here and raises as it does. ``explain``: also give
+    the candidates, and list those that were dropped.
+    """
+    if highest is None:
+        highest = map_max(values, controls)
+    mask = controls.mask
+    if controls.dirty:
+        mask.fill(0)
+        controls.dirty = False
+    if controls.quiet(values, highest):
+        return Found(mask, (), {})
+    config = controls.config
+    smoothed = _without_border(smooth_window(values, controls), controls)
+    found = _candidates(smoothed, controls)
+    if found is None:
+        return Found(mask, (), {})
+    components, kept = found
+    candidates = None
+    if explain:
+        candidates = np.zeros(values.shape, np.uint8)
+        components.paint(candidates[controls.window], kept, 255)
+    kept, dropped, rejected = keep_candidates(components, kept, controls, explain)
+    window = mask[controls.window]
+    if (config.fill_holes or config.dilate_px) and kept.any():
+        components = _grown(components, kept, smoothed, controls)
+        kept = np.ones(len(components), bool)
+    components.paint(window, kept, 255)
+    blobs = components.blobs(kept)
+    controls.dirty = bool(blobs)
+    if config.merge_gap_px and len(blobs) > 1:
+        blobs = merge(blobs, config.merge_gap_px, window)
+    blobs.sort(key=lambda b: _order(b, config.sort_by))
+    if config.max_regions is not None and len(blobs) > config.max_regions:
+        dropped["max_regions"] = len(blobs) - config.max_regions
+    x, y = controls.window[1].start, controls.window[0].start
+    regions = tuple(_region(b, n, x, y, config.polygons) for n, b in enumerate(blobs[: config.max_regions], 1))
+    if explain:
+        beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
+        rejected += [Rejected(_box(b, x, y), b.area, "max_regions", number, len(regions)) for number, b in beyond]
+    return Found(mask, regions, dropped, tuple(rejected), candidates)
+
+
+def _without_border(smoothed: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
+    """With ``faint`` in place of the border's own scores, where a region can grow into it."""
+    if not controls.border:
+        return smoothed
+    out = controls.smooth_window
+    if smoothed is not out:
+        np.copyto(out, smoothed)
+    for strip in controls.border:
+        out[strip] = controls.faint
+    return out
+
+
+def _candidates(smoothed: NDArray[np.float32], controls: Controls) -> tuple[Components, Chosen] | None:
+    """The components after threshold, opening and closing, and which of them pass hysteresis; None where none does."""
+    binary = controls.candidates
+    np.greater_equal(smoothed, controls.high if controls.low is None else controls.low, out=binary.view(bool))
+    if controls.solid:
+        for strip in controls.outside:
+            binary[strip] = 0
+    else:
+        np.bitwise_and(binary, controls.inside_window, out=binary)
+    components = find_components(binary, smoothed)
+    if components is None:
+        return None
+    seeded = np.ones(len(components), bool) if controls.low is None else components.reaching(controls.high)
+    if not seeded.any():
+        return None
+    config = controls.config
+    if not config.open_px and not config.close_px:
+        return components, seeded
+    shaped = controls.shaped
+    shaped.fill(0)
+    components.paint(shaped, seeded, 1)
+    for operation, size in ((cv2.MORPH_OPEN, config.open_px), (cv2.MORPH_CLOSE, config.close_px)):
+        if size:
+            cv2.morphologyEx(shaped, operation, np.ones((size, size), np.uint8), dst=shaped)
+    np.bitwise_and(shaped, controls.growing, out=shaped)
+    components = find_components(shaped, smoothed)
+    return None if components is None else (components, np.ones(len(components), bool))
+
+
+def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], controls: Controls) -> Components:
+    """The kept components with holes filled, then dilated, still in the ROI; there is at least one."""
+    config = controls.config
+    grown = controls.spare
+    grown.fill(0)
+    components.paint(grown, kept, 1, filled=config.fill_holes)
+    if size := config.dilate_px:
+        cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dst=grown)
+    np.bitwise_and(grown, controls.growing, out=grown)
+    found = find_components(grown, smoothed)
+    assert found is not None, "growing takes nothing away"
+    return found
+
+
+def _order(blob: Blob, sort_by: str) -> tuple[float, ...]:
+    """Sort key: scores that agree in six decimals count as equal, then the larger, higher, more left comes first."""
+    score_max, score_mean = round(blob.score_max, 6), round(blob.score_mean, 6)
+    first = score_max if sort_by == "score_max" else score_mean if sort_by == "score_mean" else blob.area
+    return -first, -score_max, -score_mean, -blob.area, blob.y0, blob.x0, blob.y1, blob.x1
+
+
+def _box(blob: Blob, x: int, y: int) -> tuple[int, int, int, int]:
+    return blob.x0 + x, blob.y0 + y, blob.x1 + x, blob.y1 + y
+
+
+def _region(blob: Blob, number: int, x: int, y: int, with_polygon: bool) -> Region:
+    """``x``, ``y``: where the blob's picture begins in the map."""
+    polygon = None
+    if with_polygon:
+        points = cv2.approxPolyDP(blob.outline, 0.5, True)[:, 0].tolist()
+        polygon = tuple((float(px + x), float(py + y)) for px, py in points)
+    return Region(
+        number,
+        _box(blob, x, y),
+        float(blob.area),
+        (blob.centre[0] + x, blob.centre[1] + y),
+        blob.score_max,
+        blob.score_mean,
+        blob.fill_ratio,
+        blob.aspect_ratio,
+        blob.solidity,
+        polygon,
+    )

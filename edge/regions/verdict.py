@@ -1,0 +1,106 @@
+"""Regions to a verdict (pure): ``pass`` needs a finite map, no surviving region and the deadline kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from edge.frames import AnomalyMap, Found, FrameMeta, Inspection, Latency, Region
+
+NO_LATENCY = Latency(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def judge(meta: FrameMeta, amap: AnomalyMap, map_max: float, found: Found, threshold: float) -> Inspection:
+    """``fail`` where a region survived, else ``pass``. Regions come out in image pixels.
+
+    ``map_max``: of the unsmoothed map, inside ROI and border. ``threshold``: the ``high`` in force.
+    """
+    regions = tuple(to_image(region, amap.map_to_image, meta.width, meta.height) for region in found.regions)
+    return Inspection(
+        meta=meta,
+        verdict="fail" if regions else "pass",
+        reason=None,
+        map_max=map_max,
+        score=amap.score,
+        threshold=threshold,
+        regions=regions,
+        regions_dropped=found.dropped,
+        latency_ms=NO_LATENCY,
+    )
+
+
+def invalid(meta: FrameMeta, reason: str, threshold: float, score: float | None = None) -> Inspection:
+    """No verdict could be reached, for ``reason``."""
+    return Inspection(
+        meta=meta,
+        verdict="invalid",
+        reason=reason,
+        map_max=None,
+        score=score,
+        threshold=threshold,
+        regions=(),
+        regions_dropped={},
+        latency_ms=NO_LATENCY,
+    )
+
+
+def timed(inspection: Inspection, latency: Latency, deadline_ms: float | None, *, log_lost: bool = False) -> Inspection:
+    """With its latency; ``invalid: late`` where the total exceeds the deadline, or did when the frame was recorded.
+
+    ``log_lost``: ``invalid`` for that reason, as the record would not get into a log that must have it. A frame that is
+    already invalid keeps its reason: why there is no verdict matters more than when.
+    """
+    late = inspection.meta.late or (deadline_ms is not None and latency.total > deadline_ms)
+    doubt = None if inspection.verdict == "invalid" else "late" if late else "log_lost" if log_lost else None
+    return Inspection(  # by hand: dataclasses.replace takes 2 µs more, on every frame's way
+        meta=inspection.meta,
+        verdict="invalid" if doubt else inspection.verdict,
+        reason=doubt or inspection.reason,
+        map_max=inspection.map_max,
+        score=inspection.score,
+        threshold=inspection.threshold,
+        regions=inspection.regions,
+        regions_dropped=inspection.regions_dropped,
+        latency_ms=latency,
+    )
+
+
+def to_image(region: Region, map_to_image: tuple[float, float, float, float], width: int, height: int) -> Region:
+    """From map pixels to image pixels: edges outward to whole pixels and inside the frame, areas times sx * sy.
+
+    Fill ratio, aspect ratio and solidity stay the map's: they are what the filters compared.
+    """
+    sx, sy, ox, oy = map_to_image
+    cx, cy = region.centroid_xy
+    return replace(
+        region,
+        bbox_xyxy=box_to_image(region.bbox_xyxy, map_to_image, width, height),
+        area_px=region.area_px * sx * sy,
+        # pixel centres lie half a pixel inside their edges, in both grids
+        centroid_xy=((cx + 0.5) * sx + ox - 0.5, (cy + 0.5) * sy + oy - 0.5),
+        polygon=None
+        if region.polygon is None
+        else tuple(((x + 0.5) * sx + ox - 0.5, (y + 0.5) * sy + oy - 0.5) for x, y in region.polygon),
+    )
+
+
+def box_to_image(
+    box: tuple[int, int, int, int], map_to_image: tuple[float, float, float, float], width: int, height: int
+) -> tuple[int, int, int, int]:
+    """A box of the map in image pixels: its edges outward to whole pixels, and inside the frame."""
+    sx, sy, ox, oy = map_to_image
+    x0, y0, x1, y1 = box
+    return (
+        _clamp(math.floor(x0 * sx + ox + _EPS), width),
+        _clamp(math.floor(y0 * sy + oy + _EPS), height),
+        _clamp(math.ceil(x1 * sx + ox - _EPS), width),
+        _clamp(math.ceil(y1 * sy + oy - _EPS), height),
+    )
+
+
+_EPS = 1e-6
+"""800 / 3 * 3 is 800.0000000000001 in floating point: such an edge is 800, not 801."""
+
+
+def _clamp(value: int, limit: int) -> int:
+    return min(max(value, 0), limit)

@@ -1,0 +1,191 @@
+"""Two runs over the same frames (pure): which verdicts changed, and how a changed frame looked before and looks now.
+
+Records are what ``wire.read`` gives, of a daemon's log or of a replay. Frames are matched by the picture's path where
+``frame_ref`` is one, else by ``frame_id`` and, where both sides know it, ``camera_ns``: a camera that was plugged in again
+counts from the beginning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config.regions import RoiConfig
+from edge.frames import Frame, FrameMeta, Inspection, Region
+from edge.regions.verdict import NO_LATENCY
+from edge.report.overlay import STRIP, draw_overlay
+from edge.storage.pictures import frame_name
+
+SKIP: Final = "skip"
+_PANEL_PX: Final = 1600
+_MOST_IN_A_SKIP: Final = 1_000_000
+"""Frames of one skip that are told apart; more than that are counted, and match none."""
+_FIELDS: Final = ("kind", "verdict", "reason", "map_max", "score", "threshold", "regions")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One frame of a record: a skip has one for each of its frames. ``name`` is None where the record doesn't tell."""
+
+    name: str | None
+    camera_ns: int | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A frame whose outcome (a verdict, or ``skip``) is another one now. ``seq``: of its record now."""
+
+    name: str
+    before: str
+    after: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``transitions``: frames by (outcome before, outcome now), equal ones included. The sum of it is what was compared.
+
+    ``only_before``, ``only_now``: frames that the other side doesn't have.
+    """
+
+    transitions: Mapping[tuple[str, str], int]
+    changes: tuple[Change, ...]
+    only_before: int
+    only_now: int
+
+
+class Outcomes:
+    """What became of each frame in an earlier run; of several runs in ``records``, in the last one that has the frame."""
+
+    def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
+        instances = set()
+        self._by_name: dict[str, dict[int | None, dict[str, Any]]] = {}
+        self.nameless = 0
+        """Frames whose records don't tell which they were."""
+        for record in records:
+            instances.add(record["instance_id"])
+            kept = {field: record.get(field) for field in _FIELDS}
+            for seen in _frames(record):
+                if seen.name is None:
+                    self.nameless += 1
+                else:
+                    self._by_name.setdefault(seen.name, {})[seen.camera_ns] = kept
+        self.runs = len(instances)
+
+    def __len__(self) -> int:
+        return sum(len(frames) for frames in self._by_name.values())
+
+    def of(self, meta: FrameMeta) -> dict[str, Any] | None:
+        """Of the frame's earlier record what ``draw_change`` needs; None where there is none."""
+        found = self._find(frame_name(meta.frame_ref, meta.frame_id), meta.camera_ns)
+        return None if found is None else found[1]
+
+    def compare(self, records: Iterable[Mapping[str, Any]]) -> Comparison:
+        """The records of the present run against the earlier ones."""
+        transitions: Counter[tuple[str, str]] = Counter()
+        changes: list[Change] = []
+        used: set[tuple[str, int | None]] = set()
+        only_now = 0
+        for seq, seen in ((record["seq"], seen) for record in records for seen in _frames(record)):
+            found = self._find(seen.name, seen.camera_ns)
+            if found is None or found[0] in used:  # a name may stand for a frame in each of several runs
+                only_now += 1
+                continue
+            key, before = found
+            used.add(key)
+            was = outcome(before)
+            transitions[was, seen.outcome] += 1
+            if was != seen.outcome:
+                changes.append(Change(key[0], was, seen.outcome, seq))
+        return Comparison(transitions, tuple(changes), len(self) + self.nameless - len(used), only_now)
+
+    def _find(self, name: str | None, camera_ns: int | None) -> tuple[tuple[str, int | None], dict[str, Any]] | None:
+        frames = None if name is None else self._by_name.get(name)
+        if frames is None or name is None:
+            return None
+        for stamp in (camera_ns, None):
+            if stamp in frames:
+                return (name, stamp), frames[stamp]
+        if camera_ns is None:  # a skip has no stamp of its own
+            stamp = next(reversed(frames))
+            return (name, stamp), frames[stamp]
+        return None
+
+
+def outcome(record: Mapping[str, Any]) -> str:
+    """``pass``, ``fail``, ``invalid`` or ``skip``."""
+    return SKIP if record["kind"] == "skip" else str(record["verdict"])
+
+
+def draw_change(
+    frame: Frame,
+    before: Mapping[str, Any],
+    now: Inspection,
+    roi: RoiConfig | None = None,
+    mask: NDArray[np.uint8] | None = None,
+    *,
+    seq: int | None = None,
+) -> NDArray[np.uint8]:
+    """RGB uint8: the overlay of the earlier record and of this one, side by side, or stacked where the frame is wide.
+
+    ``roi`` and its ``mask`` picture are this run's, and drawn on both.
+    """
+    panels: list[Any] = [
+        draw_overlay(frame, _inspection(before, frame.meta), roi, mask, note="before"),
+        draw_overlay(frame, now, roi, mask, seq=seq, note="now"),
+    ]
+    for index, panel in enumerate(panels):
+        if panel.shape[1] > _PANEL_PX:
+            size = _PANEL_PX, round(panel.shape[0] * _PANEL_PX / panel.shape[1])
+            panels[index] = cv2.resize(panel, size, interpolation=cv2.INTER_AREA)
+    stacked = frame.meta.width > 2 * frame.meta.height
+    if stacked:
+        return np.vstack((panels[0], np.full((8, panels[0].shape[1], 3), STRIP, np.uint8), panels[1]))
+    height = max(panel.shape[0] for panel in panels)  # a strip with more to say is higher
+    padded = [
+        cv2.copyMakeBorder(panel, height - panel.shape[0], 0, 0, gap, cv2.BORDER_CONSTANT, value=STRIP)
+        for panel, gap in zip(panels, (8, 0), strict=True)
+    ]
+    return np.hstack(padded)
+
+
+def _frames(record: Mapping[str, Any]) -> Iterator[_Seen]:
+    told = outcome(record)
+    ref = record.get("frame_ref")
+    if told != SKIP:
+        yield _Seen(frame_name(ref, record["frame_id"]), record.get("camera_ns"), told)
+        return
+    count, first, last = record["count"], record["frame_id_first"], record["frame_id_last"]
+    known = first is not None and last is not None and last - first + 1 == count and count <= _MOST_IN_A_SKIP
+    for offset in range(count):
+        yield _Seen(frame_name(ref, first + offset) if known else None, None, SKIP)
+
+
+def _inspection(record: Mapping[str, Any], meta: FrameMeta) -> Inspection:
+    """The earlier record as an inspection of this frame, as far as a picture shows it."""
+    return Inspection(
+        meta=meta,
+        verdict=record["verdict"],
+        reason=record["reason"],
+        map_max=record.get("map_max"),
+        score=record.get("score"),
+        threshold=math.nan if record.get("threshold") is None else record["threshold"],  # a skip has none
+        regions=tuple(_region(region) for region in record.get("regions") or ()),
+        regions_dropped={},
+        latency_ms=NO_LATENCY,
+    )
+
+
+def _region(told: Mapping[str, Any]) -> Region:
+    x0, y0, x1, y1 = told["bbox_xyxy"]
+    x, y = told["centroid_xy"]
+    numbers = (told[name] for name in ("score_max", "score_mean", "fill_ratio", "aspect_ratio", "solidity"))
+    return Region(told["id"], (x0, y0, x1, y1), told["area_px"], (x, y), *numbers)

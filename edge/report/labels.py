@@ -1,0 +1,83 @@
+"""Texts beside boxes, as long as there is room; the others as numbers with lines that explain them (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from edge.report.overlay import BOX, STRIP, WHITE, Box, Colour, tag, tag_size, text_size, write
+
+DROPPED: Final = (255, 200, 0)
+"""Colour of what was dropped."""
+_BLACK: Final = (0, 0, 0)
+_COLUMN: Final = 260
+"""The least width of a column of lines."""
+
+
+def write_labels(
+    picture: Any, regions: Sequence[tuple[Box, str]], dropped: Sequence[tuple[Box, str]], text_px: float
+) -> list[str]:
+    """Texts beside their boxes; a number, counted from 1 in the order of ``dropped``, where the text has no room.
+
+    No text covers another. A number is left out where even that has no room. The lines that are returned explain the
+    numbers.
+    """
+    boxes = [box for box, _ in regions] + [box for box, _ in dropped]
+    tags: list[Box] = []
+    lines: list[str] = []
+    for box, text in regions:
+        place = _free(picture, text, box, text_px, [boxes, tags]) or _free(picture, text, box, text_px, [tags])
+        if place is not None:
+            _put(picture, text, place, text_px, tags, BOX, WHITE)
+    for number, (box, text) in enumerate(dropped, 1):
+        shown = text
+        place = _free(picture, shown, box, text_px, [boxes, tags])
+        if place is None:
+            lines.append(f"{number}: {text}")
+            shown = str(number)
+            place = _free(picture, shown, box, text_px, [boxes, tags]) or _free(picture, shown, box, text_px, [tags])
+        if place is not None:
+            _put(picture, shown, place, text_px, tags, DROPPED, _BLACK)
+    return lines
+
+
+def draw_lines(lines: Sequence[str], width: int, text_px: float) -> Any:
+    """RGB uint8 of this width: the lines in columns as wide as the longest."""
+    column = max(_COLUMN, max(text_size(line, text_px)[0] for line in lines) + 24)
+    columns = max(1, width // column)
+    step = round(1.6 * text_px)
+    rows = -(-len(lines) // columns)
+    picture = np.full((rows * step + step // 2, width, 3), STRIP, np.uint8)
+    for index, line in enumerate(lines):
+        write(picture, line, 8 + index // rows * column, (index % rows + 1) * step, text_px, DROPPED)
+    return picture
+
+
+def _free(picture: Any, text: str, box: Box, text_px: float, taken: list[list[Box]]) -> tuple[int, int] | None:
+    """Upper left corner of a tag near the box that covers nothing of what is taken; None where there is no such place."""
+    wide, tall, pad = tag_size(text, text_px)
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = box
+    gap = pad + 2
+    places = [(x0 - gap, y0 - gap - tall), (x0 - gap, y1 + gap), (x1 + gap, y0), (x0 - gap - wide, y0)]
+    places += [(x1 + gap - wide, y0 - gap - tall), (x1 + gap - wide, y1 + gap)]
+    for left, y in places:
+        x = max(0, min(left, width - wide))
+        own = x, y, x + wide, y + tall
+        if 0 <= y <= height - tall and wide <= width and not any(_overlap(own, other) for many in taken for other in many):
+            return x, y
+    return None
+
+
+def _put(
+    picture: Any, text: str, place: tuple[int, int], text_px: float, tags: list[Box], fill: Colour, colour: Colour
+) -> None:
+    wide, tall, _ = tag_size(text, text_px)
+    tag(picture, text, *place, text_px, fill, colour)
+    tags.append((*place, place[0] + wide, place[1] + tall))
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

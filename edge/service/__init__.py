@@ -1,0 +1,1 @@
+"""A line runs here as a service: signals, systemd, health, reload, and what finds running lines."""

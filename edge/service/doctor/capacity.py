@@ -1,0 +1,204 @@
+"""How many frames a minute this machine inspects with a config, and how late: the real line on generated frames."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config.load import Loaded
+from edge.config.sources import GenicamSource, OpencvSource, RecordedSource, SyntheticSource
+from edge.engines.protocol import Engine
+from edge.errors import UserError
+from edge.line.line import Line
+from edge.line.recipe import frame_size, open_model
+from edge.line.run import EXIT_OK, run_line
+from edge.outputs.open import live_outputs
+from edge.regions.criteria import Rules
+from edge.service.doctor import Finding, Level
+from edge.sources.memory import MemorySource
+from edge.sources.synthetic.parts import PartScene
+
+LOADS: Final = (0.8, 0.6, 0.4)
+"""Shares of the limit at which lateness is measured where the config doesn't tell the camera's rate: the first at which
+nothing is lost."""
+_ASSUMED: Final = (1024, 1024)
+_PICTURES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """``limit_fps``: frames per second when they wait for us. ``p50_ms`` and ``p99_ms``: from received to judged when they
+    come at ``fps``, in time or not; ``lost``: share of those that the ring dropped.
+    """
+
+    engine: str
+    size: tuple[int, int]
+    limit_fps: float
+    fps: float
+    p50_ms: float
+    p99_ms: float
+    lost: float
+
+
+def check_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None) -> list[Finding]:
+    """Model and capacity; half of ``seconds`` without a pace, half at the camera's."""
+    try:
+        found = measure(loaded, seconds, size)
+    except UserError as error:
+        text, _, fix = str(error).partition("\n  fix: ")
+        return [Finding("fail", "model", text.replace("\n  ", "; "), fix or None)]
+    return [Finding("ok", "model", f"{loaded.config.model.bundle}, {found.engine}"), judge(loaded, found)]
+
+
+def judge(loaded: Loaded, found: Capacity) -> Finding:
+    """What was measured against what the config asks for."""
+    wanted, deadline = wanted_fps(loaded), loaded.config.deadline_ms
+    width, height = found.size
+    text = (
+        f"this box does {60 * found.limit_fps:.0f} frames of {width}x{height} a minute with this config; "
+        f"at {60 * found.fps:.0f} a minute p99 is {found.p99_ms:.1f} ms"
+    )
+    faster = "a smaller or faster model, more model.threads, another engine or precision, fewer frames"
+    if wanted is not None and wanted > found.limit_fps:
+        return Finding("fail", "capacity", f"{text}; the camera sends {60 * wanted:.0f}", faster)
+    if found.lost > 0:
+        level: Level = "warn" if wanted is None else "fail"
+        return Finding(level, "capacity", f"{text}, and {found.lost:.1%} of them are lost", f"{faster}; more ring.slots")
+    if deadline is not None and found.p99_ms > deadline:
+        return Finding("fail", "capacity", f"{text}; the deadline is {deadline:g} ms", faster)
+    if wanted is not None and wanted > LOADS[0] * found.limit_fps:
+        return Finding("warn", "capacity", f"{text}; the camera sends {60 * wanted:.0f}, which leaves little room", faster)
+    return Finding("ok", "capacity", text)
+
+
+def measure(loaded: Loaded, seconds: float, size: tuple[int, int] | None = None) -> Capacity:
+    """Both runs, with the config's outputs but for evidence, written to a temporary folder.
+
+    ``size``: width and height of the frames in px; None: as far as the config tells, else 1024x1024.
+
+    Raises:
+        UserError: the model or the rules can't be used.
+    """
+    engine, rules = open_model(loaded)
+    try:
+        size = size or camera_size(loaded) or frame_size(loaded.config, engine.bundle) or _ASSUMED
+        frames = pictures(size, engine.bundle.spec.input.channels)
+        with tempfile.TemporaryDirectory(prefix="edge-doctor-") as temp:
+            quiet = _elsewhere(loaded, Path(temp))
+            limit = _limit(quiet, engine, rules, frames, seconds / 2)
+            wanted = wanted_fps(loaded)
+            rates = [wanted] if wanted is not None and wanted <= limit else [share * limit for share in LOADS]
+            for fps in rates:
+                line = _line(quiet, engine, rules, MemorySource(frames, None, fps=fps), drops=True)
+                _run_for(line, seconds / 2)
+                lost = line.tally.skipped_frames.get("ring_full", 0) / max(line.tally.accounted, 1)
+                if lost == 0:
+                    break
+        p50, p99 = (line.tally.percentile_ms(share) or 0.0 for share in (0.5, 0.99))
+        told = f"{engine.name} {engine.precision} ({engine.why})"
+        return Capacity(told, size, limit, fps, p50, p99, lost)
+    finally:
+        engine.close()
+
+
+def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
+    """Generated parts, a few of them flawed, grey or RGB."""
+    width, height = size
+    scene, found = PartScene("medium", 0, height, width), []
+    for index in range(_PICTURES):
+        pixels = np.empty((height, width), np.uint8)
+        scene.render(index, 0.1, pixels)
+        found.append(pixels if channels == 1 else np.repeat(pixels[:, :, None], 3, axis=2))
+    return found
+
+
+def wanted_fps(loaded: Loaded) -> float | None:
+    """Frames per second that the config asks of its source; None where it doesn't say, or takes them as they are read."""
+    source = loaded.config.source
+    if isinstance(source, GenicamSource):
+        return _feature(source, "AcquisitionFrameRate")
+    if isinstance(source, RecordedSource):
+        return source.fps if source.pace == "original" else None
+    return source.fps
+
+
+def camera_size(loaded: Loaded) -> tuple[int, int] | None:
+    """Width and height that the config asks of its camera."""
+    source = loaded.config.source
+    width: float | None
+    height: float | None
+    if isinstance(source, GenicamSource):
+        width, height = _feature(source, "Width"), _feature(source, "Height")
+    elif isinstance(source, (SyntheticSource, OpencvSource)):
+        width, height = source.width, source.height
+    else:
+        return None
+    return (int(width), int(height)) if width and height else loaded.config.model.frame_size
+
+
+def _feature(source: GenicamSource, name: str) -> float | None:
+    values = [v for key, v in source.features if key == name and isinstance(v, (int, float)) and not isinstance(v, bool)]
+    return float(values[-1]) if values else None
+
+
+def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:
+    """The same line with a log and a socket of its own: a daemon may be running."""
+    outputs = loaded.config.outputs
+    changes: dict[str, Any] = {"evidence": None}
+    if outputs.zmq is not None:
+        changes["zmq"] = outputs.zmq.model_copy(update={"bind": f"ipc://{folder / 'pub'}", "preview": None, "curve": None})
+    if outputs.jsonl is not None:
+        changes["jsonl"] = outputs.jsonl.model_copy(update={"dir": folder})
+    config = loaded.config.model_copy(update={"outputs": outputs.model_copy(update=changes), "runtime_dir": folder})
+    return replace(loaded, config=config)
+
+
+def _line(loaded: Loaded, engine: Engine, rules: Rules, source: MemorySource, *, drops: bool) -> Line:
+    folder = loaded.config.runtime_dir
+    assert folder is not None
+    return Line(loaded, source, engine, rules, lambda identity: live_outputs(loaded, folder, identity), drops=drops)
+
+
+def _limit(loaded: Loaded, engine: Engine, rules: Rules, frames: Sequence[NDArray[np.uint8]], seconds: float) -> float:
+    """Frames per second when the source waits for the line; the first fifth of the time warms up."""
+    line = _line(loaded, engine, rules, MemorySource(frames, None), drops=False)
+    marks: list[tuple[float, int]] = []
+
+    def mark(line: Line, spent: float) -> None:
+        if spent >= seconds / 5:
+            marks.append((time.monotonic(), line.tally.inspections))
+
+    _run_for(line, seconds, mark)
+    (began, before), (ended, after) = marks[0], marks[-1]
+    if after == before:  # an inference may take longer than all of the time given
+        return max(line.tally.inspections, 1) / seconds
+    return (after - before) / (ended - began)
+
+
+def _run_for(line: Line, seconds: float, each: Any = lambda _line, _spent: None) -> None:
+    stop = threading.Event()
+
+    def turn(line: Line, _health: object) -> None:
+        spent = time.monotonic() - began
+        each(line, spent)
+        if spent >= seconds:
+            stop.set()
+
+    try:
+        line.start(stop)
+        began = time.monotonic()
+        code = run_line(line, stop, turn)
+    except BaseException:  # Ctrl-C, say: the stages' threads must not outlive the interpreter
+        line.stop()
+        raise
+    if code != EXIT_OK:
+        failed = next((w.last_error for w in line.workers if w.last_error), "a stage hangs")
+        raise UserError(f"the line does not run with this config: {failed}", fix="edge check CONFIG")

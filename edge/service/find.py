@@ -1,0 +1,72 @@
+"""A running line is found here by its config, its runtime folder or its endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from edge.config.load import load_config
+from edge.errors import UserError
+from edge.service.runtime_folder import found_folder
+from edge.wire.keys import PUBLIC, SECRET, ClientKeys, client_keys
+
+
+def find_endpoint(text: str, overrides: Sequence[str] = ()) -> str:
+    """The endpoint itself, or the one that stands in the endpoints.json of a config's daemon or of a runtime folder.
+
+    ``overrides``: keys of the config, as the daemon was started with.
+
+    Raises:
+        UserError: a path without a readable endpoints.json, or one that names no publisher; overrides of no config.
+    """
+    check_overrides(overrides, [text])
+    path = Path(text)
+    is_path = "/" in text or path.suffix in (".json", ".yaml", ".yml") or path.is_dir()
+    if "://" in text or text.startswith(("tcp:", "ipc:")) or not is_path:
+        return text
+    if path.suffix in (".yaml", ".yml"):
+        path = found_folder(load_config(path, overrides)) / "endpoints.json"
+    elif path.is_dir():
+        path /= "endpoints.json"
+    try:
+        endpoint = orjson.loads(path.read_bytes())["zmq"]
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read: {error.strerror}", fix="is the daemon running? Name its runtime folder"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        endpoint = None
+    if not isinstance(endpoint, str):
+        raise UserError(f"{path}: names no ZeroMQ publisher", expected='a JSON object with the key "zmq"')
+    return endpoint
+
+
+def find_keys(endpoint: str, key: Path | None, server_key: Path | None, overrides: Sequence[str] = ()) -> ClientKeys | None:
+    """The keys to connect with; None without ``key``. The daemon's is found in the config that ``endpoint`` may name.
+
+    Raises:
+        UserError: a file that holds no such key, a secret that others may read, or the daemon's key is not known.
+    """
+    if key is None:
+        return None
+    if server_key is None and Path(endpoint).suffix in (".yaml", ".yml"):
+        loaded = load_config(Path(endpoint), overrides)
+        curve = loaded.config.outputs.zmq and loaded.config.outputs.zmq.curve
+        if curve:
+            secret = loaded.resolve(curve.server_key)
+            server_key = secret.with_name(secret.name.removesuffix(SECRET) + PUBLIC)
+    if server_key is None:
+        raise UserError("--key needs the daemon's public key too", fix="--server-key FILE.key")
+    return client_keys(key, server_key)
+
+
+def check_overrides(overrides: Sequence[str], named: Sequence[str]) -> None:
+    """Raises UserError where there are overrides and nothing of what was ``named`` is a config."""
+    if overrides and not any(name.endswith((".yaml", ".yml")) for name in named):
+        raise UserError(
+            "--set overrides a key of a line's config, and none is named",
+            received=", ".join(named),
+            expected="a line's config (.yaml)",
+        )

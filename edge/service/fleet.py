@@ -1,0 +1,132 @@
+"""All daemons of a machine at once: what each one says of itself, followed over its own subscription."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edge.client import Subscriber
+from edge.client.events import Received, Refused, Stale
+from edge.errors import UserError
+from edge.service.instances import Instance
+
+_WINDOW_S = 5.0
+"""Span of the rate that is shown."""
+_OpenLine = Callable[[Instance], Subscriber]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One daemon at one moment. ``text``: what is wrong with it, or empty."""
+
+    instance: Instance
+    state: str = "not heard yet"
+    source: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    per_minute: float | None = None
+    p50_ms: float | None = None
+    ring_fill: int | None = None
+    last: str | None = None
+    text: str = ""
+    simulated: bool = False
+
+
+class Watch:
+    """One daemon, heard in a thread of its own until closed."""
+
+    def __init__(self, instance: Instance, open_line: _OpenLine) -> None:
+        self.instance = instance
+        self._row = Row(instance)
+        self._open_line = open_line
+        self._beats: deque[tuple[float, int]] = deque()
+        self._latencies: deque[float] = deque(maxlen=200)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"fleet-{instance.camera}", daemon=True)
+        self._thread.start()
+
+    @property
+    def row(self) -> Row:
+        return self._row
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        if self.instance.pid is None:
+            self._row = replace(self._row, state="not running")
+            return
+        if "zmq" not in self.instance.endpoints:
+            self._row = replace(self._row, state="running", text="outputs.zmq is off, or it is starting")
+            return
+        try:
+            with self._open_line(self.instance) as line:
+                while not self._stop.is_set():
+                    event = line.receive(0.1)
+                    if isinstance(event, Received):
+                        self._take(event.kind, event.message)
+                    elif isinstance(event, Stale):
+                        self._row = replace(self._row, state="silent", text=f"no heartbeat for {event.silent_s:.0f} s")
+                    elif isinstance(event, Refused):
+                        self._row = replace(self._row, state="refused", text=event.text)
+        except UserError as error:
+            self._row = replace(self._row, text=error.what)
+
+    def _take(self, kind: str, message: dict[str, Any]) -> None:
+        row = replace(self._row, simulated=message["simulated"])
+        if kind == "heartbeat":
+            row = replace(row, **self._beat(message["counters"]), ring_fill=message["ring_fill"])
+        elif kind == "state":
+            faults = "; ".join(f"{fault['code']}: {fault['text']}" for fault in message["faults"])
+            row = replace(row, state=message["line_state"], source=message["source_state"], text=faults)
+        elif kind == "inspection":
+            self._latencies.append(message["latency_ms"]["total"])
+            row = replace(row, last=message["verdict"])
+        else:
+            row = replace(row, last="invalid")
+        self._row = row
+
+    def _beat(self, counters: dict[str, int]) -> dict[str, Any]:
+        counts = {name: counters.get(name, 0) for name in ("pass", "fail", "invalid")}
+        now, total = time.monotonic(), sum(counts.values())
+        self._beats.append((now, total))
+        while now - self._beats[0][0] > _WINDOW_S and len(self._beats) > 2:
+            self._beats.popleft()
+        (began, before) = self._beats[0]
+        rate = 60 * (total - before) / (now - began) if now > began else None
+        values = sorted(self._latencies)
+        return {
+            "counts": counts,
+            "lost": sum(count for name, count in counters.items() if name.startswith("skipped_")),
+            "per_minute": rate,
+            "p50_ms": values[len(values) // 2] if values else None,
+        }
+
+
+class Fleet:
+    """Follows the daemons that ``find`` names, those that come and go included."""
+
+    def __init__(self, find: Callable[[], list[Instance]], open_line: _OpenLine) -> None:
+        self._find = find
+        self._open_line = open_line
+        self._watches: list[Watch] = []
+
+    def look(self) -> list[Row]:
+        """One row for each instance there is now."""
+        found = self._find()
+        gone = [watch for watch in self._watches if watch.instance not in found]
+        self._watches = [watch for watch in self._watches if watch not in gone]
+        for watch in gone:
+            watch.close()
+        known = [watch.instance for watch in self._watches]
+        self._watches += [Watch(instance, self._open_line) for instance in found if instance not in known]
+        return sorted((w.row for w in self._watches), key=lambda row: (row.instance.camera, row.instance.folder))
+
+    def close(self) -> None:
+        for watch in self._watches:
+            watch.close()

@@ -1,0 +1,159 @@
+"""What the daemon says about itself over HTTP on loopback: /live, /ready and Prometheus /metrics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edge.errors import UserError
+from edge.line.ring import Ring
+from edge.line.snapshot import Snapshot
+from edge.line.tally import BUCKETS_MS, STAGES, Tally
+from edge.outputs.protocol import OutputStatus
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics(Collector):
+    """Reads the run's counters whenever Prometheus asks; nothing is counted twice."""
+
+    def __init__(self, tally: Tally, ring: Ring, snapshot: Callable[[], Snapshot]) -> None:
+        self._tally = tally
+        self._ring = ring
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        shot, tally = self._snapshot(), self._tally
+        camera = shot.camera
+        yield _counter("edge_inspections", "Frames inspected, by verdict", camera, "verdict", tally.verdicts)
+        yield _counter("edge_invalid", "Invalid inspections, by reason", camera, "reason", dict(tally.invalid_reasons))
+        yield _counter("edge_skipped_frames", "Frames lost, by reason", camera, "reason", dict(tally.skipped_frames))
+        yield _counter(
+            "edge_source_events",
+            "Counters of the source",
+            camera,
+            "event",
+            {k: int(v) for k, v in shot.source.counters.items()},
+        )
+        yield _counter(
+            "edge_output_records",
+            "Records each output took",
+            camera,
+            "output",
+            {n: s.accepted for n, s in shot.outputs.items()},
+        )
+        yield _counter(
+            "edge_output_lost", "Records each output lost", camera, "output", {n: s.lost for n, s in shot.outputs.items()}
+        )
+        yield from self._outputs(camera, shot.outputs)
+        yield _counter("edge_stage_restarts", "Restarts of each stage", camera, "stage", shot.restarts)
+        yield _gauge("edge_announced_frames", "Frames that the producer's ids announced", camera, shot.source.announced)
+        yield _gauge("edge_ring_fill", "Ring slots in use", camera, self._ring.fill)
+        yield _gauge("edge_ring_slots", "Ring slots", camera, self._ring.slots)
+        yield _gauge("edge_ready", "1 when frames can be inspected", camera, int(shot.ready))
+        yield _gauge("edge_progress_age_seconds", "Age of the oldest stage's progress", camera, shot.progress_age_s)
+        faults = GaugeMetricFamily("edge_fault", "1 for each fault that lasts", labels=["camera", "code"])
+        for code in shot.faults:
+            faults.add_metric([camera, code], 1)
+        yield faults
+        reconnects = CounterMetricFamily("edge_source_reconnects", "Times the camera came back", labels=["camera"])
+        reconnects.add_metric([camera], shot.source.counters.get("reconnects", 0))
+        yield reconnects
+        state = GaugeMetricFamily("edge_source_state", "1 for the state the source is in", labels=["camera", "state"])
+        state.add_metric([camera, shot.source.state], 1)
+        yield state
+        yield self._latency(camera)
+
+    def _outputs(self, camera: str, outputs: Mapping[str, OutputStatus]) -> Iterator[Metric]:
+        events = CounterMetricFamily("edge_output_events", "What each output counts", labels=["camera", "output", "event"])
+        fault = GaugeMetricFamily("edge_output_fault", "1 while an output fails", labels=["camera", "output"])
+        free = GaugeMetricFamily("edge_disk_free_bytes", "Free on the disk it writes to", labels=["camera", "output"])
+        heard = GaugeMetricFamily("edge_subscribers", "Subscriptions at this moment", labels=["camera", "output"])
+        for name, status in outputs.items():
+            fault.add_metric([camera, name], int(status.fault is not None))
+            for event, count in {**status.counters, "failures": status.failures}.items():
+                events.add_metric([camera, name, event], count)
+            if status.free_bytes is not None:
+                free.add_metric([camera, name], status.free_bytes)
+            if status.subscribers is not None:
+                heard.add_metric([camera, name], max(status.subscribers, 0))
+        yield from (events, fault, free, heard)
+
+    def _latency(self, camera: str) -> Metric:
+        family = HistogramMetricFamily("edge_latency_seconds", "Latency by stage", labels=["camera", "stage"])
+        for stage in STAGES:
+            total, buckets = 0, []
+            for bound, count in zip((*BUCKETS_MS, None), self._tally.histograms[stage], strict=True):
+                total += count
+                buckets.append(("+Inf" if bound is None else str(bound / 1e3), total))
+            family.add_metric([camera, stage], buckets, self._tally.latency_sums_ms[stage] / 1e3)
+        return family
+
+
+class HealthServer:
+    """Serves until closed. ``address`` is where: port 0 in the config takes any free port."""
+
+    def __init__(self, bind: str, metrics: Metrics, snapshot: Callable[[], Snapshot]) -> None:
+        host, _, port = bind.rpartition(":")
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(metrics)
+        try:
+            self._server = ThreadingHTTPServer((host, int(port)), _handler(snapshot, registry))
+        except (OSError, OverflowError) as error:
+            raise UserError(
+                f"health.bind: {bind} cannot be opened: {getattr(error, 'strerror', None) or error}",
+                expected="a free port on loopback; 127.0.0.1:0 takes any",
+            ) from None
+        self._server.daemon_threads = True
+        self.address = f"{host}:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _handler(snapshot: Callable[[], Snapshot], registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._answer(200, generate_latest(registry), CONTENT_TYPE)
+                return
+            shot = snapshot()
+            answers = {"/live": shot.live, "/ready": shot.ready}
+            if self.path not in answers:
+                self._answer(404, b"/live /ready /metrics\n")
+            else:
+                self._answer(200 if answers[self.path] else 503, f"{shot.text}\n".encode())
+
+        def _answer(self, code: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Requests are not logged: a scraper asks every few seconds."""
+
+    return Handler
+
+
+def _counter(name: str, text: str, camera: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["camera", label])
+    for key, value in values.items():
+        family.add_metric([camera, key], value)
+    return family
+
+
+def _gauge(name: str, text: str, camera: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["camera"])
+    family.add_metric([camera], value)
+    return family

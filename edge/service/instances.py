@@ -1,0 +1,74 @@
+"""The daemons of this machine, as their runtime folders tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.config.load import load_config
+from edge.errors import UserError
+from edge.service.runtime_folder import INSTANCE, found_folder, holder, read_json, runtime_roots
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """``pid``: None where it ran once and doesn't now. ``endpoints``: by name, as in endpoints.json."""
+
+    camera: str
+    folder: Path
+    pid: int | None
+    endpoints: dict[str, str]
+    config: Path | None
+    overrides: tuple[str, ...]
+
+
+def instance_in(folder: Path) -> Instance:
+    """What ``folder`` tells, as far as this user may read it."""
+    told, endpoints = read_json(folder, INSTANCE), read_json(folder, "endpoints.json")
+    path, overrides = told.get("config"), told.get("overrides")
+    return Instance(
+        camera=str(told.get("camera", folder.name)),
+        folder=folder,
+        pid=holder(folder),
+        endpoints={name: value for name, value in endpoints.items() if isinstance(value, str)},
+        config=Path(path) if isinstance(path, str) else None,
+        overrides=tuple(map(str, overrides)) if isinstance(overrides, list) else (),
+    )
+
+
+def instances(more: Iterable[Path] = ()) -> list[Instance]:
+    """All with a runtime folder in one of the usual places, or in ``more``; by camera."""
+    folders: list[Path] = [*more]
+    for root in runtime_roots():
+        try:
+            folders += [folder for folder in root.iterdir() if (folder / INSTANCE).is_file()]
+        except OSError:
+            continue
+    found = {folder.resolve(): instance_in(folder) for folder in folders}
+    return sorted(found.values(), key=lambda i: (i.camera, i.folder))
+
+
+def find_instance(text: str) -> Instance:
+    """The daemon of a camera's name, a config or a runtime folder; it must be running.
+
+    Raises:
+        UserError: there is none, or the config can't be used.
+    """
+    path = Path(text)
+    if path.suffix in (".yaml", ".yml"):
+        folders = [found_folder(load_config(path))]
+    elif "/" in text or path.is_dir():
+        folders = [path]
+    else:
+        folders = [root / text for root in runtime_roots()]
+    for folder in folders:
+        found = instance_in(folder)
+        if found.pid is not None:
+            return found
+    raise UserError(
+        f"{text}: no daemon is running",
+        received=f"no held lock in {' or '.join(map(str, folders))}",
+        expected="a camera's name, its config or its runtime folder",
+        fix="edge fleet lists those that run; one with a runtime_dir of its own is found by its config",
+    )

@@ -1,0 +1,1 @@
+"""A GenICam camera gives frames through harvesters and a GenTL producer."""

@@ -1,0 +1,50 @@
+"""What cameras there are, and what one of them can do: what ``edge cameras`` shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge.config import sources as sourceconfig
+from edge.errors import UserError
+from edge.sources.genicam.producers import producer_files
+
+if TYPE_CHECKING:
+    from edge.sources.genicam.describe import FeatureInfo
+    from edge.sources.genicam.devices import CameraInfo
+
+
+def list_cameras(producer: str | None) -> list[CameraInfo]:
+    """Every camera that the producer finds; ``producer`` as in the config.
+
+    Raises:
+        UserError: no camera library, no such producer, or one that can't be loaded.
+    """
+    producers = producer_files(producer)
+    library()
+    from edge.sources.genicam.devices import list_devices
+
+    return list_devices(producers)
+
+
+def read_camera(
+    producer: str | None, serial: str | None
+) -> tuple[CameraInfo, list[FeatureInfo], list[sourceconfig.Feature]]:
+    """One camera (``serial`` None: the only one), its features, and its settings as ``source.features`` takes them.
+
+    Raises:
+        UserError: as ``list_cameras``; no such camera, several, or one that another program has open.
+    """
+    producers = producer_files(producer)
+    found: tuple[CameraInfo, list[FeatureInfo], list[sourceconfig.Feature]] = library().read_camera(producers, serial)
+    return found
+
+
+def library() -> Any:
+    """The part that needs harvesters, imported when a camera is used and not before."""
+    try:
+        from edge.sources.genicam import link as genicam_link
+    except ImportError as error:
+        raise UserError(
+            "source: the camera library is not installed", received=error, fix="pip install 'edge-inspect[camera]'"
+        ) from None
+    return genicam_link

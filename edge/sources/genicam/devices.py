@@ -1,0 +1,94 @@
+"""The cameras that GenTL producers find, through harvesters."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from harvesters.core import Harvester, ParameterKey, ParameterSet
+
+from edge.sources.genicam.buffer import item
+from edge.sources.genicam.producers import check_loadable
+
+_ENUMERATION_MS: Final = 1000
+_ACCESS: Final = {1: "free", 2: "read-only", 3: "no access", 4: "in use", 5: "in use", 6: "in use"}
+_quiet = logging.getLogger("edge.harvesters")  # every failure is raised, counted or logged by us
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """A camera as its producer lists it. ``access``: free, in use, read-only, no access, or unknown."""
+
+    serial: str
+    vendor: str
+    model: str
+    name: str
+    """The user-defined name, empty where none was given."""
+    id: str
+    transport: str
+    """GEV, U3V, CL, CXP ... or Custom."""
+    access: str
+    producer: str
+
+
+def list_devices(producers: list[Path]) -> list[CameraInfo]:
+    """Every camera of these producers. Empty while another object of this process has one of them open.
+
+    Raises:
+        UserError: no camera, and a producer that can't be loaded.
+    """
+    harvester = new_harvester(producers)
+    try:
+        harvester.update()
+        cameras = [info_of(device) for device in harvester.device_info_list]
+        if not cameras:
+            check_loadable(producers)
+        return cameras
+    finally:
+        with tolerate():
+            harvester.reset()
+
+
+def info_of(device: Any) -> CameraInfo:
+    def text(name: str) -> str:
+        value = device.property_dict.get(name)
+        return str(value) if value is not None else ""
+
+    status = device.property_dict.get("access_status")
+    producer = item(device.parent.parent, "path_name", "")
+    return CameraInfo(
+        text("serial_number"),
+        text("vendor"),
+        text("model"),
+        text("user_defined_name"),
+        text("id_"),
+        text("tl_type"),
+        _ACCESS.get(int(status), "unknown") if status is not None else "unknown",
+        producer or "",
+    )
+
+
+def new_harvester(producers: list[Path]) -> Any:
+    harvester = Harvester(
+        config=ParameterSet(
+            {ParameterKey.LOGGER: _quiet, ParameterKey.TIMEOUT_PERIOD_ON_MODULE_ENUMERATION: _ENUMERATION_MS}
+        )
+    )
+    for producer in producers:
+        harvester.add_file(str(producer))
+    return harvester
+
+
+@contextlib.contextmanager
+def tolerate() -> Iterator[None]:
+    """Teardown of a camera that may be gone: whatever a vendor's library raises, the next step must still run."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        _quiet.debug("teardown", exc_info=error)

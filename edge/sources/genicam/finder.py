@@ -1,0 +1,159 @@
+"""The camera that the config means, among those that the producers find: found, opened, given back."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from edge.errors import UserError
+from edge.sources.genicam.devices import CameraInfo, info_of, new_harvester, tolerate
+from edge.sources.genicam.features import BINDING_ERRORS
+from edge.sources.genicam.producers import is_simulated, unloadable
+
+
+class NotConnectedError(Exception):
+    """The camera can't be used now; trying again later may help. ``code`` is the log event, the text says why."""
+
+    def __init__(self, code: str, text: str, present: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.code = code
+        self.present = present
+
+
+class SeveralCamerasError(UserError):
+    """The config doesn't say which of ``cameras`` is meant."""
+
+    def __init__(self, cameras: list[CameraInfo], *, option: bool = False) -> None:
+        """``option``: in the words of the command line, not of the config."""
+        serials, producers = ({getattr(c, name) for c in cameras} for name in ("serial", "producer"))
+        serial, producer = cameras[0].serial, cameras[0].producer
+        through = " through {0.producer}" if len(producers) > 1 else ""
+        what, expected = "source.serial: more than one camera matches", "the serial number of one camera"
+        fix = f"--serial {serial}, say" if option else f'serial: "{serial}", say'
+        if len(serials) == 1 and len(producers) > 1:
+            what, expected = f"source.producer: more than one finds a camera with serial {serial}", "one producer"
+            fix = f"--producer {producer}, say" if option else f"producer: {producer}, say"
+        elif len(serials) == 1:
+            what = f"source.serial: more than one camera has the serial number {serial or '(none)'}"
+            expected, fix = "one such camera", "disconnect the others"
+        if option:
+            what = what.replace("source.", "--", 1)
+        received = ", ".join(f"{_named(camera)}{through.format(camera)}" for camera in cameras)
+        super().__init__(what, received=received, expected=expected, fix=fix)
+        self.cameras = cameras
+
+
+class Finder:
+    """Looks through the producers as often as it takes; what it found once it finds again. One thread."""
+
+    def __init__(self, producers: list[Path], serial: str | None, *, simulated: bool) -> None:
+        """``simulated``: the simulated camera will do."""
+        self._producers = producers
+        self._serial = serial
+        self._simulated = simulated
+        self._harvester: Any = None
+        self._unloadable: dict[str, UserError] | None = None
+        self.info: CameraInfo | None = None
+        self.opened = 0
+        """Cameras opened so far: each may have cost memory that no library gives back."""
+
+    def open(self, parameters: Any, step: Callable[[], None]) -> Any:
+        """The library's acquirer of the camera, opened. ``step`` is called before each call that may take seconds.
+
+        Raises:
+            NotConnectedError: it isn't there.
+            UserError: several, or one that is only simulated; not one producer that the system's loader takes.
+            BINDING_ERRORS: it can't be opened.
+        """
+        if self._harvester is None:
+            self._harvester = new_harvester(self._producers)
+        step()
+        try:
+            self._harvester.update()
+        except BINDING_ERRORS:
+            self._drop_harvester()
+            raise
+        index = self._choose([info_of(device) for device in self._harvester.device_info_list])
+        step()
+        with _sigint_kept():
+            camera = self._harvester.create(index, config=parameters)
+        self.opened += 1
+        return camera
+
+    def give_back(self, camera: Any) -> None:
+        """Forget a camera that was closed. Never raises."""
+        # destroy leaves the acquirer in this list, and weakref.finalize keeps it alive for ever, buffers included
+        # (https://github.com/genicam/harvesters/issues/454); an undestroyed one would make every update() raise
+        with contextlib.suppress(ValueError):
+            self._harvester.image_acquirers.remove(camera)
+        camera._finalizer.detach()  # noqa: SLF001
+        if camera.is_valid():
+            self._drop_harvester()
+
+    def close(self) -> None:
+        """Unload the producers. Never raises."""
+        self._drop_harvester()
+
+    def _drop_harvester(self) -> None:
+        harvester, self._harvester = self._harvester, None
+        if harvester is not None:
+            with tolerate():
+                harvester.reset()
+
+    def _choose(self, cameras: list[CameraInfo]) -> int:
+        matches = [i for i, camera in enumerate(cameras) if self._serial in (None, camera.serial)]
+        if self.info is not None:  # which a second producer may find by now, too
+            matches = [i for i in matches if cameras[i].producer == self.info.producer] or matches
+        if not matches:
+            raise self._absent(tuple(_named(camera) for camera in cameras))
+        several = {_identity(cameras[i]): i for i in reversed(matches)}
+        if len(several) > 1:
+            raise SeveralCamerasError([cameras[i] for i in sorted(several.values())])
+        # one device, seen through two interfaces perhaps
+        index = next((i for i in matches if cameras[i].access == "free"), matches[0])
+        info = cameras[index]
+        if not self._simulated and len(self._producers) > 1 and is_simulated(Path(info.producer)):
+            raise UserError(
+                "source.producer: only a simulated camera matches, found beside the producers of real ones",
+                received=f"{_named(info)} through {info.producer}",
+                expected="a real camera, or producer: simulated, which every record then says",
+                fix="producer: simulated, or the camera's own producer",
+            )
+        self.info = info
+        self._serial = info.serial or self._serial  # a camera that joins later is not mistaken for this one
+        return index
+
+    def _absent(self, present: tuple[str, ...]) -> NotConnectedError:
+        if self._unloadable is None:
+            self._unloadable = unloadable(self._producers)
+        if len(self._unloadable) == len(self._producers):
+            raise next(iter(self._unloadable.values()))
+        wanted = "no camera" if self._serial is None else f"no camera with serial {self._serial}"
+        there = f"present: {', '.join(present)}" if present else "no camera is present"
+        return NotConnectedError("camera_not_found", "; ".join([wanted, there, *self._unloadable]), present)
+
+
+def _named(camera: CameraInfo) -> str:
+    return f"{camera.serial} ({camera.vendor} {camera.model})"
+
+
+def _identity(camera: CameraInfo) -> tuple[str, ...]:
+    """One for the same device on two interfaces; a camera that has no serial number is only its own."""
+    return camera.producer, camera.vendor, camera.model, camera.serial or camera.id
+
+
+@contextlib.contextmanager
+def _sigint_kept() -> Iterator[None]:
+    """The library replaces the process's SIGINT handler when an acquirer is made in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

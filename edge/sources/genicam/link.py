@@ -1,0 +1,273 @@
+"""One connection to one GenICam camera through harvesters: open, configure, start, tear down.
+
+The frames of a connection that runs are ``genicam_stream``'s; which camera it is, ``genicam_finder``'s.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from genicam import gentl
+from harvesters.core import ParameterKey, ParameterSet
+
+from edge.config.sources import Feature, GenicamSource
+from edge.errors import UserError
+from edge.sources.genicam.buffer import RawFrame
+from edge.sources.genicam.camera_clock import CameraClock
+from edge.sources.genicam.describe import FeatureInfo, describe, settings
+from edge.sources.genicam.devices import CameraInfo, tolerate
+from edge.sources.genicam.features import (
+    BINDING_ERRORS,
+    UnansweredError,
+    apply_features,
+    check_chunks,
+    read_value,
+    reason,
+    register_of,
+    value_of,
+)
+from edge.sources.genicam.finder import Finder, NotConnectedError, SeveralCamerasError
+from edge.sources.genicam.stream import FetchError, Stream
+from edge.sources.genicam.trigger import SoftwareTrigger, triggers_of
+
+log = structlog.get_logger()
+
+
+def _nothing() -> None:
+    pass
+
+
+class Link:
+    """Open to streaming and back, as often as it takes. One thread."""
+
+    def __init__(
+        self,
+        config: GenicamSource,
+        producers: list[Path],
+        *,
+        simulated: bool = True,
+        step: Callable[[], None] = _nothing,
+        counters: Counter[str] | None = None,
+    ) -> None:
+        """``simulated``: the simulated camera will do. ``step``: called before each call that may take seconds.
+
+        ``counters``: where software triggers are counted.
+        """
+        self._config = config
+        self._step = step
+        self._counters: Counter[str] = Counter() if counters is None else counters
+        self._finder = Finder(producers, config.serial, simulated=simulated)
+        self._camera: Any = None
+        self._stream: Stream | None = None
+        self._clock: Any = None
+        self._register: Any = None
+        self._trigger: SoftwareTrigger | None = None
+        self.triggered = False
+        """A trigger that isn't ours is on: no frames for hours are no fault."""
+
+    @property
+    def info(self) -> CameraInfo | None:
+        """The camera that was found last."""
+        return self._finder.info
+
+    @property
+    def opened(self) -> int:
+        """How often a camera was opened so far."""
+        return self._finder.opened
+
+    @property
+    def node_map(self) -> Any:
+        """The connected camera's features."""
+        return self._camera.remote_device.node_map
+
+    def connect(self) -> None:
+        """Find the camera, open it and write its features; ``start`` comes next.
+
+        Takes as long as the producer needs to look for devices (viky 15 ms, GigE up to 1 s for each network interface)
+        and the camera for its features (a user set 2 s).
+
+        Raises:
+            NotConnectedError: absent, in use, or it failed on the way.
+            UserError: features, a part_id or a trigger that the camera hasn't; several cameras match; a producer that the
+            system's loader refuses.
+        """
+        try:
+            self._camera = self._finder.open(self._parameters(), self._step)
+            self._configure()
+        except (gentl.ResourceInUseException, gentl.AccessDeniedException) as error:
+            self.disconnect()
+            raise NotConnectedError("camera_in_use", f"the camera is in use by another program ({reason(error)})") from None
+        except UserError as error:
+            lost = self._camera is not None and not self.alive()
+            self.disconnect()
+            if lost:  # what the camera seemed to lack was only not answered
+                raise NotConnectedError("camera_open_failed", f"the camera does not answer: {error.what}") from None
+            raise
+        except NotConnectedError:
+            self.disconnect()
+            raise
+        except UnansweredError as error:
+            self.disconnect()
+            raise NotConnectedError("camera_open_failed", f"the camera did not answer: {error}") from None
+        except Exception as error:
+            self.disconnect()
+            raise NotConnectedError("camera_open_failed", f"{type(error).__name__}: {reason(error)}") from error
+
+    def start(self) -> None:
+        """Announce the buffers and let the camera run; frame ids begin anew.
+
+        Raises:
+            NotConnectedError: it failed; the connection is gone.
+        """
+        self._step()
+        try:
+            self._stream = Stream(self._config, self._camera, self._clock)
+        except Exception as error:
+            self.disconnect()
+            raise NotConnectedError("camera_start_failed", f"{type(error).__name__}: {reason(error)}") from error
+
+    def stop(self) -> None:
+        """Stop the stream, stay connected; ``start`` goes on. Frames that wait in buffers are gone.
+
+        Raises:
+            NotConnectedError: it failed; the connection is gone.
+        """
+        self._step()
+        try:
+            self._camera.stop()
+        except Exception as error:
+            self.disconnect()
+            raise NotConnectedError("camera_stop_failed", f"{type(error).__name__}: {reason(error)}") from error
+
+    def write(self, features: Iterable[Feature]) -> None:
+        """Write features of the open camera, as the config's are written.
+
+        Raises:
+            UserError: what the camera doesn't accept.
+            NotConnectedError: the camera does not answer.
+        """
+        try:
+            apply_features(self.node_map, features, self._step)
+        except UnansweredError as error:
+            raise NotConnectedError("camera_write_failed", str(error)) from None
+        except UserError as error:
+            if not self.alive():
+                raise NotConnectedError("camera_write_failed", error.what) from None
+            raise
+
+    def fetch(self) -> RawFrame | None:
+        """The oldest filled buffer, or None; returns at once. ``release`` it before or after the next fetch.
+
+        Fires the software trigger when it is due.
+
+        Raises:
+            FetchError: the producer reports an error; ask ``alive``.
+        """
+        assert self._stream is not None
+        if self._trigger is not None:
+            try:
+                self._trigger.fire_if_due()
+            except BINDING_ERRORS as error:
+                raise FetchError(f"TriggerSoftware: {reason(error)}") from None
+        return self._stream.fetch()
+
+    def release(self, frame: RawFrame) -> None:
+        """Queue the buffer again, as ``Stream.release``."""
+        assert self._stream is not None
+        self._stream.release(frame)
+
+    def alive(self) -> bool:
+        """Whether the camera answers a register read past every cache. A lost device shows nowhere else: polls time out."""
+        if self._camera is None:
+            return False
+        self._step()
+        try:
+            if self._register is None:
+                self._register = register_of(self.node_map)
+            return self._register is None or read_value(self._register) is not None
+        except BINDING_ERRORS:
+            return False
+
+    def disconnect(self) -> None:
+        """Stop and close the camera, lost or not. Never raises."""
+        camera, self._camera, self._stream = self._camera, None, None
+        self._register = self._trigger = None
+        if camera is None:
+            return
+        self._step()
+        with tolerate():
+            camera.stop()  # raises on a lost device and leaves the stream open, which destroy closes
+        self._step()
+        with tolerate():
+            camera.destroy()
+        self._finder.give_back(camera)
+
+    def close(self) -> None:
+        """Disconnect, and unload the producers. Never raises."""
+        self.disconnect()
+        self._finder.close()
+
+    def _configure(self) -> None:
+        node_map, config = self.node_map, self._config
+        self._register = register_of(node_map)
+        apply_features(node_map, config.features, self._step)
+        self._step()
+        check_chunks(node_map, config.part_id, config.chunks)
+        triggers = triggers_of(node_map)
+        hz = config.software_trigger_hz
+        if hz is not None:
+            self._trigger = SoftwareTrigger(node_map, triggers, hz, self._counters)
+        self.triggered = any(trigger.on and (hz is None or not trigger.by_software) for trigger in triggers)
+        if any(name == "TriggerSoftware" for name, _ in config.features):
+            log.warning(
+                "trigger_before_start",
+                hint="features are written before frames are taken, so it fires nothing: see source.software_trigger_hz",
+            )
+        self._check_bayer(node_map)
+        self._clock = CameraClock(node_map)
+        self._clock.sample()
+
+    def _parameters(self) -> Any:
+        """A set of its own for each create, which removes keys from it."""
+        return ParameterSet(
+            {
+                ParameterKey.NUM_BUFFERS_FOR_FETCH_CALL: self._config.buffers,
+                ParameterKey.ENABLE_AUTO_CHUNK_DATA_UPDATE: False,
+                ParameterKey.TIMEOUT_PERIOD_ON_UPDATE_EVENT_DATA_CALL: 0,
+            }
+        )
+
+    def _check_bayer(self, node_map: Any) -> None:
+        """By the standard the pixel format names the pattern of the picture; some cameras go on naming the sensor's."""
+        pixel_format, x, y = (value_of(node_map, name) for name in ("PixelFormat", "OffsetX", "OffsetY"))
+        odd = any(isinstance(offset, int) and offset % 2 for offset in (x, y))
+        if odd and self._config.bayer is None and str(pixel_format).startswith("Bayer"):
+            log.warning(
+                "bayer_at_odd_offset",
+                pixel_format=pixel_format,
+                offset=[x, y],
+                hint="if red and blue or green are mixed up, this camera names the sensor's pattern: set source.bayer",
+            )
+
+
+def read_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
+    """One camera, its features, and its settings as ``source.features`` takes them. Opens it for a moment.
+
+    Raises:
+        UserError: no such camera, several, or one that another program has open.
+    """
+    link = Link(GenicamSource(kind="genicam", serial=serial, buffers=2), producers)
+    try:
+        link.connect()
+        assert link.info is not None
+        return link.info, describe(link.node_map), settings(link.node_map)
+    except SeveralCamerasError as error:
+        raise SeveralCamerasError(error.cameras, option=True) from None
+    except NotConnectedError as error:
+        raise UserError(f"the camera cannot be read: {error}") from None
+    finally:
+        link.close()

@@ -1,0 +1,1 @@
+"""OpenCV reads network streams, V4L2 cameras and video files."""

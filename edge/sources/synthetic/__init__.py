@@ -1,0 +1,1 @@
+"""A synthetic part is drawn here, with exact defects."""

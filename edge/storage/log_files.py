@@ -1,0 +1,89 @@
+"""The files of a log: their names, which there are, and their records, be they whole, torn or compressed."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, MutableMapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import zstandard
+
+from edge.wire.read import WireError, read
+
+PLAIN: Final = ".jsonl"
+PACKED: Final = ".jsonl.zst"
+_NAME = re.compile(r"edge-(?P<camera>[a-z0-9_]{1,32})-(?P<start>\d{8}T\d{6}Z)-(?P<number>\d{6,})\.jsonl(?:\.zst)?")
+_LONGEST_LINE: Final = 1 << 24
+"""Bytes; longer is no record, whatever it is, and must not fill the memory."""
+
+
+def segment_name(camera: str, start: str, number: int) -> str:
+    """``edge-cam1-20261121T182007Z-000000.jsonl``: ``start`` is the file's first moment (UTC), ``number`` counts."""
+    return f"edge-{camera}-{start}-{number:06d}{PLAIN}"
+
+
+def segments(folder: Path, camera: str | None = None) -> list[Path]:
+    """The log's files in ``folder``, oldest first. Where a file and its compressed copy are there, the file counts."""
+    found: dict[tuple[str, str, int], Path] = {}
+    for path in folder.iterdir():
+        name = _NAME.fullmatch(path.name)
+        if name is None or (camera is not None and name["camera"] != camera):
+            continue
+        key = (name["start"], name["camera"], int(name["number"]))
+        if key not in found or path.name.endswith(PLAIN):
+            found[key] = path
+    return [found[key] for key in sorted(found)]
+
+
+def read_messages(path: Path, counts: MutableMapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
+    """All messages of one log file in its order, its header among them; ``.zst`` is unpacked on the way.
+
+    A last line without its end is never read: it may be half a record. ``counts`` gets ``torn`` (0 or 1: such a line, or
+    a compressed file that is cut off or damaged) and ``unreadable``: lines that are no message of this schema.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    counts = {} if counts is None else counts
+    counts.update(torn=0, unreadable=0)
+    with ExitStack() as opened:
+        lines = _lines(opened, path)
+        while True:
+            try:
+                line = lines.readline(_LONGEST_LINE)
+            except zstandard.ZstdError:
+                counts["torn"] = 1
+                return
+            if not line:
+                return
+            if not line.endswith(b"\n"):
+                if len(line) < _LONGEST_LINE:
+                    counts["torn"] = 1
+                    return
+                _pass_over(lines)
+            try:
+                yield read(line)
+            except WireError:
+                counts["unreadable"] += 1
+
+
+def read_records(path: Path, counts: MutableMapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
+    """The inspections and skips of one log file; headers are left out. Otherwise as ``read_messages``."""
+    return (message for message in read_messages(path, counts) if message["kind"] in ("inspection", "skip"))
+
+
+def _lines(opened: ExitStack, path: Path) -> BinaryIO:
+    file = opened.enter_context(path.open("rb"))
+    if path.suffix != ".zst":
+        return file
+    unpacked = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
+    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", opened.enter_context(unpacked)), 1 << 16))
+
+
+def _pass_over(lines: BinaryIO) -> None:
+    """The rest of a line that is too long."""
+    while (rest := lines.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
+        pass

@@ -1,0 +1,134 @@
+"""A recording: frames as they were decoded, lossless, with their identity and stamps, and the losses between them.
+
+A folder with ``recording.json`` (what was recorded, when), ``frames.jsonl`` (one line per frame or loss, in order) and
+``frames/00000000.png``. A frame's picture is whole before its line is written, so that every line can be believed;
+a crash leaves at most one torn line at the end, which readers pass over and the next writer removes.
+
+Where pictures are deleted to keep within a quota, a line ``{"kind": "deleted", "frames": [[first, last], ...]}`` says so:
+these numbers are left out by readers and counted in ``Recording.deleted``. A picture that is missing without such a line,
+or damaged, is an ``unreadable`` frame. A line ``{"kind": "missing", "records": 3}`` says that so many records came there
+and could not be written; ``Recording.missing`` has their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from edge.errors import UserError
+from edge.frames import Frame, Skip
+from edge.storage.pictures import PictureError, Pixels, decoded_format, read_picture
+from edge.storage.recording_index import Deleted, Missing, read_index
+from edge.storage.recording_index import RecordedFrame as RecordedFrame
+
+SCHEMA: Final = 1
+HEAD, FRAMES = "recording.json", "frames"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The index of a recording, as it was when it was opened.
+
+    ``deleted``: frames that a quota took away. ``missing``: records that were never written, wanted ones among them.
+    """
+
+    folder: Path
+    camera: str
+    created_ns: int
+    source: str
+    entries: tuple[RecordedFrame | Skip, ...]
+    deleted: int
+    missing: int
+
+    def load(self, entry: RecordedFrame | Skip) -> Frame | Skip:
+        """Pixels of an entry; ``Skip("unreadable")`` where the picture is missing, damaged or another one."""
+        if isinstance(entry, Skip):
+            return entry
+        try:
+            pixels = read_picture(self.folder / entry.file)
+        except (OSError, PictureError):
+            pixels = None
+        return framed(entry, pixels)
+
+
+def framed(entry: RecordedFrame, pixels: Pixels | None) -> Frame | Skip:
+    """The frame with its pixels; ``Skip("unreadable")`` where there are none, or another picture's."""
+    meta = entry.meta
+    if pixels is None or pixels.shape[:2] != (meta.height, meta.width) or decoded_format(pixels, entry.bits) is None:
+        return Skip(
+            "unreadable",
+            1,
+            meta.frame_id,
+            meta.frame_id,
+            meta.received_ns,
+            meta.frame_id_source,
+            meta.part_id,
+            meta.part_id,
+            meta.frame_ref or entry.file,
+        )
+    return Frame(meta, pixels, entry.bits)
+
+
+EVIDENCE = "evidence"
+"""The source of a recording that a daemon's evidence makes."""
+
+
+def is_recording(folder: Path) -> bool:
+    """Whether ``folder`` holds a recording (and not just pictures)."""
+    return (folder / HEAD).is_file()
+
+
+def read_recording(folder: Path) -> Iterator[Frame | Skip]:
+    """Frames and losses in their order, with ids and stamps as recorded; ``received_mono_ns`` is 0.
+
+    Raises:
+        UserError: no recording, one of another schema, or a damaged line that isn't the last.
+    """
+    recording = open_recording(folder)
+    for entry in recording.entries:
+        yield recording.load(entry)
+
+
+def is_of_one_run(folder: Path) -> bool:
+    """Whether a recording holds frames of one run only: evidence goes on over restarts. Errors as ``read_recording``."""
+    return bool(read_head(folder)["source"] != EVIDENCE)
+
+
+def open_recording(folder: Path) -> Recording:
+    """Read the index, not the pictures. Errors as ``read_recording``."""
+    head = read_head(folder)
+    entries: list[RecordedFrame | Skip] = []
+    gone: set[int] = set()
+    before = missing = 0
+    for entry, _ in read_index(folder):
+        if isinstance(entry, Deleted):
+            gone |= entry.numbers
+            before += entry.before
+        elif isinstance(entry, Missing):
+            missing += entry.records
+        else:
+            entries.append(entry)
+    kept = tuple(e for e in entries if isinstance(e, Skip) or e.number not in gone)
+    deleted = before + len(entries) - len(kept)
+    return Recording(folder, head["camera"], head["created_ns"], head["source"], kept, deleted, missing)
+
+
+def read_head(folder: Path) -> dict[str, Any]:
+    path = folder / HEAD
+    try:
+        head = orjson.loads(path.read_bytes())
+        if head["schema"] != SCHEMA:
+            raise UserError(
+                f"{path}: a recording of another version", received=f"schema {head['schema']}", expected=f"schema {SCHEMA}"
+            )
+        return {"camera": str(head["camera"]), "created_ns": int(head["created_ns"]), "source": str(head["source"])}
+    except FileNotFoundError:
+        raise UserError(f"{folder}: not a recording: it has no {HEAD}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError):
+        raise UserError(f"{path}: not the head of a recording", expected='{"schema": 1, "camera": ...}') from None

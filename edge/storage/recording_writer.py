@@ -1,0 +1,234 @@
+"""Frames and losses become a recording here while a line runs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from edge.errors import UserError
+from edge.frames import Frame, Skip
+from edge.storage.disk import TROUBLE, why_unwritable, write_whole
+from edge.storage.pictures import decoded_format, encode_png
+from edge.storage.recording import FRAMES, HEAD, SCHEMA, is_recording, read_head
+from edge.storage.recording_index import INDEX, Deleted, Missing, ranges, read_index
+from edge.storage.recording_index import RecordedFrame as RecordedFrame
+
+
+def cannot_be_written(folder: Path, error: OSError) -> UserError:
+    """What is told of a folder that is no place for a recording."""
+    return UserError(
+        f"{folder}: cannot be written: {why_unwritable(folder) or error.strerror}",
+        fix="choose another folder, or give the user of this process the right to write there",
+    )
+
+
+class RecordingWriter:
+    """Writes a recording; used by one thread.
+
+    Args:
+        folder: made if it isn't there. It must not hold a recording, unless ``append``.
+        camera: name of the camera.
+        source: what was recorded, in words.
+        append: go on after what a recording of the same camera already holds.
+
+    Raises:
+        UserError: the folder holds a recording, or one of another camera, or can't be written.
+        OSError: under ``append``, what may pass: a full disk, a failing or a read-only one.
+    """
+
+    def __init__(self, folder: Path, *, camera: str, source: str, append: bool = False) -> None:
+        self.folder = folder
+        self._made = not folder.exists()
+        held = is_recording(folder)
+        if held and not append:
+            raise UserError(
+                f"{folder}: already holds a recording", fix="name a folder that doesn't exist yet, or delete this one"
+            )
+        if held and (owner := read_head(folder)["camera"]) != camera:
+            raise UserError(
+                f"{folder}: holds a recording of another camera",
+                received=owner,
+                expected=camera,
+                fix="give each camera a folder of its own",
+            )
+        self._fd = -1
+        self.held: dict[int, str | None] = {}
+        """Frames that the recording had when it was opened, oldest first: number, and why it was kept."""
+        try:
+            (folder / FRAMES).mkdir(parents=True, exist_ok=True)
+            if not held:
+                head = {"schema": SCHEMA, "camera": camera, "created_ns": time.time_ns(), "source": source}
+                write_whole(folder / HEAD, orjson.dumps(head, option=orjson.OPT_INDENT_2) + b"\n")
+            self._resume()
+        except UserError:
+            self.close()
+            raise
+        except OSError as error:
+            self.close()
+            if append and error.errno in TROUBLE:
+                raise
+            raise cannot_be_written(folder, error) from None
+
+    def frame(self, frame: Frame, record: bytes | None = None, why: str | None = None) -> int:
+        """Write one frame; returns its number, from 0.
+
+        ``record``: the frame's record as JSON, kept in its line for people and for ``edge export``; replay passes over it.
+        ``why``: what the frame was kept for.
+
+        Raises:
+            OSError: the disk is full, say; the recording is as it was before the call.
+            ValueError: pixels that no format describes.
+        """
+        name = decoded_format(frame.pixels, frame.bits)
+        if name is None:
+            raise ValueError(f"{frame.pixels.dtype} pixels of {frame.bits} bits can't be recorded")
+        number = self.next_number
+        file = f"{FRAMES}/{number:08d}.png"
+        picture = encode_png(frame.pixels)
+        height, width = frame.pixels.shape[:2]
+        line = {"kind": "frame", "number": number, "file": file, "bits": frame.bits}
+        line |= asdict(replace(frame.meta, width=width, height=height, pixel_format=name))
+        del line["received_mono_ns"]  # of this boot's clock only
+        line["chunks"] = dict(frame.meta.chunks)
+        if why is not None:
+            line["why"] = why
+        if record is not None:
+            line["record"] = orjson.Fragment(record)
+        write_whole(self.folder / file, picture)
+        try:
+            self._append(line)
+        except OSError:
+            (self.folder / file).unlink(missing_ok=True)
+            raise
+        self.next_number += 1
+        return number
+
+    def skip(self, skip: Skip, record: bytes | None = None) -> None:
+        """Write one loss, in its place. Raises OSError as ``frame``."""
+        line = {"kind": "skip", **asdict(skip)}
+        if record is not None:
+            line["record"] = orjson.Fragment(record)
+        self._append(line)
+        self.losses += 1
+
+    def missing(self, records: int) -> None:
+        """So many records should stand here and don't: one line says so, for all of them, once something can be written."""
+        self._missing += records
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Pictures are about to be deleted: say so, and shorten the index when most of it is about such.
+
+        A shortened index has lost these frames, and the losses that stood before the last of them.
+        """
+        if not numbers:
+            return
+        self._append({"kind": "deleted", "frames": ranges(numbers)})
+        self._useless += len(numbers) + 1
+        if self._lines >= _SHORTEN_FROM and 2 * self._useless >= self._lines:
+            self._shorten(losses=True)
+
+    def forget_losses(self) -> None:
+        """Shorten the index to the frames that are still there."""
+        self._shorten(losses=False)
+
+    @property
+    def index_bytes(self) -> int:
+        return self._size
+
+    def close(self) -> None:
+        """May be called twice."""
+        if self._fd >= 0:
+            if self._missing:
+                with suppress(OSError):
+                    self._append()
+            os.close(self._fd)
+            self._fd = -1
+
+    def remove(self) -> None:
+        """Close and delete a recording that holds no frame; the folder, too, if it wasn't there before."""
+        self.close()
+        with suppress(OSError):  # whatever else lies there stays
+            (self.folder / FRAMES).rmdir()
+            (self.folder / INDEX).unlink()
+            (self.folder / HEAD).unlink()
+            if self._made:
+                self.folder.rmdir()
+
+    def _resume(self) -> None:
+        """Open the index after its last whole line, and go on numbering after the last picture."""
+        index, pictures = self.folder / INDEX, self.folder / FRAMES
+        for torn in pictures.glob("*.tmp"):
+            torn.unlink()
+        self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._size = self._lines = self._useless = self.losses = self.next_number = self._missing = 0
+        for entry, line in read_index(self.folder):
+            self._size += len(line)
+            self._lines += 1
+            if isinstance(entry, RecordedFrame):
+                self.held[entry.number] = entry.why
+            elif isinstance(entry, Skip):
+                self.losses += 1
+            elif isinstance(entry, Deleted):
+                for number in entry.numbers:
+                    self.held.pop(number, None)
+                self._useless += len(entry.numbers) + 1
+                self.next_number = max(self.next_number, entry.next_number)
+        os.ftruncate(self._fd, self._size)
+        numbers = [int(path.stem) for path in pictures.glob("*.png") if path.stem.isdecimal()]
+        self.next_number = max([self.next_number, *(number + 1 for number in (*numbers, *self.held))])
+
+    def _append(self, *lines: dict[str, Any]) -> None:
+        """One write, what is missing before; what didn't fit is taken back, so that the next line isn't glued to it."""
+        if self._missing:
+            lines = ({"kind": "missing", "records": self._missing}, *lines)
+        data = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+        try:
+            whole = os.write(self._fd, data) == len(data)
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        if not whole:
+            os.ftruncate(self._fd, self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += len(data)
+        self._lines += len(lines)
+        self._missing = 0
+
+    def _shorten(self, *, losses: bool) -> None:
+        """Rewrite the index without deleted frames. ``losses``: keep those that stand after the last of these."""
+        gone: set[int] = set()
+        total, last = 0, -1
+        for entry, _ in read_index(self.folder):
+            if isinstance(entry, Deleted):
+                gone |= entry.numbers
+                total += entry.before
+        for at, (entry, _) in enumerate(read_index(self.folder)):
+            if isinstance(entry, RecordedFrame) and entry.number in gone:
+                total, last = total + 1, at
+        head = {"kind": "deleted", "frames": [], "before": total, "next_number": self.next_number}
+        kept: list[bytes] = [orjson.dumps(head) + b"\n"] if total else []
+        self.losses = 0
+        for at, (entry, line) in enumerate(read_index(self.folder)):
+            if isinstance(entry, (Skip, Missing)) and losses and at > last:
+                self.losses += isinstance(entry, Skip)
+                kept.append(line)
+            elif isinstance(entry, RecordedFrame) and entry.number not in gone:
+                kept.append(line)
+        index = self.folder / INDEX
+        write_whole(index, b"".join(kept))
+        os.close(self._fd)
+        self._fd = os.open(index, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        self._size = os.fstat(self._fd).st_size
+        self._lines, self._useless = len(kept), 0
+
+
+_SHORTEN_FROM: Final = 1000
+"""Lines; a shorter index is not worth the rewriting."""

@@ -1,0 +1,204 @@
+"""Records and messages as JSON, and back. Pure: no sockets, no files.
+
+One JSON object per message; ``schema`` is its major version, and within one major version fields are only ever added: a
+reader ignores what it doesn't know. Readers in other languages take ``SCHEMA``.
+
+Numbers that come from the float32 map are published as the shortest decimal that gives back the same float32 (0.3, not
+0.30000001192092896): a replay that computes the same bits writes the same bytes. Milliseconds and areas have three
+decimals. A number that isn't finite becomes null. Text that isn't valid Unicode (a file name, say) is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import orjson
+
+from edge.frames import Heartbeat, Inspection, Record, Region, RunIdentity, Skip, State
+from edge.wire.schema import SCHEMA as SCHEMA
+from edge.wire.schema import VERSION
+
+Kind: TypeAlias = Literal["inspection", "skip", "state", "heartbeat", "preview"]
+
+_f32 = np.float32
+
+
+def topic(kind: Kind, camera: str) -> bytes:
+    """``inspection/1/cam1/``. Skips go out among the inspections: they hold the place of results."""
+    return f"{'inspection' if kind == 'skip' else kind}/{VERSION}/{camera}/".encode()
+
+
+class Wire:
+    """Encodes what one run tells: what all its messages have in common is built once.
+
+    No method raises, whatever the camera, the model or a file name contributed. May be used from any thread.
+    """
+
+    def __init__(self, identity: RunIdentity) -> None:
+        made_by = {
+            "recipe_id": identity.recipe_id,
+            "config_sha256": identity.config_sha256,
+            "model": {"name": identity.model_name, "sha256": identity.model_sha256},
+            "calibration_sha256": identity.calibration_sha256,
+        }
+        head = {
+            "instance_id": identity.instance_id,
+            "camera": identity.camera,
+            "simulated": identity.simulated,
+        }
+        self.identity = identity
+        self._head = head
+        self._made_by = made_by
+        # in the order in which a person reads them
+        order = "schema kind instance_id seq camera recipe_id simulated created_ns received_ns verdict reason part_id"
+        known = {"schema": VERSION} | head | made_by
+        self._record = {name: known.get(name) for name in [*order.split(), *made_by]}
+
+    def inspection(self, seq: int, inspection: Inspection, created_ns: int) -> Record:
+        """One inspected frame as record ``seq``; ``created_ns`` is UTC now."""
+        meta, took = inspection.meta, inspection.latency_ms
+        message = self._record.copy()
+        message.update(
+            kind="inspection",
+            seq=seq,
+            created_ns=created_ns,
+            received_ns=meta.received_ns,
+            verdict=inspection.verdict,
+            reason=inspection.reason,
+            part_id=meta.part_id,
+            frame_id=meta.frame_id,
+            frame_id_source=meta.frame_id_source,
+            frame_ref=meta.frame_ref,
+            camera_ns=meta.camera_ns,
+            timestamp_source=meta.timestamp_source,
+            chunks=dict(meta.chunks) if meta.chunks else None,
+            map_max=None if inspection.map_max is None else _f32(inspection.map_max),
+            score=None if inspection.score is None else _f32(inspection.score),
+            threshold=inspection.threshold,
+            regions=[_region(region) for region in inspection.regions],
+            regions_dropped=inspection.regions_dropped,
+            latency_ms={
+                "queue": round(took.queue, 3),
+                "infer": round(took.infer, 3),
+                "wait": round(took.wait, 3),
+                "judge": round(took.judge, 3),
+                "total": round(took.total, 3),
+            },
+        )
+        return Record(seq, inspection, _dumps(message))
+
+    def skip(self, seq: int, skip: Skip, created_ns: int) -> Record:
+        """Frames that never reached the engine as record ``seq``."""
+        message = self._record.copy()
+        message.update(
+            kind="skip",
+            seq=seq,
+            created_ns=created_ns,
+            received_ns=skip.received_ns,
+            verdict="invalid",
+            reason=skip.reason,
+            frame_id_source=skip.frame_id_source,
+            frame_ref=skip.frame_ref,
+            count=skip.count,
+            frame_id_first=skip.frame_id_first,
+            frame_id_last=skip.frame_id_last,
+            part_id_first=skip.part_id_first,
+            part_id_last=skip.part_id_last,
+        )
+        return Record(seq, skip, _dumps(message))
+
+    def state(self, state: State, created_ns: int) -> bytes:
+        """The whole state. The same bytes go again to each new subscriber, who knows them by ``state_seq``."""
+        return _dumps(
+            {
+                "schema": VERSION,
+                "kind": "state",
+                **self._head,
+                "created_ns": created_ns,
+                "state_seq": state.state_seq,
+                "line_state": state.line_state,
+                "source_state": state.source_state,
+                "engine": state.engine,
+                "outputs": state.outputs,
+                "drift": state.drift,
+                "faults": [{"code": f.code, "since_ns": f.since_ns, "text": f.text} for f in state.faults],
+            }
+        )
+
+    def heartbeat(self, heartbeat: Heartbeat, created_ns: int) -> bytes:
+        """Sign of life; ``progress_age_ms`` tells a pipeline that moves from a process that merely runs."""
+        return _dumps(
+            {
+                "schema": VERSION,
+                "kind": "heartbeat",
+                **self._head,
+                "created_ns": created_ns,
+                "last_seq": heartbeat.last_seq,
+                "counters": heartbeat.counters,
+                "ring_fill": heartbeat.ring_fill,
+                "progress_age_ms": round(heartbeat.progress_age_ms, 3),
+            }
+        )
+
+    def header(self, started_ns: int, torn_bytes: int = 0) -> bytes:
+        """First line of each log file: which run wrote it, and since when. Readers of records skip it.
+
+        ``torn_bytes``: length of the half lines that were found at the ends of files before it, and moved aside.
+        """
+        header = {"schema": VERSION, "kind": "header", **self._head, **self._made_by}
+        return _dumps(header | {"started_ns": started_ns, "torn_bytes": torn_bytes})
+
+
+def overruled(record: Record, reason: str) -> Record:
+    """The same inspection as ``invalid`` for ``reason``, where it was decided after the record was made. Skips stay."""
+    if not isinstance(record.body, Inspection) or record.body.verdict == "invalid":
+        return record
+    message = orjson.loads(record.line) | {"verdict": "invalid", "reason": reason}
+    return Record(record.seq, replace(record.body, verdict="invalid", reason=reason), _dumps(message))
+
+
+def _region(region: Region) -> dict[str, Any]:
+    x, y, score_max, score_mean, fill, aspect = np.array(
+        (*region.centroid_xy, region.score_max, region.score_mean, region.fill_ratio, region.aspect_ratio), _f32
+    )
+    return {
+        "id": region.id,
+        "bbox_xyxy": region.bbox_xyxy,
+        "area_px": round(region.area_px, 3),
+        "centroid_xy": (x, y),
+        "score_max": score_max,
+        "score_mean": score_mean,
+        "fill_ratio": fill,
+        "aspect_ratio": aspect,
+        "solidity": None if region.solidity is None else _f32(region.solidity),
+        "polygon": None if region.polygon is None else np.array(region.polygon, _f32),
+    }
+
+
+def _dumps(message: dict[str, Any]) -> bytes:
+    try:
+        # writes a float32 scalar as its shortest decimal, and null for what isn't finite
+        return orjson.dumps(message, _plain, orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # lone surrogates in text, integers beyond 64 bits, keys that are no text
+        return orjson.dumps(_clean(message))
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_clean(item) for item in value]
+    if isinstance(value, np.floating):
+        return float(str(value))
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return None
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode()

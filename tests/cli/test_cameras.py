@@ -1,0 +1,75 @@
+"""``edge cameras`` on the simulated cameras."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import TypeAdapter
+
+from edge.cli.cameras import cameras
+from edge.config.sources import GenicamSource as Config
+from edge.config.sources import SourceConfig
+from edge.config.yaml_reader import read_yaml
+from edge.errors import UserError
+from edge.sources.genicam.cameras import read_camera
+from edge.sources.genicam.producers import producer_files
+from edge.sources.genicam.source import GenicamSource
+
+pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
+
+
+def test_saved_features_are_a_config_that_brings_them_back(tmp_path, capsys):
+    """Selectors stand before what they select, and texts that YAML 1.1 would take for something else are quoted."""
+    cameras(producer="simulated", serial="0", save=tmp_path / "cam.yaml")
+    assert capsys.readouterr().out.endswith(f"{tmp_path}/cam.yaml: 15 features of camera 0\n")
+    data, _, _ = read_yaml(tmp_path / "cam.yaml")
+    config = TypeAdapter(SourceConfig).validate_json(json.dumps(data["source"]))
+    assert isinstance(config, Config)
+    assert (config.producer, config.serial) == ("simulated", "0")
+    assert config.features == tuple(read_camera("simulated", "0")[2])
+    names = [name for name, _ in config.features]
+    assert names[names.index("ChunkEnable") - 1] == "ChunkSelector"
+    source = GenicamSource(config, "cam1")
+    try:
+        source.open()
+        assert source.status().state == "configured"
+    finally:
+        source.close()
+    with pytest.raises(UserError) as error:
+        cameras(producer="simulated", serial="0", save=tmp_path / "cam.yaml")
+    assert str(error.value) == f"{tmp_path}/cam.yaml: exists already\n  fix: choose another name for --save"
+
+
+def test_the_command_lists_cameras_and_features(capsys):
+    cameras(producer="simulated", as_json=True)
+    assert [camera["serial"] for camera in json.loads(capsys.readouterr().out)] == ["0", "1", "2"]
+    cameras(producer="simulated", serial="1", as_json=True)
+    (rate,) = [f for f in json.loads(capsys.readouterr().out) if f["name"] == "AcquisitionFrameRate"]
+    assert (rate["low"], rate["high"], rate["unit"], rate["access"]) == (1.0, 200.0, "Hz", "RW")
+    cameras(producer="simulated")
+    assert "3 camera(s)" in capsys.readouterr().out
+    cameras(producer="simulated", serial="1")
+    assert "Machine Vision Games Ltd. Viky, serial 1" in capsys.readouterr().out
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_its_words(capsys):
+    """A pipe has no width; at the 80 columns that stand for one, names would be cut in two."""
+    cameras(producer="simulated")
+    out = capsys.readouterr().out
+    assert "│ 0      │ Machine Vision Games Ltd. │ Viky  │      │ Custom    │ free   │ viky.cti │" in out.splitlines()
+    cameras(producer="simulated", serial="1")
+    out = capsys.readouterr().out
+    assert "RotationX, RotationY, RotationZ, TranslationX, TranslationY, TranslationZ" in out
+    assert len({len(line) for line in out.splitlines()[1:]}) == 1
+
+
+def test_a_producer_that_cannot_be_loaded_is_told_beside_the_cameras_of_the_others(tmp_path, monkeypatch, capsys):
+    (viky,) = producer_files("simulated")
+    broken = tmp_path / "broken.cti"
+    broken.write_bytes(b"\x7fELF")
+    monkeypatch.setenv("GENICAM_GENTL64_PATH", f"{viky.parent}:{tmp_path}")
+    cameras(as_json=True)
+    captured = capsys.readouterr()
+    assert [camera["serial"] for camera in json.loads(captured.out)] == ["0", "1", "2"]
+    assert captured.err == f"{broken} cannot be loaded ({broken}: file too short)\n"

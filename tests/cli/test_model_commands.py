@@ -1,0 +1,112 @@
+"""``edge build``, ``edge fit`` and ``edge bundle check`` as a person sees them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from support.graphs import anomalib_model, write_identity_bundle
+
+from edge.config.bundle import load_bundle
+
+ENVIRONMENT = os.environ | {"COLUMNS": "200"}
+
+
+def edge(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50, env=ENVIRONMENT)
+
+
+def pictures(folder: Path, count: int = 4) -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(count):
+        cv2.imwrite(str(folder / f"{k:02}.png"), rng.integers(90, 110, (24, 32), np.uint8))
+    return folder
+
+
+def test_build_tells_what_it_found_and_what_it_wrote(tmp_path: Path) -> None:
+    path, out = tmp_path / "m.onnx", tmp_path / "b"
+    onnx.save(anomalib_model(), path)
+    done = edge("build", path, "-o", out, "--kernel", "linear", "--frames", pictures(tmp_path / "frames"))
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert [line.rstrip() for line in done.stdout.splitlines()] == [
+        "frames        RGB, resize to 32x32, linear, on the host",
+        "model input   input, float32 nchw, 3 channels",
+        "map           anomaly_map, 32x32, raw, in front of clip((raw - 0.3) / 0.8 + 0.5, 0, 1)",
+        "score         pred_score, raw, in front of clip((raw - 0.25) / 0.5 + 0.5, 0, 1)",
+        "map to image  1, 1, 0, 0; measured 1, 1, 0.26, -0.14",
+        "check         10 pictures, largest difference 0.0e+00 of the map's range",
+        f"wrote {out}, model {load_bundle(out).sha256[:12]}",
+    ]
+
+
+def test_fit_tells_what_it_skipped(tmp_path: Path) -> None:
+    folder, out = pictures(tmp_path / "good"), tmp_path / "b"
+    cv2.imwrite(str(folder / "04.png"), np.full((30, 40), 100, np.uint8))
+    (folder / "05.png").write_bytes((folder / "04.png").read_bytes()[:40])
+    done = edge("fit", folder, "-o", out, "--max-side", "16")
+    assert [line for line in done.stderr.splitlines() if "picture_unreadable" not in line] == []
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "fitted on 5 frames, 16x12 grey",
+        "note: 1 of another size than the first were resized",
+        "skipped: 05.png cannot be read",
+        f"wrote {out}, model {load_bundle(out).sha256[:12]}",
+    ]
+
+
+def test_bundle_check_prints_the_contract(tmp_path: Path) -> None:
+    bundle = write_identity_bundle(tmp_path / "b", 3, (32, 24), resize=True)
+    done = edge("bundle", "check", bundle.folder)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    for text in (bundle.sha256, "RGB, 8 bit", "to 32x24, area, on the host", "sx 1, sy 1, ox 0, oy 0"):
+        assert text in done.stdout
+    assert "warning" not in done.stdout
+    (bundle.folder / "evil.so").write_bytes(b"x")
+    done = edge("bundle", "check", bundle.folder)
+    assert done.returncode == 0
+    warning = "warning: evil.so is not listed in bundle.yaml: it has no hash, and nothing reads it"
+    assert done.stdout.splitlines()[-2] == warning
+    assert done.stdout.splitlines()[-1] == "ok: every listed file has its hash, the graph keeps the contract, and it runs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("build", "{t}/m.onnx", "-o", "{t}/b"), "{t}/m.onnx: cannot be read: No such file or directory\n"),
+        (
+            ("build", "{t}/m.onnx", "-o", "{t}/b", "--size", "256"),
+            "--size\n  received: 256\n  expected: WIDTH,HEIGHT in px, 256,256 say\n",
+        ),
+        (
+            ("build", "{t}/m.onnx", "-o", "{t}/b", "--mean", "a,b"),
+            "--mean\n  received: a,b\n  expected: numbers with commas between, 0.485,0.456,0.406 say\n",
+        ),
+        (
+            ("build", "{t}/m.onnx", "-o", "{t}/b", "--kernel", "sinc"),
+            "--kernel\n  received: sinc\n  expected: area or linear or nearest or cubic or lanczos\n",
+        ),
+        (
+            ("fit", "{t}", "-o", "{t}"),
+            "{t}: exists and is no bundle, so it is not replaced\n  expected: a new folder, an empty one, or a bundle\n"
+            "  fix: name another folder\n",
+        ),
+        (
+            ("bundle", "check", "{t}"),
+            "{t}: not a bundle\n  received: a folder without bundle.yaml\n  expected: a bundle's folder\n",
+        ),
+    ],
+)
+def test_mistakes_are_told_in_words(tmp_path: Path, arguments: tuple[str, ...], text: str) -> None:
+    (tmp_path / "something").write_text("x")
+    done = edge(*(a.format(t=tmp_path) for a in arguments))
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", text.format(t=tmp_path))

@@ -1,0 +1,156 @@
+"""The config's sample frames reach the engine as the model sees them; what can't be used is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support.graphs import identity_model, write_identity_bundle
+from support.lines import loaded
+from support.nets import write_distance_bundle
+
+from edge.config.bundle import Bundle, load_bundle
+from edge.config.bundle_spec import BundleSpec
+from edge.config.calibration import Calibration
+from edge.config.load import Loaded
+from edge.config.sources import SyntheticSource
+from edge.engines import cpu
+from edge.engines import line_engine as samples
+from edge.errors import UserError
+from edge.line.recipe import open_model
+from edge.models.calibrate.measure import measure
+from edge.models.write import write_bundle
+from edge.regions.criteria import load_rules
+from edge.sources.synthetic.parts import synthetic_part
+from edge.storage.frames_on_disk import read_frames
+
+SIZE = 128
+TEXT = """\
+camera: cam1
+runtime_dir: run
+source: {kind: synthetic, width: 128, height: 128, fps: null, frames: 4}
+model: {bundle: bundle, engine: openvino, precision: PRECISION, sample_frames: frames}
+calibration: cam1.calibration.yaml
+regions: {threshold: THRESHOLD}
+outputs: {zmq: null}
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CACHE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def rules_of(loaded, bundle):
+    return load_rules(loaded, bundle, samples.scales_sha256(loaded, bundle))
+
+
+def frames(count: int, defect_rate: float = 0.0) -> list[np.ndarray]:
+    config = SyntheticSource(kind="synthetic", width=SIZE, height=SIZE, defect_rate=defect_rate)
+    return [synthetic_part(config, index).pixels for index in range(count)]
+
+
+def line(folder: Path, precision: str = "fp32", threshold: str = "{high: 3.0}") -> Loaded:
+    """A net's bundle, and 40 frames half of which have a defect."""
+    shown = frames(40, 0.5)
+    if not (folder / "bundle").exists():
+        write_distance_bundle(folder / "bundle", frames(12), shown)
+        (folder / "frames").mkdir()
+        for index, pixels in enumerate(shown):
+            cv2.imwrite(str(folder / "frames" / f"{index:02}.png"), pixels)
+    return loaded(folder, text=TEXT.replace("PRECISION", precision).replace("THRESHOLD", threshold))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_line_runs_at_the_precision_that_it_names(tmp_path: Path, precision: str) -> None:
+    if lacking := cpu.missing(precision):
+        pytest.skip(f"{precision} needs a CPU with {lacking}")
+    engine, _ = open_model(line(tmp_path, precision))
+    assert (engine.name, engine.precision, engine.why) == ("openvino", precision, "configured")
+    engine.close()
+
+
+def test_a_calibration_made_at_another_precision_is_refused(tmp_path: Path) -> None:
+    config = line(tmp_path)
+    calibration, _ = measure(config, lambda: read_frames(tmp_path / "frames"), source="frames")
+    calibration.save(tmp_path / "cam1.calibration.yaml")
+    assert Calibration.load(tmp_path / "cam1.calibration.yaml").key.precision == "fp32"
+    bundle = load_bundle(tmp_path / "bundle")
+    assert rules_of(line(tmp_path, "fp32", "calibrated"), bundle).high == calibration.high
+    with pytest.raises(UserError) as caught:
+        rules_of(line(tmp_path, "bf16", "calibrated"), bundle)
+    assert str(caught.value) == (
+        f"{tmp_path / 'cam1.calibration.yaml'}: the calibration was made with another model.precision\n"
+        "  received: model.precision: bf16\n  expected: model.precision: fp32\n"
+        "  fix: run edge calibrate again, or undo the change"
+    )
+
+
+def test_a_calibration_made_with_other_scales_of_int8_is_refused(tmp_path: Path) -> None:
+    """The scales are of the sample frames, and other scales give other maps. Below fp32 without scales they don't."""
+    if lacking := cpu.missing("int8"):
+        pytest.skip(f"int8 needs a CPU with {lacking}")
+    config = line(tmp_path, "int8")
+    calibration, _ = measure(config, lambda: read_frames(tmp_path / "frames"), source="frames")
+    calibration.save(tmp_path / "cam1.calibration.yaml")
+    bundle = load_bundle(tmp_path / "bundle")
+    told = calibration.key.samples_sha256
+    assert told is not None
+    assert rules_of(line(tmp_path, "int8", "calibrated"), bundle).high == calibration.high
+    assert samples.scales_sha256(line(tmp_path, "bf16"), bundle) is None
+    config = line(tmp_path, "int8", "calibrated")
+    (tmp_path / "frames" / "00.png").write_bytes((tmp_path / "frames" / "01.png").read_bytes())
+    now = samples.scales_sha256(config, bundle)
+    with pytest.raises(UserError) as caught:
+        rules_of(config, bundle)
+    assert str(caught.value) == (
+        f"{tmp_path / 'cam1.calibration.yaml'}: the calibration was made with another model.sample_frames\n"
+        f"  received: model.sample_frames: SHA-256 {str(now)[:12]}...\n"
+        f"  expected: model.sample_frames: SHA-256 {told[:12]}...\n"
+        "  fix: run edge calibrate again, or undo the change"
+    )
+
+
+def test_the_first_frames_are_prepared_as_live_ones(tmp_path: Path) -> None:
+    config = line(tmp_path, "bf16")
+    given = list(samples._Samples(config, load_bundle(tmp_path / "bundle"))())
+    assert len(given) == samples.MOST
+    for picture, pixels in zip(given, frames(40, 0.5), strict=False):
+        assert (picture == pixels[:, :, None]).all()
+
+
+def test_of_a_tiled_frame_the_middle_tile_is_taken(tmp_path: Path) -> None:
+    config = line(tmp_path, "bf16")
+    spec = BundleSpec.model_validate(
+        {
+            "name": "tiled",
+            "input": {"channels": 1, "size": (64, 64)},
+            "resize": {"where": "none"},
+            "tile": {"size": (64, 64), "stride": (64, 64)},
+        }
+    )
+    bundle = write_bundle(tmp_path / "tiled", identity_model(1, (64, 64)), spec)
+    given = next(samples._Samples(config, bundle)())
+    assert (given[:, :, 0] == frames(1, 0.5)[0][64:, :64]).all(), "the third of four"
+
+
+def test_frames_of_another_size_than_the_bundle_takes(tmp_path: Path) -> None:
+    config = line(tmp_path, "bf16")
+    fixed: Bundle = write_identity_bundle(tmp_path / "fixed", 1, (16, 16))
+    with pytest.raises(UserError) as caught:
+        list(samples._Samples(config, fixed)())
+    assert str(caught.value) == (
+        "model.sample_frames: 00.png: the frame is 128x128, the bundle takes 16x16 and resizes nothing"
+    )
+
+
+def test_frames_that_cannot_be_read(tmp_path: Path) -> None:
+    config = line(tmp_path, "bf16")
+    for path in (tmp_path / "frames").iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(UserError) as caught:
+        open_model(config)
+    assert str(caught.value) == f"model.sample_frames: {tmp_path / 'frames'}: no frame in it can be read"

@@ -1,0 +1,303 @@
+"""The daemon as a process: ready, fed to the watchdog, stopped, frozen, locked; asked over HTTP and ZeroMQ."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from support.lines import frame_ids, loaded, records
+
+from edge.client import Received, Subscriber
+
+LIVE = ["source.fps=50", "source.frames=null", "outputs.zmq={}"]
+FREEZE = """\
+import sys, time
+import {module}
+from edge.service.sd_notify import notify
+whole = {module}.{name}
+calls = []
+def frozen(*args, **kwargs):
+    calls.append(1)
+    if len(calls) > {after}:
+        notify("STATUS=frozen")
+        time.sleep(3600)
+    return whole(*args, **kwargs)
+{module}.{name} = frozen
+sys.argv = ["edge", *sys.argv[1:]]
+from edge.cli import main
+main()
+"""
+
+
+class Manager:
+    """What systemd is to the daemon: the socket that it notifies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "notify"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self.path))
+        self.heard: list[tuple[float, str]] = []
+
+    def wait_for(self, text: str, timeout_s: float = 20.0) -> None:
+        end = time.monotonic() + timeout_s
+        while not any(text in m for _, m in self.heard):
+            self.listen(max(0.01, end - time.monotonic()), once=True)
+            assert time.monotonic() < end, f"{text!r} not among {self.heard}"
+
+    def listen(self, seconds: float, *, once: bool = False) -> list[str]:
+        """Messages of the next ``seconds``."""
+        end, new = time.monotonic() + seconds, []
+        while time.monotonic() < end and not (once and new):
+            self._socket.settimeout(max(0.001, end - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                new.append(self._socket.recv(4096).decode())
+                self.heard.append((time.monotonic(), new[-1]))
+        return new
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(tmp_path)
+    yield manager
+    manager.close()
+
+
+@contextlib.contextmanager
+def daemon(
+    folder: Path,
+    *overrides: str,
+    manager: Manager | None = None,
+    watchdog_s: float | None = None,
+    script: str | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    loaded(folder)
+    environment = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY")}
+    if manager is not None:
+        environment["NOTIFY_SOCKET"] = str(manager.path)
+    if watchdog_s is not None:
+        environment["WATCHDOG_USEC"] = str(int(watchdog_s * 1e6))
+    sets = [part for item in [*LIVE, *overrides] for part in ("--set", item)]
+    start = ["-c", script] if script else ["-m", "edge"]
+    command = [sys.executable, *start, "run", "-c", str(folder / "cam1.yaml"), *sets]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def endpoints(folder: Path) -> dict[str, str]:
+    path = folder / "run" / "endpoints.json"
+    end = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    found: dict[str, str] = orjson.loads(path.read_bytes())
+    return found
+
+
+def ask(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_sigterm_even_twice_at_once_drains_says_so_and_exits_0(tmp_path: Path, manager: Manager) -> None:
+    with daemon(tmp_path, manager=manager) as process:
+        manager.wait_for("READY=1")
+        manager.listen(0.5)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    manager.listen(0.1)
+    told = [m for _, m in manager.heard]
+    assert told.index("READY=1") < told.index("STOPPING=1")
+    assert "STATUS=streaming" in " ".join(told)
+    found = records(tmp_path / "log")
+    assert frame_ids(found) == list(range(1, len(found) + 1))
+    assert len(found) > 10
+
+
+def test_the_watchdog_is_fed_while_frames_come(tmp_path: Path, manager: Manager) -> None:
+    with daemon(tmp_path, manager=manager, watchdog_s=1.0):
+        manager.wait_for("READY=1")
+        assert manager.listen(1.5).count("WATCHDOG=1") >= 4
+
+
+def test_an_idle_source_for_twice_the_limit_is_no_fault(tmp_path: Path, manager: Manager) -> None:
+    """A trigger that does not come: one frame in 1,000 s, limit 0.5 s."""
+    with daemon(tmp_path, "source.fps=0.001", "supervise.limit_s=0.5", manager=manager, watchdog_s=2.0) as process:
+        manager.wait_for("READY=1")
+        manager.listen(1.0)
+        assert manager.listen(1.5).count("WATCHDOG=1") >= 2
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("edge.sources.synthetic.source", "SyntheticSource.read"),
+        ("edge.line.in_flight", "start"),
+        ("edge.line.stages", "to_inspection"),
+    ],
+    ids=["acquire", "infer", "judge"],
+)
+def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
+    tmp_path: Path, manager: Manager, module: str, name: str
+) -> None:
+    """One feed may follow, for the progress from before; after the stage's limit the process leaves with 4."""
+    script = FREEZE.format(module=module, name=name, after=20)
+    limit_s = 1.0
+    with daemon(tmp_path, f"supervise.limit_s={limit_s}", manager=manager, watchdog_s=4.0, script=script) as process:
+        manager.wait_for("STATUS=frozen")
+        frozen = manager.heard[-1][0]
+        while process.poll() is None and time.monotonic() < frozen + 20:
+            manager.listen(0.1)
+        assert process.poll() == 4
+        assert time.monotonic() - frozen > limit_s
+        stderr = process.communicate()[1]
+    fed = [when - frozen for when, message in manager.heard if message == "WATCHDOG=1" and when > frozen]
+    assert len(fed) <= 1  # the progress from before it froze
+    assert all(after < limit_s for after in fed)
+    assert '"code": "stage_hung"' in stderr
+    assert "in frozen" in stderr  # the traceback of all threads says where
+    (told,) = [orjson.loads(line) for line in stderr.splitlines() if '"event": "stopped"' in line]
+    found = records(tmp_path / "log")
+    assert len(frame_ids(found)) == told["accounted"]
+    assert (told["announced"] == told["accounted"]) == (module != "edge.line.stages")  # a judge that hangs writes no record
+    if module == "edge.line.in_flight":
+        assert {r["reason"] for r in found if r["kind"] == "skip"} >= {"shutdown"}
+
+
+def test_a_frozen_stage_stops_the_watchdog_even_before_the_process_leaves(tmp_path: Path, manager: Manager) -> None:
+    script = FREEZE.format(module="edge.line.in_flight", name="start", after=20)
+    with daemon(tmp_path, "supervise.limit_s=30", manager=manager, watchdog_s=1.0, script=script) as process:
+        manager.wait_for("READY=1")
+        manager.listen(1.5)  # 20 frames at 50 fps, then half the interval
+        assert "WATCHDOG=1" not in manager.listen(2.0)
+        assert process.poll() is None
+
+
+def test_a_second_instance_is_refused_with_6(tmp_path: Path, manager: Manager) -> None:
+    with daemon(tmp_path, manager=manager) as first:
+        manager.wait_for("READY=1")
+        with daemon(tmp_path) as second:
+            assert second.wait(20) == 6
+            assert second.communicate()[1] == (
+                "camera cam1: another instance is running\n"
+                f"  received: {tmp_path}/run/lock is held by process {first.pid}\n"
+                "  fix: stop that one first, or give this one a folder of its own: another camera name, or a runtime_dir\n"
+            )
+        assert first.poll() is None
+
+
+def test_live_ready_and_metrics_answer(tmp_path: Path, manager: Manager) -> None:
+    with daemon(tmp_path, manager=manager):
+        manager.wait_for("READY=1")
+        base = endpoints(tmp_path)["health"]
+        time.sleep(0.3)
+        assert ask(f"{base}/live") == (200, ask(f"{base}/ready")[1])
+        assert ask(f"{base}/ready")[0] == 200
+        assert ask(f"{base}/nothing") == (404, "/live /ready /metrics\n")
+        code, text = ask(f"{base}/metrics")
+        assert code == 200
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        assert float(values['edge_inspections_total{camera="cam1",verdict="pass"}']) > 0
+        assert values['edge_ring_slots{camera="cam1"}'] == "8.0"
+        assert values['edge_source_state{camera="cam1",state="streaming"}'] == "1.0"
+        count = float(values['edge_latency_seconds_count{camera="cam1",stage="total"}'])
+        assert count == float(values['edge_latency_seconds_bucket{camera="cam1",le="+Inf",stage="total"}'])
+
+
+def test_a_camera_that_is_not_there_is_waited_for_live_but_not_ready(tmp_path: Path, manager: Manager) -> None:
+    with daemon(tmp_path, "source={kind: opencv, device: /dev/video-none}", manager=manager, watchdog_s=2.0) as process:
+        manager.wait_for("READY=1")
+        base = endpoints(tmp_path)["health"]
+        time.sleep(0.5)
+        assert ask(f"{base}/live")[0] == 200
+        code, text = ask(f"{base}/ready")
+        assert code == 503
+        assert text.startswith("backoff")
+        assert "WATCHDOG=1" in manager.listen(1.0)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+def test_a_late_subscriber_gets_the_state_and_then_every_record_in_order(tmp_path: Path, manager: Manager) -> None:
+    with daemon(tmp_path, manager=manager):
+        manager.wait_for("READY=1")
+        endpoint = endpoints(tmp_path)["zmq"]
+        time.sleep(0.5)
+        seen: list[Any] = []
+        with Subscriber(endpoint) as subscriber:
+            end = time.monotonic() + 10
+            while time.monotonic() < end and len(seen) < 60:
+                event = subscriber.receive(0.5)
+                if event is not None:
+                    seen.append(event)
+    messages = [e for e in seen if isinstance(e, Received)]
+    assert {m.kind for m in messages} == {"state", "heartbeat", "inspection"}
+    numbers = [m.message["seq"] for m in messages if m.kind == "inspection"]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert numbers[0] > 5
+
+
+def test_a_daemon_outlives_its_standard_error(tmp_path: Path, manager: Manager) -> None:
+    """Its reader is gone: state changes and faults can't be logged any more, and inspection goes on."""
+    with daemon(tmp_path, "outputs.jsonl.sync=none", manager=manager) as process:
+        manager.wait_for("READY=1")
+        assert process.stderr is not None
+        process.stderr.close()
+        process.send_signal(signal.SIGHUP)  # a reload logs two lines at least
+        time.sleep(1.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        process.stderr = None
+    found = records(tmp_path / "log")
+    assert frame_ids(found) == list(range(1, len(found) + 1))
+
+
+def test_records_of_a_run_share_their_identity(tmp_path: Path) -> None:
+    with daemon(tmp_path, "source.frames=20", "recipe_id=tile-40") as process:
+        assert process.wait(20) == 0
+    found = records(tmp_path / "log")
+    assert len(found) == 20
+    for key in ("instance_id", "config_sha256", "model", "recipe_id", "camera", "simulated", "calibration_sha256"):
+        assert all(r[key] == found[0][key] for r in found)
+    assert found[0]["recipe_id"] == "tile-40"
+    assert found[0]["simulated"] is True
+
+
+def test_a_busy_health_port_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with daemon(tmp_path, f"health.bind='127.0.0.1:{port}'") as process:
+            assert process.wait(20) == 2
+            assert process.communicate()[1].splitlines()[-2:] == [
+                f"{tmp_path}/cam1.yaml: health.bind: 127.0.0.1:{port} cannot be opened: Address already in use",
+                "  expected: a free port on loopback; 127.0.0.1:0 takes any",
+            ]

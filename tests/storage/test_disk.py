@@ -1,0 +1,180 @@
+"""Whatever the disk does, every frame is inspected; what was lost is counted, and over when the disk is well again."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.disks import SmallDisk, small_disk
+from support.lines import frame_ids, loaded, make_line, records
+
+from edge.errors import UserError
+from edge.line.run import run_line
+from edge.outputs import queued
+from edge.outputs.evidence.sink import EvidenceSink
+from edge.service.health_server import Metrics
+from edge.storage import disk
+from edge.storage.disk import Reserve, limit_bytes, space, why_unwritable
+
+LIVE = ["source.fps=100", "source.frames=null"]
+EVIDENCE = "outputs.evidence={dir: disk/evidence, keep: [pass, fail, invalid], min_free_gb: 0}"
+LOG = "outputs.jsonl={dir: disk/log, sync: none, min_free_gb: 0, compress_min_free_gb: 0"
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallDisk]:
+    monkeypatch.setattr(queued, "RETRY_S", 0.05)
+    monkeypatch.setattr(EvidenceSink, "idle_s", 0.05)
+    with small_disk(tmp_path / "disk", monkeypatch, size_kb=4096) as made:
+        yield made
+
+
+class Driven:
+    """A live line in a thread of its own."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        self.line = make_line(loaded(folder, *LIVE, *overrides))
+        self._stop = threading.Event()
+        self.line.start(self._stop)
+        self._thread = threading.Thread(target=run_line, args=(self.line, self._stop, lambda *_: None))
+        self._thread.start()
+
+    def faults(self) -> dict[str, str | None]:
+        return {name: status.fault for name, status in self.line.output_statuses().items()}
+
+    def until(self, condition: Callable[[], object]) -> None:
+        end = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < end, self.line.output_statuses()
+            time.sleep(0.005)
+
+    def inspected(self, more: int) -> None:
+        wanted = self.line.tally.inspections + more
+        self.until(lambda: self.line.tally.inspections >= wanted)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+        self.line.swap.close()
+        tally, status = self.line.tally, self.line.source.status()
+        assert tally.accounted == status.announced  # the sum rule, whatever the disk did
+        assert tally.sum_fault is None
+
+
+def metrics(line: Any) -> dict[str, float]:
+    """Values by name and labels."""
+    return {
+        f"{sample.name}{{{','.join(f'{k}={v}' for k, v in sorted(sample.labels.items()))}}}": sample.value
+        for family in Metrics(line.tally, line.ring, line.snapshot).collect()
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("trouble", ["full", "read_only"])
+def test_a_disk_in_trouble_is_a_fault_of_its_outputs_and_inspection_goes_on(
+    tmp_path: Path, small: SmallDisk, trouble: str
+) -> None:
+    driven = Driven(tmp_path, EVIDENCE, LOG + "}")
+    try:
+        driven.inspected(5)
+        assert driven.faults() == {"jsonl": None, "evidence": None}
+        small.fill() if trouble == "full" else small.read_only(True)
+        driven.until(lambda: all(driven.faults().values()))
+        driven.inspected(30)
+        verdicts = dict(driven.line.tally.verdicts)
+        told = metrics(driven.line)
+        small.free() if trouble == "full" else small.read_only(False)
+        driven.until(lambda: not any(driven.faults().values()))
+        driven.inspected(5)
+    finally:
+        driven.stop()
+    assert verdicts["invalid"] == 0
+    assert [told[f"edge_output_fault{{camera=cam1,output={name}}}"] for name in ("jsonl", "evidence")] == [1, 1]
+    assert told["edge_output_lost_total{camera=cam1,output=jsonl}"] > 0
+    assert told["edge_disk_free_bytes{camera=cam1,output=evidence}"] < 4096 * 1024 or not small.real
+    assert told["edge_output_events_total{camera=cam1,event=pictures,output=evidence}"] > 0
+    lost = {name: status.lost for name, status in driven.line.output_statuses().items()}
+    assert all(count > 0 for count in lost.values())
+    found = records(tmp_path / "disk" / "log")
+    ids = frame_ids(found)
+    assert ids == sorted(set(ids))  # nothing twice, nothing out of order
+    assert len(found) == driven.line.tally.last_seq + 1 - lost["jsonl"]  # type: ignore[operator]
+
+
+def test_with_audit_required_a_full_disk_makes_every_verdict_invalid_until_there_is_room(
+    tmp_path: Path, small: SmallDisk
+) -> None:
+    driven = Driven(tmp_path, LOG + ", audit_required: true}")
+    try:
+        driven.inspected(5)
+        small.fill()
+        driven.until(lambda: driven.line.tally.invalid_reasons.get("log_lost", 0) > 20)
+        small.free()
+        driven.until(lambda: not any(driven.faults().values()))
+        passes = driven.line.tally.verdicts["pass"]
+        driven.until(lambda: driven.line.tally.verdicts["pass"] > passes + 5)
+    finally:
+        driven.stop()
+    found = records(tmp_path / "disk" / "log")
+    assert {r["reason"] for r in found if r["verdict"] == "invalid"} <= {"log_lost"}
+    assert found[-1]["verdict"] == "pass"
+
+
+def test_space_is_that_of_the_nearest_folder_that_is_there(tmp_path: Path) -> None:
+    assert space(tmp_path / "not" / "there")[1] == space(tmp_path)[1] > 0
+
+
+def test_of_two_quotas_the_smaller_one_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "space", lambda _: (0, 10_000_000_000))
+    assert limit_bytes(tmp_path, None, None) is None
+    assert limit_bytes(tmp_path, 3.0, None) == 3_000_000_000
+    assert limit_bytes(tmp_path, None, 20.0) == 2_000_000_000
+    assert limit_bytes(tmp_path, 3.0, 20.0) == 2_000_000_000
+    assert limit_bytes(tmp_path, 1.0, 20.0) == 1_000_000_000
+
+
+def test_a_disk_that_does_not_answer_is_left_to_the_write_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(_: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    reserve = Reserve(tmp_path, 1.0)
+    monkeypatch.setattr(disk, "space", silent)
+    assert reserve.look()
+    assert reserve.free_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        (
+            "outputs.jsonl={dir: log, compress_min_free_gb: 0.05}",
+            "outputs: jsonl.compress_min_free_gb (0.05) must not be below jsonl.min_free_gb (0.1): the log stops last",
+        ),
+        (
+            "outputs.evidence={dir: e, min_free_gb: 0.2}",
+            "outputs: evidence.min_free_gb (0.2) must not be below jsonl.compress_min_free_gb (0.5): pictures stop first",
+        ),
+    ],
+)
+def test_the_order_in_which_outputs_stop_is_checked(tmp_path: Path, override: str, text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        loaded(tmp_path, override)
+    assert str(caught.value).endswith(text)
+
+
+def test_why_a_folder_cannot_be_written_is_told_of_the_place_that_is_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    assert why_unwritable(tmp_path) is None
+    assert why_unwritable(tmp_path / "new" / "log") is None
+    assert why_unwritable(tmp_path / "file") == f"{tmp_path}/file is a file, not a folder"
+    assert why_unwritable(tmp_path / "file" / "log") == f"{tmp_path}/file is a file, not a folder"
+    with monkeypatch.context() as other_user:
+        other_user.setattr(os, "access", lambda *_: False)
+        assert why_unwritable(tmp_path / "new" / "log") == f"this user may not write in {tmp_path}"
