@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from edge.config.load import Loaded, load_config
-from edge.config.sources import GenicamSource as GenicamConfig
+from edge.config.sources import GenicamConfig as GenicamConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.line.record import record
@@ -62,7 +62,7 @@ def check_free(out: Path) -> None:
             raise taken(folder, CAMERA, str(owner))
 
 
-def prepare(out: Path, say: Say, *, camera: bool) -> Loaded:
+def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
     """Everything before the live part: config, recording, model, calibration under ``out``. Returns the config to run."""
     out.mkdir(parents=True)
     path = out / CONFIG
@@ -85,7 +85,7 @@ def inspect_live(loaded: Loaded, seconds: float, each_turn: EachTurn) -> int:
     source = open_source(loaded.config.source, loaded.config.camera, loaded.path.parent)
     if isinstance(source, GenicamSource):
         source = AlternatingBall(source)
-    return daemon.run(loaded, source=Timed(source, seconds), each_turn=each_turn)
+    return daemon.run_daemon(loaded, source=Timed(source, seconds), each_turn=each_turn)
 
 
 class AlternatingBall:

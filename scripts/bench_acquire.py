@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import structlog
 
-from edge.config.sources import GenicamSource as SourceConfig
+from edge.config.sources import GenicamConfig as SourceConfig
 from edge.frames import FrameMeta, Skip
 from edge.line.ring import Checkpoint, Ring
 from edge.line.stages import acquire_loop

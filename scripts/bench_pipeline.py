@@ -132,13 +132,13 @@ def _pair(path: Path, frames: Sequence[NDArray[np.uint8]], cost_ms: float) -> tu
     """Frames per second of the bare loop, before and after, and of the daemon between them."""
     count = int(SECONDS * 1e3 / cost_ms)
     loaded = load_config(path)
-    engine, rules = open_model(loaded)
+    engine, criteria = open_model(loaded)
     assert isinstance(engine, OnnxEngine)
     images = [f[:, :, None] for f in frames]
     before = bare_loop(engine, images, count // 2)
     source = _Stamped(frames, count)
     line = Line(
-        loaded, source, engine, rules, lambda identity: live_outputs(loaded, path.parent / "run", identity), drops=False
+        loaded, source, engine, criteria, lambda identity: live_outputs(loaded, path.parent / "run", identity), drops=False
     )
     line.start(threading.Event())
     while not line.over:
@@ -195,7 +195,7 @@ class _StampedZmq(ZmqSink):
 def _overhead(path: Path, frames: Sequence[NDArray[np.uint8]]) -> list[float]:
     """Milliseconds from received to published, frame by frame."""
     loaded = load_config(path)
-    engine, rules = open_model(loaded)
+    engine, criteria = open_model(loaded)
     engine.close()
     sinks: list[_StampedZmq] = []
     run = path.parent / "run"
@@ -207,7 +207,7 @@ def _overhead(path: Path, frames: Sequence[NDArray[np.uint8]]) -> list[float]:
         return [Queued(sink, 1000, "drop"), *(o for o in live_outputs(loaded, run, identity) if o.name == "jsonl")]
 
     source = MemorySource(frames, int(100 * SECONDS), fps=100.0)
-    line = Line(loaded, source, _NoEngine(engine.bundle.folder), rules, outputs, drops=True)
+    line = Line(loaded, source, _NoEngine(engine.bundle.folder), criteria, outputs, drops=True)
     stop = threading.Event()
     line.start(stop)
     run_line(line, stop, lambda *_: None)

@@ -50,7 +50,7 @@ except ImportError:
 
 from edge.client import Latest, Subscriber
 from edge.errors import UserError
-from edge.service.find import find_endpoint, find_keys
+from edge.service.find_line import find_endpoint, find_keys
 
 COUNT = 24
 MAP_VERSION = 1

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from edge.client import Received, Subscriber
 from edge.config.load import load_config
-from edge.config.sources import SyntheticSource
-from edge.service.daemon import run
+from edge.config.sources import SyntheticConfig
+from edge.service.daemon import run_daemon
 from edge.service.logs import set_up_logs
 from edge.sources.memory import MemorySource
 from edge.sources.synthetic.parts import synthetic_part
@@ -88,9 +88,9 @@ def child(path: Path) -> int:
     set_up_logs("info")
     loaded = load_config(path)
     source = loaded.config.source
-    assert isinstance(source, SyntheticSource)
+    assert isinstance(source, SyntheticConfig)
     pictures = [synthetic_part(source, index).pixels for index in range(PICTURES)]
-    return run(loaded, source=MemorySource(pictures, source.frames, fps=source.fps))
+    return run_daemon(loaded, source=MemorySource(pictures, source.frames, fps=source.fps))
 
 
 def watch(

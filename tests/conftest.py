@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import gentl_proxy
+from support.daemons import Manager
 
 from edge.sources.genicam import source as genicam
 from edge.storage.pictures import silence_opencv
@@ -44,6 +45,14 @@ def proxy(built: gentl_proxy.Proxy) -> Iterator[gentl_proxy.Proxy]:
     built.reset()
     yield built
     built.reset()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    """What systemd is to a daemon in a process of its own."""
+    manager = Manager(tmp_path)
+    yield manager
+    manager.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from edge.config.bundle import explain
-from edge.config.bundle_spec import PRESETS, IlluminationSpec
+from edge.config.bundle_spec import ILLUMINATION_PRESETS, IlluminationSpec
 from edge.config.yaml_reader import Section, parse_yaml, read_yaml
 from edge.errors import UserError
 
@@ -19,7 +19,8 @@ IlluminationOption: TypeAlias = Annotated[
     typer.Option(
         "--illumination",
         metavar="STEPS",
-        help=f"What evens out the light before the model: {', '.join(PRESETS)}, a YAML file, or keys as {{gamma: 0.8}}. "
+        help=f"What evens out the light before the model: {', '.join(ILLUMINATION_PRESETS)}, a YAML file, "
+        "or keys as {gamma: 0.8}. "
         "Repeatable: later keys win.",
     ),
 ]
@@ -50,15 +51,17 @@ def declared(kind: type[Spec], keys: dict[str, Any], option: str) -> Spec:
 
 
 def _keys(text: str) -> dict[str, Any]:
-    if text in PRESETS:
-        return PRESETS[text]
+    if text in ILLUMINATION_PRESETS:
+        return ILLUMINATION_PRESETS[text]
     if text.startswith("{"):
         data: Any = parse_yaml(text, "--illumination")[0]
     elif Path(text).is_file():
         data = read_yaml(Path(text))[0]
     else:
         raise UserError(
-            "--illumination", received=text, expected=f"{', '.join(PRESETS)}, a YAML file, or keys as {{gamma: 0.8}}"
+            "--illumination",
+            received=text,
+            expected=f"{', '.join(ILLUMINATION_PRESETS)}, a YAML file, or keys as {{gamma: 0.8}}",
         )
     if not isinstance(data, dict):
         raise UserError(f"--illumination {text}: no mapping of keys", expected="white_balance: gray_world, say")

@@ -20,7 +20,7 @@ from edge.sources.genicam.cameras import list_cameras, read_camera
 from edge.sources.genicam.producers import producer_files, unloadable
 
 if TYPE_CHECKING:
-    from edge.sources.genicam.describe import FeatureInfo
+    from edge.sources.genicam.describe_features import FeatureInfo
     from edge.sources.genicam.devices import CameraInfo
 
 ProducerOption = Annotated[

@@ -18,7 +18,7 @@ from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.line.recipe import open_model
 from edge.models.golden import Golden, run_golden
-from edge.regions.criteria import Rules
+from edge.regions.criteria import Criteria
 from edge.service.logs import set_up_logs
 from edge.sources.open import check_source
 from edge.storage.disk import why_unwritable
@@ -40,18 +40,18 @@ def check(
     try:
         check_source(loaded.config.source, loaded.path.parent)
         _check_folders(loaded)
-        engine, rules = open_model(loaded)
+        engine, criteria = open_model(loaded)
     except UserError as error:
         raise loaded.located(error) from None
     try:
         if golden is None:
-            _show(loaded, engine, rules)
+            _show(loaded, engine, criteria)
             return
         set_up_logs("info")
-        result = run_golden(loaded, engine, rules, golden)
+        result = run_golden(loaded, engine, criteria, golden)
     finally:
         engine.close()
-    _show(loaded, engine, rules)
+    _show(loaded, engine, criteria)
     _show_golden(result)
     if result.wrong:
         raise typer.Exit(1)
@@ -68,12 +68,12 @@ def _check_folders(loaded: Loaded) -> None:
             raise UserError(f"outputs.{name}.dir: cannot be written: {why}", fix="choose another folder")
 
 
-def _show(loaded: Loaded, engine: Engine, rules: Rules) -> None:
+def _show(loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
     config, spec = loaded.config, engine.bundle.spec
     table = Table(title=f"{loaded.path}: can run; camera and ports were not asked", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    low = "none" if rules.low is None else f"{rules.low:.6g}"
+    low = "none" if criteria.low is None else f"{criteria.low:.6g}"
     size = spec.input.size if isinstance(spec.input.size, str) else "x".join(map(str, spec.input.size))
     outputs = [name for name in ("zmq", "jsonl", "evidence") if getattr(config.outputs, name) is not None]
     rows = {
@@ -81,9 +81,9 @@ def _show(loaded: Loaded, engine: Engine, rules: Rules) -> None:
         "source": config.source.kind,
         "model": f"{spec.name}, {size}, {spec.input.channels} channel(s), sha256 {engine.bundle.sha256[:12]}",
         "engine": f"{engine.name}, {engine.precision}, {config.model.threads} thread(s); {engine.why}",
-        "threshold": f"high {rules.high:.6g}, low {low}"
-        + (", explicit" if rules.calibration_sha256 is None else ", calibrated")
-        + ("; overrides the calibration file" if rules.overridden else ""),
+        "threshold": f"high {criteria.high:.6g}, low {low}"
+        + (", explicit" if criteria.calibration_sha256 is None else ", calibrated")
+        + ("; overrides the calibration file" if criteria.overridden else ""),
         "deadline": "none" if config.deadline_ms is None else f"{config.deadline_ms:g} ms",
         "outputs": ", ".join(outputs) or "none",
         "config sha256": loaded.sha256,

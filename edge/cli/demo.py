@@ -17,7 +17,7 @@ from rich.table import Table
 from edge import demo as job
 from edge.errors import UserError
 from edge.line.line import Line
-from edge.line.supervise import Health
+from edge.line.supervise import StageHealth
 
 OVERLAYS_NAMED = 3
 
@@ -37,12 +37,12 @@ def demo(
     else:
         console.print("the simulated camera is not installed: pip install 'edge-inspect\\[camera]'")
         console.print("the synthetic source takes its place")
-    loaded = job.prepare(out, lambda text: console.print(f"- {text}"), camera=camera)
+    loaded = job.prepare_demo(out, lambda text: console.print(f"- {text}"), camera=camera)
     watched: list[Line] = []
     rate = _Rate()
     with Live(console=console, refresh_per_second=4, transient=False) as live:
 
-        def each_turn(line: Line, health: Health) -> None:
+        def each_turn(line: Line, health: StageHealth) -> None:
             if not watched:
                 watched.append(line)
             live.update(_table(line, health, rate))
@@ -76,7 +76,7 @@ class _Rate:
         return (count - first) / (now - began) if now > began else 0.0
 
 
-def _table(line: Line, health: Health, rate: _Rate) -> Table:
+def _table(line: Line, health: StageHealth, rate: _Rate) -> Table:
     tally, source = line.tally, line.source.status()
     table = Table(title=f"camera {line.config.camera}", title_justify="left", show_header=False)
     table.add_column(style="dim")

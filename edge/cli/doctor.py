@@ -17,7 +17,7 @@ from edge.config.load import load_config
 from edge.errors import UserError
 from edge.service.doctor import Finding
 
-COLOURS = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
+SEVERITY_COLOURS = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
 
 
 def doctor(
@@ -75,7 +75,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 
 def _show(finding: Finding) -> None:
-    text = Text(f"{finding.level:5}", COLOURS[finding.level])
+    text = Text(f"{finding.level:5}", SEVERITY_COLOURS[finding.level])
     text.append(f"{finding.what:11}", "bold")
     text.append(finding.text, "not bold")
     if finding.fix and finding.level != "ok":

@@ -18,11 +18,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edge.cli.subscribe import COLOURS
+from edge.cli.subscribe import VERDICT_COLOURS
 from edge.client import Subscriber
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.service.find import find_keys
+from edge.service.find_line import find_keys
 from edge.service.fleet import Fleet, Row
 from edge.service.instances import Instance, instances
 from edge.service.runtime_folder import INSTANCE
@@ -120,7 +120,7 @@ def table(rows: Sequence[Row]) -> Group:
             + ("\nsimulated" if row.simulated else "")
             + (f"\n{row.instance.folder}" if names[row.instance.camera] > 1 else ""),
             state,
-            Text(row.last or "", COLOURS.get(row.last or "", "")),
+            Text(row.last or "", VERDICT_COLOURS.get(row.last or "", "")),
             *counts,
             Text(str(row.lost) if row.counts else "", "bold yellow" if row.lost else ""),
             "" if row.per_minute is None else f"{row.per_minute:.0f}",

@@ -15,7 +15,7 @@ from rich.table import Table
 from edge.errors import UserError
 from edge.models.pyimgano.import_config import import_config as convert
 from edge.models.pyimgano.import_config import read_infer_config
-from edge.models.pyimgano.reader import Note
+from edge.models.pyimgano.infer_config_reader import Note
 
 
 def import_config(

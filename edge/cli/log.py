@@ -17,7 +17,7 @@ from edge.cli._options import SetOption
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.report.log_summary import Damage, Filter, Summary, find_files, moment_ns, read_log, utc
-from edge.service.find import check_overrides
+from edge.service.find_line import check_overrides
 from edge.storage.log_files import segments
 from edge.wire.schema import VERDICTS
 

@@ -16,7 +16,7 @@ from edge.config.line import Config
 from edge.config.load import Loaded, load_config
 from edge.engines.line_engine import scales_sha256
 from edge.errors import UserError
-from edge.regions.criteria import load_rules
+from edge.regions.criteria import load_criteria
 from edge.service.instances import Instance, find_instance
 from edge.service.reload import RELOADED, needs_restart
 from edge.service.runtime_folder import INSTANCE, ReloadReport, holder, read_json, read_reload
@@ -33,7 +33,7 @@ def reload(
     as before, 2 the config is wrong, a key needs a restart, or no daemon runs.
     """
     found = find_instance(line)
-    loaded = check(found)
+    loaded = check_reload(found)
     assert found.pid is not None
     before, asked_ns = read_reload(found.folder), time.monotonic_ns()
     try:
@@ -57,7 +57,7 @@ def reload(
         print(f"the file was changed while this was going on: {loaded.sha256[:12]} was checked")
 
 
-def check(found: Instance) -> Loaded:
+def check_reload(found: Instance) -> Loaded:
     """The daemon's config as it stands now, good for a reload as far as that can be told without opening the model.
 
     Raises:
@@ -75,7 +75,7 @@ def check(found: Instance) -> Loaded:
             fix=f"systemctl restart edge@{found.camera}, or undo it",
         )
     bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
-    load_rules(loaded, bundle, scales_sha256(loaded, bundle))
+    load_criteria(loaded, bundle, scales_sha256(loaded, bundle))
     return loaded
 
 

@@ -25,7 +25,7 @@ from edge.errors import UserError
 from edge.line.line import Line
 from edge.line.replay import Options
 from edge.line.replay import replay as run_replay
-from edge.line.supervise import Health
+from edge.line.supervise import StageHealth
 from edge.report.compare import Comparison, Outcomes
 from edge.sources.recorded import RecordedSource
 from edge.storage.log_files import read_records
@@ -88,7 +88,7 @@ def replay(
         "replay", TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left
     ) as step:
 
-        def each_turn(line: Line, _health: Health) -> None:
+        def each_turn(line: Line, _health: StageHealth) -> None:
             step(line.tally.accounted, frames.total)
 
         try:

@@ -23,7 +23,7 @@ def run(config: ConfigOption, overrides: SetOption = None) -> None:
     set_up_logs("info")
     loaded = load_config(config, overrides or ())
     try:
-        code = daemon.run(loaded)
+        code = daemon.run_daemon(loaded)
     except UserError as error:
         raise loaded.located(error) from None
     raise typer.Exit(code)

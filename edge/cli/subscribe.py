@@ -30,10 +30,10 @@ from edge.client import (
     UnknownSchema,
     Unreadable,
 )
-from edge.service.find import find_endpoint, find_keys
+from edge.service.find_line import find_endpoint, find_keys
 from edge.wire.schema import RECORD_KINDS
 
-COLOURS = {"pass": "green", "fail": "bold red", "invalid": "bold yellow"}
+VERDICT_COLOURS = {"pass": "green", "fail": "bold red", "invalid": "bold yellow"}
 
 
 def subscribe(
@@ -94,7 +94,7 @@ def _show_json(event: Event) -> None:
 def _show_text(console: Console) -> Callable[[Event], None]:
     def show(event: Event) -> None:
         try:
-            text = describe(event)
+            text = event_text(event)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError, OSError) as error:
             text = Text(f"a record that cannot be shown: {type(error).__name__}: {error}", "bold magenta")
         if text is not None:
@@ -103,7 +103,7 @@ def _show_text(console: Console) -> Callable[[Event], None]:
     return show
 
 
-def describe(event: Event) -> Text | None:
+def event_text(event: Event) -> Text | None:
     """One line for a person; None for heartbeats."""
     if isinstance(event, Received):
         if event.kind == "heartbeat":
@@ -137,7 +137,7 @@ def _event(event: Gap | Restart | Simulated | Stale | Resumed | UnknownSchema | 
 def _record(record: dict[str, Any]) -> Text:
     text = _begin(record)
     text.append(f"  #{record['seq']}  ")
-    text.append(f"{record['verdict'].upper():7}", COLOURS[record["verdict"]])
+    text.append(f"{record['verdict'].upper():7}", VERDICT_COLOURS[record["verdict"]])
     if record["reason"] is not None:
         text.append(f"  {record['reason']}", "yellow")
     if record["kind"] == "skip":

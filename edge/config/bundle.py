@@ -24,7 +24,7 @@ from edge.errors import UserError
 if TYPE_CHECKING:
     import onnx
 
-SCHEMA = 1
+BUNDLE_SCHEMA = 1
 SPEC_NAME = "bundle.yaml"
 MODEL_NAME = "model.onnx"
 
@@ -147,11 +147,11 @@ def _read_spec(path: Path) -> BundleSpec:
     if not isinstance(data, dict):
         raise UserError(f"{path}: not a bundle", received="no mapping of keys")
     schema = data.get("schema")
-    if isinstance(schema, int) and schema > SCHEMA:
+    if isinstance(schema, int) and schema > BUNDLE_SCHEMA:
         raise UserError(
             f"{path}: the bundle was built by a newer version",
             received=f"schema {schema}",
-            expected=f"schema {SCHEMA}",
+            expected=f"schema {BUNDLE_SCHEMA}",
             fix="update this installation, or build the bundle again with it",
         )
     try:

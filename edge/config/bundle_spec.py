@@ -8,18 +8,18 @@ from pydantic import Field, model_validator
 
 from edge.config.yaml_reader import Section
 
-Pixels: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
+SidePx: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
 
 
 NOT_COMPUTED = {"name", "map_size", "tolerance", "display", "provenance"}
 """Keys of ``bundle.yaml`` that leave every number of a frame's map as it is."""
 
 
-Size: TypeAlias = tuple[Pixels, Pixels]
+Size: TypeAlias = tuple[SidePx, SidePx]
 """Width, height."""
 
 
-Kernel: TypeAlias = Literal["area", "linear", "nearest", "cubic", "lanczos"]
+ResizeKernel: TypeAlias = Literal["area", "linear", "nearest", "cubic", "lanczos"]
 
 
 class InputSpec(Section):
@@ -38,7 +38,7 @@ class ResizeSpec(Section):
 
     where: Literal["host", "graph", "none"]
     """``host``: before the graph, on integer pixels. ``graph``: inside. ``none``: frames go in as they are."""
-    kernel: Kernel = "area"
+    kernel: ResizeKernel = "area"
     """``area`` averages what a pixel covers; the others take samples, and fine texture aliases where they shrink."""
     size: Size | None = None
     """Width and height after the resize, in px. null: no resize."""
@@ -206,7 +206,7 @@ class IlluminationSpec(Section):
         return (*(("white_balance",) if balance else ()), *(("contrast_stretch",) if stretch else ()))
 
 
-PRESETS: dict[str, dict[str, Any]] = {
+ILLUMINATION_PRESETS: dict[str, dict[str, Any]] = {
     "full": {"white_balance": "gray_world", "homomorphic": {}, "clahe": {}, "gamma": 0.9},
     "balanced": {
         "white_balance": "gray_world",

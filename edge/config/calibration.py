@@ -20,7 +20,7 @@ from edge.config.regions import RegionsConfig, RoiConfig, Score, SmoothConfig, Z
 from edge.config.yaml_reader import Section, dump_yaml, read_yaml
 from edge.errors import UserError
 
-SCHEMA = 1
+CALIBRATION_SCHEMA = 1
 _HEAD = "# Written by edge calibrate, and written anew by the next run.\n"
 _SHA256 = r"^[0-9a-f]{64}$"
 
@@ -103,11 +103,11 @@ class Calibration(Section):
                 fix="run edge calibrate",
             )
         schema = data.get("schema")
-        if isinstance(schema, int) and schema > SCHEMA:
+        if isinstance(schema, int) and schema > CALIBRATION_SCHEMA:
             raise UserError(
                 f"{path}: the calibration file was written by a newer version",
                 received=f"schema {schema}",
-                expected=f"schema {SCHEMA}",
+                expected=f"schema {CALIBRATION_SCHEMA}",
                 fix="update this installation, or run edge calibrate with it again",
             )
         try:

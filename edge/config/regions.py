@@ -34,7 +34,7 @@ Shape: TypeAlias = Annotated[
 
 
 Units: TypeAlias = Literal["norm", "image_px"]
-Kernel: TypeAlias = Annotated[int, Field(ge=0, le=101)]
+MorphologySide: TypeAlias = Annotated[int, Field(ge=0, le=101)]
 
 
 class RoiConfig(Section):
@@ -136,9 +136,9 @@ class RegionsConfig(Section):
     """``calibrated``: from the calibration file. Or ``{high: 0.6, low: 0.45}``."""
     zones: tuple[ZoneConfig, ...] = ()
     """Parts of the frame with their own thresholds and minimum area. Empty: none."""
-    open_px: Kernel = 0
+    open_px: MorphologySide = 0
     """Morphological opening with a square of this side, odd, in map px: removes what is narrower. 0: none."""
-    close_px: Kernel = 0
+    close_px: MorphologySide = 0
     """Morphological closing with a square of this side, odd, in map px, after opening: closes narrower gaps. 0: none."""
     min_area_px: Annotated[int, Field(ge=0)] = 0
     """Smaller regions are dropped, in map px. 0: none."""
@@ -156,7 +156,7 @@ class RegionsConfig(Section):
     """Regions whose outline encloses less of its convex hull are dropped; straight lines 1 px wide have 1. null: none."""
     fill_holes: bool = False
     """Holes of the regions left are filled, with whatever lies in them."""
-    dilate_px: Kernel = 0
+    dilate_px: MorphologySide = 0
     """The regions left grow by an ellipse of this width, odd, in map px, inside the ROI. 0: none."""
     merge_gap_px: Annotated[int, Field(ge=0, le=1024)] = 0
     """Regions with at most this many empty map px between their nearest pixels (the larger of across and down) are

@@ -25,10 +25,10 @@ def _pairs(value: Any) -> Any:
 
 
 Feature: TypeAlias = Annotated[tuple[str, bool | int | float | str], BeforeValidator(_pair)]
-Level: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
+PixelLevel: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 
 
-class GenicamSource(Section):
+class GenicamConfig(Section):
     """A GenICam camera through a GenTL producer (a ``.cti`` file)."""
 
     kind: Literal["genicam"]
@@ -54,7 +54,7 @@ class GenicamSource(Section):
     bit_depth: Literal[8, 16] = 16
     """Bits per sample that the model gets of pixel formats with more than 8. 16: all that the format has. 8: see
     ``window``; packed formats are then unpacked to 8 bits in one pass."""
-    window: tuple[Level, Level] | None = None
+    window: tuple[PixelLevel, PixelLevel] | None = None
     """With ``bit_depth: 8``: the camera's values that become 0 and 255, linear between and cut outside. null: the high 8
     bits. Formats of 8 bits stay as they are."""
     bayer: Literal["RG", "GR", "GB", "BG"] | None = None
@@ -65,7 +65,7 @@ class GenicamSource(Section):
     leak up to one frame at each. null: never."""
 
     @model_validator(mode="after")
-    def _window_of_8_bits(self) -> GenicamSource:
+    def _window_of_8_bits(self) -> GenicamConfig:
         if self.window is None:
             return self
         if self.bit_depth != 8:
@@ -75,7 +75,7 @@ class GenicamSource(Section):
         return self
 
 
-class RecordedSource(Section):
+class RecordedConfig(Section):
     """A folder of pictures, a video file or a recording."""
 
     kind: Literal["recorded"]
@@ -87,7 +87,7 @@ class RecordedSource(Section):
     """Frames per second where the frames carry no times of their own."""
 
 
-class SyntheticSource(Section):
+class SyntheticConfig(Section):
     """Generated parts with planted defects of known place, size and contrast; the same seed gives the same frames."""
 
     kind: Literal["synthetic"]
@@ -107,7 +107,7 @@ class SyntheticSource(Section):
     """Share of parts with a defect. 0: good parts only."""
 
 
-class OpencvSource(Section):
+class OpencvConfig(Section):
     """Any V4L2 device or network stream that OpenCV opens, or a video file in its place."""
 
     kind: Literal["opencv"]
@@ -130,5 +130,5 @@ class OpencvSource(Section):
 
 
 SourceConfig: TypeAlias = Annotated[
-    GenicamSource | RecordedSource | SyntheticSource | OpencvSource, Field(discriminator="kind")
+    GenicamConfig | RecordedConfig | SyntheticConfig | OpencvConfig, Field(discriminator="kind")
 ]

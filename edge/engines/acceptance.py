@@ -14,7 +14,7 @@ from edge.config.bundle import Bundle
 from edge.engines.batch import kept
 from edge.engines.graph_io import blank_picture
 from edge.engines.probe_pictures import CHECKED_EVERY, generated_pictures
-from edge.engines.protocol import Batching, Engine, Samples
+from edge.engines.protocol import Batching, Engine, SamplePictures
 from edge.errors import UserError
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ def _trial_pictures(bundle: Bundle) -> dict[str, NDArray[Any]]:
 _QUANTILE = 0.999
 
 
-def check_tolerance(engine: Engine, samples: Samples | None) -> float:
+def check_tolerance(engine: Engine, samples: SamplePictures | None) -> float:
     """Compare a warm engine with ONNX Runtime on the CPU in fp32: on sample frames, else on generated pictures.
 
     Returns the largest difference found, as a share of the map's range (``ToleranceSpec``): the 99.9th percentile over the
@@ -147,7 +147,7 @@ def _fix(*, reduced: bool, generated: bool) -> str:
     return f"set model.precision: fp32{frames}"
 
 
-def _pictures(bundle: Bundle, samples: Samples | None) -> Mapping[str, NDArray[Any]]:
+def _pictures(bundle: Bundle, samples: SamplePictures | None) -> Mapping[str, NDArray[Any]]:
     if samples is not None:
         return {
             f"sample frame {i * CHECKED_EVERY}": p.copy() for i, p in enumerate(islice(samples(), 0, None, CHECKED_EVERY))

@@ -12,7 +12,7 @@ from edge.config.bundle import Bundle
 from edge.engines.protocol import Prediction
 from edge.errors import UserError
 
-BUFFERS = 4
+RESULT_SETS = 4
 """A prediction's map is overwritten by the fourth ``infer`` after it."""
 _RANKS = {"map": 3, "score": 1, "embedding": 2}
 _SHAPES = {"map": "(n, h, w)", "score": "(n)", "embedding": "(n, d)"}

@@ -24,7 +24,7 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from edge.config.bundle import Bundle
 from edge.engines.cache import cache_folder, pictures_sha256
 from edge.engines.probe_pictures import for_scales
-from edge.engines.protocol import Samples
+from edge.engines.protocol import SamplePictures
 from edge.errors import UserError
 
 log = structlog.get_logger()
@@ -37,7 +37,7 @@ _PER_CHANNEL_OPSET = 13
 _SYMMETRIC = {"ActivationSymmetric": True, "AddQDQPairToWeight": True, "QuantizeBias": False}
 
 
-def int8_graph(bundle: Bundle, samples: Samples | None, *, symmetric: bool = False) -> bytes:
+def int8_graph(bundle: Bundle, samples: SamplePictures | None, *, symmetric: bool = False) -> bytes:
     """The serialised graph, from the cache where it was made before.
 
     ``symmetric``: signed activations without zero points and biases in float32, which is all that TensorRT takes.

@@ -13,7 +13,7 @@ from edge.config.bundle import Bundle
 from edge.engines import cpu
 from edge.engines.batch import split
 from edge.engines.graph_io import (
-    BUFFERS,
+    RESULT_SETS,
     Outputs,
     blank_picture,
     check_first,
@@ -22,7 +22,7 @@ from edge.engines.graph_io import (
     does_not_run,
     prediction,
 )
-from edge.engines.protocol import Prediction, Samples
+from edge.engines.protocol import Prediction, SamplePictures
 from edge.errors import UserError
 
 _CPU = "CPUExecutionProvider"
@@ -48,7 +48,7 @@ class OnnxEngine:
         threads: int = 1,
         precision: str = "fp32",
         providers: Sequence[str] | None = None,
-        samples: Samples | None = None,
+        samples: SamplePictures | None = None,
         batch: int = 1,
     ) -> None:
         self.bundle = bundle
@@ -115,7 +115,7 @@ class OnnxEngine:
         if image.shape != self._shape:
             return self._first_of_its_shape(image)
         binding, buffers = self._slots[self._turn]
-        self._turn = (self._turn + 1) % BUFFERS
+        self._turn = (self._turn + 1) % RESULT_SETS
         if image.ndim == 3 or self._takes_batch:
             shape = image.shape if image.ndim == 4 else (1, *image.shape)
             binding.bind_input("frame", "cpu", 0, image.dtype.type, shape, image.ctypes.data)
@@ -139,7 +139,7 @@ class OnnxEngine:
             for name, *values in zip(self._outputs, *runs, strict=True)
         }
         check_first(self.bundle, pictures.shape, outputs)
-        self._slots = [self._slot(outputs) for _ in range(BUFFERS)]
+        self._slots = [self._slot(outputs) for _ in range(RESULT_SETS)]
         self._turn = 0
         self._shape = image.shape
         return outputs

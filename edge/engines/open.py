@@ -9,13 +9,13 @@ import structlog
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
-from edge.engines.protocol import Engine, Samples
+from edge.engines.protocol import Engine, SamplePictures
 from edge.errors import UserError
 
 log = structlog.get_logger()
 
 
-def open_engine(config: ModelConfig, bundle: Bundle, samples: Samples | None = None, batch: int = 1) -> Engine:
+def open_engine(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None = None, batch: int = 1) -> Engine:
     """The engine that the config names, or for ``auto`` the fastest that works here; warm, its numbers checked.
 
     ``auto`` goes by a fixed order for each precision, so that a machine chooses the same at each start; what it passed over
@@ -50,7 +50,7 @@ _ORDER = {
 """Engines for each precision, fastest first. Figures: scripts/README.md; PaDiM, STFPM and PatchCore of ResNet-18."""
 
 
-def _fastest(config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int) -> Engine:
+def _fastest(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
     passed_over: list[tuple[str, str]] = []
     failed: list[tuple[str, UserError]] = []
     for kind in _ORDER[config.precision]:
@@ -93,7 +93,7 @@ def _none_works(precision: str, passed_over: list[tuple[str, str]], failed: list
     )
 
 
-def _opened(kind: str, config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int) -> Engine:
+def _opened(kind: str, config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
     from edge.engines.acceptance import check_finite, check_tolerance, settle_batch
 
     engine = _OPEN[kind](config, bundle, samples, batch)
@@ -126,25 +126,25 @@ def _not_here(kind: str) -> str | None:
     return None
 
 
-def _open_onnx(config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int) -> Engine:
+def _open_onnx(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
     from edge.engines.onnx import OnnxEngine
 
     return OnnxEngine(bundle, config.threads, config.precision, config.providers, samples, batch)
 
 
-def _open_openvino(config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int) -> Engine:
+def _open_openvino(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
     from edge.engines.openvino import OpenvinoEngine
 
     return OpenvinoEngine(bundle, config.threads, config.precision, samples, batch)
 
 
-def _open_tensorrt(config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int) -> Engine:
+def _open_tensorrt(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
     from edge.engines.tensorrt.engine import open_tensorrt
 
     return open_tensorrt(config, bundle, samples, batch)
 
 
-_OPEN: dict[str, Callable[[ModelConfig, Bundle, Samples | None, int], Engine]] = {
+_OPEN: dict[str, Callable[[ModelConfig, Bundle, SamplePictures | None, int], Engine]] = {
     "onnx": _open_onnx,
     "openvino": _open_openvino,
     "tensorrt": _open_tensorrt,

@@ -16,7 +16,7 @@ from edge.engines import cpu
 from edge.engines.batch import kept, split
 from edge.engines.cache import cache_folder
 from edge.engines.graph_io import (
-    BUFFERS,
+    RESULT_SETS,
     Outputs,
     blank_picture,
     check_first,
@@ -25,7 +25,7 @@ from edge.engines.graph_io import (
     does_not_run,
     prediction,
 )
-from edge.engines.protocol import Prediction, Samples
+from edge.engines.protocol import Prediction, SamplePictures
 from edge.errors import UserError
 
 # imported plainly, openvino reports its use over the network from a thread of its own; without this module it doesn't
@@ -82,7 +82,7 @@ class OpenvinoEngine:
         bundle: Bundle,
         threads: int = 1,
         precision: str = "fp32",
-        samples: Samples | None = None,
+        samples: SamplePictures | None = None,
         batch: int = 1,
     ) -> None:
         self.bundle = bundle
@@ -136,7 +136,7 @@ class OpenvinoEngine:
         if shaped is None:
             return self._first_of_its_shape(image)
         request, buffers = shaped.slots[shaped.turn]
-        shaped.turn = (shaped.turn + 1) % BUFFERS
+        shaped.turn = (shaped.turn + 1) % RESULT_SETS
         pictures = image if image.ndim == 4 else image[None]
         if image.ndim == 3 or self._takes_batch:
             request.set_input_tensor(_shared(pictures))
@@ -148,7 +148,7 @@ class OpenvinoEngine:
                 request.infer(share_outputs=True)
         return buffers
 
-    def _read(self, samples: Samples | None) -> Any:
+    def _read(self, samples: SamplePictures | None) -> Any:
         if self.precision == "int8":
             from edge.engines.int8 import int8_graph
 
@@ -182,7 +182,7 @@ class OpenvinoEngine:
         }
         check_first(self.bundle, pictures.shape, outputs)
         shaped = _Shaped(compiled, [])
-        for _ in range(BUFFERS):
+        for _ in range(RESULT_SETS):
             buffers = {name: np.empty_like(array) for name, array in outputs.items()}
             request = compiled.create_infer_request()
             if self._takes_batch or not tiles:

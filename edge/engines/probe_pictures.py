@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engines.protocol import Samples
+from edge.engines.protocol import SamplePictures
 
 CHECKED_EVERY = 8
 """Of the sample frames every eighth, the first among them, is compared and gives no scales for int8."""
@@ -31,7 +31,7 @@ def generated_pictures(size: tuple[int, int], channels: int, bits: int) -> dict[
     }
 
 
-def for_scales(samples: Samples) -> Iterable[NDArray[Any]]:
+def for_scales(samples: SamplePictures) -> Iterable[NDArray[Any]]:
     """The sample frames that the check leaves; all of them where there are too few to share."""
     kept = (picture for index, picture in enumerate(samples()) if index % CHECKED_EVERY)
     first = next(kept, None)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 
-Samples: TypeAlias = Callable[[], Iterator[NDArray[Any]]]
+SamplePictures: TypeAlias = Callable[[], Iterator[NDArray[Any]]]
 """Prepared pictures (H, W, C) of ``model.sample_frames``, from the first on at each call."""
 
 

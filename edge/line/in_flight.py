@@ -11,7 +11,7 @@ from edge.config.bundle_spec import BundleSpec
 from edge.engines.lane import open_lane
 from edge.engines.to_map import Job, finish, start
 from edge.frames import AnomalyMap, Frame, Skip, Unmapped
-from edge.line.recipe import Setup, Swap
+from edge.line.recipe import Recipe, Recipes
 from edge.line.ring import Checkpoint, Slot
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace
 
@@ -22,12 +22,12 @@ MOST_TOLD = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
+class Inferred:
     """A frame and its map on the way to the judge, with the monotonic times of its stations."""
 
     slot: Slot
     frame: Frame
-    setup: Setup
+    recipe: Recipe
     amap: AnomalyMap | Unmapped
     taken_ns: int
     mapped_ns: int
@@ -37,7 +37,7 @@ class Mapped:
 class _Ticket:
     slot: Slot
     frame: Frame
-    setup: Setup
+    recipe: Recipe
     job: Job
     taken_ns: int
     behind: list[Skip | Checkpoint] = field(default_factory=list)
@@ -65,20 +65,20 @@ class OneSize:
             )
 
 
-class Mapper:
+class InFlight:
     """``put`` each frame, ``behind`` whatever else comes or when nothing does, and ``drain`` at the end; pass on what each
     of them returns.
 
     ``error``: what the engine raised, once its frame has come out: to be raised when everything has been passed on.
     """
 
-    def __init__(self, swap: Swap, one_size: OneSize | None = None) -> None:
+    def __init__(self, recipes: Recipes, one_size: OneSize | None = None) -> None:
         """``one_size``: None where frames may be of many cameras, a folder of pictures say."""
         self.error: Exception | None = None
         self._one_size = one_size
         self._told: set[str] = set()
-        self._swap = swap
-        self._setup = swap.current
+        self._swap = recipes
+        self._setup = recipes.current
         self._lane = open_lane(self._setup.engine)
         self._last: _Ticket | None = None
         self._workspace = Workspace()
@@ -88,35 +88,35 @@ class Mapper:
         """Frames are in the engine's hands and come out when nothing follows now; those of a batch wait for the rest."""
         return self._lane.pending > 0 and not self._lane.gathers
 
-    def put(self, slot: Slot, frame: Frame, taken_ns: int) -> list[Mapped | Skip | Checkpoint]:
+    def put(self, slot: Slot, frame: Frame, taken_ns: int) -> list[Inferred | Skip | Checkpoint]:
         """Give one frame to the engine in force; returns what is done, this one among them if nothing overlaps."""
-        done: list[Mapped | Skip | Checkpoint] = []
+        done: list[Inferred | Skip | Checkpoint] = []
         if self._setup is not self._swap.current:
             done = self.drain()
             self._setup = self._swap.current
             self._lane = open_lane(self._setup.engine)
             self._workspace = Workspace()
-        setup = self._setup
+        recipe = self._setup
         if self._lane.depth == 1:  # nothing overlaps: the lane's bookkeeping would add 50 µs to a frame after idling
             try:
-                job = self._start(frame, setup)
-                amap: AnomalyMap | Unmapped = finish(job, setup.engine.infer(job.image))
+                job = self._start(frame, recipe)
+                amap: AnomalyMap | Unmapped = finish(job, recipe.engine.infer(job.image))
             except Exception as error:  # noqa: BLE001  (the frame still gets its record)
                 amap = self._unmapped(error)
-            done.append(Mapped(slot, frame, setup, amap, taken_ns, time.monotonic_ns()))
+            done.append(Inferred(slot, frame, recipe, amap, taken_ns, time.monotonic_ns()))
             return done
         try:
-            job = self._start(frame, setup)
+            job = self._start(frame, recipe)
         except Exception as error:  # noqa: BLE001  (as above)
             unmapped = self._unmapped(error)
-            return [*done, *self.drain(), Mapped(slot, frame, setup, unmapped, taken_ns, time.monotonic_ns())]
-        self._last = _Ticket(slot, frame, setup, job, taken_ns)
+            return [*done, *self.drain(), Inferred(slot, frame, recipe, unmapped, taken_ns, time.monotonic_ns())]
+        self._last = _Ticket(slot, frame, recipe, job, taken_ns)
         self._lane.submit(self._last, job.image)
         while self._lane.full:
             done += self._collect()
         return done
 
-    def behind(self, item: Skip | Checkpoint | None) -> list[Mapped | Skip | Checkpoint]:
+    def behind(self, item: Skip | Checkpoint | None) -> list[Inferred | Skip | Checkpoint]:
         """What can be passed on now that ``item`` came and no frame, or nothing in time: ``item`` behind all before it.
 
         In batches it waits with the frame before it. Which frames share a run then depends on the frames alone, not on how
@@ -129,11 +129,11 @@ class Mapper:
             self._last.behind.append(item)
         return []
 
-    def drain(self) -> list[Mapped | Skip | Checkpoint]:
+    def drain(self) -> list[Inferred | Skip | Checkpoint]:
         """All that is in the engine's hands, waited for."""
         return [one for _ in range(self._lane.pending) for one in self._collect()]
 
-    def _collect(self) -> list[Mapped | Skip | Checkpoint]:
+    def _collect(self) -> list[Inferred | Skip | Checkpoint]:
         ticket, outcome = self._lane.collect()
         amap: AnomalyMap | Unmapped
         if isinstance(outcome, Exception):
@@ -143,13 +143,13 @@ class Mapper:
                 amap = finish(ticket.job, outcome)
             except Exception as error:  # noqa: BLE001  (as above)
                 amap = self._unmapped(error)
-        mapped = Mapped(ticket.slot, ticket.frame, ticket.setup, amap, ticket.taken_ns, time.monotonic_ns())
-        return [mapped, *ticket.behind]
+        inferred = Inferred(ticket.slot, ticket.frame, ticket.recipe, amap, ticket.taken_ns, time.monotonic_ns())
+        return [inferred, *ticket.behind]
 
-    def _start(self, frame: Frame, setup: Setup) -> Job:
+    def _start(self, frame: Frame, recipe: Recipe) -> Job:
         if self._one_size is not None:
-            self._one_size.check(frame, setup.engine.bundle.spec)
-        return start(frame, setup.engine.bundle.spec, self._workspace)
+            self._one_size.check(frame, recipe.engine.bundle.spec)
+        return start(frame, recipe.engine.bundle.spec, self._workspace)
 
     def _unmapped(self, error: Exception) -> Unmapped:
         """A frame of a size that the model doesn't take is no error of the engine."""

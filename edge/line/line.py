@@ -12,23 +12,23 @@ from functools import partial
 import structlog
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamSource
+from edge.config.sources import GenicamConfig
 from edge.engines.lane import in_hand, per_call
 from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
 from edge.line.in_flight import OneSize
 from edge.line.passage import Handoff, Maps, Passage, tell_losses
-from edge.line.recipe import Setup, Swap
+from edge.line.recipe import Recipe, Recipes
 from edge.line.ring import Ring
-from edge.line.snapshot import Snapshot
+from edge.line.snapshot import LineSnapshot
 from edge.line.stages import Desk, acquire_loop, infer_loop, judge_loop
 from edge.line.state import StateBook
-from edge.line.supervise import LOOK_S, Health, Worker, examine
+from edge.line.supervise import LOOK_S, StageHealth, Worker, examine
 from edge.line.tally import Tally
 from edge.outputs.protocol import Output, OutputStatus
 from edge.preprocess.pixel_formats import levels_of
-from edge.regions.criteria import Rules
+from edge.regions.criteria import Criteria
 from edge.sources.protocol import Source
 from edge.sources.recorded import of_one_camera
 from edge.storage.archive import archive
@@ -58,19 +58,19 @@ class Line:
         loaded: Loaded,
         source: Source,
         engine: Engine,
-        rules: Rules,
+        criteria: Criteria,
         make_outputs: Callable[[RunIdentity], Sequence[Output]],
         *,
         drops: bool,
     ) -> None:
         config = loaded.config
         self._instance_id = uuid.uuid4().hex
-        self.identity = self._identity(loaded, source, engine, rules)
+        self.identity = self._identity(loaded, source, engine, criteria)
         self.config = config
         self.source = source
         self.tally = Tally()
         self.ring = Ring(config.ring.slots + in_hand(engine) - 1, drops=drops)
-        self.swap = Swap(Setup(engine, rules, Wire(self.identity)))
+        self.recipes = Recipes(Recipe(engine, criteria, Wire(self.identity)))
         self.outputs = list(make_outputs(self.identity))
         self._limit_s = config.supervise.limit_s * per_call(engine)
         maps: Maps = Handoff()
@@ -85,13 +85,13 @@ class Line:
                 partial(acquire_loop, source, self.ring),
                 busy_until_ns=lambda: source.status().busy_until_ns,
             ),
-            worker("infer", partial(infer_loop, self._passage, self.swap, levels, one_size)),
-            worker("judge", partial(judge_loop, maps, Desk(), self.ring, self.swap, self.outputs, self.tally)),
+            worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_size)),
+            worker("judge", partial(judge_loop, maps, Desk(), self.ring, self.recipes, self.outputs, self.tally)),
         ]
-        self._book = StateBook(self.swap.current.told)
+        self._book = StateBook(self.recipes.current.told)
         self.fault: dict[str, str] = {}
         """Faults that others than the stages and outputs found, by code."""
-        self._health = Health(0.0, None, None)
+        self._health = StageHealth(0.0, None, None)
         self._running = False
         self._drained = False
         self._started = False
@@ -127,20 +127,20 @@ class Line:
         gc.freeze()
         self._started = True
 
-    def inspect_with(self, loaded: Loaded, engine: Engine, rules: Rules) -> None:
-        """From the next frame on: another model, other rules, and records that say so. The engine must be warm."""
-        identity = self._identity(loaded, self.source, engine, rules)
-        self.swap.put(Setup(engine, rules, Wire(identity)))
+    def inspect_with(self, loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
+        """From the next frame on: another model, other criteria, and records that say so. The engine must be warm."""
+        identity = self._identity(loaded, self.source, engine, criteria)
+        self.recipes.put(Recipe(engine, criteria, Wire(identity)))
         for output in self.outputs:
             output.made_by(identity, partial(archive, loaded, identity))
         self.identity = identity
-        self._book.engine = self.swap.current.told
+        self._book.engine = self.recipes.current.told
 
-    def turn(self) -> Health:
+    def turn(self) -> StageHealth:
         """One look at everything: state to the outputs if it changed, a heartbeat when one is due."""
-        if self.ring.fill == 0:  # no frame is on its way: whatever came before the setup in force is out of use
-            self.swap.judge(self.swap.current)
-        self.swap.close_retired()
+        if self.ring.fill == 0:  # no frame is on its way: whatever came before the recipe in force is out of use
+            self.recipes.judge(self.recipes.current)
+        self.recipes.close_retired()
         frozen_s, self._looked_s = self._frozen_s(), time.monotonic()
         for worker in self.workers:
             worker.excuse(frozen_s)
@@ -179,7 +179,7 @@ class Line:
     def worn_out(self) -> bool:
         """The camera is gone after as many reconnections as the config allows: the best moment for a new process."""
         source, config = self.source.status(), self.config.source
-        limit = config.max_reconnects if isinstance(config, GenicamSource) else None
+        limit = config.max_reconnects if isinstance(config, GenicamConfig) else None
         return limit is not None and source.state in ("lost", "backoff") and source.counters.get("reconnects", 0) >= limit
 
     @property
@@ -245,10 +245,10 @@ class Line:
             read = acquire.done or self._hangs(acquire)
             if read:
                 self.ring.close()
-            mapped = infer.done or self._hangs(infer) or self._hangs(judge)
-            if read and mapped:
+            inferred = infer.done or self._hangs(infer) or self._hangs(judge)
+            if read and inferred:
                 return
-            (acquire if mapped else infer).join(min(TICK_S, left))
+            (acquire if inferred else infer).join(min(TICK_S, left))
 
     def _frozen_s(self) -> float:
         """How long the one who looks at the workers has been kept from it."""
@@ -294,7 +294,7 @@ class Line:
         counters["output_lost"] = sum(o.status().lost for o in self.outputs)
         return Heartbeat(tally.last_seq, counters, self.ring.fill, round(self._health.progress_age_s * 1e3, 1))
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> LineSnapshot:
         """For /live, /ready and /metrics; from any thread."""
         health = examine(self.workers, self._limit_s, self._frozen_s())
         source = self.source.status()
@@ -304,7 +304,7 @@ class Line:
         trouble = health.hung or (health.failed and health.failed[0])
         detail = source.problem or source.detail
         text = f"{source.state}{': ' + detail if detail else ''}" if live else f"stage {trouble} is not well"
-        return Snapshot(
+        return LineSnapshot(
             self.config.camera,
             live,
             ready,
@@ -316,7 +316,7 @@ class Line:
             tuple(fault.code for fault in self.faults),
         )
 
-    def _identity(self, loaded: Loaded, source: Source, engine: Engine, rules: Rules) -> RunIdentity:
+    def _identity(self, loaded: Loaded, source: Source, engine: Engine, criteria: Criteria) -> RunIdentity:
         return RunIdentity(
             instance_id=self._instance_id,
             camera=loaded.config.camera,
@@ -325,7 +325,7 @@ class Line:
             config_sha256=loaded.sha256,
             model_name=engine.bundle.spec.name,
             model_sha256=engine.bundle.sha256,
-            calibration_sha256=rules.calibration_sha256,
+            calibration_sha256=criteria.calibration_sha256,
         )
 
     def _sum_fault(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from edge.frames import Skip
-from edge.line.in_flight import Mapped
+from edge.line.in_flight import Inferred
 from edge.line.ring import Checkpoint, Ring, Slot, lost, meta_of
 
 WAIT_S = 0.1
@@ -50,7 +50,7 @@ class End:
     """The last item on the way to the judge."""
 
 
-Maps = Handoff[Mapped | Skip | Checkpoint | End]
+Maps = Handoff[Inferred | Skip | Checkpoint | End]
 
 
 class Passage:
@@ -82,7 +82,7 @@ class Passage:
                 self._held.append(item)
             return item
 
-    def hand_over(self, item: Mapped | Skip | Checkpoint | End, beat: Callable[[], bool]) -> None:
+    def hand_over(self, item: Inferred | Skip | Checkpoint | End, beat: Callable[[], bool]) -> None:
         """Wait until the judge has taken the last one. Nothing happens once the stage was given up."""
         while True:
             with self._lock:

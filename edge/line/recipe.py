@@ -1,4 +1,4 @@
-"""What frames are inspected with, and its swap between two frames."""
+"""What frames are inspected with, and its exchange between two frames."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ import numpy as np
 from edge.config.bundle import Bundle, load_bundle
 from edge.config.line import Config
 from edge.config.load import Loaded
-from edge.config.sources import SyntheticSource
+from edge.config.sources import SyntheticConfig
 from edge.engines.line_engine import open_line_engine, scales_sha256
 from edge.engines.protocol import Engine
 from edge.engines.to_map import to_map
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import Rules, load_rules
+from edge.regions.criteria import Criteria, load_criteria
 from edge.wire.encode import Wire
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """Model, rules and the identity that records carry: one config's worth. A frame keeps the one it began with."""
+class Recipe:
+    """Model, criteria and the identity that records carry: one config's worth. A frame keeps the one it began with."""
 
     engine: Engine
-    rules: Rules
+    criteria: Criteria
     wire: Wire
 
     @property
     def told(self) -> dict[str, Any]:
         """What ``state`` tells of model and thresholds."""
-        engine, rules = self.engine, self.rules
+        engine, criteria = self.engine, self.criteria
         return {
             "name": engine.name,
             "precision": engine.precision,
             "why": engine.why,
             "bundle": engine.bundle.spec.name,
-            "threshold": "explicit" if rules.calibration_sha256 is None else "calibrated",
-            "calibration_overridden": rules.overridden,
+            "threshold": "explicit" if criteria.calibration_sha256 is None else "calibrated",
+            "calibration_overridden": criteria.overridden,
         }
 
 
-class Swap:
-    """The setup in force: ``put`` by the supervisor, read before each frame by the infer stage, followed by the judge.
+class Recipes:
+    """The recipe in force: ``put`` by the supervisor, read before each frame by the infer stage, followed by the judge.
 
     An older engine may be freed only once the judge is past the last map that it made.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.current = setup
-        self.judging = setup
+    def __init__(self, recipe: Recipe) -> None:
+        self.current = recipe
+        self.judging = recipe
         """Of the frame that the judge saw last: what the records of losses carry."""
-        self._open = [setup]
+        self._open = [recipe]
 
-    def put(self, setup: Setup) -> None:
+    def put(self, recipe: Recipe) -> None:
         """From the next frame on."""
-        self._open.append(setup)
-        self.current = setup
+        self._open.append(recipe)
+        self.current = recipe
 
-    def judge(self, setup: Setup) -> None:
-        """The judge has a frame that was inspected with ``setup``."""
-        self.judging = setup
+    def judge(self, recipe: Recipe) -> None:
+        """The judge has a frame that was inspected with ``recipe``."""
+        self.judging = recipe
 
     def close_retired(self) -> None:
         """Free the models that no frame will use again. For the thread that puts."""
@@ -70,12 +70,12 @@ class Swap:
 
     def close(self) -> None:
         """Free every model, when the stages have ended."""
-        for setup in self._open:
-            setup.engine.close()
+        for recipe in self._open:
+            recipe.engine.close()
 
 
-def open_model(loaded: Loaded, batch: int = 1, *, replayed: bool = False) -> tuple[Engine, Rules]:
-    """The config's model, loaded and warm, and the rules that go with it, tried on a blank frame.
+def open_model(loaded: Loaded, batch: int = 1, *, replayed: bool = False) -> tuple[Engine, Criteria]:
+    """The config's model, loaded and warm, and the criteria that go with it, tried on a blank frame.
 
     ``batch``: pictures that are to go through it at once, in replay. ``replayed``: as ``frame_size``'s.
 
@@ -83,7 +83,7 @@ def open_model(loaded: Loaded, batch: int = 1, *, replayed: bool = False) -> tup
         UserError: a bundle, calibration or ROI that can't be used.
     """
     bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
-    rules = load_rules(loaded, bundle, scales_sha256(loaded, bundle))
+    criteria = load_criteria(loaded, bundle, scales_sha256(loaded, bundle))
     engine = open_line_engine(loaded, bundle, batch)
     try:
         size = frame_size(loaded.config, bundle, replayed=replayed)
@@ -91,11 +91,11 @@ def open_model(loaded: Loaded, batch: int = 1, *, replayed: bool = False) -> tup
             blank = blank_frame(*size)
             amap = to_map(blank, engine, Workspace())
             if isinstance(amap, AnomalyMap):
-                rules.controls(amap, *size)
+                criteria.plan(amap, *size)
     except BaseException:
         engine.close()  # a refused reload would keep its memory, on the GPU too
         raise
-    return engine, rules
+    return engine, criteria
 
 
 def frame_size(config: Config, bundle: Bundle, *, replayed: bool = False) -> tuple[int, int] | None:
@@ -104,7 +104,7 @@ def frame_size(config: Config, bundle: Bundle, *, replayed: bool = False) -> tup
     ``replayed``: they aren't those of the config's source.
     """
     source, spec = config.source, bundle.spec
-    if isinstance(source, SyntheticSource) and not replayed:
+    if isinstance(source, SyntheticConfig) and not replayed:
         return source.width, source.height
     roi = config.regions.roi
     any_size_will_do = roi is None or (roi.units == "norm" and roi.mask is None)

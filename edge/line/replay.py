@@ -26,7 +26,7 @@ from edge.report.compare import Outcomes
 from edge.report.explain import Scale
 from edge.sources.protocol import Source
 
-QUEUE = 64
+REPLAY_QUEUE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,16 @@ def replay(
     Raises:
         UserError: model, calibration, source or output folder can't be opened.
     """
-    engine, rules = open_model(loaded, options.batch_size, replayed=True)
+    engine, criteria = open_model(loaded, options.batch_size, replayed=True)
     _make(options.out)
-    scale = Scale(engine.bundle.spec.display.range, rules.low, rules.regions.smooth) if options.explain else None
+    scale = Scale(engine.bundle.spec.display.range, criteria.low, criteria.regions.smooth) if options.explain else None
     wanted = Wanted(options.overlays, options.masks, scale, options.before)
     line = Line(
         loaded,
         source,
         engine,
-        replace(rules, deadline_ms=None, explain=options.explain),
-        lambda identity: _outputs(loaded, options, identity, wanted, rules.mask),
+        replace(criteria, deadline_ms=None, explain=options.explain),
+        lambda identity: _outputs(loaded, options, identity, wanted, criteria.mask),
         drops=False,
     )
     try:
@@ -83,12 +83,12 @@ def _outputs(
     loaded: Loaded, options: Options, identity: RunIdentity, wanted: Wanted, mask: NDArray[np.uint8] | None
 ) -> list[Output]:
     log = JsonlSink(JsonlConfig(dir=options.out, sync="none"), options.out, identity, path=options.out / "records.jsonl")
-    outputs: list[Output] = [Queued(log, QUEUE, "wait")]
+    outputs: list[Output] = [Queued(log, REPLAY_QUEUE, "wait")]
     if wanted != Wanted():
-        outputs.append(Queued(PictureSink(options.out, loaded.config.regions.roi, wanted, mask), QUEUE, "wait"))
+        outputs.append(Queued(PictureSink(options.out, loaded.config.regions.roi, wanted, mask), REPLAY_QUEUE, "wait"))
     if options.publish is not None:
         publisher = ZmqSink(ZmqConfig(bind=options.publish), identity, options.out, key="--publish")
-        outputs.append(Queued(publisher, QUEUE, "wait"))
+        outputs.append(Queued(publisher, REPLAY_QUEUE, "wait"))
     return outputs
 
 

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 
 from edge.line.line import TICK_S, Line
-from edge.line.supervise import Health
+from edge.line.supervise import StageHealth
 
 EXIT_OK, EXIT_STAGE, EXIT_HUNG, EXIT_RECONNECTS = 0, 3, 4, 5
 
 
-def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Health], None]) -> int:
+def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, StageHealth], None]) -> int:
     """Turn a started line until ``stop``, its end, or a failure. Returns the exit code; the line is then stopped."""
     while True:
         health = line.turn()
@@ -30,4 +30,4 @@ def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, Healt
         stop.wait(TICK_S)
 
 
-EachTurn = Callable[[Line, Health], None]
+EachTurn = Callable[[Line, StageHealth], None]

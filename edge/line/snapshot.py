@@ -10,7 +10,7 @@ from edge.sources.protocol import SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class LineSnapshot:
     """Everything that /live, /ready and /metrics tell, at one moment."""
 
     camera: str

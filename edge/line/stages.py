@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from edge.frames import AnomalyMap, Frame, Judged, Latency, Skip, Unmapped
-from edge.line.in_flight import MOST_TOLD, Mapped, Mapper, OneSize
+from edge.line.in_flight import MOST_TOLD, Inferred, InFlight, OneSize
 from edge.line.passage import WAIT_S, End, Maps, Passage
-from edge.line.recipe import Swap
+from edge.line.recipe import Recipes
 from edge.line.ring import Checkpoint, Ring, Slot, lost, meta_of
 from edge.line.tally import Tally
 from edge.outputs.protocol import Output
-from edge.preprocess.pixel_formats import Depth, Window, decode
+from edge.preprocess.pixel_formats import Depth, LevelWindow, decode
 from edge.regions.to_inspection import to_inspection
 from edge.regions.verdict import invalid, timed
 from edge.sources.protocol import Source
@@ -32,7 +32,7 @@ CHECK_S = 1.0
 be equal, whatever is in flight behind it."""
 
 
-Levels = tuple[Depth, Window | None]
+Levels = tuple[Depth, LevelWindow | None]
 
 
 def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
@@ -60,22 +60,24 @@ def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
     ring.close()
 
 
-def infer_loop(passage: Passage, swap: Swap, levels: Levels, one_size: OneSize | None, beat: Callable[[], bool]) -> None:
+def infer_loop(
+    passage: Passage, recipes: Recipes, levels: Levels, one_size: OneSize | None, beat: Callable[[], bool]
+) -> None:
     """Every frame leaves with a map or with the reason why it has none, every loss in its place.
 
     ``levels``: what ``decode`` makes of more than 8 bits. ``one_size``: as ``Mapper``'s.
     """
-    mapper = Mapper(swap, one_size)
+    mapper = InFlight(recipes, one_size)
     named: set[str] = set()
     for held in passage.left:
-        told = _unmapped(held, swap, levels, named) if isinstance(held, Slot) else held
+        told = _unmapped(held, recipes, levels, named) if isinstance(held, Slot) else held
         if isinstance(held, Slot) and isinstance(told, Skip):
             passage.unreadable(held, told)
         passage.hand_over(told, beat)
     while True:
         beat()
         item = passage.take(0.0 if mapper.hurries else WAIT_S)
-        out: Sequence[Mapped | Skip | Checkpoint | End]
+        out: Sequence[Inferred | Skip | Checkpoint | End]
         if isinstance(item, Slot):
             taken_ns = time.monotonic_ns()
             frame = _decoded(item, levels, named)
@@ -102,11 +104,11 @@ class Desk:
     """What the judge has taken and not yet made a record of. It outlives a judge that raises."""
 
     def __init__(self) -> None:
-        self.item: Mapped | Skip | None = None
+        self.item: Inferred | Skip | None = None
 
 
 def judge_loop(
-    maps: Maps, desk: Desk, ring: Ring, swap: Swap, outputs: Sequence[Output], tally: Tally, beat: Callable[[], bool]
+    maps: Maps, desk: Desk, ring: Ring, recipes: Recipes, outputs: Sequence[Output], tally: Tally, beat: Callable[[], bool]
 ) -> None:
     """Number, encode and hand out one record for every frame or loss; then give the frame's slot back.
 
@@ -125,27 +127,27 @@ def judge_loop(
             continue
         desk.item = item
         if isinstance(item, Skip):
-            record = swap.judging.wire.skip(tally.next_seq, item, time.time_ns())
+            record = recipes.judging.wire.skip(tally.next_seq, item, time.time_ns())
             tally.skipped(record, item)
             desk.item = None
             for output in outputs:
                 output.skip(record)
         else:
-            swap.judge(item.setup)
+            recipes.judge(item.recipe)
             _judge(item, desk, ring, outputs, tally, again=again)
         again = False
 
 
-def _judge(item: Mapped, desk: Desk, ring: Ring, outputs: Sequence[Output], tally: Tally, *, again: bool) -> None:
+def _judge(item: Inferred, desk: Desk, ring: Ring, outputs: Sequence[Output], tally: Tally, *, again: bool) -> None:
     """``again``: a judge before this one raised with the frame."""
-    rules = item.setup.rules
+    criteria = item.recipe.criteria
     began_ns = time.monotonic_ns()
     error: Exception | None = None
     amap = Unmapped("engine_error", "the stage raised with it") if again else item.amap
     try:
-        inspection, found = to_inspection(item.frame, amap, rules)
+        inspection, found = to_inspection(item.frame, amap, criteria)
     except Exception as raised:  # noqa: BLE001  (the frame still gets its record; then the worker hears of it)
-        inspection, found, error = invalid(item.frame.meta, "engine_error", rules.high), None, raised
+        inspection, found, error = invalid(item.frame.meta, "engine_error", criteria.high), None, raised
     ended_ns = time.monotonic_ns()
     received_ns = item.frame.meta.received_mono_ns
     latency = Latency(
@@ -155,8 +157,8 @@ def _judge(item: Mapped, desk: Desk, ring: Ring, outputs: Sequence[Output], tall
         judge=(ended_ns - began_ns) / 1e6,
         total=(ended_ns - received_ns) / 1e6,
     )
-    inspection = timed(inspection, latency, rules.deadline_ms, log_lost=any(output.log_lost for output in outputs))
-    record = item.setup.wire.inspection(tally.next_seq, inspection, time.time_ns())
+    inspection = timed(inspection, latency, criteria.deadline_ms, log_lost=any(output.log_lost for output in outputs))
+    record = item.recipe.wire.inspection(tally.next_seq, inspection, time.time_ns())
     judged = Judged(amap, found) if found and isinstance(amap, AnomalyMap) else None
     desk.item = None
     try:
@@ -181,10 +183,10 @@ def _decoded(slot: Slot, levels: Levels, named: set[str]) -> Frame | Skip:
         return lost("bad_payload", meta)
 
 
-def _unmapped(slot: Slot, swap: Swap, levels: Levels, named: set[str]) -> Mapped | Skip:
+def _unmapped(slot: Slot, recipes: Recipes, levels: Levels, named: set[str]) -> Inferred | Skip:
     """A frame that was in the stage's hands when it raised."""
     frame = _decoded(slot, levels, named)
     if isinstance(frame, Skip):
         return frame
     now = time.monotonic_ns()
-    return Mapped(slot, frame, swap.current, Unmapped("engine_error", "the stage raised with it"), now, now)
+    return Inferred(slot, frame, recipes.current, Unmapped("engine_error", "the stage raised with it"), now, now)

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from edge.frames import Fault, LineState, State
-from edge.line.supervise import Health
+from edge.line.supervise import StageHealth
 from edge.outputs.protocol import OutputStatus
 from edge.sources.protocol import SourceStatus
 
@@ -47,7 +47,7 @@ class StateBook:
         self,
         source: SourceStatus,
         outputs: Mapping[str, OutputStatus],
-        health: Health,
+        health: StageHealth,
         *,
         started: bool,
         stopping: bool,
@@ -114,7 +114,7 @@ def _content(state: State) -> tuple[object, ...]:
     return (state.line_state, state.source_state, state.engine, state.outputs, state.faults)
 
 
-def _line_state(source: SourceStatus, health: Health, *, started: bool, stopping: bool) -> LineState:
+def _line_state(source: SourceStatus, health: StageHealth, *, started: bool, stopping: bool) -> LineState:
     if stopping:
         return "Halted"
     if health.hung or health.failed or source.problem is not None or source.state in ("lost", "backoff"):

@@ -119,7 +119,7 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class StageHealth:
     """What the stages answered: the oldest progress, who is hung, who failed."""
 
     progress_age_s: float
@@ -127,10 +127,10 @@ class Health:
     failed: tuple[str, BaseException] | None
 
 
-def examine(workers: Sequence[Worker], limit_s: float, frozen_s: float = 0.0) -> Health:
+def examine(workers: Sequence[Worker], limit_s: float, frozen_s: float = 0.0) -> StageHealth:
     """``hung``: the stage without progress for longer than ``limit_s``, apart from the last ``frozen_s``."""
     ages = [max(0.0, worker.age_s() - frozen_s) for worker in workers]
     age = max(ages)
     oldest = workers[ages.index(age)]
     failed = next(((w.name, w.failed) for w in workers if w.failed is not None), None)
-    return Health(age, oldest.name if age > limit_s else None, failed)
+    return StageHealth(age, oldest.name if age > limit_s else None, failed)

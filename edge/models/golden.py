@@ -20,7 +20,7 @@ from edge.errors import UserError
 from edge.frames import Frame, Inspection, Skip, Unmapped
 from edge.models.calibrate.measure import as_live
 from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import Rules
+from edge.regions.criteria import Criteria
 from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
 from edge.storage.frames_on_disk import read_frames
@@ -103,9 +103,9 @@ _LAYOUT: Final = "a folder with good/ and bad/, or with good/ and a folder for e
 
 
 def run_golden(
-    loaded: Loaded, engine: Engine, rules: Rules, folder: Path, seen: Callable[[int], None] = lambda _: None
+    loaded: Loaded, engine: Engine, criteria: Criteria, folder: Path, seen: Callable[[int], None] = lambda _: None
 ) -> Golden:
-    """Judge every golden frame by ``rules``; the deadline doesn't count.
+    """Judge every golden frame by ``criteria``; the deadline doesn't count.
 
     The result is logged as ``golden_check``, and appended to ``golden_log``. A frame that can't be read, or whose verdict
     is ``invalid``, is judged wrongly. ``seen`` hears how many are done.
@@ -118,7 +118,7 @@ def run_golden(
     wrong: list[Judgement] = []
     workspace = Workspace()
     for path, expected in folders:
-        for judgement in _judgements(path, expected, folder, loaded.config.source, engine, rules, workspace):
+        for judgement in _judgements(path, expected, folder, loaded.config.source, engine, criteria, workspace):
             counts[expected] += 1
             if not judgement.right:
                 wrong.append(judgement)
@@ -134,7 +134,7 @@ def run_golden(
         "config_sha256": loaded.sha256,
         "model": engine.bundle.spec.name,
         "model_sha256": engine.bundle.sha256,
-        "calibration_sha256": rules.calibration_sha256,
+        "calibration_sha256": criteria.calibration_sha256,
     }
     (log.warning if wrong else log.info)("golden_check", **told)
     return Golden(counts["pass"], counts["fail"], tuple(wrong), _keep(loaded, told, wrong))
@@ -171,7 +171,7 @@ def _judgements(
     folder: Path,
     source: SourceConfig,
     engine: Engine,
-    rules: Rules,
+    criteria: Criteria,
     workspace: Workspace,
 ) -> Iterator[Judgement]:
     under = path.relative_to(folder).as_posix()
@@ -180,19 +180,19 @@ def _judgements(
             yield Judgement(f"{under}/{frame.frame_ref}", expected, frame.reason, None, None, {})
             continue
         name = f"{under}/{frame_name(frame.meta.frame_ref, frame.meta.frame_id)}"
-        inspection, compared = _inspect(frame, engine, rules, workspace)
+        inspection, compared = _inspect(frame, engine, criteria, workspace)
         dropped = dict(inspection.regions_dropped)
         yield Judgement(name, expected, inspection.verdict, inspection.reason, inspection.map_max, dropped, compared)
 
 
 def _inspect(
-    frame: Frame, engine: Engine, rules: Rules, workspace: Workspace
+    frame: Frame, engine: Engine, criteria: Criteria, workspace: Workspace
 ) -> tuple[Inspection, tuple[float, float] | None]:
     try:
         amap = to_map(frame, engine, workspace)
     except Exception as error:  # noqa: BLE001  (as live: the frame is invalid, and the next one is tried)
         amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
-    inspection, found = to_inspection(frame, amap, rules)
+    inspection, found = to_inspection(frame, amap, criteria)
     if found is None or isinstance(amap, Unmapped):
         return inspection, None
-    return inspection, nearest_to_high(amap.values, rules.controls(amap, frame.meta.width, frame.meta.height))
+    return inspection, nearest_to_high(amap.values, criteria.plan(amap, frame.meta.width, frame.meta.height))

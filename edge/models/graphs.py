@@ -73,7 +73,7 @@ def session(model: onnx.ModelProto, what: str) -> ort.InferenceSession:
         ) from None
 
 
-def run(session: ort.InferenceSession, feed: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def run_graph(session: ort.InferenceSession, feed: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """All outputs by name, of the session's only input."""
     names = [o.name for o in session.get_outputs()]
     return dict(zip(names, session.run(names, {session.get_inputs()[0].name: feed}), strict=True))

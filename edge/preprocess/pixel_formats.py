@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.sources import GenicamSource, SourceConfig
+from edge.config.sources import GenicamConfig, SourceConfig
 from edge.frames import Frame, FrameMeta
 
 Depth: TypeAlias = Literal[8, 16]
 """8: the high 8 bits of each sample, or a window of its values. 16: every bit that the format has."""
-Window: TypeAlias = tuple[int, int]
+LevelWindow: TypeAlias = tuple[int, int]
 """Values that become 0 and 255 at depth 8, linear between and cut outside."""
 
 _CODES: Final = {
@@ -91,7 +91,7 @@ _CHANNELS: Final = {"RGB": 3, "BGR": 3, "RGBa": 4, "BGRa": 4}
 _YUV_ORDER: Final = {"YUV422_8": (0, 1, 2, 3), "YCbCr422_8": (0, 1, 2, 3), "YUV422_8_UYVY": (1, 0, 3, 2)}
 """Bytes of a pixel pair that hold Y of the first pixel, U (Cb), Y of the second, V (Cr)."""
 
-Samples: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+RawSamples: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +140,12 @@ def payload_bytes(pixel_format: str, width: int, height: int) -> int:
     return (width * height * _known(pixel_format).bits_per_pixel + 7) // 8
 
 
-def levels_of(source: SourceConfig) -> tuple[Depth, Window | None]:
+def levels_of(source: SourceConfig) -> tuple[Depth, LevelWindow | None]:
     """Depth and window that a config asks of its source's frames."""
-    return (source.bit_depth, source.window) if isinstance(source, GenicamSource) else (16, None)
+    return (source.bit_depth, source.window) if isinstance(source, GenicamConfig) else (16, None)
 
 
-def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16, window: Window | None = None) -> Frame:
+def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16, window: LevelWindow | None = None) -> Frame:
     """Pixels of one payload: (H, W) for Mono, (H, W, 3) RGB for everything else, C-contiguous.
 
     ``data``: 1-D uint8, at least ``payload_bytes`` long; more is ignored. Mono8 and RGB8, and at ``depth`` 16 Mono10
@@ -162,7 +162,7 @@ def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16, window: 
         raise ValueError(f"{meta.pixel_format} {meta.width}x{meta.height}: {error.err}") from None
 
 
-def _decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth, window: Window | None) -> Frame:
+def _decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth, window: LevelWindow | None) -> Frame:
     form = _known(meta.pixel_format)
     need = payload_bytes(form.name, meta.width, meta.height)
     if data.size < need:
@@ -183,7 +183,7 @@ def _decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth, window: Wind
     return Frame(meta, pixels, bits)
 
 
-def to_depth(frame: Frame, depth: Depth, window: Window | None = None) -> Frame:
+def to_depth(frame: Frame, depth: Depth, window: LevelWindow | None = None) -> Frame:
     """A decoded picture as ``decode`` would have given it at that depth. One that is right already is returned as it is."""
     if depth == 16 or frame.bits == 8:
         return frame
@@ -203,7 +203,7 @@ def _high_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     return out
 
 
-def _windowed(samples: NDArray[Any], window: Window) -> NDArray[np.uint8]:
+def _windowed(samples: NDArray[Any], window: LevelWindow) -> NDArray[np.uint8]:
     """Rounded to the nearest; 5 MP: 2.7 ms."""
     low, high = window
     above = np.maximum(samples, np.uint16(low))
@@ -212,7 +212,7 @@ def _windowed(samples: NDArray[Any], window: Window) -> NDArray[np.uint8]:
     return np.asarray(flat, np.uint8).reshape(samples.shape)
 
 
-def _samples(form: PixelFormat, data: NDArray[np.uint8], pixels: int, depth: Depth) -> tuple[Samples, int]:
+def _samples(form: PixelFormat, data: NDArray[np.uint8], pixels: int, depth: Depth) -> tuple[RawSamples, int]:
     """1-D samples, aligned to the low bit, and how many bits of them count."""
     if form.packing:
         return _unpack(f"{form.bits}{form.packing}", data, pixels, depth), min(form.bits, depth)
@@ -271,7 +271,7 @@ _UNPACK: Final[dict[str, tuple[int, int, Callable[[Planes, Depth], list[Any]]]]]
 """Bytes of a group, samples in it, and how planes of byte 0, 1, 2 ... become planes of sample 0, 1 ..."""
 
 
-def _unpack(kind: str, data: NDArray[np.uint8], pixels: int, depth: Depth) -> Samples:
+def _unpack(kind: str, data: NDArray[np.uint8], pixels: int, depth: Depth) -> RawSamples:
     """cv2.split and cv2.merge are vectorised where strided NumPy views are not (12p, 5 MP: 9 ms that way)."""
     size, per_group, planes_of = _UNPACK[kind]
     groups = -(-data.size // size)
@@ -284,7 +284,7 @@ def _unpack(kind: str, data: NDArray[np.uint8], pixels: int, depth: Depth) -> Sa
         parts = planes_of([plane.reshape(-1) for plane in planes], depth)
         into = out[start : start + _BLOCK].reshape(1, -1, per_group)
         cv2.merge([part.reshape(1, -1) for part in parts], into)
-    samples: Samples = out.reshape(-1)[:pixels]
+    samples: RawSamples = out.reshape(-1)[:pixels]
     return samples
 
 

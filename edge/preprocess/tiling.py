@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edge.config.bundle_spec import _LEAST, TileSpec
 
 Map: TypeAlias = NDArray[np.float32]
-BUFFERS = 4
+TILE_BUFFERS = 4
 """A stitched map is overwritten by the fourth ``stitch`` after it."""
 
 
@@ -69,7 +69,7 @@ class Tiling:
         )
         self._tiles: NDArray[Any] = np.empty(0, np.uint8)
         self._filled: NDArray[Any] = np.empty(0, np.uint8)
-        self._maps = [np.empty((height, width), np.float32) for _ in range(BUFFERS)]
+        self._maps = [np.empty((height, width), np.float32) for _ in range(TILE_BUFFERS)]
         self._turn = 0
         widest, tallest = (max(len(reach.shares) for reach in axis) for axis in (self._across, self._down))
         self._saved = np.empty((tallest, width), np.float32)
@@ -99,7 +99,7 @@ class Tiling:
         if maps.shape[1:] != self.tile_map:
             maps = self._to_size(maps)
         out = self._maps[self._turn]
-        self._turn = (self._turn + 1) % BUFFERS
+        self._turn = (self._turn + 1) % TILE_BUFFERS
         for index, rows in enumerate(self._down):
             target = out[rows.start : rows.stop]
             new, before = target[: len(rows.shares)], self._saved[: len(rows.shares)]

@@ -14,15 +14,15 @@ from edge.config.load import Loaded
 from edge.config.regions import RegionsConfig, ThresholdConfig
 from edge.errors import UserError
 from edge.frames import AnomalyMap
-from edge.regions.plan import Controls, check_reachable
+from edge.regions.plan import RegionPlan, check_reachable
 
 _KEPT_SIZES = 8
-"""Prepared controls kept for frames of this many different sizes; folders of pictures may hold a new size in each."""
+"""Plans kept for frames of this many different sizes; folders of pictures may hold a new size in each."""
 
 
 @dataclass(slots=True)
-class Rules:
-    """Thresholds in force and the controls prepared for each size of frame. Used by one thread."""
+class Criteria:
+    """Thresholds in force and the plan made for each size of frame. Used by one thread."""
 
     regions: RegionsConfig
     high: float
@@ -34,10 +34,10 @@ class Rules:
     """True where explicit thresholds stand in the config although there is a calibration file."""
     explain: bool = False
     """Also tell what was dropped on the way to the regions. For replay; it costs time."""
-    _prepared: dict[tuple[object, ...], Controls | UserError] = field(default_factory=dict)
+    _prepared: dict[tuple[object, ...], RegionPlan | UserError] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
-    def controls(self, amap: AnomalyMap, width: int, height: int) -> Controls:
+    def plan(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan:
         """Controls for maps of this shape over frames of this size, made once.
 
         Raises:
@@ -60,19 +60,19 @@ class Rules:
         self._told.add(text)
         return news
 
-    def _prepare(self, amap: AnomalyMap, width: int, height: int) -> Controls | UserError:
+    def _prepare(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan | UserError:
         h, w = amap.values.shape
         try:
-            controls = Controls.prepare(
+            plan = RegionPlan.prepare(
                 self.regions, self.high, self.low, (h, w), (width, height), amap.map_to_image, self.mask
             )
-            check_reachable(controls)
+            check_reachable(plan)
         except UserError as error:
             return error
-        return controls
+        return plan
 
 
-def load_rules(loaded: Loaded, bundle: Bundle, scales: str | None) -> Rules:
+def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteria:
     """Thresholds from the config or, where it says ``calibrated``, from the calibration file, checked to fit.
 
     ``scales``: ``engines.line_engine.scales_sha256`` of the same two, a part of the calibration's key. It has no default:
@@ -86,7 +86,7 @@ def load_rules(loaded: Loaded, bundle: Bundle, scales: str | None) -> Rules:
     mask, mask_bytes = read_mask(loaded)
     threshold = config.regions.threshold
     if isinstance(threshold, ThresholdConfig):
-        return Rules(
+        return Criteria(
             config.regions, threshold.high, threshold.low, mask, config.deadline_ms, None, config.calibration is not None
         )
     if config.calibration is None:
@@ -103,7 +103,7 @@ def load_rules(loaded: Loaded, bundle: Bundle, scales: str | None) -> Rules:
         )
     calibration = Calibration.load(path)
     check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
-    return Rules(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256, False)
+    return Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256, False)
 
 
 def read_mask(loaded: Loaded) -> tuple[NDArray[np.uint8] | None, bytes | None]:

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from edge.frames import Rejected
 from edge.regions.components import Chosen, Components
-from edge.regions.plan import Controls
+from edge.regions.plan import RegionPlan
 
 
 def keep_candidates(
-    components: Components, kept: Chosen, controls: Controls, explain: bool
+    components: Components, kept: Chosen, plan: RegionPlan, explain: bool
 ) -> tuple[Chosen, dict[str, int], list[Rejected]]:
     """Those of ``kept`` that pass every filter; how many each filter dropped; each of those, where asked for."""
     dropped: dict[str, int] = {}
     rejected: list[Rejected] = []
-    y, x = (side.start for side in controls.window)
-    for key, measured, limit, fails in _tests(components, controls):
+    y, x = (side.start for side in plan.window)
+    for key, measured, limit, fails in _tests(components, plan):
         values = measured(kept)
         failed = kept & fails(values, limit)
         which = np.flatnonzero(failed)
@@ -39,14 +39,14 @@ def keep_candidates(
 _Test: TypeAlias = tuple[str, Callable[[Chosen], NDArray[Any]], Any, np.ufunc]
 
 
-def _tests(components: Components, controls: Controls) -> Iterator[_Test]:
+def _tests(components: Components, plan: RegionPlan) -> Iterator[_Test]:
     """Of each filter in use: its config key, what it measures of the components chosen so far, its limit, when it drops.
 
     Scores are float32, and so are their limits: else a score of 0.7 would fall short of 0.7.
     """
-    config = controls.config
-    if config.min_area_px or controls.zones:
-        yield "min_area_px", lambda _: components.area, _least_areas(components, controls), np.less
+    config = plan.config
+    if config.min_area_px or plan.zones:
+        yield "min_area_px", lambda _: components.area, _least_areas(components, plan), np.less
     if config.max_area_px is not None:
         yield "max_area_px", lambda _: components.area, config.max_area_px, np.greater
     if config.min_score_max is not None:
@@ -61,12 +61,12 @@ def _tests(components: Components, controls: Controls) -> Iterator[_Test]:
         yield "min_solidity", components.solidity, config.min_solidity, np.less
 
 
-def _least_areas(components: Components, controls: Controls) -> NDArray[np.intp]:
+def _least_areas(components: Components, plan: RegionPlan) -> NDArray[np.intp]:
     """The minimum area in force where each component is highest."""
-    areas = np.full(len(components), controls.config.min_area_px)
-    if controls.zones:
+    areas = np.full(len(components), plan.config.min_area_px)
+    if plan.zones:
         peaks = components.peaks()
-        for zone, area in reversed(controls.zones):
+        for zone, area in reversed(plan.zones):
             if area is not None:
                 areas[zone.ravel()[peaks]] = area
     return areas

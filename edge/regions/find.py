@@ -13,35 +13,35 @@ from numpy.typing import NDArray
 from edge.frames import Found, Region, Rejected
 from edge.regions.components import Blob, Chosen, Components, find_components, merge
 from edge.regions.filters import keep_candidates
-from edge.regions.plan import Controls
+from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_window
 
 
 class BadMapError(ValueError):
-    """A map that no inspection can be based on: of another type or size than the controls were prepared for."""
+    """A map that no inspection can be based on: of another type or size than the plan was made for."""
 
 
 class MapNotFinite(BadMapError):  # noqa: N818  (it says what the map is)
     """A value of the map is NaN or infinite, inside the ROI or not."""
 
 
-def map_max(values: NDArray[np.float32], controls: Controls) -> float:
+def map_max(values: NDArray[np.float32], plan: RegionPlan) -> float:
     """Maximum of the raw map inside ROI and border.
 
     Raises:
         MapNotFinite: any value of the whole map is NaN or infinite.
-        BadMapError: not float32, or of another shape than the controls are for.
+        BadMapError: not float32, or of another shape than the plan are for.
     """
-    if values.dtype != np.float32 or values.shape != controls.inside.shape:
-        raise BadMapError(f"the map is {values.dtype} {values.shape}, expected float32 {controls.inside.shape}")
-    highest = controls.highest(values)
+    if values.dtype != np.float32 or values.shape != plan.inside.shape:
+        raise BadMapError(f"the map is {values.dtype} {values.shape}, expected float32 {plan.inside.shape}")
+    highest = plan.highest(values)
     if np.isnan(highest):
         raise MapNotFinite("the map has NaN or infinite values")
     return highest
 
 
 def find_regions(
-    values: NDArray[np.float32], controls: Controls, highest: float | None = None, *, explain: bool = False
+    values: NDArray[np.float32], plan: RegionPlan, highest: float | None = None, *, explain: bool = False
 ) -> Found:
     """Regions of one map, largest first by ``sort_by``, ids from 1 in that order.
 
@@ -49,37 +49,37 @@ def find_regions(
     the candidates, and list those that were dropped.
     """
     if highest is None:
-        highest = map_max(values, controls)
-    mask = controls.mask
-    if controls.dirty:
+        highest = map_max(values, plan)
+    mask = plan.mask
+    if plan.dirty:
         mask.fill(0)
-        controls.dirty = False
-    if controls.quiet(values, highest):
+        plan.dirty = False
+    if plan.quiet(values, highest):
         return Found(mask, (), {})
-    config = controls.config
-    smoothed = _without_border(smooth_window(values, controls), controls)
-    found = _candidates(smoothed, controls)
+    config = plan.config
+    smoothed = _without_border(smooth_window(values, plan), plan)
+    found = _candidates(smoothed, plan)
     if found is None:
         return Found(mask, (), {})
     components, kept = found
     candidates = None
     if explain:
         candidates = np.zeros(values.shape, np.uint8)
-        components.paint(candidates[controls.window], kept, 255)
-    kept, dropped, rejected = keep_candidates(components, kept, controls, explain)
-    window = mask[controls.window]
+        components.paint(candidates[plan.window], kept, 255)
+    kept, dropped, rejected = keep_candidates(components, kept, plan, explain)
+    window = mask[plan.window]
     if (config.fill_holes or config.dilate_px) and kept.any():
-        components = _grown(components, kept, smoothed, controls)
+        components = _grown(components, kept, smoothed, plan)
         kept = np.ones(len(components), bool)
     components.paint(window, kept, 255)
     blobs = components.blobs(kept)
-    controls.dirty = bool(blobs)
+    plan.dirty = bool(blobs)
     if config.merge_gap_px and len(blobs) > 1:
         blobs = merge(blobs, config.merge_gap_px, window)
     blobs.sort(key=lambda b: _order(b, config.sort_by))
     if config.max_regions is not None and len(blobs) > config.max_regions:
         dropped["max_regions"] = len(blobs) - config.max_regions
-    x, y = controls.window[1].start, controls.window[0].start
+    x, y = plan.window[1].start, plan.window[0].start
     regions = tuple(_region(b, n, x, y, config.polygons) for n, b in enumerate(blobs[: config.max_regions], 1))
     if explain:
         beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
@@ -87,56 +87,56 @@ def find_regions(
     return Found(mask, regions, dropped, tuple(rejected), candidates)
 
 
-def _without_border(smoothed: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
+def _without_border(smoothed: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
     """With ``faint`` in place of the border's own scores, where a region can grow into it."""
-    if not controls.border:
+    if not plan.border:
         return smoothed
-    out = controls.smooth_window
+    out = plan.smooth_window
     if smoothed is not out:
         np.copyto(out, smoothed)
-    for strip in controls.border:
-        out[strip] = controls.faint
+    for strip in plan.border:
+        out[strip] = plan.faint
     return out
 
 
-def _candidates(smoothed: NDArray[np.float32], controls: Controls) -> tuple[Components, Chosen] | None:
+def _candidates(smoothed: NDArray[np.float32], plan: RegionPlan) -> tuple[Components, Chosen] | None:
     """The components after threshold, opening and closing, and which of them pass hysteresis; None where none does."""
-    binary = controls.candidates
-    np.greater_equal(smoothed, controls.high if controls.low is None else controls.low, out=binary.view(bool))
-    if controls.solid:
-        for strip in controls.outside:
+    binary = plan.candidates
+    np.greater_equal(smoothed, plan.high if plan.low is None else plan.low, out=binary.view(bool))
+    if plan.solid:
+        for strip in plan.outside:
             binary[strip] = 0
     else:
-        np.bitwise_and(binary, controls.inside_window, out=binary)
+        np.bitwise_and(binary, plan.inside_window, out=binary)
     components = find_components(binary, smoothed)
     if components is None:
         return None
-    seeded = np.ones(len(components), bool) if controls.low is None else components.reaching(controls.high)
+    seeded = np.ones(len(components), bool) if plan.low is None else components.reaching(plan.high)
     if not seeded.any():
         return None
-    config = controls.config
+    config = plan.config
     if not config.open_px and not config.close_px:
         return components, seeded
-    shaped = controls.shaped
+    shaped = plan.shaped
     shaped.fill(0)
     components.paint(shaped, seeded, 1)
     for operation, size in ((cv2.MORPH_OPEN, config.open_px), (cv2.MORPH_CLOSE, config.close_px)):
         if size:
             cv2.morphologyEx(shaped, operation, np.ones((size, size), np.uint8), dst=shaped)
-    np.bitwise_and(shaped, controls.growing, out=shaped)
+    np.bitwise_and(shaped, plan.growing, out=shaped)
     components = find_components(shaped, smoothed)
     return None if components is None else (components, np.ones(len(components), bool))
 
 
-def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], controls: Controls) -> Components:
+def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:
     """The kept components with holes filled, then dilated, still in the ROI; there is at least one."""
-    config = controls.config
-    grown = controls.spare
+    config = plan.config
+    grown = plan.spare
     grown.fill(0)
     components.paint(grown, kept, 1, filled=config.fill_holes)
     if size := config.dilate_px:
         cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dst=grown)
-    np.bitwise_and(grown, controls.growing, out=grown)
+    np.bitwise_and(grown, plan.growing, out=grown)
     found = find_components(grown, smoothed)
     assert found is not None, "growing takes nothing away"
     return found

@@ -1,4 +1,4 @@
-"""The controls of ``regions:`` prepared for maps of one size: pixels that take part, thresholds, scratch memory."""
+"""The plan of ``regions:`` prepared for maps of one size: pixels that take part, thresholds, scratch memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edge.errors import UserError
 from edge.regions.components import Binary
 from edge.regions.roi import Grid, roi_pixels, without_border, zone_pixels
 
-Window: TypeAlias = tuple[slice, slice]
+MapWindow: TypeAlias = tuple[slice, slice]
 """Rows and columns."""
-Level: TypeAlias = NDArray[np.float32]
+ThresholdValues: TypeAlias = NDArray[np.float32]
 """A threshold: 0-d, or one for each pixel of the window."""
 
 
-class Controls:
-    """The controls for maps of one size over frames of one size, with their scratch memory. Used by one thread.
+class RegionPlan:
+    """The plan for maps of one size over frames of one size, with their scratch memory. Used by one thread.
 
     ``inside``: (h, w) True where a pixel takes part. ``box``: rows and columns around those; ``solid``: all of it does.
     ``window``: ``box`` and what smoothing and closing reach around it; all the work is done there. ``inner``: ``box`` in
@@ -83,7 +83,7 @@ class Controls:
         image_size: tuple[int, int],
         map_to_image: tuple[float, float, float, float],
         mask: NDArray[np.uint8] | None = None,
-    ) -> Controls:
+    ) -> RegionPlan:
         """``map_shape`` (h, w), ``image_size`` (W, H); ``mask`` is the ROI's mask picture, (H, W), above 0 where inspected.
 
         Raises:
@@ -136,7 +136,7 @@ def highest_of(values: NDArray[np.float32], where: Binary | None = None) -> floa
     return cv2.minMaxLoc(values, where)[1]
 
 
-def _bounds(inside: NDArray[np.bool_]) -> Window:
+def _bounds(inside: NDArray[np.bool_]) -> MapWindow:
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
@@ -145,11 +145,11 @@ _BAND_PX = 1 << 17
 """Pixels of a band: 512 KiB, what a core's cache holds."""
 
 
-def _bands(box: Window, inside: NDArray[np.bool_]) -> list[tuple[slice, Window | None, Binary | None]]:
+def _bands(box: MapWindow, inside: NDArray[np.bool_]) -> list[tuple[slice, MapWindow | None, Binary | None]]:
     """The map's rows in bands; of each the part inside ``box``, and what of that takes part (None: all)."""
     height, width = inside.shape
     step = max(_BAND_PX // width, 1)
-    bands: list[tuple[slice, Window | None, Binary | None]] = []
+    bands: list[tuple[slice, MapWindow | None, Binary | None]] = []
     for start in range(0, height, step):
         rows = slice(start, min(start + step, height))
         part = slice(max(start, box[0].start), min(rows.stop, box[0].stop)), box[1]
@@ -160,7 +160,7 @@ def _bands(box: Window, inside: NDArray[np.bool_]) -> list[tuple[slice, Window |
     return bands
 
 
-def _window(config: RegionsConfig, box: Window, shape: tuple[int, ...]) -> Window:
+def _window(config: RegionsConfig, box: MapWindow, shape: tuple[int, ...]) -> MapWindow:
     reach = config.smooth.size // 2 if config.smooth else 0
     grown = config.close_px + config.dilate_px if config.border_px else config.close_px
     rows, columns = _padded(box, max(reach, config.open_px, grown), shape)
@@ -174,7 +174,7 @@ def _grows(config: RegionsConfig) -> bool:
     return bool(config.close_px or config.fill_holes or config.dilate_px)
 
 
-def _border(config: RegionsConfig, window: Window, shape: tuple[int, ...]) -> list[Window]:
+def _border(config: RegionsConfig, window: MapWindow, shape: tuple[int, ...]) -> list[MapWindow]:
     """What of the window is border, in its own pixels."""
     n, (h, w), (rows, columns) = config.border_px, shape, window
     kept = (
@@ -184,14 +184,14 @@ def _border(config: RegionsConfig, window: Window, shape: tuple[int, ...]) -> li
     return _strips(kept, (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start)))
 
 
-def _padded(box: Window, pad: int, shape: tuple[int, ...]) -> Window:
+def _padded(box: MapWindow, pad: int, shape: tuple[int, ...]) -> MapWindow:
     rows, columns = (
         slice(max(side.start - pad, 0), min(side.stop + pad, size)) for side, size in zip(box, shape, strict=True)
     )
     return rows, columns
 
 
-def _strips(box: Window, around: Window) -> list[Window]:
+def _strips(box: MapWindow, around: MapWindow) -> list[MapWindow]:
     """What ``around`` has more than ``box``, as up to four rectangles."""
     (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
     rows, columns = around
@@ -219,8 +219,8 @@ def _ruled(config: RegionsConfig, inside: NDArray[np.bool_], zones: list[NDArray
 
 
 def _thresholds(
-    config: RegionsConfig, high: float, low: float | None, zones: list[NDArray[np.bool_]], window: Window
-) -> tuple[Level, Level | None]:
+    config: RegionsConfig, high: float, low: float | None, zones: list[NDArray[np.bool_]], window: MapWindow
+) -> tuple[ThresholdValues, ThresholdValues | None]:
     """High and low: one for each pixel of the window where zones have their own. Low is None without hysteresis."""
     if all(zone.threshold is None for zone in config.zones):
         return np.asarray(high, np.float32), None if low is None else np.asarray(low, np.float32)
@@ -234,7 +234,7 @@ def _thresholds(
     return highs, None if (lows == highs).all() else lows
 
 
-def check_reachable(controls: Controls) -> None:
+def check_reachable(plan: RegionPlan) -> None:
     """Refuse an opening or a minimum area that nothing survives, not even a map that is hot everywhere.
 
     All steps up to the minimum area are monotone, so no region can be larger than the largest piece of what they leave of
@@ -243,8 +243,8 @@ def check_reachable(controls: Controls) -> None:
     Raises:
         UserError: names the key, and how many pixels take part.
     """
-    config, left = controls.config, controls.inside_window
-    (h, w), count = controls.inside.shape, np.count_nonzero(controls.inside)
+    config, left = plan.config, plan.inside_window
+    (h, w), count = plan.inside.shape, np.count_nonzero(plan.inside)
     least = [("regions.min_area_px", config.min_area_px)]
     least += [(f"regions.zones.{i}.min_area_px", zone.min_area_px or 0) for i, zone in enumerate(config.zones)]
     if not config.open_px and max(area for _, area in least) <= 1:
@@ -260,7 +260,7 @@ def check_reachable(controls: Controls) -> None:
                 fix="make it smaller",
             )
     if config.close_px:
-        left = np.asarray(cv2.morphologyEx(left, cv2.MORPH_CLOSE, _square(config.close_px)), np.uint8) & controls.growing
+        left = np.asarray(cv2.morphologyEx(left, cv2.MORPH_CLOSE, _square(config.close_px)), np.uint8) & plan.growing
     most = int(cv2.connectedComponentsWithStats(left, connectivity=8, ltype=cv2.CV_32S)[2][1:, cv2.CC_STAT_AREA].max())
     for key, area in least:
         if area > most:

@@ -10,26 +10,26 @@ import structlog
 
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Found, Frame, Inspection, Unmapped
-from edge.regions.criteria import Rules
+from edge.regions.criteria import Criteria
 from edge.regions.find import MapNotFinite, find_regions, map_max
 from edge.regions.verdict import invalid, judge
 
 log = structlog.get_logger()
 
 
-def to_inspection(frame: Frame, amap: AnomalyMap | Unmapped, rules: Rules) -> tuple[Inspection, Found | None]:
-    """The verdict on one map, without its latency. ``Found`` holds the mask, valid until the next call with these rules."""
+def to_inspection(frame: Frame, amap: AnomalyMap | Unmapped, criteria: Criteria) -> tuple[Inspection, Found | None]:
+    """Judge one map; the latency is added later. ``Found`` holds the mask, valid until the next call with them."""
     if isinstance(amap, Unmapped):
-        return invalid(frame.meta, amap.reason, rules.high), None
+        return invalid(frame.meta, amap.reason, criteria.high), None
     try:
-        controls = rules.controls(amap, frame.meta.width, frame.meta.height)
+        plan = criteria.plan(amap, frame.meta.width, frame.meta.height)
     except UserError as error:  # an ROI or mask picture that doesn't fit a frame of this size
-        if rules.is_news(error):
+        if criteria.is_news(error):
             log.warning("regions_do_not_fit", width=frame.meta.width, height=frame.meta.height, error=str(error))
-        return invalid(frame.meta, "frame_size", rules.high, amap.score), None
+        return invalid(frame.meta, "frame_size", criteria.high, amap.score), None
     try:
-        highest = map_max(amap.values, controls)
+        highest = map_max(amap.values, plan)
     except MapNotFinite:
-        return invalid(frame.meta, "map_not_finite", rules.high, amap.score), None
-    found = find_regions(amap.values, controls, highest, explain=rules.explain)
-    return judge(frame.meta, amap, highest, found, rules.high), found
+        return invalid(frame.meta, "map_not_finite", criteria.high, amap.score), None
+    found = find_regions(amap.values, plan, highest, explain=criteria.explain)
+    return judge(frame.meta, amap, highest, found, criteria.high), found

@@ -19,7 +19,7 @@ from edge.config.load import Loaded
 from edge.line.line import Line
 from edge.line.recipe import open_model
 from edge.line.run import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, EachTurn, run_line
-from edge.line.supervise import Health
+from edge.line.supervise import StageHealth
 from edge.outputs.open import live_outputs
 from edge.service.health_server import HealthServer, Metrics
 from edge.service.reload import Reloader
@@ -34,7 +34,7 @@ AGAIN_S = 1.0
 """Another SIGTERM so soon is the same wish again."""
 
 
-def run(loaded: Loaded, *, source: Source | None = None, each_turn: EachTurn | None = None) -> int:
+def run_daemon(loaded: Loaded, *, source: Source | None = None, each_turn: EachTurn | None = None) -> int:
     """Inspect until SIGTERM, SIGINT or the source's end. Returns the exit code.
 
     ``source``: instead of the config's own. ``each_turn``: called about every 0.1 s, for a live display.
@@ -65,11 +65,11 @@ def _run_locked(
 ) -> int:
     config = loaded.config
     notify(f"STATUS=loading the model {config.model.bundle}")
-    engine, rules = open_model(loaded)
+    engine, criteria = open_model(loaded)
     source = source or open_source(config.source, config.camera, loaded.path.parent)
-    line = Line(loaded, source, engine, rules, lambda i: live_outputs(loaded, folder, i), drops=is_live(config.source))
+    line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, folder, i), drops=is_live(config.source))
     server = None
-    log.info("starting", camera=config.camera, engine=engine.name, bundle=engine.bundle.spec.name, high=rules.high)
+    log.info("starting", camera=config.camera, engine=engine.name, bundle=engine.bundle.spec.name, high=criteria.high)
     try:
         server = HealthServer(config.health.bind, Metrics(line.tally, line.ring, line.snapshot), line.snapshot)
         line.start(stop)
@@ -80,7 +80,7 @@ def _run_locked(
             notify("READY=1")
         watchdog = _Watchdog(config.supervise.limit_s)
 
-        def turn(line: Line, health: Health) -> None:
+        def turn(line: Line, health: StageHealth) -> None:
             if health.hung is not None:
                 faulthandler.dump_traceback(all_threads=True)  # before anything else: the call may yet return
             watchdog.turn(line, health)
@@ -102,7 +102,7 @@ def _run_locked(
     if code == EXIT_RECONNECTS:
         log.warning("exit", code=code, reason="the camera is gone again after source.max_reconnects reconnections")
     if all(w.done for w in line.workers):
-        line.swap.close()
+        line.recipes.close()
     else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit
         os._exit(code)
     return code
@@ -122,7 +122,7 @@ class _Watchdog:
         self._fed = float("-inf")
         self._status = ""
 
-    def turn(self, line: Line, health: Health) -> None:
+    def turn(self, line: Line, health: StageHealth) -> None:
         now = time.monotonic()
         since = now - self._fed
         well = health.failed is None and health.progress_age_s < min(self._limit_s, since)
@@ -165,5 +165,5 @@ def _signals(stop: threading.Event, reloader: Reloader) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _nothing(_line: Line, _health: Health) -> None:
+def _nothing(_line: Line, _health: StageHealth) -> None:
     pass

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from edge.errors import UserError
 from edge.line.ring import Ring
-from edge.line.snapshot import Snapshot
+from edge.line.snapshot import LineSnapshot
 from edge.line.tally import BUCKETS_MS, STAGES, Tally
 from edge.outputs.protocol import OutputStatus
 
@@ -22,7 +22,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics(Collector):
     """Reads the run's counters whenever Prometheus asks; nothing is counted twice."""
 
-    def __init__(self, tally: Tally, ring: Ring, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, tally: Tally, ring: Ring, snapshot: Callable[[], LineSnapshot]) -> None:
         self._tally = tally
         self._ring = ring
         self._snapshot = snapshot
@@ -98,7 +98,7 @@ class Metrics(Collector):
 class HealthServer:
     """Serves until closed. ``address`` is where: port 0 in the config takes any free port."""
 
-    def __init__(self, bind: str, metrics: Metrics, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, bind: str, metrics: Metrics, snapshot: Callable[[], LineSnapshot]) -> None:
         host, _, port = bind.rpartition(":")
         registry = CollectorRegistry(auto_describe=False)
         registry.register(metrics)
@@ -120,7 +120,7 @@ class HealthServer:
         self._thread.join()
 
 
-def _handler(snapshot: Callable[[], Snapshot], registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
+def _handler(snapshot: Callable[[], LineSnapshot], registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/metrics":

@@ -13,7 +13,7 @@ from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine
 from edge.errors import UserError, text_of
 from edge.line.line import Line
-from edge.regions.criteria import Rules
+from edge.regions.criteria import Criteria
 from edge.service.runtime_folder import ReloadReport
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ SLOW = "reload_slow"
 SLOW_S = 120.0
 """A load that takes longer is a fault, for as long as it takes: no other reload begins before it ends."""
 
-OpenModel = Callable[[Loaded], tuple[Engine, Rules]]
+OpenModel = Callable[[Loaded], tuple[Engine, Criteria]]
 Report = Callable[[ReloadReport], object]
 
 
@@ -37,7 +37,7 @@ class Reloader:
         self._open_model = open_model
         self._asked = threading.Event()
         self._thread: threading.Thread | None = None
-        self._result: tuple[Loaded, Engine, Rules] | str | None = None
+        self._result: tuple[Loaded, Engine, Criteria] | str | None = None
         self._number = 0
         self._began_ns = 0
         self._tried: str | None = None
@@ -48,7 +48,7 @@ class Reloader:
         self._asked.set()
 
     def turn(self, line: Line) -> None:
-        """Begin what was asked for; when it is ready, swap. What fails is a fault in ``state``, and the old one runs on."""
+        """Begin what was asked for and exchange the recipe when it is ready. What fails is a fault; the old one runs on."""
         if self._thread is not None:
             if not self._thread.is_alive():
                 self._thread = None
@@ -81,10 +81,10 @@ class Reloader:
     def _finish(self, line: Line) -> None:
         result, self._result = self._result, None
         if isinstance(result, tuple):
-            self._loaded, engine, rules = result
+            self._loaded, engine, criteria = result
             line.inspect_with(*result)
             line.fault.pop(FAULT, None)
-            log.info("reloaded", bundle=engine.bundle.spec.name, high=rules.high, config_sha256=self._loaded.sha256)
+            log.info("reloaded", bundle=engine.bundle.spec.name, high=criteria.high, config_sha256=self._loaded.sha256)
         else:
             text = result or "the load ended without a result"
             if line.fault.get(FAULT) == text:  # a fault is logged when it begins and when its text changes

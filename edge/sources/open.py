@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.config.sources import RecordedSource, SourceConfig, SyntheticSource
+from edge.config.sources import RecordedConfig, SourceConfig, SyntheticConfig
 from edge.sources.protocol import Source
 
 
@@ -73,7 +73,7 @@ _OPEN: dict[str, Callable[[Any, str, Path], Source]] = {
 
 def is_live(config: SourceConfig) -> bool:
     """Whether frames come when they come, so that a full ring must drop; a source without a pace waits for us instead."""
-    unpaced = (isinstance(config, SyntheticSource) and config.fps is None) or (
-        isinstance(config, RecordedSource) and config.pace == "max"
+    unpaced = (isinstance(config, SyntheticConfig) and config.fps is None) or (
+        isinstance(config, RecordedConfig) and config.pace == "max"
     )
     return not unpaced

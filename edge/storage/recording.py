@@ -25,7 +25,7 @@ from edge.storage.pictures import PictureError, Pixels, decoded_format, read_pic
 from edge.storage.recording_index import Deleted, Missing, read_index
 from edge.storage.recording_index import RecordedFrame as RecordedFrame
 
-SCHEMA: Final = 1
+RECORDING_SCHEMA: Final = 1
 HEAD, FRAMES = "recording.json", "frames"
 
 
@@ -121,9 +121,11 @@ def read_head(folder: Path) -> dict[str, Any]:
     path = folder / HEAD
     try:
         head = orjson.loads(path.read_bytes())
-        if head["schema"] != SCHEMA:
+        if head["schema"] != RECORDING_SCHEMA:
             raise UserError(
-                f"{path}: a recording of another version", received=f"schema {head['schema']}", expected=f"schema {SCHEMA}"
+                f"{path}: a recording of another version",
+                received=f"schema {head['schema']}",
+                expected=f"schema {RECORDING_SCHEMA}",
             )
         return {"camera": str(head["camera"]), "created_ns": int(head["created_ns"]), "source": str(head["source"])}
     except FileNotFoundError:

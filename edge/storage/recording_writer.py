@@ -17,7 +17,7 @@ from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.storage.disk import TROUBLE, why_unwritable, write_whole
 from edge.storage.pictures import decoded_format, encode_png
-from edge.storage.recording import FRAMES, HEAD, SCHEMA, is_recording, read_head
+from edge.storage.recording import FRAMES, HEAD, RECORDING_SCHEMA, is_recording, read_head
 from edge.storage.recording_index import INDEX, Deleted, Missing, ranges, read_index
 from edge.storage.recording_index import RecordedFrame as RecordedFrame
 
@@ -65,7 +65,7 @@ class RecordingWriter:
         try:
             (folder / FRAMES).mkdir(parents=True, exist_ok=True)
             if not held:
-                head = {"schema": SCHEMA, "camera": camera, "created_ns": time.time_ns(), "source": source}
+                head = {"schema": RECORDING_SCHEMA, "camera": camera, "created_ns": time.time_ns(), "source": source}
                 write_whole(folder / HEAD, orjson.dumps(head, option=orjson.OPT_INDENT_2) + b"\n")
             self._resume()
         except UserError:

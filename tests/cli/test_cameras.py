@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from edge.cli.cameras import cameras
-from edge.config.sources import GenicamSource as Config
+from edge.config.sources import GenicamConfig as Config
 from edge.config.sources import SourceConfig
 from edge.config.yaml_reader import read_yaml
 from edge.errors import UserError

@@ -18,6 +18,7 @@ import onnx
 import orjson
 import pytest
 import typer
+from support.commands import edge
 from support.graphs import nan_model, write_identity_bundle, wrong_model
 from support.lines import frame_ids, loaded, records
 
@@ -27,15 +28,6 @@ from edge.models.write import write_bundle
 from edge.service.runtime_folder import InstanceLock
 
 SIMULATED = "source={kind: genicam, producer: simulated, serial: '0', buffers: 4}"
-
-
-def edge(folder: Path, *arguments: str | Path, timeout: float = 40) -> subprocess.CompletedProcess[str]:
-    """One command, run in ``folder``."""
-    command = [sys.executable, "-m", "edge", *map(str, arguments)]
-    environment = os.environ | {"COLUMNS": "200"}
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout)
-    assert "Traceback" not in result.stderr, result.stderr
-    return result
 
 
 def refused(result: subprocess.CompletedProcess[str]) -> str:

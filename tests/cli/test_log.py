@@ -11,11 +11,11 @@ import pytest
 from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.commands import edge as in_a_process
 from support.lines import loaded
+from support.logs import HOUR, START, lines, lost, write
+from support.recordings import recorded
 from support.records import REGION, paths_in, with_value
-from test_cli import edge as in_a_process
-from test_logbook import HOUR, START, lines, lost, write
-from test_mcapfile import recorded
 from typer.testing import CliRunner
 
 from edge.cli import app

@@ -16,7 +16,7 @@ import typer
 from support.records import FRAME, IDENTITY, REGION, STATE, WIRE, inspection, record, skip
 from typer.testing import CliRunner
 
-from edge.cli.subscribe import describe, subscribe
+from edge.cli.subscribe import event_text, subscribe
 from edge.client import (
     Event,
     Gap,
@@ -34,7 +34,7 @@ from edge.errors import UserError
 from edge.frames import Fault, Heartbeat
 from edge.outputs.queued import Queued
 from edge.outputs.zmq.publisher import ZmqSink
-from edge.service.find import find_endpoint
+from edge.service.find_line import find_endpoint
 from edge.wire.keys import DoorKeys, allow, new_pair
 from edge.wire.read import read
 
@@ -44,7 +44,7 @@ app.command()(subscribe)
 
 def shown(line: bytes) -> str | None:
     message = read(line)
-    text = describe(Received(message["kind"], "cam1", message, line))
+    text = event_text(Received(message["kind"], "cam1", message, line))
     return None if text is None else re.sub(r"^\d\d:\d\d:\d\d\.\d{3}", "TIME", text.plain)
 
 
@@ -111,7 +111,7 @@ def test_states_in_words_and_heartbeats_not_at_all() -> None:
     ],
 )
 def test_events_in_words(event: Event, text: str) -> None:
-    described = describe(event)
+    described = event_text(event)
     assert described is not None
     assert described.plain[14:] == text
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.config.load import Loaded, load_config
-from edge.config.sources import GenicamSource
+from edge.config.sources import GenicamConfig
 from edge.errors import UserError
 
 GOOD = """\
@@ -33,7 +33,7 @@ def error(tmp_path: Path, text: str, *overrides: str) -> str:
 
 def test_on_is_a_text_and_1e3_a_number_as_yaml_1_2_has_it(tmp_path: Path) -> None:
     source = load(tmp_path, GOOD).config.source
-    assert isinstance(source, GenicamSource)
+    assert isinstance(source, GenicamConfig)
     assert source.features == (("TriggerMode", "On"), ("ExposureTime", 800.0), ("TriggerSoftware", "execute"))
 
 
@@ -46,7 +46,7 @@ def test_a_misspelt_key_names_the_nearest_one(tmp_path: Path) -> None:
 def test_an_unknown_key_of_a_source_lists_the_keys_of_that_kind(tmp_path: Path) -> None:
     text = GOOD.replace("kind: genicam,", "kind: genicam, zzz: 1,")
     assert error(tmp_path, text) == (
-        f"cam1.yaml:2: source.zzz: unknown key\n  expected: one of {', '.join(GenicamSource.model_fields)}"
+        f"cam1.yaml:2: source.zzz: unknown key\n  expected: one of {', '.join(GenicamConfig.model_fields)}"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from edge.config.bundle import load_bundle
 from edge.config.line import Config
 from edge.config.load import load_config
-from edge.config.sources import GenicamSource
+from edge.config.sources import GenicamConfig
 from edge.config.yaml_reader import Section
 from edge.line.recipe import open_model
 from edge.wire.encode import SCHEMA
@@ -68,7 +68,7 @@ def test_a_shipped_config_can_run_as_it_is(path: Path) -> None:
 def test_the_full_config_shows_every_key() -> None:
     text = (ROOT / "configs" / "full.yaml").read_text()
     shown = set(re.findall(r"^\s*(?:# )?([a-z_]+):", text, flags=re.M))
-    sections: list[type[Section]] = [m for p, m in make_docs.sections(Config, "") if "kind:" not in p or m is GenicamSource]
+    sections: list[type[Section]] = [m for p, m in make_docs.sections(Config, "") if "kind:" not in p or m is GenicamConfig]
     wanted = {name for model in sections for name in model.model_fields}
     assert sorted(wanted - shown) == []
 

@@ -18,7 +18,7 @@ from support.sums import sum_rule_of
 from edge.engines.protocol import Prediction
 from edge.frames import Frame, Skip
 from edge.line import stages
-from edge.line.in_flight import Mapper
+from edge.line.in_flight import InFlight
 from edge.line.line import Line
 from edge.line.passage import End, Handoff, Maps, Passage, tell_losses
 from edge.line.ring import Ring, Slot
@@ -202,15 +202,15 @@ def test_what_the_infer_stage_held_when_it_raised_has_a_record_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error outside the engine, between taking a frame and passing it on."""
-    whole, raised = Mapper.put, []
+    whole, raised = InFlight.put, []
 
-    def put(self: Mapper, slot: Any, frame: Frame, taken_ns: int) -> Any:
+    def put(self: InFlight, slot: Any, frame: Frame, taken_ns: int) -> Any:
         if frame.meta.frame_id == 6 and not raised:
             raised.append(1)
             raise MemoryError
         return whole(self, slot, frame, taken_ns)
 
-    monkeypatch.setattr(Mapper, "put", put)
+    monkeypatch.setattr(InFlight, "put", put)
     line = make_line(loaded(tmp_path))
     assert run(line) == 0
     found = records(tmp_path / "log")
@@ -248,11 +248,11 @@ def test_a_frame_that_cannot_be_decoded_when_the_stage_starts_again_gives_its_sl
         raise MemoryError
 
     monkeypatch.setattr(stages, "decode", no_memory)
-    swap = make_line(loaded(tmp_path)).swap
+    recipes = make_line(loaded(tmp_path)).recipes
     told: list[Any] = []
     judge = threading.Thread(target=lambda: _until_end(maps, told))
     judge.start()
-    stages.infer_loop(passage, swap, (None, None), None, lambda: True)  # type: ignore[arg-type]
+    stages.infer_loop(passage, recipes, (None, None), None, lambda: True)  # type: ignore[arg-type]
     judge.join(20)
     assert [skip.reason for skip in told] == ["bad_payload"]
     assert ring.fill == 0

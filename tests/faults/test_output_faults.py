@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import zmq
 from structlog.testing import capture_logs
+from support.doors import FLOOD, Keys
 from support.lines import loaded, make_line, records, run
 from support.sums import sum_rule_of
-from test_zmq_door import FLOOD, Keys
 
 from edge.client import Received, Refused, Subscriber
 from edge.line.line import Line

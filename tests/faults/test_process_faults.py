@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 import pytest
+from support.daemons import Manager, daemon
 from support.sums import sum_rule
 from support.writer import write_until_killed
-from test_daemon import Manager, daemon
 
 from edge.storage.log_files import read_messages, read_records, segments
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support.graphs import write_identity_bundle
 from support.lines import loaded, records
+from support.reloads import Driven
 from support.sums import sum_rule_of
-from test_reload import Driven
 
 from edge.config.load import load_config
 

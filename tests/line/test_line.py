@@ -143,7 +143,7 @@ def test_an_engine_with_two_frames_in_its_hands_keeps_the_order_of_frames_and_lo
     found = records(tmp_path / "log")
     assert frame_ids(found) == list(range(1, 201))
     assert "skip" in {r["kind"] for r in found}
-    assert line.swap.current.engine.most == 2  # type: ignore[attr-defined]
+    assert line.recipes.current.engine.most == 2  # type: ignore[attr-defined]
     assert line.source.status().announced == line.tally.accounted == 200
 
 
@@ -500,7 +500,7 @@ def test_the_daemon_s_exit_status_after_its_reconnections_is_one_that_systemd_re
     text = BASE.replace("kind: synthetic, width: 64, height: 64, fps: null, frames: 50", "kind: genicam")
     config = loaded(tmp_path, "source.max_reconnects=1", text=text)
     with capture_logs() as logs:
-        assert daemon.run(config, source=Flapping([np.full((64, 64), 10, np.uint8)], None)) == 5
+        assert daemon.run_daemon(config, source=Flapping([np.full((64, 64), 10, np.uint8)], None)) == 5
     (told,) = [log for log in logs if log["event"] == "exit"]
     assert told["reason"] == "the camera is gone again after source.max_reconnects reconnections"
     unit = (Path(__file__).parents[2] / "systemd" / "edge@.service").read_text()
@@ -669,7 +669,7 @@ def refuse() -> None:
 
 def test_a_source_that_cannot_be_opened_spends_its_restarts_and_ends_with_3(tmp_path: Path) -> None:
     with capture_logs() as logs:
-        assert daemon.run(loaded(tmp_path), source=Unopened(refuse)) == 3
+        assert daemon.run_daemon(loaded(tmp_path), source=Unopened(refuse)) == 3
     (told,) = [log for log in logs if log["event"] == "exit"]
     assert told["reason"] == "a stage failed more often than its budget allows"
     assert not [log for log in logs if log["event"] == "ready"]

@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 from edge.frames import State
 from edge.line import state
 from edge.line.state import StateBook
-from edge.line.supervise import Health
+from edge.line.supervise import StageHealth
 from edge.outputs.protocol import OutputStatus
 from edge.sources.protocol import SourceStatus
 
-WELL = Health(0.0, None, None)
+WELL = StageHealth(0.0, None, None)
 STREAMING = SourceStatus("streaming", "camera 1", 10)
 GOOD = OutputStatus(5, 0, None)
 
@@ -31,7 +31,7 @@ class Book:
         *,
         source: SourceStatus = STREAMING,
         output: OutputStatus = GOOD,
-        health: Health = WELL,
+        health: StageHealth = WELL,
         extra: Mapping[str, str] | None = None,
     ) -> State | None:
         return self._book.update(source, {"jsonl": output}, health, started=True, stopping=False, extra_faults=extra or {})
@@ -144,6 +144,6 @@ def test_frames_that_come_but_cannot_be_used_are_a_fault_of_the_source() -> None
 
 def test_a_stage_that_hangs_is_told_once_however_long_it_does() -> None:
     book = Book()
-    told = book.update(health=Health(5.1, "infer", None))
+    told = book.update(health=StageHealth(5.1, "infer", None))
     assert faults(told) == [("stage_hung", "infer makes no progress")]
-    assert book.update(health=Health(7.9, "infer", None)) is None
+    assert book.update(health=StageHealth(7.9, "infer", None)) is None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from edge.errors import UserError
-from edge.line.supervise import Health, Worker, examine
+from edge.line.supervise import StageHealth, Worker, examine
 
 Beat = Callable[[], bool]
 
@@ -138,7 +138,7 @@ def waiting(**keys: Callable[[], int]) -> Worker:
 def test_a_call_that_says_how_long_it_may_take_is_no_hang_until_then() -> None:
     now = time.monotonic_ns()
     assert examine([waiting()], 5.0).hung == "acquire"
-    assert examine([waiting(busy_until_ns=lambda: now + 60_000_000_000)], 5.0) == Health(0.0, None, None)
+    assert examine([waiting(busy_until_ns=lambda: now + 60_000_000_000)], 5.0) == StageHealth(0.0, None, None)
     assert examine([waiting(busy_until_ns=lambda: now)], 5.0).hung is None, "it ended just now: a sign of progress"
     assert examine([waiting(busy_until_ns=lambda: now - 5_500_000_000)], 5.0).hung == "acquire"
 

@@ -30,10 +30,10 @@ def picture(path: Path, value: int = 50, spot: int | None = None) -> None:
 
 def golden(folder: Path, *overrides: str, engine: Engine | None = None) -> tuple[Golden, list[dict[str, Any]]]:
     config = loaded(folder, "regions={threshold: {high: 0.5}, min_area_px: 20}", *overrides)
-    opened, rules = open_model(config)
+    opened, criteria = open_model(config)
     try:
         with capture_logs() as logs:
-            return run_golden(config, engine or opened, rules, folder / "golden"), logs
+            return run_golden(config, engine or opened, criteria, folder / "golden"), logs
     finally:
         opened.close()
 

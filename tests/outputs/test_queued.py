@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 from support.records import FRAME, STATE, WIRE, record, skip
+from support.waits import until
 
 from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, State
@@ -80,14 +81,6 @@ def started(output: Queued) -> Iterator[Queued]:
         yield output
     finally:
         output.close(2.0)
-
-
-def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
-    """Wait for what another thread brings about."""
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.002)
 
 
 def test_a_sink_lives_in_a_thread_of_its_own_and_hears_everything_in_order() -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from support.graphs import identity_model
 
 from edge.cli._declared import illumination_of
-from edge.config.bundle_spec import PRESETS, BundleSpec, IlluminationSpec, ResizeSpec
+from edge.config.bundle_spec import ILLUMINATION_PRESETS, BundleSpec, IlluminationSpec, ResizeSpec
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
 from edge.models.fit.pixel import fit
@@ -196,9 +196,9 @@ def test_the_steps_run_in_the_stated_order() -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3)])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", ILLUMINATION_PRESETS)
 def test_nothing_is_allocated_and_the_frame_is_not_touched(shape: tuple[int, ...], preset: str) -> None:
-    ready, pixels = Illuminator(live(**PRESETS[preset])), scene(*shape)
+    ready, pixels = Illuminator(live(**ILLUMINATION_PRESETS[preset])), scene(*shape)
     before = pixels.copy()
     first = ready.apply(pixels)
     held, where = first.copy(), first.ctypes.data
@@ -206,7 +206,7 @@ def test_nothing_is_allocated_and_the_frame_is_not_touched(shape: tuple[int, ...
     assert (pixels == before).all()
     assert second.ctypes.data == where
     assert (second == held).all()
-    assert (ready.apply(scene(30, 20)) == one(live(**PRESETS[preset]), scene(30, 20))).all()
+    assert (ready.apply(scene(30, 20)) == one(live(**ILLUMINATION_PRESETS[preset]), scene(30, 20))).all()
 
 
 def test_a_defect_changes_its_own_surroundings_only_per_frame() -> None:
@@ -363,7 +363,7 @@ def test_presets_files_and_keys_are_put_together(tmp_path: Path) -> None:
     assert illumination_of(["full", str(path), "{gamma: 0.5, statistics: per_frame}"]) == live(
         white_balance="max_rgb", homomorphic={}, clahe={}, gamma=0.5, contrast_stretch={"lower": 1.0, "upper": 99.0}
     )
-    assert all(illumination_of([preset]) for preset in PRESETS)
+    assert all(illumination_of([preset]) for preset in ILLUMINATION_PRESETS)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from harvesters.util._pfnc import symbolics
 
-from edge.config.sources import GenicamSource, SyntheticSource
+from edge.config.sources import GenicamConfig, SyntheticConfig
 from edge.frames import Frame, FrameMeta
 from edge.preprocess.pixel_formats import FORMATS, PixelFormat, decode, format_name, levels_of, payload_bytes, to_depth
 
@@ -107,9 +107,9 @@ def test_formats_of_8_bits_know_no_window():
 
 
 def test_depth_and_window_come_from_the_config():
-    assert levels_of(GenicamSource(kind="genicam")) == (16, None)
-    assert levels_of(GenicamSource(kind="genicam", bit_depth=8, window=(64, 3000))) == (8, (64, 3000))
-    assert levels_of(SyntheticSource(kind="synthetic")) == (16, None)
+    assert levels_of(GenicamConfig(kind="genicam")) == (16, None)
+    assert levels_of(GenicamConfig(kind="genicam", bit_depth=8, window=(64, 3000))) == (8, (64, 3000))
+    assert levels_of(SyntheticConfig(kind="synthetic")) == (16, None)
 
 
 def test_what_opencv_cannot_decode_is_told_like_any_other_bad_payload():

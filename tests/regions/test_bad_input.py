@@ -105,10 +105,10 @@ def test_a_map_that_can_not_be_judged_is_an_invalid_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: NDArray[np.float32], reason: str
 ) -> None:
     config = loaded(tmp_path, "source.frames=5")
-    engine, rules = open_model(config)
+    engine, criteria = open_model(config)
     good, count = engine.infer, iter(range(5))
     monkeypatch.setattr(engine, "infer", lambda image: Prediction(values, None, None) if next(count) == 2 else good(image))
-    monkeypatch.setattr(lines, "open_model", lambda _config: (engine, rules))
+    monkeypatch.setattr(lines, "open_model", lambda _config: (engine, criteria))
     assert run(make_line(config)) == 0
     told = [(r["verdict"], r["reason"], r["map_max"] is None) for r in records(tmp_path / "log")]
     assert told == [("pass", None, False)] * 2 + [("invalid", reason, True)] + [("pass", None, False)] * 2

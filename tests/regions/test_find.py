@@ -17,7 +17,7 @@ from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, Threshol
 from edge.errors import UserError
 from edge.frames import Found, Region, Rejected
 from edge.regions.find import BadMapError, MapNotFinite, find_regions, map_max
-from edge.regions.plan import Controls
+from edge.regions.plan import RegionPlan
 from edge.regions.smooth import nearest_to_high, smooth_inside
 
 Map = NDArray[np.float32]
@@ -25,10 +25,10 @@ Box = tuple[int, int, int, int]
 MEDIAN = SmoothConfig(kind="median", size=3)
 
 
-def controls(config: RegionsConfig, values: Map, high: float = 0.5, low: float | None = None) -> Controls:
+def controls(config: RegionsConfig, values: Map, high: float = 0.5, low: float | None = None) -> RegionPlan:
     """For a map over a frame of its own size."""
     h, w = values.shape
-    return Controls.prepare(config, high, low, (h, w), (w, h), (1.0, 1.0, 0.0, 0.0))
+    return RegionPlan.prepare(config, high, low, (h, w), (w, h), (1.0, 1.0, 0.0, 0.0))
 
 
 def found(values: Map, high: float = 0.5, low: float | None = None, **keys: Any) -> Found:
@@ -633,7 +633,7 @@ def test_a_map_without_a_pixel_is_refused() -> None:
         controls(RegionsConfig(), empty((0, 30)))
 
 
-def most_allocated(values: Map, prepared: Controls) -> int:
+def most_allocated(values: Map, prepared: RegionPlan) -> int:
     """Bytes that a frame's regions take at most at any moment, once the first such frame has passed."""
     find_regions(values, prepared)
     tracemalloc.start()

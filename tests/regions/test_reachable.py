@@ -10,13 +10,13 @@ import pytest
 from edge.config.regions import RegionsConfig, RoiConfig, ZoneConfig
 from edge.errors import UserError
 from edge.regions.find import find_regions
-from edge.regions.plan import Controls, check_reachable
+from edge.regions.plan import RegionPlan, check_reachable
 
 SHAPE = (20, 30)
 
 
-def prepared(**keys: Any) -> Controls:
-    return Controls.prepare(RegionsConfig(**keys), 0.5, None, SHAPE, SHAPE[::-1], (1.0, 1.0, 0.0, 0.0))
+def prepared(**keys: Any) -> RegionPlan:
+    return RegionPlan.prepare(RegionsConfig(**keys), 0.5, None, SHAPE, SHAPE[::-1], (1.0, 1.0, 0.0, 0.0))
 
 
 def hot(**keys: Any) -> list[tuple[int, int, int, int]]:

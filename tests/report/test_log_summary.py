@@ -8,33 +8,15 @@ from typing import Any
 
 import orjson
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from support.logs import HOUR, START, lines, lost, write
 from support.records import IDENTITY, LATENCY, META, REGION, inspection, skip
 
 from edge.errors import UserError
 from edge.frames import Skip
 from edge.report.log_summary import Damage, Filter, Summary, _Numbers, find_files, moment_ns, read_log, utc
 from edge.wire.encode import Wire
-
-HOUR = 3_600_000_000_000
-START = 1_795_284_000_000_000_000  # 2026-11-21T18:00:00Z
-
-
-def lines(run: str, seqs: range, at_ns: int = START, **changes: Any) -> list[bytes]:
-    wire = Wire(replace(IDENTITY, instance_id=run))
-    return [wire.inspection(seq, inspection(**changes), at_ns + seq).line for seq in seqs]
-
-
-def lost(run: str, seq: int, at_ns: int, **changes: Any) -> bytes:
-    return Wire(replace(IDENTITY, instance_id=run)).skip(seq, skip(**changes), at_ns).line
-
-
-def write(path: Path, told: list[bytes]) -> Path:
-    data = b"".join(line + b"\n" for line in told)
-    path.write_bytes(zstandard.compress(data) if path.suffix == ".zst" else data)
-    return path
 
 
 def summed(files: list[Path], wanted: Filter | None = None, worst: int = 10) -> tuple[Summary, Damage]:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from support.lines import frame_ids, loaded, records
+from support.daemons import Manager, daemon
+from support.lines import frame_ids, records
 
 from edge.client import Received, Subscriber
 
-LIVE = ["source.fps=50", "source.frames=null", "outputs.zmq={}"]
 FREEZE = """\
 import sys, time
 import {module}
@@ -39,68 +34,6 @@ sys.argv = ["edge", *sys.argv[1:]]
 from edge.cli import main
 main()
 """
-
-
-class Manager:
-    """What systemd is to the daemon: the socket that it notifies."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "notify"
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(self.path))
-        self.heard: list[tuple[float, str]] = []
-
-    def wait_for(self, text: str, timeout_s: float = 20.0) -> None:
-        end = time.monotonic() + timeout_s
-        while not any(text in m for _, m in self.heard):
-            self.listen(max(0.01, end - time.monotonic()), once=True)
-            assert time.monotonic() < end, f"{text!r} not among {self.heard}"
-
-    def listen(self, seconds: float, *, once: bool = False) -> list[str]:
-        """Messages of the next ``seconds``."""
-        end, new = time.monotonic() + seconds, []
-        while time.monotonic() < end and not (once and new):
-            self._socket.settimeout(max(0.001, end - time.monotonic()))
-            with contextlib.suppress(TimeoutError):
-                new.append(self._socket.recv(4096).decode())
-                self.heard.append((time.monotonic(), new[-1]))
-        return new
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    manager = Manager(tmp_path)
-    yield manager
-    manager.close()
-
-
-@contextlib.contextmanager
-def daemon(
-    folder: Path,
-    *overrides: str,
-    manager: Manager | None = None,
-    watchdog_s: float | None = None,
-    script: str | None = None,
-) -> Iterator[subprocess.Popen[str]]:
-    loaded(folder)
-    environment = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY")}
-    if manager is not None:
-        environment["NOTIFY_SOCKET"] = str(manager.path)
-    if watchdog_s is not None:
-        environment["WATCHDOG_USEC"] = str(int(watchdog_s * 1e6))
-    sets = [part for item in [*LIVE, *overrides] for part in ("--set", item)]
-    start = ["-c", script] if script else ["-m", "edge"]
-    command = [sys.executable, *start, "run", "-c", str(folder / "cam1.yaml"), *sets]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 def endpoints(folder: Path) -> dict[str, str]:

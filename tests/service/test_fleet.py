@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from rich.console import Console
-from test_daemon import Manager, daemon
+from support.daemons import Manager, daemon
 from typer.testing import CliRunner
 
 from edge.cli import app

@@ -12,8 +12,8 @@ from unittest import mock
 
 import orjson
 import pytest
+from support.daemons import Manager, daemon
 from support.lines import loaded, records
-from test_daemon import Manager, daemon
 from typer.testing import CliRunner, Result
 
 from edge.cli import app

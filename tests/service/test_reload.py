@@ -1,4 +1,4 @@
-"""SIGHUP: a new model and new rules between two frames; what fails leaves the old ones running and says so."""
+"""SIGHUP: a new model and new criteria between two frames; what fails leaves the old ones running and says so."""
 
 from __future__ import annotations
 
@@ -13,47 +13,14 @@ import pytest
 from structlog.testing import capture_logs
 from support.graphs import nan_model, write_identity_bundle
 from support.lines import Bent, frame_ids, loaded, make_line, records
+from support.reloads import LIVE, Driven
 
 from edge.config.load import Loaded, load_config
-from edge.line.line import Line
 from edge.line.recipe import open_model
-from edge.line.run import run_line
 from edge.outputs.queued import Queued
 from edge.service import reload
-from edge.service.reload import Reloader, needs_restart
+from edge.service.reload import needs_restart
 from edge.service.runtime_folder import ReloadReport
-
-LIVE = ["source.fps=50", "source.frames=null", "ring.slots=64"]
-
-
-class Driven:
-    """A line in a thread, with the reloader that a test asks."""
-
-    def __init__(self, config: Loaded, **more: Any) -> None:
-        self.line: Line = make_line(config, **more)
-        self.reloader = Reloader(config, open_model)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.line.start(self._stop)
-        self._thread.start()
-
-    def _run(self) -> None:
-        run_line(self.line, self._stop, lambda line, _health: self.reloader.turn(line))
-
-    def wait(self, condition: Any, timeout_s: float = 10.0) -> None:
-        end = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.01)
-
-    def inspected(self, more: int) -> None:
-        wanted = self.line.tally.inspections + more
-        self.wait(lambda: self.line.tally.inspections >= wanted)
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(10)
-        self.line.swap.close()
 
 
 def test_a_new_model_and_new_rules_take_effect_between_two_frames(tmp_path: Path) -> None:
@@ -266,7 +233,7 @@ def test_a_load_that_takes_too_long_is_a_fault_until_it_ends(tmp_path: Path, mon
 def test_the_old_model_is_closed_once_no_map_of_it_is_on_its_way(tmp_path: Path) -> None:
     config = loaded(tmp_path, *LIVE)
     driven = Driven(config, before=lambda _index: None)
-    old = driven.line.swap.current.engine
+    old = driven.line.recipes.current.engine
     assert isinstance(old, Bent)
     closed: list[float] = []
     old.close = lambda: closed.append(time.monotonic())  # type: ignore[method-assign]
@@ -274,7 +241,7 @@ def test_the_old_model_is_closed_once_no_map_of_it_is_on_its_way(tmp_path: Path)
         driven.inspected(5)
         driven.reloader.ask()
         driven.wait(lambda: closed)
-        assert driven.line.swap.judging is driven.line.swap.current
+        assert driven.line.recipes.judging is driven.line.recipes.current
         driven.inspected(5)
     finally:
         driven.stop()
@@ -286,14 +253,14 @@ def test_a_model_that_never_got_a_frame_is_closed_too(tmp_path: Path) -> None:
     line = make_line(config)
     opened = []
     for _ in range(3):
-        engine, rules = open_model(config)
+        engine, criteria = open_model(config)
         opened.append(engine)
-        line.inspect_with(config, engine, rules)
-    line.swap.judge(line.swap.current)
-    line.swap.close_retired()
-    assert line.swap.current.engine is opened[-1]
+        line.inspect_with(config, engine, criteria)
+    line.recipes.judge(line.recipes.current)
+    line.recipes.close_retired()
+    assert line.recipes.current.engine is opened[-1]
     assert [e._session is None for e in opened] == [True, True, False]  # type: ignore[attr-defined]
-    line.swap.close()
+    line.recipes.close()
 
 
 def test_twenty_reloads_under_load_lose_no_frame(tmp_path: Path) -> None:
@@ -325,8 +292,8 @@ def test_keys_that_need_a_restart_are_named(tmp_path: Path) -> None:
 
 
 def test_a_daemon_reloads_on_sighup(tmp_path: Path) -> None:
-    from test_daemon import Manager, daemon
-    from test_queued import until
+    from support.daemons import Manager, daemon
+    from support.waits import until
 
     manager = Manager(tmp_path)
     try:

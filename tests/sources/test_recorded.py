@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config.sources import RecordedSource as RecordedConfig
+from edge.config.sources import RecordedConfig as RecordedConfig
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip
 from edge.preprocess.pixel_formats import decode

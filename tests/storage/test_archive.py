@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.lines import loaded, make_line, records, run
-from test_reload import LIVE, Driven
+from support.reloads import LIVE, Driven
 
 from edge.config.calibration import Calibration, calibration_key
 from edge.config.load import load_config
@@ -47,7 +47,7 @@ def test_config_bundle_and_calibration_stand_beside_the_log_by_the_hashes_of_its
     assert len(list(place.iterdir())) == 4
     line = make_line(config)
     assert archive(config, line.identity, tmp_path / "log") == 0  # all there
-    line.swap.close()
+    line.recipes.close()
 
 
 def test_after_a_reload_the_new_texts_are_archived_too(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_text_that_was_changed_since_it_was_loaded_is_not_archived_as_if_it_we
     (tmp_path / "log").mkdir()
     with capture_logs() as told:
         assert archive(config, line.identity, tmp_path / "log") == 2
-    line.swap.close()
+    line.recipes.close()
     assert [t for t in told if t["event"] == "not_archived"] == [
         {
             "event": "not_archived",

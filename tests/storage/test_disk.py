@@ -60,7 +60,7 @@ class Driven:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(10)
-        self.line.swap.close()
+        self.line.recipes.close()
         tally, status = self.line.tally, self.line.source.status()
         assert tally.accounted == status.announced  # the sum rule, whatever the disk did
         assert tally.sum_fault is None

@@ -10,7 +10,8 @@ import numpy as np
 import orjson
 import pytest
 from mcap.reader import make_reader
-from test_evidence import deliver, frame, inspected, lost, sink_in
+from support.evidence import frame
+from support.recordings import recorded
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
@@ -20,17 +21,6 @@ from edge.storage.mcap_file import Exported, is_mcap, open_mcap, read_mcap, writ
 from edge.storage.pictures import decode_picture
 from edge.storage.recording import read_recording
 from edge.storage.recording_writer import RecordingWriter
-
-
-def recorded(folder: Path) -> Path:
-    """Two frames of 12 bits with their records, and a loss of two between them."""
-    sink = sink_in(folder)
-    sink.open()
-    deliver(sink, inspected(frame(1, bits=12), "fail"), frame(1, bits=12))
-    deliver(sink, lost(10))
-    deliver(sink, inspected(frame(20, bits=12), "invalid", "late"), frame(20, bits=12))
-    sink.close()
-    return folder
 
 
 def exported(folder: Path) -> Path:

@@ -20,10 +20,10 @@ import onnxruntime as ort
 from numpy.typing import DTypeLike, NDArray
 
 from edge.config.bundle import Bundle
-from edge.engines.protocol import Samples
+from edge.engines.protocol import SamplePictures
 from edge.engines.tensorrt.cuda import CudaError, nbytes_of
+from edge.engines.tensorrt.execution_plan import PlanRejected, Tensor
 from edge.engines.tensorrt.graph import typed_graph
-from edge.engines.tensorrt.plan import PlanRejected, Tensor
 
 Clock = dict[str, int]
 HOST = "host"
@@ -303,7 +303,7 @@ class StandInMaker:
         self.plan: StandInPlan | None = None
         self._cuda = cuda
 
-    def build(self, bundle: Bundle, precision: Any, shape: Any, samples: Samples | None) -> bytes:
+    def build(self, bundle: Bundle, precision: Any, shape: Any, samples: SamplePictures | None) -> bytes:
         self.builds += 1
         graph: bytes = typed_graph(bundle, precision, shape, samples).SerializeToString()
         return self._mark + graph

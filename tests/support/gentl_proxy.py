@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.config.sources import GenicamSource as Config
+from edge.config.sources import GenicamConfig as Config
 from edge.frames import Payload, Skip
 from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource

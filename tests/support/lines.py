@@ -103,7 +103,7 @@ def make_line(
     source: Source | None = None,
     more_outputs: list[Any] | None = None,
 ) -> Line:
-    engine, rules = open_model(config)
+    engine, criteria = open_model(config)
     if before is not None:
         engine = bent(engine, before)
     folder = config.path.parent
@@ -111,7 +111,7 @@ def make_line(
         config,
         source or open_source(config.config.source, "cam1", folder),
         engine,
-        rules,
+        criteria,
         lambda identity: [*live_outputs(config, folder / "run", identity), *(more_outputs or [])],
         drops=is_live(config.config.source),
     )

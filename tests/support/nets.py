@@ -78,4 +78,4 @@ def _net(shape: tuple[int, int], known: tuple[Any, Any] | None) -> onnx.ModelPro
 
 def _run(model: onnx.ModelProto, frames: Sequence[Any], output: str) -> Any:
     session = graphs.session(model, "the net")
-    return np.concatenate([graphs.run(session, f[None, :, :, None])[output] for f in frames])
+    return np.concatenate([graphs.run_graph(session, f[None, :, :, None])[output] for f in frames])

@@ -15,16 +15,16 @@ from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
 from edge.engines.batch import split
 from edge.engines.cache import cache_base, pictures_sha256
-from edge.engines.graph_io import BUFFERS, blank_picture, check_first, does_not_run, prediction
-from edge.engines.protocol import Prediction, Samples
-from edge.engines.tensorrt.build import build
-from edge.engines.tensorrt.cache import EngineCache
+from edge.engines.graph_io import RESULT_SETS, blank_picture, check_first, does_not_run, prediction
+from edge.engines.protocol import Prediction, SamplePictures
 from edge.engines.tensorrt.cuda import Cuda, CudaError, explained, open_cuda
-from edge.engines.tensorrt.graph import FORM, Shape, TrtPrecision, batch_of, typed_graph
-from edge.engines.tensorrt.plan import Plan, PlanRejected, TrtPlan
-from edge.engines.tensorrt.progress import shown
+from edge.engines.tensorrt.engine_build import build_engine
+from edge.engines.tensorrt.engine_cache import EngineCache
+from edge.engines.tensorrt.execution_plan import Plan, PlanRejected, TrtPlan
+from edge.engines.tensorrt.graph import FORM, InputShape, TrtPrecision, batch_of, typed_graph
+from edge.engines.tensorrt.progress import shown_build
 from edge.engines.tensorrt.runtime import Runtime, open_runtime
-from edge.engines.tensorrt.staging import DEPTH, Maps, Staging
+from edge.engines.tensorrt.staging import DEPTH, MapBuffers, Staging
 from edge.errors import UserError
 from edge.preprocess.prepare import FrameSizeMismatch
 from edge.preprocess.tiling import Tiling
@@ -40,7 +40,9 @@ class Maker(Protocol):
     @property
     def version(self) -> str: ...
 
-    def build(self, bundle: Bundle, precision: TrtPrecision, shape: Shape, samples: Samples | None) -> bytes: ...
+    def build(
+        self, bundle: Bundle, precision: TrtPrecision, shape: InputShape, samples: SamplePictures | None
+    ) -> bytes: ...
 
     def load(self, payload: bytes, kernels: bytes | None, where: Path) -> Plan:
         """Raises PlanRejected where the file must be built again."""
@@ -54,16 +56,16 @@ class TrtMaker:
         self._runtime = runtime
         self._cuda = cuda
 
-    def build(self, bundle: Bundle, precision: TrtPrecision, shape: Shape, samples: Samples | None) -> bytes:
-        with shown(bundle.spec.name) as progress:
+    def build(self, bundle: Bundle, precision: TrtPrecision, shape: InputShape, samples: SamplePictures | None) -> bytes:
+        with shown_build(bundle.spec.name) as progress:
             graph = typed_graph(bundle, precision, shape, samples)
-            return build(graph, bundle.model_path, self._runtime, self._cuda.capability, progress)
+            return build_engine(graph, bundle.model_path, self._runtime, self._cuda.capability, progress)
 
     def load(self, payload: bytes, kernels: bytes | None, where: Path) -> Plan:
         return TrtPlan(payload, kernels, self._runtime, where, self._cuda.free_bytes())
 
 
-def open_tensorrt(config: ModelConfig, bundle: Bundle, samples: Samples | None, batch: int = 1) -> TensorrtEngine:
+def open_tensorrt(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int = 1) -> TensorrtEngine:
     """The engine of the config, its file built where the cache has none.
 
     Raises:
@@ -110,7 +112,7 @@ class TensorrtEngine:
         cuda: Cuda,
         maker: Maker,
         cache: EngineCache,
-        samples: Samples | None = None,
+        samples: SamplePictures | None = None,
         frame_size: tuple[int, int] | None = None,
         batch: int = 1,
     ) -> None:
@@ -122,7 +124,7 @@ class TensorrtEngine:
         self._cache = cache
         at_once = _pictures_at_once(bundle, frame_size, batch)
         self.batch = at_once if bundle.spec.tile is None else 1
-        self._shape: Shape = (at_once, *blank_picture(bundle).shape)
+        self._shape: InputShape = (at_once, *blank_picture(bundle).shape)
         self._key = self._cache_key(samples)
         self._plan = self._open_plan(samples)
         self._check_tensors()
@@ -215,7 +217,7 @@ class TensorrtEngine:
             raise RuntimeError("the engine is closed")
         return self._staging
 
-    def _infer(self, pictures: NDArray[Any]) -> Maps:
+    def _infer(self, pictures: NDArray[Any]) -> MapBuffers:
         staging = self._open()
         staging.submit(pictures)
         return staging.collect()
@@ -237,8 +239,8 @@ class TensorrtEngine:
         turns = self._stitched.get(len(tiles))
         if turns is None:
             (shape,) = (t.shape[1:] for t in self._plan.tensors if t.name == "map")
-            turns = self._stitched[len(tiles)] = [np.empty((len(tiles), *shape), np.float32) for _ in range(BUFFERS)]
-        maps = turns[self._turn % BUFFERS]
+            turns = self._stitched[len(tiles)] = [np.empty((len(tiles), *shape), np.float32) for _ in range(RESULT_SETS)]
+        maps = turns[self._turn % RESULT_SETS]
         self._turn += 1
         highest: float | None = None
         for index in range(len(tiles) + 1):
@@ -251,7 +253,7 @@ class TensorrtEngine:
                     highest = max(float(found["score"][0]), highest if highest is not None else float("-inf"))
         return number, Prediction(maps, highest, None)
 
-    def _cache_key(self, samples: Samples | None) -> dict[str, str]:
+    def _cache_key(self, samples: SamplePictures | None) -> dict[str, str]:
         key = {
             "model": self.bundle.sha256,
             "tensorrt": f"{self._maker.name} {self._maker.version}",
@@ -265,7 +267,7 @@ class TensorrtEngine:
             key["samples"] = pictures_sha256(samples())
         return key
 
-    def _open_plan(self, samples: Samples | None) -> Plan:
+    def _open_plan(self, samples: SamplePictures | None) -> Plan:
         """From the cache where that holds; else built, stored and loaded as it will be loaded the next time."""
         payload = self._cache.load(self._key)
         where = self.bundle.model_path

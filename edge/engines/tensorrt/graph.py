@@ -11,9 +11,9 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from edge.config.bundle import Bundle
-from edge.engines.protocol import Samples
+from edge.engines.protocol import SamplePictures
 
-Shape: TypeAlias = tuple[int, int, int, int]
+InputShape: TypeAlias = tuple[int, int, int, int]
 """Pictures, height, width, channels."""
 TrtPrecision: TypeAlias = Literal["fp32", "fp16", "int8"]
 FORM: Final = 1
@@ -21,7 +21,9 @@ FORM: Final = 1
 _HEAVY: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
-def typed_graph(bundle: Bundle, precision: TrtPrecision, shape: Shape, samples: Samples | None) -> onnx.ModelProto:
+def typed_graph(
+    bundle: Bundle, precision: TrtPrecision, shape: InputShape, samples: SamplePictures | None
+) -> onnx.ModelProto:
     """The graph for ``shape`` at ``precision``; inputs and outputs keep their float32 and integer types.
 
     ``fp16``: everything behind the first convolution or product, where half the memory traffic is worth something. What
@@ -49,7 +51,7 @@ def batch_of(bundle: Bundle) -> int | None:
     return first.dim_value if first.HasField("dim_value") else None
 
 
-def _fix_shape(model: onnx.ModelProto, shape: Shape) -> None:
+def _fix_shape(model: onnx.ModelProto, shape: InputShape) -> None:
     tensor = model.graph.input[0].type.tensor_type
     for dim, size in zip(tensor.shape.dim, shape, strict=True):
         dim.dim_value = size

@@ -18,11 +18,11 @@ from edge.service.sd_notify import notify
 
 log = structlog.get_logger()
 
-EVERY_S: Final = 5.0
+MESSAGE_EVERY_S: Final = 5.0
 """Time between two messages to systemd."""
 EXTEND_S: Final = 30.0
 """What each of them adds to the start timeout, from then on."""
-SILENT_S: Final = 900.0
+BUILD_SILENT_S: Final = 900.0
 """A build that says nothing for this long is taken to hang: systemd is no longer asked for time. Single steps that try out
 kernels take minutes on a Jetson."""
 
@@ -77,7 +77,7 @@ class Phases:
 
 
 @contextmanager
-def shown(model: str) -> Iterator[Phases]:
+def shown_build(model: str) -> Iterator[Phases]:
     """Tell of the build inside, until it ends."""
     phases, over = Phases(), threading.Event()
     bar = None
@@ -106,8 +106,8 @@ def _tell(model: str, phases: Phases, over: threading.Event, bar: Progress | Non
         now = time.monotonic()
         if bar is not None and task is not None:
             bar.update(task, completed=phases.share)
-        if now >= next_message and now - phases.told < SILENT_S:
-            next_message = now + EVERY_S
+        if now >= next_message and now - phases.told < BUILD_SILENT_S:
+            next_message = now + MESSAGE_EVERY_S
             tell_systemd(model, phases)
     if bar is not None and task is not None:
         bar.update(task, completed=phases.share)

@@ -22,16 +22,16 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.engines.graph_io import BUFFERS
+from edge.engines.graph_io import RESULT_SETS
 from edge.engines.tensorrt.cuda import Cuda, CudaError, Pinned
-from edge.engines.tensorrt.plan import Plan
+from edge.engines.tensorrt.execution_plan import Plan
 
 log = structlog.get_logger()
 
 DEPTH: Final = 2
 """Frames on the device at once."""
 
-Maps: TypeAlias = Mapping[str, NDArray[Any]]
+MapBuffers: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Staging:
         try:
             for _ in range(DEPTH):
                 self._sets.append(self._new_set())
-            for _ in range(BUFFERS + DEPTH):  # those that callers may still hold, and those on their way
+            for _ in range(RESULT_SETS + DEPTH):  # those that callers may still hold, and those on their way
                 self._maps.append({t.name: self._pin(t.shape, t.dtype) for t in self._results})
         except CudaError:
             self.close()
@@ -109,7 +109,7 @@ class Staging:
         self._submitted += 1
         return number
 
-    def collect(self, number: int | None = None) -> Maps:
+    def collect(self, number: int | None = None) -> MapBuffers:
         """Outputs of the oldest pending frame; overwritten by the fourth frame collected after it.
 
         Raises:

@@ -13,13 +13,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
-from edge.config.bundle_spec import BundleSpec, IlluminationSpec, InputSpec, Kernel, ResizeSpec, TileSpec
+from edge.config.bundle_spec import BundleSpec, IlluminationSpec, InputSpec, ResizeKernel, ResizeSpec, TileSpec
 from edge.engines.graph_io import check_first, check_input, check_outputs
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.models import graphs
-from edge.models.build import pictures as trial
-from edge.models.build.describe import display_of, own_resize_of, provenance_of, warnings_of
+from edge.models.build import trial_pictures as trial
+from edge.models.build.describe_bundle import display_of, own_resize_of, provenance_of, warnings_of
 from edge.models.build.foreign import (
     Layout,
     ModelInput,
@@ -36,7 +36,7 @@ from edge.models.build.parity import Check, compare
 from edge.models.build.placement import MapToImage, Placement, place_of
 from edge.models.build.probe import Look, look_at, thawed
 from edge.models.build.tiles import expect_tile, takes_batch, tile_map_to_image, tiled
-from edge.models.build.wrap import GRAPH_KERNELS, Exposed, Recipe, recipe_of, reference_feed, wrapped
+from edge.models.build.wrap import GRAPH_KERNELS, Exposed, InputTransform, input_transform_of, reference_feed, wrapped
 from edge.models.freeze_illumination import frozen
 from edge.models.write import check_target, write_bundle
 
@@ -67,7 +67,7 @@ def build(
     name: str | None = None,
     size: tuple[int, int] | None = None,
     resize: Literal["host", "graph"] = "host",
-    kernel: Kernel | None = None,
+    kernel: ResizeKernel | None = None,
     channels: Literal[1, 3] | None = None,
     bits: int = 8,
     mean: Sequence[float] | None = None,
@@ -100,7 +100,7 @@ def build(
     check_target(folder, force=force)
     model = graphs.load_model(model_path)
     taken = read_input(model, model_path, layout, channels)
-    recipe = recipe_of(taken, channels, bits, scale, mean, std, order, model_path)
+    recipe = input_transform_of(taken, channels, bits, scale, mean, std, order, model_path)
     if map_to_image is not None:
         _expect_scales(map_to_image)
     if tile is not None:
@@ -165,7 +165,7 @@ def _placed(
     session = graphs.session(built.model, f"the bundle of {path}")
     _expect_contract(session, Bundle(folder, spec, ""), next(iter(pictures.values())))
     place = place_of(
-        lambda picture: graphs.run(session, picture)["map"], look.size, spec.input.channels, spec.input.bits, told
+        lambda picture: graphs.run_graph(session, picture)["map"], look.size, spec.input.channels, spec.input.bits, told
     )
     warnings = built.warnings
     if place is not None and place.wrong:
@@ -198,7 +198,7 @@ def _expect_contract(session: ort.InferenceSession, bundle: Bundle, picture: NDA
     """What every engine holds a bundle to; asked before it is written."""
     check_input(session.get_inputs(), bundle)
     check_outputs(session.get_outputs(), bundle)
-    check_first(bundle, picture[None].shape, graphs.run(session, picture[None]))
+    check_first(bundle, picture[None].shape, graphs.run_graph(session, picture[None]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class _Built:
 def _built(
     model: onnx.ModelProto,
     taken: ModelInput,
-    recipe: Recipe,
+    recipe: InputTransform,
     look: Look,
     spec: BundleSpec,
     pictures: Mapping[str, NDArray[Any]],
@@ -248,7 +248,7 @@ def _built(
 
 def _run(session: ort.InferenceSession, feed: NDArray[Any], picture: str, path: Path) -> dict[str, NDArray[Any]]:
     try:
-        return graphs.run(session, feed)
+        return graphs.run_graph(session, feed)
     except Exception as error:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
         what = f"{path}: the model does not run on {picture}, shape {feed.shape}"
         raise UserError(what, received=graphs.first_line(error)) from None
@@ -257,10 +257,10 @@ def _run(session: ort.InferenceSession, feed: NDArray[Any], picture: str, path: 
 def _spec(
     name: str,
     taken: ModelInput,
-    recipe: Recipe,
+    recipe: InputTransform,
     look: Look,
     resize: Literal["host", "graph"],
-    kernel: Kernel | None,
+    kernel: ResizeKernel | None,
     *,
     own: bool,
 ) -> BundleSpec:

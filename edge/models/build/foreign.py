@@ -205,7 +205,7 @@ def find_tail(model: onnx.ModelProto, output: str, feeds: Sequence[NDArray[Any]]
     for sub, div in _normalisations(nodes, output):
         raw, names = sub.input[0], (sub.input[1], div.input[1])
         session = graphs.session(graphs.with_outputs(model, [raw, *(n for n in names if n not in constants)]), str(path))
-        runs = [graphs.run(session, feed) for feed in feeds]
+        runs = [graphs.run_graph(session, feed) for feed in feeds]
         values = [np.asarray(constants.get(n, runs[0].get(n))) for n in names]
         if any(v.size != 1 for v in values):
             continue

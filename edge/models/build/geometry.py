@@ -125,7 +125,7 @@ def _values(
         if name in made:  # without a type: the runtime infers it
             probe.graph.output.append(onnx.ValueInfoProto(name=name))
     graphs.prune(probe.graph)
-    values |= graphs.run(graphs.session(probe, str(path)), feed)
+    values |= graphs.run_graph(graphs.session(probe, str(path)), feed)
     return values | {n: feed for n in tensors if n not in values}
 
 

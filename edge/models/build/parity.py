@@ -56,7 +56,7 @@ def compare(
             nothing: it is nowhere finite, the same everywhere, or the same whatever the picture.
     """
     session = graphs.session(built, f"the bundle of {path}")
-    given = [graphs.run(session, picture[None]) for picture in pictures.values()]
+    given = [graphs.run_graph(session, picture[None]) for picture in pictures.values()]
     ranges = _ranges([run[tensors["map"]] for run in expected], pictures, path)
     low, high = (float(f(values)) for f, values in zip((min, max), zip(*ranges.values(), strict=True), strict=True))
     difference = 0.0

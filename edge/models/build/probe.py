@@ -145,8 +145,8 @@ def _same_together(model: onnx.ModelProto, taken: ModelInput, size: tuple[int, i
     session = graphs.session(model, str(path))
     feed = np.concatenate([_feed(planes, taken) for planes in _others(taken, size)])
     try:
-        together = graphs.run(session, feed)
-        alone = [graphs.run(session, picture[None]) for picture in feed]
+        together = graphs.run_graph(session, feed)
+        alone = [graphs.run_graph(session, picture[None]) for picture in feed]
     except Exception:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
         return False
     return all(
@@ -171,7 +171,7 @@ def _same_on_others(
     for planes in _others(taken, size):
         feeds = [_feed(planes, t) for t in (taken, one)]
         try:
-            outputs = [graphs.run(s, f) for s, f in zip(sessions, feeds, strict=True)]
+            outputs = [graphs.run_graph(s, f) for s, f in zip(sessions, feeds, strict=True)]
         except Exception:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
             return False
         if not _same(*outputs):
@@ -198,7 +198,7 @@ def _run(
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     feed = _feed(noise, taken)
     try:
-        outputs = graphs.run(session, feed)
+        outputs = graphs.run_graph(session, feed)
     except Exception as error:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
         raise UserError(
             f"{path}: the model does not run on a {size[0]}x{size[1]} picture",

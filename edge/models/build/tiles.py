@@ -81,9 +81,9 @@ def takes_batch(model: onnx.ModelProto, pictures: Mapping[str, NDArray[Any]], pa
     """
     session = graphs.session(model, f"the bundle of {path}")
     several = list(pictures.values())[:2]
-    alone = [graphs.run(session, picture[None]) for picture in several]
+    alone = [graphs.run_graph(session, picture[None]) for picture in several]
     try:
-        together = graphs.run(session, np.stack(several))
+        together = graphs.run_graph(session, np.stack(several))
     except Exception:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
         return False
     for name, values in together.items():

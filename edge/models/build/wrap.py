@@ -31,7 +31,7 @@ GRAPH_KERNELS = tuple(_RESIZE)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class InputTransform:
     """Numbers between a frame's pixels and the model's input: ``(pixel * scale - mean) / std`` for each channel.
 
     ``scale`` None: division by ``2 ** bits - 1``. ``mean`` and ``std``: one value, or one for each channel of the model.
@@ -49,7 +49,7 @@ class Recipe:
     kernel: str = "linear"
 
 
-def recipe_of(
+def input_transform_of(
     taken: ModelInput,
     channels: int | None,
     bits: int,
@@ -58,7 +58,7 @@ def recipe_of(
     std: Sequence[float] | None,
     order: Literal["rgb", "bgr"],
     path: Path,
-) -> Recipe:
+) -> InputTransform:
     """From what a person asked for.
 
     Raises:
@@ -86,7 +86,7 @@ def recipe_of(
             received="--channels 3",
             expected="--channels 1; colour frames are then turned grey on the host",
         )
-    return Recipe(
+    return InputTransform(
         channels or taken.channels,
         bits,
         scale,
@@ -104,7 +104,7 @@ class Exposed:
     shape: tuple[int, ...]
 
 
-def reference_feed(image: NDArray[Any], taken: ModelInput, recipe: Recipe) -> NDArray[Any]:
+def reference_feed(image: NDArray[Any], taken: ModelInput, recipe: InputTransform) -> NDArray[Any]:
     """The model's own input from one (H, W, C) picture, in NumPy: what the folded graph is checked against."""
     x: NDArray[Any] = image
     if recipe.inner is not None:
@@ -124,7 +124,7 @@ def reference_feed(image: NDArray[Any], taken: ModelInput, recipe: Recipe) -> ND
 def wrapped(
     model: onnx.ModelProto,
     taken: ModelInput,
-    recipe: Recipe,
+    recipe: InputTransform,
     size: tuple[int, int] | None,
     amap: Exposed,
     score: Exposed | None,
@@ -195,7 +195,7 @@ class _Writer:
         return self.node(op, [tensor, self.constant(np.array([axis], np.int64))], output)
 
 
-def _preprocessing(w: _Writer, taken: ModelInput, recipe: Recipe, target: str) -> list[onnx.NodeProto]:
+def _preprocessing(w: _Writer, taken: ModelInput, recipe: InputTransform, target: str) -> list[onnx.NodeProto]:
     """Nodes from ``frame`` to the model's input. Cast comes first: TensorRT takes uint8 only into a Cast."""
     nodes: list[onnx.NodeProto] = []
     last = "frame"

@@ -21,7 +21,7 @@ from edge.frames import AnomalyMap, Frame, Skip, Unmapped
 from edge.models.calibrate.thresholds import CalibrationResult, calibrate
 from edge.preprocess.pixel_formats import levels_of, to_depth
 from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import Rules, read_mask
+from edge.regions.criteria import Criteria, read_mask
 from edge.storage.pictures import frame_name
 
 
@@ -44,7 +44,7 @@ def measure(
     config = loaded.config
     bundle = load_bundle(loaded.resolve(config.model.bundle))
     mask, mask_bytes = read_mask(loaded)
-    rules = Rules(config.regions, 0.0, None, mask, None, None, False)
+    criteria = Criteria(config.regions, 0.0, None, mask, None, None, False)
     engine = open_line_engine(loaded, bundle)
     try:
 
@@ -58,12 +58,12 @@ def measure(
                 f"{source}: no frame to calibrate on", expected="pictures, a recording or a video of good parts"
             )
         _, amap, width, height = first
-        controls = rules.controls(amap, width, height)
+        plan = criteria.plan(amap, width, height)
         passes = [chain([first], begun)]
 
         def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
             for name, found, w, h in passes.pop() if passes else maps():
-                if rules.controls(found, w, h) is not controls:
+                if criteria.plan(found, w, h) is not plan:
                     raise UserError(
                         f"{name}: a frame of another size than the first",
                         received=f"{w}x{h}",
@@ -74,7 +74,7 @@ def measure(
 
         result = calibrate(
             values,
-            controls,
+            plan,
             false_rejects=false_rejects,
             quantile=quantile,
             floor=bundle.spec.display.threshold,

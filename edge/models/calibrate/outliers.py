@@ -21,7 +21,7 @@ from edge.frames import AnomalyMap, Frame, Skip
 from edge.models.calibrate.measure import as_live
 from edge.models.calibrate.thresholds import CalibrationResult, Outlier
 from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import Rules, read_mask
+from edge.regions.criteria import Criteria, read_mask
 from edge.regions.smooth import peak_inside
 from edge.regions.verdict import box_to_image
 from edge.report.overlay import COLOURS, Box, dim_outside, enlarged, frame_box, label, scaled, under_strip
@@ -63,7 +63,7 @@ def write_outliers(
 def _write(loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path) -> tuple[Path, ...]:
     ranks = {(o.name, o.maximum): rank for rank, o in enumerate(result.outliers, 1)}
     mask, _ = read_mask(loaded)
-    rules = Rules(loaded.config.regions, 0.0, None, mask, None, None, False)
+    criteria = Criteria(loaded.config.regions, 0.0, None, mask, None, None, False)
     workspace = Workspace()
     written: dict[int, Path] = {}
     with closing(open_line_engine(loaded, load_bundle(loaded.resolve(loaded.config.model.bundle)))) as engine:
@@ -77,10 +77,12 @@ def _write(loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationRe
             amap = to_map(frame, engine, workspace)
             assert isinstance(amap, AnomalyMap), "it had a map a moment ago"
             width, height = frame.meta.width, frame.meta.height
-            x, y = peak_inside(amap.values, rules.controls(amap, width, height))
+            x, y = peak_inside(amap.values, criteria.plan(amap, width, height))
             box = box_to_image((x, y, x + 1, y + 1), amap.map_to_image, width, height)
             path = folder / f"{_PREFIX}{rank:03d}-{_safe(outlier.name)}.png"
-            picture = draw_outlier(frame, outlier, box, rules.regions.roi, mask, left_out=outlier.name in result.left_out)
+            picture = draw_outlier(
+                frame, outlier, box, criteria.regions.roi, mask, left_out=outlier.name in result.left_out
+            )
             write_whole(path, encode_png(picture))
             written[rank] = path
     return tuple(written[rank] for rank in sorted(written))

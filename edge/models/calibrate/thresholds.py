@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge.errors import UserError
 from edge.models.calibrate.quantile import QuantileSketch
 from edge.regions.find import MapNotFinite, map_max
-from edge.regions.plan import Controls
+from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_inside
 
 OUTLIER_Z = 5.0
@@ -63,7 +63,7 @@ class CalibrationResult:
 
 def calibrate(
     maps: Callable[[], Iterable[tuple[str, NDArray[np.float32]]]],
-    controls: Controls,
+    plan: RegionPlan,
     *,
     false_rejects: float = 0.001,
     quantile: float | None = 0.999,
@@ -81,7 +81,7 @@ def calibrate(
     Raises:
         UserError: no frame, a map that is not finite, nothing to measure, more outliers than a set of good frames can have.
     """
-    maxima, pixels = _measured(maps(), controls)
+    maxima, pixels = _measured(maps(), plan)
     if not maxima:
         raise UserError(
             "no frame to calibrate on", expected="good frames: the more, the fewer false rejects can be promised"
@@ -91,7 +91,7 @@ def calibrate(
     left_out: tuple[str, ...] = ()
     if leave_out and outliers:
         indices = _without(outliers, maxima)
-        _, pixels = _measured(maps(), controls, indices)
+        _, pixels = _measured(maps(), plan, indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in outliers)
     high, notes = choose_high(used, false_rejects, floor)
@@ -102,13 +102,13 @@ def calibrate(
 
 
 def _measured(
-    maps: Iterable[tuple[str, NDArray[np.float32]]], controls: Controls, left_out: Collection[int] = ()
+    maps: Iterable[tuple[str, NDArray[np.float32]]], plan: RegionPlan, left_out: Collection[int] = ()
 ) -> tuple[list[tuple[str, float]], QuantileSketch]:
     """Each frame's name and maximum, and the pixels of all but those ``left_out``, by their place in the order."""
     maxima: list[tuple[str, float]] = []
     pixels = QuantileSketch()
     for index, (name, values) in enumerate(maps):
-        compared = _compared(name, values, controls)
+        compared = _compared(name, values, plan)
         maxima.append((name, float(compared.max())))
         if index not in left_out:
             pixels.add(compared)
@@ -197,12 +197,12 @@ def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tup
     return tuple(sorted(told.values(), key=lambda candidate: -candidate.threshold))
 
 
-def _compared(name: str, values: NDArray[np.float32], controls: Controls) -> NDArray[np.float32]:
+def _compared(name: str, values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
     try:
-        map_max(values, controls)
+        map_max(values, plan)
     except MapNotFinite:
         raise UserError(f"{name}: the model's map has NaN or infinite values", fix="repair or replace the model") from None
-    compared = smooth_inside(values, controls)
+    compared = smooth_inside(values, plan)
     if not len(compared):
         raise UserError(
             "regions.zones: nothing is left to calibrate",

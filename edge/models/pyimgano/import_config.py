@@ -19,9 +19,9 @@ from pydantic import ValidationError
 from edge.config.regions import RegionsConfig
 from edge.config.yaml_reader import dump_yaml
 from edge.errors import UserError
-from edge.models.pyimgano.bundle import FROZEN, illumination, tiling
-from edge.models.pyimgano.reader import Json, Note, Notes
-from edge.models.pyimgano.regions import regions_of
+from edge.models.pyimgano.infer_config_reader import Json, Note, Notes
+from edge.models.pyimgano.to_bundle import FROZEN, illumination, tiling
+from edge.models.pyimgano.to_regions import regions_of
 
 _RECIPE: Final = (
     ("model", "a bundle takes its place: export the model to ONNX and run edge build"),

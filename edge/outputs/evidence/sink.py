@@ -34,9 +34,9 @@ from edge.storage.recording_writer import RecordingWriter, cannot_be_written
 
 log = structlog.get_logger()
 
-BUFFERS: Final = 8
+EVIDENCE_BUFFERS: Final = 8
 """Frames that may wait to be written. With all in use the next one is lost, and counted."""
-LOCK: Final = "lock"
+EVIDENCE_LOCK: Final = "lock"
 """Held by the process that writes to the folder."""
 _KEY: Final = "outputs.evidence.dir"
 _PROBE_BYTES: Final = 1 << 16
@@ -73,7 +73,7 @@ class EvidenceSink:
         folder: Path,
         identity: RunIdentity,
         roi: RoiConfig | None,
-        buffers: int = BUFFERS,
+        buffers: int = EVIDENCE_BUFFERS,
         mask: NDArray[np.uint8] | None = None,
     ) -> None:
         """``roi`` and its ``mask`` picture, (H, W), are drawn into overlays."""
@@ -217,7 +217,7 @@ class EvidenceSink:
 
         The file stays when the lock goes: who deletes it might delete another's.
         """
-        path = self._folder / LOCK
+        path = self._folder / EVIDENCE_LOCK
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -18,7 +18,7 @@ from edge.storage.log_files import PLAIN, segments
 
 log = structlog.get_logger()
 
-EVERY_S = 60.0
+RETENTION_EVERY_S = 60.0
 """Time between two rounds, beside one after each rotation: files grow old and disks fill without one."""
 LEVEL = 3
 """Measured on made-up records of 750 bytes: 1/15 of their size at 870 MB/s on one core; level 9 1/16 at 110 MB/s."""
@@ -75,7 +75,7 @@ class ClosedSegments:
         with suppress(OSError):  # of this thread alone; refused by a strict sandbox
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while True:
-            self._poked.wait(EVERY_S)
+            self._poked.wait(RETENTION_EVERY_S)
             self._poked.clear()
             try:
                 self.round()

@@ -37,7 +37,7 @@ SUBSCRIBED_MAX_BYTES = 64 * 1024
 these (measured), without a limit of its own."""
 HANDSHAKE_MS = 3000
 """A connection that hasn't said by then what it is, is closed."""
-LOOK_S = 0.5
+KEYS_LOOK_S = 0.5
 """How often the list of allowed keys is looked at."""
 EXIT_LOCKED = 6
 _IPC_PATH_MAX = 107  # sockaddr_un.sun_path without its last zero
@@ -169,7 +169,7 @@ class _Guests:
         self._public, self._secret = read_pair(keys.server_key)
         self._seen = _look(keys.clients)
         self._names, wrong = allowed(keys.clients)
-        self._next_look = time.monotonic() + LOOK_S
+        self._next_look = time.monotonic() + KEYS_LOOK_S
         self._refused: set[bytes] = set()
         self._thread: ThreadAuthenticator = ThreadAuthenticator(context)
         self._thread.configure_curve_callback(_DOMAIN, self)
@@ -199,7 +199,7 @@ class _Guests:
         now = time.monotonic()
         if now < self._next_look:
             return False
-        self._next_look = now + LOOK_S
+        self._next_look = now + KEYS_LOOK_S
         if not self._thread.is_alive():
             return True
         seen = _look(self._clients)

@@ -15,7 +15,7 @@ from edge.outputs.zmq.door import Door
 from edge.wire.encode import topic
 from edge.wire.keys import DoorKeys
 
-SEND_HWM = 2
+PREVIEW_HWM = 2
 SIDE_PX = 960
 """The longer side of a preview at most."""
 PERIOD_S = 0.2
@@ -47,7 +47,7 @@ class PreviewSink:
         return {"endpoint": self.endpoint}
 
     def open(self) -> None:
-        self._door = Door(self._bind, SEND_HWM, "outputs.zmq.preview", self._keys, self._banned)
+        self._door = Door(self._bind, PREVIEW_HWM, "outputs.zmq.preview", self._keys, self._banned)
         self._bind = self.endpoint = self._door.endpoint
 
     def keep(self, _record: Record, frame: Frame, _judged: Judged | None) -> NDArray[np.uint8] | None:

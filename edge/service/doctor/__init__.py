@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Level: TypeAlias = Literal["ok", "warn", "fail"]
+Severity: TypeAlias = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One answer. ``fail``: the line can't run, or not as its config says. ``warn``: it runs, and will be sorry one day."""
 
-    level: Level
+    level: Severity
     what: str
     text: str
     fix: str | None = None

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamSource, OpencvSource, RecordedSource, SyntheticSource
+from edge.config.sources import GenicamConfig, OpencvConfig, RecordedConfig, SyntheticConfig
 from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.line.line import Line
 from edge.line.recipe import frame_size, open_model
 from edge.line.run import EXIT_OK, run_line
 from edge.outputs.open import live_outputs
-from edge.regions.criteria import Rules
-from edge.service.doctor import Finding, Level
+from edge.regions.criteria import Criteria
+from edge.service.doctor import Finding, Severity
 from edge.sources.memory import MemorySource
 from edge.sources.synthetic.parts import PartScene
 
@@ -51,14 +51,14 @@ class Capacity:
 def check_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None) -> list[Finding]:
     """Model and capacity; half of ``seconds`` without a pace, half at the camera's."""
     try:
-        found = measure(loaded, seconds, size)
+        found = measure_capacity(loaded, seconds, size)
     except UserError as error:
         text, _, fix = str(error).partition("\n  fix: ")
         return [Finding("fail", "model", text.replace("\n  ", "; "), fix or None)]
-    return [Finding("ok", "model", f"{loaded.config.model.bundle}, {found.engine}"), judge(loaded, found)]
+    return [Finding("ok", "model", f"{loaded.config.model.bundle}, {found.engine}"), judge_capacity(loaded, found)]
 
 
-def judge(loaded: Loaded, found: Capacity) -> Finding:
+def judge_capacity(loaded: Loaded, found: Capacity) -> Finding:
     """What was measured against what the config asks for."""
     wanted, deadline = wanted_fps(loaded), loaded.config.deadline_ms
     width, height = found.size
@@ -70,7 +70,7 @@ def judge(loaded: Loaded, found: Capacity) -> Finding:
     if wanted is not None and wanted > found.limit_fps:
         return Finding("fail", "capacity", f"{text}; the camera sends {60 * wanted:.0f}", faster)
     if found.lost > 0:
-        level: Level = "warn" if wanted is None else "fail"
+        level: Severity = "warn" if wanted is None else "fail"
         return Finding(level, "capacity", f"{text}, and {found.lost:.1%} of them are lost", f"{faster}; more ring.slots")
     if deadline is not None and found.p99_ms > deadline:
         return Finding("fail", "capacity", f"{text}; the deadline is {deadline:g} ms", faster)
@@ -79,25 +79,25 @@ def judge(loaded: Loaded, found: Capacity) -> Finding:
     return Finding("ok", "capacity", text)
 
 
-def measure(loaded: Loaded, seconds: float, size: tuple[int, int] | None = None) -> Capacity:
+def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None = None) -> Capacity:
     """Both runs, with the config's outputs but for evidence, written to a temporary folder.
 
     ``size``: width and height of the frames in px; None: as far as the config tells, else 1024x1024.
 
     Raises:
-        UserError: the model or the rules can't be used.
+        UserError: the model or the criteria can't be used.
     """
-    engine, rules = open_model(loaded)
+    engine, criteria = open_model(loaded)
     try:
         size = size or camera_size(loaded) or frame_size(loaded.config, engine.bundle) or _ASSUMED
         frames = pictures(size, engine.bundle.spec.input.channels)
         with tempfile.TemporaryDirectory(prefix="edge-doctor-") as temp:
             quiet = _elsewhere(loaded, Path(temp))
-            limit = _limit(quiet, engine, rules, frames, seconds / 2)
+            limit = _limit(quiet, engine, criteria, frames, seconds / 2)
             wanted = wanted_fps(loaded)
             rates = [wanted] if wanted is not None and wanted <= limit else [share * limit for share in LOADS]
             for fps in rates:
-                line = _line(quiet, engine, rules, MemorySource(frames, None, fps=fps), drops=True)
+                line = _line(quiet, engine, criteria, MemorySource(frames, None, fps=fps), drops=True)
                 _run_for(line, seconds / 2)
                 lost = line.tally.skipped_frames.get("ring_full", 0) / max(line.tally.accounted, 1)
                 if lost == 0:
@@ -123,9 +123,9 @@ def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
 def wanted_fps(loaded: Loaded) -> float | None:
     """Frames per second that the config asks of its source; None where it doesn't say, or takes them as they are read."""
     source = loaded.config.source
-    if isinstance(source, GenicamSource):
+    if isinstance(source, GenicamConfig):
         return _feature(source, "AcquisitionFrameRate")
-    if isinstance(source, RecordedSource):
+    if isinstance(source, RecordedConfig):
         return source.fps if source.pace == "original" else None
     return source.fps
 
@@ -135,16 +135,16 @@ def camera_size(loaded: Loaded) -> tuple[int, int] | None:
     source = loaded.config.source
     width: float | None
     height: float | None
-    if isinstance(source, GenicamSource):
+    if isinstance(source, GenicamConfig):
         width, height = _feature(source, "Width"), _feature(source, "Height")
-    elif isinstance(source, (SyntheticSource, OpencvSource)):
+    elif isinstance(source, (SyntheticConfig, OpencvConfig)):
         width, height = source.width, source.height
     else:
         return None
     return (int(width), int(height)) if width and height else loaded.config.model.frame_size
 
 
-def _feature(source: GenicamSource, name: str) -> float | None:
+def _feature(source: GenicamConfig, name: str) -> float | None:
     values = [v for key, v in source.features if key == name and isinstance(v, (int, float)) and not isinstance(v, bool)]
     return float(values[-1]) if values else None
 
@@ -161,15 +161,17 @@ def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:
     return replace(loaded, config=config)
 
 
-def _line(loaded: Loaded, engine: Engine, rules: Rules, source: MemorySource, *, drops: bool) -> Line:
+def _line(loaded: Loaded, engine: Engine, criteria: Criteria, source: MemorySource, *, drops: bool) -> Line:
     folder = loaded.config.runtime_dir
     assert folder is not None
-    return Line(loaded, source, engine, rules, lambda identity: live_outputs(loaded, folder, identity), drops=drops)
+    return Line(loaded, source, engine, criteria, lambda identity: live_outputs(loaded, folder, identity), drops=drops)
 
 
-def _limit(loaded: Loaded, engine: Engine, rules: Rules, frames: Sequence[NDArray[np.uint8]], seconds: float) -> float:
+def _limit(
+    loaded: Loaded, engine: Engine, criteria: Criteria, frames: Sequence[NDArray[np.uint8]], seconds: float
+) -> float:
     """Frames per second when the source waits for the line; the first fifth of the time warms up."""
-    line = _line(loaded, engine, rules, MemorySource(frames, None), drops=False)
+    line = _line(loaded, engine, criteria, MemorySource(frames, None), drops=False)
     marks: list[tuple[float, int]] = []
 
     def mark(line: Line, spent: float) -> None:

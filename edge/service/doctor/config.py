@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamSource, OpencvSource
+from edge.config.sources import GenicamConfig, OpencvConfig
 from edge.errors import UserError
 from edge.service.doctor import Finding
 from edge.service.unit_files import service_files
@@ -24,18 +24,18 @@ _SLOW_SYNC_MS: Final = 20.0
 
 def check_line(loaded: Loaded) -> list[Finding]:
     """Everything but model and capacity."""
-    return [*check_source(loaded), *check_folders(loaded), *check_watchdog(loaded)]
+    return [*check_source_config(loaded), *check_folders(loaded), *check_watchdog(loaded)]
 
 
 def wants_gige(loaded: Loaded | None) -> bool:
     """Whether the camera may be one on Ethernet."""
     source = None if loaded is None else loaded.config.source
-    return isinstance(source, GenicamSource) and source.producer != "simulated"
+    return isinstance(source, GenicamConfig) and source.producer != "simulated"
 
 
-def check_source(loaded: Loaded) -> Iterator[Finding]:
+def check_source_config(loaded: Loaded) -> Iterator[Finding]:
     source = loaded.config.source
-    if isinstance(source, GenicamSource):
+    if isinstance(source, GenicamConfig):
         try:
             from edge.sources.genicam.producers import check_loadable, producer_files
 
@@ -47,7 +47,7 @@ def check_source(loaded: Loaded) -> Iterator[Finding]:
             yield _failed("producer", error)
         else:
             yield Finding("ok", "producer", ", ".join(map(str, files)))
-    elif isinstance(source, OpencvSource) and isinstance(source.device, int):
+    elif isinstance(source, OpencvConfig) and isinstance(source.device, int):
         node = Path(f"/dev/video{source.device}")
         if not node.exists():
             yield Finding("warn", "device", f"{node} is not there; the daemon waits for it", "plug the camera in")

@@ -12,7 +12,7 @@ import numpy as np
 from genicam import gentl
 from numpy.typing import NDArray
 
-from edge.config.sources import GenicamSource
+from edge.config.sources import GenicamConfig
 from edge.frames import SkipReason, TimestampSource
 from edge.preprocess.pixel_formats import FORMATS, format_name, payload_bytes
 from edge.sources.genicam.camera_clock import CameraClock
@@ -66,7 +66,7 @@ class ShortError(ValueError):
 class BufferReader:
     """Reads the filled buffers of one stream, in the acquisition thread. No method raises."""
 
-    def __init__(self, config: GenicamSource, stream: Any, clock: CameraClock, node_map: Any, chunk_adapter: Any) -> None:
+    def __init__(self, config: GenicamConfig, stream: Any, clock: CameraClock, node_map: Any, chunk_adapter: Any) -> None:
         self._config = config
         self._stream = stream
         self._clock = clock

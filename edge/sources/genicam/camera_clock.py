@@ -18,7 +18,7 @@ from genicam import genapi
 from edge.frames import TimestampSource
 from edge.sources.genicam.features import BINDING_ERRORS
 
-EVERY_S: Final = 5.0
+LATCH_EVERY_S: Final = 5.0
 """Register access holds the interpreter lock: seldom, and between frames."""
 _NEAR_NS: Final = 5_000_000_000
 """A PTP stamp is that of a clock that knows the time, if it lies this near to the frame's arrival."""
@@ -113,7 +113,7 @@ class CameraClock:
 
     def sample(self) -> None:
         """Ask whether PTP is in step, and latch the clock a few times and keep the best."""
-        self.next_s = time.monotonic() + EVERY_S
+        self.next_s = time.monotonic() + LATCH_EVERY_S
         self._ptp = self._in_step()
         if self._latch is None:
             return

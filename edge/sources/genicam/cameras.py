@@ -9,7 +9,7 @@ from edge.errors import UserError
 from edge.sources.genicam.producers import producer_files
 
 if TYPE_CHECKING:
-    from edge.sources.genicam.describe import FeatureInfo
+    from edge.sources.genicam.describe_features import FeatureInfo
     from edge.sources.genicam.devices import CameraInfo
 
 

@@ -14,11 +14,11 @@ import structlog
 from genicam import gentl
 from harvesters.core import ParameterKey, ParameterSet
 
-from edge.config.sources import Feature, GenicamSource
+from edge.config.sources import Feature, GenicamConfig
 from edge.errors import UserError
 from edge.sources.genicam.buffer import RawFrame
 from edge.sources.genicam.camera_clock import CameraClock
-from edge.sources.genicam.describe import FeatureInfo, describe, settings
+from edge.sources.genicam.describe_features import FeatureInfo, describe_features, settings
 from edge.sources.genicam.devices import CameraInfo, tolerate
 from edge.sources.genicam.features import (
     BINDING_ERRORS,
@@ -46,7 +46,7 @@ class Link:
 
     def __init__(
         self,
-        config: GenicamSource,
+        config: GenicamConfig,
         producers: list[Path],
         *,
         simulated: bool = True,
@@ -260,11 +260,11 @@ def read_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, 
     Raises:
         UserError: no such camera, several, or one that another program has open.
     """
-    link = Link(GenicamSource(kind="genicam", serial=serial, buffers=2), producers)
+    link = Link(GenicamConfig(kind="genicam", serial=serial, buffers=2), producers)
     try:
         link.connect()
         assert link.info is not None
-        return link.info, describe(link.node_map), settings(link.node_map)
+        return link.info, describe_features(link.node_map), settings(link.node_map)
     except SeveralCamerasError as error:
         raise SeveralCamerasError(error.cameras, option=True) from None
     except NotConnectedError as error:

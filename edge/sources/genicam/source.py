@@ -58,7 +58,7 @@ class GenicamSource:
     with the network's) or ``camera`` (latched every 5 s and mapped). Elsewhere it is None, and the source ``host``.
     """
 
-    def __init__(self, config: sourceconfig.GenicamSource, camera: str) -> None:
+    def __init__(self, config: sourceconfig.GenicamConfig, camera: str) -> None:
         self._config = config
         self._log = log.bind(camera=camera)
         self.simulated = means_simulated(config.producer)

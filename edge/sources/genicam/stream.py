@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from genicam import gentl
 
-from edge.config.sources import GenicamSource
+from edge.config.sources import GenicamConfig
 from edge.sources.genicam.buffer import BufferReader, RawFrame, measured
 from edge.sources.genicam.camera_clock import CameraClock
 from edge.sources.genicam.features import BINDING_ERRORS, reason
@@ -27,7 +27,7 @@ class FetchError(Exception):
 class Stream:
     """From start to stop. One thread."""
 
-    def __init__(self, config: GenicamSource, camera: Any, clock: CameraClock) -> None:
+    def __init__(self, config: GenicamConfig, camera: Any, clock: CameraClock) -> None:
         """Announces the buffers and lets ``camera`` (the library's acquirer) run; raises whatever the library does."""
         self._clock = clock
         camera.start()

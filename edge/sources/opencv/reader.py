@@ -80,7 +80,7 @@ class Reader:
 
     def __init__(
         self,
-        config: sourceconfig.OpencvSource,
+        config: sourceconfig.OpencvConfig,
         name: str,
         enter: Enter,
         *,
@@ -208,7 +208,7 @@ class Reader:
             self._enter_state(state, detail)
 
 
-def _capture(config: sourceconfig.OpencvSource) -> cv2.VideoCapture:
+def _capture(config: sourceconfig.OpencvConfig) -> cv2.VideoCapture:
     """An opened capture, or one that says it isn't. Blocks, for a network stream up to ``_TIMEOUT_MS``."""
     device = config.device
     if isinstance(device, str) and not device.startswith("/dev/"):

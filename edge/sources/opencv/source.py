@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 FIRST_WAIT_S: Final = 0.5
 """Wait between two attempts to connect, at first."""
-SILENT_S: Final = 2.0
+STREAM_SILENT_S: Final = 2.0
 """Connected, but without a frame for longer, and longer than its pace allows: ``silent``, a timeout, and so on."""
 HUNG_S: Final = 20.0
 """OpenCV's own limits are 5 s (network) and 10 s (V4L2): a call that takes longer won't return, and is left behind."""
@@ -49,7 +49,7 @@ class OpencvSource:
 
     def __init__(
         self,
-        config: sourceconfig.OpencvSource,
+        config: sourceconfig.OpencvConfig,
         folder: Path = Path(),
         *,
         first_wait_s: float = FIRST_WAIT_S,
@@ -133,7 +133,7 @@ class OpencvSource:
     def _watch(self, reader: Reader) -> None:
         """Nothing came: a device that is connected should send, and every call into OpenCV should end."""
         now = self._now()
-        limit_s = self._pace.limit_s(SILENT_S)
+        limit_s = self._pace.limit_s(STREAM_SILENT_S)
         if self._state in ("streaming", "silent") and now - self._heard_s > limit_s:
             self._heard_s = now
             self._counters["timeouts"] += 1
@@ -163,7 +163,7 @@ class OpencvSource:
         self._state, self._detail = state, detail
 
 
-def video_file(config: sourceconfig.OpencvSource, folder: Path) -> Path | None:
+def video_file(config: sourceconfig.OpencvConfig, folder: Path) -> Path | None:
     """The file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
     device = config.device
     if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):

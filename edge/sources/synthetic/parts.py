@@ -14,11 +14,11 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.sources import SyntheticSource
+from edge.config.sources import SyntheticConfig
 from edge.sources.synthetic.flaws import Flaw, chip, dent, scratch, stain
 
-Box: TypeAlias = tuple[int, int, int, int]
-Kind: TypeAlias = Literal["scratch", "stain", "dent", "chip"]
+PartBox: TypeAlias = tuple[int, int, int, int]
+DefectKind: TypeAlias = Literal["scratch", "stain", "dent", "chip"]
 Preset: TypeAlias = Literal["easy", "medium", "hard"]
 
 
@@ -29,8 +29,8 @@ class Defect:
     ``contrast``: grey levels by which its pixels differ from the good part, on average, before noise and brightness.
     """
 
-    kind: Kind
-    bbox_xyxy: Box
+    kind: DefectKind
+    bbox_xyxy: PartBox
     contrast: float
 
 
@@ -70,7 +70,7 @@ _STRIPE: Final = 64
 _BANK_ROWS: Final = 512
 
 
-def synthetic_part(config: SyntheticSource, index: int) -> SyntheticPart:
+def synthetic_part(config: SyntheticConfig, index: int) -> SyntheticPart:
     """Frame ``index`` (from 0) of the source that ``config`` describes, with its truth; new arrays at each call."""
     shape = (config.height, config.width)
     pixels, mask = np.empty(shape, np.uint8), np.zeros(shape, np.uint8)
@@ -137,8 +137,8 @@ class PartScene:
                     break
         return tuple(planted)
 
-    def _flaw(self, rng: np.random.Generator, dx: int, dy: int) -> tuple[Kind, Flaw]:
-        kind: Kind = ("scratch", "stain", "dent", "chip")[rng.integers(4)]
+    def _flaw(self, rng: np.random.Generator, dx: int, dy: int) -> tuple[DefectKind, Flaw]:
+        kind: DefectKind = ("scratch", "stain", "dent", "chip")[rng.integers(4)]
         unit = self.difficulty.size * min(self._shape)
         if kind == "chip":
             radius = max(2.0, unit * rng.uniform(0.025, 0.045))
@@ -153,7 +153,7 @@ class PartScene:
         return kind, (stain if kind == "stain" else dent)(rng, cx + dx, cy + dy, radius)
 
     def _draw(
-        self, kind: Kind, flaw: Flaw, rng: np.random.Generator, taken: list[Box], mask: NDArray[np.uint8] | None
+        self, kind: DefectKind, flaw: Flaw, rng: np.random.Generator, taken: list[PartBox], mask: NDArray[np.uint8] | None
     ) -> Defect | None:
         """Change the scene; None, and nothing changed, where the defect touches another or lies outside the frame."""
         height, width = self._shape
@@ -267,5 +267,5 @@ def _smear(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     return sums[:, length:] / (length + 1)
 
 
-def _touch(box: Box, other: Box) -> bool:
+def _touch(box: PartBox, other: PartBox) -> bool:
     return box[0] <= other[2] + 1 and other[0] <= box[2] + 1 and box[1] <= other[3] + 1 and other[1] <= box[3] + 1

@@ -26,7 +26,7 @@ class SyntheticSource:
 
     simulated = True
 
-    def __init__(self, config: sourceconfig.SyntheticSource, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, config: sourceconfig.SyntheticConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.total = config.frames
         self._config = config
         self._clock = clock

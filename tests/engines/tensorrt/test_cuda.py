@@ -31,7 +31,7 @@ FRAMES = """
 import numpy as np
 from edge.engines.tensorrt.cuda import open_cuda
 from edge.engines.tensorrt.staging import Staging
-from edge.engines.tensorrt.plan import Tensor
+from edge.engines.tensorrt.execution_plan import Tensor
 
 class Inverter:
     tensors = (

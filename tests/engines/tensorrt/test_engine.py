@@ -23,9 +23,9 @@ from edge.engines.lane import Lane
 from edge.engines.open import open_engine
 from edge.engines.protocol import Batching, Engine
 from edge.engines.tensorrt import engine as module
-from edge.engines.tensorrt.cache import EngineCache
 from edge.engines.tensorrt.cuda import CudaError
 from edge.engines.tensorrt.engine import TensorrtEngine, open_tensorrt, why_not
+from edge.engines.tensorrt.engine_cache import EngineCache
 from edge.errors import UserError
 from edge.line.supervise import Worker, examine
 from edge.preprocess.prepare import FrameSizeMismatch, prepare

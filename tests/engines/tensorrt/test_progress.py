@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from edge.engines.tensorrt import progress as trt_progress
-from edge.engines.tensorrt.progress import Phases, shown, tell_systemd
+from edge.engines.tensorrt.progress import Phases, shown_build, tell_systemd
 
 
 def test_a_phase_counts_as_one_step_of_the_phase_around_it() -> None:
@@ -66,7 +66,7 @@ def test_systemd_gets_more_time_and_how_far_it_is(manager: socket.socket) -> Non
 
 def test_a_build_that_goes_on_is_told_again_and_again(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trt_progress, "EVERY_S", 0.0)
-    with manager, structlog.testing.capture_logs() as logs, shown("tile-40"):
+    with manager, structlog.testing.capture_logs() as logs, shown_build("tile-40"):
         for _ in range(3):
             assert manager.recv(200).startswith(b"EXTEND_TIMEOUT_USEC=30000000\n")
     assert [entry["event"] for entry in logs] == ["tensorrt_building", "tensorrt_built"]
@@ -74,7 +74,7 @@ def test_a_build_that_goes_on_is_told_again_and_again(manager: socket.socket, mo
 
 def test_a_build_that_says_nothing_gets_no_more_time(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trt_progress, "SILENT_S", -1.0)
-    with manager, shown("tile-40"):
+    with manager, shown_build("tile-40"):
         time.sleep(0.5)
         manager.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -82,6 +82,6 @@ def test_a_build_that_says_nothing_gets_no_more_time(manager: socket.socket, mon
 
 
 def test_a_build_that_fails_is_not_said_to_be_built() -> None:
-    with structlog.testing.capture_logs() as logs, pytest.raises(ValueError, match="no"), shown("tile-40"):
+    with structlog.testing.capture_logs() as logs, pytest.raises(ValueError, match="no"), shown_build("tile-40"):
         raise ValueError("no")
     assert [entry["event"] for entry in logs] == ["tensorrt_building"]

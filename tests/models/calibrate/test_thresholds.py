@@ -15,19 +15,19 @@ from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, Threshol
 from edge.errors import UserError
 from edge.models.calibrate.thresholds import CalibrationResult, Candidate, calibrate, choose_high, find_outliers, rejections
 from edge.regions.find import find_regions
-from edge.regions.plan import Controls
+from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_inside
 
 Maps = list[tuple[str, NDArray[np.float32]]]
 SHAPE = (40, 50)
 
 
-def measured(maps: Maps, prepared: Controls, **keys: Any) -> CalibrationResult:
+def measured(maps: Maps, prepared: RegionPlan, **keys: Any) -> CalibrationResult:
     return calibrate(lambda: maps, prepared, **keys)
 
 
-def controls(high: float = 0.0, low: float | None = None, **keys: Any) -> Controls:
-    return Controls.prepare(RegionsConfig(**keys), high, low, SHAPE, (50, 40), (1.0, 1.0, 0.0, 0.0))
+def controls(high: float = 0.0, low: float | None = None, **keys: Any) -> RegionPlan:
+    return RegionPlan.prepare(RegionsConfig(**keys), high, low, SHAPE, (50, 40), (1.0, 1.0, 0.0, 0.0))
 
 
 def good(count: int, seed: int = 0) -> Maps:
@@ -45,7 +45,7 @@ def flat(*levels: float) -> Maps:
     return maps
 
 
-def refusal(maps: Maps, prepared: Controls | None = None, **keys: Any) -> str:
+def refusal(maps: Maps, prepared: RegionPlan | None = None, **keys: Any) -> str:
     with pytest.raises(UserError) as caught:
         measured(maps, prepared or controls(), **keys)
     return str(caught.value)

@@ -16,45 +16,18 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 from support import lines
-from test_queued import until
+from support.evidence import IDENTITY, deliver, frame, inspected, lost, sink_in
+from support.waits import until
 
 from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
 from edge.errors import UserError
-from edge.frames import Frame, FrameMeta, Inspection, Latency, Record, Region, RunIdentity, Skip, Verdict
+from edge.frames import Frame, Inspection, Record, Skip, Verdict
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.outputs.queued import Queued
 from edge.sources.recorded import RecordedSource
 from edge.storage import disk, recording, recording_writer
 from edge.storage.recording import open_recording, read_recording
-
-IDENTITY = RunIdentity("run1", "cam1", None, False, "a" * 64, "m", "b" * 64, None)
-
-
-def frame(k: int, *, size: int = 40, bits: int = 8) -> Frame:
-    """Noise: its PNG is as large as its pixels."""
-    pixels = np.random.default_rng(k).integers(0, 1 << bits, (size, size)).astype(np.uint8 if bits == 8 else np.uint16)
-    return Frame(FrameMeta(k, "device", size, size, f"Mono{bits}", 1_000 + k, 5), pixels, bits)
-
-
-def inspected(of: Frame, verdict: Verdict, reason: str | None = None) -> Record:
-    box = Region(0, (5, 6, 15, 16), 100.0, (9.5, 10.5), 0.9, 0.8, 1.0, 1.0, 1.0)
-    regions = (box,) if verdict == "fail" else ()
-    body = Inspection(of.meta, verdict, reason, 0.9, None, 0.6, regions, {}, Latency(0, 0, 0, 0, 0))
-    return Record(of.meta.frame_id, body, orjson.dumps({"seq": of.meta.frame_id, "verdict": verdict}))
-
-
-def lost(k: int) -> Record:
-    return Record(k, Skip("frame_id_gap", 2, k, k + 1, 1_000 + k), b"{}")
-
-
-def sink_in(folder: Path, roi: RoiConfig | None = None, **keys: object) -> EvidenceSink:
-    config = EvidenceConfig.model_validate({"dir": folder, **keys})
-    return EvidenceSink(config, folder, IDENTITY, roi)
-
-
-def deliver(sink: EvidenceSink, record: Record, of: Frame | None = None) -> None:
-    sink.write(record, None if of is None else sink.keep(record, of, None))
 
 
 def names(folder: Path) -> list[str]:

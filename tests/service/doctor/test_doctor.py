@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.service.doctor import Finding
-from edge.service.doctor.capacity import Capacity, camera_size, judge, measure, pictures, wanted_fps
-from edge.service.doctor.config import check_folders, check_source, check_watchdog, sync_times_ms, wants_gige
+from edge.service.doctor.capacity import Capacity, camera_size, judge_capacity, measure_capacity, pictures, wanted_fps
+from edge.service.doctor.config import check_folders, check_source_config, check_watchdog, sync_times_ms, wants_gige
 from edge.service.doctor.machine import check_clock, check_gpu, check_network, check_usb
 
 
@@ -129,7 +129,7 @@ def test_the_kernel_is_asked_for_its_clock() -> None:
 
 
 def test_a_missing_producer_fails_and_the_simulated_one_is_there(tmp_path: Path) -> None:
-    (found,) = check_source(loaded(tmp_path, text=genicam("producer: none.cti")))
+    (found,) = check_source_config(loaded(tmp_path, text=genicam("producer: none.cti")))
     assert found == Finding(
         "fail",
         "producer",
@@ -138,14 +138,14 @@ def test_a_missing_producer_fails_and_the_simulated_one_is_there(tmp_path: Path)
     )
     pytest.importorskip("genicam")
     config = loaded(tmp_path, text=genicam("producer: simulated"))
-    (found,) = check_source(config)
+    (found,) = check_source_config(config)
     assert (found.level, Path(found.text).name) == ("ok", "viky.cti")
     assert not wants_gige(config)
     assert wants_gige(loaded(tmp_path, text=genicam("producer: none.cti")))
 
 
 def test_a_camera_device_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
-    (found,) = check_source(loaded(tmp_path, "source={kind: opencv, device: 99}"))
+    (found,) = check_source_config(loaded(tmp_path, "source={kind: opencv, device: 99}"))
     assert found == Finding("warn", "device", "/dev/video99 is not there; the daemon waits for it", "plug the camera in")
 
 
@@ -209,20 +209,20 @@ def test_capacity_is_judged_by_rate_losses_and_deadline(tmp_path: Path) -> None:
     text = "this box does 6000 frames of 64x64 a minute with this config; at 3000 a minute p99 is 9.0 ms"
     mend = "a smaller or faster model, more model.threads, another engine or precision, fewer frames"
     ask = loaded(tmp_path)
-    assert judge(ask, found) == Finding("ok", "capacity", text)
+    assert judge_capacity(ask, found) == Finding("ok", "capacity", text)
     too_fast = loaded(tmp_path, "source.fps=120")
-    assert judge(too_fast, found) == Finding("fail", "capacity", f"{text}; the camera sends 7200", mend)
+    assert judge_capacity(too_fast, found) == Finding("fail", "capacity", f"{text}; the camera sends 7200", mend)
     near = loaded(tmp_path, "source.fps=90")
-    assert judge(near, found).text == f"{text}; the camera sends 5400, which leaves little room"
+    assert judge_capacity(near, found).text == f"{text}; the camera sends 5400, which leaves little room"
     late = loaded(tmp_path, "deadline_ms=8")
-    assert judge(late, found) == Finding("fail", "capacity", f"{text}; the deadline is 8 ms", mend)
+    assert judge_capacity(late, found) == Finding("fail", "capacity", f"{text}; the deadline is 8 ms", mend)
     lossy = Capacity("onnx", (64, 64), 100.0, 50.0, 2.0, 9.0, lost=0.125)
-    assert judge(loaded(tmp_path, "source.fps=50"), lossy).text == f"{text}, and 12.5% of them are lost"
+    assert judge_capacity(loaded(tmp_path, "source.fps=50"), lossy).text == f"{text}, and 12.5% of them are lost"
 
 
 def test_capacity_is_measured_on_the_real_line_and_leaves_the_config_s_folders_alone(tmp_path: Path) -> None:
     config = loaded(tmp_path, "source.fps=20", "outputs.zmq={}", "outputs.evidence={dir: evidence}")
-    found = measure(config, 1.0)
+    found = measure_capacity(config, 1.0)
     assert (found.size, found.fps) == ((64, 64), 20.0)
     assert found.limit_fps > 20.0
     assert 0.0 < found.p50_ms <= found.p99_ms

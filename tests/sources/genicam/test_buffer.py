@@ -10,7 +10,7 @@ import pytest
 
 gentl = pytest.importorskip("genicam.gentl", reason="the extra 'camera' is not installed")
 
-from edge.config.sources import GenicamSource as Config  # noqa: E402
+from edge.config.sources import GenicamConfig as Config  # noqa: E402
 from edge.sources.genicam import buffer as genicam_buffer  # noqa: E402
 from edge.sources.genicam.buffer import BufferReader, RawFrame  # noqa: E402
 

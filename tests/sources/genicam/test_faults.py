@@ -21,10 +21,10 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 from support import gentl_proxy
+from support.daemons import Manager, daemon
 from support.gentl_proxy import FEATURES, drain, opened, take
 from support.graphs import write_identity_bundle
 from support.lines import make_line
-from test_daemon import Manager, daemon
 
 from edge.config.load import load_config
 from edge.errors import UserError

@@ -21,7 +21,7 @@ from support.graphs import write_identity_bundle
 from support.lines import make_line
 
 from edge.config.load import load_config
-from edge.config.sources import GenicamSource as Config
+from edge.config.sources import GenicamConfig as Config
 from edge.errors import UserError
 from edge.line.run import run_line
 from edge.sources.genicam import link as genicam_link

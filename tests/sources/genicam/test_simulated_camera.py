@@ -38,7 +38,7 @@ def ball(pixels: np.ndarray[Any, Any]) -> tuple[int, int, int, int]:
 
 def test_the_demo_boxes_the_ball_and_passes_the_good_part(tmp_path: Path) -> None:
     """Size 30: IoU of the record's box and the ball found in the pixels >= 0.85 on >= 95 %. Size 1: pass on >= 99 %."""
-    loaded = demo.prepare(tmp_path / "demo", lambda _: None, camera=True)
+    loaded = demo.prepare_demo(tmp_path / "demo", lambda _: None, camera=True)
     path = loaded.path
     path.write_text(path.read_text().replace("- fail\n    - invalid", "- pass\n    - fail\n    - invalid"))
     loaded = load_config(path, [f"runtime_dir={tmp_path}/run", "outputs.evidence.overlays=false"])
@@ -83,9 +83,9 @@ def test_at_the_camera_s_limit_every_frame_is_accounted_for(tmp_path: Path, seco
     )
     (tmp_path / "run").mkdir()
     loaded = load_config(path)
-    engine, rules = open_model(loaded)
+    engine, criteria = open_model(loaded)
     source = demo.Timed(open_source(loaded.config.source, "cam1", tmp_path), seconds)
-    line = Line(loaded, source, engine, rules, lambda i: live_outputs(loaded, tmp_path / "run", i), drops=True)
+    line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, tmp_path / "run", i), drops=True)
     stop = threading.Event()
     line.start(stop)
     assert run_line(line, stop, lambda *_: None) == 0

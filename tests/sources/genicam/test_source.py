@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from edge.config.sources import GenicamSource as Config
+from edge.config.sources import GenicamConfig as Config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.line.ring import Ring

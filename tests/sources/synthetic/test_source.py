@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.config.sources import SyntheticSource as SyntheticConfig
+from edge.config.sources import SyntheticConfig as SyntheticConfig
 from edge.frames import Payload, Skip
 from edge.sources.clock import Clock
 from edge.sources.open import open_source

@@ -24,7 +24,9 @@ class Progress(Protocol):
     def finish(self, name: str) -> None: ...
 
 
-def build(model: onnx.ModelProto, where: Path, runtime: Runtime, capability: tuple[int, int], progress: Progress) -> bytes:
+def build_engine(
+    model: onnx.ModelProto, where: Path, runtime: Runtime, capability: tuple[int, int], progress: Progress
+) -> bytes:
     """The engine file of a graph whose shapes are fixed. ``where``: the model's place, for error texts.
 
     Raises:

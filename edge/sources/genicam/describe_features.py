@@ -39,7 +39,7 @@ class FeatureInfo:
     """Features whose values decide what this one means."""
 
 
-def describe(node_map: Any) -> list[FeatureInfo]:
+def describe_features(node_map: Any) -> list[FeatureInfo]:
     """Every feature that the camera implements and shows, in the order of its description file."""
     found = []
     for node in node_map.nodes:

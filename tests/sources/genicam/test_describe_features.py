@@ -8,7 +8,7 @@ pytest.importorskip("genicam", reason="the extra 'camera' is not installed")
 
 from support.genapi_camera import MODES, OFFSET, SELECTOR, SOURCES, WIDTH, Camera
 
-from edge.sources.genicam.describe import _in_order, settings
+from edge.sources.genicam.describe_features import _in_order, settings
 from edge.sources.genicam.features import apply_features
 
 TRIGGERS = (

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edge.engines.tensorrt.build import failed
 from edge.engines.tensorrt.cuda import nbytes_of, out_of_memory
+from edge.engines.tensorrt.engine_build import failed
 from edge.engines.tensorrt.runtime import Runtime, make_context
 from edge.errors import UserError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from edge.engines.tensorrt.cache import KEEP, EngineCache
+from edge.engines.tensorrt.engine_cache import KEEP, EngineCache
 from edge.errors import UserError
 
 KEY = {"model": "m", "gpu": "g"}

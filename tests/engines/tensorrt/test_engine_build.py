@@ -15,14 +15,14 @@ from onnx import TensorProto
 from support.graphs import anomalib_model, graph_model, node, tensor, write_identity_bundle
 
 from edge.config.bundle import Bundle
-from edge.engines.tensorrt.build import build, failed
-from edge.engines.tensorrt.cache import EngineCache
+from edge.engines.tensorrt.engine_build import build_engine, failed
+from edge.engines.tensorrt.engine_cache import EngineCache
 from edge.engines.tensorrt.graph import typed_graph
 from edge.engines.tensorrt.progress import Phases
 from edge.engines.tensorrt.runtime import Runtime, configure_build, open_runtime
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
-from edge.models.build.build import build as build_bundle
+from edge.models.build.build import build_engine as build_bundle
 from edge.models.fit.pixel import fit
 from edge.models.write import write_bundle
 
@@ -86,7 +86,7 @@ def test_an_engine_file_is_built_without_a_gpu(tmp_path: Path, runtime: Runtime,
     width, height = bundle.spec.input.size if bundle.spec.input.size != "any" else (32, 32)
     graph = typed_graph(bundle, precision, (1, height, width, bundle.spec.input.channels), None)
     phases = Phases()
-    payload = build(graph, bundle.model_path, runtime, AMPERE, phases)
+    payload = build_engine(graph, bundle.model_path, runtime, AMPERE, phases)
     assert payload.startswith(MAGIC)
     assert phases.share == 1.0
     assert runtime.complaint() is None
@@ -98,20 +98,20 @@ def test_an_engine_file_is_built_without_a_gpu(tmp_path: Path, runtime: Runtime,
 def test_int8_convolutions_are_built(tmp_path: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     bundle = convolutions(tmp_path / "b")
-    payload = build(typed_graph(bundle, "int8", (1, 32, 32, 1), samples), bundle.model_path, runtime, ADA, Phases())
+    payload = build_engine(typed_graph(bundle, "int8", (1, 32, 32, 1), samples), bundle.model_path, runtime, ADA, Phases())
     assert payload.startswith(MAGIC)
 
 
 def test_tiles_are_built_as_one_batch(tmp_path: Path, runtime: Runtime) -> None:
     bundle = convolutions(tmp_path / "b")
-    payload = build(typed_graph(bundle, "fp32", (6, 32, 32, 1), None), bundle.model_path, runtime, AMPERE, Phases())
+    payload = build_engine(typed_graph(bundle, "fp32", (6, 32, 32, 1), None), bundle.model_path, runtime, AMPERE, Phases())
     assert payload.startswith(MAGIC)
 
 
 def test_engine_files_differ_by_the_gpu_they_are_for(tmp_path: Path, runtime: Runtime) -> None:
     bundle = convolutions(tmp_path / "b")
     graph = typed_graph(bundle, "fp32", (1, 32, 32, 1), None)
-    one, other = (build(graph, bundle.model_path, runtime, capability, Phases()) for capability in (AMPERE, ADA))
+    one, other = (build_engine(graph, bundle.model_path, runtime, capability, Phases()) for capability in (AMPERE, ADA))
     assert one != other
 
 
@@ -132,7 +132,7 @@ def test_an_operator_that_tensorrt_lacks_is_named_with_its_node(tmp_path: Path, 
     model.graph.node[3].op_type, model.graph.node[3].domain = "Sparkle", "maker.example"
     model.graph.node[3].name = "backbone/sparkle_1"
     with pytest.raises(UserError) as caught:
-        build(model, Path("b/model.onnx"), runtime, AMPERE, Phases())
+        build_engine(model, Path("b/model.onnx"), runtime, AMPERE, Phases())
     first, received, fix = str(caught.value).split("\n")
     assert first == (f"b/model.onnx: tensorrt_rtx {runtime.version} cannot take operator Sparkle, node backbone/sparkle_1")
     assert received.startswith("  received: ")

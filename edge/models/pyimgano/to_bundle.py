@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from edge.config.bundle_spec import IlluminationSpec
 from edge.errors import UserError
-from edge.models.pyimgano.reader import Json, Notes
+from edge.models.pyimgano.infer_config_reader import Json, Notes
 
 FROZEN: Final = frozenset({"white_balance", "contrast_stretch"})
 """Steps of the illumination that go by statistics of good frames."""

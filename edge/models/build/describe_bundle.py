@@ -19,7 +19,7 @@ from edge.models.build.foreign import ModelInput, ModelOutput, Tail, find_clamp,
 from edge.models.build.parity import Check
 from edge.models.build.placement import Placement
 from edge.models.build.probe import Look
-from edge.models.build.wrap import Recipe
+from edge.models.build.wrap import InputTransform
 
 
 def display_of(amap: ModelOutput, check: Check, frames: Sequence[str]) -> DisplaySpec:
@@ -79,7 +79,7 @@ def provenance_of(
     model: onnx.ModelProto,
     path: Path,
     taken: ModelInput,
-    recipe: Recipe,
+    recipe: InputTransform,
     outputs: Mapping[str, ModelOutput],
     check: Check,
     rewritten: Sequence[str],

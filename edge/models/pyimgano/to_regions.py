@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edge.errors import UserError
-from edge.models.pyimgano.reader import Json, Notes
+from edge.models.pyimgano.infer_config_reader import Json, Notes
 
 _WHY: Final = {
     "roi_xyxy_norm": "limits the pixels before regions are formed, and map_max: what crosses its edge is cut first",
