@@ -28,6 +28,7 @@ NAMES = (
     "doctor",
     "fit",
     "build",
+    "backbone",
     "calibrate",
     "import-config",
     "cameras",

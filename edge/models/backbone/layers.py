@@ -20,11 +20,27 @@ from edge.models import graphs
 _PROBE = 256
 """Side in px of the picture that a network of any size is run on."""
 _CARRIES_ON = frozenset(
-    {"BatchNormalization", "Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "HardSwish", "HardSigmoid", "Sigmoid", "Gelu", "Softplus"}
+    {
+        "BatchNormalization",
+        "Relu",
+        "Clip",
+        "LeakyRelu",
+        "PRelu",
+        "Elu",
+        "HardSwish",
+        "HardSigmoid",
+        "Sigmoid",
+        "Gelu",
+        "Softplus",
+    }
     | {"Dropout", "Identity", "Pad"}
 )
 """A tensor that goes into one of these and nowhere else is the inside of a layer, not its end."""
+_OWN = "edge/"
+"""Tensors that this project put into a graph are no layers."""
 _LEAST_STRIDE, _LARGEST_STRIDE = 2, 64
+_LEAST_WIDTH = 4
+"""Channels; a tensor of one or three is a map or a picture."""
 _SHOWN = 6
 """Layers of a stride that an error message lists; the last of a stride see most."""
 
@@ -55,7 +71,7 @@ def find_layers(model: onnx.ModelProto, what: str) -> tuple[Layer, ...]:
     candidates = _ends(model)
     session = graphs.session(_with_outputs(model, candidates), what)
     try:
-        values = graphs.run(session, frame)
+        values = graphs.run_graph(session, frame)
     except Exception as error:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
         raise UserError(
             f"{what}: the network does not run on a {width}x{height} picture", received=graphs.first_line(error)
@@ -74,8 +90,8 @@ def find_layers(model: onnx.ModelProto, what: str) -> tuple[Layer, ...]:
     return layers
 
 
-def chosen_layers(layers: Sequence[Layer], names: Sequence[str], what: str) -> tuple[Layer, ...]:
-    """Return the layers of these names, in the network's order.
+def chosen_layers(layers: Sequence[Layer], names: Sequence[str], what: str, option: str = "--layers") -> tuple[Layer, ...]:
+    """Return the layers of these names, in the network's order; ``option`` is where a person named them.
 
     Raises:
         UserError: the network ``what`` has no such layer; those that it has are listed.
@@ -85,7 +101,7 @@ def chosen_layers(layers: Sequence[Layer], names: Sequence[str], what: str) -> t
     if missing:
         close = get_close_matches(missing[0], known, 1)
         raise UserError(
-            f"--layers: {what} has no layer {' and no '.join(missing)}",
+            f"{option}: {what} has no layer {' and no '.join(missing)}",
             expected=listed(layers),
             fix=f"did you mean {close[0]}?" if close else f"list them all with: edge backbone {what}",
         )
@@ -93,11 +109,11 @@ def chosen_layers(layers: Sequence[Layer], names: Sequence[str], what: str) -> t
 
 
 def default_layers(model: onnx.ModelProto, layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Return the layers that serve best where nobody names any: the file's own word, else the last of its two deepest strides.
+    """Return the layers to use where nobody names any: the file's own word, else the last of its two deepest strides.
 
-    Strides above 32 see too little of where a thing is.
+    Strides above 32 are left out, for they hardly tell where a thing is.
     """
-    declared = next((p.value.split(",") for p in model.metadata_props if p.key == "layers"), [])
+    declared: list[str] = next((p.value.split(",") for p in model.metadata_props if p.key == "layers"), [])
     named = tuple(layer for layer in layers if layer.name in declared)
     if named:
         return named
@@ -137,7 +153,8 @@ def _ends(model: onnx.ModelProto) -> list[str]:
         name
         for node in model.graph.node
         for name in node.output[:1]
-        if name and (name in given or not set(readers.get(name, ["Identity"])) <= _CARRIES_ON)
+        if name
+        and (name in given or (not name.startswith(_OWN) and not set(readers.get(name, ["Identity"])) <= _CARRIES_ON))
     ]
 
 
@@ -151,10 +168,13 @@ def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelPro
 
 
 def _stride(values: NDArray[Any], size: tuple[int, int]) -> int | None:
-    if values.dtype != np.float32 or values.ndim != 4 or values.shape[0] != 1 or min(values.shape[2:]) < 2:
+    """Of a tensor that is features; None of any other."""
+    if values.dtype != np.float32 or values.ndim != 4 or values.shape[0] != 1:
+        return None
+    if values.shape[1] < _LEAST_WIDTH or min(values.shape[2:]) < 2:
         return None
     stride = round(size[0] / values.shape[2])
-    fits = all(
-        side // stride <= places <= -(-side // stride) for side, places in zip(size, values.shape[2:], strict=True)
-    ) if stride else False
-    return stride if fits and _LEAST_STRIDE <= stride <= _LARGEST_STRIDE else None
+    if not _LEAST_STRIDE <= stride <= _LARGEST_STRIDE:
+        return None
+    fits = (side // stride <= places <= -(-side // stride) for side, places in zip(size, values.shape[2:], strict=True))
+    return stride if all(fits) else None

@@ -56,7 +56,9 @@ _STAGES = (
 )
 """The widths come with the weights: 16, 24, 40, 80, 112, 192, 320."""
 LAYERS = ("stride2", "stride4", "stride8", "stride16", "stride32", "head")
-"""Where the graph can end, by px of the picture for each value. ``head``: the last convolution, at stride 32."""
+"""Outputs, by px of the picture for each value. ``head``: the last convolution, at stride 32."""
+BEST = ("stride16", "stride32")
+"""The layers to fit on: nearest neighbours in both together found more than in any other one or two (docs/models.md)."""
 CLASSES = "classes"
 """Name of the output (n, 1000) of the whole network: scores of the ImageNet classes, before the softmax."""
 
@@ -77,26 +79,20 @@ def weights_path() -> Path:
     return Path(folders[0]) / _FILE
 
 
-def lite0(path: Path, *, grey: bool = False, until: str | None = None) -> onnx.ModelProto:
+def lite0(path: Path, *, grey: bool = False) -> onnx.ModelProto:
     """Return the network as a graph of its weights in ``path``.
 
     Its input ``frame`` is uint8 (n, H, W, 3), RGB, of any size; with ``grey`` (n, H, W, 1), which gives the same values as
     that picture three times over. It gives out each of ``LAYERS`` as float32 (n, c, h, w), h and w being the picture's
-    divided by the stride and rounded up, and then ``classes``. ``until``: the layer of ``LAYERS`` that comes last; nothing
-    behind it is in the graph. Between them the blocks' tensors are ``block0`` to ``block15``.
+    divided by the stride and rounded up, and then ``classes``. Between them the blocks' tensors are ``block0`` to
+    ``block15``, the last block of a stride bearing the stride's name.
 
     Raises:
-        UserError: no such layer; the file can't be read or isn't the one that this version knows.
+        UserError: the file can't be read or isn't the one that this version knows.
     """
-    if until is not None and until not in LAYERS:
-        raise UserError(f"--until: lite0 has no layer {until!r}", expected=", ".join(LAYERS))
-    weights = read_weights(_checked(path), str(path))
-    graph = _Graph(weights)
+    graph = _Graph(read_weights(_checked(path), str(path)))
     _network(graph, grey)
-    last = until or CLASSES
-    known = dict.fromkeys((*LAYERS, CLASSES))
-    kept = list(known)[: list(known).index(last) + 1]
-    return graph.model(1 if grey else 3, kept)
+    return graph.model(1 if grey else 3)
 
 
 def _checked(path: Path) -> bytes:
@@ -214,27 +210,25 @@ class _Graph:
         if clip:
             self.add("Clip", [f"{out}/sum", *self._bounds], out)
 
-    def model(self, channels: int, outputs: list[str]) -> onnx.ModelProto:
-        """The part of the graph that ``outputs``, in the network's order, need."""
-        last = next(i for i, node in enumerate(self._nodes) if node.output[0] == outputs[-1])
-        nodes = self._nodes[: last + 1]
-        used = {name for node in nodes for name in node.input}
-        declared = [
+    def model(self, channels: int) -> onnx.ModelProto:
+        outputs = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", self._widths[name], f"h_{name}", f"w_{name}"])
-            if name != CLASSES
-            else helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 1000])
-            for name in outputs
+            for name in LAYERS
         ]
         graph = helper.make_graph(
-            nodes,
+            self._nodes,
             "efficientnet_lite0",
             [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["n", "H", "W", channels])],
-            declared,
-            [tensor for tensor in self._constants if tensor.name in used],
+            [*outputs, helper.make_tensor_value_info(CLASSES, TensorProto.FLOAT, ["n", 1000])],
+            self._constants,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="edge")
-        helper.set_model_props(
-            model,
-            {"backbone": "EfficientNet-Lite0", "weights": f"{PACKAGE} {VERSION}", "weights_sha256": SHA256, "licence": "Apache-2.0"},
-        )
+        properties = {
+            "backbone": "EfficientNet-Lite0",
+            "weights": f"{PACKAGE} {VERSION}",
+            "weights_sha256": SHA256,
+            "licence": "Apache-2.0",
+            "layers": ",".join(BEST),
+        }
+        helper.set_model_props(model, properties)
         return model

@@ -1,4 +1,4 @@
-"""This module reads the weights out of a file that ``torch.save`` wrote before torch 1.6, without torch.
+"""Weights are read here, without torch, out of a file that ``torch.save`` wrote before torch 1.6.
 
 Such a file is five pickles (a magic number, a protocol number, facts about the machine, the tensors by name, the keys of
 their storages) followed by the storages, each as its number of elements and its raw bytes. A pickle can run any code; the
