@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Reference pages from the code: docs/config.md from the config's models, docs/commands.md from the command line,
-docs/schema.json from the messages.
+docs/schema.json from the messages, configs/line.schema.json for editors.
 
 `scripts/make_docs.py` writes them; a test fails when they are not up to date.
 """
@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from edge.cli import app
+from edge.config.editor_schema import editor_schema
 from edge.config.line import Config
 from edge.config.yaml_reader import Section
 from edge.wire.schema import SCHEMA
@@ -140,7 +141,12 @@ def schema_page() -> str:
     return json.dumps(SCHEMA, indent=2) + "\n"
 
 
-PAGES = {"docs/config.md": config_page, "docs/commands.md": commands_page, "docs/schema.json": schema_page}
+PAGES = {
+    "docs/config.md": config_page,
+    "docs/commands.md": commands_page,
+    "docs/schema.json": schema_page,
+    "configs/line.schema.json": editor_schema,
+}
 
 
 def main() -> None:

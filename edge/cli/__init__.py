@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from edge import __version__
 from edge.errors import UserError
 from edge.service.logs import set_up_logs
 
@@ -35,6 +37,7 @@ NAMES = (
     "demo",
     "bundle",
     "keys",
+    "config-schema",
 )
 """In the order of ``edge --help``. Each is a file here, with a function of its name, or ``app`` for a group."""
 
@@ -65,8 +68,18 @@ class _Commands(TyperGroup):
 app = typer.Typer(name="edge", cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edge-inspect {__version__}, Python {platform.python_version()}, {platform.machine()}")
+        raise typer.Exit
+
+
 @app.callback()
-def edge() -> None:
+def edge(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Streaming defect inspection for factory cameras."""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 Step: TypeAlias = Callable[[int, int | None], None]
 """``step(done, total)``; None: nobody knows how many there are."""
@@ -30,6 +31,25 @@ def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -
         yield step
     finally:
         if bar.live.is_started:  # stop writes an empty line even of a bar that never showed
+            bar.stop()
+
+
+@contextmanager
+def build_bar() -> Iterator[Callable[[float, str], None]]:
+    """A bar for a build that takes minutes, as ``engines`` tell of it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("", total=1.0)
+
+    def tell(share: float, text: str) -> None:
+        if sys.stderr.isatty():
+            bar.start()
+            bar.update(task, completed=share, description=text)
+
+    try:
+        yield tell
+    finally:
+        if bar.live.is_started:
             bar.stop()
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.cli._bars import tracked
+from edge.cli._bars import build_bar, tracked
 from edge.cli._options import ConfigOption, SetOption
 from edge.cli._tables import print_table
 from edge.config.load import load_config
@@ -55,9 +55,16 @@ def calibrate(
         return tracked(read_frames(source), next(labels), count_frames(source))
 
     try:
-        calibration, result = measure(
-            loaded, frames, source=str(source), false_rejects=false_rejects, quantile=quantile, leave_out=leave_out
-        )
+        with build_bar() as tell:
+            calibration, result = measure(
+                loaded,
+                frames,
+                source=str(source),
+                false_rejects=false_rejects,
+                quantile=quantile,
+                leave_out=leave_out,
+                tell=tell,
+            )
     except UserError as error:
         raise loaded.located(error) from None
     calibration.save(out)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge.cli._bars import build_bar
 from edge.cli._options import SetOption
 from edge.cli._tables import print_table
 from edge.config.load import Loaded, load_config
@@ -40,7 +41,8 @@ def check(
     try:
         check_source(loaded.config.source, loaded.path.parent)
         _check_folders(loaded)
-        engine, criteria = open_model(loaded)
+        with build_bar() as tell:
+            engine, criteria = open_model(loaded, tell=tell)
     except UserError as error:
         raise loaded.located(error) from None
     try:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from edge.cli._bars import progress_bar
+from edge.cli._bars import build_bar, progress_bar
 from edge.cli._options import ConfigOption, SetOption
 from edge.cli._tables import print_table
 from edge.config.load import load_config
@@ -92,7 +92,8 @@ def replay(
             step(line.tally.accounted, frames.total)
 
         try:
-            code, line = run_replay(loaded, frames, options, stop, each_turn)
+            with build_bar() as tell:
+                code, line = run_replay(loaded, frames, options, stop, each_turn, tell)
         except UserError as error:
             raise loaded.located(error) from None
         step(line.tally.accounted, frames.total)

@@ -6,10 +6,11 @@ import faulthandler
 
 import typer
 
+from edge.cli._bars import build_bar
 from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.service import daemon
+from edge.service.daemon import run_daemon
 from edge.service.logs import set_up_logs
 
 
@@ -23,7 +24,7 @@ def run(config: ConfigOption, overrides: SetOption = None) -> None:
     set_up_logs("info")
     loaded = load_config(config, overrides or ())
     try:
-        code = daemon.run_daemon(loaded)
+        code = run_daemon(loaded, show_build=build_bar)
     except UserError as error:
         raise loaded.located(error) from None
     raise typer.Exit(code)

@@ -14,7 +14,7 @@ from edge.config.bundle import Bundle
 from edge.config.load import Loaded
 from edge.engines.cache import pictures_sha256
 from edge.engines.open import open_engine
-from edge.engines.protocol import Engine
+from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.preprocess.pixel_formats import levels_of, to_depth
@@ -25,15 +25,16 @@ MOST = 32
 """Scales of int8 settle after a few dozen frames, and each start reads them all."""
 
 
-def open_line_engine(loaded: Loaded, bundle: Bundle, batch: int = 1) -> Engine:
-    """``open_engine`` for this config. ``batch``: pictures that are to go through it at once, in replay.
+def open_line_engine(loaded: Loaded, bundle: Bundle, batch: int = 1, tell: BuildProgress = untold) -> Engine:
+    """``open_engine`` for this config. ``batch``: pictures that are to go through it at once, in replay. ``tell``: hears
+    how far a build is that takes minutes.
 
     Raises:
         UserError: as ``open_engine`` does, or the sample frames can't be read or have another size than the bundle takes.
     """
     config = loaded.config.model
     given = config.sample_frames is not None and config.precision != "fp32"
-    return open_engine(config, bundle, _Samples(loaded, bundle) if given else None, batch)
+    return open_engine(config, bundle, _Samples(loaded, bundle) if given else None, batch, tell)
 
 
 def scales_sha256(loaded: Loaded, bundle: Bundle) -> str | None:

@@ -9,13 +9,15 @@ import structlog
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
-from edge.engines.protocol import Engine, SamplePictures
+from edge.engines.protocol import BuildProgress, Engine, SamplePictures, untold
 from edge.errors import UserError
 
 log = structlog.get_logger()
 
 
-def open_engine(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None = None, batch: int = 1) -> Engine:
+def open_engine(
+    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None = None, batch: int = 1, tell: BuildProgress = untold
+) -> Engine:
     """The engine that the config names, or for ``auto`` the fastest that works here; warm, its numbers checked.
 
     ``auto`` goes by a fixed order for each precision, so that a machine chooses the same at each start; what it passed over
@@ -28,9 +30,9 @@ def open_engine(config: ModelConfig, bundle: Bundle, samples: SamplePictures | N
             the bundle allows, gives no finite map, or the model is none for it.
     """
     if config.engine == "auto":
-        engine = _fastest(config, bundle, samples, batch)
+        engine = _fastest(config, bundle, samples, batch, tell)
     else:
-        engine = _opened(config.engine, config, bundle, samples, batch)
+        engine = _opened(config.engine, config, bundle, samples, batch, tell)
         engine.why = "configured"
     if config.precision != "fp32" and samples is None:
         engine.why += "; checked on generated pictures only: there are no model.sample_frames"
@@ -50,14 +52,16 @@ _ORDER = {
 """Engines for each precision, fastest first. Figures: scripts/README.md; PaDiM, STFPM and PatchCore of ResNet-18."""
 
 
-def _fastest(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
+def _fastest(
+    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int, tell: BuildProgress
+) -> Engine:
     passed_over: list[tuple[str, str]] = []
     failed: list[tuple[str, UserError]] = []
     for kind in _ORDER[config.precision]:
         reason = _not_here(kind)
         if reason is None:
             try:
-                engine = _opened(kind, config, bundle, samples, batch)
+                engine = _opened(kind, config, bundle, samples, batch, tell)
             except UserError as error:
                 reason = error.what
                 failed.append((kind, error))
@@ -93,10 +97,12 @@ def _none_works(precision: str, passed_over: list[tuple[str, str]], failed: list
     )
 
 
-def _opened(kind: str, config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
+def _opened(
+    kind: str, config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int, tell: BuildProgress
+) -> Engine:
     from edge.engines.acceptance import check_finite, check_tolerance, settle_batch
 
-    engine = _OPEN[kind](config, bundle, samples, batch)
+    engine = _OPEN[kind](config, bundle, samples, batch, tell)
     try:
         engine.warm_up()
         check_finite(engine)
@@ -126,25 +132,31 @@ def _not_here(kind: str) -> str | None:
     return None
 
 
-def _open_onnx(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
+def _open_onnx(
+    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int, _tell: BuildProgress
+) -> Engine:
     from edge.engines.onnx import OnnxEngine
 
     return OnnxEngine(bundle, config.threads, config.precision, config.providers, samples, batch)
 
 
-def _open_openvino(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
+def _open_openvino(
+    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int, _tell: BuildProgress
+) -> Engine:
     from edge.engines.openvino import OpenvinoEngine
 
     return OpenvinoEngine(bundle, config.threads, config.precision, samples, batch)
 
 
-def _open_tensorrt(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int) -> Engine:
+def _open_tensorrt(
+    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int, tell: BuildProgress
+) -> Engine:
     from edge.engines.tensorrt.engine import open_tensorrt
 
-    return open_tensorrt(config, bundle, samples, batch)
+    return open_tensorrt(config, bundle, samples, batch, tell)
 
 
-_OPEN: dict[str, Callable[[ModelConfig, Bundle, SamplePictures | None, int], Engine]] = {
+_OPEN: dict[str, Callable[[ModelConfig, Bundle, SamplePictures | None, int, BuildProgress], Engine]] = {
     "onnx": _open_onnx,
     "openvino": _open_openvino,
     "tensorrt": _open_tensorrt,

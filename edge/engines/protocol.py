@@ -15,6 +15,15 @@ SamplePictures: TypeAlias = Callable[[], Iterator[NDArray[Any]]]
 """Prepared pictures (H, W, C) of ``model.sample_frames``, from the first on at each call."""
 
 
+BuildProgress: TypeAlias = Callable[[float, str], None]
+"""``tell(share, text)``: how far a build that takes minutes is, from 0 to 1, and the same in words. May be called from
+any thread."""
+
+
+def untold(_share: float, _text: str) -> None:
+    """A ``BuildProgress`` for callers that show nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """Raw outputs of one picture: ``map`` float32 (h, w); ``score`` and ``embedding`` where the graph has them.

@@ -12,7 +12,7 @@ from edge.config.line import Config
 from edge.config.load import Loaded
 from edge.config.sources import SyntheticConfig
 from edge.engines.line_engine import open_line_engine, scales_sha256
-from edge.engines.protocol import Engine
+from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.preprocess.prepare import Workspace
@@ -74,17 +74,20 @@ class Recipes:
             recipe.engine.close()
 
 
-def open_model(loaded: Loaded, batch: int = 1, *, replayed: bool = False) -> tuple[Engine, Criteria]:
+def open_model(
+    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tell: BuildProgress = untold
+) -> tuple[Engine, Criteria]:
     """The config's model, loaded and warm, and the criteria that go with it, tried on a blank frame.
 
     ``batch``: pictures that are to go through it at once, in replay. ``replayed``: as ``frame_size``'s.
+    ``tell``: hears how far a build is that takes minutes.
 
     Raises:
         UserError: a bundle, calibration or ROI that can't be used.
     """
     bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
     criteria = load_criteria(loaded, bundle, scales_sha256(loaded, bundle))
-    engine = open_line_engine(loaded, bundle, batch)
+    engine = open_line_engine(loaded, bundle, batch, tell)
     try:
         size = frame_size(loaded.config, bundle, replayed=replayed)
         if size is not None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.config.load import Loaded
 from edge.config.outputs import JsonlConfig, ZmqConfig
+from edge.engines.protocol import BuildProgress, untold
 from edge.errors import UserError
 from edge.frames import RunIdentity
 from edge.line.line import Line
@@ -46,7 +47,12 @@ class Options:
 
 
 def replay(
-    loaded: Loaded, source: Source, options: Options, stop: threading.Event, each_turn: EachTurn
+    loaded: Loaded,
+    source: Source,
+    options: Options,
+    stop: threading.Event,
+    each_turn: EachTurn,
+    tell: BuildProgress = untold,
 ) -> tuple[int, Line]:
     """Inspect all that ``source`` gives. Returns the exit code and the finished line with its counters.
 
@@ -56,7 +62,7 @@ def replay(
     Raises:
         UserError: model, calibration, source or output folder can't be opened.
     """
-    engine, criteria = open_model(loaded, options.batch_size, replayed=True)
+    engine, criteria = open_model(loaded, options.batch_size, replayed=True, tell=tell)
     _make(options.out)
     scale = Scale(engine.bundle.spec.display.range, criteria.low, criteria.regions.smooth) if options.explain else None
     wanted = Wanted(options.overlays, options.masks, scale, options.before)

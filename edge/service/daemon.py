@@ -7,15 +7,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
 import structlog
 
 from edge.config.load import Loaded
+from edge.engines.protocol import BuildProgress, untold
 from edge.line.line import Line
 from edge.line.recipe import open_model
 from edge.line.run import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, EachTurn, run_line
@@ -24,20 +26,33 @@ from edge.outputs.open import live_outputs
 from edge.service.health_server import HealthServer, Metrics
 from edge.service.reload import Reloader
 from edge.service.runtime_folder import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
-from edge.service.sd_notify import notify, watchdog_interval_s
+from edge.service.sd_notify import StartProgress, notify, watchdog_interval_s
 from edge.sources.open import is_live, open_source
 from edge.sources.protocol import Source
 
 log = structlog.get_logger()
 
+ShowBuild: TypeAlias = Callable[[], AbstractContextManager[BuildProgress]]
+"""Opens what shows a build that takes minutes, and closes it when the model is there."""
 AGAIN_S = 1.0
 """Another SIGTERM so soon is the same wish again."""
 
 
-def run_daemon(loaded: Loaded, *, source: Source | None = None, each_turn: EachTurn | None = None) -> int:
+def _show_nothing() -> AbstractContextManager[BuildProgress]:
+    return nullcontext(untold)
+
+
+def run_daemon(
+    loaded: Loaded,
+    *,
+    source: Source | None = None,
+    each_turn: EachTurn | None = None,
+    show_build: ShowBuild = _show_nothing,
+) -> int:
     """Inspect until SIGTERM, SIGINT or the source's end. Returns the exit code.
 
     ``source``: instead of the config's own. ``each_turn``: called about every 0.1 s, for a live display.
+    ``show_build``: for whoever watches, while the model is opened.
 
     Raises:
         UserError: whatever keeps the line from starting that a person must mend.
@@ -50,7 +65,7 @@ def run_daemon(loaded: Loaded, *, source: Source | None = None, each_turn: EachT
         try:
             write_instance(folder, loaded)
             reloader.report = partial(write_reload, folder)
-            return _run_locked(loaded, folder, source, stop, reloader, each_turn or _nothing)
+            return _run_locked(loaded, folder, source, stop, reloader, each_turn or _nothing, show_build)
         finally:
             lock.release()
 
@@ -62,10 +77,18 @@ def _run_locked(
     stop: threading.Event,
     reloader: Reloader,
     each_turn: EachTurn,
+    show_build: ShowBuild,
 ) -> int:
     config = loaded.config
     notify(f"STATUS=loading the model {config.model.bundle}")
-    engine, criteria = open_model(loaded)
+    start = StartProgress()
+    with show_build() as show:
+
+        def tell(share: float, text: str) -> None:
+            start(share, text)
+            show(share, text)
+
+        engine, criteria = open_model(loaded, tell=tell)
     source = source or open_source(config.source, config.camera, loaded.path.parent)
     line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, folder, i), drops=is_live(config.source))
     server = None

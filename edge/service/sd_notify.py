@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from typing import Final
+
+START_EVERY_S: Final = 5.0
+"""Time between two requests for more time to start."""
+START_EXTEND_S: Final = 30.0
+"""What each of them adds to the start timeout."""
 
 
 def notify(message: str) -> None:
@@ -18,6 +25,22 @@ def notify(message: str) -> None:
             sock.sendto(message.encode(), address)
         except OSError:  # the manager's socket is gone: nobody to tell
             return
+
+
+class StartProgress:
+    """Asks systemd for more time to start while a build goes on, at most every 5 s, and says how far it is.
+
+    sd_notify(3): the 30 s count from now, not from the last message.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __call__(self, _share: float, text: str) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + START_EVERY_S
+            notify(f"EXTEND_TIMEOUT_USEC={int(START_EXTEND_S * 1e6)}\nSTATUS={text}")
 
 
 def watchdog_interval_s() -> float | None:

@@ -38,7 +38,7 @@ def here(monkeypatch: pytest.MonkeyPatch, **absent: str) -> None:
 def named(name: str, asked: list[str]) -> Any:
     """Opens the CPU's engine under another name and precision."""
 
-    def make(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
+    def make(config: ModelConfig, bundle: Bundle, samples: Any, batch: int, tell: Any) -> Engine:
         asked.append(name)
         engine: Any = OnnxEngine(bundle)
         engine.name, engine.precision = name, config.precision
@@ -47,7 +47,7 @@ def named(name: str, asked: list[str]) -> Any:
     return make
 
 
-def fails(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
+def fails(config: ModelConfig, bundle: Bundle, samples: Any, batch: int, tell: Any) -> Engine:
     raise UserError("no operator Sparkle", fix="none")
 
 
@@ -131,7 +131,7 @@ def test_auto_without_any_engine_for_the_precision(tmp_path: Path, monkeypatch: 
 
 
 def test_auto_tells_what_each_engine_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def other(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
+    def other(config: ModelConfig, bundle: Bundle, samples: Any, batch: int, tell: Any) -> Engine:
         raise UserError("nothing that int8 would speed up", received="2 convolutions", fix="use fp32")
 
     here(monkeypatch, tensorrt="no GPU")

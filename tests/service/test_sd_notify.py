@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.service.sd_notify import notify, watchdog_interval_s
+from edge.service import sd_notify
+from edge.service.sd_notify import StartProgress, notify, watchdog_interval_s
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -39,3 +40,23 @@ def test_the_watchdog_is_this_process_s_own(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("WATCHDOG_PID")
     monkeypatch.delenv("WATCHDOG_USEC")
     assert watchdog_interval_s() is None
+
+
+def test_a_build_gets_more_time_to_start_and_not_more_often_than_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        tell = StartProgress()
+        tell(0.25, "building: 25%")
+        tell(0.26, "building: 26%")
+        assert manager.recv(200) == b"EXTEND_TIMEOUT_USEC=30000000\nSTATUS=building: 25%"
+        manager.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            manager.recv(200)
+        monkeypatch.setattr(sd_notify, "START_EVERY_S", 0.0)
+        again = StartProgress()
+        again(0.5, "building: 50%")
+        again(0.6, "building: 60%")
+        assert [manager.recv(200)[-3:] for _ in range(2)] == [b"50%", b"60%"]

@@ -16,7 +16,7 @@ from edge.config.line import ModelConfig
 from edge.engines.batch import split
 from edge.engines.cache import cache_base, pictures_sha256
 from edge.engines.graph_io import RESULT_SETS, blank_picture, check_first, does_not_run, prediction
-from edge.engines.protocol import Prediction, SamplePictures
+from edge.engines.protocol import BuildProgress, Prediction, SamplePictures, untold
 from edge.engines.tensorrt.cuda import Cuda, CudaError, explained, open_cuda
 from edge.engines.tensorrt.engine_build import build_engine
 from edge.engines.tensorrt.engine_cache import EngineCache
@@ -51,13 +51,14 @@ class Maker(Protocol):
 class TrtMaker:
     """TensorRT itself, for the device of ``cuda``."""
 
-    def __init__(self, runtime: Runtime, cuda: Cuda) -> None:
+    def __init__(self, runtime: Runtime, cuda: Cuda, tell: BuildProgress = untold) -> None:
         self.name, self.version = runtime.name, runtime.version
+        self._tell = tell
         self._runtime = runtime
         self._cuda = cuda
 
     def build(self, bundle: Bundle, precision: TrtPrecision, shape: InputShape, samples: SamplePictures | None) -> bytes:
-        with shown_build(bundle.spec.name) as progress:
+        with shown_build(bundle.spec.name, self._tell) as progress:
             graph = typed_graph(bundle, precision, shape, samples)
             return build_engine(graph, bundle.model_path, self._runtime, self._cuda.capability, progress)
 
@@ -65,7 +66,9 @@ class TrtMaker:
         return TrtPlan(payload, kernels, self._runtime, where, self._cuda.free_bytes())
 
 
-def open_tensorrt(config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int = 1) -> TensorrtEngine:
+def open_tensorrt(
+    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int = 1, tell: BuildProgress = untold
+) -> TensorrtEngine:
     """The engine of the config, its file built where the cache has none.
 
     Raises:
@@ -76,7 +79,7 @@ def open_tensorrt(config: ModelConfig, bundle: Bundle, samples: SamplePictures |
     fixed = _fixed(bundle, config.frame_size)
     cuda = open_cuda()
     try:
-        maker = TrtMaker(open_runtime(), cuda)
+        maker = TrtMaker(open_runtime(), cuda, tell)
         cache = EngineCache(cache_base() / "tensorrt")
         return TensorrtEngine(fixed, precision, cuda, maker, cache, samples, config.frame_size, batch)
     except BaseException:

@@ -1,8 +1,7 @@
-"""A build that takes minutes, told to whoever waits: a bar on a terminal, systemd through its socket, the log."""
+"""A TensorRT build takes minutes; this counts how far it is and tells whoever waits, and the log."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,20 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from edge.service.sd_notify import notify
+from edge.engines.protocol import BuildProgress
 
 log = structlog.get_logger()
 
-MESSAGE_EVERY_S: Final = 5.0
-"""Time between two messages to systemd."""
-EXTEND_S: Final = 30.0
-"""What each of them adds to the start timeout, from then on."""
+_LOOK_S: Final = 0.2
 BUILD_SILENT_S: Final = 900.0
-"""A build that says nothing for this long is taken to hang: systemd is no longer asked for time. Single steps that try out
-kernels take minutes on a Jetson."""
+"""A build that says nothing for this long is taken to hang, and nobody is told of it any more: a service manager that is
+asked for no more time ends it. Single steps that try out kernels take minutes on a Jetson."""
 
 
 @dataclass(slots=True)
@@ -77,14 +71,10 @@ class Phases:
 
 
 @contextmanager
-def shown_build(model: str) -> Iterator[Phases]:
-    """Tell of the build inside, until it ends."""
+def shown_build(model: str, tell: BuildProgress) -> Iterator[Phases]:
+    """Tell of the build inside until it ends. ``tell`` is called in a thread of its own, five times a second."""
     phases, over = Phases(), threading.Event()
-    bar = None
-    if sys.stderr.isatty():
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        bar = Progress(*columns, console=Console(stderr=True))
-    teller = threading.Thread(target=_tell, args=(model, phases, over, bar), name="tensorrt-build", daemon=True)
+    teller = threading.Thread(target=_tell, args=(model, phases, over, tell), name="tensorrt-build", daemon=True)
     began = time.monotonic()
     log.info("tensorrt_building", model=model, why="no engine file of this model, GPU and TensorRT yet; takes minutes")
     teller.start()
@@ -96,25 +86,9 @@ def shown_build(model: str) -> Iterator[Phases]:
     log.info("tensorrt_built", model=model, took_s=round(time.monotonic() - began, 1))
 
 
-def _tell(model: str, phases: Phases, over: threading.Event, bar: Progress | None) -> None:
-    task = None
-    next_message = 0.0
-    if bar is not None:
-        bar.start()
-        task = bar.add_task(f"building the TensorRT engine of {model}", total=1.0)
-    while not over.wait(0.2):
-        now = time.monotonic()
-        if bar is not None and task is not None:
-            bar.update(task, completed=phases.share)
-        if now >= next_message and now - phases.told < BUILD_SILENT_S:
-            next_message = now + MESSAGE_EVERY_S
-            tell_systemd(model, phases)
-    if bar is not None and task is not None:
-        bar.update(task, completed=phases.share)
-        bar.stop()
-
-
-def tell_systemd(model: str, phases: Phases) -> None:
-    """More time to start, and how far the build is. sd_notify(3): counted from now, not from the last message."""
-    text = f"building the TensorRT engine of {model}: {phases.share:.0%}, {phases.latest or 'starting'}"
-    notify(f"EXTEND_TIMEOUT_USEC={int(EXTEND_S * 1e6)}\nSTATUS={text}")
+def _tell(model: str, phases: Phases, over: threading.Event, tell: BuildProgress) -> None:
+    while not over.wait(_LOOK_S):
+        if time.monotonic() - phases.told < BUILD_SILENT_S:
+            tell(
+                phases.share, f"building the TensorRT engine of {model}: {phases.share:.0%}, {phases.latest or 'starting'}"
+            )

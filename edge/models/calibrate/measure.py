@@ -14,7 +14,7 @@ from edge.config.calibration import Calibration, CalibrationKey, calibration_key
 from edge.config.load import Loaded
 from edge.config.sources import SourceConfig
 from edge.engines.line_engine import open_line_engine, scales_sha256
-from edge.engines.protocol import Engine
+from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip, Unmapped
@@ -33,10 +33,12 @@ def measure(
     false_rejects: float = 0.001,
     quantile: float = 0.999,
     leave_out: bool = False,
+    tell: BuildProgress = untold,
 ) -> tuple[Calibration, CalibrationResult]:
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
 
     ``frames`` gives them; it is called once more, for the same frames, where there are outliers to be left out.
+    ``tell``: hears how far a build is that takes minutes.
 
     Raises:
         UserError: no frame, a frame that the model or the ROI doesn't fit, a map that isn't finite.
@@ -45,7 +47,7 @@ def measure(
     bundle = load_bundle(loaded.resolve(config.model.bundle))
     mask, mask_bytes = read_mask(loaded)
     criteria = Criteria(config.regions, 0.0, None, mask, None, None, False)
-    engine = open_line_engine(loaded, bundle)
+    engine = open_line_engine(loaded, bundle, tell=tell)
     try:
 
         def maps() -> Iterator[tuple[str, AnomalyMap, int, int]]:

@@ -26,7 +26,7 @@ from edge.models.build.build import build_engine as build_bundle
 from edge.models.fit.pixel import fit
 from edge.models.write import write_bundle
 
-pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx has no wheel for this machine")
+pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed: scripts/test --all installs it")
 
 MAGIC = b"vtrt"
 AMPERE, ADA = (8, 6), (8, 9)

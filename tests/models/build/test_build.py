@@ -183,6 +183,12 @@ def test_scale_mean_and_deviation_are_folded_in(tmp_path: Path, layout: str, mea
     np.testing.assert_allclose(OnnxEngine(report.bundle).infer(image).map, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(1024, 1000), (16, 2048)], ids=str)
+def test_large_pictures_are_built_like_small_ones(tmp_path: Path, size: tuple[int, int]) -> None:
+    report = build(saved(tmp_path, simple(["n", 1, size[1], size[0]])), tmp_path / "b")
+    assert (report.map_size, report.check.pictures, report.bundle.spec.resize.where) == (size, 6, "host")
+
+
 def weighted(channels: int = 3) -> onnx.ModelProto:
     """Gives map = 1 * c0 + 10 * c1 + 100 * c2: tells the channels apart."""
     weights = np.float32([1, 10, 100][:channels]).reshape(1, channels, 1, 1)
