@@ -13,13 +13,13 @@ import onnx
 from edge.config.bundle import sha256_of
 from edge.errors import UserError
 from edge.models import graphs
-from edge.models.backbone import lite0
+from edge.models.backbone import gabor, lite0
 from edge.models.backbone.layers import Layer, find_layers
 from edge.models.build.foreign import ModelInput, read_input
 from edge.models.build.wrap import InputTransform, fed_by_frames, input_transform_of
 
-NAMES = ("lite0",)
-"""Backbones that are known by a name."""
+NAMES = ("lite0", "gabor")
+"""Backbones that are known by a name: EfficientNet-Lite0 with ImageNet weights, and filters without weights."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB values 0 to 1: what networks from torchvision and timm take, if nobody says otherwise."""
 
@@ -65,7 +65,10 @@ def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: Pix
     if str(what) in NAMES:
         if pixels not in (None, Pixels()):
             raise UserError(f"{what}: what it takes is known", received="scale, mean, std or bgr", fix="leave them out")
-        model = lite0.lite0(lite0.weights_path(), grey=channels == 1)
+        if str(what) == "gabor":
+            model = gabor.gabor(channels or 3)
+        else:
+            model = lite0.lite0(lite0.weights_path(), grey=channels == 1)
         return Backbone(str(what), model, find_layers(model, str(what)), None, _provenance(model, None))
     if not what.exists():
         raise UserError(f"--backbone: there is no file {what}", expected=f"an ONNX file, or one of: {', '.join(NAMES)}")

@@ -8,13 +8,15 @@ the one that the plain loop would choose, for distances only fall. All distances
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 _LOOKED_AT = 512
 """Vectors looked at together. 4,000 centres of 40,000 vectors take 17 rounds and 1.5 s on one thread."""
-_ROWS = 8192
-"""Vectors of one matrix product: 4 MB of distances to 128 centres."""
+_BLOCK = 1 << 19
+"""Distances of one matrix product: 2 MB stay in the cache while they are gone through."""
 
 _SAME = 1e-6
 """Squared distance, over the largest from the mean, that is rounding alone."""
@@ -49,14 +51,18 @@ def nearest_of(vectors: NDArray[np.float32], centres: NDArray[np.float32]) -> tu
     other = np.einsum("nd,nd->n", centres, centres)
     where = np.empty(len(vectors), np.intp)
     distance = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in _blocks(len(vectors), len(centres)):
         products = vectors[rows] @ centres.T
         products *= -2
         products += other
         where[rows] = products.argmin(axis=1)
         distance[rows] = products[np.arange(len(products)), where[rows]] + squares[rows]
     return where, np.sqrt(np.maximum(distance, 0))
+
+
+def _blocks(vectors: int, centres: int) -> Iterator[slice]:
+    rows = max(64, _BLOCK // max(1, centres))
+    return (slice(start, start + rows) for start in range(0, vectors, rows))
 
 
 def _next(
@@ -82,8 +88,7 @@ def _next(
 def _distances(vectors: NDArray[np.float32], squares: NDArray[np.float32], centres: list[int]) -> NDArray[np.float32]:
     """Squared distance of each vector to the nearest of the centres."""
     found = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in _blocks(len(vectors), len(centres)):
         products = vectors[rows] @ vectors[centres].T
         products *= -2
         products += squares[centres]

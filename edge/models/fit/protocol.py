@@ -114,7 +114,9 @@ class Method(Protocol):
             UserError: the options don't fit the method: a backbone that can't be read, layers that it doesn't have.
         """
 
-    def restore(self, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, int, int], options: MethodOptions) -> Statistics:
+    def restore(
+        self, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, int, int], options: MethodOptions
+    ) -> Statistics:
         """Statistics as they were when ``Statistics.arrays`` gave these.
 
         Raises:
