@@ -1,8 +1,8 @@
 """Where in the picture the first value of a layer looks: followed from the layer back to the picture, through every window.
 
 A convolution with kernel k, stride s, dilation d and p px of padding in front sees, for its value i, a window around
-``i * s - p + (k - 1) * d / 2`` of what goes in. Networks pad both sides alike (their first value looks at px 0) or as little
-as they can (TensorFlow's ``SAME``: at stride 16 the first value looks at px 15). Boxes would lie off by half a stride.
+``i * s - p + (k - 1) * d / 2`` of what goes in. Networks pad both sides alike (their first value looks at px 0) or as
+little as they can (TensorFlow's ``SAME``: at stride 16 it looks at px 15). Boxes would lie off by half a stride.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _LOOKED_AT = 512
 _BLOCK = 1 << 19
 """Distances of one matrix product: 2 MB stay in the cache while they are gone through."""
 
-_SAME = 1e-6
+_SAME = 1e-5
 """Squared distance, over the largest from the mean, that is rounding alone."""
 
 
@@ -28,15 +28,15 @@ def farthest_points(vectors: NDArray[np.float32], count: int) -> NDArray[np.intp
     The first is the one farthest from the mean. Fewer come back where fewer differ from each other. The same vectors give
     the same choice.
     """
-    centred = vectors - vectors.mean(axis=0)
-    squares = np.einsum("nd,nd->n", centred, centred)
     if not len(vectors) or count < 1:
         return np.zeros(0, np.intp)
+    centred = vectors - vectors.mean(axis=0)
+    squares = np.einsum("nd,nd->n", centred, centred)
     chosen = [int(squares.argmax())]
     nearest = _distances(centred, squares, chosen)
     same = _SAME * float(squares.max())
     while len(chosen) < min(count, len(vectors)):
-        new = _next(centred, squares, np.where(nearest > same, nearest, 0), count - len(chosen))
+        new = _next(centred, squares, nearest, same, count - len(chosen))
         if not new:
             break
         np.minimum(nearest, _distances(centred, squares, new), out=nearest)
@@ -66,7 +66,11 @@ def _blocks(vectors: int, centres: int) -> Iterator[slice]:
 
 
 def _next(
-    vectors: NDArray[np.float32], squares: NDArray[np.float32], nearest: NDArray[np.float32], count: int
+    vectors: NDArray[np.float32],
+    squares: NDArray[np.float32],
+    nearest: NDArray[np.float32],
+    same: float,
+    count: int,
 ) -> list[int]:
     """The next centres, at least one where any vector is apart from all centres."""
     looked_at = min(_LOOKED_AT, len(vectors))
@@ -77,7 +81,7 @@ def _next(
     new: list[int] = []
     while len(new) < count:
         best = int(distance.argmax())
-        if distance[best] <= 0 or (new and distance[best] < bound):
+        if distance[best] <= same or (new and distance[best] < bound):
             break
         new.append(int(candidates[best]))
         np.minimum(distance, among[best], out=distance)

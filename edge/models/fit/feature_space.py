@@ -20,6 +20,9 @@ _WIDEST = 384
 _FAINT = 1e-3
 """Of the largest variance, added before directions are brought to one variance: what is weaker is noise."""
 
+_NONE = 1e-6
+"""A total variance, after each layer was brought to 1, that means that nothing ever changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpace:
@@ -55,30 +58,38 @@ class FeatureSums:
         self.products += exact.T @ exact
 
     def merge(self, other: FeatureSums) -> None:
+        """Take in what another sum has seen."""
         self.count += other.count
         self.total += other.total
         self.products += other.products
+
+    def less(self, part: FeatureSums) -> FeatureSums:
+        """Return the sums without ``part``, which was added before."""
+        rest = FeatureSums(self.widths)
+        rest.count = self.count - part.count
+        rest.total, rest.products = self.total - part.total, self.products - part.products
+        return rest
 
     def space(self, *, whiten: bool) -> FeatureSpace:
         """Return the space of what was added. ``whiten``: every feature, then every direction, counts the same."""
         mean = self.total / self.count
         covariance = self.products / self.count - np.outer(mean, mean)
         variance = np.maximum(np.diag(covariance), 0)
-        scale = self._scale(variance, each=whiten)
+        scale = self._scale(variance, 1e-9 * float(np.diag(self.products).mean()) / self.count + 1e-18, each=whiten)
         values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
         values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
         kept, directions = values[:COMPONENTS], vectors[:, :COMPONENTS]
         if whiten:
-            weights = 1 / np.sqrt(kept + _FAINT * max(kept[0], 1e-30))
+            weights = 1 / np.sqrt(kept + _FAINT * max(kept[0], _NONE))
             directions, kept = directions * weights, kept * weights**2
-        directions = directions / np.sqrt(max(kept.sum(), 1e-30))
-        share = float(values[:COMPONENTS].sum() / max(values.sum(), 1e-30))
+        directions = directions / np.sqrt(max(kept.sum(), _NONE))
+        share = float(values[:COMPONENTS].sum() / max(values.sum(), _NONE))
         return FeatureSpace(mean.astype(np.float32), (scale[:, None] * directions).astype(np.float32), share)
 
-    def _scale(self, variance: NDArray[np.float64], *, each: bool) -> NDArray[np.float64]:
-        floor = 1e-12 * max(variance.sum(), 1e-18)
+    def _scale(self, variance: NDArray[np.float64], floor: float, *, each: bool) -> NDArray[np.float64]:
+        """Of each feature. ``floor``: a variance that is rounding alone, of features that never change."""
         if each:
-            return np.asarray(1 / np.sqrt(variance + 1e-9 * variance.max() + floor))
+            return np.asarray(1 / np.sqrt(variance + floor))
         edges = np.cumsum([0, *self.widths])
         parts = [variance[a:b].sum() for a, b in pairwise(edges)]
         return np.repeat([1 / np.sqrt(part + floor) for part in parts], self.widths)

@@ -1,7 +1,7 @@
 """``--method memory``: how far each place's features lie from the nearest that good pictures showed anywhere.
 
-Nearest neighbours of patch features (Roth et al., "Towards total recall in industrial anomaly detection", CVPR 2022), at the
-picture's own scale. The bank is chosen farthest point first.
+Nearest neighbours of patch features (Roth et al., "Towards total recall in industrial anomaly detection", CVPR 2022), at
+the picture's own scale. The bank is chosen farthest point first.
 """
 
 from __future__ import annotations
@@ -94,9 +94,11 @@ class MemoryStatistics:
 
     def scorer(self, without: Picture | None = None) -> Scorer:
         space, bank = self._fit()
+        number = None if without is None else self._pictures.get(_digest(without))
+        if without is not None and number is not None and self._whiten and self.frames > 1:
+            space = self._space_without(without)
         places = space.project(bank.vectors)
         squares = np.einsum("kc,kc->k", places, places)
-        number = None if without is None else self._pictures.get(_digest(without))
         own = bank.owners == (-1 if number is None else number)
         reaches = np.where(own, bank.reaches, 0).astype(np.float32)
 
@@ -161,6 +163,15 @@ class MemoryStatistics:
             bank.thin(bank.most, space.project)
             self._fitted = space, bank
         return self._fitted
+
+    def _space_without(self, picture: Picture) -> FeatureSpace:
+        """Whitened, a single odd picture makes its own directions count for little, and would hide in them.
+
+        Without whitening it can only make directions of its own count that didn't, and stand out the more.
+        """
+        own = FeatureSums(self._sums.widths)
+        own.add(self._vectors(picture).reshape(-1, self._bank.width))
+        return self._sums.less(own).space(whiten=self._whiten)
 
     def _make_room(self) -> None:
         if self._bank.is_full:
