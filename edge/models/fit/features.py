@@ -43,6 +43,12 @@ class FeatureNet:
     _session: ort.InferenceSession = field(repr=False)
 
     @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the pictures, where the network takes no other."""
+        shape = graphs.dims(graphs.inputs(self.model)[0])
+        return (shape[2], shape[1]) if shape[1] is not None and shape[2] is not None else None
+
+    @property
     def width(self) -> int:
         """Features of each place."""
         return sum(layer.width for layer in self.layers)

@@ -47,10 +47,10 @@ def map_shift(net: FeatureNet) -> tuple[int, int]:
     return round(x), round(y)
 
 
-def memory_graph(net: FeatureNet, comparison: Comparison, size: tuple[int, int] | None) -> onnx.ModelProto:
+def memory_graph(net: FeatureNet, comparison: Comparison) -> onnx.ModelProto:
     """Return the graph: ``frame`` uint8 (n, H, W, C) in, ``map`` float32 (n, h, w) and ``score``, its maximum, out.
 
-    ``size``: width and height of the pictures, None for any. The map covers the picture from its first px on, to the last
+    H and W are open, unless the network takes one size only. The map covers the picture from its first px on, to the last
     whole px of the map.
     """
     graph = _Graph(net.model)
@@ -71,7 +71,7 @@ def memory_graph(net: FeatureNet, comparison: Comparison, size: tuple[int, int] 
         graph.add("ReduceMax", ["map", graph.constant("sides", np.array(axes, np.int64))], "score", own=False, keepdims=0)
     else:
         graph.add("ReduceMax", ["map"], "score", own=False, axes=axes, keepdims=0)
-    return graph.model(size, map_scale(net))
+    return graph.model(map_scale(net))
 
 
 def _distance(graph: _Graph, net: FeatureNet, comparison: Comparison) -> str:
@@ -155,11 +155,9 @@ class _Graph:
         self._model.graph.node.append(helper.make_node(op, inputs, [name], name=f"edge/memory/{op}/{output}", **attributes))
         return name
 
-    def model(self, size: tuple[int, int] | None, scale: int) -> onnx.ModelProto:
+    def model(self, scale: int) -> onnx.ModelProto:
         graph = self._model.graph
         count, height, width, channels = graphs.dims(graphs.inputs(self._model)[0])
-        if size is not None:
-            width, height = size
         n = count or "n"
         sides = (height or "H", width or "W")
         map_sides = (height // scale, width // scale) if height and width else ("h", "w")

@@ -22,6 +22,8 @@ class MethodRow:
     """Poses that it is made for, the one that it is the default of first."""
     mergeable: bool
     """Statistics of parts merge to those of the whole: ``--merge`` is allowed, and frames can be spread over workers."""
+    registers: bool = True
+    """With a fixed pose, frames are registered to a reference before the method sees them."""
     any_size: bool = False
     """Pictures may differ in size, and the graph takes any."""
     least_frames: int = 2
@@ -66,7 +68,7 @@ METHODS: Final[tuple[MethodRow, ...]] = (
         "deviation of each pixel from its mean, in standard deviations",
         poses=("fixed",),
         mergeable=True,
-        least_frames=2,
+        registers=False,
     ),
 )
 DEFAULTS: Final[dict[Pose, str]] = {"fixed": "residual", "texture": "memory"}

@@ -8,7 +8,7 @@ one row in ``edge.models.fit.methods``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -48,12 +48,12 @@ class MethodOptions:
 class FittedModel:
     """What a method makes of its statistics.
 
-    ``graph``: input ``frame`` uint8 (n, H, W, C), outputs ``map`` float32 (n, h, w) and ``score`` float32 (n), with H and W
-    open where the method takes pictures of any size. ``map_to_image``: (sx, sy, ox, oy), a map edge at x lies in the picture
-    at ``x * sx + ox``. ``map_size``: width and height of the map; None where it follows the picture. ``display_threshold``:
-    a map value that good pictures hardly reach, for pictures and for the first look only. ``provenance``: what people read
-    about the model in ``bundle.yaml``, with its formula; numbers and text, no times and no paths, so that the same frames
-    give the same bytes.
+    ``graph``: input ``frame`` uint8 (n, H, W, C), outputs ``map`` float32 (n, h, w) and ``score`` float32 (n), with H and
+    W open where the method takes pictures of any size. ``map_to_image``: (sx, sy, ox, oy), a map edge at x lies in the
+    picture at ``x * sx + ox``. ``map_size``: width and height of the map; None where it follows the picture.
+    ``display_threshold``: a map value that good pictures hardly reach, for pictures and for the first look only.
+    ``provenance``: what people read about the model in ``bundle.yaml``, with its formula; numbers and text, no times and no
+    paths, so that the same frames give the same bytes.
     """
 
     graph: onnx.ModelProto
@@ -81,15 +81,18 @@ class Statistics(Protocol):
         Called for shards of one fit in their order, and for ``--merge`` where the method's row says ``mergeable``.
         """
 
-    def model(self) -> FittedModel:
+    def model(self, good: Sequence[Picture] = ()) -> FittedModel:
         """The model of all pictures so far. More may be added afterwards.
+
+        ``good``: up to 24 of the pictures that were added, for what can't be had from sums, a quantile of map values. Each
+        must be left out of what it is compared with (``scorer(without)``).
 
         Raises:
             UserError: too few pictures; how many are enough is said.
         """
 
     def scorer(self, without: Picture | None = None) -> Scorer:
-        """What gives the maps of ``model()``, computed here, without an engine.
+        """What gives the maps of the last ``model()``, computed here, without an engine.
 
         ``without``: a picture that was added. The scorer then behaves as if it never had been (leave-one-out), for outliers
         among the good frames and for the self-test. It may be called with that picture changed, a defect pasted in.

@@ -34,11 +34,10 @@ def with_a_patch(picture: NDArray[np.uint8], x: int, y: int) -> NDArray[np.uint8
     return spoiled
 
 
-def fitted(options: MethodOptions = GABOR, seeds: range = range(12), **size: tuple[int, int]) -> MemoryStatistics:
-    first = texture(seeds[0], **size)
-    statistics = METHOD.empty(first.shape, options)
+def fitted(options: MethodOptions = GABOR, seeds: range = range(12)) -> MemoryStatistics:
+    statistics = METHOD.empty(texture(seeds[0]).shape, options)
     for seed in seeds:
-        statistics.add(texture(seed, **size))
+        statistics.add(texture(seed))
     return statistics
 
 
@@ -72,14 +71,11 @@ def test_the_graph_gives_what_the_scorer_gives(backbone: str) -> None:
         np.testing.assert_allclose(score(picture), amap, atol=1e-5)
 
 
-def test_pictures_of_one_size_make_a_graph_of_that_size_and_others_one_of_any() -> None:
-    one = fitted(seeds=range(3)).model()
-    assert (one.map_size, one.map_to_image) == ((20, 16), (8, 8, 0, 0))
-    assert [d.dim_value for d in one.graph.graph.input[0].type.tensor_type.shape.dim[1:]] == [128, 160, 1]
+def test_pictures_may_differ_in_size_and_the_map_follows_each() -> None:
     statistics = fitted(seeds=range(3))
     statistics.add(texture(9, (90, 150)))
     mixed = statistics.model()
-    assert mixed.map_size is None
+    assert (mixed.map_size, mixed.map_to_image) == (None, (8, 8, 0, 0))
     for size in ((90, 150), (160, 128), (33, 17)):
         amap, _ = run(mixed, texture(7, size))
         assert amap.shape == (size[1] // 8, size[0] // 8)
@@ -141,8 +137,8 @@ def test_leaving_a_good_picture_out_leaves_it_good() -> None:
 
 def test_memory_stays_bounded_and_the_model_sees_defects_all_the_same() -> None:
     statistics = fitted(MethodOptions(backbone=Path("gabor"), vectors=40), range(30))
-    assert len(statistics.arrays()["vectors"]) <= 8 * 40 + 80
     model = statistics.model()
+    assert len(statistics.arrays()["vectors"]) == 40
     assert model.provenance["vectors"] == 40
     assert model.provenance["vectors_seen"] == 30 * 80
     assert run(model, with_a_patch(texture(99), 88, 56))[1] > 1.3 * run(model, texture(99))[1]
@@ -170,7 +166,18 @@ def test_statistics_come_back_from_their_arrays_and_grow_on() -> None:
     assert again.model().graph.SerializeToString() == statistics.model().graph.SerializeToString()
     for seed in range(6, 12):
         again.add(texture(seed))
-    assert again.model().graph.SerializeToString() == fitted().model().graph.SerializeToString()
+        statistics.add(texture(seed))
+    assert again.frames == 12
+    assert again.model().graph.SerializeToString() == statistics.model().graph.SerializeToString()
+
+
+def test_the_threshold_for_display_is_what_good_pictures_reach_when_they_are_unknown() -> None:
+    statistics = fitted()
+    good = [texture(seed) for seed in range(8)]
+    expected = max(float(statistics.scorer(picture)(picture).max()) for picture in good)
+    assert statistics.model(good).display_threshold == expected
+    assert run(statistics.model(good), texture(99))[1] < 1.1 * expected
+    assert run(statistics.model(good), with_a_patch(texture(99), 88, 56))[1] > expected
 
 
 def test_statistics_of_another_network_are_refused() -> None:
