@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from edge.config.load import Loaded, load_config
-from edge.config.sources import GenicamConfig as GenicamConfig
+from edge.config.sources import GenicamConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.line.record import record
@@ -24,11 +24,13 @@ from edge.line.run import EachTurn
 from edge.models.calibrate.measure import measure
 from edge.models.fit.pixel import fit_to_bundle
 from edge.service import daemon
-from edge.service.runtime_folder import found_folder, holder, runtime_roots, taken
+from edge.service.instance_lock import holder, taken
+from edge.service.runtime_folder import found_folder, runtime_roots
 from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource
 from edge.sources.open import open_source
 from edge.sources.protocol import Source, SourceStatus
+from edge.storage.calibration_file import save_calibration
 from edge.storage.frames_on_disk import read_frames
 
 CAMERA, CONFIG = "demo", "demo.yaml"
@@ -74,8 +76,8 @@ def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
     record(good, source, out / "good", GOOD_FRAMES, drops=True, stop=stop, progress=_no_progress)
     say("fitting the built-in model: mean and deviation of each pixel")
     fit_to_bundle(read_frames(out / "good"), out / "bundle", name="demo")
-    calibration, _ = measure(good, lambda: read_frames(out / "good"), source="good")
-    calibration.save(out / "demo.calibration.yaml")
+    calibration, _ = measure(good.resolved, lambda: read_frames(out / "good"), source="good")
+    save_calibration(calibration, out / "demo.calibration.yaml")
     say(f"threshold from the good frames: {calibration.high:.3g}")
     return load_config(path)
 

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import errno
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command ended. A supervisor (systemd, a script) decides by it what to do next."""
+
+    OK = 0
+    NO = 1
+    """The answer is no: a check that failed, nothing that was looked for."""
+    CONFIG = 2
+    """A mistake that a person must mend: a restart meets it again."""
+    STAGE = 3
+    """A stage failed more often than its budget allows."""
+    HUNG = 4
+    """A stage hangs."""
+    RECONNECTS = 5
+    """The camera is gone again after ``source.max_reconnects`` reconnections: start anew."""
+    LOCKED = 6
+    """Another instance, or another program, holds what this one needs."""
+    INTERRUPTED = 130
+    """Ctrl-C, as a shell says it."""
+
 
 class UserError(Exception):
     """A mistake in a config, a file, a model or an argument, told in words.
 
     ``what`` names the thing; ``received``, ``expected`` and ``fix`` complete the message, each on its own line,
     and are left out when they would say nothing.
-    ``exit_code`` is the process's exit status (2: configuration, 6: another instance holds the lock).
+    ``exit_code`` is the process's exit status. ``passes``: it may be over without anyone changing anything here, as a disk
+    that isn't mounted yet or a port that another program has: a command ends, a daemon waits and tries again.
     """
 
     def __init__(
@@ -18,7 +42,8 @@ class UserError(Exception):
         received: object = None,
         expected: object = None,
         fix: str | None = None,
-        exit_code: int = 2,
+        exit_code: ExitCode = ExitCode.CONFIG,
+        passes: bool = False,
     ) -> None:
         lines = [what]
         for label, text in (("received", received), ("expected", expected), ("fix", fix)):
@@ -27,12 +52,27 @@ class UserError(Exception):
         super().__init__("\n".join(lines))
         self.what = what
         self.exit_code = exit_code
+        self.passes = passes
 
     def at(self, where: str) -> UserError:
         """The same mistake, told of the key, file or line that it stands in."""
-        told = UserError(f"{where}: {self}", exit_code=self.exit_code)
+        told = UserError(f"{where}: {self}", exit_code=self.exit_code, passes=self.passes)
         told.what = f"{where}: {self.what}"
         return told
+
+
+_MENDABLE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
+)
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether an error of a file or an address may be over by itself.
+
+    All do but a few that only another config or another user right mends: no right, a file in the way, a name that is none.
+    Disks fill and empty, shares and switches come back after a power cut later than we do, and each has errors of its own.
+    """
+    return error.errno not in _MENDABLE
 
 
 def text_of(error: BaseException) -> str:

@@ -7,11 +7,12 @@ when, stands beside each.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # a program that listens knows the nouns without NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
 Verdict: TypeAlias = Literal["pass", "fail", "invalid"]
 SkipReason: TypeAlias = Literal["ring_full", "frame_id_gap", "incomplete", "bad_payload", "unreadable", "shutdown"]
@@ -117,19 +118,26 @@ class Latency:
     total: float
 
 
-@dataclass(frozen=True, slots=True)
+STAGES: Final = tuple(stage.name for stage in fields(Latency))
+NO_LATENCY: Final = Latency(*(0.0 for _ in STAGES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """One frame that reached the engine, and what was decided. ``map_max`` is unsmoothed, inside ROI and border."""
+    """One frame that reached the engine, and what was decided. ``map_max`` is unsmoothed, inside ROI and border.
+
+    A new field has a default here and a row in ``wire.record_fields``: its place in the record, its schema, its way back.
+    """
 
     meta: FrameMeta
     verdict: Verdict
-    reason: str | None
-    map_max: float | None
-    score: float | None
+    reason: str | None = None
+    map_max: float | None = None
+    score: float | None = None
     threshold: float
-    regions: tuple[Region, ...]
-    regions_dropped: Mapping[str, int]
-    latency_ms: Latency
+    regions: tuple[Region, ...] = ()
+    regions_dropped: Mapping[str, int] = field(default_factory=dict)
+    latency_ms: Latency = NO_LATENCY
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +282,7 @@ class Judged:
     """What an inspection's verdict rests on, in map pixels.
 
     ``found.mask``: uint8 (h, w), 255 where a region is. ``found.rejected`` and ``found.candidates`` only where
-    ``Rules.explain`` asks for them.
+    ``Criteria.explain`` asks for them.
     """
 
     amap: AnomalyMap

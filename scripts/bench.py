@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Speed, as ratios measured in one interleaved run: `scripts/bench.py pipeline [--json]`, `acquire`, `regions`."""
+"""Speed, as ratios measured in one interleaved run: `scripts/bench.py pipeline [--json] [--smoke]`, or another bench."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
+
+Results: TypeAlias = dict[str, float]
+"""Figures by name, as ``--json`` prints them."""
 
 
 def machine() -> str:
@@ -34,43 +38,74 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f}, n={len(values)})"
 
 
+def _pipeline(arguments: argparse.Namespace) -> Results:
+    import bench_pipeline
+
+    if arguments.smoke:
+        bench_pipeline.COSTS_MS, bench_pipeline.SECONDS = (2.0,), 0.3
+    return bench_pipeline.measure(arguments.repeats, spread)
+
+
+def _acquire(arguments: argparse.Namespace) -> Results:
+    import bench_acquire
+
+    if arguments.smoke:
+        bench_acquire.SETTLE_S, bench_acquire.LEAST_WINDOW_S = 0.1, 0.1
+    return bench_acquire.measure(1.0 if arguments.smoke else arguments.seconds, arguments.repeats, spread)
+
+
+def _regions(arguments: argparse.Namespace) -> Results:
+    import bench_regions
+
+    return bench_regions.measure(arguments.repeats, spread, smoke=arguments.smoke)
+
+
+def _illumination(arguments: argparse.Namespace) -> Results:
+    import bench_illumination
+
+    if arguments.smoke:
+        bench_illumination.WIDTH, bench_illumination.HEIGHT = 640, 480
+    return bench_illumination.measure(arguments.repeats, spread, smoke=arguments.smoke)
+
+
+def _engines(arguments: argparse.Namespace) -> Results:
+    import bench_engines
+
+    if arguments.smoke:
+        bench_engines.SIZES, bench_engines.PAIRS = {"1mp": (1024, 1024)}, 1
+    return bench_engines.measure(
+        arguments.repeats,
+        spread,
+        model=arguments.model,
+        threads=arguments.threads,
+        against_anomalib=arguments.anomalib,
+    )
+
+
+BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
+    "pipeline": _pipeline,
+    "acquire": _acquire,
+    "regions": _regions,
+    "illumination": _illumination,
+    "engines": _engines,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", choices=["pipeline", "acquire", "regions", "illumination", "engines"])
+    parser.add_argument("bench", choices=BENCHES)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--smoke", action="store_true", help="only show that it runs; its figures mean nothing")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats of each measurement")
     parser.add_argument("--seconds", type=float, default=60.0, help="acquire: length of the run at the camera's limit")
     parser.add_argument("--model", type=Path, help="engines: an ONNX model to measure instead of the bench's own")
     parser.add_argument("--threads", type=int, default=1, help="engines: CPU threads inside one inference")
     parser.add_argument("--anomalib", action="store_true", help="engines: also against anomalib; installs it on first use")
     arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.repeats = 1
     print(f"machine: {machine()}")
-    if arguments.bench == "acquire":
-        import bench_acquire
-
-        results = bench_acquire.measure(arguments.seconds, arguments.repeats, spread)
-    elif arguments.bench == "regions":
-        import bench_regions
-
-        results = bench_regions.measure(arguments.repeats, spread)
-    elif arguments.bench == "illumination":
-        import bench_illumination
-
-        results = bench_illumination.measure(arguments.repeats, spread)
-    elif arguments.bench == "engines":
-        import bench_engines
-
-        results = bench_engines.measure(
-            arguments.repeats,
-            spread,
-            model=arguments.model,
-            threads=arguments.threads,
-            against_anomalib=arguments.anomalib,
-        )
-    else:
-        import bench_pipeline
-
-        results = bench_pipeline.measure(arguments.repeats, spread)
+    results = BENCHES[arguments.bench](arguments)
     if arguments.json:
         print(json.dumps(results))
 

@@ -26,13 +26,14 @@ FASTEST, SLOW = 200.0, 20.0
 """Frame rates asked for, in Hz; the simulated camera reaches about 187."""
 SETTLE_S = 0.5
 WINDOWS = 20
+LEAST_WINDOW_S = 1.0
 """A window of the second part is the first part's time divided by this."""
 
 
 def measure(seconds: float, repeats: int, spread: Callable[[Sequence[float]], str]) -> dict[str, float]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     results = _full_rate(seconds)
-    results |= _disturbance(max(1.0, seconds / WINDOWS), repeats, spread)
+    results |= _disturbance(max(LEAST_WINDOW_S, seconds / WINDOWS), repeats, spread)
     _unpacking(repeats, spread)
     return results
 
@@ -177,7 +178,8 @@ def _bare_loop() -> Iterator[None]:
     source, stop = _source(SLOW), threading.Event()
     source.open()
     assert source._link is not None
-    stream, monitor = source._link._stream, source._link._monitor
+    assert source._link._stream is not None
+    stream, monitor = source._link._stream._stream, source._link._stream._monitor
 
     def poll() -> None:
         while not stop.is_set():

@@ -28,6 +28,7 @@ from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
 from edge.models.build.build import build
+from edge.models.build.options import BuildOptions
 from edge.preprocess.prepare import Workspace, prepare
 
 SIZES = {"1mp": (1024, 1024), "5mp": (2448, 2048), "12mp": (4096, 3000)}
@@ -64,7 +65,7 @@ def measure(repeats: int, spread: Spread, *, model: Path | None, threads: int, a
         if model is None:
             model = folder / "resnet_like.onnx"
             onnx.save(resnet_like(), model)
-        bundles = {c: build(model, folder / c, channels=n).bundle for c, n in (("colour", None), ("grey", 1))}  # type: ignore[arg-type]
+        bundles = {c: build(model, folder / c, BuildOptions(channels=n)).bundle for c, n in (("colour", None), ("grey", 1))}  # type: ignore[arg-type]
         frames = {(size, colour): _frame(*SIZES[size], colour) for size in SIZES for colour in bundles}
         samples = [f for (size, colour), f in frames.items() if size == "1mp" and colour == "colour"]
         engines = list(_engines(bundles["colour"], samples, threads))

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from peer import Peer
+from peer import Peer, peer_or_none
 
 from edge.config.bundle_spec import FrozenSpec, IlluminationSpec, TileSpec
 from edge.preprocess.illumination import Illuminator
@@ -74,12 +74,16 @@ def scene() -> NDArray[np.uint8]:
     return np.clip((soft + texture)[:, :, None] * [1.0, 0.85, 0.7] + noise, 0, 255).astype(np.uint8)
 
 
-def measure(repeats: int, spread: Callable[[Sequence[float]], str]) -> dict[str, float]:
+def measure(repeats: int, spread: Callable[[Sequence[float]], str], *, smoke: bool = False) -> dict[str, float]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     results: dict[str, float] = {}
-    with Peer("pyimgano==0.9.1", "bench_illumination_peer.py") as peer, tempfile.TemporaryDirectory() as temp:
-        print(f"peer: {peer.ask()['versions']}; here: OpenCV {cv2.__version__}, NumPy {np.__version__}")
+    with (
+        peer_or_none("pyimgano==0.9.1", "bench_illumination_peer.py", smoke=smoke) as peer,
+        tempfile.TemporaryDirectory() as temp,
+    ):
+        versions = peer.ask()["versions"] if peer else "none: its times are ours"
+        print(f"peer: {versions}; here: OpenCV {cv2.__version__}, NumPy {np.__version__}")
         print(f"{WIDTH}x{HEIGHT:<14} peer ms   ours ms frozen ms  {'peer / ours':<34}wanted  levels that differ")
         for case in CASES:
             times, differs = _steps(case, peer, Path(temp), repeats)
@@ -100,7 +104,7 @@ def _show(name: str, times: Times, spread: Callable[[Sequence[float]], str], lea
     print(f"{name:<19} {' '.join(columns)}  {spread(times.speedup):<34}{wanted:<7} {remark}", flush=True)
 
 
-def _steps(case: Case, peer: Peer, folder: Path, repeats: int) -> tuple[Times, str]:
+def _steps(case: Case, peer: Peer | None, folder: Path, repeats: int) -> tuple[Times, str]:
     picture = scene() if case.colour else np.ascontiguousarray(scene()[:, :, 1])
     path, out = folder / f"{case.name}.npy", folder / f"{case.name}-out.npy"
     np.save(path, picture)
@@ -113,13 +117,14 @@ def _steps(case: Case, peer: Peer, folder: Path, repeats: int) -> tuple[Times, s
     frozen = Illuminator(IlluminationSpec.model_validate(case.steps | {"frozen": statistic}))
     times, differs = Times(), ""
     for turn in range(repeats):
-        told = peer.ask(picture=str(path), knobs=knobs, out=None if turn else str(out))
-        times.peer.append(told["seconds"] * 1e3)
+        answer = peer.ask(picture=str(path), knobs=knobs, out=None if turn else str(out)) if peer is not None else None
         times.own.append(_median_ms(lambda: own.apply(picture)))
+        times.peer.append(answer["seconds"] * 1e3 if answer is not None else times.own[-1])
         times.frozen.append(_median_ms(lambda: frozen.apply(picture)))
-        differs = differs or _difference(own.apply(picture), np.load(out), case)
+        if peer is not None:
+            differs = differs or _difference(own.apply(picture), np.load(out), case)
     path.unlink()
-    out.unlink()
+    out.unlink(missing_ok=True)
     return times, differs
 
 
@@ -133,7 +138,7 @@ def _difference(ours: NDArray[np.uint8], theirs: NDArray[np.uint8], case: Case) 
     return f"{(apart > 0).mean():.2%} by {apart.max()}" if apart.any() else "none"
 
 
-def _stitch(side: int, stride: int, peer: Peer, folder: Path, repeats: int) -> tuple[Times, tuple[int, int]]:
+def _stitch(side: int, stride: int, peer: Peer | None, folder: Path, repeats: int) -> tuple[Times, tuple[int, int]]:
     tiling = Tiling(TileSpec(size=(side, side), stride=(stride, stride)), (WIDTH, HEIGHT))
     maps = np.random.default_rng(side).random((len(tiling.positions), side, side), np.float32)
     path, out, frame = (folder / f"{name}-{side}.npy" for name in ("maps", "out", "frame"))
@@ -142,12 +147,14 @@ def _stitch(side: int, stride: int, peer: Peer, folder: Path, repeats: int) -> t
     request = {"maps": str(path), "positions": tiling.positions, "side": side, "shape": (HEIGHT, WIDTH)}
     times = Times()
     for turn in range(repeats):
-        times.peer.append(peer.ask(**request, out=None if turn else str(out))["seconds"] * 1e3)
+        answer = peer.ask(**request, out=None if turn else str(out)) if peer is not None else None
         times.own.append(_median_ms(lambda: tiling.stitch(maps)))
-        if not turn and not np.allclose(tiling.stitch(maps), np.load(out), rtol=0, atol=1e-5):
+        times.peer.append(answer["seconds"] * 1e3 if answer is not None else times.own[-1])
+        if answer is not None and not turn and not np.allclose(tiling.stitch(maps), np.load(out), rtol=0, atol=1e-5):
             raise AssertionError(f"hann {side}: the stitched maps differ")
-    there = peer.ask(frame=str(frame), side=side, stride=stride)["calls"]
-    return times, (there, len(tiling.cut(np.load(frame))))
+    calls = len(tiling.cut(np.load(frame)))
+    there = peer.ask(frame=str(frame), side=side, stride=stride)["calls"] if peer is not None else calls
+    return times, (there, calls)
 
 
 def _median_ms(call: Callable[[], Any]) -> float:

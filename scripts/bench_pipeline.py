@@ -22,7 +22,7 @@ from edge.config.bundle_spec import BundleSpec
 from edge.config.load import load_config
 from edge.config.outputs import ZmqConfig
 from edge.engines.onnx import OnnxEngine
-from edge.engines.protocol import Prediction
+from edge.engines.protocol import Engine, Prediction
 from edge.frames import Inspection, Payload, Record, RunIdentity, Skip
 from edge.line.line import Line
 from edge.line.recipe import open_model
@@ -162,7 +162,7 @@ class _Stamped(MemorySource):
         return super().read(timeout_s)
 
 
-class _NoEngine:
+class _NoEngine(Engine):
     """A map of 256x256, as most models give, at no cost: what is left is the daemon's own."""
 
     name, precision, why = "none", "fp32", "none"
@@ -171,14 +171,8 @@ class _NoEngine:
         self.bundle = load_bundle(folder)
         self._map = np.zeros((256, 256), np.float32)
 
-    def warm_up(self) -> None:
-        pass
-
-    def infer(self, _image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
+    def infer(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:  # noqa: ARG002
         return Prediction(self._map, None, None)
-
-    def close(self) -> None:
-        pass
 
 
 class _StampedZmq(ZmqSink):

@@ -18,10 +18,11 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from peer import Peer
+from peer import Peer, peer_or_none
 
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig
-from edge.regions.find import Controls, find_regions
+from edge.regions.find import find_regions
+from edge.regions.plan import RegionPlan
 
 SIZES = (256, 512, 1024, 2048)
 SEEDS = (1, 2)
@@ -42,8 +43,8 @@ class Settings:
     high: float
     low: float | None
 
-    def prepared(self, side: int) -> Controls:
-        return Controls.prepare(self.config, self.high, self.low, (side, side), (side, side), (1.0, 1.0, 0.0, 0.0))
+    def prepared(self, side: int) -> RegionPlan:
+        return RegionPlan.prepare(self.config, self.high, self.low, (side, side), (side, side), (1.0, 1.0, 0.0, 0.0))
 
 
 _NONE: dict[str, Any] = {"open_ksize": 0, "close_ksize": 0, "fill_holes": False, "max_regions": None}
@@ -165,14 +166,17 @@ class Cell:
         return [own / floor for own, floor in zip(self.own, self.floor, strict=True)]
 
 
-def measure(repeats: int, spread: Callable[[Sequence[float]], str]) -> dict[str, float]:
+def measure(repeats: int, spread: Callable[[Sequence[float]], str], *, smoke: bool = False) -> dict[str, float]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     results: dict[str, float] = {}
-    with Peer("pyimgano==0.9.1", "bench_regions_peer.py") as peer, tempfile.TemporaryDirectory() as temp:
-        print(f"peer: {peer.ask()['versions']}; here: OpenCV {cv2.__version__}, NumPy {np.__version__}")
+    with (
+        peer_or_none("pyimgano==0.9.1", "bench_regions_peer.py", smoke=smoke) as peer,
+        tempfile.TemporaryDirectory() as temp,
+    ):
+        print(f"peer: {peer.ask()['versions'] if peer else 'none'}; here: OpenCV {cv2.__version__}, NumPy {np.__version__}")
         print(f"{'map':>15}  regions  peer ms   ours ms  floor ms  {'peer / ours':<37}ours / floor")
-        for side in SIZES:
+        for side in SIZES[:1] if smoke else SIZES:
             for kind in KINDS:
                 cell = _cell(side, kind, peer, Path(temp), repeats)
                 medians = [statistics.median(values) for values in (cell.peer, cell.own, cell.floor)]
@@ -184,25 +188,26 @@ def measure(repeats: int, spread: Callable[[Sequence[float]], str]) -> dict[str,
                 key = f"speckle_{side}_speedup" if kind.name == "plain" else f"speedup_{side}_{kind.name}"
                 results[key] = round(statistics.median(cell.speedup), 2)
                 results[f"over_floor_{side}_{kind.name}"] = round(statistics.median(cell.over_floor), 3)
-    print("masks, boxes, their order and scores agree on every map")
+    print("no peer: its times are ours" if smoke else "masks, boxes, their order and scores agree on every map")
     cv2.setNumThreads(threads)
     return results
 
 
-def _cell(side: int, kind: Kind, peer: Peer, folder: Path, repeats: int) -> Cell:
+def _cell(side: int, kind: Kind, peer: Peer | None, folder: Path, repeats: int) -> Cell:
     controls = kind.settings.prepared(side)
     maps = [
         (folder / f"{side}-{kind.name}-{seed}.npy", kind.draw(side, np.random.default_rng([side, seed]))) for seed in SEEDS
     ]
     for path, values in maps:
         np.save(path, values)
-        _check(path, values, kind, peer)
+        if peer is not None:
+            _check(path, values, kind, peer)
     cell = Cell(len(find_regions(maps[0][1], controls).regions), [], [], [])
     for _, (path, values) in itertools.product(range(repeats), maps):
-        told = peer.ask(map=str(path), controls=kind.settings.peer, mask=None)
-        cell.peer.append(told["seconds"] * 1e3)
+        answer = peer.ask(map=str(path), controls=kind.settings.peer, mask=None) if peer is not None else None
         cell.own.append(_median_ms(lambda v=values: find_regions(v, controls)))  # type: ignore[misc]
         cell.floor.append(_median_ms(lambda v=values: _floor(v, kind.settings, controls)))  # type: ignore[misc]
+        cell.peer.append(answer["seconds"] * 1e3 if answer is not None else cell.own[-1])
         if sum(cell.peer) > PEER_SECONDS * 1e3:
             break
     for path, _ in maps:
@@ -238,7 +243,7 @@ def _median_ms(call: Callable[[], Any]) -> float:
 _floor_memory: dict[tuple[int, ...], tuple[Map, NDArray[np.uint8]]] = {}
 
 
-def _floor(values: Map, settings: Settings, controls: Controls) -> None:
+def _floor(values: Map, settings: Settings, controls: RegionPlan) -> None:
     memory = _floor_memory.setdefault(values.shape, (np.empty_like(values), np.empty(values.shape, np.uint8)))
     smoothed, binary = memory
     if settings.config.smooth:

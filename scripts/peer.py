@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -23,6 +24,11 @@ def environment(requirement: str) -> Path:
         subprocess.run(pip, check=True)
         stamp.write_text(requirement)
     return python
+
+
+def peer_or_none(requirement: str, script: str, *, smoke: bool) -> contextlib.AbstractContextManager[Peer | None]:
+    """The peer, or None for a run that only shows that the bench works: nothing is installed then."""
+    return contextlib.nullcontext(None) if smoke else Peer(requirement, script)
 
 
 class Peer:

@@ -4,7 +4,7 @@
     pip install 'edge-inspect[gateway]'
     scripts/plc_gateway.py configs/line1.yaml --camera cam1
 
-24 registers from address 0, the same as holding (FC03) and as input registers (FC04), read-only. Read all of them with
+29 registers from address 0, the same as holding (FC03) and as input registers (FC04), read-only. Read all of them with
 one request: only one request is one moment. 32-bit values have their high word first. Numbers that don't fit are cut to
 the largest that does.
 
@@ -25,10 +25,16 @@ the largest that does.
     19-20  frames that the camera announced and never delivered whole
     21-22  frames that came and were not inspected
     23     seq again
+    24-25  recipe that made the record: first 32 bits of the SHA-256 of its recipe_id (printf %s tile-40 | sha256sum);
+           0 without one
+    26-27  config that made it: first 32 bits of its config_sha256
+    28     seq once more, for whoever reads on after 23
 
-The PLC passes a part only if, inside its own window after the trigger, 3 still moves, 1 equals 23, 4-5 is this part and 8
-is 1; anything else, no answer included, is a reject. A verdict disappears from 8 after --max-age-ms. What the registers
-say is worked out when they are read, so that a gateway that hangs answers nothing at all.
+The PLC passes a part only if, inside its own window after the trigger, 3 still moves, 1 equals 23, 4-5 is this part, 24-25
+is the recipe that it runs and 8 is 1; anything else, no answer included, is a reject. A changeover that the daemon refused
+leaves the old recipe at work: 24-25 shows it, and with --recipe the gateway itself shows no pass of another one. A verdict
+disappears from 8 after --max-age-ms. What the registers say is worked out when they are read, so that a gateway that hangs
+answers nothing at all.
 
 Modbus knows no passwords: bind it to the machine's own network only. This is no safety function.
 """
@@ -37,6 +43,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,7 +59,7 @@ from edge.client import Latest, Subscriber
 from edge.errors import UserError
 from edge.service.find_line import find_endpoint, find_keys
 
-COUNT = 24
+COUNT = 29
 MAP_VERSION = 1
 NOT_VALID, PASS, FAIL = 0, 1, 2
 READY, BUSY, FAULT, SIMULATED, DRIFT, TOGGLE, HAS_PART, FRESH = (1 << bit for bit in range(8))
@@ -68,6 +75,7 @@ WHY = {
     "simulated": 8,
     "schema": 9,
     "ambiguous": 10,
+    "recipe": 11,
 }
 PROGRESS_MS = 2000.0
 """A stage that made no progress for longer stops the heartbeat register; an idle trigger is progress."""
@@ -77,12 +85,23 @@ _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 
 
 class Gateway:
-    """From what a subscriber knows to 24 registers."""
+    """From what a subscriber knows to 29 registers."""
 
-    def __init__(self, line: Subscriber, max_age_s: float, *, allow_simulated: bool, score_scale: float) -> None:
+    def __init__(
+        self,
+        line: Subscriber,
+        max_age_s: float,
+        *,
+        allow_simulated: bool,
+        score_scale: float,
+        recipe_id: str | None = None,
+        config_sha256: str | None = None,
+    ) -> None:
+        """``recipe_id``, ``config_sha256``: what a record must have been made by to be shown as a pass; None: by any."""
         self._line = line
         self._max_age_s = max_age_s
         self._allow_simulated = allow_simulated
+        self._made_by = {"recipe_id": recipe_id, "config_sha256": config_sha256}
         self._scale = score_scale
         self._beats = 0
         self._last_beat: object = None
@@ -90,7 +109,7 @@ class Gateway:
 
     def registers(self) -> list[int]:
         """The registers of this moment: not valid, and told once, where a message doesn't say what it should."""
-        latest = self._line.latest(self._max_age_s, allow_simulated=self._allow_simulated)
+        latest = self._line.latest(self._max_age_s, allow_simulated=self._allow_simulated, **self._made_by)
         try:
             registers, trouble = self._shown(latest), None
         except _MALFORMED as error:
@@ -145,7 +164,11 @@ class Gateway:
         return sum(bit for bit, is_set in bits.items() if is_set)
 
     def _tell(self, record: dict[str, Any], registers: list[int]) -> None:
-        registers[1] = registers[23] = record["seq"] & 0xFFFF
+        registers[1] = registers[23] = registers[28] = record["seq"] & 0xFFFF
+        recipe_id = record["recipe_id"]
+        if recipe_id is not None:
+            registers[24:26] = _two_words(int(hashlib.sha256(recipe_id.encode()).hexdigest()[:8], 16))
+        registers[26:28] = _two_words(int(record["config_sha256"][:8], 16))
         if record["kind"] != "inspection":
             return
         registers[4:6] = [0, 0] if record["part_id"] is None else _two_words(record["part_id"])
@@ -203,6 +226,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=1502, help="(%(default)s; 502 needs CAP_NET_BIND_SERVICE)")
     parser.add_argument("--max-age-ms", type=float, default=500.0, help="a verdict is shown this long (%(default)s)")
     parser.add_argument("--score-scale", type=float, default=10_000.0, help="for registers 10 and 11 (%(default)s)")
+    parser.add_argument("--recipe", help="show no pass that another recipe_id made")
+    parser.add_argument("--config-sha256", help="show no pass that another config made: its hash, or the first 8 digits")
     parser.add_argument("--allow-simulated", action="store_true", help="BENCH ONLY: pass parts that no camera saw")
     return parser.parse_args(argv)
 
@@ -215,16 +240,19 @@ def main(argv: list[str] | None = None) -> int:
         print("!" * 78, file=sys.stderr)
     try:
         keys = find_keys(options.endpoint, options.key, options.server_key)
-        with Subscriber(find_endpoint(options.endpoint), options.camera, keys=keys) as line:
+        with Subscriber(find_endpoint(options.endpoint), options.camera, keys=keys, keep_s=0) as line:
             gateway = Gateway(
                 line,
                 options.max_age_ms / 1000,
                 allow_simulated=options.allow_simulated,
                 score_scale=options.score_scale,
+                recipe_id=options.recipe,
+                config_sha256=options.config_sha256,
             )
+            gateway.registers()  # a hash that is none ends it here
             print(f"Modbus TCP on {options.bind}:{options.port}, camera {options.camera}", file=sys.stderr)
             asyncio.run(serve(gateway, options.bind, options.port))
-    except (UserError, RuntimeError) as error:
+    except (UserError, RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge import __version__
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.service.logs import set_up_logs
 
 NAMES = (
@@ -92,12 +92,12 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:  # what no command foresaw: a full disk behind standard output, say
         with contextlib.suppress(OSError):
             print(f"{error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes it once more at its end
-        sys.exit(1)
+        sys.exit(ExitCode.NO)
     finally:
         try:
             sys.stderr.flush()

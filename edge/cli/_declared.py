@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias
 
-import orjson
 import typer
-from pydantic import ValidationError
 
-from edge.config.bundle import explain
 from edge.config.bundle_spec import ILLUMINATION_PRESETS, IlluminationSpec
-from edge.config.yaml_reader import Section, parse_yaml, read_yaml
+from edge.config.validate import validate
+from edge.config.yaml_reader import parse_yaml, read_yaml
 from edge.errors import UserError
 
 IlluminationOption: TypeAlias = Annotated[
@@ -24,7 +22,6 @@ IlluminationOption: TypeAlias = Annotated[
         "Repeatable: later keys win.",
     ),
 ]
-Spec = TypeVar("Spec", bound=Section)
 
 
 def illumination_of(texts: list[str] | None) -> IlluminationSpec | None:
@@ -38,16 +35,7 @@ def illumination_of(texts: list[str] | None) -> IlluminationSpec | None:
     keys: dict[str, Any] = {}
     for text in texts:
         keys |= _keys(text)
-    return declared(IlluminationSpec, keys, "--illumination")
-
-
-def declared(kind: type[Spec], keys: dict[str, Any], option: str) -> Spec:
-    """``keys`` as a section of a bundle; ``option`` names who brought them."""
-    try:
-        # through JSON: strict mode then still takes lists for tuples
-        return kind.model_validate_json(orjson.dumps(keys))
-    except ValidationError as error:
-        raise UserError("\n".join(explain(e, {}, option) for e in error.errors())) from None
+    return validate(IlluminationSpec, keys, "--illumination")
 
 
 def _keys(text: str) -> dict[str, Any]:

@@ -12,16 +12,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.cli._declared import IlluminationOption, declared, illumination_of
+from edge.cli._declared import IlluminationOption, illumination_of
+from edge.cli._good_frames import show_notes
 from edge.cli._tables import print_table
 from edge.cli.bundle import light_and_tile_rows, resize_text
 from edge.config.bundle_spec import TileSpec
+from edge.config.validate import validate
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.build.build import BuildReport
 from edge.models.build.build import build as build_bundle
+from edge.models.build.options import BuildOptions
+from edge.models.frame_survey import outliers_text, surveyed
+from edge.models.good_frames import GoodFrames, good_frames
 from edge.preprocess.prepare import KERNELS
-from edge.storage.frames_on_disk import read_frames
 
 
 def build(
@@ -84,9 +88,7 @@ def build(
         "channels": channels,
         "order": "bgr" if bgr else "rgb",
     }
-    report = build_bundle(
-        model,
-        out,
+    options = BuildOptions(
         name=name,
         size=parse_size(size),
         bits=bits,
@@ -98,21 +100,39 @@ def build(
         map_to_image=_four("--map-to-image", map_to_image),
         tile=_tile(tile, stride, blend, tile_border),
         illumination=illumination_of(illumination),
-        frames=_Folder(frames) if frames is not None else (),
+        frames=_frames(frames) if frames is not None else (),
         force=force,
         **words,
     )
-    _show(report)
+    _show(build_bundle(model, out, options))
+
+
+def _frames(folder: Path) -> _Readable:
+    """The good frames of a folder; what is strange about them is told.
+
+    Raises:
+        UserError: frames of several kinds.
+    """
+    console = Console(highlight=False)
+    good = good_frames(folder)
+    show_notes(console, good.notes)
+    survey = surveyed(good)
+    survey.check(str(folder), sized=True)
+    show_notes(console, survey.notes())
+    outliers = survey.outliers()
+    if outliers:
+        show_notes(console, [f"unlike the other good frames: {outliers_text(outliers, survey.frames)}; look at them"])
+    return _Readable(good)
 
 
 @dataclass(frozen=True, slots=True)
-class _Folder:
-    """The frames of a folder that can be read, as often as it is gone through."""
+class _Readable:
+    """Those of the frames that can be read, as often as they are gone through."""
 
-    path: Path
+    frames: GoodFrames
 
     def __iter__(self) -> Iterator[Frame]:
-        return (frame for frame in read_frames(self.path) if isinstance(frame, Frame))
+        return (frame for frame in self.frames if isinstance(frame, Frame))
 
 
 def _tile(size: str | None, stride: str | None, blend: str, border_px: int) -> TileSpec | None:
@@ -122,7 +142,7 @@ def _tile(size: str | None, stride: str | None, blend: str, border_px: int) -> T
             raise UserError("--stride, --blend and --tile-border go with tiles", fix="say how large: --tile WIDTH,HEIGHT")
         return None
     step = parse_size(stride, "--stride") or (max(1, tile[0] * 3 // 4), max(1, tile[1] * 3 // 4))
-    return declared(TileSpec, {"size": tile, "stride": step, "blend": blend, "border_px": border_px}, "--tile")
+    return validate(TileSpec, {"size": tile, "stride": step, "blend": blend, "border_px": border_px}, "--tile")
 
 
 def parse_size(text: str | None, option: str = "--size") -> tuple[int, int] | None:

@@ -77,14 +77,14 @@ def light_and_tile_rows(spec: BundleSpec) -> list[tuple[str, str]]:
 
 
 def _statistics_text(illumination: IlluminationSpec) -> str:
-    found = illumination.frozen
-    if found is None:
+    frozen = illumination.frozen
+    if frozen is None:
         return "of each frame" if illumination.statistics == "per_frame" else "none needed"
-    parts = [f"frozen on {found.frames} frames"]
-    if found.gains is not None:
-        parts.append("gains " + ", ".join(f"{gain:.4g}" for gain in found.gains))
-    if found.levels is not None:
-        parts.append("levels " + ", ".join(f"{low:g} to {high:g}" for low, high in found.levels))
+    parts = [f"frozen on {frozen.frames} frames"]
+    if frozen.gains is not None:
+        parts.append("gains " + ", ".join(f"{gain:.4g}" for gain in frozen.gains))
+    if frozen.levels is not None:
+        parts.append("levels " + ", ".join(f"{low:g} to {high:g}" for low, high in frozen.levels))
     return "; ".join(parts)
 
 

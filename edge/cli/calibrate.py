@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar, tracked
+from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._options import ConfigOption, SetOption
 from edge.cli._tables import print_table
 from edge.config.load import load_config
@@ -19,8 +20,9 @@ from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import outlier_folder, write_outliers
-from edge.models.calibrate.thresholds import CalibrationResult
-from edge.storage.frames_on_disk import count_frames, read_frames
+from edge.models.calibrate.thresholds import CalibrationResult, OutlierError
+from edge.models.good_frames import good_frames
+from edge.storage.calibration_file import save_calibration
 
 
 def calibrate(
@@ -32,7 +34,8 @@ def calibrate(
     quantile: Annotated[
         float, typer.Option(min=0.5, max=0.999999, help="Quantile of good pixels where regions end (low).")
     ] = 0.999,
-    leave_out: Annotated[bool, typer.Option("--leave-out-outliers", help="Measure without the outliers.")] = False,
+    leave_out: LeaveOutOption = False,
+    keep: KeepOption = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The calibration file. Default: the config's `calibration`.")
     ] = None,
@@ -49,26 +52,32 @@ def calibrate(
         out = loaded.resolve(loaded.config.calibration)
     console = Console(highlight=False)
     labels = iter(("measuring", "measuring without the outliers"))
+    good = good_frames(source)
+    show_notes(console, good.notes)
 
     def frames() -> Iterable[Frame | Skip]:
         # the count is only the bar's; an unreadable source is told by read_frames, in the loop
-        return tracked(read_frames(source), next(labels), count_frames(source))
+        return tracked(iter(good), next(labels), good.count())
 
     try:
         with build_bar() as tell:
             calibration, result = measure(
-                loaded,
+                loaded.resolved,
                 frames,
                 source=str(source),
                 false_rejects=false_rejects,
                 quantile=quantile,
-                leave_out=leave_out,
+                outliers=outliers_choice(leave_out=leave_out, keep=keep),
                 tell=tell,
             )
+    except OutlierError as error:
+        pictures = write_outliers(loaded.resolved, good, error.result, outlier_folder(out))
+        _show(console, error.result, pictures)
+        raise loaded.located(error) from None
     except UserError as error:
         raise loaded.located(error) from None
-    calibration.save(out)
-    pictures = write_outliers(loaded, read_frames(source), result, outlier_folder(out))
+    save_calibration(calibration, out)
+    pictures = write_outliers(loaded.resolved, good, result, outlier_folder(out))
     _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
     frames_told = f"{calibration.frames} frame{'s' * (calibration.frames != 1)}"
@@ -89,7 +98,7 @@ def _show(console: Console, result: CalibrationResult, pictures: Sequence[Path])
     for outlier, picture in zip(result.outliers, pictures, strict=True):
         left = " (left out)" if outlier.name in result.left_out else ""
         console.print(
-            f"[yellow]outlier:[/] {escape(outlier.name)}: maximum {outlier.maximum:.6g}, robust z {outlier.z:.1f}{left}"
-            f"; {escape(str(picture))}",
+            f"[yellow]outlier:[/] {escape(outlier.name)}: maximum {outlier.maximum:.6g}, {outlier.z:.0f} times the usual "
+            f"spread{left}; {escape(str(picture))}",
             soft_wrap=True,
         )

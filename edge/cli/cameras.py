@@ -44,10 +44,10 @@ def cameras(
 ) -> None:
     """List the cameras that a GenTL producer finds; with --serial, one camera's features."""
     if serial is None and save is None:
-        found = list_cameras(producer)
+        listed = list_cameras(producer)
         for problem in unloadable(producer_files(producer)):
             print(problem, file=sys.stderr)
-        _print_cameras(found, as_json=as_json)
+        _print_cameras(listed, as_json=as_json)
         return
     if save is not None and save.exists():
         raise UserError(f"{save}: exists already", fix="choose another name for --save")
@@ -76,17 +76,17 @@ def _scalar(value: object) -> str:
     return yaml.safe_dump([value], default_flow_style=True, width=1 << 20, allow_unicode=True).strip()[1:-1]
 
 
-def _print_cameras(found: Sequence[CameraInfo], *, as_json: bool) -> None:
+def _print_cameras(cameras: Sequence[CameraInfo], *, as_json: bool) -> None:
     if as_json:
-        print(orjson.dumps([dataclasses.asdict(camera) for camera in found]).decode())
+        print(orjson.dumps([dataclasses.asdict(camera) for camera in cameras]).decode())
         return
-    if not found:
+    if not cameras:
         print("no camera found")
         return
-    table = Table(title=f"{len(found)} camera(s)", title_justify="left")
+    table = Table(title=f"{len(cameras)} camera(s)", title_justify="left")
     for column in ("serial", "vendor", "model", "name", "transport", "access", "producer"):
         table.add_column(column, overflow="fold")
-    for camera in found:
+    for camera in cameras:
         described = (camera.serial, camera.vendor, camera.model, camera.name, camera.transport, camera.access)
         table.add_row(*described, Path(camera.producer).name)
     print_table(table)

@@ -16,7 +16,7 @@ from edge.cli._options import SetOption
 from edge.cli._tables import print_table
 from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line.recipe import open_model
 from edge.models.golden import Golden, run_golden
 from edge.regions.criteria import Criteria
@@ -56,13 +56,12 @@ def check(
     _show(loaded, engine, criteria)
     _show_golden(result)
     if result.wrong:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NO)
 
 
 def _check_folders(loaded: Loaded) -> None:
-    outputs = loaded.config.outputs
-    for name, output in (("jsonl", outputs.jsonl), ("evidence", outputs.evidence)):
-        why = output and why_unwritable(loaded.resolve(output.dir))
+    for name, section in loaded.config.outputs.sections.items():
+        why = section.disk and why_unwritable(loaded.resolve(section.disk.dir))
         if why and why.startswith("this user"):  # the daemon's may: no reason to call the config wrong
             note = f"note: outputs.{name}.dir: {why}; the daemon's user must: try sudo -u edge edge check"
             Console(stderr=True).print(note, soft_wrap=True, markup=False, highlight=False)
@@ -77,7 +76,6 @@ def _show(loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
     table.add_column(overflow="fold")
     low = "none" if criteria.low is None else f"{criteria.low:.6g}"
     size = spec.input.size if isinstance(spec.input.size, str) else "x".join(map(str, spec.input.size))
-    outputs = [name for name in ("zmq", "jsonl", "evidence") if getattr(config.outputs, name) is not None]
     rows = {
         "camera": config.camera,
         "source": config.source.kind,
@@ -87,7 +85,7 @@ def _show(loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
         + (", explicit" if criteria.calibration_sha256 is None else ", calibrated")
         + ("; overrides the calibration file" if criteria.overridden else ""),
         "deadline": "none" if config.deadline_ms is None else f"{config.deadline_ms:g} ms",
-        "outputs": ", ".join(outputs) or "none",
+        "outputs": ", ".join(config.outputs.sections) or "none",
         "config sha256": loaded.sha256,
     }
     for key, value in rows.items():

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from edge.cli._options import SetOption
 from edge.config.load import load_config
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.service.doctor import Finding
 
 SEVERITY_COLOURS = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
@@ -43,35 +43,39 @@ def doctor(
         else:
             _show(finding)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NO)
 
 
 def findings(path: Path | None, overrides: tuple[str, ...], seconds: float, size: tuple[int, int] | None) -> list[Finding]:
     """All findings: the machine's, then the config's."""
-    from edge.service.doctor.config import check_line, wants_gige
-    from edge.service.doctor.machine import check_machine
+    from edge.service.doctor.config import line_findings
+    from edge.service.doctor.machine import machine_findings
 
     if path is None:
-        return check_machine(gige=False)
+        return machine_findings(gige=False)
     try:
         loaded = load_config(path, overrides)
     except UserError as error:
-        return [*check_machine(gige=False), Finding("fail", "config", str(error), f"edge check {path}")]
-    found = [*check_machine(gige=wants_gige(loaded)), Finding("ok", "config", str(path)), *check_line(loaded)]
+        return [*machine_findings(gige=False), Finding("fail", "config", str(error), f"edge check {path}")]
+    results = [
+        *machine_findings(gige=loaded.config.source.may_be_gige),
+        Finding("ok", "config", str(path)),
+        *line_findings(loaded),
+    ]
     if seconds > 0:
-        from edge.service.doctor.capacity import check_capacity
+        from edge.service.doctor.capacity import capacity_findings
 
-        found += check_capacity(loaded, seconds, size)
-    return found
+        results += capacity_findings(loaded, seconds, size)
+    return results
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not found or min(map(int, found.groups())) < 16:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or min(map(int, match.groups())) < 16:
         raise UserError("--size", received=text, expected="width x height in px, 2048x1536 say, 16 or more each")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def _show(finding: Finding) -> None:

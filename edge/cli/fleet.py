@@ -21,7 +21,7 @@ from rich.text import Text
 from edge.cli.subscribe import VERDICT_COLOURS
 from edge.client import Subscriber
 from edge.config.load import load_config
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.service.find_line import find_keys
 from edge.service.fleet import Fleet, Row
 from edge.service.instances import Instance, instances
@@ -65,7 +65,7 @@ def fleet(
                 width = None if sys.stdout.isatty() else 160  # a pipe has none, and 80 would cut words
                 Console(highlight=False, width=width).print(table(rows) if rows else "no daemon has run here")
             if any(not well(row) for row in rows):
-                raise typer.Exit(1)
+                raise typer.Exit(ExitCode.NO)
             return
         with Live(table(rows), refresh_per_second=4, screen=sys.stdout.isatty()) as live:
             while end is None or time.monotonic() < end:
@@ -136,4 +136,4 @@ def _open(key: Path | None, instance: Instance) -> Subscriber:
         zmq = load_config(instance.config, instance.overrides).config.outputs.zmq
         curve = zmq and zmq.curve
     keys = find_keys(str(instance.config), key, None) if curve else None
-    return Subscriber(instance.endpoints["zmq"], instance.camera, keys=keys)
+    return Subscriber(instance.endpoints["zmq"], instance.camera, keys=keys, keep_s=0)

@@ -39,14 +39,14 @@ def install_service(
     if not re.fullmatch(r"[a-z0-9_]{1,32}", camera):
         raise UserError("CAMERA", received=repr(camera), expected="a to z, 0 to 9 and _, at most 32, as in the config")
     kinds = tuple(_drop_in(name) for name in drop_in or ())
-    found = service_files(camera, kinds, program)
+    files = service_files(camera, kinds, program)
     if only_print:
-        sys.stdout.write("\n".join(f"# /{file.path}\n{file.text}" for file in found))
+        sys.stdout.write("\n".join(f"# /{file.path}\n{file.text}" for file in files))
         return
     out = Console(highlight=False, soft_wrap=True)
-    for file in found:
+    for file in files:
         out.print(f"{file.write(root):9}  {root / file.path}", markup=False)
-    for warning in _warnings(camera, root, found):
+    for warning in _warnings(camera, root, files):
         out.print(f"warning: {warning}", style="yellow", markup=False)
     out.print("\nnext:")
     for step in next_steps(camera):
@@ -60,9 +60,9 @@ def _drop_in(name: str) -> DropIn:
     raise UserError("--drop-in", received=name, expected=" or ".join(get_args(DropIn)))
 
 
-def _warnings(camera: str, root: Path, found: list[ServiceFile]) -> list[str]:
+def _warnings(camera: str, root: Path, files: list[ServiceFile]) -> list[str]:
     warnings = []
-    started = re.search(r"^ExecStart=(\S+)", found[0].text, flags=re.M)
+    started = re.search(r"^ExecStart=(\S+)", files[0].text, flags=re.M)
     if started and started[1].startswith(_HIDDEN):
         warnings.append(f"{started[1]} lies where the service can't see it (ProtectHome=yes): install into /opt/edge/venv")
     config = root / "etc" / "edge" / f"{camera}.yaml"

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.wire.keys import allow, allowed, new_pair, revoke
+from edge.storage.key_list import allow, new_pair, revoke
+from edge.wire.keys import allowed
 
 app = typer.Typer(help="CURVE keys: who may connect to a daemon from outside.", no_args_is_help=True, add_completion=False)
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from edge.cli._options import SetOption
 from edge.config.load import load_config
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.report.log_summary import Damage, Filter, Summary, find_files, moment_ns, read_log, utc
 from edge.service.find_line import check_overrides
 from edge.storage.log_files import segments
@@ -65,7 +65,7 @@ def log(
         _print(summary.as_json() | damage.as_json(), indent=True)
     else:
         _show(summary, damage, len(files))
-    raise typer.Exit(0 if summary.records else 1)
+    raise typer.Exit(ExitCode.OK if summary.records else ExitCode.NO)
 
 
 def _files(path: Path, overrides: Sequence[str]) -> list[Path]:
@@ -76,10 +76,10 @@ def _files(path: Path, overrides: Sequence[str]) -> list[Path]:
     if jsonl is None:
         raise UserError(f"{path}: outputs.jsonl is off: the line writes no log", fix="name a folder or files instead")
     folder = loaded.resolve(jsonl.dir)
-    found = segments(folder, loaded.config.camera) if folder.is_dir() else []
-    if not found:
+    files = segments(folder, loaded.config.camera) if folder.is_dir() else []
+    if not files:
         raise UserError(f"{folder}: holds no log of camera {loaded.config.camera}", fix="run the line first: edge run")
-    return found
+    return files
 
 
 def _print(message: dict[str, Any], *, indent: bool) -> None:

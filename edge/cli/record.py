@@ -14,9 +14,9 @@ from rich.console import Console
 from edge.cli._bars import progress_bar
 from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line import record as recorder
-from edge.sources.open import is_live, open_source
+from edge.sources.open import open_source
 
 
 def record(
@@ -31,11 +31,16 @@ def record(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    drops = is_live(loaded.config.source)
     try:
         with progress_bar("record") as step:
             written, lost = recorder.record(
-                loaded, source, out, frames, drops=drops, stop=stop, progress=lambda count: step(count, frames)
+                loaded,
+                source,
+                out,
+                frames,
+                drops=loaded.config.source.paced,
+                stop=stop,
+                progress=lambda count: step(count, frames),
             )
     except UserError as error:
         raise loaded.located(error) from None
@@ -45,4 +50,4 @@ def record(
         print(f"{out}: not kept, for no frame came", file=sys.stderr)
     if stop.is_set():
         print(f"interrupted after {written} of {frames} frames", file=sys.stderr)
-        raise typer.Exit(130)
+        raise typer.Exit(ExitCode.INTERRUPTED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -15,11 +14,12 @@ from edge.config.bundle import load_bundle
 from edge.config.line import Config
 from edge.config.load import Loaded, load_config
 from edge.engines.line_engine import scales_sha256
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.regions.criteria import load_criteria
+from edge.service.instance_lock import holder, send_signal
 from edge.service.instances import Instance, find_instance
 from edge.service.reload import RELOADED, needs_restart
-from edge.service.runtime_folder import INSTANCE, ReloadReport, holder, read_json, read_reload
+from edge.service.runtime_folder import INSTANCE, ReloadReport, read_json, read_reload
 
 
 def reload(
@@ -32,62 +32,63 @@ def reload(
     Nothing is asked of the daemon while the config is wrong. Exit codes: 0 reloaded, 1 refused by the daemon, which runs on
     as before, 2 the config is wrong, a key needs a restart, or no daemon runs.
     """
-    found = find_instance(line)
-    loaded = check_reload(found)
-    assert found.pid is not None
-    before, asked_ns = read_reload(found.folder), time.monotonic_ns()
+    instance = find_instance(line)
+    loaded = check_reload(instance)
+    assert instance.pid is not None
+    before, asked_ns = read_reload(instance.folder), time.monotonic_ns()
     try:
-        os.kill(found.pid, signal.SIGHUP)
+        send_signal(instance.folder, instance.pid, signal.SIGHUP)
     except PermissionError:
         raise UserError(
-            f"camera {found.camera}: process {found.pid} takes no signal of this user",
-            fix=f"sudo edge reload {found.camera}, or sudo systemctl reload edge@{found.camera}",
+            f"camera {instance.camera}: process {instance.pid} takes no signal of this user",
+            fix=f"sudo edge reload {instance.camera}, or sudo systemctl reload edge@{instance.camera}",
         ) from None
 
     def answers(report: ReloadReport) -> bool:
         """One that was under way when we asked may have read the config before it was changed; another follows it."""
         return report != before and (report.began_ns >= asked_ns or report.tried_sha256 == loaded.sha256)
 
-    report = wait(found, answers, timeout_s)
+    report = wait(instance, answers, timeout_s)
     if report.refused is not None:
-        print(f"camera {found.camera}: refused, it runs on as before\n{report.refused}")
-        raise typer.Exit(1)
-    print(f"camera {found.camera}: reloaded, config {report.config_sha256[:12]}")
+        print(f"camera {instance.camera}: refused, it runs on as before\n{report.refused}")
+        raise typer.Exit(ExitCode.NO)
+    print(f"camera {instance.camera}: reloaded, config {report.config_sha256[:12]}")
     if report.config_sha256 != loaded.sha256:
         print(f"the file was changed while this was going on: {loaded.sha256[:12]} was checked")
 
 
-def check_reload(found: Instance) -> Loaded:
+def check_reload(instance: Instance) -> Loaded:
     """The daemon's config as it stands now, good for a reload as far as that can be told without opening the model.
 
     Raises:
         UserError: it is wrong, or keys have changed that need a restart.
     """
-    if found.config is None:
-        raise UserError(f"{found.folder / INSTANCE}: names no config", fix="restart the daemon")
-    loaded = load_config(found.config, found.overrides)
-    running = running_config(found)
+    if instance.config is None:
+        raise UserError(f"{instance.folder / INSTANCE}: names no config", fix="restart the daemon")
+    loaded = load_config(instance.config, instance.overrides)
+    running = running_config(instance)
     changed = needs_restart(running, loaded.config) if running is not None else []
     if changed:
         raise UserError(
-            f"{found.config}: {', '.join(changed)}: changed, and needs a restart",
+            f"{instance.config}: {', '.join(changed)}: changed, and needs a restart",
             expected=f"changes of {', '.join(RELOADED)} only",
-            fix=f"systemctl restart edge@{found.camera}, or undo it",
+            fix=f"systemctl restart edge@{instance.camera}, or undo it",
         )
-    bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
-    load_criteria(loaded, bundle, scales_sha256(loaded, bundle))
+    config = loaded.resolved
+    bundle = load_bundle(config.model.bundle)
+    load_criteria(loaded, bundle, scales_sha256(config.model, config.source, bundle))
     return loaded
 
 
-def running_config(found: Instance) -> Config | None:
+def running_config(instance: Instance) -> Config | None:
     """What the daemon was started with; None where another version wrote it."""
     try:
-        return Config.model_validate_json(orjson.dumps(read_json(found.folder, INSTANCE).get("effective")))
+        return Config.model_validate_json(orjson.dumps(read_json(instance.folder, INSTANCE).get("effective")))
     except ValueError:
         return None
 
 
-def wait(found: Instance, answers: Callable[[ReloadReport], bool], timeout_s: float) -> ReloadReport:
+def wait(instance: Instance, answers: Callable[[ReloadReport], bool], timeout_s: float) -> ReloadReport:
     """The first report that answers.
 
     Raises:
@@ -95,15 +96,15 @@ def wait(found: Instance, answers: Callable[[ReloadReport], bool], timeout_s: fl
     """
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
-        report = read_reload(found.folder)
+        report = read_reload(instance.folder)
         if report is not None and answers(report):
             return report
-        if holder(found.folder) != found.pid:
+        if holder(instance.folder) != instance.pid:
             raise UserError(
-                f"camera {found.camera}: process {found.pid} has ended", fix=f"journalctl -u edge@{found.camera}"
+                f"camera {instance.camera}: process {instance.pid} has ended", fix=f"journalctl -u edge@{instance.camera}"
             )
         time.sleep(0.05)
     raise UserError(
-        f"camera {found.camera}: no answer within {timeout_s:g} s",
+        f"camera {instance.camera}: no answer within {timeout_s:g} s",
         fix="a big model may take longer: give --timeout; `edge subscribe` shows the state",
     )

@@ -21,7 +21,7 @@ from edge.cli._options import ConfigOption, SetOption
 from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.config.outputs import ZmqConfig
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line.line import Line
 from edge.line.replay import Options
 from edge.line.replay import replay as run_replay
@@ -79,7 +79,15 @@ def replay(
     if out is not None and out.resolve() == source.resolve():
         raise UserError(f"--out {out}: is the source itself", fix="name another folder")
     folder = out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}")
-    options = Options(folder, overlays, _masks(masks), _endpoint(publish), explain, before, batch_size)
+    options = Options(
+        out=folder,
+        overlays=overlays,
+        masks=_masks(masks),
+        publish=_endpoint(publish),
+        explain=explain,
+        before=before,
+        batch_size=batch_size,
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -98,13 +106,13 @@ def replay(
             raise loaded.located(error) from None
         step(line.tally.accounted, frames.total)
     if stop.is_set():
-        told = f" of {frames.total}" if frames.total is not None else ""
-        print(f"interrupted after {line.tally.accounted}{told} frames", file=sys.stderr)
+        total = f" of {frames.total}" if frames.total is not None else ""
+        print(f"interrupted after {line.tally.accounted}{total} frames", file=sys.stderr)
     _summary(line, options.out)
     if before is not None:
         assert against is not None
         _show_changes(before.compare(read_records(folder / "records.jsonl")), before, against, folder / "changed")
-    raise typer.Exit(130 if stop.is_set() and code == 0 else code)
+    raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
 
 
 def _summary(line: Line, out: Path) -> None:
@@ -147,24 +155,24 @@ def _outcomes(path: Path) -> Outcomes:
     return before
 
 
-def _show_changes(found: Comparison, before: Outcomes, path: Path, pictures: Path) -> None:
+def _show_changes(comparison: Comparison, before: Outcomes, path: Path, pictures: Path) -> None:
     """``pictures``: the folder of those of the changed frames, whose names stand beside the frames'."""
-    compared = sum(found.transitions.values())
+    compared = sum(comparison.transitions.values())
     table = Table()
     for column in ("verdict", "frames", "which"):
         table.add_column(column, justify="right" if column == "frames" else "left", overflow="fold")
-    for (was, now), count in sorted(found.transitions.items(), key=lambda item: (item[0][0] == item[0][1], -item[1])):
-        changes = [change for change in found.changes if (change.before, change.after) == (was, now)]
+    for (was, now), count in sorted(comparison.transitions.items(), key=lambda item: (item[0][0] == item[0][1], -item[1])):
+        changes = [change for change in comparison.changes if (change.before, change.after) == (was, now)]
         drawn = [(change.name, f"{change.seq:08d}.png") for change in changes]
         names = [f"{name} ({file})" if (pictures / file).exists() else name for name, file in drawn]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        told = f"{was} -> {now}" if was != now else f"{was}, as before"
-        table.add_row(told, str(count), escape(", ".join(names[:NAMED]) + more))
-    for text, count in ((f"only in {path.name}", found.only_before), ("only in this replay", found.only_now)):
+        label = f"{was} -> {now}" if was != now else f"{was}, as before"
+        table.add_row(label, str(count), escape(", ".join(names[:NAMED]) + more))
+    for text, count in ((f"only in {path.name}", comparison.only_before), ("only in this replay", comparison.only_now)):
         if count:
             table.add_row(escape(text), str(count), "")
     console = Console(highlight=False)
-    headline = f"against {path}: {len(found.changes)} of {compared} frames changed"
+    headline = f"against {path}: {len(comparison.changes)} of {compared} frames changed"
     console.print(headline, soft_wrap=True, markup=False)
     print_table(table)
     if before.runs > 1:

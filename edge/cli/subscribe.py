@@ -30,6 +30,7 @@ from edge.client import (
     UnknownSchema,
     Unreadable,
 )
+from edge.errors import ExitCode
 from edge.service.find_line import find_endpoint, find_keys
 from edge.wire.schema import RECORD_KINDS
 
@@ -76,7 +77,7 @@ def subscribe(
     except KeyboardInterrupt:
         pass
     if count is not None and seen < count and time.monotonic() >= end:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NO)
 
 
 def _show_json(event: Event) -> None:

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 from edge.wire.read import WireError, read
 from edge.wire.schema import RECORD_KINDS, VERSION
 
+_FAR = 100_000
+_SCHEMAS = 100
 STALE_S = 2.0
 """A daemon is heard every 0.5 s; without a heartbeat for this long nothing that it said counts any more."""
 
@@ -125,7 +127,8 @@ class Listener:
             return []
         is_record = kind in RECORD_KINDS
         if major != str(VERSION):
-            return self._unknown_schema(camera, int(major) if major.isdecimal() else major, is_record=is_record)
+            number = major.isascii() and major.isdecimal() and len(major) < 10
+            return self._unknown_schema(camera, int(major) if number else major[:40], is_record=is_record)
         try:
             message = read(body)
         except WireError as error:
@@ -171,6 +174,7 @@ class Listener:
             if camera.stale:
                 events.append(Resumed(name, now - camera.heard_at))
             camera.heard_at, camera.stale = now, False
+            self._check_seq(camera, message["last_seq"])
         elif kind == "state":
             if message["state_seq"] <= camera.state_seq:  # sent again for somebody else
                 return events
@@ -185,10 +189,16 @@ class Listener:
             self.unread = None
         return [*events, Received(kind, name, message, body)]
 
+    def _check_seq(self, camera: _Camera, last_seq: object) -> None:
+        """A ``seq`` far beyond the heartbeat's was no record of this run: believed, it makes repeats of all later ones."""
+        if isinstance(last_seq, int) and camera.next_seq is not None and camera.next_seq - last_seq > _FAR:
+            self.unread = f"a record came with seq {camera.next_seq - 1}, and the daemon's last one is {last_seq}"
+            camera.next_seq = None
+
     def _unknown_schema(self, camera: str, major: int | str, *, is_record: bool) -> list[Event]:
         if is_record:
             self.unread = f"schema {major} is unknown to this program"
-        if (camera, major) in self._unknown:
+        if (camera, major) in self._unknown or len(self._unknown) >= _SCHEMAS:
             return []
         self._unknown.add((camera, major))
         return [UnknownSchema(camera, major)]

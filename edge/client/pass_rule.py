@@ -11,19 +11,28 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from edge.client.events import STALE_S, Gap, Listener, Received, Restart, UnknownSchema
+from edge.client.heard import Beat, Heard, Lag, heard_of
 
 WITHIN_MAX_S = 60.0
-"""Longest window: records older than this are forgotten."""
-_KEPT = 10_000
+"""Longest window: records older than what it reaches back are forgotten."""
+WHOLE_BYTES = 4 * 1024 * 1024
+"""The newest records, up to this size, are kept as they came. Of older ones only what the rule reads: a record of 80
+regions has 16 KB, and 60 s of them at 200 a second would be 190 MB."""
+_KEPT = 100_000
+_HASH_DIGITS = 8
 
 Why: TypeAlias = Literal[
-    "pass", "fail", "invalid", "no_record", "late", "ambiguous", "gap", "restart", "stale", "simulated", "schema"
+    "pass", "fail", "invalid", "no_record", "late", "ambiguous", "gap", "restart", "stale", "simulated", "schema", "recipe"
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a part may pass. ``why`` for programs, ``text`` for people; ``record``: the one it rests on, if any."""
+    """Whether a part may pass. ``why`` for programs, ``text`` for people.
+
+    ``record``: the record that it rests on, if any. A record that is not among the newest 4 MB any more has only the
+    fields that the rule reads; its regions are gone.
+    """
 
     accept: bool
     why: Why
@@ -44,58 +53,50 @@ class Latest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
-    """A message, the oldest moment it may have come, when it was read, and how much longer than usual it took."""
+class Wanted:
+    """What a record must be to count beside its verdict."""
 
-    message: dict[str, Any]
-    came: float
-    read: float
-    lag: float
-    after_gap: str | None = None
+    allow_simulated: bool = False
+    recipe_id: str | None = None
+    """The recipe that the part is to be judged by; None: whichever it was."""
+    config_sha256: str | None = None
+    """The config that the part is to be judged by: its SHA-256 or the first 8 or more digits; None: whichever it was.
 
-    def age(self, now: float) -> float:
-        """How old it may be, in s: since it came, or since it would have come at the usual speed."""
-        return max(now - self.came, now - self.read + self.lag)
-
-    def tells_of(self, part_id: int) -> bool:
-        message = self.message
-        if message["kind"] == "inspection":
-            return bool(message["part_id"] == part_id)
-        first, last = message["part_id_first"], message["part_id_last"]
-        return isinstance(first, int) and isinstance(last, int) and min(first, last) <= part_id <= max(first, last)
-
-
-class _Lag:
-    """How much longer than the fastest of the last 30 to 60 s a message took, by its ``created_ns`` and our clock.
-
-    Needs no common clock: after a stall in between, old messages come all at once and each looks fresh by itself. When
-    the daemon's clock is set back everything looks old until the window has passed; that errs to the safe side.
+    Raises:
+        ValueError: fewer digits, or no hexadecimal ones.
     """
 
-    def __init__(self) -> None:
-        self._best = self._before = float("inf")
-        self._turn_at = 0.0
+    def __post_init__(self) -> None:
+        digits = self.config_sha256
+        if digits is not None and not (_HASH_DIGITS <= len(digits) <= 64 and set(digits) <= set("0123456789abcdef")):
+            raise ValueError(f"config_sha256: {digits!r} is not {_HASH_DIGITS} to 64 lower-case hexadecimal digits")
 
-    def of(self, created_ns: object, now: float) -> float:
-        if not isinstance(created_ns, int):
-            return float("inf")
-        delay = now - created_ns / 1e9
-        if now >= self._turn_at:
-            self._turn_at = now + 30.0
-            self._before, self._best = self._best, delay
-        self._best = min(self._best, delay)
-        return delay - min(self._best, self._before)
+    def why_not(self, heard: Heard) -> str | None:
+        """Why a record was made by something else than what is wanted; None where it was made by that."""
+        if self.recipe_id is not None and heard.recipe_id != self.recipe_id:
+            received = "no recipe" if heard.recipe_id is None else f"recipe {heard.recipe_id}"
+            return f"made by {received}, expected {self.recipe_id}"
+        if self.config_sha256 is not None and not heard.config_sha256.startswith(self.config_sha256):
+            return f"made by config {heard.config_sha256[:12]}, expected {self.config_sha256[:12]}"
+        return None
+
+
+_ANY = Wanted()
 
 
 class PassRule:
     """Hears everything that one camera's daemon sends and says of a part, or of the latest record, whether it may pass."""
 
-    def __init__(self, camera: str, *, stale_s: float = STALE_S, now: float = 0.0) -> None:
+    def __init__(self, camera: str, *, stale_s: float = STALE_S, now: float = 0.0, keep_s: float = WITHIN_MAX_S) -> None:
+        """``keep_s``: the longest window of ``decide``; 0 for whoever asks for the latest record only."""
         self._listener = Listener(camera, stale_s=stale_s, now=now)
         self._stale_s = stale_s
-        self._lag = _Lag()
-        self._recent: deque[_Heard] = deque(maxlen=_KEPT)
-        self._beat: _Heard | None = None
+        self._keep_s = keep_s
+        self._lag = Lag()
+        self._recent: deque[Heard] = deque(maxlen=_KEPT)
+        self._whole: deque[Heard] = deque()
+        self._whole_bytes = 0
+        self._beat: Beat | None = None
         self._state: dict[str, Any] | None = None
         self._restart_at = float("-inf")
         self._unknown: int | str | None = None
@@ -107,23 +108,23 @@ class PassRule:
             if isinstance(event, Gap):
                 after_gap = f"records {event.first} to {event.last} were lost right before this one"
             elif isinstance(event, Restart):
-                self._recent.clear()
-                self._beat, self._state, self._restart_at = None, None, now
+                self._begin(now)
             elif isinstance(event, UnknownSchema):
                 self._unknown = event.major
             elif isinstance(event, Received) and event.kind == "state":
                 self._state = event.message
             elif isinstance(event, Received):
-                lag = self._lag.of(event.message["created_ns"], now)
-                heard = _Heard(event.message, came, now, lag, after_gap)
+                lag = self._lag.of(event.message, now)
                 if event.kind == "heartbeat":
-                    self._beat = heard
+                    self._beat = Beat(event.message, came, now, lag)
                 else:
-                    self._recent.append(heard)
+                    self._keep(heard_of(event, came, now, lag, after_gap))
 
-    def decide(
-        self, part_id: int, called: float, within_s: float, now: float, *, allow_simulated: bool = False
-    ) -> Decision | None:
+    def doubt(self, text: str) -> None:
+        """A message that could not be heard: until the next record nothing counts as the latest."""
+        self._listener.unread = text
+
+    def decide(self, part_id: int, called: float, within_s: float, now: float, wanted: Wanted = _ANY) -> Decision | None:
         """Of the part for which was asked at ``called``; None: its window is still open, ask again when more was heard.
 
         The window is ``within_s`` before and after ``called``.
@@ -133,18 +134,18 @@ class PassRule:
             return self._restarted()
         found = [h for h in self._since(called - within_s) if h.tells_of(part_id) and h.age(called) <= within_s]
         if len(found) > 1:
-            return _no("ambiguous", f"{len(found)} records tell of part {part_id}", found[0].message)
+            return _no("ambiguous", f"{len(found)} records tell of part {part_id}", found[0].record)
         if not found:
             if now < end:
                 return None
             return self._nothing(f"no record of part {part_id} within {within_s:g} s")
         heard = found[0]
         if heard.read > end:
-            return _no("late", f"the record came {heard.read - end:.2f} s too late", heard.message)
-        decision = self._weigh(heard, now, allow_simulated=allow_simulated)
+            return _no("late", f"the record came {heard.read - end:.2f} s too late", heard.record)
+        decision = self._weigh(heard, now, wanted)
         return None if decision.why == "stale" and now < end else decision
 
-    def latest(self, max_age_s: float, now: float, *, allow_simulated: bool = False) -> Latest:
+    def latest(self, max_age_s: float, now: float, wanted: Wanted = _ANY) -> Latest:
         """Of the latest record, whichever part it is of: for those who show it rather than ask for a part.
 
         Where that one can't be read the one before it is not shown in its place.
@@ -158,35 +159,58 @@ class PassRule:
         elif self._listener.unread is not None:
             decision = _no("schema", self._unread())
         elif age > max_age_s:
-            decision = _no("late", f"the latest record is {age:.2f} s old", heard.message)
+            decision = _no("late", f"the latest record is {age:.2f} s old", heard.record)
         else:
-            decision = self._weigh(heard, now, allow_simulated=allow_simulated)
+            decision = self._weigh(heard, now, wanted)
         return Latest(decision, age, self._beat.message if self._beat else None, self._silence(now), self._state)
+
+    def _begin(self, now: float) -> None:
+        """Of a run that ended nothing counts any more."""
+        self._recent.clear()
+        self._whole.clear()
+        self._whole_bytes = 0
+        self._beat, self._state, self._restart_at = None, None, now
+
+    def _keep(self, heard: Heard) -> None:
+        """What a window may still reach back to, whole as far as there is room; the newest one in any case."""
+        self._recent.append(heard)
+        # a window of 60 s reaches 60 s back from the call, and is decided up to 60 s after it
+        while len(self._recent) > 1 and self._recent[0].read < heard.read - 2 * self._keep_s:
+            self._recent.popleft()
+        self._whole.append(heard)
+        self._whole_bytes += len(heard.whole or b"")
+        while len(self._whole) > 1 and (self._whole_bytes > WHOLE_BYTES or self._whole[0].read < self._recent[0].read):
+            oldest = self._whole.popleft()
+            self._whole_bytes -= len(oldest.whole or b"")
+            oldest.whole = None
 
     def _silence(self, now: float) -> float:
         return self._beat.age(now) if self._beat else float("inf")
 
-    def _since(self, moment: float) -> Iterator[_Heard]:
+    def _since(self, moment: float) -> Iterator[Heard]:
         for heard in reversed(self._recent):
             if heard.read < moment:
                 return
             yield heard
 
-    def _weigh(self, heard: _Heard, now: float, *, allow_simulated: bool) -> Decision:
-        message = heard.message
+    def _weigh(self, heard: Heard, now: float, wanted: Wanted) -> Decision:
+        record = heard.record
         silent_s = self._silence(now)
+        other = wanted.why_not(heard)
         if silent_s > self._stale_s:
             heard_of = "no heartbeat yet" if self._beat is None else f"no heartbeat for {silent_s:.1f} s"
-            return _no("stale", heard_of, message)
-        if message["simulated"] and not allow_simulated:
-            return _no("simulated", "the pixels don't come from a camera now", message)
+            return _no("stale", heard_of, record)
+        if heard.simulated and not wanted.allow_simulated:
+            return _no("simulated", "the pixels don't come from a camera now", record)
+        if other is not None:
+            return _no("recipe", other, record)
         if heard.after_gap is not None:
-            return _no("gap", heard.after_gap, message)
-        if message["verdict"] == "invalid":
-            return _no("invalid", f"invalid: {message['reason']}", message)
-        if message["verdict"] != "pass":
-            return _no("fail", "fail", message)
-        return Decision(True, "pass", "pass", message)
+            return _no("gap", heard.after_gap, record)
+        if heard.verdict == "invalid":
+            return _no("invalid", f"invalid: {heard.reason}", record)
+        if heard.verdict != "pass":
+            return _no("fail", "fail", record)
+        return Decision(True, "pass", "pass", record)
 
     def _unread(self) -> str:
         return f"the newest record can't be read: {self._listener.unread}"
@@ -198,8 +222,8 @@ class PassRule:
             return _no("schema", f"{text}; messages of schema {self._unknown} came, which this program can't read")
         return _no("no_record", text)
 
-    def _restarted(self, heard: _Heard | None = None) -> Decision:
-        return _no("restart", "the daemon was started anew", None if heard is None else heard.message)
+    def _restarted(self, heard: Heard | None = None) -> Decision:
+        return _no("restart", "the daemon was started anew", None if heard is None else heard.record)
 
 
 def _no(why: Why, text: str, record: dict[str, Any] | None = None) -> Decision:

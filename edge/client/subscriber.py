@@ -14,26 +14,31 @@ For programs beside the line; needs neither the daemon nor its config.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from edge.client.events import STALE_S, Event, Listener, Refused
-from edge.client.pass_rule import WITHIN_MAX_S, Decision, Latest, PassRule
+from edge.client.events import STALE_S, Event, Listener, Refused, Unreadable
+from edge.client.pass_rule import WITHIN_MAX_S, Decision, Latest, PassRule, Wanted
 from edge.errors import UserError
 from edge.wire.keys import ClientKeys
 
 _MAX_BYTES = 16 * 1024 * 1024
 _KINDS = (b"inspection/", b"state/", b"heartbeat/")
 _BACKLOG = 1000
+_BACKLOG_BYTES = 4 * 1024 * 1024
 _LOOK_MS = 20
 _RETRY_S = 1.0
+_LOOK_AT_PATH_S = 0.2
 _HANDSHAKE_FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
@@ -43,14 +48,24 @@ class Subscriber:
     """A connection to one daemon's endpoint, read in a thread of its own. Connects again by itself.
 
     A subscriber that comes later hears from then on: of what was before, only the last state. Of events that nobody
-    receives, the first 1,000 messages wait; what comes after them is a gap. ``decide`` and ``latest`` don't need
-    ``receive`` to be called, and hear everything.
+    receives, the first 1,000 messages wait, or the first 4 MB; what comes after them is a gap. ``decide`` and ``latest``
+    don't need ``receive`` to be called, and hear everything. No message ends the thread that reads; where it ends all the
+    same, nothing is accepted any more and ``decide``, ``latest`` and ``receive`` say why.
     """
 
     def __init__(
-        self, endpoint: str, camera: str | None = None, *, keys: ClientKeys | None = None, stale_s: float = STALE_S
+        self,
+        endpoint: str,
+        camera: str | None = None,
+        *,
+        keys: ClientKeys | None = None,
+        stale_s: float = STALE_S,
+        keep_s: float = WITHIN_MAX_S,
     ) -> None:
         """``camera``: hear this one only. ``keys``: for a daemon with CURVE.
+
+        ``keep_s``: the longest window that ``decide`` will be asked for, 60 s at most; what it reads of each record in
+        twice that time takes 300 bytes. 0 for whoever only asks for ``latest`` or receives.
 
         Raises:
             UserError: ``endpoint`` is none.
@@ -62,9 +77,13 @@ class Subscriber:
         self._socket = self._open(keys)
         self._news = threading.Condition()
         self._backlog: deque[tuple[bytes, bytes, float]] = deque()
+        self._backlog_bytes = 0
         self._refused: str | None = None
-        self._refused_told = False
-        self._rule = None if camera is None else PassRule(camera, stale_s=stale_s, now=now)
+        self._refused_told: str | None = None
+        self._ended: str | None = None
+        self._began = now
+        self._keep_s = min(keep_s, WITHIN_MAX_S)
+        self._rule = None if camera is None else PassRule(camera, stale_s=stale_s, now=now, keep_s=self._keep_s)
         self._listener = Listener(camera, stale_s=stale_s, now=now)
         self.stale_s = stale_s
         """Silence after which nothing that the daemon said counts any more."""
@@ -73,36 +92,59 @@ class Subscriber:
         self._thread = threading.Thread(target=self._read, name="subscriber", daemon=True)
         self._thread.start()
 
-    def decide(self, part_id: int, within_s: float, *, allow_simulated: bool = False) -> Decision:
+    def decide(
+        self,
+        part_id: int,
+        within_s: float,
+        *,
+        recipe_id: str | None = None,
+        config_sha256: str | None = None,
+        allow_simulated: bool = False,
+    ) -> Decision:
         """Whether this part may pass. Accepts nothing but a fresh pass for it, and returns as soon as that is decided.
 
         The part's record must have come at most ``within_s`` before this call or come at most ``within_s`` after it (60 at
         most). Rejected is: no record in that time, a second one for the same part, a gap right before it, a restart of the
-        daemon in that time, no heartbeat for ``stale_s``, fail, invalid, another schema; and simulated records unless
-        ``allow_simulated``, which is for the bench. From any thread, for any part, as often as you like.
+        daemon in that time, no heartbeat for ``stale_s``, fail, invalid, another schema; a record that another recipe than
+        ``recipe_id`` made, or another config than ``config_sha256`` (its first 8 digits or more), where they are given; and
+        simulated records unless ``allow_simulated``, which is for the bench. From any thread, for any part, as often as you
+        like.
 
         Raises:
             UserError: the subscriber was made without ``camera``.
+            ValueError: ``within_s`` is longer than what is kept, or ``config_sha256`` is no such hash.
         """
-        if not 0 <= within_s <= WITHIN_MAX_S:
-            raise ValueError(f"within_s: {within_s} is not between 0 and {WITHIN_MAX_S:g}")
+        if not 0 <= within_s <= self._keep_s:
+            raise ValueError(f"within_s: {within_s} is not between 0 and {self._keep_s:g}")
+        wanted = Wanted(allow_simulated, recipe_id, config_sha256)
         rule, called = self._the_rule(), time.monotonic()
         with self._news:
             while True:
                 now = time.monotonic()
-                decision = rule.decide(part_id, called, within_s, now, allow_simulated=allow_simulated)
+                if self._ended is not None:
+                    return Decision(False, "stale", self._ended)
+                decision = rule.decide(part_id, called, within_s, now, wanted)
                 if decision is not None:
                     return decision
                 self._news.wait(called + within_s - now)
 
-    def latest(self, max_age_s: float, *, allow_simulated: bool = False) -> Latest:
+    def latest(
+        self,
+        max_age_s: float,
+        *,
+        recipe_id: str | None = None,
+        config_sha256: str | None = None,
+        allow_simulated: bool = False,
+    ) -> Latest:
         """The same rule for the latest record, whichever part it is of, as long as it is at most ``max_age_s`` old.
 
         With the last heartbeat and state, all of one moment: for those who show what goes on.
         """
+        wanted = Wanted(allow_simulated, recipe_id, config_sha256)
         rule = self._the_rule()
         with self._news:
-            return rule.latest(max_age_s, time.monotonic(), allow_simulated=allow_simulated)
+            latest = rule.latest(max_age_s, time.monotonic(), wanted)
+        return latest if self._ended is None else replace(latest, decision=Decision(False, "stale", self._ended))
 
     def receive(self, timeout_s: float) -> Event | None:
         """The next event, or None if there was none within ``timeout_s``. For one thread."""
@@ -110,13 +152,15 @@ class Subscriber:
         while not self._events:
             with self._news:
                 message = self._backlog.popleft() if self._backlog else None
-                if message is None and self._refused is not None:
+                if message is not None:
+                    self._backlog_bytes -= len(message[1])
+                elif self._refused is not None:
                     self._events.append(Refused(self._refused))
                     self._refused = None
             if message is not None:
                 # what was silent when it came: also for one who never catches up
                 self._events.extend(self._listener.silence(message[2]))
-                self._events.extend(self._listener.hear(*message))
+                self._events.extend(self._hear(*message))
                 continue
             # only now: a heartbeat that has come already ends a silence before it is told
             now = time.monotonic()
@@ -146,6 +190,12 @@ class Subscriber:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _hear(self, topic: bytes, body: bytes, now: float) -> list[Event]:
+        try:
+            return self._listener.hear(topic, body, now)
+        except Exception as error:  # noqa: BLE001  (whatever a message holds, the next one is heard)
+            return [Unreadable(topic[:200].decode("utf-8", "replace"), f"{type(error).__name__}: {error}")]
 
     def _the_rule(self) -> PassRule:
         if self._rule is None:
@@ -178,9 +228,20 @@ class Subscriber:
         return socket
 
     def _read(self) -> None:
-        """The reading thread. A message's age counts from when there was none last: this process may have been stopped."""
+        """The reading thread."""
+        try:
+            self._read_on()
+        except Exception as error:  # noqa: BLE001  (told to whoever asks, and nothing counts any more)
+            with self._news:
+                self._ended = f"the thread that reads has ended: {type(error).__name__}: {error}"
+                self._refused = self._ended
+                self._news.notify_all()
+
+    def _read_on(self) -> None:
+        """A message's age counts from when there was none last: this process may have been stopped."""
         empty_at = time.monotonic()
         retry_at = float("inf")
+        look_at = empty_at + _LOOK_AT_PATH_S
         while not self._closing.is_set():
             if not self._socket.poll(0):
                 empty_at = time.monotonic()
@@ -190,29 +251,52 @@ class Subscriber:
                 if empty_at >= retry_at:
                     retry_at = float("inf")
                     self._connect_again()
+                if empty_at >= look_at:
+                    look_at = empty_at + _RETRY_S
+                    self._look_at_path()
                 if not self._socket.poll(_LOOK_MS):
                     continue
             frames = self._socket.recv_multipart()
-            if len(frames) != 2:
-                continue
             now = time.monotonic()
-            self._refused_told = False
-            with self._news:
-                if len(self._backlog) < _BACKLOG:
-                    self._backlog.append((frames[0], frames[1], now))
-                if self._rule is not None:
-                    self._rule.hear(frames[0], frames[1], empty_at, now)
-                self._news.notify_all()
+            look_at = now + self.stale_s
+            if len(frames) == 2:
+                self._take(frames[0], frames[1], empty_at, now)
+
+    def _take(self, topic: bytes, body: bytes, came: float, now: float) -> None:
+        with self._news:
+            self._refused_told = None
+            if len(self._backlog) < _BACKLOG and self._backlog_bytes < _BACKLOG_BYTES:
+                self._backlog.append((topic, body, now))
+                self._backlog_bytes += len(body)
+            if self._rule is not None:
+                try:
+                    self._rule.hear(topic, body, came, now)
+                except Exception as error:  # noqa: BLE001  (whatever a message holds, the next one is heard)
+                    self._rule.doubt(f"{type(error).__name__}: {error}")
+            self._news.notify_all()
 
     def _note_refusal(self) -> None:
         event = recv_monitor_message(self._monitor)["event"]
-        if self._refused_told:
-            return
-        self._refused_told = True
         known = "the daemon doesn't know this key; `edge keys allow` puts it on the list"
         other = "no handshake: one side has keys and the other none, or the server key is another daemon's"
+        self._refuse(known if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH else other)
+
+    def _look_at_path(self) -> None:
+        """Libzmq tries an ipc path again and again, and tells nobody why it can't connect."""
+        path = self._endpoint.removeprefix("ipc://")
+        if path == self._endpoint:
+            return
+        number = _why_not(path)
+        if number == errno.EACCES:
+            self._refuse(f"{path}: this user may not connect: permission denied; join the group that the socket belongs to")
+        elif number is not None and time.monotonic() - self._began > self.stale_s:
+            self._refuse(f"{path}: {os.strerror(number)}: no daemon publishes there")
+
+    def _refuse(self, text: str) -> None:
+        if text == self._refused_told:
+            return
         with self._news:
-            self._refused = known if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH else other
+            self._refused_told = self._refused = text
             self._news.notify_all()
 
     def _connect_again(self) -> None:
@@ -231,6 +315,16 @@ def check_endpoint(endpoint: str) -> None:
         host, _, port = rest.rpartition(":")
         if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
             raise _no_endpoint(endpoint, f"port {port!r}" if host else "no port")
+
+
+def _why_not(path: str) -> int | None:
+    """The errno of connecting to a socket ``path``, as far as its place and its mode tell; None where they say nothing."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno
+    # connect(2) wants the right to write
+    return None if os.access(path, os.W_OK, effective_ids=True) else errno.EACCES
 
 
 def _no_endpoint(endpoint: str, received: str | None) -> UserError:

@@ -12,13 +12,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
-from pydantic import ValidationError
 
 from edge.config.bundle_spec import NOT_COMPUTED, BundleSpec
-from edge.config.yaml_reader import Lines, read_yaml
+from edge.config.validate import validate
+from edge.config.yaml_reader import read_yaml
 from edge.errors import UserError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def load_bundle(path: Path) -> Bundle:
             changed or outside the folder.
     """
     try:
-        _expect_folder(path)
+        _check_folder(path)
         spec = _read_spec(path / SPEC_NAME)
         for name, expected in spec.files.items():
             actual = sha256_of(confined(path, name, f"{path / SPEC_NAME}: files"))
@@ -74,8 +74,8 @@ def load_bundle(path: Path) -> Bundle:
 
 def unlisted(bundle: Bundle) -> list[str]:
     """Files in the bundle's folder that ``bundle.yaml`` does not list, relative to it; nothing reads them."""
-    found = (p.relative_to(bundle.folder).as_posix() for p in bundle.folder.rglob("*") if not p.is_dir() or p.is_symlink())
-    return sorted(name for name in found if name != SPEC_NAME and name not in bundle.spec.files)
+    names = (p.relative_to(bundle.folder).as_posix() for p in bundle.folder.rglob("*") if not p.is_dir() or p.is_symlink())
+    return sorted(name for name in names if name != SPEC_NAME and name not in bundle.spec.files)
 
 
 def spec_sha256(path: Path) -> str:
@@ -123,7 +123,7 @@ def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from tensors(inner)
 
 
-def _expect_folder(path: Path) -> None:
+def _check_folder(path: Path) -> None:
     if path.is_file():
         if path.suffix.lower() == ".onnx":
             raise UserError(
@@ -154,29 +154,10 @@ def _read_spec(path: Path) -> BundleSpec:
             expected=f"schema {BUNDLE_SCHEMA}",
             fix="update this installation, or build the bundle again with it",
         )
-    try:
-        # through JSON: strict mode then still takes lists for tuples
-        spec = BundleSpec.model_validate_json(orjson.dumps(data))
-    except ValidationError as error:
-        raise UserError("\n".join(explain(e, lines, path) for e in error.errors())) from None
+    spec = validate(BundleSpec, data, path, lines=lines, whole="bundle")
     if MODEL_NAME not in spec.files:
         raise UserError(f"{path}: files: {MODEL_NAME} is not among them", received=", ".join(spec.files) or "none")
     return spec
-
-
-def explain(error: Any, lines: Lines, path: Path | str) -> str:
-    """One of pydantic's errors in words, with the line of ``path`` where the key stands."""
-    loc = tuple(part for part in error["loc"] if not str(part).startswith(("tuple[", "literal[")))
-    where = f"{path}:{lines[loc]}" if loc in lines else str(path)
-    key = ".".join(map(str, loc))
-    where = f"{where}: {key}" if key else where if isinstance(path, str) else f"{where}: bundle"
-    if error["type"] == "extra_forbidden":
-        return str(UserError(f"{where}: unknown key"))
-    if error["type"] == "missing":
-        return str(UserError(f"{where}: missing"))
-    if error["type"] == "value_error":
-        return str(UserError(f"{where}: {error['ctx']['error']}"))
-    return str(UserError(where, received=repr(error["input"])[:80], expected=error["msg"]))
 
 
 def _check_external(folder: Path, spec: BundleSpec) -> None:

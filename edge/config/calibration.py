@@ -7,16 +7,15 @@ precision. A line whose key differs refuses to start.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from edge.config.regions import RegionsConfig, RoiConfig, Score, SmoothConfig, ZoneConfig
+from edge.config.validate import validate
 from edge.config.yaml_reader import Section, dump_yaml, read_yaml
 from edge.errors import UserError
 
@@ -110,40 +109,8 @@ class Calibration(Section):
                 expected=f"schema {CALIBRATION_SCHEMA}",
                 fix="update this installation, or run edge calibrate with it again",
             )
-        try:
-            # through JSON: strict mode then still takes lists for tuples
-            return cls.model_validate_json(orjson.dumps(data))
-        except ValidationError as error:
-            problems = []
-            for e in error.errors():
-                where = f"{path}:{lines[e['loc']]}" if e["loc"] in lines else str(path)
-                message = str(e.get("ctx", {}).get("error", e["msg"]))
-                problems.append(
-                    f"{where}: {'.'.join(map(str, e['loc'])) or 'calibration'}: {message[0].lower()}{message[1:]}"
-                )
-            raise UserError("\n".join(problems), fix="run edge calibrate again rather than to edit its file") from None
-
-    def save(self, path: Path) -> None:
-        """Write the file as a whole or not at all.
-
-        Raises:
-            UserError: the folder can't be written to.
-        """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(self.text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(temporary).chmod(0o644)  # mkstemp gives 0600, and the daemon runs as another user
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        fix = "run edge calibrate again rather than to edit its file"
+        return validate(cls, data, path, lines=lines, whole="calibration", fix=fix)
 
 
 def calibration_key(
@@ -223,10 +190,12 @@ def _zones_sha256(zones: Sequence[ZoneConfig]) -> str | None:
 
     A zone without any counts where one with thresholds comes after it: it may lie on that one's pixels.
     """
-    told = [{**zone.model_dump(mode="json", include={"units", "shape"}), "ruled": zone.threshold is None} for zone in zones]
-    while told and told[-1]["ruled"]:
-        told.pop()
-    return hashlib.sha256(_canonical(told)).hexdigest() if told else None
+    content = [
+        {**zone.model_dump(mode="json", include={"units", "shape"}), "ruled": zone.threshold is None} for zone in zones
+    ]
+    while content and content[-1]["ruled"]:
+        content.pop()
+    return hashlib.sha256(_canonical(content)).hexdigest() if content else None
 
 
 def _canonical(data: Any) -> bytes:

@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from edge.config.yaml_reader import Section
+
+
+class DiskUse(NamedTuple):
+    """What an output keeps on a disk, for those who check the machine before the line starts."""
+
+    what: str
+    """Names it for people."""
+    dir: Path
+    """Relative to the config file."""
+    min_free_gb: float
+    quota_gb: float | None
+    sync: str | None = None
+    """How often it waits for the disk; None where it never does."""
+
+
+class OutputConfig(Section):
+    """One output's section. Doctor and ``edge check`` ask every section the same questions."""
+
+    def elsewhere(self, _folder: Path) -> OutputConfig | None:
+        """**Optional.** The same output for a trial: all that it writes or binds lies in ``folder``, and nobody is reached.
+
+        None, the default: there is no such output, and a trial runs without this one.
+        """
+        return None
+
+    @property
+    def disk(self) -> DiskUse | None:
+        """**Optional.** What the output keeps on a disk; None where it keeps nothing."""
+        return None
 
 
 class CurveConfig(Section):
@@ -27,7 +56,7 @@ def _check_path(key: str, endpoint: str, path: str) -> None:
         raise ValueError(f"{key}: {endpoint!r} names no file; expected ipc://PATH")
 
 
-class ZmqConfig(Section):
+class ZmqConfig(OutputConfig):
     """The ZeroMQ publisher."""
 
     bind: str | None = None
@@ -37,6 +66,10 @@ class ZmqConfig(Section):
     """Endpoint of JPEG previews, encoded only while someone subscribes. null: none."""
     curve: CurveConfig | None = None
     """Keys for both endpoints. null: none, and both are for this machine only."""
+
+    def elsewhere(self, folder: Path) -> ZmqConfig:
+        """A socket of its own, without previews and keys."""
+        return ZmqConfig(bind=f"ipc://{folder / 'pub'}")
 
     @model_validator(mode="after")
     def _local(self) -> ZmqConfig:
@@ -61,7 +94,7 @@ class ZmqConfig(Section):
         return self
 
 
-class JsonlConfig(Section):
+class JsonlConfig(OutputConfig):
     """One JSON line per record."""
 
     dir: Path
@@ -90,8 +123,16 @@ class JsonlConfig(Section):
     sync_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
     """Time between two syncs, in s, under ``sync: interval``."""
 
+    def elsewhere(self, folder: Path) -> JsonlConfig:
+        """The same log in another folder."""
+        return self.model_copy(update={"dir": folder})
 
-class EvidenceConfig(Section):
+    @property
+    def disk(self) -> DiskUse:
+        return DiskUse("log", self.dir, self.min_free_gb, self.quota_gb, self.sync)
+
+
+class EvidenceConfig(OutputConfig):
     """Pictures of frames, as a recording that ``edge replay`` reads, with overlays of fails."""
 
     dir: Path
@@ -121,6 +162,10 @@ class EvidenceConfig(Section):
     """No picture is written while less is free on the disk, in GB: a fault, and each frame that was to be kept counts as
     lost."""
 
+    @property
+    def disk(self) -> DiskUse:
+        return DiskUse("evidence", self.dir, self.min_free_gb, self.quota_gb)
+
     @model_validator(mode="after")
     def _around_fails(self) -> EvidenceConfig:
         for key, frames in (("before_fail", self.before_fail), ("after_fail", self.after_fail)):
@@ -140,6 +185,17 @@ class OutputsConfig(Section):
     """The log of records. null: off."""
     evidence: EvidenceConfig | None = None
     """Pictures of what was found. null: off."""
+
+    @property
+    def sections(self) -> dict[str, OutputConfig]:
+        """The sections that are on, by key."""
+        sections = {key: getattr(self, key) for key in type(self).model_fields}
+        return {key: section for key, section in sections.items() if isinstance(section, OutputConfig)}
+
+    def elsewhere(self, folder: Path) -> OutputsConfig:
+        """The outputs of a trial, which may run beside the daemon: those alone that say where else they go."""
+        off: dict[str, OutputConfig | None] = dict.fromkeys(type(self).model_fields)
+        return self.model_copy(update=off | {key: section.elsewhere(folder) for key, section in self.sections.items()})
 
     @model_validator(mode="after")
     def _logs_last(self) -> OutputsConfig:

@@ -28,7 +28,49 @@ Feature: TypeAlias = Annotated[tuple[str, bool | int | float | str], BeforeValid
 PixelLevel: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 
 
-class GenicamConfig(Section):
+class SourceSection(Section):
+    """What the rooms above ask of any kind of source, with the answers of a kind that has nothing special.
+
+    A new kind overrides those that differ; nobody asks which kind it is.
+    """
+
+    @property
+    def paced(self) -> bool:
+        """Whether frames come at a time of their own, so that a full ring must drop; else they wait for us."""
+        return True
+
+    @property
+    def levels(self) -> tuple[Literal[8, 16], tuple[int, int] | None]:
+        """Bits per sample that the model gets of deeper formats, and the window of values that 8 bits are cut from."""
+        return 16, None
+
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height in px that every frame is certain to have; None: known with the first frame."""
+        return None
+
+    @property
+    def wanted_size(self) -> tuple[int, int] | None:
+        """Width and height in px that the config asks of the device, which may give another; None: it doesn't say."""
+        return self.frame_size
+
+    @property
+    def wanted_fps(self) -> float | None:
+        """Frames per second that the config asks for; None: it doesn't say, or takes them as they are read."""
+        return None
+
+    @property
+    def reconnect_limit(self) -> int | None:
+        """Reconnections after which the next loss calls for a new process; None: never."""
+        return None
+
+    @property
+    def may_be_gige(self) -> bool:
+        """Whether frames may come over an Ethernet link of the camera's own, which wants large packets and buffers."""
+        return False
+
+
+class GenicamConfig(SourceSection):
     """A GenICam camera through a GenTL producer (a ``.cti`` file)."""
 
     kind: Literal["genicam"]
@@ -74,8 +116,34 @@ class GenicamConfig(Section):
             raise ValueError(f"window is [value that becomes 0, value that becomes 255], rising; got {list(self.window)}")
         return self
 
+    @property
+    def levels(self) -> tuple[Literal[8, 16], tuple[int, int] | None]:
+        return self.bit_depth, self.window
 
-class RecordedConfig(Section):
+    @property
+    def wanted_size(self) -> tuple[int, int] | None:
+        width, height = self._number_of("Width"), self._number_of("Height")
+        return (int(width), int(height)) if width and height else None
+
+    @property
+    def wanted_fps(self) -> float | None:
+        return self._number_of("AcquisitionFrameRate")
+
+    @property
+    def reconnect_limit(self) -> int | None:
+        return self.max_reconnects
+
+    @property
+    def may_be_gige(self) -> bool:
+        return self.producer != "simulated"
+
+    def _number_of(self, feature: str) -> float | None:
+        """The number that is written to a feature last."""
+        values = [v for name, v in self.features if name == feature and not isinstance(v, (bool, str))]
+        return float(values[-1]) if values else None
+
+
+class RecordedConfig(SourceSection):
     """A folder of pictures, a video file or a recording."""
 
     kind: Literal["recorded"]
@@ -86,8 +154,16 @@ class RecordedConfig(Section):
     fps: Annotated[float, Field(gt=0, le=1000)] = 10.0
     """Frames per second where the frames carry no times of their own."""
 
+    @property
+    def paced(self) -> bool:
+        return self.pace == "original"
 
-class SyntheticConfig(Section):
+    @property
+    def wanted_fps(self) -> float | None:
+        return self.fps if self.paced else None
+
+
+class SyntheticConfig(SourceSection):
     """Generated parts with planted defects of known place, size and contrast; the same seed gives the same frames."""
 
     kind: Literal["synthetic"]
@@ -106,8 +182,20 @@ class SyntheticConfig(Section):
     defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of parts with a defect. 0: good parts only."""
 
+    @property
+    def paced(self) -> bool:
+        return self.fps is not None
 
-class OpencvConfig(Section):
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        return self.width, self.height
+
+    @property
+    def wanted_fps(self) -> float | None:
+        return self.fps
+
+
+class OpencvConfig(SourceSection):
     """Any V4L2 device or network stream that OpenCV opens, or a video file in its place."""
 
     kind: Literal["opencv"]
@@ -127,6 +215,14 @@ class OpencvConfig(Section):
     blank_level: Annotated[int, Field(ge=0, le=255)] | None = 2
     """A frame in which no colour varies by more than this, black, green or grey, is no picture but a loss. null: not
     checked. Not checked of video files."""
+
+    @property
+    def wanted_size(self) -> tuple[int, int] | None:
+        return (self.width, self.height) if self.width and self.height else None
+
+    @property
+    def wanted_fps(self) -> float | None:
+        return self.fps
 
 
 SourceConfig: TypeAlias = Annotated[

@@ -136,8 +136,8 @@ def dump_yaml(data: Any) -> str:
 
 def nearest(word: str, known: list[str]) -> str | None:
     """The known word that a misspelt one most likely means, or None."""
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return matches[0] if matches else None
 
 
 def _told(error: yaml.MarkedYAMLError) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from typing import Any
 
@@ -11,10 +12,9 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
-from edge.engines.batch import kept
 from edge.engines.graph_io import blank_picture
-from edge.engines.probe_pictures import CHECKED_EVERY, generated_pictures
-from edge.engines.protocol import Batching, Engine, SamplePictures
+from edge.engines.probe_pictures import CHECKED_EVERY, flat_pictures, generated_pictures
+from edge.engines.protocol import Engine, Prediction, SamplePictures
 from edge.errors import UserError
 
 log = structlog.get_logger()
@@ -36,23 +36,18 @@ def check_finite(engine: Engine) -> None:
         )
 
 
-def settle_batch(engine: Engine, wanted: int) -> None:
-    """Set ``engine.batch`` to 1 where ``wanted`` pictures can't go through at once, and log why."""
-    spec = engine.bundle.spec
-    if not isinstance(engine, Batching):
-        why: str | None = f"{engine.name} takes one picture at a time"
-    elif spec.tile is not None:
-        why = "the tiles of a frame go in together already"
-    elif engine.batch == 1:
-        why = "the model takes one picture at a time: it was exported with a fixed batch"
-    else:
-        why = _why_no_batch(engine, engine.bundle, reduced=engine.precision != "fp32")
-        engine.batch = 1 if why is not None else engine.batch
-    if why is not None:
-        log.warning("no_batches", wanted=wanted, why=why, effect="pictures go in one by one")
+def why_not_together(engine: Engine) -> str | None:
+    """Why pictures of several frames can't go through in one run, in words; None where they can."""
+    if type(engine).infer_batch is Engine.infer_batch:
+        return f"{engine.name} takes one picture at a time"
+    if engine.bundle.spec.tile is not None:
+        return "the tiles of a frame go in together already"
+    if engine.batch == 1:
+        return "the model takes one picture at a time: it was exported with a fixed batch"
+    return _why_mixed(engine, engine.bundle, reduced=engine.precision != "fp32")
 
 
-def _why_no_batch(engine: Batching, bundle: Bundle, *, reduced: bool) -> str | None:
+def _why_mixed(engine: Engine, bundle: Bundle, *, reduced: bool) -> str | None:
     """None where each picture of a run gets its own map.
 
     Graphs may say that they take any number of pictures and then mix them, or hold a shape of one inside. Maps may differ
@@ -61,7 +56,7 @@ def _why_no_batch(engine: Batching, bundle: Bundle, *, reduced: bool) -> str | N
     generated = _trial_pictures(bundle)
     two = [generated["noise"], generated["a nearly black picture"]]  # as far apart as pictures are
     pictures = np.stack(list(islice(cycle(two), engine.batch)))
-    alone = list(islice(cycle([kept(engine.infer(picture)) for picture in two]), engine.batch))
+    alone = list(islice(cycle([engine.infer(picture).copy() for picture in two]), engine.batch))
     try:
         together = engine.infer_batch(pictures)
     except Exception as error:  # noqa: BLE001  (runtimes' exceptions have no common base but this)
@@ -96,36 +91,35 @@ def check_tolerance(engine: Engine, samples: SamplePictures | None) -> float:
     Returns the largest difference found, as a share of the map's range (``ToleranceSpec``): the 99.9th percentile over the
     pixels of a map, in fp32 the maximum. A range measured on noise says little: raw maps of PatchCore span 5.7 there and
     0.66 on parts. Generated pictures tell less than frames: PatchCore in bf16 differs by 0.10 on good parts,
-    where its distances are small, and by 0.04 on noise.
+    where its distances are small, and by 0.04 on noise. In fp32 the score counts too, as a share of what scores span.
 
     Raises:
-        UserError: the bundle's tolerance is exceeded, or a map is finite in one of them only.
+        UserError: the bundle's tolerance is exceeded, or a value is finite in one of them only. On pictures that are not
+            compared (where there are sample frames) that is refused which hides NaN: a covered lens would pass.
     """
     from edge.engines.onnx import OnnxEngine
 
     bundle, reduced = engine.bundle, engine.precision != "fp32"
     limit = bundle.spec.tolerance.reduced if reduced else bundle.spec.tolerance.fp32
-    largest, where = 0.0, ""
-    low, high = np.inf, -np.inf
+    generated = _trial_pictures(bundle) | flat_pictures(blank_picture(bundle).shape, bundle.spec.input.bits)
+    compared = generated if samples is None else _sampled(samples)
+    largest, hidden = _Largest(), ""
     reference = OnnxEngine(bundle)
     try:
-        for name, picture in _pictures(bundle, samples).items():
-            want = reference.infer(picture).map
-            found = _difference(engine.infer(picture).map, want, reduced=reduced)
-            finite = np.isfinite(want)
-            low, high = want.min(where=finite, initial=low), want.max(where=finite, initial=high)
-            if not found <= largest:
-                largest, where = found, name
+        for name, picture in (compared | generated).items():
+            want, got = reference.infer(picture).copy(), engine.infer(picture)
+            if name in compared:
+                largest.add(name, got, want, reduced=reduced)
+            elif _hides(got, want):
+                hidden = name
     finally:
         reference.close()
-    largest /= _map_range(bundle, float(high - low))
-    if not largest <= limit:
-        measure = "at the 99.9th percentile" if reduced else "at most"
+    share, text = largest.share(bundle, "at the 99.9th percentile" if reduced else "at most")
+    if hidden or not share <= limit:
+        blind = hidden or ("" if np.isfinite(share) else largest.map_on if np.isinf(largest.map_off) else largest.score_on)
         raise UserError(
             f"model.precision: {engine.precision} on {engine.name} departs too far from the model's own numbers",
-            received=f"{largest:.3g} of the map's range {measure}, on {where}"
-            if np.isfinite(largest)
-            else f"a map with NaN or infinity, on {where}",
+            received=f"a map with NaN or infinity, on {blind}" if blind else text,
             expected=f"at most {limit:g}, the tolerance in {bundle.folder / 'bundle.yaml'}",
             fix=_fix(reduced=reduced, generated=samples is None),
         )
@@ -134,10 +128,10 @@ def check_tolerance(engine: Engine, samples: SamplePictures | None) -> float:
         engine=engine.name,
         precision=engine.precision,
         pictures="generated" if samples is None else "sample frames",
-        difference=round(largest, 5),
+        difference=round(share, 5),
         limit=limit,
     )
-    return largest
+    return share
 
 
 def _fix(*, reduced: bool, generated: bool) -> str:
@@ -147,13 +141,56 @@ def _fix(*, reduced: bool, generated: bool) -> str:
     return f"set model.precision: fp32{frames}"
 
 
-def _pictures(bundle: Bundle, samples: SamplePictures | None) -> Mapping[str, NDArray[Any]]:
-    if samples is not None:
-        return {
-            f"sample frame {i * CHECKED_EVERY}": p.copy() for i, p in enumerate(islice(samples(), 0, None, CHECKED_EVERY))
-        }
-    height, width, channels = blank_picture(bundle).shape
-    return generated_pictures((width, height), channels, bundle.spec.input.bits)
+def _sampled(samples: SamplePictures) -> dict[str, NDArray[Any]]:
+    every = islice(samples(), 0, None, CHECKED_EVERY)
+    return {f"sample frame {i * CHECKED_EVERY}": picture.copy() for i, picture in enumerate(every)}
+
+
+def _hides(got: Prediction, want: Prediction) -> bool:
+    """A value that is not finite in the reference is a number here."""
+    return any(
+        a.shape != b.shape or bool((np.isfinite(a) & ~np.isfinite(b)).any())
+        for a, b in ((got.map, want.map), (_scores(got), _scores(want)))
+    )
+
+
+def _scores(prediction: Prediction) -> NDArray[np.float32]:
+    return np.array([] if prediction.score is None else [prediction.score], np.float32)
+
+
+@dataclass(slots=True)
+class _Largest:
+    """The largest differences so far, in the map's own values and in the score's, and on which picture."""
+
+    map_off: float = 0.0
+    map_on: str = ""
+    score_off: float = 0.0
+    score_on: str = ""
+    low: float = np.inf
+    high: float = -np.inf
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, name: str, got: Prediction, want: Prediction, *, reduced: bool) -> None:
+        finite = np.isfinite(want.map)
+        self.low = min(self.low, float(want.map.min(where=finite, initial=np.inf)))
+        self.high = max(self.high, float(want.map.max(where=finite, initial=-np.inf)))
+        off = _difference(got.map, want.map, reduced=reduced)
+        if not off <= self.map_off:
+            self.map_off, self.map_on = off, name
+        if want.score is not None and not reduced:
+            off = _difference(_scores(got), _scores(want), reduced=False)
+            self.scores += [want.score] if np.isfinite(want.score) else []
+            if not off <= self.score_off:
+                self.score_off, self.score_on = off, name
+
+    def share(self, bundle: Bundle, measure: str) -> tuple[float, str]:
+        """The larger of both as a share, of the map's range or of what the scores span, and that in words."""
+        of_map = self.map_off / _map_range(bundle, self.high - self.low)
+        spanned = max(self.scores) - min(self.scores) if self.scores else 0.0
+        of_score = self.score_off / spanned if spanned > 0 else 0.0
+        if of_score > of_map:
+            return of_score, f"{of_score:.3g} of the scores' range at most, on {self.score_on}"
+        return of_map, f"{of_map:.3g} of the map's range {measure}, on {self.map_on}"
 
 
 def _difference(got: NDArray[np.float32], want: NDArray[np.float32], *, reduced: bool) -> float:

@@ -15,7 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.engines.graph_io import prediction
-from edge.engines.protocol import Batching, Prediction
+from edge.engines.protocol import Engine, Prediction
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ class Batches(Generic[T]):
     gathers = True
     """Frames wait for the next ones."""
 
-    def __init__(self, engine: Batching) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.depth = engine.batch
         self._engine = engine
         self._pictures: NDArray[Any] = np.empty(0, np.uint8)
@@ -83,7 +83,7 @@ class Batches(Generic[T]):
 
     def _alone(self, picture: NDArray[Any]) -> Prediction | Exception:
         try:
-            return kept(self._engine.infer(picture))
+            return self._engine.infer(picture).copy()
         except Exception as error:  # noqa: BLE001  (it belongs to this frame)
             return error
 
@@ -91,8 +91,3 @@ class Batches(Generic[T]):
 def split(outputs: Mapping[str, NDArray[np.float32]], count: int) -> list[Prediction]:
     """The predictions of the first ``count`` pictures of a run, as views of its outputs."""
     return [prediction({k: array[i : i + 1] for k, array in outputs.items()}, tiles=False) for i in range(count)]
-
-
-def kept(found: Prediction) -> Prediction:
-    """A copy that outlives the engine's buffers."""
-    return Prediction(found.map.copy(), found.score, None if found.embedding is None else found.embedding.copy())

@@ -26,5 +26,5 @@ def cpu_flags() -> frozenset[str]:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:
         return frozenset()
-    found = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
-    return frozenset(next(found, "").split())
+    flags = (line.partition(":")[2] for line in lines if line.lower().startswith(("flags", "features")))
+    return frozenset(next(flags, "").split())

@@ -111,21 +111,21 @@ def check_first(bundle: Bundle, pictures: Sequence[int], outputs: Mapping[str, N
     _check_map_size(bundle, (width, height), outputs["map"].shape[:0:-1])
 
 
-def _check_map_size(bundle: Bundle, picture: tuple[int, int], found: tuple[int, ...]) -> None:
-    """``picture``, ``found``: width and height of what went in and of the map that came.
+def _check_map_size(bundle: Bundle, picture: tuple[int, int], size: tuple[int, ...]) -> None:
+    """``picture``, ``size``: width and height of what went in and of the map that came.
 
     A bundle tells the map's size. One that doesn't (it follows the picture, or the bundle is an older one) must cover its
     picture: to the last px of the map, or from a centre crop, which leaves as much on the left as on the right.
     """
     spec = bundle.spec
-    shown = f"{found[0]}x{found[1]}"
+    shown = f"{size[0]}x{size[1]}"
     if spec.map_size is not None:
-        if found != spec.map_size:
+        if size != spec.map_size:
             raise _other_size(bundle, shown, "{}x{}".format(*spec.map_size))
         return
     sides = picture if spec.tile else spec.resize.size or picture
     scales, offsets = spec.map_to_image[:2], spec.map_to_image[2:]
-    ends = [px * scale + offset for px, scale, offset in zip(found, scales, offsets, strict=True)]
+    ends = [px * scale + offset for px, scale, offset in zip(size, scales, offsets, strict=True)]
     stretched = f"{shown}, which map_to_image stretches to {ends[0]:g}x{ends[1]:g}"
     for side, end, scale, offset in zip(sides, ends, scales, offsets, strict=True):
         if offset:  # a crop's margins differ by a px where the sides are odd; a pad's are below 0

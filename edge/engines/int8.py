@@ -26,6 +26,7 @@ from edge.engines.cache import cache_folder, pictures_sha256
 from edge.engines.probe_pictures import for_scales
 from edge.engines.protocol import SamplePictures
 from edge.errors import UserError
+from edge.storage.disk import write_whole
 
 log = structlog.get_logger()
 
@@ -53,9 +54,9 @@ def int8_graph(bundle: Bundle, samples: SamplePictures | None, *, symmetric: boo
     pictures = [np.array(p) for p in for_scales(samples)]
     folder = cache_folder("int8")
     path = folder / _key(bundle, pictures, symmetric=symmetric) if folder is not None else None
-    kept = _kept(path) if path is not None else None
-    if kept is not None:
-        return kept
+    cached = _kept(path) if path is not None else None
+    if cached is not None:
+        return cached
     log.info("int8_graph_begins", model=bundle.spec.name, frames=len(pictures))
     with tempfile.TemporaryDirectory() as scratch:
         data = _quantised(bundle, pictures, Path(scratch), symmetric=symmetric).read_bytes()
@@ -67,10 +68,7 @@ def int8_graph(bundle: Bundle, samples: SamplePictures | None, *, symmetric: boo
 def _keep(path: Path, data: bytes) -> None:
     """Whole or not at all, for another line may be reading; a full disk costs the next start its time, not this one."""
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            whole = Path(scratch) / "kept"
-            whole.write_bytes(hashlib.sha256(data).digest() + data)
-            whole.replace(path)
+        write_whole(path, hashlib.sha256(data).digest() + data)
     except OSError as error:
         log.warning("int8_graph_not_kept", path=str(path), why=error.strerror, effect="the next start makes it again")
 

@@ -10,7 +10,7 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.engines.batch import Batches
-from edge.engines.protocol import Batching, Engine, Overlapping, Prediction
+from edge.engines.protocol import Engine, Prediction
 
 log = structlog.get_logger()
 
@@ -30,8 +30,7 @@ class Lane(Generic[T]):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._overlapping: Any = engine if isinstance(engine, Overlapping) else None
-        self.depth: int = engine.depth if isinstance(engine, Overlapping) else 1
+        self.depth = engine.depth
         self._waiting: deque[tuple[T, Prediction | Exception | int]] = deque()
         """Each frame with its map or error, or its number while the engine has it."""
         _forget(engine)
@@ -51,7 +50,7 @@ class Lane(Generic[T]):
             raise RuntimeError("the lane is full: collect first")
         outcome: Prediction | Exception | int
         try:
-            outcome = self._engine.infer(image) if self._overlapping is None else self._overlapping.submit(image)
+            outcome = self._engine.submit(image)
         except Exception as error:  # noqa: BLE001  (it belongs to this frame, and the frame has its place)
             outcome = error
         self._waiting.append((ticket, outcome))
@@ -61,25 +60,23 @@ class Lane(Generic[T]):
         ticket, outcome = self._waiting.popleft()
         if isinstance(outcome, int):
             try:
-                outcome = self._overlapping.collect(outcome)
+                outcome = self._engine.collect(outcome)
             except Exception as error:  # noqa: BLE001  (as above)
                 outcome = error
         assert not isinstance(outcome, int)
-        if isinstance(outcome, Exception) and self._overlapping is not None:
+        if isinstance(outcome, Exception):
             self._give_up(outcome)
         return ticket, outcome
 
     def _give_up(self, cause: Exception) -> None:
         """Nothing behind a failed frame can be trusted."""
         lost = RuntimeError(f"given up after the frame before it: {cause}")
-        self._waiting = deque((ticket, lost if isinstance(one, int) else one) for ticket, one in self._waiting)
+        self._waiting = deque((ticket, lost if isinstance(held, int) else held) for ticket, held in self._waiting)
         _forget(self._engine)
 
 
-def _forget(engine: Any) -> None:
-    """Whatever was submitted to an engine that overlaps and has not been collected."""
-    if not isinstance(engine, Overlapping):
-        return
+def _forget(engine: Engine) -> None:
+    """Abandon whatever was submitted and has not been collected."""
     try:
         engine.abandon()
     except Exception as error:  # noqa: BLE001  (each later frame will say it again)
@@ -88,17 +85,7 @@ def _forget(engine: Any) -> None:
 
 def open_lane(engine: Engine) -> Lane[Any] | Batches[Any]:
     """The one that suits the engine; what goes in first comes out first in both."""
-    if isinstance(engine, Batching) and engine.batch > 1:
+    if engine.batch > 1:
         _forget(engine)
         return Batches(engine)
     return Lane(engine)
-
-
-def in_hand(engine: Engine) -> int:
-    """Frames that the engine has at most, from the first ``submit`` to its ``collect``."""
-    return max(engine.depth if isinstance(engine, Overlapping) else 1, per_call(engine))
-
-
-def per_call(engine: Engine) -> int:
-    """Frames of its longest call."""
-    return engine.batch if isinstance(engine, Batching) else 1

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
-from edge.config.load import Loaded
+from edge.config.line import ModelConfig
+from edge.config.sources import SourceConfig
 from edge.engines.cache import pictures_sha256
 from edge.engines.open import open_engine
 from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.errors import UserError
 from edge.frames import Frame
-from edge.preprocess.pixel_formats import levels_of, to_depth
+from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
 from edge.storage.frames_on_disk import read_frames
 
@@ -25,51 +27,54 @@ MOST = 32
 """Scales of int8 settle after a few dozen frames, and each start reads them all."""
 
 
-def open_line_engine(loaded: Loaded, bundle: Bundle, batch: int = 1, tell: BuildProgress = untold) -> Engine:
-    """``open_engine`` for this config. ``batch``: pictures that are to go through it at once, in replay. ``tell``: hears
-    how far a build is that takes minutes.
+def open_line_engine(
+    config: ModelConfig, source: SourceConfig, bundle: Bundle, batch: int = 1, tell: BuildProgress = untold
+) -> Engine:
+    """``open_engine`` for a line's model, its paths resolved, and its source, whose frames have a certain depth.
+
+    ``batch``: pictures that are to go through it at once, in replay. ``tell``: hears how far a build is that takes minutes.
 
     Raises:
         UserError: as ``open_engine`` does, or the sample frames can't be read or have another size than the bundle takes.
     """
-    config = loaded.config.model
     given = config.sample_frames is not None and config.precision != "fp32"
-    return open_engine(config, bundle, _Samples(loaded, bundle) if given else None, batch, tell)
+    return open_engine(config, bundle, _Samples(config.sample_frames, source, bundle) if given else None, batch, tell)
 
 
-def scales_sha256(loaded: Loaded, bundle: Bundle) -> str | None:
+def scales_sha256(config: ModelConfig, source: SourceConfig, bundle: Bundle) -> str | None:
     """Of the pictures that int8 takes its scales from, other ones of which give other maps; None where none are taken.
 
     Raises:
         UserError: as ``open_line_engine`` does, for the sample frames.
     """
-    return pictures_sha256(_Samples(loaded, bundle)()) if loaded.config.model.precision == "int8" else None
+    if config.precision != "int8":
+        return None
+    return pictures_sha256(_Samples(config.sample_frames, source, bundle)())
 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
     """The first 32 pictures; of a tiled frame its middle tile."""
 
-    loaded: Loaded
+    path: Path | None
+    source: SourceConfig
     bundle: Bundle
 
     def __call__(self) -> Iterator[NDArray[Any]]:
-        frames = self.loaded.config.model.sample_frames
-        assert frames is not None
-        path = self.loaded.resolve(frames)
-        workspace, levels, spec = Workspace(), levels_of(self.loaded.config.source), self.bundle.spec
-        found = False
-        for item in islice(read_frames(path), MOST):
+        assert self.path is not None, "the config refuses int8 without"
+        workspace, levels, spec = Workspace(), self.source.levels, self.bundle.spec
+        empty = True
+        for item in islice(read_frames(self.path), MOST):
             if not isinstance(item, Frame):
                 continue
             try:
                 image = prepare(to_depth(item, *levels), spec, workspace).image
             except FrameSizeMismatch as error:
                 raise UserError(f"model.sample_frames: {item.meta.frame_ref}: {error}") from None
-            found = True
+            empty = False
             if spec.tile is not None:
                 tiles = workspace.tiling(spec.tile, (image.shape[1], image.shape[0]), spec.tile_scale).cut(image)
                 image = tiles[len(tiles) // 2]
             yield np.array(image)
-        if not found:
-            raise UserError(f"model.sample_frames: {path}: no frame in it can be read")
+        if empty:
+            raise UserError(f"model.sample_frames: {self.path}: no frame in it can be read")

@@ -22,7 +22,7 @@ from edge.engines.graph_io import (
     does_not_run,
     prediction,
 )
-from edge.engines.protocol import Prediction, SamplePictures
+from edge.engines.protocol import Engine, Prediction, SamplePictures
 from edge.errors import UserError
 
 _CPU = "CPUExecutionProvider"
@@ -30,7 +30,7 @@ _OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 """By itself CUDA computes in tf32, 10 bits of mantissa, and calls it float32."""
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """One session, single stream. Input is read in place and outputs are written into four buffers that take turns.
 
     ``precision``: ``fp32``, or ``int8`` with scales from ``samples``. ``providers``: the runtime's own names, in order;
@@ -40,7 +40,6 @@ class OnnxEngine:
     """
 
     name = "onnx"
-    why = ""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class OnnxEngine:
         self.bundle = bundle
         self.precision = precision
         self.providers = list(providers or [_CPU])
-        _expect(precision, self.providers)
+        _check_available(precision, self.providers)
         graph: Any = bundle.model_path
         if precision == "int8":
             from edge.engines.int8 import int8_graph
@@ -77,7 +76,7 @@ class OnnxEngine:
                 received=_first_line(error),
                 fix="export the model again, or use an ONNX Runtime that knows its operators",
             ) from None
-        _expect_taken(self.providers, session.get_providers())
+        _check_taken(self.providers, session.get_providers())
         check_input(session.get_inputs(), bundle)
         self._outputs = check_outputs(session.get_outputs(), bundle)
         self._takes_batch = not isinstance(session.get_inputs()[0].shape[0], int)
@@ -162,7 +161,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0]
 
 
-def _expect(precision: str, providers: Sequence[str]) -> None:
+def _check_available(precision: str, providers: Sequence[str]) -> None:
     available = ort.get_available_providers()
     unknown = [name for name in providers if name not in available]
     if unknown:
@@ -189,7 +188,7 @@ def _expect(precision: str, providers: Sequence[str]) -> None:
         )
 
 
-def _expect_taken(wanted: Sequence[str], taken: Sequence[str]) -> None:
+def _check_taken(wanted: Sequence[str], taken: Sequence[str]) -> None:
     """The runtime goes on without a provider that does not start, with a line on stderr."""
     failed = [name for name in wanted if name not in taken]
     if failed:

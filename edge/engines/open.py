@@ -1,8 +1,12 @@
-"""The table of engines, and the choice among them."""
+"""The table of engines, and the choice among them.
+
+A new runtime is a file beside this one, its word in ``config/line.py`` and a row here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 import structlog
@@ -40,25 +44,15 @@ def open_engine(
     return engine
 
 
-_ORDER = {
-    # ONNX Runtime took 0.86 to 1.0 of OpenVINO's time in fp32 on Xeon and EPYC, one and two threads
-    "fp32": ("tensorrt", "onnx"),
-    "fp16": ("tensorrt",),
-    # ONNX Runtime has no bf16 kernels for the CPU; OpenVINO took 0.25 to 0.62 of fp32's time
-    "bf16": ("openvino",),
-    # OpenVINO took 0.13 to 0.75 of fp32's time, ONNX Runtime 0.4 to 0.77
-    "int8": ("tensorrt", "openvino", "onnx"),
-}
-"""Engines for each precision, fastest first. Figures: scripts/README.md; PaDiM, STFPM and PatchCore of ResNet-18."""
-
-
 def _fastest(
     config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int, tell: BuildProgress
 ) -> Engine:
     passed_over: list[tuple[str, str]] = []
     failed: list[tuple[str, UserError]] = []
-    for kind in _ORDER[config.precision]:
-        reason = _not_here(kind)
+    for kind, runtime in _RUNTIMES.items():
+        if config.precision not in runtime.for_auto:
+            continue
+        reason = runtime.why_not()
         if reason is None:
             try:
                 engine = _opened(kind, config, bundle, samples, batch, tell)
@@ -100,36 +94,22 @@ def _none_works(precision: str, passed_over: list[tuple[str, str]], failed: list
 def _opened(
     kind: str, config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int, tell: BuildProgress
 ) -> Engine:
-    from edge.engines.acceptance import check_finite, check_tolerance, settle_batch
+    from edge.engines.acceptance import check_finite, check_tolerance, why_not_together
 
-    engine = _OPEN[kind](config, bundle, samples, batch, tell)
+    runtime = _RUNTIMES[kind]
+    engine = runtime.open(config, bundle, samples, batch, tell)
     try:
         engine.warm_up()
         check_finite(engine)
-        if config.precision != "fp32" or config.providers is not None or kind == "tensorrt":
+        if not runtime.reference or config.precision != "fp32" or config.providers is not None:
             check_tolerance(engine, samples)
-        if batch > 1:
-            settle_batch(engine, batch)
+        if batch > 1 and (why := why_not_together(engine)) is not None:
+            engine.batch = 1
+            log.warning("no_batches", wanted=batch, why=why, effect="pictures go in one by one")
     except BaseException:
         engine.close()
         raise
     return engine
-
-
-NOT_INSTALLED = "not installed"
-
-
-def _not_here(kind: str) -> str | None:
-    """Why this engine can't even be tried."""
-    if kind == "openvino":
-        return NOT_INSTALLED if find_spec("openvino") is None else None
-    if kind == "tensorrt":
-        if find_spec("tensorrt") is None and find_spec("tensorrt_rtx") is None:
-            return NOT_INSTALLED
-        from edge.engines.tensorrt.engine import why_not
-
-        return why_not()
-    return None
 
 
 def _open_onnx(
@@ -156,8 +136,46 @@ def _open_tensorrt(
     return open_tensorrt(config, bundle, samples, batch, tell)
 
 
-_OPEN: dict[str, Callable[[ModelConfig, Bundle, SamplePictures | None, int, BuildProgress], Engine]] = {
-    "onnx": _open_onnx,
-    "openvino": _open_openvino,
-    "tensorrt": _open_tensorrt,
+NOT_INSTALLED = "not installed"
+
+
+def _why_not_onnx() -> str | None:
+    return None  # the core needs ONNX Runtime itself
+
+
+def _why_not_openvino() -> str | None:
+    return NOT_INSTALLED if find_spec("openvino") is None else None
+
+
+def _why_not_tensorrt() -> str | None:
+    if find_spec("tensorrt") is None and find_spec("tensorrt_rtx") is None:
+        return NOT_INSTALLED
+    from edge.engines.tensorrt.engine import why_not_here
+
+    return why_not_here()
+
+
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    """One row. Its functions import what they need inside: only the runtime in use is loaded."""
+
+    open: Callable[[ModelConfig, Bundle, SamplePictures | None, int, BuildProgress], Engine]
+    """The engine of the config for one bundle, not yet warm; see ``open_engine``."""
+    why_not: Callable[[], str | None]
+    """Why ``auto`` can't even try it on this machine, in words; None where it can."""
+    for_auto: frozenset[str]
+    """Precisions in which ``auto`` takes it."""
+    reference: bool = False
+    """Whether it is, in fp32 on the CPU, what the numbers of all others are compared with."""
+
+
+_RUNTIMES: dict[str, _Runtime] = {
+    "tensorrt": _Runtime(_open_tensorrt, _why_not_tensorrt, frozenset({"fp32", "fp16", "int8"})),
+    # in fp32 ONNX Runtime took 0.86 to 1.0 of OpenVINO's time on Xeon and EPYC, one and two threads, and it has no bf16
+    # kernels for the CPU; in bf16 OpenVINO took 0.25 to 0.62 of fp32's time, in int8 0.13 to 0.75
+    "openvino": _Runtime(_open_openvino, _why_not_openvino, frozenset({"bf16", "int8"})),
+    # in int8 0.4 to 0.77 of fp32's time
+    "onnx": _Runtime(_open_onnx, _why_not_onnx, frozenset({"fp32", "int8"}), reference=True),
 }
+"""Every runtime by its word in the config, the fastest first. Figures: scripts/README.md; PaDiM, STFPM and PatchCore of
+ResNet-18."""

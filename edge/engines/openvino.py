@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.engines import cpu
-from edge.engines.batch import kept, split
+from edge.engines.batch import split
 from edge.engines.cache import cache_folder
 from edge.engines.graph_io import (
     RESULT_SETS,
@@ -25,7 +25,7 @@ from edge.engines.graph_io import (
     does_not_run,
     prediction,
 )
-from edge.engines.protocol import Prediction, SamplePictures
+from edge.engines.protocol import Engine, Prediction, SamplePictures
 from edge.errors import UserError
 
 # imported plainly, openvino reports its use over the network from a thread of its own; without this module it doesn't
@@ -66,7 +66,7 @@ class _Shaped:
     turn: int = 0
 
 
-class OpenvinoEngine:
+class OpenvinoEngine(Engine):
     """One stream, latency mode. The picture is read in place; outputs are written into four buffers that take turns.
 
     ``precision``: ``fp32``, ``bf16``, or ``int8`` with scales from ``samples``. Threads are not pinned to cores: the lines
@@ -75,7 +75,6 @@ class OpenvinoEngine:
     """
 
     name = "openvino"
-    why = ""
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class OpenvinoEngine:
         self.bundle = bundle
         self.precision = precision
         self._core = ov.Core()
-        _expect_precision(precision, self._core)
+        _check_precision(precision, self._core)
         self._settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -121,7 +120,7 @@ class OpenvinoEngine:
     def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> list[Prediction]:
         if len(pictures) == self.batch:
             return split(self._run(pictures), len(pictures))
-        return [kept(self.infer(picture)) for picture in pictures]  # another number would be compiled for anew
+        return [self.infer(picture).copy() for picture in pictures]  # another number would be compiled for anew
 
     def close(self) -> None:
         self._shaped = {}
@@ -226,7 +225,7 @@ def _port(port: Any, wanted: Sequence[str]) -> _Port:
     return _Port(name, f"tensor({_TYPES.get(kind, kind)})", shape)
 
 
-def _expect_precision(precision: str, core: Any) -> None:
+def _check_precision(precision: str, core: Any) -> None:
     if precision not in _HINTS:
         raise UserError(
             f"model.precision: {precision} on openvino: slower than fp32 on a CPU, and not offered",

@@ -31,12 +31,21 @@ def generated_pictures(size: tuple[int, int], channels: int, bits: int) -> dict[
     }
 
 
+def flat_pictures(shape: tuple[int, ...], bits: int) -> dict[str, NDArray[Any]]:
+    """Pictures (H, W, C) without texture by name: where models divide by what varies, NaN appears here if anywhere."""
+    white = 2**bits - 1
+    stripes = np.zeros(shape, np.uint8 if bits == 8 else np.uint16)
+    third = shape[1] // 3
+    stripes[:, third : 2 * third], stripes[:, 2 * third :] = white // 2, white
+    return {"flat stripes": stripes, "a white picture": np.full_like(stripes, white)}
+
+
 def for_scales(samples: SamplePictures) -> Iterable[NDArray[Any]]:
     """The sample frames that the check leaves; all of them where there are too few to share."""
-    kept = (picture for index, picture in enumerate(samples()) if index % CHECKED_EVERY)
-    first = next(kept, None)
+    pictures = (picture for index, picture in enumerate(samples()) if index % CHECKED_EVERY)
+    first = next(pictures, None)
     if first is None:
         yield from samples()
         return
     yield first
-    yield from kept
+    yield from pictures

@@ -1,10 +1,11 @@
-"""Every engine keeps this protocol."""
+"""The contract of every engine: a base class whose optional methods have default bodies."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,65 +37,85 @@ class Prediction:
     score: float | None
     embedding: NDArray[np.float32] | None
 
+    def copy(self) -> Prediction:
+        """The same numbers in arrays of their own, which outlive the engine's buffers."""
+        return Prediction(self.map.copy(), self.score, None if self.embedding is None else self.embedding.copy())
 
-class Engine(Protocol):
-    """A loaded model. Opened, warmed up and used by one thread at a time; closed once."""
+
+class Engine(ABC):
+    """A loaded model. Opened, warmed up and used by one thread at a time; closed once.
+
+    A runtime must have ``infer``; one that only infers is a whole engine, and says nothing of the rest. One that overlaps
+    copies with compute says its ``depth`` and overrides ``submit``, ``collect`` and ``abandon`` together. One that takes
+    pictures of several frames in a run says its ``batch`` and overrides ``infer_batch``.
+    """
 
     name: str
-    """``onnx``, ``openvino`` or ``tensorrt``."""
+    """The engine's word in the config, such as ``onnx``."""
     precision: str
     """What it computes in: ``fp32``, ``fp16``, ``bf16`` or ``int8``."""
     bundle: Bundle
-    why: str
+    why: str = ""
     """Why it was chosen, for people; ``open_engine`` says it."""
+    depth: int = 1
+    """**Optional.** Pictures that may be submitted before the first is collected."""
+    batch: int = 1
+    """**Optional.** Pictures of one run, as it was opened for; 1 where the graph takes no more, or frames are cut into
+    tiles."""
+    _submitted: tuple[int, Prediction] | None = None
+    """Number and result of the picture that the default ``submit`` has inferred, until it is collected."""
+    _numbers: int = 0
 
-    def warm_up(self) -> None:
+    @property
+    def in_hand(self) -> int:
+        """Frames that it has at most, from the first ``submit`` to its ``collect``."""
+        return max(self.depth, self.batch)
+
+    def warm_up(self) -> None:  # noqa: B027  (nothing to do is the default)
         """Run once on a blank picture or tile of the bundle's size, so that the first frame is not slower than the next."""
 
+    @abstractmethod
     def infer(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
         """``image``: C-contiguous (H, W, C), as ``preprocess.prepare`` gives it, or (n, H, W, C): tiles of one picture.
 
         Tiles go through in one run where the graph takes a batch, else one by one. Raises whatever the runtime raises.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (as above)
         """Free the model. May be called twice."""
 
-
-@runtime_checkable
-class Overlapping(Protocol):
-    """What an engine has besides ``Engine`` if copies and compute of several pictures can overlap in it."""
-
-    depth: int
-    """Pictures that may be submitted before the first is collected."""
-
     def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> int:
-        """Start on a picture, which may be overwritten once this has returned. Its number, which no other picture gets."""
+        """**Optional.** Start on a picture, which may be overwritten once this has returned.
+
+        Returns its number, which no other picture gets. Here: infer it at once, and keep the result for ``collect``.
+        """
+        prediction = self.infer(image)
+        self._numbers += 1
+        self._submitted = self._numbers, prediction
+        return self._numbers
 
     def collect(self, number: int) -> Prediction:
-        """Of the picture submitted first, which must be ``number``; waits for it.
+        """**Optional.** The prediction of the picture submitted first, which must be ``number``; waits for it.
 
         Its map is overwritten by the fourth ``collect`` after this one. Raises RuntimeError where the first is another.
         """
+        submitted, self._submitted = self._submitted, None
+        if submitted is None or submitted[0] != number:
+            raise RuntimeError(f"picture {number} is not the one that was submitted")
+        return submitted[1]
 
     def abandon(self) -> None:
-        """Forget what was submitted, after an error say. Raises where the engine may still work on it; then ``submit`` and
-        ``collect`` raise until another ``abandon`` succeeds.
+        """**Optional.** Forget what was submitted, for example after an error.
+
+        Raises where the engine may still work on it; then ``submit`` and ``collect`` raise until another ``abandon``
+        succeeds.
         """
-
-
-@runtime_checkable
-class Batching(Protocol):
-    """What an engine has besides ``Engine`` if pictures of several frames can go through it in one run."""
-
-    batch: int
-    """Pictures of one run, as it was opened for; 1 where the graph takes no more, or frames are cut into tiles."""
-
-    def infer(self, image: NDArray[Any]) -> Prediction: ...
+        self._submitted = None
 
     def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> Sequence[Prediction]:
-        """Of each of up to ``batch`` pictures (n, H, W, C), C-contiguous, in their order.
+        """**Optional.** The predictions of up to ``batch`` pictures (n, H, W, C), C-contiguous, in their order.
 
         In one run where there are ``batch`` of them; fewer in whatever is cheapest. Maps are overwritten by the fourth
-        call after this one. Raises whatever the runtime raises.
+        call after this one. Raises whatever the runtime raises. Here: one by one.
         """
+        return [self.infer(picture).copy() for picture in pictures]

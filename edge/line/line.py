@@ -12,8 +12,6 @@ from functools import partial
 import structlog
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamConfig
-from edge.engines.lane import in_hand, per_call
 from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
@@ -27,7 +25,6 @@ from edge.line.state import StateBook
 from edge.line.supervise import LOOK_S, StageHealth, Worker, examine
 from edge.line.tally import Tally
 from edge.outputs.protocol import Output, OutputStatus
-from edge.preprocess.pixel_formats import levels_of
 from edge.regions.criteria import Criteria
 from edge.sources.protocol import Source
 from edge.sources.recorded import of_one_camera
@@ -69,14 +66,14 @@ class Line:
         self.config = config
         self.source = source
         self.tally = Tally()
-        self.ring = Ring(config.ring.slots + in_hand(engine) - 1, drops=drops)
+        self.ring = Ring(config.ring.slots + engine.in_hand - 1, drops=drops)
         self.recipes = Recipes(Recipe(engine, criteria, Wire(self.identity)))
         self.outputs = list(make_outputs(self.identity))
-        self._limit_s = config.supervise.limit_s * per_call(engine)
+        self._limit_s = config.supervise.limit_s * engine.batch
         maps: Maps = Handoff()
         self._maps = maps
         self._passage = Passage(self.ring, maps)
-        levels = levels_of(config.source)
+        levels = config.source.levels
         one_size = OneSize() if of_one_camera(source) else None
         worker = partial(Worker, restarts=config.supervise.restarts)
         self.workers = [
@@ -178,8 +175,7 @@ class Line:
     @property
     def worn_out(self) -> bool:
         """The camera is gone after as many reconnections as the config allows: the best moment for a new process."""
-        source, config = self.source.status(), self.config.source
-        limit = config.max_reconnects if isinstance(config, GenicamConfig) else None
+        source, limit = self.source.status(), self.config.source.reconnect_limit
         return limit is not None and source.state in ("lost", "backoff") and source.counters.get("reconnects", 0) >= limit
 
     @property

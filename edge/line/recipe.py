@@ -10,7 +10,6 @@ import numpy as np
 from edge.config.bundle import Bundle, load_bundle
 from edge.config.line import Config
 from edge.config.load import Loaded
-from edge.config.sources import SyntheticConfig
 from edge.engines.line_engine import open_line_engine, scales_sha256
 from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
@@ -85,11 +84,12 @@ def open_model(
     Raises:
         UserError: a bundle, calibration or ROI that can't be used.
     """
-    bundle = load_bundle(loaded.resolve(loaded.config.model.bundle))
-    criteria = load_criteria(loaded, bundle, scales_sha256(loaded, bundle))
-    engine = open_line_engine(loaded, bundle, batch, tell)
+    config = loaded.resolved
+    bundle = load_bundle(config.model.bundle)
+    criteria = load_criteria(loaded, bundle, scales_sha256(config.model, config.source, bundle))
+    engine = open_line_engine(config.model, config.source, bundle, batch, tell)
     try:
-        size = frame_size(loaded.config, bundle, replayed=replayed)
+        size = frame_size(config, bundle, replayed=replayed)
         if size is not None:
             blank = blank_frame(*size)
             amap = to_map(blank, engine, Workspace())
@@ -106,9 +106,9 @@ def frame_size(config: Config, bundle: Bundle, *, replayed: bool = False) -> tup
 
     ``replayed``: they aren't those of the config's source.
     """
-    source, spec = config.source, bundle.spec
-    if isinstance(source, SyntheticConfig) and not replayed:
-        return source.width, source.height
+    certain, spec = config.source.frame_size, bundle.spec
+    if certain is not None and not replayed:
+        return certain
     roi = config.regions.roi
     any_size_will_do = roi is None or (roi.units == "norm" and roi.mask is None)
     fed = spec.resize.size or (None if isinstance(spec.input.size, str) or spec.tile else spec.input.size)

@@ -13,7 +13,7 @@ from edge.line.passage import WAIT_S
 from edge.line.ring import Ring, Slot
 from edge.line.stages import acquire_loop
 from edge.line.supervise import Worker
-from edge.preprocess.pixel_formats import decode, levels_of
+from edge.preprocess.pixel_formats import decode
 from edge.sources.protocol import Source
 from edge.storage.recording_writer import RecordingWriter
 
@@ -38,7 +38,7 @@ def record(
     """
     ring = Ring(loaded.config.ring.slots, drops=drops)
     worker = Worker("acquire", partial(acquire_loop, source, ring), restarts=loaded.config.supervise.restarts)
-    levels = levels_of(loaded.config.source)  # what the model will see is what it is fitted on
+    levels = loaded.config.source.levels  # what the model will see is what it is fitted on
     written = lost = 0
     writer = RecordingWriter(folder, camera=loaded.config.camera, source=loaded.config.source.kind)
     worker.start()

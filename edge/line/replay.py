@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.config.load import Loaded
 from edge.config.outputs import JsonlConfig, ZmqConfig
 from edge.engines.protocol import BuildProgress, untold
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.frames import RunIdentity
 from edge.line.line import Line
 from edge.line.recipe import open_model
@@ -53,7 +53,7 @@ def replay(
     stop: threading.Event,
     each_turn: EachTurn,
     tell: BuildProgress = untold,
-) -> tuple[int, Line]:
+) -> tuple[ExitCode, Line]:
     """Inspect all that ``source`` gives. Returns the exit code and the finished line with its counters.
 
     The deadline does not count: how long this machine takes says nothing about the line. Frames that were late when they

@@ -127,7 +127,7 @@ def judge_loop(
             continue
         desk.item = item
         if isinstance(item, Skip):
-            record = recipes.judging.wire.skip(tally.next_seq, item, time.time_ns())
+            record = recipes.judging.wire.skip(tally.next_seq, item, time.time_ns(), time.monotonic_ns())
             tally.skipped(record, item)
             desk.item = None
             for output in outputs:
@@ -158,7 +158,7 @@ def _judge(item: Inferred, desk: Desk, ring: Ring, outputs: Sequence[Output], ta
         total=(ended_ns - received_ns) / 1e6,
     )
     inspection = timed(inspection, latency, criteria.deadline_ms, log_lost=any(output.log_lost for output in outputs))
-    record = item.recipe.wire.inspection(tally.next_seq, inspection, time.time_ns())
+    record = item.recipe.wire.inspection(tally.next_seq, inspection, time.time_ns(), time.monotonic_ns())
     judged = Judged(amap, found) if found and isinstance(amap, AnomalyMap) else None
     desk.item = None
     try:

@@ -6,9 +6,8 @@ import time
 from bisect import bisect_left
 from collections import deque
 
-from edge.frames import Inspection, Record, Skip
+from edge.frames import STAGES, Inspection, Record, Skip
 
-STAGES = ("queue", "infer", "wait", "judge", "total")
 BUCKETS_MS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 5000.0)
 """Upper bounds of the latency histograms, in ms; one more bucket takes what is above."""
 RECENT = 2048

@@ -34,19 +34,19 @@ def frozen(
         return declared
     if iter(frames) is frames:
         raise TypeError("frames are read more than once: a list or the like, no generator")
-    kept = declared.frozen or FrozenSpec(frames=1)
-    gains, stretch, count = kept.gains, kept.levels, 0
+    statistics = declared.frozen or FrozenSpec(frames=1)
+    gains, stretch, count = statistics.gains, statistics.levels, 0
     if "white_balance" in missing:
         kind = declared.white_balance
         values = np.array([channel_values(kind, p) for p in _planes(frames, channels, None)]).reshape(-1, channels)
-        _expect_some(count := len(values), missing, mend)
+        _check_some(count := len(values), missing, mend)
         gains = balance(kind, (values.mean(axis=0) if kind == "gray_world" else np.median(values, axis=0)).tolist())
     if "contrast_stretch" in missing and declared.contrast_stretch is not None:
         totals, count = np.zeros((channels, 256)), 0
         for planes in _planes(frames, channels, _before_stretch(declared, gains)):
             totals += [levels.histogram(plane) for plane in planes]
             count += 1
-        _expect_some(count, missing, mend)
+        _check_some(count, missing, mend)
         stretch = tuple(stretched(declared.contrast_stretch, histogram) for histogram in totals)
     measured = FrozenSpec(frames=count, gains=gains if channels == 3 else None, levels=stretch)
     return declared.model_copy(update={"frozen": measured})
@@ -71,7 +71,7 @@ def _planes(
             yield [np.asarray(p, np.uint8) for p in cv2.split(prepare(frame, spec, workspace).image)]
 
 
-def _expect_some(count: int, missing: Sequence[str], mend: str) -> None:
+def _check_some(count: int, missing: Sequence[str], mend: str) -> None:
     if not count:
         raise UserError(
             f"illumination: statistics of {' and '.join(missing)} are frozen on good frames",

@@ -123,7 +123,7 @@ def run_golden(
             if not judgement.right:
                 wrong.append(judgement)
             seen(sum(counts.values()))
-    told = {
+    summary = {
         "result": "fail" if wrong else "pass",
         "folder": str(folder),
         "good": counts["pass"],
@@ -136,8 +136,8 @@ def run_golden(
         "model_sha256": engine.bundle.sha256,
         "calibration_sha256": criteria.calibration_sha256,
     }
-    (log.warning if wrong else log.info)("golden_check", **told)
-    return Golden(counts["pass"], counts["fail"], tuple(wrong), _keep(loaded, told, wrong))
+    (log.warning if wrong else log.info)("golden_check", **summary)
+    return Golden(counts["pass"], counts["fail"], tuple(wrong), _keep(loaded, summary, wrong))
 
 
 def golden_log(loaded: Loaded) -> Path | None:
@@ -146,13 +146,13 @@ def golden_log(loaded: Loaded) -> Path | None:
     return None if jsonl is None else loaded.resolve(jsonl.dir) / f"edge-{loaded.config.camera}-golden.jsonl"
 
 
-def _keep(loaded: Loaded, told: dict[str, Any], wrong: Sequence[Judgement]) -> Path | None:
+def _keep(loaded: Loaded, summary: dict[str, Any], wrong: Sequence[Judgement]) -> Path | None:
     """The file, None without one. A log that can't be written costs no result: it is warned of."""
     path = golden_log(loaded)
     if path is None:
         return None
     frames = [{"frame": j.name, "verdict": j.found, "reason": j.reason, "why": j.why} for j in wrong]
-    message = {"kind": "golden_check", "created_ns": time.time_ns(), **told, "wrong": frames}
+    message = {"kind": "golden_check", "created_ns": time.time_ns(), **summary, "wrong": frames}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
@@ -182,7 +182,15 @@ def _judgements(
         name = f"{under}/{frame_name(frame.meta.frame_ref, frame.meta.frame_id)}"
         inspection, compared = _inspect(frame, engine, criteria, workspace)
         dropped = dict(inspection.regions_dropped)
-        yield Judgement(name, expected, inspection.verdict, inspection.reason, inspection.map_max, dropped, compared)
+        yield Judgement(
+            name=name,
+            expected=expected,
+            found=inspection.verdict,
+            reason=inspection.reason,
+            map_max=inspection.map_max,
+            dropped=dropped,
+            compared=compared,
+        )
 
 
 def _inspect(

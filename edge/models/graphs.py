@@ -98,10 +98,10 @@ def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 
 def constant(model: onnx.ModelProto, name: str) -> NDArray[Any] | None:
     """The value of a weight, or of a Constant node; None of anything else."""
-    found = [t for t in model.graph.initializer if t.name == name]
+    tensors = [t for t in model.graph.initializer if t.name == name]
     made = (n for n in model.graph.node if n.op_type == "Constant" and name in n.output)
-    found += [a.t for n in made for a in n.attribute if a.name == "value"]
-    return np.asarray(onnx.numpy_helper.to_array(found[0])) if found else None
+    tensors += [a.t for n in made for a in n.attribute if a.name == "value"]
+    return np.asarray(onnx.numpy_helper.to_array(tensors[0])) if tensors else None
 
 
 def with_outputs(model: onnx.ModelProto, extra: Iterable[str]) -> onnx.ModelProto:
@@ -131,13 +131,13 @@ def rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
 def prune(graph: onnx.GraphProto) -> None:
     """Drop every node and weight that no output needs, in place."""
     needed = {o.name for o in graph.output}
-    kept: list[onnx.NodeProto] = []
+    nodes: list[onnx.NodeProto] = []
     for node in reversed(graph.node):
         if needed.intersection(node.output):
-            kept.append(node)
+            nodes.append(node)
             needed.update(names_used(node))
     del graph.node[:]
-    graph.node.extend(reversed(kept))
+    graph.node.extend(reversed(nodes))
     weights = [t for t in graph.initializer if t.name in needed]
     del graph.initializer[:]
     graph.initializer.extend(weights)

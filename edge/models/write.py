@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 import onnx
-import yaml
 
 from edge.config.bundle import MODEL_NAME, SPEC_NAME, Bundle, load_bundle, sha256_of, tensors
 from edge.config.bundle_spec import BundleSpec
+from edge.config.yaml_reader import dump_yaml
 from edge.errors import UserError
 
 _DATA_NAME = "model.onnx.data"
@@ -36,7 +36,7 @@ def write_bundle(folder: Path, model: onnx.ModelProto, spec: BundleSpec, *, forc
         scratch.chmod(0o755)  # mkdtemp's 0700 would hide the model from the daemon's user
         _save_model(model, scratch)
         spec = spec.model_copy(update={"files": {p.name: sha256_of(p) for p in sorted(scratch.iterdir())}})
-        (scratch / SPEC_NAME).write_text(_dump(spec), "utf-8")
+        (scratch / SPEC_NAME).write_text(dump_yaml(spec.model_dump(mode="json", by_alias=True)), "utf-8")
         for file in scratch.iterdir():
             _sync(file)
         _swap(scratch, target)
@@ -70,22 +70,6 @@ def _save_model(model: onnx.ModelProto, folder: Path) -> None:
         (folder / MODEL_NAME).write_bytes(model.SerializeToString())
     else:
         onnx.save_model(model, folder / MODEL_NAME, save_as_external_data=True, location=_DATA_NAME)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.2 would read as a number and PyYAML, which thinks in 1.1, would leave bare: ``1e3``, ``0o7``."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if text[:1] in "0123456789+-." else None)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def _dump(spec: BundleSpec) -> str:
-    data = spec.model_dump(mode="json", by_alias=True)
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
 
 
 def _sync(path: Path) -> None:

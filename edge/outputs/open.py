@@ -2,46 +2,59 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from edge.config.load import Loaded
 from edge.frames import RunIdentity
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.outputs.jsonl.sink import JsonlSink
-from edge.outputs.protocol import Output
+from edge.outputs.protocol import Output, Run
 from edge.outputs.queued import Queued
+from edge.outputs.sink import Sink
 from edge.outputs.zmq.preview import PreviewSink
 from edge.outputs.zmq.publisher import ZmqSink
-from edge.regions.criteria import read_mask
-from edge.storage.archive import archive
-from edge.wire.keys import DoorKeys
 
 QUEUE = 1000
 """Records that wait for a slow output before it loses some: 10 s at 100 frames per second."""
 
 
+class OutputKind(NamedTuple):
+    """One row of the table: an output that a config may ask for."""
+
+    section: str
+    """Key under ``outputs:`` of the section that declares it, an ``OutputConfig``."""
+    make: Callable[[Any, Run], Sink | None]
+    """Makes the sink from that section; None where the section doesn't ask for this output."""
+    acts: bool = False
+    """People or machines act on what it says, so it gets a record first, unless another sink ``leads``."""
+    follows: bool = False
+    """Records reach it only after a sink that ``leads`` has them."""
+
+
+KINDS: Final = (  # in the order in which the judge hands a record to them
+    OutputKind("zmq", ZmqSink.of, acts=True, follows=True),
+    OutputKind("zmq", PreviewSink.of, acts=True),
+    OutputKind("jsonl", JsonlSink.of),
+    OutputKind("evidence", EvidenceSink.of),
+)
+
+
 def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Output]:
-    """The config's outputs, each behind a queue that drops rather than blocks."""
-    config = loaded.config.outputs
-    first: list[Output] = []  # the judge hands a record to those who act on it before those who keep it
+    """The config's outputs, each behind a queue that drops rather than blocks.
+
+    They are closed in the order of the list, so whoever waits for a sink that leads stands behind it.
+    """
+    run, sections = Run(loaded, identity, folder), loaded.config.outputs.sections
+    asked = [(kind, kind.make(sections[kind.section], run)) for kind in KINDS if kind.section in sections]
+    sinks = [(kind, sink) for kind, sink in asked if sink is not None]
+    leader: Queued | None = None
+    if any(sink.leads for _, sink in sinks):
+        sinks.sort(key=lambda made: made[0].acts)  # those who keep a record come first then
     outputs: list[Output] = []
-    log_first: Queued | None = None
-    if config.jsonl is not None:
-        place, texts = loaded.resolve(config.jsonl.dir), partial(archive, loaded, identity)
-        lines = Queued(JsonlSink(config.jsonl, place, identity, archive=texts), QUEUE, "drop")
-        outputs.append(lines)
-        if config.jsonl.sync == "each" or config.jsonl.audit_required:  # but then nobody acts on what isn't in the log
-            log_first = lines
-    if config.evidence is not None:
-        where, roi = loaded.resolve(config.evidence.dir), loaded.config.regions.roi
-        sink = EvidenceSink(config.evidence, where, identity, roi, mask=read_mask(loaded)[0])
-        outputs.append(Queued(sink, QUEUE, "drop"))
-    if config.zmq is not None:
-        curve = config.zmq.curve
-        keys = DoorKeys(loaded.resolve(curve.server_key), loaded.resolve(curve.clients)) if curve else None
-        first.append(Queued(ZmqSink(config.zmq, identity, folder, keys), QUEUE, "drop", after=log_first))
-        if config.zmq.preview is not None:
-            first.append(Queued(PreviewSink(config.zmq.preview, identity, keys), QUEUE, "drop"))
-    # closed in this order: what waits for the log is closed after it
-    return [*outputs, *first] if log_first else [*first, *outputs]
+    for kind, sink in sinks:
+        output = Queued(sink, QUEUE, "drop", after=leader if kind.follows else None)
+        leader = output if leader is None and sink.leads else leader
+        outputs.append(output)
+    return outputs

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from edge.config.load import Loaded
 from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
 
 
@@ -33,6 +34,15 @@ class OutputStatus:
 
 MakeArchive: TypeAlias = Callable[[Path], object]
 """Writes the texts that made the records beside the log, in this folder. Raises OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an output is opened for: the config, the identity that records carry, and the runtime folder of the process."""
+
+    loaded: Loaded
+    identity: RunIdentity
+    folder: Path
 
 
 class Output(Protocol):

@@ -47,12 +47,6 @@ class Queued:
         self._queue: queue.SimpleQueue[tuple[Record, Any] | None] = queue.SimpleQueue()  # None: look around
         self._latest_state: deque[State] = deque(maxlen=1)
         self._latest_beat: deque[Heartbeat] = deque(maxlen=1)
-        self._keep: Callable[[Record, Frame, Judged | None], Any] | None = getattr(sink, "keep", None)
-        self._discard: Callable[[Any], None] | None = getattr(sink, "discard", None)
-        self._idle: Callable[[], None] | None = getattr(sink, "idle", None)
-        self._recover: Callable[[], None] | None = getattr(sink, "recover", None)
-        self._made_by: Callable[[RunIdentity, MakeArchive], None] | None = getattr(sink, "made_by", None)
-        self._required: bool = getattr(sink, "required", False)
         self._accepted = 0
         self._refused = 0  # counted by who calls accept
         self._refused_onward = 0  # of those, the ones that are lost to the output behind this one, too
@@ -76,12 +70,13 @@ class Queued:
         self._onward: Onward | None = None
         self._after = after
         if after is not None:
-            after._onward = Onward(self.pass_on, required=after._required)  # noqa: SLF001  (its own kind)
+            after._onward = Onward(self.pass_on, required=after._sink.required)  # noqa: SLF001  (its own kind)
 
     def start(self) -> None:
         """Open the sink in its thread.
 
-        Raises what ``open`` raised; but of a sink that can ``recover`` only UserError, the rest is a fault that may pass.
+        Raises what ``open`` raised; but of a sink that can ``recover`` only a UserError that doesn't pass by itself, unless
+        this output ``waits``: the rest is a fault.
         """
         self._thread.start()
         self._opened.wait()
@@ -96,14 +91,12 @@ class Queued:
         if not self._has_room():
             self._refuse(record)
             return
-        kept = None
-        if self._keep is not None:
-            try:
-                kept = self._keep(record, frame, judged)
-            except Exception as error:  # noqa: BLE001  (the judge must go on)
-                self._refuse(record)
-                self._note(error)
-                return
+        try:
+            kept = self._sink.keep(record, frame, judged)
+        except Exception as error:  # noqa: BLE001  (the judge must go on)
+            self._refuse(record)
+            self._note(error)
+            return
         self._put(record, kept)
 
     def skip(self, record: Record) -> None:
@@ -129,26 +122,33 @@ class Queued:
         self._wake()
 
     def made_by(self, identity: RunIdentity, archive: MakeArchive) -> None:
-        """Hand on to a sink that wants to know."""
-        if self._made_by is not None:
-            self._made_by(identity, archive)
+        """Hand on to the sink."""
+        self._sink.made_by(identity, archive)
 
     def status(self) -> OutputStatus:
-        lost = self._refused + self._failed + int(getattr(self._sink, "lost", 0))
+        sink, onward = self._sink, self._onward
+        lost = self._refused + self._failed + sink.lost
         if self._after is not None:
             lost += self._after._refused_onward  # noqa: SLF001  (its own kind)
-        sink, onward = self._sink, self._onward
-        counters = dict(getattr(sink, "counters", {}))
-        if onward is not None and self._required:
+        counters = dict(sink.counters)
+        if onward is not None and sink.required:
             counters |= {f"overruled_{verdict}": count for verdict, count in onward.overruled.items()}
-        detail, free_bytes = getattr(sink, "detail", {}), getattr(sink, "free_bytes", None)
-        told = (self._trouble(), detail, counters, free_bytes, getattr(sink, "subscribers", None))
-        return OutputStatus(self._accepted, lost, *told, self._failures, self._last_fault)
+        return OutputStatus(
+            accepted=self._accepted,
+            lost=lost,
+            fault=self._trouble(),
+            detail=sink.detail,
+            counters=counters,
+            free_bytes=sink.free_bytes,
+            subscribers=sink.subscribers,
+            failures=self._failures,
+            last_fault=self._last_fault,
+        )
 
     @property
     def log_lost(self) -> bool:
         """Records don't get into a sink that must have them. Cheap: the judge asks before each verdict."""
-        return self._required and self._trouble() is not None
+        return self._sink.required and self._trouble() is not None
 
     def close(self, timeout_s: float) -> None:
         """Write what is queued, close the sink. What isn't written in time counts as lost. May be called twice."""
@@ -161,16 +161,12 @@ class Queued:
             log.warning("output_close_timeout", output=self.name, queued=self._queue.qsize(), timeout_s=timeout_s)
             self._overtake(0.0)
 
-    @property
-    def _idle_s(self) -> float:
-        return float(getattr(self._sink, "idle_s", RETRY_S))
-
     def _trouble(self) -> str | None:
         if self._ended and self._drain_until is None:
             return self._fault or "its thread ended"
         full = _FULL if self._full and not self._waits else None
         stalled = f"a call has not returned for more than {STALLED_S:g} s" if self._stalls(STALLED_S) else None
-        return self._fault or getattr(self._sink, "trouble", None) or full or stalled
+        return self._fault or self._sink.trouble or full or stalled
 
     def _stalls(self, limit_s: float) -> bool:
         since = self._call_since
@@ -213,7 +209,8 @@ class Queued:
             self._sink.open()
             self._open = True
         except Exception as error:  # noqa: BLE001  (start raises it)
-            if isinstance(error, UserError) or self._recover is None:
+            final = isinstance(error, UserError) and (self._waits or not error.passes)
+            if final or not self._sink.recovers:
                 self._open_error = error
                 self._attempt(self._sink.close)
                 return
@@ -235,7 +232,7 @@ class Queued:
         look_at = 0.0
         while self._drain_until is None or (not self._queue.empty() and time.monotonic() < self._drain_until):
             try:
-                item = self._queue.get(timeout=self._idle_s)
+                item = self._queue.get(timeout=self._sink.idle_s)
             except queue.Empty:
                 item = None
             if item is not None:
@@ -252,7 +249,7 @@ class Queued:
             if self._latest_beat:
                 self._attempt(self._sink.tick, self._latest_beat.popleft())
             if self._queue.empty() or time.monotonic() >= look_at:
-                look_at = time.monotonic() + self._idle_s
+                look_at = time.monotonic() + self._sink.idle_s
                 self._look_around()
 
     def _deliver(self, record: Record, kept: Any) -> None:
@@ -282,15 +279,15 @@ class Queued:
     def _look_around(self) -> None:
         if self._broken and self._usable():
             self._fault = None
-        if self._idle is not None and not self._broken:
-            self._attempt(self._idle)
+        if not self._broken:
+            self._attempt(self._sink.idle)
 
     def _usable(self) -> bool:
         """Whether the sink works, after an attempt to mend it where one is due."""
-        if self._broken and self._recover is not None and time.monotonic() >= self._retry_at:
+        if self._broken and time.monotonic() >= self._retry_at:
             self._retry_at = time.monotonic() + RETRY_S
             self._broken = False
-            self._attempt(self._recover)
+            self._attempt(self._sink.recover)
         return not self._broken
 
     def _attempt(self, call: Callable[..., None], *args: object) -> bool:
@@ -299,7 +296,7 @@ class Queued:
             call(*args)
         except Exception as error:  # noqa: BLE001  (no sink ends its thread)
             self._note(error)
-            self._broken = self._recover is not None
+            self._broken = self._sink.recovers
             return False
         finally:
             with self._lock:
@@ -320,7 +317,7 @@ class Queued:
             log.warning("output_failed", output=self.name, error=text, exc_info=unexpected)
 
     def _look_at_trouble(self) -> None:
-        trouble: str | None = getattr(self._sink, "trouble", None)
+        trouble = self._sink.trouble
         if trouble is not None and trouble != self._trouble_seen:
             self._tell(trouble)
         self._trouble_seen = trouble
@@ -333,8 +330,8 @@ class Queued:
 
     def _lose(self, kept: Any) -> None:
         self._failed += 1
-        if self._discard is not None and kept is not None:
-            self._attempt(self._discard, kept)
+        if kept is not None:
+            self._attempt(self._sink.discard, kept)
 
     def _abandon_rest(self) -> None:
         while not self._queue.empty():

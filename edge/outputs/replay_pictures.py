@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge.config.regions import RoiConfig
 from edge.errors import UserError
-from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, State
+from edge.frames import Frame, Inspection, Judged, Record
+from edge.outputs.sink import Sink
 from edge.report.compare import Outcomes, draw_change, outcome
 from edge.report.explain import Scale, draw_explanation, explain_dropped
 from edge.report.overlay import draw_overlay
@@ -54,7 +55,7 @@ class _Kept:
     line: bytes | None
 
 
-class PictureSink:
+class PictureSink(Sink):
     """Writes ``FOLDER/SEQ.png``, ``explain/SEQ.txt`` and ``masks.jsonl`` under ``folder``.
 
     For replay, which waits: the judge's thread draws.
@@ -112,12 +113,6 @@ class PictureSink:
         if kept.line is not None:
             assert self._masks is not None
             self._masks.write(kept.line)
-
-    def state(self, state: State) -> None:
-        pass
-
-    def tick(self, heartbeat: Heartbeat) -> None:
-        pass
 
     def close(self) -> None:
         if self._masks is not None:

@@ -1,46 +1,105 @@
-"""What one output does with records: the protocol of the sinks that run behind a ``Queued``."""
+"""What one output does with records: the base class of the sinks that run behind a ``Queued``."""
+
+# ruff: noqa: B027  (optional methods have an empty body)
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
-from edge.frames import Heartbeat, Record, State
+from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
+from edge.outputs.protocol import MakeArchive
 
 
-class Sink(Protocol):
-    """What one output does with records. Every method is called in the output's own thread, ``keep`` excepted.
+class Sink(ABC):
+    """One place that records go to. Every method is called in the output's own thread, ``keep`` and ``made_by`` excepted.
 
-    A method that raises breaks no more than the call: the error becomes the output's fault and the record counts as lost.
+    A sink has a ``name`` and writes records; all else is **optional** and does nothing unless it is overridden. A method
+    that raises breaks no more than the call: the error becomes the output's fault and the record counts as lost.
 
-    A sink may also have, and is then asked for them:
-
-    - ``keep(record, frame, judged) -> object | None``: called in the judge's thread inside ``accept``, so it mustn't block;
-      copies what the sink needs of the frame. Its result is handed to ``write``.
-    - ``discard(kept)``: takes back what ``keep`` gave for a record that will not be written.
-    - ``idle()`` and ``idle_s``: called whenever the queue is empty, and at least every ``idle_s`` seconds, which is asked
-      for before each wait.
-    - ``recover()``: reopen after a failure. The record that failed is then written again; should that fail too, records
-      are lost until ``recover`` and ``write`` succeed, tried every second.
-    - ``trouble`` and ``lost``: fault and losses that the sink looks after by itself, beside those that are told by raising.
-    - ``detail``: a small mapping for ``state`` that changes seldom. ``counters``, ``free_bytes``,
-      ``subscribers``: see ``OutputStatus``.
-      Read from any thread.
-    - ``made_by(identity, archive)``: see ``Output``. Called by the supervisor, so it mustn't block.
-    - ``required``: True where a verdict counts only once the sink has its record: while it fails ``log_lost`` says so, and
-      a record that it did not take reaches the output after it as ``invalid: log_lost``.
+    The attributes and properties may be read from any thread.
     """
 
     name: str
+    """Names the output in ``state``, metrics and logs."""
+    required: bool = False
+    """**Optional.** True where a verdict counts only once the sink has its record: while it fails ``log_lost`` says so, and
+    a record that it did not take reaches the output after it as ``invalid: log_lost``."""
+    leads: bool = False
+    """**Optional.** True where those who act on a record get it only after this sink has written it."""
+    lost: int = 0
+    """**Optional.** Records that the sink lost without raising."""
+    trouble: str | None = None
+    """**Optional.** A fault that the sink looks after by itself, beside those that it raises."""
+
+    @property
+    def idle_s(self) -> float:
+        """**Optional.** Longest time in s between two calls of ``idle``; asked for before each wait."""
+        return 1.0
+
+    @property
+    def detail(self) -> Mapping[str, Any]:
+        """**Optional.** A small mapping for ``state`` that changes seldom."""
+        return {}
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """**Optional.** What else the sink counts, for metrics."""
+        return {}
+
+    @property
+    def free_bytes(self) -> int | None:
+        """**Optional.** Free bytes of the disk that the sink writes to, for metrics."""
+        return None
+
+    @property
+    def subscribers(self) -> int | None:
+        """**Optional.** Subscriptions at this moment; None where nobody can subscribe."""
+        return None
 
     def open(self) -> None:
-        """Bind, open, lock. ``UserError`` for what a person must mend; it reaches the caller of ``start``."""
+        """**Optional.** Bind, open, lock. ``UserError`` for what a person must mend; it reaches the caller of ``start``."""
 
+    def keep(self, record: Record, frame: Frame, judged: Judged | None) -> object | None:
+        """**Optional.** Copy what the sink needs of the frame; the result is handed to ``write``.
+
+        Called in the judge's thread inside ``accept``, so it mustn't block.
+        """
+
+    def discard(self, kept: Any) -> None:
+        """**Optional.** Take back what ``keep`` gave for a record that will not be written."""
+
+    @abstractmethod
     def write(self, record: Record, kept: Any) -> None:
-        """One record, in order. ``kept``: what ``keep`` returned for it; None for skips."""
+        """Write one record, in order. ``kept``: what ``keep`` returned for it; None for skips."""
 
-    def state(self, state: State) -> None: ...
+    def idle(self) -> None:
+        """**Optional.** Look around. Called whenever the queue is empty, and at least every ``idle_s`` seconds."""
 
-    def tick(self, heartbeat: Heartbeat) -> None: ...
+    def recover(self) -> None:
+        """**Optional.** Reopen after a failure.
+
+        The record that failed is then written again; should that fail too, records are lost until ``recover`` and
+        ``write`` succeed, tried every second. A sink without it goes on after a failure as if nothing had happened.
+        """
+
+    @property
+    def recovers(self) -> bool:
+        """Whether the sink has a ``recover`` of its own."""
+        return type(self).recover is not Sink.recover
+
+    def state(self, state: State) -> None:
+        """**Optional.** The daemon's state changed."""
+
+    def tick(self, heartbeat: Heartbeat) -> None:
+        """**Optional.** Every 500 ms."""
+
+    def made_by(self, identity: RunIdentity, archive: MakeArchive) -> None:
+        """**Optional.** Another config, model or calibration makes the records from about now on; see ``Output``.
+
+        Called by the supervisor, so it mustn't block.
+        """
 
     def close(self) -> None:
-        """Give everything back; called once, also after ``open`` raised."""
+        """**Optional.** Give everything back; called once, also after ``open`` raised."""

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.sources import GenicamConfig, SourceConfig
 from edge.frames import Frame, FrameMeta
 
 Depth: TypeAlias = Literal[8, 16]
@@ -138,11 +137,6 @@ def payload_bytes(pixel_format: str, width: int, height: int) -> int:
         ValueError: a format that isn't in ``FORMATS``, by its name.
     """
     return (width * height * _known(pixel_format).bits_per_pixel + 7) // 8
-
-
-def levels_of(source: SourceConfig) -> tuple[Depth, LevelWindow | None]:
-    """Depth and window that a config asks of its source's frames."""
-    return (source.bit_depth, source.window) if isinstance(source, GenicamConfig) else (16, None)
 
 
 def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16, window: LevelWindow | None = None) -> Frame:

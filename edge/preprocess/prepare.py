@@ -56,10 +56,10 @@ class Workspace:
 
     def array(self, step: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """The buffer of one step, with whatever it held before."""
-        found = self._arrays.get(step)
-        if found is None or found.shape != shape or found.dtype != dtype:
-            found = self._arrays[step] = np.empty(shape, dtype)
-        return found
+        array = self._arrays.get(step)
+        if array is None or array.shape != shape or array.dtype != dtype:
+            array = self._arrays[step] = np.empty(shape, dtype)
+        return array
 
     def illuminator(self, spec: IlluminationSpec) -> Illuminator:
         """The one for this declaration, with its buffers."""
@@ -69,10 +69,10 @@ class Workspace:
 
     def tiling(self, spec: TileSpec, picture: tuple[int, int], scale: tuple[int, int]) -> Tiling:
         """The one for pictures of this width and height, with its buffers."""
-        found = self._tiling
-        if found is None or (found.spec, found.picture, found.scale) != (spec, picture, scale):
-            found = self._tiling = Tiling(spec, picture, scale)
-        return found
+        tiling = self._tiling
+        if tiling is None or (tiling.spec, tiling.picture, tiling.scale) != (spec, picture, scale):
+            tiling = self._tiling = Tiling(spec, picture, scale)
+        return tiling
 
 
 def prepare(frame: Frame, spec: BundleSpec, workspace: Workspace | None = None) -> Prepared:

@@ -151,7 +151,7 @@ def _reaches(at: Sequence[int], tile: int, border: int, side: int, blend: str) -
     weights = _window(blend, tile, border)
     total = np.zeros(side)
     covered = 0
-    found = []
+    reaches = []
     for index, begin in enumerate(at):
         start = begin + (border if index else 0)
         stop = min(begin + tile - (border if index < len(at) - 1 else 0), side)
@@ -159,9 +159,9 @@ def _reaches(at: Sequence[int], tile: int, border: int, side: int, blend: str) -
         total[start:stop] += own
         both = max(covered - start, 0)
         shares = (own[:both] / total[start : start + both]).astype(np.float32)
-        found.append(_Reach(start, stop, start - begin, shares))
+        reaches.append(_Reach(start, stop, start - begin, shares))
         covered = stop
-    return tuple(found)
+    return tuple(reaches)
 
 
 def _window(blend: str, tile: int, border: int) -> NDArray[np.float64]:

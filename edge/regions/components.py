@@ -151,13 +151,26 @@ class Components:
         which = np.flatnonzero(chosen)
         box = self.x0, self.y0, self.x1, self.y1
         arrays = *box, self.area, self.score_max, self.score_mean, columns, rows, self._solidity
-        told = []
+        entries = []
         for index, x0, y0, x1, y1, area, score_max, score_mean, x, y, solidity in zip(
             which.tolist(), *(of[which].tolist() for of in arrays), strict=True
         ):
             known = None if isnan(solidity) else solidity
-            told.append(Blob(x0, y0, x1, y1, area, score_max, score_mean, (x, y), self._outlines[index], known))
-        return told
+            entries.append(
+                Blob(
+                    x0=x0,
+                    y0=y0,
+                    x1=x1,
+                    y1=y1,
+                    area=area,
+                    score_max=score_max,
+                    score_mean=score_mean,
+                    centre=(x, y),
+                    outline=self._outlines[index],
+                    known_solidity=known,
+                )
+            )
+        return entries
 
     def _pixels(self, runs: Chosen) -> NDArray[np.intp]:
         """Flat index of every pixel of some of the runs, run after run."""
@@ -279,14 +292,14 @@ def _joined(group: list[Blob]) -> Blob:
     hull = np.asarray(cv2.convexHull(np.concatenate([b.outline for b in group])), np.int32)
     around = cv2.contourArea(hull)
     return Blob(
-        min(b.x0 for b in group),
-        min(b.y0 for b in group),
-        max(b.x1 for b in group),
-        max(b.y1 for b in group),
-        area,
-        max(b.score_max for b in group),
-        sum(b.score_mean * b.area for b in group) / area,
-        (sum(b.centre[0] * b.area for b in group) / area, sum(b.centre[1] * b.area for b in group) / area),
-        hull,
-        sum(cv2.contourArea(b.outline) for b in group) / around if around > 0 else 1.0,
+        x0=min(b.x0 for b in group),
+        y0=min(b.y0 for b in group),
+        x1=max(b.x1 for b in group),
+        y1=max(b.y1 for b in group),
+        area=area,
+        score_max=max(b.score_max for b in group),
+        score_mean=sum(b.score_mean * b.area for b in group) / area,
+        centre=(sum(b.centre[0] * b.area for b in group) / area, sum(b.centre[1] * b.area for b in group) / area),
+        outline=hull,
+        known_solidity=sum(cv2.contourArea(b.outline) for b in group) / around if around > 0 else 1.0,
     )

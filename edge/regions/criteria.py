@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from edge.config.bundle import Bundle
 from edge.config.calibration import Calibration, calibration_key, check_key
 from edge.config.load import Loaded
-from edge.config.regions import RegionsConfig, ThresholdConfig
+from edge.config.regions import RegionsConfig, RoiConfig, ThresholdConfig
 from edge.errors import UserError
 from edge.frames import AnomalyMap
-from edge.regions.plan import RegionPlan, check_reachable
-
-_KEPT_SIZES = 8
-"""Plans kept for frames of this many different sizes; folders of pictures may hold a new size in each."""
+from edge.regions.plan import RegionPlan
+from edge.regions.plans import RegionPlans
 
 
 @dataclass(slots=True)
@@ -26,32 +24,27 @@ class Criteria:
 
     regions: RegionsConfig
     high: float
-    low: float | None
-    mask: NDArray[np.uint8] | None
-    deadline_ms: float | None
-    calibration_sha256: str | None
-    overridden: bool
+    low: float | None = None
+    mask: NDArray[np.uint8] | None = None
+    deadline_ms: float | None = None
+    calibration_sha256: str | None = None
+    overridden: bool = False
     """True where explicit thresholds stand in the config although there is a calibration file."""
     explain: bool = False
     """Also tell what was dropped on the way to the regions. For replay; it costs time."""
-    _prepared: dict[tuple[object, ...], RegionPlan | UserError] = field(default_factory=dict)
+    _plans: RegionPlans = field(init=False)
     _told: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._plans = RegionPlans(self.regions, self.mask, self.high, self.low)
+
     def plan(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan:
-        """Controls for maps of this shape over frames of this size, made once.
+        """The plan for maps of this shape over frames of this size, made once.
 
         Raises:
             UserError: the ROI or the mask picture doesn't fit such a frame.
         """
-        key = (amap.values.shape, width, height, amap.map_to_image)
-        found = self._prepared.get(key)
-        if found is None:
-            if len(self._prepared) >= _KEPT_SIZES:
-                del self._prepared[next(iter(self._prepared))]
-            found = self._prepared[key] = self._prepare(amap, width, height)
-        if isinstance(found, UserError):
-            raise found
-        return found
+        return self._plans.plan(amap, width, height)
 
     def is_news(self, error: UserError) -> bool:
         """True the first time: what is wrong with every frame is logged once."""
@@ -59,17 +52,6 @@ class Criteria:
         news = text not in self._told
         self._told.add(text)
         return news
-
-    def _prepare(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan | UserError:
-        h, w = amap.values.shape
-        try:
-            plan = RegionPlan.prepare(
-                self.regions, self.high, self.low, (h, w), (width, height), amap.map_to_image, self.mask
-            )
-            check_reachable(plan)
-        except UserError as error:
-            return error
-        return plan
 
 
 def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteria:
@@ -83,12 +65,11 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
             picture that can't be read.
     """
     config = loaded.config
-    mask, mask_bytes = read_mask(loaded)
+    mask, mask_bytes = read_mask(loaded.resolved.regions.roi)
     threshold = config.regions.threshold
     if isinstance(threshold, ThresholdConfig):
-        return Criteria(
-            config.regions, threshold.high, threshold.low, mask, config.deadline_ms, None, config.calibration is not None
-        )
+        overridden = config.calibration is not None
+        return Criteria(config.regions, threshold.high, threshold.low, mask, config.deadline_ms, overridden=overridden)
     if config.calibration is None:
         raise UserError(
             f"{loaded.path}: regions.threshold is 'calibrated', but no calibration file is named",
@@ -103,15 +84,14 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
         )
     calibration = Calibration.load(path)
     check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
-    return Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256, False)
+    return Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
 
 
-def read_mask(loaded: Loaded) -> tuple[NDArray[np.uint8] | None, bytes | None]:
+def read_mask(roi: RoiConfig | None) -> tuple[NDArray[np.uint8] | None, bytes | None]:
     """The ROI's mask picture, grey, and the bytes of its file; (None, None) where the config names none."""
-    roi = loaded.config.regions.roi
     if roi is None or roi.mask is None:
         return None, None
-    path = loaded.resolve(roi.mask)
+    path = roi.mask
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -1,9 +1,14 @@
-"""Candidates are kept or rejected here by their shape and score."""
+"""Candidates are kept or rejected here by their shape and score.
+
+A new filter is its key in ``config/regions.py`` and a row of ``FILTERS``; what the judge drops, counts and explains, and
+what an import takes over, goes by that table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,56 +18,10 @@ from edge.regions.components import Chosen, Components
 from edge.regions.plan import RegionPlan
 
 
-def keep_candidates(
-    components: Components, kept: Chosen, plan: RegionPlan, explain: bool
-) -> tuple[Chosen, dict[str, int], list[Rejected]]:
-    """Those of ``kept`` that pass every filter; how many each filter dropped; each of those, where asked for."""
-    dropped: dict[str, int] = {}
-    rejected: list[Rejected] = []
-    y, x = (side.start for side in plan.window)
-    for key, measured, limit, fails in _tests(components, plan):
-        values = measured(kept)
-        failed = kept & fails(values, limit)
-        which = np.flatnonzero(failed)
-        if not len(which):
-            continue
-        dropped[key] = len(which)
-        kept = kept & ~failed
-        if explain:
-            corners = components.x0 + x, components.y0 + y, components.x1 + x, components.y1 + y
-            columns = *corners, components.area, values, np.broadcast_to(limit, values.shape)
-            rows = zip(*(column[which].tolist() for column in columns), strict=True)
-            rejected += [Rejected((x0, y0, x1, y1), area, key, value, at) for x0, y0, x1, y1, area, value, at in rows]
-    return kept, dropped, rejected
-
-
-_Test: TypeAlias = tuple[str, Callable[[Chosen], NDArray[Any]], Any, np.ufunc]
-
-
-def _tests(components: Components, plan: RegionPlan) -> Iterator[_Test]:
-    """Of each filter in use: its config key, what it measures of the components chosen so far, its limit, when it drops.
-
-    Scores are float32, and so are their limits: else a score of 0.7 would fall short of 0.7.
-    """
-    config = plan.config
-    if config.min_area_px or plan.zones:
-        yield "min_area_px", lambda _: components.area, _least_areas(components, plan), np.less
-    if config.max_area_px is not None:
-        yield "max_area_px", lambda _: components.area, config.max_area_px, np.greater
-    if config.min_score_max is not None:
-        yield "min_score_max", lambda _: components.score_max, np.float32(config.min_score_max), np.less
-    if config.min_score_mean is not None:
-        yield "min_score_mean", lambda _: components.score_mean, np.float32(config.min_score_mean), np.less
-    if config.min_fill_ratio is not None:
-        yield "min_fill_ratio", lambda _: components.fill_ratio, config.min_fill_ratio, np.less
-    if config.max_aspect_ratio is not None:
-        yield "max_aspect_ratio", lambda _: components.aspect_ratio, config.max_aspect_ratio, np.greater
-    if config.min_solidity is not None:
-        yield "min_solidity", components.solidity, config.min_solidity, np.less
-
-
-def _least_areas(components: Components, plan: RegionPlan) -> NDArray[np.intp]:
-    """The minimum area in force where each component is highest."""
+def _least_areas(components: Components, plan: RegionPlan) -> NDArray[np.intp] | None:
+    """The minimum area in force where each component is highest; None where no component has one."""
+    if not plan.config.min_area_px and not plan.zones:
+        return None
     areas = np.full(len(components), plan.config.min_area_px)
     if plan.zones:
         peaks = components.peaks()
@@ -70,3 +29,74 @@ def _least_areas(components: Components, plan: RegionPlan) -> NDArray[np.intp]:
             if area is not None:
                 areas[zone.ravel()[peaks]] = area
     return areas
+
+
+@dataclass(frozen=True, slots=True)
+class RegionFilter:
+    """One row of the table."""
+
+    key: str
+    """Its key under ``regions:``, a limit; None there turns it off."""
+    noun: str
+    """What texts call the thing that it measures."""
+    measure: Callable[[Components, Chosen], NDArray[Any]]
+    """The values of all components, right for those chosen so far."""
+    kind: Literal["area", "score", "shape"]
+    """Areas are told as whole numbers. Scores are float32, and so are their limits: else 0.7 would fall short of 0.7."""
+    limits: Callable[[Components, RegionPlan], NDArray[Any] | None] | None = None
+    """The limit of each component, where it is not one number for all; None turns it off."""
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the limit is a minimum."""
+        return self.key.startswith("min_")
+
+    def limit(self, components: Components, plan: RegionPlan) -> Any:
+        """The limit in force, or one for each component; None where the filter is off."""
+        if self.limits is not None:
+            return self.limits(components, plan)
+        limit = getattr(plan.config, self.key)
+        return np.float32(limit) if limit is not None and self.kind == "score" else limit
+
+    def fails(self, values: NDArray[Any], limit: Any) -> Chosen:
+        """Where a value lies beyond the limit; one that meets it stays."""
+        return np.asarray(values < limit if self.at_least else values > limit)
+
+
+FILTERS: Final = (  # in the order in which they are applied: a candidate counts for the first that drops it
+    RegionFilter("min_area_px", "area", lambda c, _: c.area, "area", limits=_least_areas),
+    RegionFilter("max_area_px", "area", lambda c, _: c.area, "area"),
+    RegionFilter("min_score_max", "score_max", lambda c, _: c.score_max, "score"),
+    RegionFilter("min_score_mean", "score_mean", lambda c, _: c.score_mean, "score"),
+    RegionFilter("min_fill_ratio", "fill_ratio", lambda c, _: c.fill_ratio, "shape"),
+    RegionFilter("max_aspect_ratio", "aspect_ratio", lambda c, _: c.aspect_ratio, "shape"),
+    RegionFilter("min_solidity", "solidity", lambda c, chosen: c.solidity(chosen), "shape"),
+)
+
+
+def keep_candidates(
+    components: Components, chosen: Chosen, plan: RegionPlan, explain: bool
+) -> tuple[Chosen, dict[str, int], list[Rejected]]:
+    """Those of ``chosen`` that pass every filter; how many each filter dropped; each of those, where asked for."""
+    dropped: dict[str, int] = {}
+    rejected: list[Rejected] = []
+    y, x = (side.start for side in plan.window)
+    for row in FILTERS:
+        limit = row.limit(components, plan)
+        if limit is None:
+            continue
+        values = row.measure(components, chosen)
+        failed = chosen & row.fails(values, limit)
+        which = np.flatnonzero(failed)
+        if not len(which):
+            continue
+        dropped[row.key] = len(which)
+        chosen = chosen & ~failed
+        if explain:
+            corners = components.x0 + x, components.y0 + y, components.x1 + x, components.y1 + y
+            columns = *corners, components.area, values, np.broadcast_to(limit, values.shape)
+            entries = zip(*(column[which].tolist() for column in columns), strict=True)
+            rejected += [
+                Rejected((x0, y0, x1, y1), area, row.key, value, at) for x0, y0, x1, y1, area, value, at in entries
+            ]
+    return chosen, dropped, rejected

@@ -58,21 +58,21 @@ def find_regions(
         return Found(mask, (), {})
     config = plan.config
     smoothed = _without_border(smooth_window(values, plan), plan)
-    found = _candidates(smoothed, plan)
-    if found is None:
+    outcome = _candidates(smoothed, plan)
+    if outcome is None:
         return Found(mask, (), {})
-    components, kept = found
+    components, chosen = outcome
     candidates = None
     if explain:
         candidates = np.zeros(values.shape, np.uint8)
-        components.paint(candidates[plan.window], kept, 255)
-    kept, dropped, rejected = keep_candidates(components, kept, plan, explain)
+        components.paint(candidates[plan.window], chosen, 255)
+    chosen, dropped, rejected = keep_candidates(components, chosen, plan, explain)
     window = mask[plan.window]
-    if (config.fill_holes or config.dilate_px) and kept.any():
-        components = _grown(components, kept, smoothed, plan)
-        kept = np.ones(len(components), bool)
-    components.paint(window, kept, 255)
-    blobs = components.blobs(kept)
+    if (config.fill_holes or config.dilate_px) and chosen.any():
+        components = _grown(components, chosen, smoothed, plan)
+        chosen = np.ones(len(components), bool)
+    components.paint(window, chosen, 255)
+    blobs = components.blobs(chosen)
     plan.dirty = bool(blobs)
     if config.merge_gap_px and len(blobs) > 1:
         blobs = merge(blobs, config.merge_gap_px, window)
@@ -128,18 +128,18 @@ def _candidates(smoothed: NDArray[np.float32], plan: RegionPlan) -> tuple[Compon
     return None if components is None else (components, np.ones(len(components), bool))
 
 
-def _grown(components: Components, kept: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:
+def _grown(components: Components, chosen: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:
     """The kept components with holes filled, then dilated, still in the ROI; there is at least one."""
     config = plan.config
     grown = plan.spare
     grown.fill(0)
-    components.paint(grown, kept, 1, filled=config.fill_holes)
+    components.paint(grown, chosen, 1, filled=config.fill_holes)
     if size := config.dilate_px:
         cv2.dilate(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dst=grown)
     np.bitwise_and(grown, plan.growing, out=grown)
-    found = find_components(grown, smoothed)
-    assert found is not None, "growing takes nothing away"
-    return found
+    grown_components = find_components(grown, smoothed)
+    assert grown_components is not None, "growing takes nothing away"
+    return grown_components
 
 
 def _order(blob: Blob, sort_by: str) -> tuple[float, ...]:
@@ -160,14 +160,14 @@ def _region(blob: Blob, number: int, x: int, y: int, with_polygon: bool) -> Regi
         points = cv2.approxPolyDP(blob.outline, 0.5, True)[:, 0].tolist()
         polygon = tuple((float(px + x), float(py + y)) for px, py in points)
     return Region(
-        number,
-        _box(blob, x, y),
-        float(blob.area),
-        (blob.centre[0] + x, blob.centre[1] + y),
-        blob.score_max,
-        blob.score_mean,
-        blob.fill_ratio,
-        blob.aspect_ratio,
-        blob.solidity,
-        polygon,
+        id=number,
+        bbox_xyxy=_box(blob, x, y),
+        area_px=float(blob.area),
+        centroid_xy=(blob.centre[0] + x, blob.centre[1] + y),
+        score_max=blob.score_max,
+        score_mean=blob.score_mean,
+        fill_ratio=blob.fill_ratio,
+        aspect_ratio=blob.aspect_ratio,
+        solidity=blob.solidity,
+        polygon=polygon,
     )

@@ -39,7 +39,7 @@ class RegionPlan:
         roi: NDArray[np.bool_],
         zones: list[NDArray[np.bool_]],
     ) -> None:
-        """See ``prepare``. ``roi``: its pixels, with the border; ``zones``: those of each of the config's, none in two."""
+        """See ``for_size``. ``roi``: its pixels, with the border; ``zones``: those of each of the config's, none in two."""
         self.config = config
         inside = without_border(roi, config)
         self.inside = inside
@@ -74,32 +74,41 @@ class RegionPlan:
         self.dirty = False
 
     @classmethod
-    def prepare(
+    def for_size(
         cls,
         config: RegionsConfig,
-        high: float,
-        low: float | None,
-        map_shape: tuple[int, int],
-        image_size: tuple[int, int],
-        map_to_image: tuple[float, float, float, float],
+        grid: Grid,
         mask: NDArray[np.uint8] | None = None,
+        *,
+        high: float | None = None,
+        low: float | None = None,
     ) -> RegionPlan:
-        """``map_shape`` (h, w), ``image_size`` (W, H); ``mask`` is the ROI's mask picture, (H, W), above 0 where inspected.
+        """The plan for maps and frames of the sizes that ``grid`` tells.
+
+        ``mask`` is the ROI's mask picture, (H, W), above 0 where inspected. ``high`` None: for measuring thresholds, of
+        which there are none yet; no map has a region then.
 
         Raises:
             UserError: low above high; a ROI or zone beyond the frame or without a pixel; a zone without a pixel that is
                 inspected and in no earlier zone; a mask of another size.
             ValueError: a map without a pixel, which is no line's fault.
         """
-        if not all(map_shape):
-            raise ValueError(f"the map is {map_shape[1]} x {map_shape[0]}: it has no pixel")
+        if not all(grid.map_shape):
+            raise ValueError(f"the map is {grid.map_shape[1]} x {grid.map_shape[0]}: it has no pixel")
+        high = np.inf if high is None else high
         if low is not None and low > high:
             raise UserError(
                 "regions.threshold: low is above high", received=f"low {low:g}, high {high:g}", expected="low at most high"
             )
-        grid = Grid(map_shape, image_size, map_to_image)
         roi = roi_pixels(config, grid, mask)
         return cls(config, high, low, roi, zone_pixels(config, grid, without_border(roi, config)))
+
+    def is_of_same_pixels(self, other: RegionPlan) -> bool:
+        """True where both plans let the same pixels of a map take part, in the same zones: maps of both are comparable."""
+        return self is other or (
+            np.array_equal(self.inside, other.inside)
+            and (self.ruled is other.ruled or np.array_equal(self.ruled, other.ruled))  # type: ignore[arg-type]
+        )
 
     def quiet(self, values: NDArray[np.float32], highest: float) -> bool:
         """True where no pixel inside can reach its threshold, smoothed or not; ``highest`` is the maximum inside.
@@ -177,11 +186,11 @@ def _grows(config: RegionsConfig) -> bool:
 def _border(config: RegionsConfig, window: MapWindow, shape: tuple[int, ...]) -> list[MapWindow]:
     """What of the window is border, in its own pixels."""
     n, (h, w), (rows, columns) = config.border_px, shape, window
-    kept = (
+    inner = (
         slice(max(n - rows.start, 0), min(h - n, rows.stop) - rows.start),
         slice(max(n - columns.start, 0), min(w - n, columns.stop) - columns.start),
     )
-    return _strips(kept, (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start)))
+    return _strips(inner, (slice(0, rows.stop - rows.start), slice(0, columns.stop - columns.start)))
 
 
 def _padded(box: MapWindow, pad: int, shape: tuple[int, ...]) -> MapWindow:

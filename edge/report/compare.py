@@ -7,7 +7,6 @@ counts from the beginning.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.regions import RoiConfig
-from edge.frames import Frame, FrameMeta, Inspection, Region
-from edge.regions.verdict import NO_LATENCY
+from edge.frames import Frame, FrameMeta, Inspection
 from edge.report.overlay import STRIP, draw_overlay
 from edge.storage.pictures import frame_name
+from edge.wire.record_fields import inspection_from
 
 SKIP: Final = "skip"
 _PANEL_PX: Final = 1600
@@ -139,7 +138,7 @@ def draw_change(
     ``roi`` and its ``mask`` picture are this run's, and drawn on both.
     """
     panels: list[Any] = [
-        draw_overlay(frame, _inspection(before, frame.meta), roi, mask, note="before"),
+        draw_overlay(frame, inspection_from(before, frame.meta), roi, mask, note="before"),
         draw_overlay(frame, now, roi, mask, seq=seq, note="now"),
     ]
     for index, panel in enumerate(panels):
@@ -167,25 +166,3 @@ def _frames(record: Mapping[str, Any]) -> Iterator[_Seen]:
     known = first is not None and last is not None and last - first + 1 == count and count <= _MOST_IN_A_SKIP
     for offset in range(count):
         yield _Seen(frame_name(ref, first + offset) if known else None, None, SKIP)
-
-
-def _inspection(record: Mapping[str, Any], meta: FrameMeta) -> Inspection:
-    """The earlier record as an inspection of this frame, as far as a picture shows it."""
-    return Inspection(
-        meta=meta,
-        verdict=record["verdict"],
-        reason=record["reason"],
-        map_max=record.get("map_max"),
-        score=record.get("score"),
-        threshold=math.nan if record.get("threshold") is None else record["threshold"],  # a skip has none
-        regions=tuple(_region(region) for region in record.get("regions") or ()),
-        regions_dropped={},
-        latency_ms=NO_LATENCY,
-    )
-
-
-def _region(told: Mapping[str, Any]) -> Region:
-    x0, y0, x1, y1 = told["bbox_xyxy"]
-    x, y = told["centroid_xy"]
-    numbers = (told[name] for name in ("score_max", "score_mean", "fill_ratio", "aspect_ratio", "solidity"))
-    return Region(told["id"], (x0, y0, x1, y1), told["area_px"], (x, y), *numbers)

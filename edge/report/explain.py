@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge.config.regions import RoiConfig, SmoothConfig
 from edge.frames import AnomalyMap, Found, Frame, FrameMeta, Inspection, Rejected
+from edge.regions.filters import FILTERS
 from edge.regions.smooth import smooth
 from edge.regions.verdict import box_to_image
 from edge.report.labels import DROPPED, draw_lines, write_labels
@@ -55,19 +56,22 @@ class Scale:
     smooth: SmoothConfig | None = None
 
 
+_FILTERS: Final = {row.key: row for row in FILTERS}
+
+
 def rejected_text(rejected: Rejected) -> str:
     """Filter, value and limit: ``solidity 0.71 < 0.80``, with as many decimals as it takes to tell the two apart."""
-    sign = ">" if rejected.filter.startswith("max_") else "<"
-    name = rejected.filter.removeprefix("min_").removeprefix("max_").removesuffix("_px")
-    if rejected.filter == "max_regions":
+    if rejected.filter == "max_regions":  # no filter of shapes: it shortens the list
         return f"region number {rejected.value:.0f} > {rejected.limit:.0f}"
-    if rejected.filter.endswith("_area_px"):
-        return f"{name} {rejected.value:.0f} {sign} {rejected.limit:.0f}"
+    row = _FILTERS[rejected.filter]
+    sign = "<" if row.at_least else ">"
+    if row.kind == "area":
+        return f"{row.noun} {rejected.value:.0f} {sign} {rejected.limit:.0f}"
     for decimals in range(2, 8):
         value, limit = f"{rejected.value:.{decimals}f}", f"{rejected.limit:.{decimals}f}"
         if value != limit:
             break
-    return f"{name} {value} {sign} {limit}"
+    return f"{row.noun} {value} {sign} {limit}"
 
 
 def rejected_summary(rejected: Sequence[Rejected]) -> str:

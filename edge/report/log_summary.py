@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 
 from edge.errors import UserError
+from edge.frames import STAGES
 from edge.storage.log_files import read_records, segments
 
-STAGES: Final = ("queue", "infer", "wait", "judge", "total")
 SHARES: Final = (0.5, 0.95, 0.99)
 _HOUR_NS: Final = 3_600_000_000_000
 

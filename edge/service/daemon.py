@@ -18,16 +18,18 @@ import structlog
 
 from edge.config.load import Loaded
 from edge.engines.protocol import BuildProgress, untold
+from edge.errors import ExitCode
 from edge.line.line import Line
 from edge.line.recipe import open_model
-from edge.line.run import EXIT_HUNG, EXIT_RECONNECTS, EXIT_STAGE, EachTurn, run_line
+from edge.line.run import EachTurn, run_line
 from edge.line.supervise import StageHealth
 from edge.outputs.open import live_outputs
 from edge.service.health_server import HealthServer, Metrics
+from edge.service.instance_lock import InstanceLock
 from edge.service.reload import Reloader
-from edge.service.runtime_folder import InstanceLock, runtime_folder, write_endpoints, write_instance, write_reload
+from edge.service.runtime_folder import runtime_folder, write_endpoints, write_instance, write_reload
 from edge.service.sd_notify import StartProgress, notify, watchdog_interval_s
-from edge.sources.open import is_live, open_source
+from edge.sources.open import open_source
 from edge.sources.protocol import Source
 
 log = structlog.get_logger()
@@ -48,7 +50,7 @@ def run_daemon(
     source: Source | None = None,
     each_turn: EachTurn | None = None,
     show_build: ShowBuild = _show_nothing,
-) -> int:
+) -> ExitCode:
     """Inspect until SIGTERM, SIGINT or the source's end. Returns the exit code.
 
     ``source``: instead of the config's own. ``each_turn``: called about every 0.1 s, for a live display.
@@ -78,7 +80,7 @@ def _run_locked(
     reloader: Reloader,
     each_turn: EachTurn,
     show_build: ShowBuild,
-) -> int:
+) -> ExitCode:
     config = loaded.config
     notify(f"STATUS=loading the model {config.model.bundle}")
     start = StartProgress()
@@ -90,7 +92,7 @@ def _run_locked(
 
         engine, criteria = open_model(loaded, tell=tell)
     source = source or open_source(config.source, config.camera, loaded.path.parent)
-    line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, folder, i), drops=is_live(config.source))
+    line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, folder, i), drops=config.source.paced)
     server = None
     log.info("starting", camera=config.camera, engine=engine.name, bundle=engine.bundle.spec.name, high=criteria.high)
     try:
@@ -118,12 +120,12 @@ def _run_locked(
     finally:
         if server is not None:
             server.close()
-    if code == EXIT_HUNG:
-        log.error("exit", code=code, reason="a stage hangs")
-    if code == EXIT_STAGE:
-        log.error("exit", code=code, reason="a stage failed more often than its budget allows")
-    if code == EXIT_RECONNECTS:
-        log.warning("exit", code=code, reason="the camera is gone again after source.max_reconnects reconnections")
+    if code == ExitCode.HUNG:
+        log.error("exit", code=int(code), reason="a stage hangs")
+    if code == ExitCode.STAGE:
+        log.error("exit", code=int(code), reason="a stage failed more often than its budget allows")
+    if code == ExitCode.RECONNECTS:
+        log.warning("exit", code=int(code), reason="the camera is gone again after source.max_reconnects reconnections")
     if all(w.done for w in line.workers):
         line.recipes.close()
     else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit

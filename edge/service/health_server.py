@@ -11,9 +11,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from edge.errors import UserError
+from edge.frames import STAGES
 from edge.line.ring import Ring
 from edge.line.snapshot import LineSnapshot
-from edge.line.tally import BUCKETS_MS, STAGES, Tally
+from edge.line.tally import BUCKETS_MS, Tally
 from edge.outputs.protocol import OutputStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.service.runtime_folder import INSTANCE, found_folder, holder, read_json, runtime_roots
+from edge.service.instance_lock import holder
+from edge.service.runtime_folder import INSTANCE, found_folder, read_json, trusted_roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def instance_in(folder: Path) -> Instance:
 def instances(more: Iterable[Path] = ()) -> list[Instance]:
     """All with a runtime folder in one of the usual places, or in ``more``; by camera."""
     folders: list[Path] = [*more]
-    for root in runtime_roots():
+    for root in trusted_roots():
         try:
             folders += [folder for folder in root.iterdir() if (folder / INSTANCE).is_file()]
         except OSError:
@@ -61,7 +62,7 @@ def find_instance(text: str) -> Instance:
     elif "/" in text or path.is_dir():
         folders = [path]
     else:
-        folders = [root / text for root in runtime_roots()]
+        folders = [root / text for root in trusted_roots()]
     for folder in folders:
         found = instance_in(folder)
         if found.pid is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from dataclasses import asdict, dataclass
@@ -12,13 +11,15 @@ from typing import Any
 import orjson
 
 from edge.config.load import Loaded
-from edge.errors import UserError
-from edge.storage.disk import why_unwritable
+from edge.errors import UserError, may_pass
+from edge.service.instance_lock import LOCK
+from edge.storage.disk import why_unwritable, write_whole
+from edge.storage.ownership import why_not_ours
 
-EXIT_LOCKED = 6
-LOCK = "lock"
 INSTANCE = "instance.json"
 RELOAD = "reload.json"
+_SHARED = Path("/run/edge")
+_OWN = "/run/user/{}"  # file-hierarchy(7): made at login, for this user alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,94 +39,82 @@ def runtime_folder(loaded: Loaded) -> Path:
     """The folder, made if it isn't there.
 
     ``runtime_dir`` of the config, else systemd's $RUNTIME_DIRECTORY, else /run/edge/CAMERA where it can be made, else
-    edge-UID/CAMERA in the system's temporary folder.
+    /run/user/UID/edge/CAMERA, else edge-UID/CAMERA in the system's temporary folder. The last three have names that anybody
+    can guess: each part of them must be this user's or root's, no link, and nobody else's to write in.
+
+    Raises:
+        UserError: none can be made, or other users may write there. Where a disk is full or not there yet it ``passes``.
     """
     candidates = _candidates(loaded)
-    for folder in candidates:
+    passes = False
+    for candidate in candidates:
+        folder = candidate.folder
         try:
+            for part in candidate.parts:
+                part.mkdir(mode=0o750, exist_ok=True)
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         except OSError as error:
-            reason = why_unwritable(folder) or error.strerror
+            reason = candidate.why_not_ours() or why_unwritable(folder) or error.strerror or str(error)
+            passes = may_pass(error)
             continue
-        if os.access(folder, os.W_OK):
+        why = candidate.why_not_ours()
+        if why is None and os.access(folder, os.W_OK):
             return folder
-        reason = f"this user may not write in {folder}"
-    raise UserError(f"runtime_dir: {candidates[-1]}: {reason}", fix="set runtime_dir to a folder that this user may write")
+        reason, passes = why or f"this user may not write in {folder}", False
+    raise UserError(
+        f"runtime_dir: {folder}: {reason}", fix="set runtime_dir to a folder that only this user may write", passes=passes
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A place for the folder. ``parts``: those in front of it whose names anybody can guess."""
+
+    folder: Path
+    parts: tuple[Path, ...] = ()
+    chosen: bool = False
+    """A person or systemd chose it, and whom its group lets write in it."""
+
+    def why_not_ours(self) -> str | None:
+        folder = self.folder.resolve() if self.chosen else self.folder
+        for part in (*self.parts, folder):
+            why = why_not_ours(part, group_may_write=self.chosen)
+            if why is not None:
+                return why
+        return None
 
 
 def runtime_roots() -> list[Path]:
     """Folders under which daemons without ``runtime_dir`` have theirs, one per camera."""
-    return [Path("/run/edge"), Path(tempfile.gettempdir()) / f"edge-{os.getuid()}"]
+    own = Path(_OWN.format(os.geteuid()))
+    return [_SHARED, *([own / "edge"] if own.is_dir() else []), Path(tempfile.gettempdir()) / f"edge-{os.geteuid()}"]
+
+
+def trusted_roots() -> list[Path]:
+    """Those that nobody else can have put there: what lies in the others is not believed."""
+    return [root for root in runtime_roots() if root == _SHARED or why_not_ours(root) is None]
 
 
 def found_folder(loaded: Loaded) -> Path:
-    """Where this config's daemon would be running, for those who look for it: nothing is made."""
+    """Where this config's daemon would be running, for those who look for it: nothing is made.
+
+    /run/edge/CAMERA may be another user's, the service's: only root can make it.
+    """
     candidates = _candidates(loaded)
-    return next((folder for folder in candidates if (folder / LOCK).exists()), candidates[0])
+    for candidate in candidates:
+        guessed = candidate.parts and candidate.parts[0] != _SHARED
+        if (candidate.folder / LOCK).exists() and not (guessed and candidate.why_not_ours()):
+            return candidate.folder
+    return candidates[0].folder
 
 
-def _candidates(loaded: Loaded) -> list[Path]:
+def _candidates(loaded: Loaded) -> list[_Candidate]:
     config = loaded.config
     if config.runtime_dir is not None:
-        return [loaded.resolve(config.runtime_dir)]
+        return [_Candidate(loaded.resolve(config.runtime_dir), chosen=True)]
     if os.environ.get("RUNTIME_DIRECTORY"):
-        return [Path(os.environ["RUNTIME_DIRECTORY"].split(":")[0])]
-    return [root / config.camera for root in runtime_roots()]
-
-
-def taken(folder: Path, camera: str, owner: str) -> UserError:
-    """What is said to a second instance. ``owner``: the process id of the first one."""
-    return UserError(
-        f"camera {camera}: another instance is running",
-        received=f"{folder / LOCK} is held by process {owner or 'unknown'}",
-        fix="stop that one first, or give this one a folder of its own: another camera name, or a runtime_dir",
-        exit_code=EXIT_LOCKED,
-    )
-
-
-class InstanceLock:
-    """Held while the daemon runs. A second daemon in the same folder would silently take over its ipc socket.
-
-    A daemon of the same camera name in another runtime folder is not kept out by this lock, but by those of its log, its
-    evidence and its endpoint wherever they are the same, and by the camera, which only one can open.
-    """
-
-    def __init__(self, folder: Path, camera: str) -> None:
-        self._path = folder / LOCK
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.read(self._fd, 32).decode(errors="replace").strip()
-            os.close(self._fd)
-            raise taken(folder, camera, owner) from None
-        os.ftruncate(self._fd, 0)
-        os.write(self._fd, f"{os.getpid()}\n".encode())
-
-    def release(self) -> None:
-        os.ftruncate(self._fd, 0)
-        os.close(self._fd)
-
-
-def holder(folder: Path) -> int | None:
-    """Process id of the daemon that holds the lock in ``folder``; None where none runs.
-
-    Nothing is locked to find out: a daemon that starts at this moment must not meet our lock.
-    """
-    try:
-        text = (folder / LOCK).read_text("ascii").strip()
-        inode = (folder / LOCK).stat().st_ino
-    except (OSError, UnicodeDecodeError):
-        return None
-    if not text.isdigit():
-        return None
-    try:
-        locks = Path("/proc/locks").read_text("ascii").splitlines()
-    except OSError:
-        return int(text) if Path(f"/proc/{text}").exists() else None
-    # 1: FLOCK  ADVISORY  WRITE 4663 fe:00:2146331 0 EOF; the device number is another than stat's on btrfs
-    held = any(" FLOCK " in line and line.split()[-3].endswith(f":{inode}") for line in locks)
-    return int(text) if held else None
+        return [_Candidate(Path(os.environ["RUNTIME_DIRECTORY"].split(":")[0]), chosen=True)]
+    return [_Candidate(root / config.camera, (root,)) for root in runtime_roots()]
 
 
 def write_endpoints(folder: Path, endpoints: dict[str, str | None]) -> Path:
@@ -168,8 +157,6 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _write(folder: Path, name: str, content: object) -> Path:
-    """By temp file and rename: a reader sees the old or the new one, never half."""
-    path, temp = folder / name, folder / f".{name}.tmp"
-    temp.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
-    temp.replace(path)
+    path = folder / name
+    write_whole(path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
     return path

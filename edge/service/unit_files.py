@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from edge.errors import UserError
+from edge.storage.disk import write_whole
 
 DropIn: TypeAlias = Literal["cuda", "jetson"]
 UNIT: Final = "edge@.service"
@@ -32,7 +33,7 @@ class ServiceFile:
     text: str
 
     def write(self, root: Path) -> Literal["written", "replaced", "unchanged"]:
-        """By temp file and rename, readable by all.
+        """Write it whole, readable by all.
 
         Raises:
             UserError: the folder can't be made or written to.
@@ -43,10 +44,7 @@ class ServiceFile:
             if before == self.text:
                 return "unchanged"
             target.parent.mkdir(parents=True, exist_ok=True)
-            temp = target.with_name(f".{target.name}.tmp")
-            temp.write_text(self.text, "utf-8")
-            temp.chmod(0o644)
-            temp.replace(target)
+            write_whole(target, self.text.encode(), mode=0o644)
         except OSError as error:
             raise UserError(
                 f"{target}: cannot be written: {error.strerror}",

@@ -60,7 +60,15 @@ class MemorySource:
             return None
         width, height, pixel_format, data = self._pictures[index % len(self._pictures)]
         self._next = index + 1
-        meta = FrameMeta(index, "counted", width, height, pixel_format, time.time_ns(), time.monotonic_ns())
+        meta = FrameMeta(
+            frame_id=index,
+            frame_id_source="counted",
+            width=width,
+            height=height,
+            pixel_format=pixel_format,
+            received_ns=time.time_ns(),
+            received_mono_ns=time.monotonic_ns(),
+        )
         return Payload(meta, data)
 
     def close(self) -> None:

@@ -1,79 +1,138 @@
-"""The table of sources, and the choice by kind."""
+"""The table of sources, and the choice by kind.
+
+A new kind of camera is a file or folder beside this one, a section in ``config/sources.py`` and a row here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from edge.config.sources import RecordedConfig, SourceConfig, SyntheticConfig
-from edge.sources.protocol import Source
+from edge.config.sources import SourceConfig
+from edge.errors import UserError
+from edge.sources.protocol import DeviceFinding, Source
 
 
 def open_source(config: SourceConfig, camera: str, folder: Path) -> Source:
     """The source that the config names, not yet opened. Relative paths lie under ``folder``: the config file's."""
-    return _OPEN[config.kind](config, camera, folder)
+    return _KINDS[config.kind].open(config, camera, folder)
 
 
 def check_source(config: SourceConfig, folder: Path) -> None:
-    """What can be said against a source without asking its device: files that aren't there, or hold no pictures.
+    """Refuse a source without asking its device: files that aren't there, or hold no pictures.
 
     A producer that only the environment names is not looked for: a service has an environment of its own.
 
     Raises:
         UserError: as the source's ``open`` would.
     """
-    if config.kind == "genicam" and config.producer is not None:
-        from edge.sources.genicam.producers import producer_files
-
-        producer_files(config.producer)
-    elif config.kind == "recorded":
-        recorded = open_source(config, "", folder)
-        recorded.open()
-        recorded.close()
-    elif config.kind == "opencv":
-        from edge.sources.opencv.source import check_file, video_file
-
-        file = video_file(config, folder)
-        if file is not None:
-            check_file(file)
+    _KINDS[config.kind].check(config, folder)
 
 
-def _genicam(config: Any, camera: str, _folder: Path) -> Source:
+def device_findings(config: SourceConfig) -> Iterator[DeviceFinding]:
+    """What keeps this machine and user from the config's device, or that nothing does; none for sources without one."""
+    return _KINDS[config.kind].examine(config)
+
+
+def _open_genicam(config: Any, camera: str, _folder: Path) -> Source:
     from edge.sources.genicam.source import GenicamSource  # needs the camera packages: only the kind in use is imported
 
     return GenicamSource(config, camera)
 
 
-def _recorded(config: Any, _camera: str, folder: Path) -> Source:
+def _check_genicam(config: Any, _folder: Path) -> None:
+    from edge.sources.genicam.producers import producer_files
+
+    if config.producer is not None:
+        producer_files(config.producer)
+
+
+def _examine_genicam(config: Any) -> Iterator[DeviceFinding]:
+    from edge.sources.genicam.producers import check_loadable, producer_files
+
+    try:
+        if any(find_spec(name) is None for name in ("genicam", "harvesters")):
+            raise UserError("the camera packages are not installed", fix="pip install 'edge-inspect[camera]'")
+        files = producer_files(config.producer)
+        check_loadable(files)
+    except UserError as error:
+        text, _, fix = str(error).partition("\n  fix: ")
+        yield DeviceFinding("fail", "producer", text.replace("\n  ", "; "), fix or None)
+    else:
+        yield DeviceFinding("ok", "producer", ", ".join(map(str, files)))
+
+
+def _open_recorded(config: Any, _camera: str, folder: Path) -> Source:
     from edge.sources.recorded import RecordedSource
 
     return RecordedSource((folder / config.path.expanduser()).absolute(), config.pace, config.fps)
 
 
-def _synthetic(config: Any, _camera: str, _folder: Path) -> Source:
+def _check_recorded(config: Any, folder: Path) -> None:
+    source = _open_recorded(config, "", folder)
+    source.open()
+    source.close()
+
+
+def _open_synthetic(config: Any, _camera: str, _folder: Path) -> Source:
     from edge.sources.synthetic.source import SyntheticSource
 
     return SyntheticSource(config)
 
 
-def _opencv(config: Any, _camera: str, folder: Path) -> Source:
+def _open_opencv(config: Any, _camera: str, folder: Path) -> Source:
     from edge.sources.opencv.source import OpencvSource
 
     return OpencvSource(config, folder)
 
 
-_OPEN: dict[str, Callable[[Any, str, Path], Source]] = {
-    "genicam": _genicam,
-    "recorded": _recorded,
-    "synthetic": _synthetic,
-    "opencv": _opencv,
+def _check_opencv(config: Any, folder: Path) -> None:
+    from edge.sources.opencv.source import check_file, video_file
+
+    file = video_file(config, folder)
+    if file is not None:
+        check_file(file)
+
+
+def _examine_opencv(config: Any) -> Iterator[DeviceFinding]:
+    if not isinstance(config.device, int):
+        return
+    node = Path(f"/dev/video{config.device}")
+    if not node.exists():
+        yield DeviceFinding("warn", "device", f"{node} is not there; the daemon waits for it", "plug the camera in")
+    elif not os.access(node, os.R_OK | os.W_OK):
+        yield DeviceFinding("fail", "device", f"{node} is not open to this user", "usermod -aG video edge")
+    else:
+        yield DeviceFinding("ok", "device", str(node))
+
+
+def _accept(_config: Any, _folder: Path) -> None:
+    """A kind without files has nothing that could be missing."""
+
+
+def _no_device(_config: Any) -> Iterator[DeviceFinding]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One row. Each function is given the kind's own section of the config; imports that cost time stand inside them."""
+
+    open: Callable[[Any, str, Path], Source]
+    """From section, camera name and the config file's folder, as ``open_source``."""
+    check: Callable[[Any, Path], None] = _accept
+    """As ``check_source``."""
+    examine: Callable[[Any], Iterator[DeviceFinding]] = _no_device
+    """As ``device_findings``."""
+
+
+_KINDS: dict[str, _Kind] = {
+    "genicam": _Kind(_open_genicam, _check_genicam, _examine_genicam),
+    "recorded": _Kind(_open_recorded, _check_recorded),
+    "synthetic": _Kind(_open_synthetic),
+    "opencv": _Kind(_open_opencv, _check_opencv, _examine_opencv),
 }
-
-
-def is_live(config: SourceConfig) -> bool:
-    """Whether frames come when they come, so that a full ring must drop; a source without a pace waits for us instead."""
-    unpaced = (isinstance(config, SyntheticConfig) and config.fps is None) or (
-        isinstance(config, RecordedConfig) and config.pace == "max"
-    )
-    return not unpaced

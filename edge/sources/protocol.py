@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edge.frames import Payload, Skip, SourceState
 
@@ -29,6 +29,19 @@ class SourceStatus:
     counters: Mapping[str, int] = field(default_factory=dict)
     problem: str | None = None
     busy_until_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFinding:
+    """What ``edge doctor`` says of a source's device before anything is opened, and how to mend it.
+
+    ``fail``: no frame can come. ``warn``: none comes until someone acts, and the daemon waits for that.
+    """
+
+    level: Literal["ok", "warn", "fail"]
+    what: str
+    text: str
+    fix: str | None = None
 
 
 class Source(Protocol):

@@ -1,14 +1,17 @@
-"""Room on a disk: what is free, and whether it is enough to go on writing."""
+"""Files on a disk: what is free there, whole writes, and locks."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 
 TROUBLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 """What a disk does that may pass without anyone changing the config: full, over its quota, failing, read-only."""
@@ -83,15 +86,39 @@ class Reserve:
             raise OSError(errno.ENOSPC, self._text)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write under a temporary name beside ``path``, then rename. Nothing is left behind when that fails."""
-    temporary = path.with_name(path.name + ".tmp")
+def write_whole(path: Path, data: bytes, *, sync: bool = False, mode: int | None = None) -> None:
+    """Write a file so that a reader meets the old one or the new one, never half of it. See ``whole_file``."""
+    with whole_file(path, sync=sync, mode=mode) as file:
+        file.write(data)
+
+
+@contextmanager
+def whole_file(path: Path, *, sync: bool = False, mode: int | None = None) -> Iterator[BinaryIO]:
+    """Open a file of its own beside ``path``, and rename it to ``path`` at the end. Nothing is left when that fails.
+
+    ``sync``: both the content and the name survive a power loss from here on. ``mode``: the file's, whatever the umask;
+    None: what the umask leaves of 0666.
+    """
+    # several processes may write the same path, and so may two threads of one
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666 if mode is None else mode)
     try:
-        temporary.write_bytes(data)
+        with open(fd, "wb") as file:
+            yield file
+            if mode is not None:
+                os.fchmod(fd, mode)
+            if sync:
+                file.flush()
+                os.fsync(fd)
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    if sync:
+        sync_folder(path.parent)
+
+
+_numbers = itertools.count()
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -100,16 +127,39 @@ def write_all(fd: int, data: bytes) -> None:
         data = data[os.write(fd, data) :]
 
 
-def lock(fd: int, path: Path, key: str = "outputs.jsonl", what: str = "this log") -> None:
-    """Take the file for this process; it is free again when ``fd`` is closed. Raises UserError where another has it."""
+def lock(fd: int, refused: Callable[[], UserError]) -> None:
+    """Take an open file for this process; it is free again when ``fd`` is closed.
+
+    Raises:
+        UserError: another process has it; ``refused`` says so in words.
+    """
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(
-            f"{key}: {path}: another process writes {what}",
-            fix="stop that one first, or give this one another folder",
-            exit_code=6,
-        ) from None
+        raise refused() from None
+
+
+def lock_file(path: Path, refused: Callable[[], UserError]) -> int:
+    """Make a file that stands for something else, and take it as ``lock`` does. Returns its descriptor, open to write.
+
+    The file stays when the lock goes: who deletes it might delete another's.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        lock(fd, refused)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def written_by_another(path: Path, key: str, what: str) -> UserError:
+    """Another process writes there. ``key``: the config's, that named the place."""
+    return UserError(
+        f"{key}: {path}: another process writes {what}",
+        fix="stop that one first, or give this one another folder",
+        exit_code=ExitCode.LOCKED,
+    )
 
 
 def sync_folder(folder: Path) -> None:

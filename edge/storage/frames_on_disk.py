@@ -43,6 +43,12 @@ def read_frames(path: Path) -> Iterator[Frame | Skip]:
     return (load() for _, load in reel.begin())
 
 
+def read_pictures(folder: Path, names: Iterable[str]) -> Iterator[Frame | Skip]:
+    """These pictures of ``folder``, in this order: paths relative to it, as ``find_pictures`` gives them."""
+    silence_opencv()
+    return (_picture(folder, name, index) for index, name in enumerate(names))
+
+
 def count_frames(path: Path) -> int | None:
     """How many frames ``read_frames`` will give, lost ones included; None where a video doesn't tell. Errors as there."""
     return open_reel(path, fps=10.0).total

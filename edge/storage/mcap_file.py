@@ -19,6 +19,7 @@ import orjson
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
+from edge.storage.disk import whole_file
 from edge.storage.pictures import PictureError, decode_picture
 from edge.storage.recording import framed, open_recording
 from edge.storage.recording_index import RecordedFrame, read_entry, read_index
@@ -51,13 +52,12 @@ def write_mcap(folder: Path, out: Path, progress: Callable[[int, int], None]) ->
     recording = open_recording(folder)
     if out.exists():
         raise UserError(f"{out}: is there already", fix="choose another -o, or delete that file")
-    temporary = out.with_name(out.name + ".tmp")
     numbers = {entry.number for entry in recording.entries if isinstance(entry, RecordedFrame)}
     frames = sum(entry.count if isinstance(entry, Skip) else 1 for entry in recording.entries)
     head = {"camera": recording.camera, "entries": str(len(recording.entries)), "frames": str(frames)}
     pictures = records = done = 0
     try:
-        with temporary.open("wb") as file:
+        with whole_file(out) as file:
             tape = _Tape(file, recording.camera, head)
             for entry, line in read_index(folder):
                 if isinstance(entry, Skip) or (isinstance(entry, RecordedFrame) and entry.number in numbers):
@@ -66,11 +66,8 @@ def write_mcap(folder: Path, out: Path, progress: Callable[[int, int], None]) ->
                     done += 1
                     progress(done, len(recording.entries))
             tape.finish()
-        temporary.replace(out)
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return pictures, records
 
 

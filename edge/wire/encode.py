@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 
 from edge.frames import Heartbeat, Inspection, Record, Region, RunIdentity, Skip, State
+from edge.wire.record_fields import INSPECTION_FIELDS
 from edge.wire.schema import SCHEMA as SCHEMA
 from edge.wire.schema import VERSION
 
@@ -57,40 +58,23 @@ class Wire:
         known = {"schema": VERSION} | head | made_by
         self._record = {name: known.get(name) for name in [*order.split(), *made_by]}
 
-    def inspection(self, seq: int, inspection: Inspection, created_ns: int) -> Record:
-        """One inspected frame as record ``seq``; ``created_ns`` is UTC now."""
-        meta, took = inspection.meta, inspection.latency_ms
+    def inspection(self, seq: int, inspection: Inspection, created_ns: int, created_mono_ns: int | None = None) -> Record:
+        """One inspected frame as record ``seq``; ``created_ns`` is UTC now, ``created_mono_ns`` the monotonic clock now."""
         message = self._record.copy()
+        meta = inspection.meta
         message.update(
-            kind="inspection",
-            seq=seq,
-            created_ns=created_ns,
-            received_ns=meta.received_ns,
-            verdict=inspection.verdict,
-            reason=inspection.reason,
-            part_id=meta.part_id,
-            frame_id=meta.frame_id,
-            frame_id_source=meta.frame_id_source,
-            frame_ref=meta.frame_ref,
-            camera_ns=meta.camera_ns,
-            timestamp_source=meta.timestamp_source,
-            chunks=dict(meta.chunks) if meta.chunks else None,
-            map_max=None if inspection.map_max is None else _f32(inspection.map_max),
-            score=None if inspection.score is None else _f32(inspection.score),
-            threshold=inspection.threshold,
-            regions=[_region(region) for region in inspection.regions],
-            regions_dropped=inspection.regions_dropped,
-            latency_ms={
-                "queue": round(took.queue, 3),
-                "infer": round(took.infer, 3),
-                "wait": round(took.wait, 3),
-                "judge": round(took.judge, 3),
-                "total": round(took.total, 3),
-            },
+            kind="inspection", seq=seq, created_ns=created_ns, received_ns=meta.received_ns, part_id=meta.part_id
         )
-        return Record(seq, inspection, _dumps(message))
+        for name, _, value_of, form, _ in INSPECTION_FIELDS:
+            value = value_of(inspection)
+            if form == "float32" and value is not None:
+                value = _f32(value)
+            elif form == "regions":
+                value = [_region(region) for region in value]
+            message[name] = value
+        return Record(seq, inspection, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
-    def skip(self, seq: int, skip: Skip, created_ns: int) -> Record:
+    def skip(self, seq: int, skip: Skip, created_ns: int, created_mono_ns: int | None = None) -> Record:
         """Frames that never reached the engine as record ``seq``."""
         message = self._record.copy()
         message.update(
@@ -108,7 +92,7 @@ class Wire:
             part_id_first=skip.part_id_first,
             part_id_last=skip.part_id_last,
         )
-        return Record(seq, skip, _dumps(message))
+        return Record(seq, skip, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def state(self, state: State, created_ns: int) -> bytes:
         """The whole state. The same bytes go again to each new subscriber, who knows them by ``state_seq``."""
@@ -128,7 +112,7 @@ class Wire:
             }
         )
 
-    def heartbeat(self, heartbeat: Heartbeat, created_ns: int) -> bytes:
+    def heartbeat(self, heartbeat: Heartbeat, created_ns: int, created_mono_ns: int | None = None) -> bytes:
         """Sign of life; ``progress_age_ms`` tells a pipeline that moves from a process that merely runs."""
         return _dumps(
             {
@@ -140,6 +124,7 @@ class Wire:
                 "counters": heartbeat.counters,
                 "ring_fill": heartbeat.ring_fill,
                 "progress_age_ms": round(heartbeat.progress_age_ms, 3),
+                **_by_the_monotonic_clock(created_mono_ns),
             }
         )
 
@@ -158,6 +143,10 @@ def overruled(record: Record, reason: str) -> Record:
         return record
     message = orjson.loads(record.line) | {"verdict": "invalid", "reason": reason}
     return Record(record.seq, replace(record.body, verdict="invalid", reason=reason), _dumps(message))
+
+
+def _by_the_monotonic_clock(created_mono_ns: int | None) -> dict[str, Any]:
+    return {} if created_mono_ns is None else {"created_mono_ns": created_mono_ns}
 
 
 def _region(region: Region) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from edge.wire.schema import RECORD_KINDS, REQUIRED, VERDICTS, VERSION
+from edge.wire.schema import RECORD_KINDS, REQUIRED, SEQ_MAX, VERDICTS, VERSION
 
-UNSTABLE = frozenset({"instance_id", "created_ns", "received_ns", "latency_ms", "simulated"})
+UNSTABLE = frozenset({"instance_id", "created_ns", "created_mono_ns", "received_ns", "latency_ms", "simulated"})
 """Fields in which a replay may differ from the live run."""
 
 
@@ -64,8 +64,8 @@ def _check(kind: str, message: dict[str, Any]) -> None:
         raise WireError("state: state_seq must be an integer")
     if kind not in RECORD_KINDS:
         return
-    if not _is_int(message["seq"]) or message["seq"] < 0:
-        raise WireError(f"{kind}: seq must be an integer from 0")
+    if not _is_int(message["seq"]) or not 0 <= message["seq"] <= SEQ_MAX:
+        raise WireError(f"{kind}: seq must be an integer from 0 to {SEQ_MAX}")
     if message["verdict"] not in (VERDICTS if kind == "inspection" else ("invalid",)):
         raise WireError(f"{kind}: verdict {message['verdict']!r} is unknown")
 

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge.wire.json_types import BOOL, COUNT, COUNTS, FREE, ID_SOURCE, INT, NUMBER, SHA256, TEXT, array, or_null
+from edge.wire.record_fields import INSPECTION_FIELDS
+from edge.wire.record_fields import VERDICTS as VERDICTS
+
 VERSION = 1
 """Major version: stands in each message as ``schema`` and in each topic."""
 RECORD_KINDS = ("inspection", "skip")
-VERDICTS = ("pass", "fail", "invalid")
+SEQ_MAX = 2**53 - 1
+"""Highest ``seq`` of a record: what every language holds exactly. At 1,000 records a second it takes 285,000 years."""
 
 
-_ADDED = {"chunks", "torn_bytes"}
+_ADDED = {"torn_bytes", "created_mono_ns", *(field.name for field in INSPECTION_FIELDS if field.added)}
 """Fields that came after the first records of this major version were written: readers do without them."""
 
 
@@ -26,104 +31,61 @@ def _object(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _or_null(kind: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [kind, {"type": "null"}]}
-
-
-def _array(items: dict[str, Any], count: int | None = None) -> dict[str, Any]:
-    return {"type": "array", "items": items} | ({} if count is None else {"minItems": count, "maxItems": count})
-
-
-_TEXT, _BOOL, _NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "number"}
-_INT, _COUNT = {"type": "integer"}, {"type": "integer", "minimum": 0}
-_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
-_COUNTS = {"type": "object", "additionalProperties": _COUNT}
-_FREE = {"type": "object"}
-_ID_SOURCE = {"enum": ["device", "counted"]}
 _HEAD = {
     "schema": {"const": VERSION},
-    "instance_id": _TEXT | {"minLength": 1},
+    "instance_id": TEXT | {"minLength": 1},
     "camera": {"type": "string", "pattern": "^[a-z0-9_]{1,32}$"},
-    "simulated": _BOOL,
+    "simulated": BOOL,
 }
 _MADE_BY = {
-    "recipe_id": _or_null(_TEXT),
-    "config_sha256": _SHA256,
-    "model": {"type": "object", "properties": {"name": _TEXT, "sha256": _SHA256}, "required": ["name", "sha256"]},
-    "calibration_sha256": _or_null(_SHA256),
+    "recipe_id": or_null(TEXT),
+    "config_sha256": SHA256,
+    "model": {"type": "object", "properties": {"name": TEXT, "sha256": SHA256}, "required": ["name", "sha256"]},
+    "calibration_sha256": or_null(SHA256),
 }
-_RECORD = _HEAD | {"seq": _COUNT, "created_ns": _INT, "received_ns": _INT, "part_id": _or_null(_INT)} | _MADE_BY
-_REGION = {
-    "id": _INT,
-    "bbox_xyxy": _array(_INT, 4),
-    "area_px": _NUMBER,
-    "centroid_xy": _array(_NUMBER, 2),
-    "score_max": _NUMBER,
-    "score_mean": _NUMBER,
-    "fill_ratio": _NUMBER,
-    "aspect_ratio": _NUMBER,
-    "solidity": _or_null(_NUMBER),
-    "polygon": _or_null(_array(_array(_NUMBER, 2))),
-}
+_CREATED = {"created_ns": INT, "created_mono_ns": INT}
+_SEQ = COUNT | {"maximum": SEQ_MAX}
+_RECORD = _HEAD | {"seq": _SEQ} | _CREATED | {"received_ns": INT, "part_id": or_null(INT)} | _MADE_BY
 _KINDS: dict[str, dict[str, Any]] = {
-    "inspection": {
-        "verdict": {"enum": list(VERDICTS)},
-        "reason": _or_null(_TEXT),
-        "frame_id": _INT,
-        "frame_id_source": _ID_SOURCE,
-        "frame_ref": _or_null(_TEXT),
-        "camera_ns": _or_null(_INT),
-        "timestamp_source": {"enum": ["host", "camera", "ptp"]},
-        "chunks": _or_null({"type": "object", "additionalProperties": _or_null(_NUMBER)}),
-        "map_max": _or_null(_NUMBER),
-        "score": _or_null(_NUMBER),
-        "threshold": _NUMBER,
-        "regions": _array({"type": "object", "properties": _REGION, "required": list(_REGION)}),
-        "regions_dropped": _COUNTS,
-        "latency_ms": {
-            "type": "object",
-            "properties": dict.fromkeys(("queue", "infer", "wait", "judge", "total"), _NUMBER),
-            "required": ["queue", "infer", "wait", "judge", "total"],
-        },
-    },
+    "inspection": {field.name: field.schema for field in INSPECTION_FIELDS},
     "skip": {
         "verdict": {"const": "invalid"},
-        "reason": _TEXT,
+        "reason": TEXT,
         "part_id": {"type": "null"},
-        "frame_id_source": _ID_SOURCE,
-        "frame_ref": _or_null(_TEXT),
+        "frame_id_source": ID_SOURCE,
+        "frame_ref": or_null(TEXT),
         "count": {"type": "integer", "minimum": 1},
-        "frame_id_first": _or_null(_INT),
-        "frame_id_last": _or_null(_INT),
-        "part_id_first": _or_null(_INT),
-        "part_id_last": _or_null(_INT),
+        "frame_id_first": or_null(INT),
+        "frame_id_last": or_null(INT),
+        "part_id_first": or_null(INT),
+        "part_id_last": or_null(INT),
     },
     "state": {
-        "created_ns": _INT,
-        "state_seq": _COUNT,
+        "created_ns": INT,
+        "state_seq": COUNT,
         "line_state": {
             "enum": ["Preoperational", "Initialized", "Ready", "ContinuousExecution", "Halted", "Error"],
         },
-        "source_state": _TEXT,
-        "engine": _FREE,
-        "outputs": _FREE,
-        "drift": _or_null(_FREE),
-        "faults": _array(
+        "source_state": TEXT,
+        "engine": FREE,
+        "outputs": FREE,
+        "drift": or_null(FREE),
+        "faults": array(
             {
                 "type": "object",
-                "properties": {"code": _TEXT, "since_ns": _INT, "text": _TEXT},
+                "properties": {"code": TEXT, "since_ns": INT, "text": TEXT},
                 "required": ["code", "since_ns", "text"],
             }
         ),
     },
-    "heartbeat": {
-        "created_ns": _INT,
-        "last_seq": _or_null(_COUNT),
-        "counters": _COUNTS,
-        "ring_fill": _COUNT,
-        "progress_age_ms": _NUMBER,
+    "heartbeat": _CREATED
+    | {
+        "last_seq": or_null(COUNT),
+        "counters": COUNTS,
+        "ring_fill": COUNT,
+        "progress_age_ms": NUMBER,
     },
-    "header": _MADE_BY | {"started_ns": _INT, "torn_bytes": _COUNT},
+    "header": _MADE_BY | {"started_ns": INT, "torn_bytes": COUNT},
 }
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -52,12 +52,20 @@ def test_fit_tells_what_it_skipped(tmp_path: Path) -> None:
     folder, out = pictures(tmp_path / "good"), tmp_path / "b"
     cv2.imwrite(str(folder / "04.png"), np.full((30, 40), 100, np.uint8))
     (folder / "05.png").write_bytes((folder / "04.png").read_bytes()[:40])
-    done = edge("fit", folder, "-o", out, "--max-side", "16")
+    several = edge("fit", folder, "-o", out, "--max-side", "16")
+    assert several.returncode == 2
+    assert [line for line in several.stderr.splitlines() if "picture_unreadable" not in line] == [
+        f"{folder}: the good frames have several sizes",
+        "  received: 1 of 40x30 (04.png), 4 of 32x24",
+        "  expected: one size, as one camera setting gives it; each frame would be squeezed or stretched to it",
+        "  fix: leave the others out, or say to which size all are brought: --size WIDTH,HEIGHT",
+    ]
+    done = edge("fit", folder, "-o", out, "--size", "16,12")
     assert [line for line in done.stderr.splitlines() if "picture_unreadable" not in line] == []
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
+        "note: frames of 2 sizes, 32 to 40 px wide and 24 to 30 px high: each is squeezed or stretched to one size",
         "fitted on 5 frames, 16x12 grey",
-        "note: 1 of another size than the first were resized",
         "skipped: 05.png cannot be read",
         f"wrote {out}, model {load_bundle(out).sha256[:12]}",
     ]

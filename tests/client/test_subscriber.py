@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +24,7 @@ from edge.client import (
     Event,
     Gap,
     Received,
+    Refused,
     Restart,
     Resumed,
     Simulated,
@@ -197,8 +202,8 @@ def test_a_subscriber_follows_a_daemon_through_a_restart(tmp_path: Path) -> None
             assert following(line, 1) == [0]
 
 
-def test_a_subscriber_says_when_nothing_comes(tmp_path: Path) -> None:
-    with Subscriber(f"ipc://{tmp_path}/pub", stale_s=0.05) as line:
+def test_a_subscriber_says_when_nothing_comes() -> None:
+    with Subscriber("tcp://127.0.0.1:9", stale_s=0.05) as line:
         began = time.monotonic()
         assert isinstance(next(iter(line)), Stale)
         assert line.receive(0.0) is None
@@ -239,6 +244,110 @@ def test_an_endpoint_that_is_none_is_named(endpoint: str, received: str | None) 
         "  expected: tcp://HOST:PORT or ipc://PATH\n"
         "  fix: take the one that stands in endpoints.json in the daemon's runtime folder"
     )
+
+
+def test_where_nobody_publishes_is_told_once(tmp_path: Path) -> None:
+    with Subscriber(f"ipc://{tmp_path}/pub", stale_s=0.01) as line:
+        found = [event for event in (line.receive(0.3) for _ in range(6)) if event is not None]
+    assert sorted(map(type, found), key=str) == [Refused, Stale]
+    assert Refused(f"{tmp_path}/pub: No such file or directory: no daemon publishes there") in found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may become another user")
+@pytest.mark.parametrize("closed", ["socket", "folder"])
+def test_a_user_who_may_not_connect_is_told_why(tmp_path: Path, closed: str) -> None:
+    """Libzmq tries for ever and says nothing: a gateway that runs as its own user heard nothing, and did not know why."""
+    program = (
+        "import os, sys; from edge.client import Refused, Subscriber\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "with Subscriber(sys.argv[1]) as line:\n"
+        "    print(next(event.text for event in line if isinstance(event, Refused)))\n"
+    )
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755 if closed == "socket" else 0o700)
+        with published(f"ipc://{place}/pub", tmp_path):
+            os.chmod(f"{place}/pub", 0o750)
+            told = subprocess.run(
+                [sys.executable, "-c", program, f"ipc://{place}/pub"],
+                capture_output=True,
+                text=True,
+                timeout=50,
+                check=False,
+            ).stdout
+    assert told == (
+        f"{place}/pub: this user may not connect: permission denied; join the group that the socket belongs to\n"
+    )
+
+
+def test_whatever_comes_the_next_message_is_heard(tmp_path: Path) -> None:
+    """Each of these ended the reading thread, or made a repeat of every record after it; silently, and for good."""
+    with (
+        published(f"ipc://{tmp_path}/pub", tmp_path) as (output, sink),
+        Subscriber(str(sink.endpoint), "cam1", stale_s=60.0) as line,
+    ):
+        output.state(STATE)
+        assert following(line, 1) == [0]
+        for topic in (b"inspection/" + b"9" * 5000, "inspection/\u0661/cam1/".encode(), b"\xff/" * 60, b"", b"/" * 200):
+            sink._door.socket.send_multipart((topic, b"{}"))
+        for seq in (2**63, 2**53, 2**53 - 1):
+            sink._door.socket.send_multipart((RECORDS, record(0).line.replace(b'"seq":0', b'"seq":%d' % seq)))
+        output.tick(Heartbeat(0))
+        end = time.monotonic() + 30
+        while line.latest(60.0).heartbeat is None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert line.latest(60.0).decision.text == (
+            f"the newest record can't be read: a record came with seq {2**53 - 1}, and the daemon's last one is 0"
+        )
+        output.accept(record(1), FRAME, None)
+        while line.latest(60.0).decision.why != "pass":
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert line.decide(42, 30.0).why == "ambiguous"  # the forged one tells of this part, too
+        broken = [e for e in (line.receive(0.1) for _ in range(40)) if isinstance(e, Unreadable)]
+        assert [e.text for e in broken] == [f"inspection: seq must be an integer from 0 to {2**53 - 1}"] * 2
+
+
+def test_a_message_that_cannot_be_heard_at_all_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Listener.hear
+
+    def hear(self: Listener, topic: bytes, body: bytes, now: float) -> list[Event]:
+        if topic == b"state/break/":
+            raise MemoryError("no room")
+        return before(self, topic, body, now)
+
+    monkeypatch.setattr(Listener, "hear", hear)
+    with (
+        published(f"ipc://{tmp_path}/pub", tmp_path) as (output, sink),
+        Subscriber(str(sink.endpoint), "cam1", stale_s=60.0) as line,
+    ):
+        output.state(STATE)
+        assert following(line, 1) == [0]
+        output.tick(Heartbeat(0))
+        sink._door.socket.send_multipart((b"state/break/", b""))
+        assert [e for e in following(line, 2) if e != "heartbeat"] == [Unreadable("state/break/", "MemoryError: no room")]
+        assert line.latest(60.0).decision.text == "no record yet; the newest record can't be read: MemoryError: no room"
+        output.accept(record(0), FRAME, None)
+        assert line.decide(42, 30.0).accept
+
+
+def test_a_reading_thread_that_ended_lets_nothing_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        published(f"ipc://{tmp_path}/pub", tmp_path) as (output, sink),
+        Subscriber(str(sink.endpoint), "cam1", stale_s=60.0) as line,
+    ):
+        output.tick(Heartbeat(0))
+        output.accept(record(0), FRAME, None)
+        assert line.decide(42, 30.0).accept
+        monkeypatch.setattr(line, "_take", lambda *_: 1 / 0)
+        output.tick(Heartbeat(0))
+        text = "the thread that reads has ended: ZeroDivisionError: division by zero"
+        events: list[Event | None] = []
+        while not any(isinstance(event, Refused) for event in events):
+            events.append(line.receive(1.0))
+        assert Refused(text) in events
+        assert line.decide(42, 30.0) == Decision(False, "stale", text)
+        assert line.latest(30.0).decision == Decision(False, "stale", text)
 
 
 def test_a_part_is_decided_in_one_call(tmp_path: Path) -> None:

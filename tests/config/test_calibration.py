@@ -11,6 +11,7 @@ import pytest
 from edge.config.calibration import Calibration, CalibrationKey, calibration_key, check_key
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
+from edge.storage.calibration_file import save_calibration
 
 MODEL = "a" * 64
 REGIONS = RegionsConfig(
@@ -50,14 +51,14 @@ def refusal(path: Path) -> str:
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     for made in (calibration(), calibration(low=None, quantile=None, high=1e-7, note='1e3 "x" # y\nz', source="123e4")):
-        made.save(tmp_path / "deep" / "cam1.calibration.yaml")
+        save_calibration(made, tmp_path / "deep" / "cam1.calibration.yaml")
         loaded = Calibration.load(tmp_path / "deep" / "cam1.calibration.yaml")
         assert loaded == made
         assert loaded.sha256 == made.sha256
 
 
 def test_the_file_is_for_people_to_read(tmp_path: Path) -> None:
-    calibration().save(tmp_path / "c.yaml")
+    save_calibration(calibration(), tmp_path / "c.yaml")
     assert (tmp_path / "c.yaml").read_text() == (
         "# Written by edge calibrate, and written anew by the next run.\n"
         "schema: 1\n"
@@ -83,8 +84,8 @@ def test_the_file_is_for_people_to_read(tmp_path: Path) -> None:
 
 def test_saving_replaces_the_file_as_a_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    calibration().save(path)
-    calibration(frames=7).save(path)
+    save_calibration(calibration(), path)
+    save_calibration(calibration(frames=7), path)
     assert Calibration.load(path).frames == 7
     assert [p.name for p in tmp_path.iterdir()] == ["c.yaml"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
@@ -93,7 +94,7 @@ def test_saving_replaces_the_file_as_a_whole_and_leaves_nothing_beside_it(tmp_pa
 def test_a_path_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError) as caught:
-        calibration().save(tmp_path / "file" / "c.yaml")
+        save_calibration(calibration(), tmp_path / "file" / "c.yaml")
     assert str(caught.value) == f"{tmp_path}/file/c.yaml: cannot be written: File exists"
 
 
@@ -108,11 +109,28 @@ def test_the_hash_is_of_the_values_not_of_comments_or_order(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        ("high: 0.6099999904632568", "high: high", "{}:4: high: input should be a valid number"),
+        (
+            "high: 0.6099999904632568",
+            "high: high",
+            "{}:4: high\n  received: 'high'\n  expected: input should be a valid number",
+        ),
         ("low: 0.25", "low: 0.75", "{}: calibration: low (0.75) must not be above high (0.6099999904632568)"),
-        ("frames: 1200", "framez: 1200", "{}: frames: field required\n{}:8: framez: extra inputs are not permitted"),
-        ("precision: fp32", "precision: 32", "{}:18: key.precision: input should be a valid string"),
-        ("border_px: 2", "border_px: -2", "{}:15: key.border_px: input should be greater than or equal to 0"),
+        (
+            "frames: 1200",
+            "framez: 1200",
+            "{}:8: framez: unknown key\n  expected: did you mean 'frames'?\n"
+            "{}: frames: missing\n  expected: a value: this key has no default",
+        ),
+        (
+            "precision: fp32",
+            "precision: 32",
+            '{}:18: key.precision\n  received: 32\n  expected: text: write it in quotes, "32"',
+        ),
+        (
+            "border_px: 2",
+            "border_px: -2",
+            "{}:15: key.border_px\n  received: -2\n  expected: input should be greater than or equal to 0",
+        ),
     ],
 )
 def test_a_file_that_was_edited_badly_is_refused_with_line_and_key(tmp_path: Path, old: str, new: str, text: str) -> None:

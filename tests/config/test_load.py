@@ -8,7 +8,7 @@ import pytest
 
 from edge.config.load import Loaded, load_config
 from edge.config.sources import GenicamConfig
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 
 GOOD = """\
 camera: cam1
@@ -246,7 +246,7 @@ def test_an_error_that_begins_with_a_key_is_told_of_the_file_and_the_keys_line(
 ) -> None:
     text = GOOD.replace("[[TriggerMode, On], ", "[[TriggerMode, On],\n    ")
     loaded = load(tmp_path, text)
-    located = loaded.located(UserError(said, received=1, exit_code=6))
+    located = loaded.located(UserError(said, received=1, exit_code=ExitCode.LOCKED))
     assert str(located).replace(f"{tmp_path}/", "") == f"{told}{said}\n  received: 1"
     assert (located.exit_code, located.what.endswith(said)) == (6, True)
 

@@ -19,12 +19,13 @@ from edge.config.bundle import Bundle
 from edge.config.bundle_spec import TileSpec
 from edge.config.line import ModelConfig
 from edge.config.load import Loaded
+from edge.engines.acceptance import why_not_together
 from edge.engines.batch import Batches
-from edge.engines.lane import Lane, in_hand, open_lane, per_call
+from edge.engines.lane import Lane, open_lane
 from edge.engines.onnx import OnnxEngine
 from edge.engines.open import open_engine
 from edge.engines.openvino import OpenvinoEngine
-from edge.engines.protocol import Prediction
+from edge.engines.protocol import Engine, Prediction
 from edge.line import stages
 from edge.line.line import Line
 from edge.line.recipe import open_model
@@ -40,7 +41,7 @@ def noise(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-class Counted:
+class Counted(Engine):
     """Maps of one value, the picture's own; ``runs`` tells how many went in at once. ``bad``: values that raise."""
 
     def __init__(self, batch: int, bad: tuple[int, ...] = ()) -> None:
@@ -206,9 +207,9 @@ def test_the_tiles_of_a_frame_are_a_batch_already(tmp_path: Path) -> None:
 def test_a_model_that_takes_a_batch_has_it(tmp_path: Path) -> None:
     made, told = opened(write_identity_bundle(tmp_path / "b"), 6)
     assert (made.batch, told) == (6, [])
-    assert (in_hand(made), per_call(made)) == (6, 6)
+    assert (made.in_hand, made.depth) == (6, 1)
     made, told = opened(write_identity_bundle(tmp_path / "c"), 1)
-    assert (made.batch, told, in_hand(made), per_call(made)) == (1, [], 1, 1)
+    assert (made.batch, told, made.in_hand) == (1, [], 1)
 
 
 def pictures(folder: Path) -> Path:
@@ -306,4 +307,45 @@ def test_an_engine_error_in_a_run_makes_one_frame_invalid(tmp_path: Path, monkey
 def test_live_nothing_waits_for_a_batch(tmp_path: Path) -> None:
     engine, _ = open_model(loaded(tmp_path))
     assert isinstance(open_lane(engine), Lane)
-    assert per_call(engine) == 1
+    assert engine.batch == 1
+
+
+class OnlyInfers(Engine):
+    """What a new runtime has to bring: everything else is the contract's own."""
+
+    name, precision = "plain", "fp32"
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._map = np.zeros((2, 3), np.float32)
+
+    def infer(self, image: Any) -> Prediction:
+        if image[0, 0, 0] == 9:
+            raise RuntimeError("no 9")
+        self._map[:] = image[:, :, 0]
+        return Prediction(self._map, None, None)
+
+
+def test_an_engine_that_only_infers_is_a_whole_engine(tmp_path: Path) -> None:
+    engine = OnlyInfers(write_identity_bundle(tmp_path / "b"))
+    assert (engine.depth, engine.batch, engine.in_hand, engine.why) == (1, 1, 1, "")
+    assert why_not_together(engine) == "plain takes one picture at a time"
+    lane = open_lane(engine)
+    outcomes = []
+    for value in (1, 9, 2):
+        lane.submit(value, flat(value))
+        assert lane.full
+        ticket, outcome = lane.collect()
+        outcomes.append((ticket, outcome.map.max() if isinstance(outcome, Prediction) else str(outcome)))
+    assert outcomes == [(1, 1), (9, "no 9"), (2, 2)]
+    assert [p.map.max() for p in engine.infer_batch(np.stack([flat(3), flat(4)]))] == [3, 4]
+    engine.close()
+
+
+def test_what_was_abandoned_is_not_handed_out(tmp_path: Path) -> None:
+    engine = OnlyInfers(write_identity_bundle(tmp_path / "b"))
+    number = engine.submit(flat(1))
+    engine.abandon()
+    with pytest.raises(RuntimeError, match=f"picture {number} is not the one that was submitted"):
+        engine.collect(number)
+    assert engine.submit(flat(1)) != number

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from edge.sources.synthetic.parts import synthetic_part
 
 SIZE = 128
 KINDS = [("onnx", "int8"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8")]
-if engines._not_here("tensorrt") is None:
+if engines._RUNTIMES["tensorrt"].why_not() is None:
     KINDS += [("tensorrt", "fp32"), ("tensorrt", "fp16"), ("tensorrt", "int8")]
 CPU_ENGINES: list[Callable[[Bundle], Engine]] = [OnnxEngine, OpenvinoEngine]
 
@@ -136,7 +136,7 @@ def auroc(values: Any, defective: list[bool]) -> float:
 
 
 def verdicts(maps: list[Any], case: Case, high: float) -> list[str]:
-    criteria = Criteria(RegionsConfig(min_area_px=4), high, None, None, None, None, False)
+    criteria = Criteria(RegionsConfig(min_area_px=4), high)
     found = []
     for frame, values in zip(case.frames, maps, strict=True):
         from edge.frames import AnomalyMap
@@ -422,12 +422,12 @@ def test_a_precision_beyond_the_bundles_tolerance_is_refused_with_both_numbers(
             found = super().infer(image)
             return Prediction(found.map + np.float32(0.3), found.score, None)
 
-    def off(config: ModelConfig, bundle: Bundle, samples: Any, batch: int) -> Engine:
+    def off(config: ModelConfig, bundle: Bundle, samples: Any, batch: int, tell: Any) -> Engine:
         engine = Off(bundle)
         engine.name, engine.precision = "openvino", "bf16"
         return engine
 
-    monkeypatch.setitem(engines._OPEN, "openvino", off)
+    monkeypatch.setitem(engines._RUNTIMES, "openvino", replace(engines._RUNTIMES["openvino"], open=off))
     config = ModelConfig(bundle=bundle.folder, engine="openvino", precision="bf16", sample_frames=Path("x"))
     where, more = (
         r"(noise|soft shapes|a blank picture|a nearly black picture)",

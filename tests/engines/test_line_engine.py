@@ -24,6 +24,7 @@ from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
 from edge.regions.criteria import load_criteria
 from edge.sources.synthetic.parts import synthetic_part
+from edge.storage.calibration_file import save_calibration
 from edge.storage.frames_on_disk import read_frames
 
 SIZE = 128
@@ -44,8 +45,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+def scales(loaded: Loaded, bundle: Bundle) -> str | None:
+    return samples.scales_sha256(loaded.resolved.model, loaded.config.source, bundle)
+
+
 def rules_of(loaded, bundle):
-    return load_criteria(loaded, bundle, samples.scales_sha256(loaded, bundle))
+    return load_criteria(loaded, bundle, scales(loaded, bundle))
 
 
 def frames(count: int, defect_rate: float = 0.0) -> list[np.ndarray]:
@@ -75,8 +80,8 @@ def test_a_line_runs_at_the_precision_that_it_names(tmp_path: Path, precision: s
 
 def test_a_calibration_made_at_another_precision_is_refused(tmp_path: Path) -> None:
     config = line(tmp_path)
-    calibration, _ = measure(config, lambda: read_frames(tmp_path / "frames"), source="frames")
-    calibration.save(tmp_path / "cam1.calibration.yaml")
+    calibration, _ = measure(config.resolved, lambda: read_frames(tmp_path / "frames"), source="frames")
+    save_calibration(calibration, tmp_path / "cam1.calibration.yaml")
     assert Calibration.load(tmp_path / "cam1.calibration.yaml").key.precision == "fp32"
     bundle = load_bundle(tmp_path / "bundle")
     assert rules_of(line(tmp_path, "fp32", "calibrated"), bundle).high == calibration.high
@@ -94,16 +99,16 @@ def test_a_calibration_made_with_other_scales_of_int8_is_refused(tmp_path: Path)
     if lacking := cpu.missing("int8"):
         pytest.skip(f"int8 needs a CPU with {lacking}")
     config = line(tmp_path, "int8")
-    calibration, _ = measure(config, lambda: read_frames(tmp_path / "frames"), source="frames")
-    calibration.save(tmp_path / "cam1.calibration.yaml")
+    calibration, _ = measure(config.resolved, lambda: read_frames(tmp_path / "frames"), source="frames")
+    save_calibration(calibration, tmp_path / "cam1.calibration.yaml")
     bundle = load_bundle(tmp_path / "bundle")
     told = calibration.key.samples_sha256
     assert told is not None
     assert rules_of(line(tmp_path, "int8", "calibrated"), bundle).high == calibration.high
-    assert samples.scales_sha256(line(tmp_path, "bf16"), bundle) is None
+    assert scales(line(tmp_path, "bf16"), bundle) is None
     config = line(tmp_path, "int8", "calibrated")
     (tmp_path / "frames" / "00.png").write_bytes((tmp_path / "frames" / "01.png").read_bytes())
-    now = samples.scales_sha256(config, bundle)
+    now = scales(config, bundle)
     with pytest.raises(UserError) as caught:
         rules_of(config, bundle)
     assert str(caught.value) == (
@@ -116,7 +121,9 @@ def test_a_calibration_made_with_other_scales_of_int8_is_refused(tmp_path: Path)
 
 def test_the_first_frames_are_prepared_as_live_ones(tmp_path: Path) -> None:
     config = line(tmp_path, "bf16")
-    given = list(samples._Samples(config, load_bundle(tmp_path / "bundle"))())
+    given = list(
+        samples._Samples(config.resolved.model.sample_frames, config.config.source, load_bundle(tmp_path / "bundle"))()
+    )
     assert len(given) == samples.MOST
     for picture, pixels in zip(given, frames(40, 0.5), strict=False):
         assert (picture == pixels[:, :, None]).all()
@@ -133,7 +140,7 @@ def test_of_a_tiled_frame_the_middle_tile_is_taken(tmp_path: Path) -> None:
         }
     )
     bundle = write_bundle(tmp_path / "tiled", identity_model(1, (64, 64)), spec)
-    given = next(samples._Samples(config, bundle)())
+    given = next(samples._Samples(config.resolved.model.sample_frames, config.config.source, bundle)())
     assert (given[:, :, 0] == frames(1, 0.5)[0][64:, :64]).all(), "the third of four"
 
 
@@ -141,17 +148,16 @@ def test_frames_of_another_size_than_the_bundle_takes(tmp_path: Path) -> None:
     config = line(tmp_path, "bf16")
     fixed: Bundle = write_identity_bundle(tmp_path / "fixed", 1, (16, 16))
     with pytest.raises(UserError) as caught:
-        list(samples._Samples(config, fixed)())
+        list(samples._Samples(config.resolved.model.sample_frames, config.config.source, fixed)())
     assert str(caught.value) == (
         "model.sample_frames: 00.png: the frame is 128x128, the bundle takes 16x16 and resizes nothing"
     )
 
 
-def test_frames_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "missing", lambda _: None)  # on a CPU without bf16 that would be said first
+def test_frames_that_cannot_be_read(tmp_path: Path) -> None:
     config = line(tmp_path, "bf16")
     for path in (tmp_path / "frames").iterdir():
         path.write_bytes(b"no picture")
     with pytest.raises(UserError) as caught:
-        open_model(config)
+        scales(line(tmp_path, "int8"), load_bundle(config.resolve(config.config.model.bundle)))
     assert str(caught.value) == f"model.sample_frames: {tmp_path / 'frames'}: no frame in it can be read"

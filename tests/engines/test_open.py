@@ -5,8 +5,10 @@ from __future__ import annotations
 import builtins
 import importlib
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -32,7 +34,13 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def here(monkeypatch: pytest.MonkeyPatch, **absent: str) -> None:
     """Every engine is on this machine but those ``absent``, each with the reason."""
-    monkeypatch.setattr(engines, "_not_here", absent.get)
+    for kind in engines._RUNTIMES:
+        row(monkeypatch, kind, why_not=partial(absent.get, kind))
+
+
+def row(monkeypatch: pytest.MonkeyPatch, kind: str, **changes: Any) -> None:
+    """Change what a runtime's row in the table holds."""
+    monkeypatch.setitem(engines._RUNTIMES, kind, replace(engines._RUNTIMES[kind], **changes))
 
 
 def named(name: str, asked: list[str]) -> Any:
@@ -79,7 +87,7 @@ def test_auto_goes_by_a_fixed_order(
 ) -> None:
     here(monkeypatch, **absent)
     for kind in ("onnx", "openvino", "tensorrt"):
-        monkeypatch.setitem(engines._OPEN, kind, named(kind, []))
+        row(monkeypatch, kind, open=named(kind, []))
     bundle = write_identity_bundle(tmp_path / "b")
     with structlog.testing.capture_logs() as logs:
         engine = open_engine(config(bundle.folder, precision=precision, sample_frames=Path("x")), bundle, black)
@@ -96,7 +104,7 @@ def test_auto_goes_by_a_fixed_order(
 
 def test_auto_passes_over_an_engine_that_does_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here(monkeypatch)
-    monkeypatch.setitem(engines._OPEN, "tensorrt", fails)
+    row(monkeypatch, "tensorrt", open=fails)
     bundle = write_identity_bundle(tmp_path / "b")
     engine = open_engine(config(bundle.folder), bundle)
     assert engine.name == "onnx"
@@ -135,8 +143,8 @@ def test_auto_tells_what_each_engine_said(tmp_path: Path, monkeypatch: pytest.Mo
         raise UserError("nothing that int8 would speed up", received="2 convolutions", fix="use fp32")
 
     here(monkeypatch, tensorrt="no GPU")
-    monkeypatch.setitem(engines._OPEN, "openvino", fails)
-    monkeypatch.setitem(engines._OPEN, "onnx", other)
+    row(monkeypatch, "openvino", open=fails)
+    row(monkeypatch, "onnx", open=other)
     bundle = write_identity_bundle(tmp_path / "b")
     with pytest.raises(UserError) as caught:
         open_engine(config(bundle.folder, precision="int8", sample_frames=Path("x")), bundle, black)
@@ -154,7 +162,7 @@ def test_auto_tells_what_each_engine_said(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_below_fp32_without_sample_frames_state_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here(monkeypatch)
-    monkeypatch.setitem(engines._OPEN, "tensorrt", named("tensorrt", []))
+    row(monkeypatch, "tensorrt", open=named("tensorrt", []))
     bundle = write_identity_bundle(tmp_path / "b")
     engine = open_engine(config(bundle.folder, precision="fp16"), bundle)
     assert engine.why == (
@@ -182,11 +190,11 @@ def test_a_model_without_one_finite_value_is_refused(tmp_path: Path, monkeypatch
 def test_an_engine_that_is_named_is_never_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
     asked: list[str] = []
     for other in ("onnx", "openvino", "tensorrt"):
-        monkeypatch.setitem(engines._OPEN, other, named(other, asked))
+        row(monkeypatch, other, open=named(other, asked))
     bundle = write_identity_bundle(tmp_path / "b")
     engine = open_engine(config(bundle.folder, engine=kind), bundle)
     assert (engine.name, engine.why) == (kind, "configured")
-    monkeypatch.setitem(engines._OPEN, kind, fails)
+    row(monkeypatch, kind, open=fails)
     with pytest.raises(UserError, match="no operator Sparkle"):
         open_engine(config(bundle.folder, engine=kind), bundle)
     assert asked == [kind]
@@ -210,7 +218,7 @@ def test_without_its_package_openvino_says_what_to_install(tmp_path: Path, monke
         "model.engine: openvino: the package openvino cannot be imported\n  received: No module named 'openvino'\n"
         "  fix: pip install 'edge-inspect[openvino]', or set model.engine: onnx"
     )
-    assert engines._not_here("openvino") == "not installed"
+    assert engines._RUNTIMES["openvino"].why_not() == "not installed"
 
 
 @pytest.mark.parametrize(
@@ -269,3 +277,9 @@ def test_what_the_cpu_has_is_read_from_linux(
         assert cpu.missing("fp32") is None
     finally:
         cpu.cpu_flags.cache_clear()
+
+
+def test_each_engine_of_the_config_has_its_row_and_each_precision_an_engine() -> None:
+    words, precisions = (get_args(ModelConfig.model_fields[key].annotation) for key in ("engine", "precision"))
+    assert set(words) - {"auto"} == set(engines._RUNTIMES)
+    assert set().union(*(runtime.for_auto for runtime in engines._RUNTIMES.values())) == set(precisions)

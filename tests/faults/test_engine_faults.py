@@ -16,13 +16,14 @@ from support.records import META
 from support.sums import sum_rule_of
 
 from edge.engines.protocol import Prediction
+from edge.errors import ExitCode
 from edge.frames import Frame, Skip
 from edge.line import stages
 from edge.line.in_flight import InFlight
 from edge.line.line import Line
 from edge.line.passage import End, Handoff, Maps, Passage, tell_losses
 from edge.line.ring import Ring, Slot
-from edge.line.run import EXIT_HUNG, EXIT_STAGE, run_line
+from edge.line.run import run_line
 
 
 def test_an_engine_that_raises_now_and_then(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_an_engine_that_hangs_costs_the_frames_that_it_held_and_those_that_waite
     stop = threading.Event()
     line.start(stop)
     with capture_logs() as logs:
-        assert run_line(line, stop, lambda *_: None) == EXIT_HUNG
+        assert run_line(line, stop, lambda *_: None) == ExitCode.HUNG
     assert line._health.hung == "infer"
     assert "stage_hung" in {f.code for f in line.faults}
     found = records(tmp_path / "log")
@@ -106,7 +107,7 @@ def test_where_the_judge_hangs_nobody_can_write_records_and_the_hole_is_told(
     line.start(stop)
     try:
         with capture_logs() as logs:
-            assert run_line(line, stop, lambda *_: None) == EXIT_HUNG
+            assert run_line(line, stop, lambda *_: None) == ExitCode.HUNG
         found = records(tmp_path / "log")
         accounted, announced = len(frame_ids(found)), line.source.status().announced
         assert announced > accounted >= 10
@@ -139,11 +140,12 @@ def test_a_stage_that_fails_while_the_line_drains_is_no_clean_end(tmp_path: Path
     while line.ring.fill < 20:
         time.sleep(0.01)
     stop.set()
-    assert run_line(line, stop, lambda *_: None) == EXIT_STAGE
+    assert run_line(line, stop, lambda *_: None) == ExitCode.STAGE
     found = records(tmp_path / "log")
     reasons = [r["reason"] for r in found]
     assert reasons.count("engine_error") == 1
-    assert set(reasons[reasons.index("engine_error") + 1 :]) == {"shutdown"}
+    behind = set(reasons[reasons.index("engine_error") + 1 :])
+    assert "shutdown" in behind <= {"shutdown", "frame_id_gap"}  # a late machine loses frames at 400 a second, too
     sum_rule_of(line, found)
 
 

@@ -25,35 +25,24 @@ from edge.client import Received, Refused, Subscriber
 from edge.line.line import Line
 from edge.line.run import run_line
 from edge.outputs.queued import Queued
+from edge.outputs.sink import Sink
 from edge.service.health_server import Metrics
-from edge.wire.keys import revoke
+from edge.storage.key_list import revoke
 
 CURVE = "outputs.zmq.curve={server_key: server.key_secret, clients: clients}"
 STEADY = ["source.fps=200", "source.frames=400", "ring.slots=32"]
 
 
-class Sink:
+class Idle(Sink):
     """An output that does nothing."""
 
     name = "sink"
 
-    def open(self) -> None:
-        pass
-
     def write(self, record: Any, kept: Any) -> None:
         pass
 
-    def state(self, state: Any) -> None:
-        pass
 
-    def tick(self, heartbeat: Any) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class Raising(Sink):
+class Raising(Idle):
     """Fails at everything that it is asked to do."""
 
     name = "raising"
@@ -71,7 +60,7 @@ class Raising(Sink):
         raise RuntimeError("no such table")
 
 
-class Blocking(Sink):
+class Blocking(Idle):
     """Never returns from its first record, until it is let go."""
 
     name = "blocking"
@@ -117,7 +106,7 @@ def soon_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.line.state.OUTPUT_HOLD_S", 0.1)
 
 
-class Passing(Sink):
+class Passing(Idle):
     """Fails at the records 50 to 149, and says each state that it hears of."""
 
     name = "passing"
@@ -346,7 +335,7 @@ def test_a_clock_that_is_stepped_by_an_hour_changes_no_verdict_and_no_latency(
     def steps(index: int) -> None:
         step[0] = {100: hour, 200: -hour, 300: 0}.get(index, step[0])
 
-    line = make_line(loaded(tmp_path, *STEADY, "deadline_ms=5000"), before=steps)
+    line = make_line(loaded(tmp_path, "source.frames=400", "deadline_ms=5000"), before=steps)
     assert run(line) == 0
     found = records(tmp_path / "log")
     stamps = [r["received_ns"] for r in found]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.engines.tensorrt.engine import why_not
+from edge.engines.tensorrt.engine import why_not_here
 
 
 @pytest.fixture(scope="session")
 def gpu() -> None:
     """Skips where there is none. A GPU without a driver or a TensorRT counts as none: it can't be used."""
-    reason = why_not()
+    reason = why_not_here()
     if reason is not None:
         pytest.skip(f"no NVIDIA GPU: {reason}")
 

@@ -17,7 +17,7 @@ from support.records import META
 
 from edge.config.bundle import Bundle
 from edge.engines.lane import Lane
-from edge.engines.protocol import Prediction
+from edge.engines.protocol import Engine, Prediction
 from edge.frames import Frame
 from edge.sources.memory import MemorySource
 from edge.sources.protocol import Source
@@ -109,7 +109,7 @@ def test_another_frame_s_map_is_an_error_and_never_handed_out() -> None:
         assert str(lane.collect()[1]) == "the next is 0"
 
 
-class Numbered:
+class Numbered(Engine):
     """An engine that overlaps two pictures; its map is the picture."""
 
     depth = 2
@@ -118,6 +118,9 @@ class Numbered:
         self._forgets = forgets
         self._inside: list[tuple[int, Any]] = []
         self._count = 0
+
+    def infer(self, image: Any) -> Prediction:
+        raise AssertionError("a lane submits")
 
     def submit(self, image: Any) -> int:
         self._inside.append((self._count, image.copy()))

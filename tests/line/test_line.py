@@ -18,7 +18,7 @@ from edge.config.bundle_spec import BundleSpec
 from edge.engines.line_engine import open_line_engine
 from edge.frames import Frame, FrameMeta, Payload
 from edge.line import line as line_module
-from edge.line import stages
+from edge.line import recipe, stages
 from edge.line.recipe import open_model
 from edge.line.record import record
 from edge.line.replay import Options, replay
@@ -26,6 +26,7 @@ from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
 from edge.outputs.protocol import OutputStatus
 from edge.outputs.queued import Queued
+from edge.outputs.sink import Sink
 from edge.service import daemon
 from edge.sources.memory import MemorySource
 from edge.sources.protocol import SourceStatus
@@ -34,7 +35,7 @@ from edge.storage.recording import read_recording
 from edge.wire.encode import Wire
 
 
-class SlowSink:
+class SlowSink(Sink):
     """An output that takes 20 ms for each record."""
 
     name = "slow"
@@ -42,21 +43,9 @@ class SlowSink:
     def __init__(self) -> None:
         self.written = 0
 
-    def open(self) -> None:
-        pass
-
     def write(self, record: Any, kept: Any) -> None:
         time.sleep(0.02)
         self.written += 1
-
-    def state(self, state: Any) -> None:
-        pass
-
-    def tick(self, heartbeat: Any) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def test_a_payload_that_cannot_be_decoded_is_logged_once_and_recorded_each_time(tmp_path: Path) -> None:
@@ -308,7 +297,7 @@ def test_outputs_hear_the_state_and_a_heartbeat(tmp_path: Path) -> None:
         def tick(self, heartbeat: Any) -> None:
             heard["beats"].append(heartbeat)
 
-    config = loaded(tmp_path, "source.fps=40", "source.frames=50")
+    config = loaded(tmp_path, "source.fps=40", "source.frames=50", "ring.slots=64")
     assert run(make_line(config, more_outputs=[Queued(Ear(), 100, "drop")])) == 0
     states = heard["states"]
     assert states[-1].line_state == "Halted"
@@ -335,7 +324,7 @@ def test_an_output_that_fails_is_a_fault_in_the_state(tmp_path: Path) -> None:
         def state(self, state: Any) -> None:
             states.append(state)
 
-    config = loaded(tmp_path, "source.fps=40", "source.frames=20")
+    config = loaded(tmp_path, "source.fps=40", "source.frames=20", "ring.slots=64")
     outputs = [Queued(Broken(), 100, "drop"), Queued(Ear(), 1000, "drop")]
     assert run(make_line(config, more_outputs=outputs)) == 0
     assert any(f.code == "output_broken" and f.text == "No space left on device" for s in states for f in s.faults)
@@ -541,7 +530,7 @@ def test_what_is_recorded_and_calibrated_on_is_what_the_model_will_see(tmp_path:
         assert (frame.bits, int(frame.pixels[0, 0])) == (8, 128)
     meta = FrameMeta(0, "counted", 64, 64, "Mono12", 0, 0)
     twelve = Frame(meta, np.full((64, 64), 1000, np.uint16), 12)
-    calibration, _ = measure(config, lambda: [twelve, twelve], source="two files")
+    calibration, _ = measure(config.resolved, lambda: [twelve, twelve], source="two files")
     assert calibration.high == pytest.approx(128 / 255, rel=0.05)
 
 
@@ -692,12 +681,12 @@ def test_a_model_whose_roi_does_not_fit_is_closed_again(tmp_path: Path, monkeypa
 
     closed: list[bool] = []
 
-    def opened(*args: Any) -> Bent:
-        engine = Bent(open_line_engine(*args), lambda _index: None)
+    def opened(*args: Any, **keys: Any) -> Bent:
+        engine = Bent(open_line_engine(*args, **keys), lambda _index: None)
         monkeypatch.setattr(engine, "close", lambda: closed.append(True))
         return engine
 
-    monkeypatch.setattr(daemon, "open_line_engine", opened)
+    monkeypatch.setattr(recipe, "open_line_engine", opened)
     text = BASE.replace("threshold:", "roi: {units: image_px, include: [[500, 500, 600, 600]]}, threshold:")
     with pytest.raises(UserError):
         open_model(loaded(tmp_path, text=text))

@@ -15,10 +15,11 @@ from support.graphs import graph_model, identity_model, node, tensor
 from support.lines import loaded, make_line, records, run, stable_lines
 
 from edge.cli._declared import illumination_of
-from edge.cli.build import _Folder, _tile
+from edge.cli.build import _frames, _tile
 from edge.config.bundle_spec import BundleSpec
 from edge.line.replay import Options, replay
 from edge.models.build.build import build
+from edge.models.build.options import BuildOptions
 from edge.models.write import write_bundle
 from edge.sources.memory import MemorySource
 from edge.sources.recorded import RecordedSource
@@ -87,9 +88,11 @@ def test_a_model_built_with_tiles_and_light_inspects_a_large_frame(tmp_path: Pat
     report = build(
         tmp_path / "model.onnx",
         tmp_path / "bundle",
-        tile=_tile("48,48", None, "hann", 0),
-        illumination=illumination_of(["{contrast_stretch: {lower: 0, upper: 99.9}, gamma: 2.0}"]),
-        frames=_Folder(tmp_path / "good"),
+        BuildOptions(
+            tile=_tile("48,48", None, "hann", 0),
+            illumination=illumination_of(["{contrast_stretch: {lower: 0, upper: 99.9}, gamma: 2.0}"]),
+            frames=_frames(tmp_path / "good"),
+        ),
     )
     spec = report.bundle.spec
     assert spec.illumination is not None

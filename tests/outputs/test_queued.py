@@ -17,9 +17,10 @@ from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, State
 from edge.outputs import queued
 from edge.outputs.queued import Queued
+from edge.outputs.sink import Sink
 
 
-class Notes:
+class Notes(Sink):
     """A sink that writes down what it was told; ``gate`` closed, it hangs in ``write``."""
 
     name = "notes"

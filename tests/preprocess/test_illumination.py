@@ -374,8 +374,8 @@ def test_presets_files_and_keys_are_put_together(tmp_path: Path) -> None:
             "--illumination\n  received: fulll\n"
             "  expected: full, balanced, low-light, texture, contrast, a YAML file, or keys as {gamma: 0.8}",
         ),
-        ("{gama: 0.8}", "--illumination: gama: unknown key"),
-        ("{gamma: 0}", "--illumination: gamma\n  received: 0\n  expected: Input should be greater than or equal to 0.05"),
+        ("{gama: 0.8}", "--illumination: gama: unknown key\n  expected: did you mean 'gamma'?"),
+        ("{gamma: 0}", "--illumination: gamma\n  received: 0\n  expected: input should be greater than or equal to 0.05"),
         ("{}", "--illumination: no step is named, so it changes nothing; leave illumination out"),
     ],
 )

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from harvesters.util._pfnc import symbolics
 
-from edge.config.sources import GenicamConfig, SyntheticConfig
 from edge.frames import Frame, FrameMeta
-from edge.preprocess.pixel_formats import FORMATS, PixelFormat, decode, format_name, levels_of, payload_bytes, to_depth
+from edge.preprocess.pixel_formats import FORMATS, PixelFormat, decode, format_name, payload_bytes, to_depth
 
 WIDTH, HEIGHT = 10, 6
 COLOUR = {"R": 201, "G": 120, "B": 33}
@@ -104,12 +103,6 @@ def test_a_window_comes_before_the_demosaic():
 def test_formats_of_8_bits_know_no_window():
     data = np.arange(WIDTH * HEIGHT, dtype=np.uint8)
     np.testing.assert_array_equal(decode(meta("Mono8"), data, 8, (10, 20)).pixels.reshape(-1), data)
-
-
-def test_depth_and_window_come_from_the_config():
-    assert levels_of(GenicamConfig(kind="genicam")) == (16, None)
-    assert levels_of(GenicamConfig(kind="genicam", bit_depth=8, window=(64, 3000))) == (8, (64, 3000))
-    assert levels_of(SyntheticConfig(kind="synthetic")) == (16, None)
 
 
 def test_what_opencv_cannot_decode_is_told_like_any_other_bad_payload():

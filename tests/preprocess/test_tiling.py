@@ -22,6 +22,7 @@ from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.models.build.build import build
+from edge.models.build.options import BuildOptions
 from edge.models.write import write_bundle
 from edge.preprocess.prepare import Workspace
 from edge.preprocess.tiling import Tiling
@@ -318,7 +319,7 @@ def pooled(size: Size, factor: int) -> onnx.ModelProto:
 
 def built(tmp_path: Path, model: onnx.ModelProto, told: TileSpec, **options: Any) -> Any:
     onnx.save(model, tmp_path / "model.onnx")
-    return build(tmp_path / "model.onnx", tmp_path / "bundle", tile=told, **options)
+    return build(tmp_path / "model.onnx", tmp_path / "bundle", BuildOptions(tile=told, **options))
 
 
 @pytest.mark.parametrize(("picture", "map_size"), [((64, 48), (16, 12)), ((61, 47), (16, 12)), ((10, 9), (3, 3))])
@@ -413,7 +414,7 @@ def test_the_engine_warms_up_on_a_tile_of_a_bundle_of_any_size(tmp_path: Path) -
         ),
         (
             ("16,12", None, "han", 0),
-            "--tile: blend\n  received: 'han'\n  expected: Input should be 'hann', 'gaussian', 'mean' or 'max'",
+            "--tile: blend\n  received: 'han'\n  expected: input should be 'hann', 'gaussian', 'mean' or 'max'",
         ),
         (
             (None, "4,4", "hann", 0),

@@ -18,6 +18,7 @@ from edge.errors import UserError
 from edge.frames import Found, Region, Rejected
 from edge.regions.find import BadMapError, MapNotFinite, find_regions, map_max
 from edge.regions.plan import RegionPlan
+from edge.regions.roi import Grid
 from edge.regions.smooth import nearest_to_high, smooth_inside
 
 Map = NDArray[np.float32]
@@ -28,7 +29,7 @@ MEDIAN = SmoothConfig(kind="median", size=3)
 def controls(config: RegionsConfig, values: Map, high: float = 0.5, low: float | None = None) -> RegionPlan:
     """For a map over a frame of its own size."""
     h, w = values.shape
-    return RegionPlan.prepare(config, high, low, (h, w), (w, h), (1.0, 1.0, 0.0, 0.0))
+    return RegionPlan.for_size(config, Grid((h, w), (w, h), (1.0, 1.0, 0.0, 0.0)), high=high, low=low)
 
 
 def found(values: Map, high: float = 0.5, low: float | None = None, **keys: Any) -> Found:

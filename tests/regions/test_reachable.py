@@ -11,12 +11,13 @@ from edge.config.regions import RegionsConfig, RoiConfig, ZoneConfig
 from edge.errors import UserError
 from edge.regions.find import find_regions
 from edge.regions.plan import RegionPlan, check_reachable
+from edge.regions.roi import Grid
 
 SHAPE = (20, 30)
 
 
 def prepared(**keys: Any) -> RegionPlan:
-    return RegionPlan.prepare(RegionsConfig(**keys), 0.5, None, SHAPE, SHAPE[::-1], (1.0, 1.0, 0.0, 0.0))
+    return RegionPlan.for_size(RegionsConfig(**keys), Grid(SHAPE, SHAPE[::-1], (1.0, 1.0, 0.0, 0.0)), high=0.5)
 
 
 def hot(**keys: Any) -> list[tuple[int, int, int, int]]:

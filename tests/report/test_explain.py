@@ -16,6 +16,7 @@ from edge.outputs.replay_pictures import PictureSink, Wanted
 from edge.regions.criteria import Criteria
 from edge.regions.find import find_regions
 from edge.regions.plan import RegionPlan
+from edge.regions.roi import Grid
 from edge.regions.smooth import peak_inside
 from edge.regions.to_inspection import to_inspection
 from edge.regions.verdict import invalid, judge
@@ -61,7 +62,7 @@ def explained(
 ) -> tuple[Frame, Inspection, AnomalyMap, Found]:
     h, w = values.shape
     to_frame = (size[0] / w, size[1] / h, 0.0, 0.0)
-    controls = RegionPlan.prepare(config, high, low, (h, w), size, to_frame)
+    controls = RegionPlan.for_size(config, Grid((h, w), size, to_frame), high=high, low=low)
     found = find_regions(values, controls, explain=True)
     meta = FrameMeta(12, "device", *size, "Mono8", 0, 0)
     frame = Frame(meta, np.full((size[1], size[0]), 40, np.uint8))
@@ -88,7 +89,7 @@ def test_found_has_the_candidates_and_each_that_was_dropped_and_only_when_asked(
     assert found.candidates is not None
     np.testing.assert_array_equal(found.candidates, np.where(values > 0.5, 255, 0))
     assert sum(found.dropped.values()) == len(found.rejected)
-    controls = RegionPlan.prepare(config, 0.5, None, (24, 32), (32, 24), (1.0, 1.0, 0.0, 0.0))
+    controls = RegionPlan.for_size(config, Grid((24, 32), (32, 24), (1.0, 1.0, 0.0, 0.0)), high=0.5)
     plain = find_regions(values, controls)
     assert (plain.rejected, plain.candidates) == ((), None)
     assert (plain.regions, plain.dropped) == (found.regions, found.dropped)
@@ -244,13 +245,13 @@ def test_hundreds_of_dropped_candidates_are_drawn_in_bounded_space() -> None:
 def test_the_peak_is_the_first_highest_pixel_that_takes_part() -> None:
     values = two_spots((24, 32))
     values[12, 20] = 0.95
-    plain = RegionPlan.prepare(RegionsConfig(), 0.5, None, (24, 32), (32, 24), (1.0, 1.0, 0.0, 0.0))
+    plain = RegionPlan.for_size(RegionsConfig(), Grid((24, 32), (32, 24), (1.0, 1.0, 0.0, 0.0)), high=0.5)
     assert peak_inside(values, plain) == (20, 12)
     roi = RoiConfig(units="image_px", include=((3.0, 3.0, 18.0, 18.0),))
-    inside = RegionPlan.prepare(RegionsConfig(roi=roi), 0.5, None, (24, 32), (32, 24), (1.0, 1.0, 0.0, 0.0))
+    inside = RegionPlan.for_size(RegionsConfig(roi=roi), Grid((24, 32), (32, 24), (1.0, 1.0, 0.0, 0.0)), high=0.5)
     assert peak_inside(values, inside) == (4, 4)
     triangle = RoiConfig(units="image_px", include=([(0.0, 0.0), (32.0, 0.0), (32.0, 24.0)],))
-    slanted = RegionPlan.prepare(RegionsConfig(roi=triangle), 0.5, None, (24, 32), (32, 24), (1.0, 1.0, 0.0, 0.0))
+    slanted = RegionPlan.for_size(RegionsConfig(roi=triangle), Grid((24, 32), (32, 24), (1.0, 1.0, 0.0, 0.0)), high=0.5)
     assert peak_inside(values, slanted) == (20, 12)
 
 
@@ -258,7 +259,7 @@ def test_the_explanation_comes_from_the_inspection_that_gave_the_record() -> Non
     """The criteria ask for it, and the inspection is the same as without."""
     seen: list[Found] = []
     values = two_spots((24, 32))
-    criteria = Criteria(RegionsConfig(min_area_px=2), 0.5, None, None, None, None, False)
+    criteria = Criteria(RegionsConfig(min_area_px=2), 0.5)
     meta = FrameMeta(1, "counted", 32, 24, "Mono8", 0, 0)
     frame = Frame(meta, np.zeros((24, 32), np.uint8))
     for explain in (False, True):

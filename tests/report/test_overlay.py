@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.config.regions import RoiConfig
-from edge.frames import Frame, FrameMeta, Inspection, Latency, Region, Verdict
+from edge.frames import Frame, FrameMeta, Inspection, Region, Verdict
 from edge.report.overlay import draw_overlay
 
 GREEN, RED, AMBER = (30, 140, 60), (200, 30, 40), (215, 130, 0)
@@ -26,7 +26,7 @@ def inspection(
     of: Frame, verdict: Verdict = "pass", reason: str | None = None, *boxes: tuple[int, int, int, int]
 ) -> Inspection:
     regions = tuple(Region(k + 1, box, 9.0, (0.0, 0.0), 0.9, 0.8, 1.0, 1.0, 1.0) for k, box in enumerate(boxes))
-    return Inspection(of.meta, verdict, reason, 0.9, None, 0.6, regions, {}, Latency(0, 0, 0, 0, 0))
+    return Inspection(meta=of.meta, verdict=verdict, reason=reason, map_max=0.9, threshold=0.6, regions=regions)
 
 
 def picture_part(drawn: np.ndarray, height: int) -> np.ndarray:

@@ -47,7 +47,7 @@ class Known:
         self.now = replace(Latest(decision, 0.12, BEAT, 0.3, state), **changes)
         self.allowed = False
 
-    def latest(self, _max_age_s: float, *, allow_simulated: bool) -> Latest:
+    def latest(self, _max_age_s: float, *, allow_simulated: bool, **_made_by: object) -> Latest:
         self.allowed = allow_simulated
         return self.now
 
@@ -65,6 +65,7 @@ def registers(decision: Decision, *, scale: float = 10_000.0, **changes: Any) ->
 def test_a_pass_as_registers() -> None:
     assert registers(decision()) == [
         1, 7, 0b11100001, 1, 0x1234, 0x5678, 1, 2, PASS, 0, 5000, 6000, 0, 0, 0, 0, 0, 120, 2, 1, 2, 0, 3, 7,
+        0x302E, 0xD3E8, 0xAAAA, 0xAAAA, 7,
     ]  # fmt: skip
 
 
@@ -83,7 +84,16 @@ def test_whatever_is_no_pass_is_not_valid_and_says_why() -> None:
 def test_nothing_known_is_all_zero_but_the_version_the_fault_and_the_reason() -> None:
     nothing = Decision(False, "no_record", "no record yet")
     found = registers(nothing, record_age_s=float("inf"), heartbeat=None, heartbeat_age_s=float("inf"), state=None)
-    assert found == [1, 0, plc_gateway.FAULT, *[0] * 6, WHY["no_record"], *[0] * 14]
+    assert found == [1, 0, plc_gateway.FAULT, *[0] * 6, WHY["no_record"], *[0] * 19]
+
+
+def test_a_record_says_which_recipe_and_which_config_made_it() -> None:
+    record = read(WIRE.inspection(1, inspection(), 1).line)
+    other = record | {"recipe_id": None, "config_sha256": "0123abcd" + "0" * 56}
+    assert registers(Decision(True, "pass", "pass", other))[24:] == [0, 0, 0x0123, 0xABCD, 1]
+    known: Any = Known(decision("recipe"))
+    found = Gateway(known, 0.5, allow_simulated=False, score_scale=1.0, recipe_id="plate-7").registers()
+    assert (found[8], found[9]) == (NOT_VALID, 11)
 
 
 def test_lost_frames_have_no_part() -> None:

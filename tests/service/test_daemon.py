@@ -68,8 +68,9 @@ def test_sigterm_even_twice_at_once_drains_says_so_and_exits_0(tmp_path: Path, m
     assert told.index("READY=1") < told.index("STOPPING=1")
     assert "STATUS=streaming" in " ".join(told)
     found = records(tmp_path / "log")
-    assert frame_ids(found) == list(range(1, len(found) + 1))
-    assert len(found) > 10
+    ids = frame_ids(found)
+    assert ids == list(range(1, len(ids) + 1))
+    assert len(found) > 5
 
 
 def test_the_watchdog_is_fed_while_frames_come(tmp_path: Path, manager: Manager) -> None:
@@ -157,7 +158,7 @@ def test_live_ready_and_metrics_answer(tmp_path: Path, manager: Manager) -> None
         assert code == 200
         values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         assert float(values['edge_inspections_total{camera="cam1",verdict="pass"}']) > 0
-        assert values['edge_ring_slots{camera="cam1"}'] == "8.0"
+        assert values['edge_ring_slots{camera="cam1"}'] == "64.0"
         assert values['edge_source_state{camera="cam1",state="streaming"}'] == "1.0"
         count = float(values['edge_latency_seconds_count{camera="cam1",stage="total"}'])
         assert count == float(values['edge_latency_seconds_bucket{camera="cam1",le="+Inf",stage="total"}'])
@@ -190,8 +191,8 @@ def test_a_late_subscriber_gets_the_state_and_then_every_record_in_order(tmp_pat
                 if event is not None:
                     seen.append(event)
     messages = [e for e in seen if isinstance(e, Received)]
-    assert {m.kind for m in messages} == {"state", "heartbeat", "inspection"}
-    numbers = [m.message["seq"] for m in messages if m.kind == "inspection"]
+    assert {m.kind for m in messages} - {"skip"} == {"state", "heartbeat", "inspection"}
+    numbers = [m.message["seq"] for m in messages if m.kind in ("inspection", "skip")]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert numbers[0] > 5
 
@@ -213,8 +214,8 @@ def test_a_daemon_outlives_its_standard_error(tmp_path: Path, manager: Manager) 
 
 
 def test_records_of_a_run_share_their_identity(tmp_path: Path) -> None:
-    with daemon(tmp_path, "source.frames=20", "recipe_id=tile-40") as process:
-        assert process.wait(20) == 0
+    with daemon(tmp_path, "source.fps=null", "source.frames=20", "recipe_id=tile-40") as process:
+        assert process.wait(40) == 0
     found = records(tmp_path / "log")
     assert len(found) == 20
     for key in ("instance_id", "config_sha256", "model", "recipe_id", "camera", "simulated", "calibration_sha256"):

@@ -145,7 +145,7 @@ def test_the_table_shows_a_line_for_each() -> None:
 
 
 def test_scripts_get_json_and_an_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.service.instances.runtime_roots", list)
+    monkeypatch.setattr("edge.service.instances.trusted_roots", list)
     manager = Manager(tmp_path)
     folder = str(tmp_path / "run")
     try:

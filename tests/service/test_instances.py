@@ -18,12 +18,11 @@ from typer.testing import CliRunner, Result
 
 from edge.cli import app
 from edge.errors import UserError
+from edge.service.instance_lock import InstanceLock, holder
 from edge.service.instances import find_instance, instance_in, instances
 from edge.service.runtime_folder import (
-    InstanceLock,
     ReloadReport,
     found_folder,
-    holder,
     runtime_folder,
     write_endpoints,
     write_instance,
@@ -55,7 +54,7 @@ def test_looking_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_instance_is_found_by_camera_config_and_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.service.instances.runtime_roots", lambda: [tmp_path / "none", tmp_path])
+    monkeypatch.setattr("edge.service.instances.trusted_roots", lambda: [tmp_path / "none", tmp_path])
     config = loaded(tmp_path)
     folder = tmp_path / "run"
     folder.rename(tmp_path / "cam1")
@@ -144,7 +143,7 @@ class Answering:
 
     def __enter__(self) -> Answering:  # noqa: PYI034  (typing.Self came with Python 3.11)
         self._lock = InstanceLock(self._folder, "cam1")
-        self._patch = mock.patch("edge.cli.reload.os.kill", self._heard)  # a real SIGHUP to a process of tests is a risk
+        self._patch = mock.patch("edge.cli.reload.send_signal", self._heard)
         self._patch.start()
         return self
 
@@ -154,8 +153,8 @@ class Answering:
             thread.join()
         self._lock.release()
 
-    def _heard(self, pid: int, number: int) -> None:
-        assert (pid, number) == (os.getpid(), signal.SIGHUP)
+    def _heard(self, folder: Path, pid: int, number: int) -> None:
+        assert (folder, pid, number) == (self._folder, os.getpid(), signal.SIGHUP)
         self._threads.append(threading.Thread(target=self._answer, args=(time.monotonic_ns(),)))
         self._threads[-1].start()
 
@@ -197,5 +196,5 @@ def test_a_runtime_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
         runtime_folder(loaded(tmp_path, "runtime_dir=file"))
     assert str(caught.value) == (
         f"runtime_dir: {tmp_path}/file: {tmp_path}/file is a file, not a folder\n"
-        "  fix: set runtime_dir to a folder that this user may write"
+        "  fix: set runtime_dir to a folder that only this user may write"
     )

@@ -11,16 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config.sources import RecordedConfig as RecordedConfig
+from edge.config.sources import RecordedConfig
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip
 from edge.preprocess.pixel_formats import decode
-from edge.sources import recorded as sources_recorded
 from edge.sources.clock import Clock
 from edge.sources.memory import MemorySource
 from edge.sources.open import open_source
 from edge.sources.recorded import RecordedSource
-from edge.storage import recording
+from edge.storage import frames_on_disk, recording
 from edge.storage.frames_on_disk import count_frames, read_frames
 from edge.storage.recording_writer import RecordingWriter
 
@@ -131,7 +130,7 @@ def unread(path: Path) -> list[tuple[int | None, str | None]]:
 def test_a_picture_file_that_there_was_no_memory_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for k in range(3):
         save(tmp_path / f"{k}.png", picture(k, 8, 9))
-    monkeypatch.setattr(sources_recorded, "read_picture", once(sources_recorded.read_picture))
+    monkeypatch.setattr(frames_on_disk, "read_picture", once(frames_on_disk.read_picture))
     assert unread(tmp_path) == [(1, "1.png")]
 
 
@@ -144,7 +143,7 @@ def test_a_recorded_picture_that_there_was_no_memory_for_is_told(tmp_path: Path,
 
 
 def test_a_picture_of_a_video_that_there_was_no_memory_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources_recorded, "_counted", once(sources_recorded._counted))
+    monkeypatch.setattr(frames_on_disk, "_counted", once(frames_on_disk._counted))
     assert unread(video(tmp_path / "clip.avi", 3)) == [(None, None)]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,22 @@ import pytest
 from support.disks import SmallDisk, small_disk
 from support.lines import frame_ids, loaded, make_line, records
 
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line.run import run_line
 from edge.outputs import queued
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.service.health_server import Metrics
 from edge.storage import disk
-from edge.storage.disk import Reserve, limit_bytes, space, why_unwritable
+from edge.storage.disk import (
+    Reserve,
+    limit_bytes,
+    lock_file,
+    space,
+    whole_file,
+    why_unwritable,
+    write_whole,
+    written_by_another,
+)
 
 LIVE = ["source.fps=100", "source.frames=null"]
 EVIDENCE = "outputs.evidence={dir: disk/evidence, keep: [pass, fail, invalid], min_free_gb: 0}"
@@ -178,3 +190,51 @@ def test_why_a_folder_cannot_be_written_is_told_of_the_place_that_is_in_the_way(
     with monkeypatch.context() as other_user:
         other_user.setattr(os, "access", lambda *_: False)
         assert why_unwritable(tmp_path / "new" / "log") == f"this user may not write in {tmp_path}"
+
+
+def test_a_whole_file_replaces_the_old_one_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_bytes(b"old")
+    before = os.umask(0o077)
+    try:
+        write_whole(path, b"new", sync=True, mode=0o644)
+        write_whole(tmp_path / "two", b"")
+    finally:
+        os.umask(before)
+    assert path.read_bytes() == b"new"
+    modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()}
+    assert modes == {"one": 0o644, "two": 0o600}
+
+
+def test_two_who_write_the_same_file_at_once_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    with whole_file(path) as first:
+        first.write(b"first")
+        with whole_file(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert (path.read_bytes(), len(list(tmp_path.iterdir()))) == (b"first", 1)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_bytes(b"old")
+    with suppress(KeyboardInterrupt), whole_file(path, sync=True) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("one", b"old")]
+
+
+def test_a_lock_refuses_the_second_until_the_first_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    taken = partial(written_by_another, path, "outputs.jsonl", "this log")
+    fd = lock_file(path, taken)
+    with pytest.raises(UserError) as refused:
+        lock_file(path, taken)
+    assert refused.value.exit_code == ExitCode.LOCKED == 6
+    assert str(refused.value) == (
+        f"outputs.jsonl: {path}: another process writes this log\n"
+        "  fix: stop that one first, or give this one another folder"
+    )
+    os.close(fd)
+    os.close(lock_file(path, taken))

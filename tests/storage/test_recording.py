@@ -14,7 +14,7 @@ import pytest
 
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
-from edge.storage import recording, recording_writer
+from edge.storage import recording_writer
 from edge.storage.pictures import decoded_format
 from edge.storage.recording import RecordedFrame, is_recording, open_recording, read_recording
 from edge.storage.recording_writer import RecordingWriter
@@ -195,10 +195,10 @@ def test_a_full_disk_takes_the_frame_and_leaves_the_recording_whole(
     writer.frame(frame(0))
     with monkeypatch.context() as full:
         write = os.write
-        full.setattr(recording.os, "write", lambda fd, data: write(fd, data[:10]))
+        full.setattr(recording_writer.os, "write", lambda fd, data: write(fd, data[:10]))
         with pytest.raises(OSError, match="No space left"):
             writer.frame(frame(1))
-        full.setattr(recording.os, "write", _raise_no_space)
+        full.setattr(recording_writer.os, "write", _raise_no_space)
         with pytest.raises(OSError, match="No space left"):
             writer.skip(GAP)
     assert sorted(p.name for p in (tmp_path / "frames").iterdir()) == ["00000000.png"]
@@ -376,7 +376,9 @@ def test_many_that_are_missing_in_a_row_are_one_line(tmp_path: Path, monkeypatch
     writer = RecordingWriter(tmp_path, camera="cam1", source="test")
     writer.frame(frame(0))
     with monkeypatch.context() as full:
-        full.setattr(recording, "write_whole", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        full.setattr(
+            recording_writer, "write_whole", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        )
         for k in range(1, 18):
             with pytest.raises(OSError, match="No space left"):
                 writer.frame(frame(k))

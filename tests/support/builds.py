@@ -14,6 +14,7 @@ from onnx import TensorProto
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
 from edge.models.build.build import build
+from edge.models.build.options import BuildOptions
 from support.graphs import graph_model, node, tensor
 
 FLOAT = TensorProto.FLOAT
@@ -43,7 +44,7 @@ def frame(pixels: Any, bits: int = 8) -> Frame:
 
 def refusal(path: Path, folder: Path, **options: Any) -> str:
     with pytest.raises(UserError) as caught:
-        build(path, folder, **options)
+        build(path, folder, BuildOptions(**options))
     assert not folder.exists()
     return str(caught.value).replace(str(path), "M")
 

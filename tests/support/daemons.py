@@ -13,7 +13,8 @@ from pathlib import Path
 
 from support.lines import loaded
 
-LIVE = ["source.fps=50", "source.frames=null", "outputs.zmq={}"]
+LIVE = ["source.fps=50", "source.frames=null", "outputs.zmq={}", "ring.slots=64"]
+"""The ring holds more than a second of frames: how late a loaded machine is must not decide what a test sees."""
 
 
 class Manager:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.wire.keys import ClientKeys, DoorKeys, allow, client_keys, new_pair
+from edge.storage.key_list import allow, new_pair
+from edge.wire.keys import ClientKeys, DoorKeys, client_keys
 
 FLOOD = """
 import sys, zmq

@@ -9,7 +9,7 @@ import orjson
 
 from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
-from edge.frames import Frame, FrameMeta, Inspection, Latency, Record, Region, RunIdentity, Skip, Verdict
+from edge.frames import Frame, FrameMeta, Inspection, Record, Region, RunIdentity, Skip, Verdict
 from edge.outputs.evidence.sink import EvidenceSink
 
 IDENTITY = RunIdentity("run1", "cam1", None, False, "a" * 64, "m", "b" * 64, None)
@@ -24,7 +24,7 @@ def frame(k: int, *, size: int = 40, bits: int = 8) -> Frame:
 def inspected(of: Frame, verdict: Verdict, reason: str | None = None) -> Record:
     box = Region(0, (5, 6, 15, 16), 100.0, (9.5, 10.5), 0.9, 0.8, 1.0, 1.0, 1.0)
     regions = (box,) if verdict == "fail" else ()
-    body = Inspection(of.meta, verdict, reason, 0.9, None, 0.6, regions, {}, Latency(0, 0, 0, 0, 0))
+    body = Inspection(meta=of.meta, verdict=verdict, reason=reason, map_max=0.9, threshold=0.6, regions=regions)
     return Record(of.meta.frame_id, body, orjson.dumps({"seq": of.meta.frame_id, "verdict": verdict}))
 
 

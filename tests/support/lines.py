@@ -16,7 +16,7 @@ from edge.line.line import Line
 from edge.line.recipe import open_model
 from edge.line.run import run_line
 from edge.outputs.open import live_outputs
-from edge.sources.open import is_live, open_source
+from edge.sources.open import open_source
 from edge.sources.protocol import Source
 from edge.storage.log_files import read_records, segments
 from edge.wire.read import stable
@@ -32,7 +32,7 @@ outputs: {zmq: null, jsonl: {dir: log, sync: none}}
 """
 
 
-class Bent:
+class Bent(Engine):
     """An engine whose ``before`` is called with the number of each inference; it may sleep or raise."""
 
     def __init__(self, engine: Engine, before: Callable[[int], None]) -> None:
@@ -113,7 +113,7 @@ def make_line(
         engine,
         criteria,
         lambda identity: [*live_outputs(config, folder / "run", identity), *(more_outputs or [])],
-        drops=is_live(config.config.source),
+        drops=config.config.source.paced,
     )
 
 

@@ -32,7 +32,7 @@ WIRE = Wire(IDENTITY)
 
 def inspection(**changes: Any) -> Inspection:
     """A pass, but for ``changes``."""
-    passed = Inspection(META, "pass", None, float(np.float32(0.1)), None, 0.6, (), {}, LATENCY)
+    passed = Inspection(meta=META, verdict="pass", map_max=float(np.float32(0.1)), threshold=0.6, latency_ms=LATENCY)
     return replace(passed, **changes)
 
 

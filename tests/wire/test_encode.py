@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import IDENTITY, META, REGION, STATE, WIRE, inspection, skip
 
-from edge.frames import Fault, Heartbeat, Inspection, Skip
+from edge.frames import Fault, FrameMeta, Heartbeat, Inspection, Latency, Region, Skip
 from edge.wire.encode import SCHEMA, Wire, topic
 from edge.wire.read import UNSTABLE, WireError, read, stable
+from edge.wire.record_fields import inspection_from
 
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 COMMON = [
@@ -55,6 +56,34 @@ def test_an_inspection_has_the_schemas_fields_in_their_order() -> None:
     assert message["regions_dropped"] == {"min_area_px": 2}
     assert message["latency_ms"] == {"queue": 0.1, "infer": 2.0, "wait": 0.25, "judge": 0.333, "total": 2.683}
     VALIDATOR.validate(message)
+
+
+@pytest.mark.parametrize("regions", [(), (REGION, replace(REGION, id=1, solidity=0.5, polygon=None))])
+def test_an_inspection_comes_back_from_its_record(regions: tuple[Region, ...]) -> None:
+    made = inspection(verdict="fail", score=0.25, regions=regions, regions_dropped={"min_area_px": 2}, reason="x")
+    took = replace(made.latency_ms, judge=0.333, total=2.683)  # three decimals are kept
+    back = inspection_from(_inspected(made), META)
+    assert back.map_max == pytest.approx(made.map_max, rel=1e-7)
+    assert [region.centroid_xy for region in back.regions] == [region.centroid_xy for region in regions]
+    plain = [replace(of, map_max=None, regions=(), latency_ms=took) for of in (made, back)]
+    assert plain[0] == plain[1]
+    assert back.latency_ms == took
+
+
+def test_the_schema_the_encoder_and_the_nouns_have_the_same_fields() -> None:
+    message = read(WIRE.inspection(3, inspection(regions=(REGION,)), 2_000, 5).line)
+    schema = SCHEMA["$defs"]["inspection"]["properties"]
+    assert set(message) == set(schema)
+    (region,) = message["regions"]
+    assert list(region) == list(schema["regions"]["items"]["properties"]) == [f.name for f in fields(Region)]
+    assert list(message["latency_ms"]) == schema["latency_ms"]["required"] == [f.name for f in fields(Latency)]
+    told_in_the_record = {f.name for f in fields(Inspection)} - {"meta"}
+    assert told_in_the_record <= set(message)
+    told_of_the_frame = {f.name for f in fields(FrameMeta)}
+    assert told_of_the_frame - set(message) == {"width", "height", "pixel_format", "received_mono_ns", "late"}
+    loss = read(WIRE.skip(1, skip(), 5, 5).line)
+    assert set(loss) == set(SCHEMA["$defs"]["skip"]["properties"])
+    assert {f.name for f in fields(Skip)} <= set(loss)
 
 
 def test_chunks_are_numbers_by_their_names_and_null_where_one_did_not_come() -> None:
@@ -169,7 +198,10 @@ def test_a_replay_and_the_live_run_have_the_same_stable_part() -> None:
     replayed = read(Wire(replace(IDENTITY, instance_id="run2", simulated=True)).inspection(3, again, 9_000).line)
     assert live != replayed
     assert stable(live) == stable(replayed)
-    assert set(live) - set(stable(live)) == UNSTABLE
+    timed = read(WIRE.inspection(3, inspection(), 2_000, 5_000).line)
+    assert timed == live | {"created_mono_ns": 5_000}
+    VALIDATOR.validate(timed)
+    assert set(timed) - set(stable(timed)) == UNSTABLE
 
 
 @pytest.mark.parametrize(
@@ -179,8 +211,9 @@ def test_a_replay_and_the_live_run_have_the_same_stable_part() -> None:
         ({"schema": True}, "no message: schema is missing or no integer"),
         ({"schema": 2}, "schema 2 is unknown: this reader knows schema 1"),
         ({"kind": 5}, "no message: kind is missing or no text"),
-        ({"seq": -1}, "inspection: seq must be an integer from 0"),
-        ({"seq": "1"}, "inspection: seq must be an integer from 0"),
+        ({"seq": -1}, "inspection: seq must be an integer from 0 to 9007199254740991"),
+        ({"seq": 2**53}, "inspection: seq must be an integer from 0 to 9007199254740991"),
+        ({"seq": "1"}, "inspection: seq must be an integer from 0 to 9007199254740991"),
         ({"verdict": "good"}, "inspection: verdict 'good' is unknown"),
         ({"verdict": ["pass"]}, "inspection: verdict ['pass'] is unknown"),
         ({"simulated": 0}, "inspection: simulated must be true or false"),

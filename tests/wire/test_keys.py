@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.errors import UserError
-from edge.wire.keys import allow, allowed, client_keys, new_pair, read_pair, read_public, revoke
+from edge.storage.key_list import allow, new_pair, revoke
+from edge.wire.keys import allowed, client_keys, read_pair, read_public
 
 BAD = b'metadata\ncurve\n    public-key = "too short"\n'
 

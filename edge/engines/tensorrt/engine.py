@@ -16,7 +16,7 @@ from edge.config.line import ModelConfig
 from edge.engines.batch import split
 from edge.engines.cache import cache_base, pictures_sha256
 from edge.engines.graph_io import RESULT_SETS, blank_picture, check_first, does_not_run, prediction
-from edge.engines.protocol import BuildProgress, Prediction, SamplePictures, untold
+from edge.engines.protocol import BuildProgress, Engine, Prediction, SamplePictures, untold
 from edge.engines.tensorrt.cuda import Cuda, CudaError, explained, open_cuda
 from edge.engines.tensorrt.engine_build import build_engine
 from edge.engines.tensorrt.engine_cache import EngineCache
@@ -81,13 +81,22 @@ def open_tensorrt(
     try:
         maker = TrtMaker(open_runtime(), cuda, tell)
         cache = EngineCache(cache_base() / "tensorrt")
-        return TensorrtEngine(fixed, precision, cuda, maker, cache, samples, config.frame_size, batch)
+        return TensorrtEngine(
+            bundle=fixed,
+            precision=precision,
+            cuda=cuda,
+            maker=maker,
+            cache=cache,
+            samples=samples,
+            frame_size=config.frame_size,
+            batch=batch,
+        )
     except BaseException:
         cuda.close()
         raise
 
 
-def why_not() -> str | None:
+def why_not_here() -> str | None:
     """Why there is no TensorRT here, for the choice of ``auto``; None where it can be tried."""
     try:
         open_cuda().close()  # first: TensorRT's library takes 0.1 s and 80 MB
@@ -97,7 +106,7 @@ def why_not() -> str | None:
     return None
 
 
-class TensorrtEngine:
+class TensorrtEngine(Engine):
     """Pictures of one shape, two of them in work. ``infer`` is ``submit`` and ``collect``; whoever has the next picture
     before this one's map (``lane.py``) calls them apart, so that copies and compute overlap.
 
@@ -106,7 +115,7 @@ class TensorrtEngine:
     """
 
     name = "tensorrt"
-    why = ""
+    depth = DEPTH
 
     def __init__(
         self,
@@ -143,8 +152,6 @@ class TensorrtEngine:
         self._filled: NDArray[Any] = np.empty(0)
         self._stitched: dict[int, list[NDArray[np.float32]]] = {}
         self._turn = 0
-        self.depth = DEPTH
-        """Frames that may be submitted before the first is collected."""
 
     def warm_up(self) -> None:
         blank = blank_picture(self.bundle)
@@ -181,8 +188,8 @@ class TensorrtEngine:
             self._single.append(image.ndim == 3)
             return number
         if self._shape[0] == 1:
-            number, found = self._one_by_one(pictures)
-            self._done.append((number, found))
+            number, result = self._one_by_one(pictures)
+            self._done.append((number, result))
             return number
         raise FrameSizeMismatch(
             f"the frame has {len(pictures)} tiles, the engine was built for {self._shape[0]}: model.frame_size"
@@ -250,10 +257,10 @@ class TensorrtEngine:
             if index < len(tiles):
                 number = staging.submit(tiles[index : index + 1])
             if index > 0:
-                found = staging.collect()
-                maps[index - 1] = found["map"][0]
-                if "score" in found:
-                    highest = max(float(found["score"][0]), highest if highest is not None else float("-inf"))
+                outputs = staging.collect()
+                maps[index - 1] = outputs["map"][0]
+                if "score" in outputs:
+                    highest = max(float(outputs["score"][0]), highest if highest is not None else float("-inf"))
         return number, Prediction(maps, highest, None)
 
     def _cache_key(self, samples: SamplePictures | None) -> dict[str, str]:
@@ -298,8 +305,8 @@ class TensorrtEngine:
 def _precision(wanted: str) -> TrtPrecision:
     for precision in get_args(TrtPrecision):
         if wanted == precision:
-            found: TrtPrecision = precision
-            return found
+            known: TrtPrecision = precision
+            return known
     raise UserError(
         f"model.precision: {wanted}: TensorRT does not run it here",
         expected="fp32, fp16 or int8",

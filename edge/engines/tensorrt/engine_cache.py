@@ -18,6 +18,7 @@ import orjson
 import structlog
 
 from edge.errors import UserError
+from edge.storage.disk import whole_file
 
 log = structlog.get_logger()
 
@@ -72,18 +73,12 @@ class EngineCache:
         """
         path = self._path(key, kind)
         head = {"key": dict(key), "nbytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            with temporary.open("wb") as file:
+            with whole_file(path, sync=True) as file:
                 file.write(_MAGIC + orjson.dumps(head, option=orjson.OPT_SORT_KEYS) + b"\n")
                 file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
             self._prune()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
             effect = "the next start makes it again"
             log.warning("tensorrt_cache_not_written", path=str(path), why=error.strerror, effect=effect)
 

@@ -31,9 +31,9 @@ def display_of(amap: ModelOutput, check: Check, frames: Sequence[str]) -> Displa
     if amap.tail is not None:
         half = amap.tail.range / 2
         return DisplaySpec(threshold=amap.tail.threshold, range=(amap.tail.threshold - half, amap.tail.threshold + half))
-    found = [check.ranges[name] for name in frames if name in check.ranges]
-    if found:
-        low, high = min(low for low, _ in found), max(high for _, high in found)
+    ranges = [check.ranges[name] for name in frames if name in check.ranges]
+    if ranges:
+        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
         if low < high:
             return DisplaySpec(range=(low, high + (high - low)))
     return DisplaySpec(range=(check.low, check.high)) if check.low < check.high else DisplaySpec()
@@ -41,15 +41,15 @@ def display_of(amap: ModelOutput, check: Check, frames: Sequence[str]) -> Displa
 
 def own_resize_of(look: Look, spec: BundleSpec) -> dict[str, Any] | None:
     """The exporter's resize inside the graph, which stays there; None where there is none."""
-    found = look.geometry
-    if found.resized is None:
+    geometry = look.geometry
+    if geometry.resized is None:
         return None
     return {
-        "size": list(found.resized),
-        "mode": found.mode,
-        "coordinates": found.coordinates,
-        "antialias": found.antialias,
-        "at_work": spec.resize.where == "graph" or look.size != found.resized,
+        "size": list(geometry.resized),
+        "mode": geometry.mode,
+        "coordinates": geometry.coordinates,
+        "antialias": geometry.antialias,
+        "at_work": spec.resize.where == "graph" or look.size != geometry.resized,
     }
 
 
@@ -62,20 +62,21 @@ def warnings_of(
     maps: Sequence[NDArray[Any]],
 ) -> list[str]:
     """What a person should mind of a model that can be built. ``maps``: the model's own, of every picture."""
-    found = []
+    warnings = []
     bound = None if amap.tail else find_clamp(model, amap.name, np.concatenate([m.ravel() for m in maps]))
     if bound is not None:
-        found.append(
+        warnings.append(
             f"the map reaches {bound:g}, where the model cuts it off in a way that could not be undone: "
             "what lies beyond all looks alike"
         )
     others = score_candidates({n: a for n, a in look.outputs.items() if n != amap.name}, batch)
     if score is None and len(others) > 1:
-        found.append(f"none of {', '.join(others)} is taken for the score; say which: --score NAME")
-    return found
+        warnings.append(f"none of {', '.join(others)} is taken for the score; say which: --score NAME")
+    return warnings
 
 
 def provenance_of(
+    *,
     model: onnx.ModelProto,
     path: Path,
     taken: ModelInput,

@@ -75,14 +75,14 @@ def read_input(model: onnx.ModelProto, path: Path, layout: Layout | None, channe
     Raises:
         UserError: several inputs, another type than float32 or uint8, other dimensions than one image has.
     """
-    found = graphs.inputs(model)
-    if len(found) != 1:
+    inputs = graphs.inputs(model)
+    if len(inputs) != 1:
         raise UserError(
             f"{path}: a model of one image is needed",
-            received=f"{len(found)} inputs: {', '.join(i.name for i in found)}",
+            received=f"{len(inputs)} inputs: {', '.join(i.name for i in inputs)}",
             expected="one input",
         )
-    value = found[0]
+    value = inputs[0]
     dtype = _type_name(value.type.tensor_type.elem_type)
     if dtype not in ("float32", "uint8"):
         raise UserError(
@@ -109,7 +109,15 @@ def read_input(model: onnx.ModelProto, path: Path, layout: Layout | None, channe
             f"{path}: input {value.name!r} leaves its channels open", fix="say which: --channels 1 or --channels 3"
         )
     size = (width, height) if width is not None and height is not None else None
-    return ModelInput(value.name, dtype, layout, count or channels or 0, size, dims[0], (width, height))
+    return ModelInput(
+        name=value.name,
+        dtype=dtype,
+        layout=layout,
+        channels=count or channels or 0,
+        size=size,
+        batch=dims[0],
+        sides=(width, height),
+    )
 
 
 def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: str | None) -> str:
@@ -133,18 +141,18 @@ def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: 
         raise UserError(
             f"{path}: several outputs may be the anomaly map", received=_listed(outputs), fix="say which: --map NAME"
         )
-    found = outputs[candidates[0]]
-    if found.dtype != np.float32:
+    values = outputs[candidates[0]]
+    if values.dtype != np.float32:
         raise UserError(
             f"{path}: the map {candidates[0]!r} has a type that is not taken",
-            received=str(found.dtype),
+            received=str(values.dtype),
             expected="float32",
             fix="export the model in float32",
         )
-    if _spatial(found.shape, batch) is None:
+    if _spatial(values.shape, batch) is None:
         raise UserError(
             f"{path}: output {candidates[0]!r} is no anomaly map",
-            received=f"shape {found.shape} for {_pictures(batch)}",
+            received=f"shape {values.shape} for {_pictures(batch)}",
             expected="(n, 1, h, w) or (n, h, w)",
         )
     return candidates[0]
@@ -241,12 +249,12 @@ def _normalisations(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[tu
 
 def _close_in_front(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
     """What stands in front of ``output``, nearest first, as far as switches, clamps and reshapes lead."""
-    found: list[onnx.NodeProto] = []
+    close: list[onnx.NodeProto] = []
     front = [output]
     for _ in range(_TAIL_DEPTH):
         behind: list[str] = []
         for node in (nodes[n] for n in front if n in nodes):
-            found.append(node)
+            close.append(node)
             if node.op_type == "Where":
                 behind += node.input[1:]
             elif node.op_type in ("Identity", "Reshape", "Squeeze", "Unsqueeze"):
@@ -254,7 +262,7 @@ def _close_in_front(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[on
             elif node.op_type in _CLAMPS:
                 behind += [name for name in node.input if name in nodes]
         front = behind
-    return found
+    return close
 
 
 def _layout(dims: Sequence[int | None], value: onnx.ValueInfoProto, path: Path) -> Layout:

@@ -155,11 +155,11 @@ def _sliced(node: onnx.NodeProto, values: Mapping[str, NDArray[Any]], sides: Seq
         values[node.input[at]].tolist() if len(node.input) > at and node.input[at] else default
         for at, default in ((3, list(range(len(starts)))), (4, [1] * len(starts)))
     )
-    found = {}
+    bounds = {}
     for axis, start, step in zip(axes, starts, steps, strict=True):
         side = sides[axis]
-        found[axis % len(sides)] = (max(start + side, 0) if start < 0 else min(start, side), step)
-    return found
+        bounds[axis % len(sides)] = (max(start + side, 0) if start < 0 else min(start, side), step)
+    return bounds
 
 
 def _gathered(node: onnx.NodeProto, values: Mapping[str, NDArray[Any]], sides: Sequence[int]) -> dict[int, tuple[int, int]]:

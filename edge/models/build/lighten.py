@@ -172,11 +172,11 @@ def _is_form(
 
 def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
     """Second inputs that are weights, Constant nodes, or one of these behind an Identity, by tensor name."""
-    found = {t.name: t for t in graph.initializer}
+    constants = {t.name: t for t in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
-            found.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
-        elif node.op_type == "Identity" and node.input[0] in found:
-            found[node.output[0]] = found[node.input[0]]
+            constants.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
+        elif node.op_type == "Identity" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
     wanted = {n.input[1] for n in graph.node if n.op_type in ("Conv", "MatMul", "ReduceSum") and len(n.input) > 1}
-    return {name: numpy_helper.to_array(found[name]) for name in wanted if name in found}
+    return {name: numpy_helper.to_array(constants[name]) for name in wanted if name in constants}

@@ -76,12 +76,12 @@ def compare(
 
 def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) -> dict[str, tuple[float, float]]:
     """By picture. Raises UserError where the maps tell nothing."""
-    found = {
+    ranges = {
         name: (float(finite.min()), float(finite.max()))
         for name, values in zip(names, maps, strict=True)
         if (finite := values[np.isfinite(values)]).size
     }
-    if not found:
+    if not ranges:
         raise UserError(
             f"{path}: the model's map is NaN or infinite on every picture",
             received=f"tried on {', '.join(names)}",
@@ -89,10 +89,10 @@ def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) 
             fix="export the model again, or look for a division by 0 in it (statistics that were never fitted, say)",
         )
     mend = "look at --scale, --mean and --std, export the model again, or show it what it knows: --frames FOLDER"
-    if all(high - low <= _FLAT * max(abs(low), abs(high)) for low, high in found.values()):
+    if all(high - low <= _FLAT * max(abs(low), abs(high)) for low, high in ranges.values()):
         raise UserError(
             f"{path}: the model's map is the same everywhere on every picture",
-            received=", ".join(f"{low:g} on {name}" for name, (low, _) in found.items()),
+            received=", ".join(f"{low:g} on {name}" for name, (low, _) in ranges.items()),
             expected="a map that tells one place from another",
             fix=mend,
         )
@@ -103,7 +103,7 @@ def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) 
             expected="a map of its picture",
             fix=mend,
         )
-    return found
+    return ranges
 
 
 def _difference(got: NDArray[Any], want: NDArray[Any], least: float, *, own: bool) -> float:

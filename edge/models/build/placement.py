@@ -41,16 +41,16 @@ class Placement:
 
 
 def place_of(
-    run: Callable[[NDArray[Any]], NDArray[Any]], size: tuple[int, int], channels: int, bits: int, told: MapToImage
+    run: Callable[[NDArray[Any]], NDArray[Any]], size: tuple[int, int], channels: int, bits: int, declared: MapToImage
 ) -> Placement | None:
     """``run`` takes one picture (1, H, W, C) of ``size`` (w, h) and gives its map (1, h, w).
 
     None where the map doesn't answer to the patch in three places at least, across and down, on a line with them.
     """
     for places in (_WIDE, _NARROW):
-        found = _found(run, size, channels, bits, told, places) if min(size) >= _LEAST_SIDE[places] else None
-        if found is not None:
-            return found
+        placement = _found(run, size, channels, bits, declared, places) if min(size) >= _LEAST_SIDE[places] else None
+        if placement is not None:
+            return placement
     return None
 
 
@@ -59,16 +59,17 @@ def _found(
     size: tuple[int, int],
     channels: int,
     bits: int,
-    told: MapToImage,
+    declared: MapToImage,
     shares: tuple[float, ...],
 ) -> Placement | None:
     places, maps = [], []
     for place, picture in _pictures(size, channels, bits, shares):
         places.append(place)
         maps.append(run(picture[None])[0])
-    found = _answers(np.stack(maps))
+    answers = _answers(np.stack(maps))
     across, down = (
-        _line(found[:, axis], np.array(places)[:, axis], size[axis], told[axis], told[axis + 2]) for axis in (0, 1)
+        _line(answers[:, axis], np.array(places)[:, axis], size[axis], declared[axis], declared[axis + 2])
+        for axis in (0, 1)
     )
     if across is None or down is None:
         return None
@@ -87,7 +88,7 @@ def _pictures(
     fade = np.exp(-(at[:, None] ** 2 + at**2) / (2 * sigma**2))
     texture = np.random.default_rng(2).choice([-0.25, 0.25], fade.shape)
     patch = fade * (0.3 + (texture + texture[::-1, ::-1]) / 2)  # the same from both sides: its answer has no lean
-    found = []
+    pictures = []
     for down in shares:
         for across in shares:
             x, y = round(across * width), round(down * height)
@@ -95,8 +96,8 @@ def _pictures(
             canvas[y : y + 2 * reach, x : x + 2 * reach] = patch
             picture = (0.45 + canvas[reach:-reach, reach:-reach]) * (2**bits - 1)
             whole = np.rint(picture).astype(np.uint8 if bits == 8 else np.uint16)
-            found.append(((float(x), float(y)), np.repeat(whole[:, :, None], channels, axis=2)))
-    return found
+            pictures.append(((float(x), float(y)), np.repeat(whole[:, :, None], channels, axis=2)))
+    return pictures
 
 
 def _answers(maps: NDArray[Any]) -> NDArray[Any]:
@@ -106,29 +107,29 @@ def _answers(maps: NDArray[Any]) -> NDArray[Any]:
     """
     off = np.abs(np.nan_to_num(maps - np.median(maps, axis=0), nan=0.0, posinf=0.0, neginf=0.0))
     peaks = off.max(axis=(1, 2))
-    found = np.full((len(maps), 2), np.nan)
+    answers = np.full((len(maps), 2), np.nan)
     for k, (answer, peak) in enumerate(zip(off, peaks, strict=True)):
         if peak > _FAINT * peaks.max():
             weight = np.where(answer >= 0.3 * peak, answer, 0) ** 2
             across, down = weight.sum(axis=0), weight.sum(axis=1)
-            found[k] = [
+            answers[k] = [
                 np.average(np.arange(len(w)) + 0.5, weights=w) if w[0] == w[-1] == 0 else np.nan for w in (across, down)
             ]
-    return found
+    return answers
 
 
 def _line(
-    found: NDArray[Any], places: NDArray[Any], side: int, scale: float, offset: float
+    answers: NDArray[Any], places: NDArray[Any], side: int, scale: float, offset: float
 ) -> tuple[float, float, bool] | None:
     """Scale and offset of the line through (found, place), and whether they are far from the told ones."""
-    seen = np.isfinite(found)
-    found, places = found[seen], places[seen]
-    if len(found) < 3 or np.unique(places).size < 2 or np.ptp(found) == 0:
+    seen = np.isfinite(answers)
+    answers, places = answers[seen], places[seen]
+    if len(answers) < 3 or np.unique(places).size < 2 or np.ptp(answers) == 0:
         return None
-    slope, start = np.polyfit(found, places, 1)
-    rest = np.sqrt(np.mean((found * slope + start - places) ** 2))
+    slope, start = np.polyfit(answers, places, 1)
+    rest = np.sqrt(np.mean((answers * slope + start - places) ** 2))
     if rest > max(_LARGEST_REST * side, scale):
         return None
-    shift = float(np.mean(found * scale + offset - places))
+    shift = float(np.mean(answers * scale + offset - places))
     wrong = abs(slope / scale - 1) > _LARGEST_STRETCH or abs(shift) > max(_LARGEST_SHIFT * side, scale)
     return float(slope), float(start), wrong

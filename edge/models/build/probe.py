@@ -52,7 +52,7 @@ def look_at(
         UserError: ``size`` is not the one that the model fixes, or is needed (the model fixes one side only, or crops
             whatever it gets); it doesn't run, or its map follows the picture unevenly.
     """
-    _expect_size(taken, size, path)
+    _check_size(taken, size, path)
     session = graphs.session(model, str(path))
     fixed = taken.size or size
     if fixed is not None:
@@ -83,7 +83,7 @@ def look_at(
     return replace(looks[0], follows=True)
 
 
-def _expect_size(taken: ModelInput, size: tuple[int, int] | None, path: Path) -> None:
+def _check_size(taken: ModelInput, size: tuple[int, int] | None, path: Path) -> None:
     """Raises UserError where ``size`` is not the one that the model declares, or is missing for the side that it leaves."""
     if taken.size is None and size is None and taken.sides != (None, None):
         fixed, left = ("height", "width") if taken.sides[0] is None else ("width", "height")
@@ -114,15 +114,15 @@ def thawed(model: onnx.ModelProto, taken: ModelInput, look: Look, path: Path) ->
     for candidate, batch in ((anew, None), (single, 1), (unbaked(single, taken.batch), 1)):
         if candidate is None:
             continue
-        one = replace(taken, batch=batch)
+        changed = replace(taken, batch=batch)
         try:
-            alone = _run(graphs.session(candidate, str(path)), candidate, one, look.size, path)
+            alone = _run(graphs.session(candidate, str(path)), candidate, changed, look.size, path)
             if (
                 _same(look.outputs, alone.outputs)
-                and _same_on_others(model, taken, candidate, one, look.size, path)
-                and (batch == 1 or _same_together(candidate, one, look.size, path))
+                and _same_on_others(model, taken, candidate, changed, look.size, path)
+                and (batch == 1 or _same_together(candidate, changed, look.size, path))
             ):
-                return candidate, one, replace(look, outputs=alone.outputs)
+                return candidate, changed, replace(look, outputs=alone.outputs)
         except UserError:  # sizes of the batch are written into the graph
             continue
     return model, taken, look

@@ -15,12 +15,11 @@ from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build.foreign import ModelInput
 from edge.models.build.parity import LARGEST_DIFFERENCE
+from edge.models.build.placement import MapToImage
 from edge.preprocess.tiling import Tiling
 
-MapToImage = tuple[float, float, float, float]
 
-
-def expect_tile(tile: TileSpec, taken: ModelInput, resize: str, path: Path) -> None:
+def check_tile(tile: TileSpec, taken: ModelInput, resize: str, path: Path) -> None:
     """Refuse a tile that the model can't take.
 
     Raises:
@@ -48,15 +47,15 @@ def middle_tile(image: NDArray[Any], tile: TileSpec) -> NDArray[Any]:
     return np.array(tiles[len(tiles) // 2])
 
 
-def tile_map_to_image(found: MapToImage, tile: TileSpec, path: Path) -> MapToImage:
-    """Of the whole map, from ``found`` for one tile: its own scale where that is whole and divides stride and border.
+def tile_map_to_image(declared: MapToImage, tile: TileSpec, path: Path) -> MapToImage:
+    """Of the whole map, from ``declared`` for one tile: its own scale where that is whole and divides stride and border.
 
     Else (1, 1, 0, 0): tile maps are then resized to the picture's own px before they are put together.
 
     Raises:
         UserError: the model crops, so that tiles would leave gaps, or its map is larger than the tile.
     """
-    sx, sy, ox, oy = found
+    sx, sy, ox, oy = declared
     if (ox, oy) != (0, 0):
         raise UserError(
             f"{path}: the model crops its picture, so its map does not cover a tile",

@@ -48,7 +48,7 @@ def generated(spec: BundleSpec, fed: tuple[int, int]) -> Pictures:
         for name, pixels in islice(generated_pictures(larger, channels, bits).items(), 2):
             pictures[f"larger {name}"] = _prepared(_as_frame(pixels, bits), spec, Workspace())
             if spec.resize.kernel == "area" and spec.illumination is None and spec.tile is None:
-                _expect_means(pixels, pictures[f"larger {name}"], bits)
+                _check_means(pixels, pictures[f"larger {name}"], bits)
     return pictures
 
 
@@ -68,11 +68,19 @@ def _prepared(frame: Frame, spec: BundleSpec, workspace: Workspace) -> NDArray[A
 
 def _as_frame(pixels: NDArray[Any], bits: int) -> Frame:
     height, width, channels = pixels.shape
-    meta = FrameMeta(0, "counted", width, height, "Mono8" if channels == 1 else "RGB8", 0, 0)
+    meta = FrameMeta(
+        frame_id=0,
+        frame_id_source="counted",
+        width=width,
+        height=height,
+        pixel_format="Mono8" if channels == 1 else "RGB8",
+        received_ns=0,
+        received_mono_ns=0,
+    )
     return Frame(meta, pixels[:, :, 0] if channels == 1 else pixels, bits)
 
 
-def _expect_means(pixels: NDArray[Any], resized: NDArray[Any], bits: int) -> None:
+def _check_means(pixels: NDArray[Any], resized: NDArray[Any], bits: int) -> None:
     """Raises UserError where a value departs from the exact mean by more than rounding and OpenCV's shortcut explain."""
     (down, left_down), (across, left_across) = (_borders(pixels.shape[axis], resized.shape[axis]) for axis in (0, 1))
     exact = _means(_means(pixels, down, 0), across, 1)

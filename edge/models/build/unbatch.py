@@ -33,20 +33,20 @@ def unbaked(model: onnx.ModelProto, batch: int) -> onnx.ModelProto | None:
             values = weights.get(name)
             if values is None:
                 continue
-            one = values.copy()
+            shortened = values.copy()
             if place == _SHAPES.get(node.op_type) and values.ndim == 1 and _is_multiple(values, batch):
-                one[0] //= batch
+                shortened[0] //= batch
             elif node.op_type == "Concat" and np.array_equal(values, np.arange(batch)[:, None]):
-                one = one[:1]
+                shortened = shortened[:1]
             else:
                 continue
             node.input[place] = f"edge/{name}/{node.output[0]}"
-            graph.initializer.append(numpy_helper.from_array(one, node.input[place]))
+            graph.initializer.append(numpy_helper.from_array(shortened, node.input[place]))
             changed = True
         if _is_of_chunks(node, made) and len(node.input) % batch == 0:
-            kept = node.input[: len(node.input) // batch]
+            inputs = node.input[: len(node.input) // batch]
             del node.input[:]
-            node.input.extend(kept)
+            node.input.extend(inputs)
             changed = True
     graphs.prune(graph)
     return copy if changed else None

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build.foreign import ModelInput, spatial_axes
+from edge.models.build.options import BuildOptions
 from edge.preprocess.prepare import KERNELS
 
 _RESERVED = ("frame", "map", "score", "embedding")
@@ -49,21 +50,13 @@ class InputTransform:
     kernel: str = "linear"
 
 
-def input_transform_of(
-    taken: ModelInput,
-    channels: int | None,
-    bits: int,
-    scale: float | None,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    order: Literal["rgb", "bgr"],
-    path: Path,
-) -> InputTransform:
+def input_transform_of(taken: ModelInput, options: BuildOptions, path: Path) -> InputTransform:
     """From what a person asked for.
 
     Raises:
         UserError: numbers that are no preprocessing, or none that this model takes.
     """
+    channels, bits, scale, mean, std = options.channels, options.bits, options.scale, options.mean, options.std
     if not 8 <= bits <= 16:
         raise UserError("--bits", received=bits, expected="8 to 16")
     if taken.dtype == "uint8" and (scale, mean, std, bits) != (None, None, None, 8):
@@ -92,7 +85,7 @@ def input_transform_of(
         scale,
         tuple(mean) if mean is not None else None,
         tuple(std) if std is not None else None,
-        order if taken.channels == 3 else "rgb",
+        options.order if taken.channels == 3 else "rgb",
     )
 
 
@@ -125,11 +118,11 @@ def wrapped(
     model: onnx.ModelProto,
     taken: ModelInput,
     recipe: InputTransform,
+    *,
     size: tuple[int, int] | None,
     amap: Exposed,
     score: Exposed | None,
-    embedding: Exposed | None = None,
-    *,
+    embedding: Exposed | None,
     map_follows: bool,
 ) -> onnx.ModelProto:
     """A copy of ``model`` under the bundle's contract: ``frame`` in, ``map``, ``score`` and ``embedding`` out.
@@ -263,12 +256,12 @@ def _preprocessing(w: _Writer, taken: ModelInput, recipe: InputTransform, target
 def _resized(w: _Writer, tensor: str, size: tuple[int, int], kernel: str) -> list[onnx.NodeProto]:
     """Nodes of a resize of (n, c, h, w)."""
     shape = w.node("Shape", [tensor])
-    kept = w.node("Slice", [shape.output[0], *(w.constant(np.array([v], np.int64)) for v in (0, 2, 0))])
+    leading = w.node("Slice", [shape.output[0], *(w.constant(np.array([v], np.int64)) for v in (0, 2, 0))])
     target = w.constant(np.array([size[1], size[0]], np.int64))
-    sizes = w.node("Concat", [kept.output[0], target], axis=0)
+    sizes = w.node("Concat", [leading.output[0], target], axis=0)
     # roi and scales may be left out from opset 13 on
     unused = "" if w.opset >= 13 else w.constant(np.zeros(0, np.float32))
-    return [shape, kept, sizes, w.node("Resize", [tensor, unused, unused, sizes.output[0]], **_RESIZE[kernel])]
+    return [shape, leading, sizes, w.node("Resize", [tensor, unused, unused, sizes.output[0]], **_RESIZE[kernel])]
 
 
 def _first(w: _Writer, tensor: str, batch: int) -> str:

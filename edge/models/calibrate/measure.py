@@ -5,53 +5,61 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.bundle import load_bundle
 from edge.config.calibration import Calibration, CalibrationKey, calibration_key
-from edge.config.load import Loaded
+from edge.config.line import Config
 from edge.config.sources import SourceConfig
+from edge.engines.graph_io import blank_picture
 from edge.engines.line_engine import open_line_engine, scales_sha256
+from edge.engines.probe_pictures import generated_pictures
 from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip, Unmapped
 from edge.models.calibrate.thresholds import CalibrationResult, calibrate
-from edge.preprocess.pixel_formats import levels_of, to_depth
+from edge.models.frame_survey import Survey
+from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import Criteria, read_mask
+from edge.regions.criteria import read_mask
+from edge.regions.plans import RegionPlans
 from edge.storage.pictures import frame_name
 
 
 def measure(
-    loaded: Loaded,
+    config: Config,
     frames: Callable[[], Iterable[Frame | Skip]],
     *,
     source: str,
     false_rejects: float = 0.001,
     quantile: float = 0.999,
-    leave_out: bool = False,
+    outliers: Literal["refuse", "leave_out", "keep"] = "refuse",
     tell: BuildProgress = untold,
 ) -> tuple[Calibration, CalibrationResult]:
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
 
+    ``config``: with its paths resolved.
     ``frames`` gives them; it is called once more, for the same frames, where there are outliers to be left out.
-    ``tell``: hears how far a build is that takes minutes.
+    ``outliers``: as in ``calibrate``. ``tell``: hears how far a build is that takes minutes.
 
     Raises:
-        UserError: no frame, a frame that the model or the ROI doesn't fit, a map that isn't finite.
+        OutlierError: an outlier would set the threshold.
+        UserError: no frame, frames of several kinds, one that the model or the ROI doesn't fit, a map that isn't finite or
+            that no defect can raise.
     """
-    config = loaded.config
-    bundle = load_bundle(loaded.resolve(config.model.bundle))
-    mask, mask_bytes = read_mask(loaded)
-    criteria = Criteria(config.regions, 0.0, None, mask, None, None, False)
-    engine = open_line_engine(loaded, bundle, tell=tell)
+    bundle = load_bundle(config.model.bundle)
+    mask, mask_bytes = read_mask(config.regions.roi)
+    plans = RegionPlans(config.regions, mask)
+    engine = open_line_engine(config.model, config.source, bundle, tell=tell)
+    survey = Survey()
     try:
 
         def maps() -> Iterator[tuple[str, AnomalyMap, int, int]]:
-            return _maps((as_live(frame, config.source) for frame in frames()), engine)
+            return _maps((as_live(frame, config.source) for frame in survey.seen(frames())), engine)
 
         begun = maps()
         first = next(begun, None)
@@ -60,19 +68,20 @@ def measure(
                 f"{source}: no frame to calibrate on", expected="pictures, a recording or a video of good parts"
             )
         _, amap, width, height = first
-        plan = criteria.plan(amap, width, height)
+        plan = plans.plan(amap, width, height)
         passes = [chain([first], begun)]
 
         def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
-            for name, found, w, h in passes.pop() if passes else maps():
-                if criteria.plan(found, w, h) is not plan:
+            for name, amap, w, h in passes.pop() if passes else maps():
+                if not plan.is_of_same_pixels(plans.plan(amap, w, h)):
                     raise UserError(
                         f"{name}: a frame of another size than the first",
                         received=f"{w}x{h}",
                         expected=f"{width}x{height}: one ROI and one map size for all",
                         fix="calibrate on frames of one camera setting",
                     )
-                yield name, found.values
+                yield name, amap.values
+            survey.check(source)
 
         result = calibrate(
             values,
@@ -80,11 +89,13 @@ def measure(
             false_rejects=false_rejects,
             quantile=quantile,
             floor=bundle.spec.display.threshold,
-            leave_out=leave_out,
+            outliers=outliers,
+            reach=lambda: _reach(engine),
         )
     finally:
         engine.close()
-    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales_sha256(loaded, bundle))
+    scales = scales_sha256(config.model, config.source, bundle)
+    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales)
     calibration = Calibration(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         high=result.high,
@@ -94,15 +105,22 @@ def measure(
         frames=result.frames,
         left_out=result.left_out,
         source=source,
-        note=result.note,
+        note="; ".join(filter(None, [result.note, *survey.notes()])),
         key=CalibrationKey.model_validate(key),
     )
     return calibration, result
 
 
+def _reach(engine: Engine) -> float:
+    """The highest value that the map has on generated pictures, which are full of contrast."""
+    height, width, channels = blank_picture(engine.bundle).shape
+    pictures = generated_pictures((width, height), channels, engine.bundle.spec.input.bits)
+    return max(float(np.nanmax(engine.infer(picture).map)) for picture in pictures.values())
+
+
 def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:
     """Files may hold more bits than the line's model is given."""
-    return frame if isinstance(frame, Skip) else to_depth(frame, *levels_of(source))
+    return frame if isinstance(frame, Skip) else to_depth(frame, *source.levels)
 
 
 def _maps(frames: Iterable[Frame | Skip], engine: Engine) -> Iterator[tuple[str, AnomalyMap, int, int]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.bundle import load_bundle
-from edge.config.load import Loaded
+from edge.config.line import Config
 from edge.config.regions import RoiConfig
 from edge.engines.line_engine import open_line_engine
 from edge.engines.to_map import to_map
@@ -21,7 +21,8 @@ from edge.frames import AnomalyMap, Frame, Skip
 from edge.models.calibrate.measure import as_live
 from edge.models.calibrate.thresholds import CalibrationResult, Outlier
 from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import Criteria, read_mask
+from edge.regions.criteria import read_mask
+from edge.regions.plans import RegionPlans
 from edge.regions.smooth import peak_inside
 from edge.regions.verdict import box_to_image
 from edge.report.overlay import COLOURS, Box, dim_outside, enlarged, frame_box, label, scaled, under_strip
@@ -39,10 +40,11 @@ def outlier_folder(calibration: Path) -> Path:
 
 
 def write_outliers(
-    loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path
+    config: Config, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path
 ) -> tuple[Path, ...]:
     """One picture of each of ``result.outliers``, in their order; those of an earlier calibration are deleted.
 
+    ``config``: with its paths resolved.
     ``frames``: the same that ``result`` was measured on, once more. The maximum is that of the smoothed map inside ROI and
     border, as in the result.
 
@@ -55,19 +57,20 @@ def write_outliers(
         if not result.outliers:
             return ()
         folder.mkdir(parents=True, exist_ok=True)
-        return _write(loaded, frames, result, folder)
+        return _write(config, frames, result, folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def _write(loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path) -> tuple[Path, ...]:
+def _write(config: Config, frames: Iterable[Frame | Skip], result: CalibrationResult, folder: Path) -> tuple[Path, ...]:
     ranks = {(o.name, o.maximum): rank for rank, o in enumerate(result.outliers, 1)}
-    mask, _ = read_mask(loaded)
-    criteria = Criteria(loaded.config.regions, 0.0, None, mask, None, None, False)
+    mask, _ = read_mask(config.regions.roi)
+    plans = RegionPlans(config.regions, mask)
     workspace = Workspace()
     written: dict[int, Path] = {}
-    with closing(open_line_engine(loaded, load_bundle(loaded.resolve(loaded.config.model.bundle)))) as engine:
-        live = (as_live(frame, loaded.config.source) for frame in frames)
+    bundle = load_bundle(config.model.bundle)
+    with closing(open_line_engine(config.model, config.source, bundle)) as engine:
+        live = (as_live(frame, config.source) for frame in frames)
         shown = (frame for frame in live if isinstance(frame, Frame))
         for frame, measured in zip(shown, result.maxima, strict=False):
             if measured not in ranks:
@@ -77,12 +80,10 @@ def _write(loaded: Loaded, frames: Iterable[Frame | Skip], result: CalibrationRe
             amap = to_map(frame, engine, workspace)
             assert isinstance(amap, AnomalyMap), "it had a map a moment ago"
             width, height = frame.meta.width, frame.meta.height
-            x, y = peak_inside(amap.values, criteria.plan(amap, width, height))
+            x, y = peak_inside(amap.values, plans.plan(amap, width, height))
             box = box_to_image((x, y, x + 1, y + 1), amap.map_to_image, width, height)
             path = folder / f"{_PREFIX}{rank:03d}-{_safe(outlier.name)}.png"
-            picture = draw_outlier(
-                frame, outlier, box, criteria.regions.roi, mask, left_out=outlier.name in result.left_out
-            )
+            picture = draw_outlier(frame, outlier, box, config.regions.roi, mask, left_out=outlier.name in result.left_out)
             write_whole(path, encode_png(picture))
             written[rank] = path
     return tuple(written[rank] for rank in sorted(written))
@@ -108,7 +109,12 @@ def draw_outlier(
     mark = _at_least(scaled(box, zoom), max(_MARK_PX, round(2 * text_px)))
     frame_box(picture, mark, line)
     label(picture, f"{outlier.maximum:.4g}", mark, text_px)
-    facts = [outlier.name, f"max {outlier.maximum:.4g}", f"robust z {outlier.z:.1f}", *(["left out"] if left_out else [])]
+    facts = [
+        outlier.name,
+        f"max {outlier.maximum:.4g}",
+        f"{outlier.z:.0f} times the usual spread",
+        *(["left out"] if left_out else []),
+    ]
     return under_strip(picture, "OUTLIER", COLOURS["invalid"], facts, text_px)
 
 

@@ -64,10 +64,10 @@ class QuantileSketch:
         """Share of the values from ``value`` up; where it is far from the largest, from the beginning of its bin up."""
         at = np.float32(value)
         if at >= self._floor:
-            found = sum(int(np.count_nonzero(part >= at)) for part in self._top) + (self._ties if at == self._floor else 0)
+            count = sum(int(np.count_nonzero(part >= at)) for part in self._top) + (self._ties if at == self._floor else 0)
         else:
-            found = int(self._counts[max(int(_bin_of(np.array([at]))[0]) - self._first, 0) :].sum())
-        return found / self.count
+            count = int(self._counts[max(int(_bin_of(np.array([at]))[0]) - self._first, 0) :].sum())
+        return count / self.count
 
     def _let_go(self) -> None:
         """All but the largest."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil, inf, log
+from math import floor as whole
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,14 @@ from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_inside
 
 OUTLIER_Z = 5.0
-"""A frame whose maximum lies further above the others', in robust standard deviations, is an outlier."""
+"""A frame whose maximum lies further above the others', in robust standard deviations, is an outlier. Among many frames
+more: maxima have the tail of an extreme value distribution, so the highest of n good ones lies about log(n) / 1.14 up."""
+_GUMBEL = 1.137
+"""Robust standard deviation of a Gumbel distribution of scale 1."""
+_RARE = 2.5
+"""The highest of a set of good frames lies so much further up, in units of that scale, once in 12 sets."""
+_TIED = 1e-6
+"""Of a value: maxima that differ by less are the same."""
 _MARGIN = 0.02
 _FLOODED = 0.05
 """A low threshold that this share of all good pixels reaches is the background's value, not its upper end."""
@@ -27,7 +36,7 @@ _FLOODED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outlier:
-    """A frame whose maximum is suspiciously high: a defect among the good ones, say."""
+    """A frame whose maximum is suspiciously high, as that of a defect among the good ones is."""
 
     name: str
     maximum: float
@@ -61,6 +70,26 @@ class CalibrationResult:
     note: str
 
 
+class OutlierError(UserError):
+    """An outlier among the good frames would set ``high``, and would then pass. ``result``: what was measured with it."""
+
+    def __init__(self, result: CalibrationResult, without: float) -> None:
+        worst = result.outliers[0]
+        others = len(result.outliers) - 1
+        more = f" and {others} more" if others else ""
+        what = f"{worst.name}{more}: unlike the other good frames, and sets the threshold"
+        received = (
+            f"high {result.high:.4g} with it, {without:.4g} without; its maximum is {worst.z:.0f} times the usual spread"
+        )
+        super().__init__(
+            what,
+            received=received,
+            expected="good frames alone: a defect among them would pass from then on",
+            fix="look at it, then say --leave-out-outliers, or --keep-outliers if it is good",
+        )
+        self.result = result
+
+
 def calibrate(
     maps: Callable[[], Iterable[tuple[str, NDArray[np.float32]]]],
     plan: RegionPlan,
@@ -68,7 +97,8 @@ def calibrate(
     false_rejects: float = 0.001,
     quantile: float | None = 0.999,
     floor: float | None = None,
-    leave_out: bool = False,
+    outliers: Literal["refuse", "leave_out", "keep"] = "refuse",
+    reach: Callable[[], float] | None = None,
 ) -> CalibrationResult:
     """Measure the maps that ``maps`` gives, each with its frame's name; a map is used before the next one is asked for.
 
@@ -76,28 +106,62 @@ def calibrate(
 
     ``false_rejects``: share of good frames that may be rejected. ``quantile``: of the pixels, for ``low``; null: no
     hysteresis. ``floor``: ``high`` where all maps are 0 and there is nothing to measure (the bundle's display threshold).
-    ``leave_out``: without the outliers.
+    ``outliers``: what to do with frames that look like no good ones; they are refused only where ``high`` would lie above
+    one. ``reach``: asked for where frames share the highest value: what the map reaches on pictures full of contrast.
 
     Raises:
-        UserError: no frame, a map that is not finite, nothing to measure, more outliers than a set of good frames can have.
+        OutlierError: an outlier would set ``high``.
+        UserError: no frame, a map that is not finite, nothing to measure, more outliers than a set of good frames can have,
+            a map that is cut off at a value which good frames reach.
     """
     maxima, pixels = _measured(maps(), plan)
     if not maxima:
         raise UserError(
             "no frame to calibrate on", expected="good frames: the more, the fewer false rejects can be promised"
         )
-    outliers = find_outliers(maxima)
+    found = find_outliers(maxima)
     used = [maximum for _, maximum in maxima]
     left_out: tuple[str, ...] = ()
-    if leave_out and outliers:
-        indices = _without(outliers, maxima)
+    if outliers == "leave_out" and found:
+        indices = _without(found, maxima)
         _, pixels = _measured(maps(), plan, indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
-        left_out = tuple(outlier.name for outlier in outliers)
+        left_out = tuple(outlier.name for outlier in found)
+    _check_headroom(used, false_rejects, reach)
     high, notes = choose_high(used, false_rejects, floor)
     low, low_note = _choose_low(pixels, quantile, high)
-    return CalibrationResult(
-        high, low, len(used), tuple(maxima), outliers, left_out, rejections(used, high, floor), "; ".join(notes + low_note)
+    table, note = rejections(used, high, floor), "; ".join(notes + low_note)
+    result = CalibrationResult(
+        high=high,
+        low=low,
+        frames=len(used),
+        maxima=tuple(maxima),
+        outliers=found,
+        left_out=left_out,
+        table=table,
+        note=note,
+    )
+    if outliers == "refuse" and any(outlier.maximum < high for outlier in found):
+        named = {outlier.name for outlier in found}
+        rest = [maximum for name, maximum in maxima if name not in named]
+        raise OutlierError(result, choose_high(rest, false_rejects, floor)[0])
+    return result
+
+
+def _check_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
+    """Raises UserError where more good frames than may be rejected share a value above which the map never comes."""
+    ordered = np.sort(np.asarray(maxima, np.float64))
+    top = float(ordered[-1])
+    tied = int(np.count_nonzero(ordered >= top - _TIED * abs(top)))
+    if reach is None or tied <= max(1, whole(len(ordered) * false_rejects)) or reach() > top + _TIED * abs(top):
+        return
+    raise UserError(
+        f"the map is cut off at {top:g}, which {tied} of {len(ordered)} good frames reach",
+        received="no higher value on noise or shapes either",
+        expected="a map in which a defect stands out: no threshold above that value is ever reached, and one at it rejects "
+        "good frames",
+        fix="build the bundle from a model that gives its map in front of what bounds it: a sigmoid or softmax, a scale "
+        "from each picture's lowest to its highest value, a comparison",
     )
 
 
@@ -164,22 +228,25 @@ def _choose_low(pixels: QuantileSketch, quantile: float | None, high: float) -> 
 
 
 def find_outliers(maxima: Sequence[tuple[str, float]]) -> tuple[Outlier, ...]:
-    """Frames whose robust z is above 5, highest first.
+    """Frames whose robust z is above 5 (above 8.3 among 1000), highest first.
 
     z = (maximum - median) / (1.4826 * median absolute deviation); where that deviation is 0, 1.2533 * the mean one
     (Iglewicz and Hoaglin 1993).
     """
     values = np.array([maximum for _, maximum in maxima])
+    if not len(values):
+        return ()
+    limit = max(OUTLIER_Z, (log(len(values)) + _RARE) / _GUMBEL)
     centre = np.median(values)
     deviations = np.abs(values - centre)
     scale = 1.4826 * np.median(deviations) or 1.2533 * deviations.mean()
     if not scale:
         return ()
     z = (values - centre) / scale
-    found = [
-        Outlier(name, maximum, float(score)) for (name, maximum), score in zip(maxima, z, strict=True) if score > OUTLIER_Z
+    outliers = [
+        Outlier(name, maximum, float(score)) for (name, maximum), score in zip(maxima, z, strict=True) if score > limit
     ]
-    return tuple(sorted(found, key=lambda outlier: -outlier.maximum))
+    return tuple(sorted(outliers, key=lambda outlier: -outlier.maximum))
 
 
 def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tuple[Candidate, ...]:
@@ -190,11 +257,11 @@ def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tup
     beyond = {k: float(np.nextafter(ordered[count - 1 - k], np.float32(inf))) for k in sorted(steps) if k < count}
     chosen = [(high, "high"), *([] if floor is None else [(floor, "the bundle's display threshold")])]
     chosen += [(threshold, f"rejects {k / count:.1%}") for k, threshold in beyond.items()]
-    told: dict[float, Candidate] = {}
+    candidates: dict[float, Candidate] = {}
     for threshold, why in chosen:
         over = count - int(np.searchsorted(ordered, np.float32(threshold), side="left"))
-        told.setdefault(threshold, Candidate(threshold, over, why))
-    return tuple(sorted(told.values(), key=lambda candidate: -candidate.threshold))
+        candidates.setdefault(threshold, Candidate(threshold, over, why))
+    return tuple(sorted(candidates.values(), key=lambda candidate: -candidate.threshold))
 
 
 def _compared(name: str, values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:

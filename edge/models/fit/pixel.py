@@ -99,7 +99,7 @@ def fit(
         shape = (frame.meta.width, frame.meta.height)
         if sums is None or first is None:
             first = shape
-            sums = _empty(frame, name, size or _shrunk(shape, max_side), floor, light)
+            sums = _empty(frame, name, size or shrunk(shape, max_side), floor, light)
         sums.resized += shape != first
         sums.add(frame)
     if sums is None or sums.frames < 2:
@@ -155,7 +155,8 @@ def fit_to_bundle(
     return write_bundle(folder, model, spec, force=force)
 
 
-def _shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+def shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """Width and height with the longer side at most ``max_side``."""
     scale = min(1.0, max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

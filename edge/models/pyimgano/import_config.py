@@ -17,11 +17,13 @@ import orjson
 from pydantic import ValidationError
 
 from edge.config.regions import RegionsConfig
+from edge.config.validate import expectation, parse
 from edge.config.yaml_reader import dump_yaml
 from edge.errors import UserError
 from edge.models.pyimgano.infer_config_reader import Json, Note, Notes
 from edge.models.pyimgano.to_bundle import FROZEN, illumination, tiling
 from edge.models.pyimgano.to_regions import regions_of
+from edge.regions.filters import FILTERS
 
 _RECIPE: Final = (
     ("model", "a bundle takes its place: export the model to ONNX and run edge build"),
@@ -55,9 +57,7 @@ _THEIRS: Final = {
     "open_px": "open_ksize",
     "close_px": "close_ksize",
     "min_area_px": "min_area",
-    "min_fill_ratio": "shape_filters.min_fill_ratio",
-    "max_aspect_ratio": "shape_filters.max_aspect_ratio",
-    "min_solidity": "shape_filters.min_solidity",
+    **{row.key: f"shape_filters.{row.key}" for row in FILTERS if row.kind == "shape"},
     "merge_gap_px": "merge_nearby.max_gap_px",
     "sort_by": "max_regions_sort_by",
 }
@@ -131,18 +131,17 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
 def _checked(regions: dict[str, Any], defects: Mapping[str, Any], name: str) -> dict[str, Any]:
     """``defects``: the file's own, which errors tell: what we made of a value is another one at times."""
     try:
-        RegionsConfig.model_validate_json(orjson.dumps(regions))
+        parse(RegionsConfig, regions)
     except ValidationError as error:
-        told = []
+        texts = []
         for e in error.errors():
             key = str(e["loc"][0]) if e["loc"] else ""
-            message = str(e.get("ctx", {}).get("error", e["msg"]))
             given = _given(defects, _THEIRS.get(key, key)) if len(e["loc"]) == 1 else None
             shown = e["input"] if given is None else given
             shown = None if isinstance(shown, dict) else orjson.dumps(shown, default=str).decode()
             where = f"{name}: defects.{_THEIRS.get(key, key)}" if key else f"{name}: defects"
-            told.append(str(UserError(where, received=shown, expected=message[0].lower() + message[1:])))
-        raise UserError("\n".join(told)) from None
+            texts.append(str(UserError(where, received=shown, expected=expectation(e))))
+        raise UserError("\n".join(texts)) from None
     return regions
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
 from pydantic import ValidationError
 
 from edge.config.bundle_spec import IlluminationSpec
+from edge.config.validate import expectation, parse
 from edge.errors import UserError
 from edge.models.pyimgano.infer_config_reader import Json, Notes
 
@@ -108,12 +108,11 @@ def _check(steps: dict[str, Any], gamma: float | None, section: Json) -> None:
     if not steps:
         return
     try:
-        IlluminationSpec.model_validate_json(orjson.dumps(steps))
+        parse(IlluminationSpec, steps)
     except ValidationError as error:
         first = error.errors()[0]
         ours = "_".join(str(part) for part in first["loc"] if isinstance(part, str))
-        message = str(first.get("ctx", {}).get("error", first["msg"]))
-        expected = message[0].lower() + message[1:]
+        expected = expectation(first)
         received = None if isinstance(first["input"], dict) else first["input"]
         if ours == "gamma":
             received, expected = gamma, f"1 / gamma: {expected}"

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from edge.errors import UserError
 from edge.models.pyimgano.infer_config_reader import Json, Notes
+from edge.regions.filters import FILTERS
 
 _WHY: Final = {
     "roi_xyxy_norm": "limits the pixels before regions are formed, and map_max: what crosses its edge is cut first",
@@ -44,7 +45,7 @@ def regions_of(defects: Json, notes: Notes) -> dict[str, Any]:
         area = regions["min_area_px"]
         notes.differ("defects.min_area", area, area, _WHY["min_area"])
     if regions["threshold"] == "calibrated":
-        for key in ("min_score_max", "min_score_mean"):
+        for key in _keys("score"):
             if key in regions:
                 notes.differ(f"defects.{key}", regions[key], regions[key], _WHY["fixed_gate"])
     return regions
@@ -152,13 +153,13 @@ def _filters(defects: Json, notes: Notes) -> dict[str, Any]:
     area = defects.integer("min_area", 0)
     if area:
         regions["min_area_px"] = area
-    for key in ("min_score_max", "min_score_mean"):
+    for key in _keys("score"):
         score = defects.number(key)
         if score is not None:
             regions[key] = score
             notes.differ(f"defects.{key}", score, score, _WHY["score"])
     filters = defects.section("shape_filters")
-    for key in ("min_fill_ratio", "max_aspect_ratio", "min_solidity"):
+    for key in _keys("shape"):
         value = filters.number(key)
         if value is not None:
             regions[key] = value
@@ -167,6 +168,11 @@ def _filters(defects: Json, notes: Notes) -> dict[str, Any]:
         value = regions["min_solidity"]
         notes.differ("defects.shape_filters.min_solidity", value, value, _WHY["min_solidity"])
     return regions
+
+
+def _keys(kind: str) -> list[str]:
+    """Our filters of one kind; pyimgano calls them the same."""
+    return [row.key for row in FILTERS if row.kind == kind]
 
 
 def _list(defects: Json, notes: Notes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +23,15 @@ from numpy.typing import NDArray
 from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
 from edge.errors import UserError, text_of
-from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, RunIdentity, Skip, State
+from edge.frames import Frame, Inspection, Judged, Record, RunIdentity, Skip
 from edge.outputs.evidence.choice import Choice
 from edge.outputs.evidence.pool import Pool
 from edge.outputs.evidence.quota import Quota
+from edge.outputs.protocol import Run
+from edge.outputs.sink import Sink
+from edge.regions.criteria import read_mask
 from edge.report.overlay import draw_overlay
-from edge.storage.disk import TROUBLE, Reserve, limit_bytes, lock, write_whole
+from edge.storage.disk import TROUBLE, Reserve, limit_bytes, lock_file, write_whole, written_by_another
 from edge.storage.pictures import encode_jpeg
 from edge.storage.recording import EVIDENCE, is_recording
 from edge.storage.recording_writer import RecordingWriter, cannot_be_written
@@ -53,7 +57,7 @@ class _Kept:
     why: str | None
 
 
-class EvidenceSink:
+class EvidenceSink(Sink):
     """Runs in its output's thread, ``keep`` excepted.
 
     Skips are recorded where ``keep`` names ``invalid``, which is their verdict. A frame whose verdict was ``invalid:
@@ -93,11 +97,23 @@ class EvidenceSink:
         self._lock: int | None = None
         self._quota: Quota | None = None
         self._room = Reserve(folder, config.min_free_gb)
-        self.detail: Mapping[str, Any] = {"dir": str(folder)}
-        self.trouble: str | None = None
         self._probe_at = 0.0
-        self.lost = 0
-        self.counters = {"pictures": 0, "pictures_deleted": 0, "before_fail_missing": 0}
+        self._counters = {"pictures": 0, "pictures_deleted": 0, "before_fail_missing": 0}
+
+    @classmethod
+    def of(cls, config: EvidenceConfig, run: Run) -> EvidenceSink:
+        """The evidence of a live line."""
+        loaded = run.loaded
+        roi, (mask, _) = loaded.config.regions.roi, read_mask(loaded.resolved.regions.roi)
+        return cls(config, loaded.resolve(config.dir), run.identity, roi, mask=mask)
+
+    @property
+    def detail(self) -> Mapping[str, Any]:
+        return {"dir": str(self._folder)}
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        return self._counters
 
     @property
     def free_bytes(self) -> int | None:
@@ -175,12 +191,6 @@ class EvidenceSink:
         else:
             self._well()
 
-    def state(self, state: State) -> None:
-        """Nothing: states aren't evidence."""
-
-    def tick(self, heartbeat: Heartbeat) -> None:
-        """Nothing."""
-
     def close(self) -> None:
         while self._waiting:
             self._release()
@@ -213,19 +223,15 @@ class EvidenceSink:
         self._make_room()
 
     def _take_folder(self) -> None:
-        """Before anything in it is mended or written: two writers would give the same number to two pictures.
-
-        The file stays when the lock goes: who deletes it might delete another's.
-        """
+        """Before anything in it is mended or written: two writers would give the same number to two pictures."""
         path = self._folder / EVIDENCE_LOCK
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._lock = lock_file(path, partial(written_by_another, path, _KEY, "evidence there"))
         except OSError as error:
             if error.errno in TROUBLE:
                 raise
             raise cannot_be_written(self._folder, error).at(_KEY) from None
-        lock(self._lock, path, _KEY, "evidence there")
 
     def _expect(self, seq: int) -> None:
         """Every record before ``seq`` should have been here: those that weren't got lost on their way."""
@@ -244,7 +250,7 @@ class EvidenceSink:
         """A fail came: write what waits before it, too."""
         for record, kept in self._waiting:
             if kept is None:
-                self.counters["before_fail_missing"] += isinstance(record.body, Inspection)
+                self._counters["before_fail_missing"] += isinstance(record.body, Inspection)
             elif kept.why is None:
                 kept.why = "before_fail"
         while self._waiting:
@@ -289,7 +295,7 @@ class EvidenceSink:
         assert self._quota is not None
         number = writer.frame(kept.frame, record.line, kept.why)
         nbytes = (self._folder / "frames" / f"{number:08d}.png").stat().st_size
-        self.counters["pictures"] += 1
+        self._counters["pictures"] += 1
         try:
             if self._config.overlays and record.verdict == "fail":
                 overlay = encode_jpeg(draw_overlay(kept.frame, inspection, self._roi, self._mask, seq=record.seq))
@@ -319,7 +325,7 @@ class EvidenceSink:
         if numbers:
             self._writer.forget(numbers)
             self._quota.delete(numbers, precious=precious)
-            self.counters["pictures_deleted"] += len(numbers)
+            self._counters["pictures_deleted"] += len(numbers)
             log.debug("evidence_deleted", dir=str(self._folder), frames=len(numbers), fails=precious)
 
     def _note(self, error: Exception) -> None:

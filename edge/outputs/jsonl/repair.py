@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import structlog
 
-from edge.storage.disk import lock, write_all
+from edge.storage.disk import lock, write_all, written_by_another
 
 log = structlog.get_logger()
 
@@ -23,7 +24,7 @@ def repair(path: Path) -> int:
     """
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        lock(fd, path)
+        lock(fd, partial(written_by_another, path, "outputs.jsonl", "this log"))
         size = os.fstat(fd).st_size
         keep = _after_last_newline(fd, size)
         if keep == size:

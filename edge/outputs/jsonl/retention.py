@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -13,7 +14,7 @@ import zstandard
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
-from edge.storage.disk import Reserve, limit_bytes, lock, sync_folder
+from edge.storage.disk import Reserve, limit_bytes, lock, sync_folder, written_by_another
 from edge.storage.log_files import PLAIN, segments
 
 log = structlog.get_logger()
@@ -134,7 +135,7 @@ class ClosedSegments:
         temporary = packed.with_name(packed.name + ".tmp")
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # flock over NFS wants the right to write
         try:
-            lock(fd, path)
+            lock(fd, partial(written_by_another, path, "outputs.jsonl", "this log"))
             if not self._pack(fd, temporary):
                 return
             stat = os.fstat(fd)

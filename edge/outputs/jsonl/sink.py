@@ -13,17 +13,20 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
-from edge.frames import Heartbeat, Record, RunIdentity, State
+from edge.frames import Record, RunIdentity
 from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.retention import ClosedSegments
-from edge.outputs.protocol import MakeArchive
-from edge.storage.disk import TROUBLE, Reserve, lock, sync_folder, why_unwritable, write_all
+from edge.outputs.protocol import MakeArchive, Run
+from edge.outputs.sink import Sink
+from edge.storage.archive import archive
+from edge.storage.disk import TROUBLE, Reserve, lock, sync_folder, why_unwritable, write_all, written_by_another
 from edge.storage.log_files import PLAIN, segment_name
 from edge.wire.encode import Wire
 
@@ -37,7 +40,7 @@ _SHORTEST_WAIT_S = 0.01
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class JsonlSink:
+class JsonlSink(Sink):
     """Files ``edge-CAMERA-START-N.jsonl`` in ``folder``: START is the file's first moment (UTC), N counts within the run.
 
     A new file is begun at ``rotate_mb``, at each UTC day and after a failure; each begins with a header record. What
@@ -77,6 +80,13 @@ class JsonlSink:
         self._archives: deque[tuple[RunIdentity, MakeArchive | None]] = deque([(identity, archive)])
         self._archive_at = 0.0
         self.required = config.audit_required
+        self.leads = config.sync == "each" or config.audit_required  # nobody acts on what isn't in the log
+
+    @classmethod
+    def of(cls, config: JsonlConfig, run: Run) -> JsonlSink:
+        """The log of a live line."""
+        texts = partial(archive, run.loaded, run.identity)
+        return cls(config, run.loaded.resolve(config.dir), run.identity, archive=texts)
 
     @property
     def idle_s(self) -> float:
@@ -135,12 +145,6 @@ class JsonlSink:
         self._append(line)
         if self._config.sync == "each":
             self._sync()
-
-    def state(self, state: State) -> None:
-        pass
-
-    def tick(self, heartbeat: Heartbeat) -> None:
-        pass
 
     def idle(self) -> None:
         """Sync and archive when it is time to."""
@@ -225,7 +229,7 @@ class JsonlSink:
         now = time.time()
         path, fd = self._create(now)
         try:
-            lock(fd, path)
+            lock(fd, partial(written_by_another, path, "outputs.jsonl", "this log"))
             self._fd, self._path, self._size, self._day = fd, path, os.fstat(fd).st_size, int(now // _DAY_S)
             self._append(self._wire.header(time.time_ns(), self._torn_bytes) + b"\n")
             if self._config.sync != "none":

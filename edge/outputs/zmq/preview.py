@@ -10,8 +10,11 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
-from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
-from edge.outputs.zmq.door import Door
+from edge.config.outputs import ZmqConfig
+from edge.frames import Frame, Judged, Record, RunIdentity
+from edge.outputs.protocol import Run
+from edge.outputs.sink import Sink
+from edge.outputs.zmq.door import Door, keys_of
 from edge.wire.encode import topic
 from edge.wire.keys import DoorKeys
 
@@ -23,32 +26,34 @@ QUALITY = 80
 _AT_WORK = 2  # pictures copied and not yet sent
 
 
-class PreviewSink:
+class PreviewSink(Sink):
     """Publishes ``[preview/1/CAMERA/, record, JPEG]``, at most five a second. The record's boxes are in frame pixels."""
 
     name = "preview"
     idle_s = 0.1
+    subscribers = 0
 
     def __init__(self, endpoint: str, identity: RunIdentity, keys: DoorKeys | None = None) -> None:
-        self._bind = endpoint
-        self._keys = keys
         self._topic = topic("preview", identity.camera)
-        self._door: Door | None = None
-        self._banned: set[str] = set()  # outlives the door
+        self._door = Door(endpoint, PREVIEW_HWM, "outputs.zmq.preview", keys)
         self._next_at = 0.0
         self._taken = 0  # counted by the judge's thread
         self._done = 0  # counted by this output's
-        self.subscribers = 0
         self.endpoint: str | None = None
         """Where it is bound, once it is."""
+
+    @classmethod
+    def of(cls, config: ZmqConfig, run: Run) -> PreviewSink | None:
+        """The previews of a live line; None where the config names no endpoint for them."""
+        return None if config.preview is None else cls(config.preview, run.identity, keys_of(config, run.loaded))
 
     @property
     def detail(self) -> Mapping[str, object]:
         return {"endpoint": self.endpoint}
 
     def open(self) -> None:
-        self._door = Door(self._bind, PREVIEW_HWM, "outputs.zmq.preview", self._keys, self._banned)
-        self._bind = self.endpoint = self._door.endpoint
+        self._door.open()
+        self.endpoint = self._door.endpoint
 
     def keep(self, _record: Record, frame: Frame, _judged: Judged | None) -> NDArray[np.uint8] | None:
         """Every n-th pixel, 8 bits: at most 0.4 ms of the judge's time for 5 megapixels; an area resize takes 3 ms."""
@@ -69,21 +74,13 @@ class PreviewSink:
     def write(self, record: Record, kept: NDArray[np.uint8] | None) -> None:
         if kept is None:
             return
-        assert self._door is not None
         bgr = np.ascontiguousarray(kept[:, :, ::-1]) if kept.ndim == 3 else kept
         jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
         self._door.socket.send_multipart((self._topic, record.line, jpeg.tobytes()), zmq.NOBLOCK)
         self._done += 1  # of one that failed by ``discard``, once it is given up
 
-    def state(self, state: State) -> None:
-        pass
-
-    def tick(self, heartbeat: Heartbeat) -> None:
-        pass
-
     def idle(self) -> None:
         """Look at who came and went, and who may no longer look on."""
-        assert self._door is not None
         if self._door.refresh():
             self.subscribers = 0
         for came, prefix in self._door.changes():
@@ -91,11 +88,11 @@ class PreviewSink:
                 self.subscribers += 1 if came else -1
 
     def recover(self) -> None:
-        self.close()
+        """Begin anew in the same place."""
+        self.subscribers = 0
+        self._door.shut()
         self.open()
 
     def close(self) -> None:
         self.subscribers = 0
-        if self._door is not None:
-            self._door.close()
-        self._door = None
+        self._door.close()

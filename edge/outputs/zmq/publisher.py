@@ -14,18 +14,23 @@ import zmq
 
 from edge.config.outputs import ZmqConfig
 from edge.frames import Heartbeat, Record, RunIdentity, State
-from edge.outputs.zmq.door import Door
+from edge.outputs.protocol import Run
+from edge.outputs.sink import Sink
+from edge.outputs.zmq.door import Door, keys_of
 from edge.wire.encode import Wire, topic
 from edge.wire.keys import DoorKeys
 
 SEND_HWM = 50
 
 
-class ZmqSink:
+class ZmqSink(Sink):
     """Publishes ``[topic, JSON]``. The last state is sent again whenever someone subscribes to it."""
 
     name = "zmq"
     idle_s = 0.05  # how late a new subscriber gets the state, at most
+
+    subscribers = 0
+    """Live subscriptions to the records."""
 
     def __init__(
         self,
@@ -39,43 +44,42 @@ class ZmqSink:
 
         ``keys``: the files of ``config.curve``, their paths resolved. ``key``: who named the endpoint, for errors.
         """
-        self._bind = config.bind or f"ipc://{folder / 'pub'}"
-        self._keys = keys
-        self._key = key
         self._wire = Wire(identity)
         self._records = topic("inspection", identity.camera)
         self._states = topic("state", identity.camera)
         self._heartbeats = topic("heartbeat", identity.camera)
         self._last_state: bytes | None = None
-        self._door: Door | None = None
-        self._banned: set[str] = set()  # outlives the door
+        self._door = Door(config.bind or f"ipc://{folder / 'pub'}", SEND_HWM, key, keys)
         self.endpoint: str | None = None
         """Where it is bound, once it is: with the port that was chosen for port 0."""
-        self.subscribers = 0
-        """Live subscriptions to the records."""
+
+    @classmethod
+    def of(cls, config: ZmqConfig, run: Run) -> ZmqSink:
+        """The publisher of a live line."""
+        return cls(config, run.identity, run.folder, keys_of(config, run.loaded))
 
     @property
     def detail(self) -> Mapping[str, object]:
         return {"endpoint": self.endpoint}
 
     def open(self) -> None:
-        self._door = Door(self._bind, SEND_HWM, self._key, self._keys, self._banned)
-        # a reopened socket must come back to where subscribers look for it
-        self._bind = self.endpoint = self._door.endpoint
+        self._door.open()
+        self.endpoint = self._door.endpoint
 
     def write(self, record: Record, _kept: object) -> None:
         self._send(self._records, record.line)
 
     def state(self, state: State) -> None:
         self._last_state = self._wire.state(state, time.time_ns())
-        self._send(self._states, self._last_state)
+        if self._door.is_open:
+            self._send(self._states, self._last_state)
 
     def tick(self, heartbeat: Heartbeat) -> None:
-        self._send(self._heartbeats, self._wire.heartbeat(heartbeat, time.time_ns()))
+        if self._door.is_open:
+            self._send(self._heartbeats, self._wire.heartbeat(heartbeat, time.time_ns(), time.monotonic_ns()))
 
     def idle(self) -> None:
         """Look at who came and went, and who may no longer listen."""
-        assert self._door is not None
         if self._door.refresh():
             self.subscribers = 0
         wanted = False
@@ -87,17 +91,16 @@ class ZmqSink:
             self._send(self._states, self._last_state)
 
     def recover(self) -> None:
-        self.close()
+        """Begin anew in the same place."""
+        self.subscribers = 0
+        self._door.shut()
         self.open()
 
     def close(self) -> None:
         self.subscribers = 0
-        if self._door is not None:
-            self._door.close()
-        self._door = None
+        self._door.close()
 
     def _send(self, about: bytes, body: bytes) -> None:
-        assert self._door is not None
         # send_multipart checks every part in Python first: 10 µs a message
         self._door.socket.send(about, zmq.SNDMORE | zmq.NOBLOCK)
         self._door.socket.send(body, zmq.NOBLOCK)

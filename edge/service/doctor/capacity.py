@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamConfig, OpencvConfig, RecordedConfig, SyntheticConfig
 from edge.engines.protocol import Engine
-from edge.errors import UserError
+from edge.errors import ExitCode, UserError
 from edge.line.line import Line
 from edge.line.recipe import frame_size, open_model
-from edge.line.run import EXIT_OK, run_line
+from edge.line.run import run_line
 from edge.outputs.open import live_outputs
 from edge.regions.criteria import Criteria
 from edge.service.doctor import Finding, Severity
@@ -48,53 +47,55 @@ class Capacity:
     lost: float
 
 
-def check_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None) -> list[Finding]:
+def capacity_findings(loaded: Loaded, seconds: float, size: tuple[int, int] | None) -> list[Finding]:
     """Model and capacity; half of ``seconds`` without a pace, half at the camera's."""
     try:
-        found = measure_capacity(loaded, seconds, size)
+        capacity = measure_capacity(loaded, seconds, size)
     except UserError as error:
         text, _, fix = str(error).partition("\n  fix: ")
         return [Finding("fail", "model", text.replace("\n  ", "; "), fix or None)]
-    return [Finding("ok", "model", f"{loaded.config.model.bundle}, {found.engine}"), judge_capacity(loaded, found)]
+    return [Finding("ok", "model", f"{loaded.config.model.bundle}, {capacity.engine}"), capacity_finding(loaded, capacity)]
 
 
-def judge_capacity(loaded: Loaded, found: Capacity) -> Finding:
+def capacity_finding(loaded: Loaded, capacity: Capacity) -> Finding:
     """What was measured against what the config asks for."""
-    wanted, deadline = wanted_fps(loaded), loaded.config.deadline_ms
-    width, height = found.size
+    wanted, deadline = loaded.config.source.wanted_fps, loaded.config.deadline_ms
+    width, height = capacity.size
     text = (
-        f"this box does {60 * found.limit_fps:.0f} frames of {width}x{height} a minute with this config; "
-        f"at {60 * found.fps:.0f} a minute p99 is {found.p99_ms:.1f} ms"
+        f"this box does {60 * capacity.limit_fps:.0f} frames of {width}x{height} a minute with this config; "
+        f"at {60 * capacity.fps:.0f} a minute p99 is {capacity.p99_ms:.1f} ms"
     )
     faster = "a smaller or faster model, more model.threads, another engine or precision, fewer frames"
-    if wanted is not None and wanted > found.limit_fps:
+    if wanted is not None and wanted > capacity.limit_fps:
         return Finding("fail", "capacity", f"{text}; the camera sends {60 * wanted:.0f}", faster)
-    if found.lost > 0:
+    if capacity.lost > 0:
         level: Severity = "warn" if wanted is None else "fail"
-        return Finding(level, "capacity", f"{text}, and {found.lost:.1%} of them are lost", f"{faster}; more ring.slots")
-    if deadline is not None and found.p99_ms > deadline:
+        return Finding(level, "capacity", f"{text}, and {capacity.lost:.1%} of them are lost", f"{faster}; more ring.slots")
+    if deadline is not None and capacity.p99_ms > deadline:
         return Finding("fail", "capacity", f"{text}; the deadline is {deadline:g} ms", faster)
-    if wanted is not None and wanted > LOADS[0] * found.limit_fps:
+    if wanted is not None and wanted > LOADS[0] * capacity.limit_fps:
         return Finding("warn", "capacity", f"{text}; the camera sends {60 * wanted:.0f}, which leaves little room", faster)
     return Finding("ok", "capacity", text)
 
 
 def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None = None) -> Capacity:
-    """Both runs, with the config's outputs but for evidence, written to a temporary folder.
+    """Both runs, with those of the config's outputs that say how they go to a temporary folder.
 
     ``size``: width and height of the frames in px; None: as far as the config tells, else 1024x1024.
 
     Raises:
         UserError: the model or the criteria can't be used.
     """
+    config = loaded.config
     engine, criteria = open_model(loaded)
     try:
-        size = size or camera_size(loaded) or frame_size(loaded.config, engine.bundle) or _ASSUMED
+        asked = config.source.wanted_size or config.model.frame_size
+        size = size or asked or frame_size(config, engine.bundle) or _ASSUMED
         frames = pictures(size, engine.bundle.spec.input.channels)
         with tempfile.TemporaryDirectory(prefix="edge-doctor-") as temp:
             quiet = _elsewhere(loaded, Path(temp))
             limit = _limit(quiet, engine, criteria, frames, seconds / 2)
-            wanted = wanted_fps(loaded)
+            wanted = config.source.wanted_fps
             rates = [wanted] if wanted is not None and wanted <= limit else [share * limit for share in LOADS]
             for fps in rates:
                 line = _line(quiet, engine, criteria, MemorySource(frames, None, fps=fps), drops=True)
@@ -103,8 +104,8 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
                 if lost == 0:
                     break
         p50, p99 = (line.tally.percentile_ms(share) or 0.0 for share in (0.5, 0.99))
-        told = f"{engine.name} {engine.precision} ({engine.why})"
-        return Capacity(told, size, limit, fps, p50, p99, lost)
+        description = f"{engine.name} {engine.precision} ({engine.why})"
+        return Capacity(engine=description, size=size, limit_fps=limit, fps=fps, p50_ms=p50, p99_ms=p99, lost=lost)
     finally:
         engine.close()
 
@@ -112,53 +113,18 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
 def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
     """Generated parts, a few of them flawed, grey or RGB."""
     width, height = size
-    scene, found = PartScene("medium", 0, height, width), []
+    scene, frames = PartScene("medium", 0, height, width), []
     for index in range(_PICTURES):
         pixels = np.empty((height, width), np.uint8)
         scene.render(index, 0.1, pixels)
-        found.append(pixels if channels == 1 else np.repeat(pixels[:, :, None], 3, axis=2))
-    return found
-
-
-def wanted_fps(loaded: Loaded) -> float | None:
-    """Frames per second that the config asks of its source; None where it doesn't say, or takes them as they are read."""
-    source = loaded.config.source
-    if isinstance(source, GenicamConfig):
-        return _feature(source, "AcquisitionFrameRate")
-    if isinstance(source, RecordedConfig):
-        return source.fps if source.pace == "original" else None
-    return source.fps
-
-
-def camera_size(loaded: Loaded) -> tuple[int, int] | None:
-    """Width and height that the config asks of its camera."""
-    source = loaded.config.source
-    width: float | None
-    height: float | None
-    if isinstance(source, GenicamConfig):
-        width, height = _feature(source, "Width"), _feature(source, "Height")
-    elif isinstance(source, (SyntheticConfig, OpencvConfig)):
-        width, height = source.width, source.height
-    else:
-        return None
-    return (int(width), int(height)) if width and height else loaded.config.model.frame_size
-
-
-def _feature(source: GenicamConfig, name: str) -> float | None:
-    values = [v for key, v in source.features if key == name and isinstance(v, (int, float)) and not isinstance(v, bool)]
-    return float(values[-1]) if values else None
+        frames.append(pixels if channels == 1 else np.repeat(pixels[:, :, None], 3, axis=2))
+    return frames
 
 
 def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:
-    """The same line with a log and a socket of its own: a daemon may be running."""
-    outputs = loaded.config.outputs
-    changes: dict[str, Any] = {"evidence": None}
-    if outputs.zmq is not None:
-        changes["zmq"] = outputs.zmq.model_copy(update={"bind": f"ipc://{folder / 'pub'}", "preview": None, "curve": None})
-    if outputs.jsonl is not None:
-        changes["jsonl"] = outputs.jsonl.model_copy(update={"dir": folder})
-    config = loaded.config.model_copy(update={"outputs": outputs.model_copy(update=changes), "runtime_dir": folder})
-    return replace(loaded, config=config)
+    """The same line with outputs that reach nobody: a daemon may be running."""
+    outputs = loaded.config.outputs.elsewhere(folder)
+    return replace(loaded, config=loaded.config.model_copy(update={"outputs": outputs, "runtime_dir": folder}))
 
 
 def _line(loaded: Loaded, engine: Engine, criteria: Criteria, source: MemorySource, *, drops: bool) -> Line:
@@ -201,6 +167,6 @@ def _run_for(line: Line, seconds: float, each: Any = lambda _line, _spent: None)
     except BaseException:  # Ctrl-C, say: the stages' threads must not outlive the interpreter
         line.stop()
         raise
-    if code != EXIT_OK:
+    if code != ExitCode.OK:
         failed = next((w.last_error for w in line.workers if w.last_error), "a stage hangs")
         raise UserError(f"the line does not run with this config: {failed}", fix="edge check CONFIG")

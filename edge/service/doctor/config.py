@@ -12,78 +12,51 @@ from pathlib import Path
 from typing import Final
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamConfig, OpencvConfig
-from edge.errors import UserError
 from edge.service.doctor import Finding
 from edge.service.unit_files import service_files
+from edge.sources.open import device_findings
 from edge.storage.disk import space
 
 _SYNCS: Final = 20
 _SLOW_SYNC_MS: Final = 20.0
 
 
-def check_line(loaded: Loaded) -> list[Finding]:
+def line_findings(loaded: Loaded) -> list[Finding]:
     """Everything but model and capacity."""
-    return [*check_source_config(loaded), *check_folders(loaded), *check_watchdog(loaded)]
+    return [*source_findings(loaded), *folder_findings(loaded), *watchdog_findings(loaded)]
 
 
-def wants_gige(loaded: Loaded | None) -> bool:
-    """Whether the camera may be one on Ethernet."""
-    source = None if loaded is None else loaded.config.source
-    return isinstance(source, GenicamConfig) and source.producer != "simulated"
+def source_findings(loaded: Loaded) -> Iterator[Finding]:
+    """The device of the source, where it has one."""
+    for finding in device_findings(loaded.config.source):
+        yield Finding(finding.level, finding.what, finding.text, finding.fix)
 
 
-def check_source_config(loaded: Loaded) -> Iterator[Finding]:
-    source = loaded.config.source
-    if isinstance(source, GenicamConfig):
-        try:
-            from edge.sources.genicam.producers import check_loadable, producer_files
-
-            if any(not _installed(name) for name in ("genicam", "harvesters")):
-                raise UserError("the camera packages are not installed", fix="pip install 'edge-inspect[camera]'")
-            files = producer_files(source.producer)
-            check_loadable(files)
-        except UserError as error:
-            yield _failed("producer", error)
-        else:
-            yield Finding("ok", "producer", ", ".join(map(str, files)))
-    elif isinstance(source, OpencvConfig) and isinstance(source.device, int):
-        node = Path(f"/dev/video{source.device}")
-        if not node.exists():
-            yield Finding("warn", "device", f"{node} is not there; the daemon waits for it", "plug the camera in")
-        elif not os.access(node, os.R_OK | os.W_OK):
-            yield Finding("fail", "device", f"{node} is not open to this user", "usermod -aG video edge")
-        else:
-            yield Finding("ok", "device", str(node))
-
-
-def check_folders(loaded: Loaded) -> Iterator[Finding]:
+def folder_findings(loaded: Loaded) -> Iterator[Finding]:
     """Writable, with room for what the config promises, and how long a sync takes there."""
-    outputs = loaded.config.outputs
-    if outputs.jsonl is not None:
-        folder = _plain(loaded.resolve(outputs.jsonl.dir))
-        yield from _check_folder("log", folder, outputs.jsonl.min_free_gb, outputs.jsonl.quota_gb)
-        yield from _check_sync(folder, outputs.jsonl.sync)
-    if outputs.evidence is not None:
-        folder = _plain(loaded.resolve(outputs.evidence.dir))
-        yield from _check_folder("evidence", folder, outputs.evidence.min_free_gb, outputs.evidence.quota_gb)
+    for section in loaded.config.outputs.sections.values():
+        if (disk := section.disk) is not None:
+            folder = _plain(loaded.resolve(disk.dir))
+            yield from _folder_findings(disk.what, folder, disk.min_free_gb, disk.quota_gb)
+            if disk.sync is not None:
+                yield from _sync_findings(folder, disk.sync)
 
 
-def check_watchdog(loaded: Loaded) -> Iterator[Finding]:
+def watchdog_findings(loaded: Loaded) -> Iterator[Finding]:
     """Systemd must wait longer than the daemon's own limit, or it kills what the daemon would have told."""
     unit = service_files(loaded.config.camera)[0].text
-    found = re.search(r"^WatchdogSec=(\d+)$", unit, flags=re.M)
+    match = re.search(r"^WatchdogSec=(\d+)$", unit, flags=re.M)
     limit = loaded.config.supervise.limit_s
-    if found and 2 * limit > int(found[1]):
+    if match and 2 * limit > int(match[1]):
         yield Finding(
             "warn",
             "watchdog",
-            f"supervise.limit_s is {limit:g} s, and the unit's WatchdogSec of {found[1]} s is less than twice that",
+            f"supervise.limit_s is {limit:g} s, and the unit's WatchdogSec of {match[1]} s is less than twice that",
             f"systemctl edit edge@{loaded.config.camera}: [Service] WatchdogSec={2 * limit + 5:.0f}",
         )
 
 
-def _check_folder(what: str, folder: Path, least_gb: float, quota_gb: float | None) -> Iterator[Finding]:
+def _folder_findings(what: str, folder: Path, least_gb: float, quota_gb: float | None) -> Iterator[Finding]:
     there = _nearest(folder)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         fix = f"install -d -o edge -g edge -m 0750 {folder}, or choose another"
@@ -101,7 +74,7 @@ def _check_folder(what: str, folder: Path, least_gb: float, quota_gb: float | No
         yield Finding("ok", what, text)
 
 
-def _check_sync(folder: Path, sync: str) -> Iterator[Finding]:
+def _sync_findings(folder: Path, sync: str) -> Iterator[Finding]:
     there = _nearest(folder)
     try:
         times = sync_times_ms(there)
@@ -142,14 +115,3 @@ def _nearest(folder: Path) -> Path:
 
 def _size_gb(folder: Path) -> float:
     return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e9
-
-
-def _installed(name: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(name) is not None
-
-
-def _failed(what: str, error: UserError) -> Finding:
-    text, _, fix = str(error).partition("\n  fix: ")
-    return Finding("fail", what, text.replace("\n  ", "; "), fix or None)

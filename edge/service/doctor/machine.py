@@ -24,19 +24,25 @@ MTU: Final = 8192
 _STA_UNSYNC, _TIME_ERROR = 0x0040, 5  # adjtimex(2)
 
 
-def check_machine(*, gige: bool, root: Path = ROOT) -> list[Finding]:
+def machine_findings(*, gige: bool, root: Path = ROOT) -> list[Finding]:
     """``gige``: a real GenICam camera is wanted, which may come over Ethernet."""
-    return [check_user(), *check_network(gige=gige, root=root), *check_usb(root), check_gpu(root), check_clock()]
+    return [
+        user_finding(),
+        *network_findings(gige=gige, root=root),
+        *usb_findings(root),
+        gpu_finding(root),
+        clock_finding(),
+    ]
 
 
-def check_user() -> Finding:
+def user_finding() -> Finding:
     name = _user()
     if os.geteuid() == 0:
         return Finding("warn", "user", "root may do everything, the service may not", "sudo -u edge edge doctor CONFIG")
     return Finding("ok", "user", f"permissions are those of {name}")
 
 
-def check_network(*, gige: bool, root: Path = ROOT) -> Iterator[Finding]:
+def network_findings(*, gige: bool, root: Path = ROOT) -> Iterator[Finding]:
     rmem = _number(root / "proc/sys/net/core/rmem_max")
     text = "unknown" if rmem is None else f"{rmem / 1048576:.1f} MiB"
     if rmem is not None and rmem >= RMEM_MAX:
@@ -53,19 +59,19 @@ def check_network(*, gige: bool, root: Path = ROOT) -> Iterator[Finding]:
         mtu = _number(folder / "mtu")
         if folder.name != "lo" and mtu is not None and _text(folder / "operstate") in ("up", "unknown"):
             mtus[folder.name] = mtu
-    told = ", ".join(f"{name} {mtu}" for name, mtu in mtus.items()) or "no network interface is up"
+    links = ", ".join(f"{name} {mtu}" for name, mtu in mtus.items()) or "no network interface is up"
     if gige and mtus and max(mtus.values()) < MTU:
         yield Finding(
             "warn",
             "mtu",
-            f"{told}; on a GigE camera's own link {MTU} and more means a sixth of the packets",
+            f"{links}; on a GigE camera's own link {MTU} and more means a sixth of the packets",
             "ip link set dev INTERFACE mtu 9000, and the camera's GevSCPSPacketSize to match",
         )
     else:
-        yield Finding("ok", "mtu", told)
+        yield Finding("ok", "mtu", links)
 
 
-def check_usb(root: Path = ROOT) -> Iterator[Finding]:
+def usb_findings(root: Path = ROOT) -> Iterator[Finding]:
     size = _number(root / "sys/module/usbcore/parameters/usbfs_memory_mb")
     cameras = list(_usb_cameras(root))
     if size is None:
@@ -93,7 +99,7 @@ def check_usb(root: Path = ROOT) -> Iterator[Finding]:
             )
 
 
-def check_gpu(root: Path = ROOT) -> Finding:
+def gpu_finding(root: Path = ROOT) -> Finding:
     """Driver and packages; whether an engine works is tried where a config is given."""
     packages = [name for name in ("tensorrt", "tensorrt_rtx") if importlib.util.find_spec(name) is not None]
     jetson = _text(root / "etc/nv_tegra_release")
@@ -109,7 +115,7 @@ def check_gpu(root: Path = ROOT) -> Finding:
     return Finding("ok", "gpu", f"{text}; {' and '.join(packages)}")
 
 
-def check_clock() -> Finding:
+def clock_finding() -> Finding:
     """What the kernel says of its clock, whoever keeps it: timesyncd, chrony, ntpd, ptp4l."""
     timex = (ctypes.c_long * 64)()  # struct timex takes 208 bytes; all zero is a question
     try:
@@ -150,10 +156,10 @@ def _gpu_names() -> str:
         return "nvidia-smi is not installed"
     command = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return "nvidia-smi doesn't answer"
-    return "; ".join(told.stdout.split("\n")).strip("; ") or told.stderr.strip() or "no GPU"
+    return "; ".join(answer.stdout.split("\n")).strip("; ") or answer.stderr.strip() or "no GPU"
 
 
 def _user() -> str:

@@ -48,8 +48,8 @@ class Accounts:
     @property
     def problem(self) -> str | None:
         """What is wrong with every frame, though frames come, or was until ``PROBLEM_S`` ago. From any thread."""
-        found = self._problem
-        return None if found is None or (not self._seen and time.monotonic() - found[1] >= PROBLEM_S) else found[0]
+        problem = self._problem
+        return None if problem is None or (not self._seen and time.monotonic() - problem[1] >= PROBLEM_S) else problem[0]
 
     @property
     def waiting(self) -> bool:
@@ -82,7 +82,16 @@ class Accounts:
         if frame.data is None:
             assert frame.reason is not None
             self._warn_once(frame.reason, frame.problem, frame_id)
-            loss = Skip(frame.reason, 1, frame_id, frame_id, frame.received_ns, source, part_id, part_id)
+            loss = Skip(
+                reason=frame.reason,
+                count=1,
+                frame_id_first=frame_id,
+                frame_id_last=frame_id,
+                received_ns=frame.received_ns,
+                frame_id_source=source,
+                part_id_first=part_id,
+                part_id_last=part_id,
+            )
             self._waiting.append((frame_id, loss))
             return
         missing = [name for name, value in ((self._part_chunk, frame.part_id), *frame.chunks) if name and value is None]
@@ -90,16 +99,16 @@ class Accounts:
             self.counters["chunk_errors"] += 1
             self._warn_once("chunk_missing", f"no {', '.join(missing)} in the frame: its record lacks it", frame_id)
         meta = FrameMeta(
-            frame_id,
-            source,
-            frame.width,
-            frame.height,
-            frame.pixel_format,
-            frame.received_ns,
-            frame.received_mono_ns,
-            frame.camera_ns,
-            frame.timestamp_source,
-            frame.part_id,
+            frame_id=frame_id,
+            frame_id_source=source,
+            width=frame.width,
+            height=frame.height,
+            pixel_format=frame.pixel_format,
+            received_ns=frame.received_ns,
+            received_mono_ns=frame.received_mono_ns,
+            camera_ns=frame.camera_ns,
+            timestamp_source=frame.timestamp_source,
+            part_id=frame.part_id,
             chunks=frame.chunks,
         )
         self._waiting.append((frame_id, Payload(meta, frame.data)))

@@ -101,18 +101,18 @@ class BufferReader:
         if (stamp := self._stamp(buffer)) is not None:
             camera_ns, source = self._clock.utc(stamp, received_ns, received_mono_ns)
         return RawFrame(
-            buffer,
-            frame_id,
-            received_ns,
-            received_mono_ns,
-            data,
-            width,
-            height,
-            pixel_format,
-            camera_ns,
-            source,
-            part_id,
-            chunks,
+            buffer=buffer,
+            frame_id=frame_id,
+            received_ns=received_ns,
+            received_mono_ns=received_mono_ns,
+            data=data,
+            width=width,
+            height=height,
+            pixel_format=pixel_format,
+            camera_ns=camera_ns,
+            timestamp_source=source,
+            part_id=part_id,
+            chunks=chunks,
         )
 
     def _chunks(self, buffer: Any) -> tuple[int | None, Chunks]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge.config import sources as sourceconfig
+from edge.config.sources import Feature
 from edge.errors import UserError
 from edge.sources.genicam.producers import producer_files
 
@@ -26,21 +26,19 @@ def list_cameras(producer: str | None) -> list[CameraInfo]:
     return list_devices(producers)
 
 
-def read_camera(
-    producer: str | None, serial: str | None
-) -> tuple[CameraInfo, list[FeatureInfo], list[sourceconfig.Feature]]:
+def read_camera(producer: str | None, serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
     """One camera (``serial`` None: the only one), its features, and its settings as ``source.features`` takes them.
 
     Raises:
         UserError: as ``list_cameras``; no such camera, several, or one that another program has open.
     """
     producers = producer_files(producer)
-    found: tuple[CameraInfo, list[FeatureInfo], list[sourceconfig.Feature]] = library().read_camera(producers, serial)
-    return found
+    description: tuple[CameraInfo, list[FeatureInfo], list[Feature]] = library().ask_camera(producers, serial)
+    return description
 
 
 def library() -> Any:
-    """The part that needs harvesters, imported when a camera is used and not before."""
+    """The part that needs harvesters, imported here alone: when a camera is used, and not before."""
     try:
         from edge.sources.genicam import link as genicam_link
     except ImportError as error:

@@ -41,15 +41,15 @@ class FeatureInfo:
 
 def describe_features(node_map: Any) -> list[FeatureInfo]:
     """Every feature that the camera implements and shows, in the order of its description file."""
-    found = []
+    features = []
     for node in node_map.nodes:
         kind = _KINDS.get(type(node))
         if kind is None or not node.node.is_feature() or node.node.visibility == _INVISIBLE:
             continue
         mode = node.get_access_mode()
         if mode != genapi.EAccessMode.NI:
-            found.append(_describe_one(node, kind, mode))
-    return found
+            features.append(_describe_one(node, kind, mode))
+    return features
 
 
 def settings(node_map: Any) -> list[Feature]:
@@ -79,17 +79,17 @@ def _selected(selector: Any, nodes: list[Any]) -> list[Feature]:
     if selector.get_access_mode() != genapi.EAccessMode.RW:
         return _in_order([[feature] for feature in _settings_of(nodes)], _smallest(nodes))
     name, before = selector.node.name, read_value(selector)
-    found: list[Feature] = []
+    features: list[Feature] = []
     written = before
     for choice in _choices(selector):
         with suppress(*BINDING_ERRORS):  # a choice that the camera refuses now
             selector.set_value(choice)
             values = _in_order([[feature] for feature in _settings_of(nodes)], _smallest(nodes))
             if values:
-                found += [(name, choice), *values]
+                features += [(name, choice), *values]
                 written = choice
     selector.set_value(before)
-    return found if written == before else [*found, (name, before)]
+    return features if written == before else [*features, (name, before)]
 
 
 _SIZES: Final = ("Width", "Height")
@@ -134,7 +134,16 @@ def _describe_one(node: Any, kind: str, mode: int) -> FeatureInfo:
     selectors = tuple(value.node.name for value in node.node.selecting_features)
     access = genapi.EAccessMode(mode).name
     return FeatureInfo(
-        node.node.name, kind, access, _value(node) if readable else None, unit, low, high, step, choices, selectors
+        name=node.node.name,
+        kind=kind,
+        access=access,
+        value=_value(node) if readable else None,
+        unit=unit,
+        low=low,
+        high=high,
+        step=step,
+        choices=choices,
+        selectors=selectors,
     )
 
 

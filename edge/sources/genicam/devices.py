@@ -63,14 +63,14 @@ def info_of(device: Any) -> CameraInfo:
     status = device.property_dict.get("access_status")
     producer = item(device.parent.parent, "path_name", "")
     return CameraInfo(
-        text("serial_number"),
-        text("vendor"),
-        text("model"),
-        text("user_defined_name"),
-        text("id_"),
-        text("tl_type"),
-        _ACCESS.get(int(status), "unknown") if status is not None else "unknown",
-        producer or "",
+        serial=text("serial_number"),
+        vendor=text("vendor"),
+        model=text("model"),
+        name=text("user_defined_name"),
+        id=text("id_"),
+        transport=text("tl_type"),
+        access=_ACCESS.get(int(status), "unknown") if status is not None else "unknown",
+        producer=producer or "",
     )
 
 

@@ -12,6 +12,7 @@ from genicam import genapi, gentl
 from edge.config.sources import Feature
 from edge.config.yaml_reader import nearest
 from edge.errors import UserError
+from edge.sources.genicam.errors import UnansweredError
 
 BINDING_ERRORS: Final = (gentl.GenericException, genapi.GenericException)
 """What the binding raises: two families, neither derived from the other. Node access may raise either (port I/O)."""
@@ -35,10 +36,6 @@ _ACCESS_WORDS: Final = {
     genapi.EAccessMode.NA: "not available in the camera's present state",
     genapi.EAccessMode.RO: "read-only in the camera's present state",
 }
-
-
-class UnansweredError(Exception):
-    """The camera did not answer. Nobody's mistake: trying again may help."""
 
 
 def apply_features(node_map: Any, features: Iterable[Feature], each: Callable[[], None] = lambda: None) -> None:
@@ -127,8 +124,8 @@ def _register_below(node: Any, seen: set[str]) -> Any:
     children = node.node.children
     if any(isinstance(child, genapi.IPort) and child.node.name == _PORT for child in children):
         return node if node.get_access_mode() in READABLE and read_value(node) is not None else None
-    found = (_register_below(child, seen) for child in children)
-    return next((register for register in found if register is not None), None)
+    registers = (_register_below(child, seen) for child in children)
+    return next((register for register in registers if register is not None), None)
 
 
 def check_chunks(node_map: Any, part_id: str | None, chunks: Iterable[str]) -> None:
@@ -141,10 +138,10 @@ def check_chunks(node_map: Any, part_id: str | None, chunks: Iterable[str]) -> N
         wanted.append(("source.part_id", part_id, "integer", numbers[:1]))
     wanted += [(f"source.chunks[{index}]", name, "number", numbers) for index, name in enumerate(chunks)]
     for where, name, kind, types in wanted:
-        found = [node.node.name for node in node_map.nodes if isinstance(node, types) and node.node.is_feature()]
-        found = sorted(chunk for chunk in found if chunk.startswith("Chunk"))
-        if name not in found:
-            listed = f"; this camera has {', '.join(found) or 'none'}"
+        names = [node.node.name for node in node_map.nodes if isinstance(node, types) and node.node.is_feature()]
+        names = sorted(chunk for chunk in names if chunk.startswith("Chunk"))
+        if name not in names:
+            listed = f"; this camera has {', '.join(names) or 'none'}"
             article = "an" if kind == "integer" else "a"
             raise UserError(f"{where}: no such {kind} chunk", received=name, expected=f"{article} {kind} chunk{listed}")
 
@@ -173,9 +170,9 @@ def _write(node: Any, value: bool | float | str, where: str) -> None:
         )
     node.set_value(value)
     if mode in READABLE:
-        kept = read_value(node)
-        if not _same(node, value, kept):
-            raise UserError(f"{where}: the camera kept another value", received=_shown(value), expected=_shown(kept))
+        value_read = read_value(node)
+        if not _same(node, value, value_read):
+            raise UserError(f"{where}: the camera kept another value", received=_shown(value), expected=_shown(value_read))
 
 
 def _execute(node: Any, value: object, where: str) -> None:

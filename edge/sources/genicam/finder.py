@@ -11,40 +11,9 @@ from typing import Any
 
 from edge.errors import UserError
 from edge.sources.genicam.devices import CameraInfo, info_of, new_harvester, tolerate
+from edge.sources.genicam.errors import NotConnectedError, SeveralCamerasError, named
 from edge.sources.genicam.features import BINDING_ERRORS
 from edge.sources.genicam.producers import is_simulated, unloadable
-
-
-class NotConnectedError(Exception):
-    """The camera can't be used now; trying again later may help. ``code`` is the log event, the text says why."""
-
-    def __init__(self, code: str, text: str, present: tuple[str, ...] = ()) -> None:
-        super().__init__(text)
-        self.code = code
-        self.present = present
-
-
-class SeveralCamerasError(UserError):
-    """The config doesn't say which of ``cameras`` is meant."""
-
-    def __init__(self, cameras: list[CameraInfo], *, option: bool = False) -> None:
-        """``option``: in the words of the command line, not of the config."""
-        serials, producers = ({getattr(c, name) for c in cameras} for name in ("serial", "producer"))
-        serial, producer = cameras[0].serial, cameras[0].producer
-        through = " through {0.producer}" if len(producers) > 1 else ""
-        what, expected = "source.serial: more than one camera matches", "the serial number of one camera"
-        fix = f"--serial {serial}, say" if option else f'serial: "{serial}", say'
-        if len(serials) == 1 and len(producers) > 1:
-            what, expected = f"source.producer: more than one finds a camera with serial {serial}", "one producer"
-            fix = f"--producer {producer}, say" if option else f"producer: {producer}, say"
-        elif len(serials) == 1:
-            what = f"source.serial: more than one camera has the serial number {serial or '(none)'}"
-            expected, fix = "one such camera", "disconnect the others"
-        if option:
-            what = what.replace("source.", "--", 1)
-        received = ", ".join(f"{_named(camera)}{through.format(camera)}" for camera in cameras)
-        super().__init__(what, received=received, expected=expected, fix=fix)
-        self.cameras = cameras
 
 
 class Finder:
@@ -109,7 +78,7 @@ class Finder:
         if self.info is not None:  # which a second producer may find by now, too
             matches = [i for i in matches if cameras[i].producer == self.info.producer] or matches
         if not matches:
-            raise self._absent(tuple(_named(camera) for camera in cameras))
+            raise self._absent(tuple(named(camera) for camera in cameras))
         several = {_identity(cameras[i]): i for i in reversed(matches)}
         if len(several) > 1:
             raise SeveralCamerasError([cameras[i] for i in sorted(several.values())])
@@ -119,7 +88,7 @@ class Finder:
         if not self._simulated and len(self._producers) > 1 and is_simulated(Path(info.producer)):
             raise UserError(
                 "source.producer: only a simulated camera matches, found beside the producers of real ones",
-                received=f"{_named(info)} through {info.producer}",
+                received=f"{named(info)} through {info.producer}",
                 expected="a real camera, or producer: simulated, which every record then says",
                 fix="producer: simulated, or the camera's own producer",
             )
@@ -135,10 +104,6 @@ class Finder:
         wanted = "no camera" if self._serial is None else f"no camera with serial {self._serial}"
         there = f"present: {', '.join(present)}" if present else "no camera is present"
         return NotConnectedError("camera_not_found", "; ".join([wanted, there, *self._unloadable]), present)
-
-
-def _named(camera: CameraInfo) -> str:
-    return f"{camera.serial} ({camera.vendor} {camera.model})"
 
 
 def _identity(camera: CameraInfo) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """One connection to one GenICam camera through harvesters: open, configure, start, tear down.
 
-The frames of a connection that runs are ``genicam_stream``'s; which camera it is, ``genicam_finder``'s.
+The frames of a connection that runs are ``stream.py``'s; which camera it is, ``finder.py``'s.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from edge.sources.genicam.buffer import RawFrame
 from edge.sources.genicam.camera_clock import CameraClock
 from edge.sources.genicam.describe_features import FeatureInfo, describe_features, settings
 from edge.sources.genicam.devices import CameraInfo, tolerate
+from edge.sources.genicam.errors import FetchError, NotConnectedError, SeveralCamerasError, UnansweredError
 from edge.sources.genicam.features import (
     BINDING_ERRORS,
-    UnansweredError,
     apply_features,
     check_chunks,
     read_value,
@@ -30,9 +31,10 @@ from edge.sources.genicam.features import (
     register_of,
     value_of,
 )
-from edge.sources.genicam.finder import Finder, NotConnectedError, SeveralCamerasError
-from edge.sources.genicam.stream import FetchError, Stream
+from edge.sources.genicam.finder import Finder
+from edge.sources.genicam.stream import Stream
 from edge.sources.genicam.trigger import SoftwareTrigger, triggers_of
+from edge.sources.pace import expected_interval_s
 
 log = structlog.get_logger()
 
@@ -83,6 +85,13 @@ class Link:
     def node_map(self) -> Any:
         """The connected camera's features."""
         return self._camera.remote_device.node_map
+
+    def expected_interval_s(self) -> float:
+        """The time between frames that the camera's own features announce; 0: they don't, or it does not answer."""
+        try:
+            return expected_interval_s(partial(value_of, self.node_map))
+        except UnansweredError:
+            return 0.0  # lost; the loss itself shows at the next probe
 
     def connect(self) -> None:
         """Find the camera, open it and write its features; ``start`` comes next.
@@ -254,7 +263,7 @@ class Link:
             )
 
 
-def read_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
+def ask_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
     """One camera, its features, and its settings as ``source.features`` takes them. Opens it for a moment.
 
     Raises:

@@ -42,15 +42,15 @@ def producer_files(producer: str | None) -> list[Path]:
             )
         return [path.resolve()]
     folders = [folder for folder in os.environ.get(PRODUCER_PATH, "").split(os.pathsep) if folder]
-    found = sorted({file.resolve() for folder in folders for file in Path(folder).glob("*.cti")})
-    if not found:
+    files = sorted({file.resolve() for folder in folders for file in Path(folder).glob("*.cti")})
+    if not files:
         raise UserError(
             f"source.producer: no producer given, and none in the folders of {PRODUCER_PATH}",
             received=os.pathsep.join(folders) or f"{PRODUCER_PATH} is not set",
             expected="the path of a GenTL producer (.cti), or simulated",
             fix="install the camera vendor's GenTL producer, or write its path under source.producer",
         )
-    return found
+    return files
 
 
 def is_simulated(producer: Path) -> bool:
@@ -78,11 +78,11 @@ def check_loadable(producers: list[Path]) -> None:
 
 def unloadable(producers: list[Path]) -> dict[str, UserError]:
     """Those that the system's loader refuses, each by a few words of why, with the whole of it."""
-    found: dict[str, UserError] = {}
+    errors: dict[str, UserError] = {}
     for producer in producers:
         made_for = _made_for(producer)
         if made_for not in (None, platform.machine()):  # the loader would say "No such file or directory"
-            found[f"{producer} is made for {made_for}"] = UserError(
+            errors[f"{producer} is made for {made_for}"] = UserError(
                 "source.producer: the GenTL producer is for another kind of machine",
                 received=f"{producer}, made for {made_for}",
                 expected=f"a producer for {platform.machine()}",
@@ -92,13 +92,13 @@ def unloadable(producers: list[Path]) -> dict[str, UserError]:
         try:
             ctypes.CDLL(str(producer))
         except OSError as error:
-            found[f"{producer} cannot be loaded ({error})"] = UserError(
+            errors[f"{producer} cannot be loaded ({error})"] = UserError(
                 "source.producer: the GenTL producer cannot be loaded",
                 received=error,
                 expected=f"a producer for {platform.machine()} with the libraries that it needs",
                 fix="leave the .cti file in the folder where its installer put it; install what is missing",
             )
-    return found
+    return errors
 
 
 _ELF_MACHINES: Final = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64"}

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import random
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from edge.config import sources as sourceconfig
+from edge.config.sources import Feature, GenicamConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip, SourceState
 from edge.sources.genicam.accounts import Accounts
 from edge.sources.genicam.cameras import library
+from edge.sources.genicam.errors import FetchError, NotConnectedError
 from edge.sources.genicam.producers import means_simulated, producer_files
-from edge.sources.pace import Pace, expected_interval_s
+from edge.sources.pace import Pace
 from edge.sources.protocol import SourceStatus
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class GenicamSource:
     with the network's) or ``camera`` (latched every 5 s and mapped). Elsewhere it is None, and the source ``host``.
     """
 
-    def __init__(self, config: sourceconfig.GenicamConfig, camera: str) -> None:
+    def __init__(self, config: GenicamConfig, camera: str) -> None:
         self._config = config
         self._log = log.bind(camera=camera)
         self.simulated = means_simulated(config.producer)
@@ -127,14 +127,12 @@ class GenicamSource:
                 time.sleep(min(POLL_S, max(0.0, deadline - now)))
         return self._accounts.take()
 
-    def write(self, *features: sourceconfig.Feature) -> bool:
+    def write(self, *features: Feature) -> bool:
         """Write features while frames come, in the thread that reads; False where the camera is not connected now.
 
         Raises:
             UserError: what the camera doesn't accept.
         """
-        from edge.sources.genicam.finder import NotConnectedError
-
         if self._link is None or not self._streaming:
             return False
         try:
@@ -174,8 +172,6 @@ class GenicamSource:
 
     def _connect(self, *, raising: bool) -> None:
         """One attempt; sets the time of the next one where it fails."""
-        from edge.sources.genicam.finder import NotConnectedError
-
         assert self._link is not None
         self._attempt += 1
         opened = self._link.opened
@@ -202,7 +198,7 @@ class GenicamSource:
         self._accounts.start()
         self._streaming, self._errors, self._told = True, 0, ""
         hz = self._config.software_trigger_hz
-        self._pace.start(max(1.0 / hz if hz else 0.0, _expected_interval_s(self._link)))
+        self._pace.start(max(1.0 / hz if hz else 0.0, self._link.expected_interval_s()))
         self._quiet_since(time.monotonic())
         info = self._link.info
         self._log.info(
@@ -217,8 +213,6 @@ class GenicamSource:
 
     def _poll(self) -> bool:
         """Take one buffer if there is one; True if something is pending now."""
-        from edge.sources.genicam.stream import FetchError
-
         assert self._link is not None
         try:
             frame = self._link.fetch()
@@ -247,8 +241,6 @@ class GenicamSource:
         if self._held is None or self._accounts.waiting or self._link is None:
             return
         held, self._held = self._held, None
-        from edge.sources.genicam.stream import FetchError
-
         try:
             self._link.release(held)
         except FetchError:
@@ -278,8 +270,6 @@ class GenicamSource:
 
     def _restart(self) -> None:
         """Stop and start the stream of a connected camera: costs no memory, as opening it anew does."""
-        from edge.sources.genicam.finder import NotConnectedError
-
         assert self._link is not None
         self._log.warning("stream_restarted", silent_s=round(time.monotonic() - self._last_frame, 1))
         self._counters["stream_restarts"] += 1
@@ -317,15 +307,6 @@ class GenicamSource:
         if state != self._state:
             self._log.info("source_state", state=state, detail=detail)
         self._state, self._detail = state, detail
-
-
-def _expected_interval_s(link: Link) -> float:
-    from edge.sources.genicam.features import UnansweredError, value_of
-
-    try:
-        return expected_interval_s(partial(value_of, link.node_map))
-    except UnansweredError:
-        return 0.0  # lost; the loss itself shows at the next probe
 
 
 def _sleep_until(moment: float, deadline: float) -> bool:

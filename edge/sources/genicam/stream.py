@@ -14,14 +14,11 @@ from genicam import gentl
 from edge.config.sources import GenicamConfig
 from edge.sources.genicam.buffer import BufferReader, RawFrame, measured
 from edge.sources.genicam.camera_clock import CameraClock
+from edge.sources.genicam.errors import FetchError
 from edge.sources.genicam.features import BINDING_ERRORS, reason
 
 _EAGER_POLL: Final = 64
 """A producer may say that nothing waits and be wrong: every so many polls it is asked for a buffer all the same."""
-
-
-class FetchError(Exception):
-    """The producer answered a poll with an error."""
 
 
 class Stream:

@@ -33,8 +33,8 @@ class Trigger:
 
     def __str__(self) -> str:
         """As it stands in the camera: ``FrameStart: TriggerMode On, TriggerSource Line1``."""
-        told = f"TriggerMode {self.mode}, TriggerSource {self.source}"
-        return told if self.selector is None else f"{self.selector}: {told}"
+        text = f"TriggerMode {self.mode}, TriggerSource {self.source}"
+        return text if self.selector is None else f"{self.selector}: {text}"
 
 
 def triggers_of(node_map: Any) -> list[Trigger]:
@@ -49,7 +49,7 @@ def triggers_of(node_map: Any) -> list[Trigger]:
     selector = None if before is None else node_map.get_node(SELECTOR)
     if selector is None or not isinstance(selector, genapi.IEnumeration) or selector.get_access_mode() not in WRITABLE:
         return [_trigger(node_map, before)]
-    found = []
+    triggers = []
     for choice in selector.symbolics:
         try:
             selector.set_value(choice)
@@ -57,9 +57,9 @@ def triggers_of(node_map: Any) -> list[Trigger]:
             raise
         except BINDING_ERRORS:  # a choice that the camera refuses now
             continue
-        found.append(_trigger(node_map, choice))
+        triggers.append(_trigger(node_map, choice))
     selector.set_value(before)
-    return found
+    return triggers
 
 
 class SoftwareTrigger:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config import sources as sourceconfig
+from edge.config.sources import OpencvConfig
 from edge.frames import SourceState
 
 LONGEST_WAIT_S: Final = 30.0
@@ -80,7 +80,7 @@ class Reader:
 
     def __init__(
         self,
-        config: sourceconfig.OpencvConfig,
+        config: OpencvConfig,
         name: str,
         enter: Enter,
         *,
@@ -208,7 +208,7 @@ class Reader:
             self._enter_state(state, detail)
 
 
-def _capture(config: sourceconfig.OpencvConfig) -> cv2.VideoCapture:
+def _capture(config: OpencvConfig) -> cv2.VideoCapture:
     """An opened capture, or one that says it isn't. Blocks, for a network stream up to ``_TIMEOUT_MS``."""
     device = config.device
     if isinstance(device, str) and not device.startswith("/dev/"):

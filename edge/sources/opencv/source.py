@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from edge.config import sources as sourceconfig
+from edge.config.sources import OpencvConfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.sources.opencv.reader import Arrived, Reader
@@ -49,7 +49,7 @@ class OpencvSource:
 
     def __init__(
         self,
-        config: sourceconfig.OpencvConfig,
+        config: OpencvConfig,
         folder: Path = Path(),
         *,
         first_wait_s: float = FIRST_WAIT_S,
@@ -113,7 +113,15 @@ class OpencvSource:
         if self._state == "silent":
             self._enter("streaming", self._name)
         height, width = item.picture.shape[:2]
-        meta = FrameMeta(frame_id, "counted", width, height, "BGR8", item.received_ns, item.received_mono_ns)
+        meta = FrameMeta(
+            frame_id=frame_id,
+            frame_id_source="counted",
+            width=width,
+            height=height,
+            pixel_format="BGR8",
+            received_ns=item.received_ns,
+            received_mono_ns=item.received_mono_ns,
+        )
         return Payload(meta, item.picture.reshape(-1))
 
     def close(self) -> None:
@@ -163,7 +171,7 @@ class OpencvSource:
         self._state, self._detail = state, detail
 
 
-def video_file(config: sourceconfig.OpencvConfig, folder: Path) -> Path | None:
+def video_file(config: OpencvConfig, folder: Path) -> Path | None:
     """The file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
     device = config.device
     if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):

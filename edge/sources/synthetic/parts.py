@@ -57,9 +57,9 @@ class _Difficulty:
 
 
 PRESETS: Final[dict[Preset, _Difficulty]] = {
-    "easy": _Difficulty(1.5, 0.5, 0, 0.003, 0.0, (45.0, 80.0), 1.0),
-    "medium": _Difficulty(2.5, 1.0, 1, 0.01, 0.0, (24.0, 38.0), 0.8),
-    "hard": _Difficulty(3.5, 1.5, 3, 0.01, 0.06, (10.0, 18.0), 0.6),
+    "easy": _Difficulty(noise=1.5, grain=0.5, jitter_px=0, flicker=0.003, drift=0.0, contrast=(45.0, 80.0), size=1.0),
+    "medium": _Difficulty(noise=2.5, grain=1.0, jitter_px=1, flicker=0.01, drift=0.0, contrast=(24.0, 38.0), size=0.8),
+    "hard": _Difficulty(noise=3.5, grain=1.5, jitter_px=3, flicker=0.01, drift=0.06, contrast=(10.0, 18.0), size=0.6),
 }
 _DRIFT_FRAMES: Final = 400
 """Frames in which the brightness of ``hard`` swings up, down and back."""

@@ -6,14 +6,14 @@ import time
 
 import numpy as np
 
-from edge.config import sources as sourceconfig
+from edge.config.sources import SyntheticConfig
 from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.sources.clock import SYSTEM_CLOCK, Clock
 from edge.sources.protocol import SourceStatus
 from edge.sources.synthetic.parts import PartScene
 
-WAITING: int = 8
-"""Frames that may be due and not yet read; of more, the oldest are lost, as in a camera with so many buffers."""
+WAITING: int = 32
+"""Frames that may be due and not yet read, as many as a GenICam source has buffers; the oldest of more are lost."""
 
 
 class SyntheticSource:
@@ -26,7 +26,7 @@ class SyntheticSource:
 
     simulated = True
 
-    def __init__(self, config: sourceconfig.SyntheticConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, config: SyntheticConfig, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.total = config.frames
         self._config = config
         self._clock = clock

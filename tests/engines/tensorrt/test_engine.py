@@ -21,10 +21,10 @@ from edge.config.bundle_spec import TileSpec
 from edge.config.line import ModelConfig
 from edge.engines.lane import Lane
 from edge.engines.open import open_engine
-from edge.engines.protocol import Batching, Engine
+from edge.engines.protocol import Engine
 from edge.engines.tensorrt import engine as module
 from edge.engines.tensorrt.cuda import CudaError
-from edge.engines.tensorrt.engine import TensorrtEngine, open_tensorrt, why_not
+from edge.engines.tensorrt.engine import TensorrtEngine, open_tensorrt, why_not_here
 from edge.engines.tensorrt.engine_cache import EngineCache
 from edge.errors import UserError
 from edge.line.supervise import Worker, examine
@@ -391,14 +391,14 @@ def test_why_not_tells_auto_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
     cuda = StandInCuda()
     monkeypatch.setattr(module, "open_runtime", lambda: None)
     monkeypatch.setattr(module, "open_cuda", lambda: cuda)
-    assert why_not() is None
+    assert why_not_here() is None
     assert cuda.closed
 
     def none() -> Any:
         raise UserError("model.engine: tensorrt: there is no NVIDIA GPU", fix="buy one")
 
     monkeypatch.setattr(module, "open_cuda", none)
-    assert why_not() == "there is no NVIDIA GPU"
+    assert why_not_here() == "there is no NVIDIA GPU"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -408,7 +408,7 @@ def test_the_whole_way_from_the_config_to_a_checked_engine(
     cuda = StandInCuda(graphs=True)
     monkeypatch.setattr(module, "open_cuda", lambda: cuda)
     monkeypatch.setattr(module, "open_runtime", lambda: None)
-    monkeypatch.setattr(module, "TrtMaker", lambda _runtime, device: StandInMaker(device))
+    monkeypatch.setattr(module, "TrtMaker", lambda _runtime, device, _tell: StandInMaker(device))
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     bundle = write_identity_bundle(tmp_path / "b", 1, "any")
     config = ModelConfig(bundle=bundle.folder, engine="tensorrt", precision=precision, frame_size=(16, 12))
@@ -432,7 +432,6 @@ def test_the_whole_way_from_the_config_to_a_checked_engine(
 def test_a_batch_goes_in_at_once_and_fewer_are_filled_up(tmp_path: Path) -> None:
     bundle = write_identity_bundle(tmp_path / "b", 1, (16, 12))
     engine, maker = opened(bundle, tmp_path / "cache", batch=4)
-    assert isinstance(engine, Batching)
     engine.warm_up()
     assert maker.plan is not None
     assert (maker.plan.tensors[0].shape, engine.batch) == ((4, 12, 16, 1), 4)
@@ -477,7 +476,7 @@ def test_tiles_and_batches_from_the_config_to_a_checked_engine(
     cuda = StandInCuda()
     monkeypatch.setattr(module, "open_cuda", lambda: cuda)
     monkeypatch.setattr(module, "open_runtime", lambda: None)
-    monkeypatch.setattr(module, "TrtMaker", lambda _runtime, device: StandInMaker(device))
+    monkeypatch.setattr(module, "TrtMaker", lambda _runtime, device, _tell: StandInMaker(device))
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     bundle = tiled(tmp_path / "b") if tile else write_identity_bundle(tmp_path / "b", 1, (16, 12))
     config = ModelConfig(bundle=bundle.folder, engine="tensorrt", frame_size=(16, 12))

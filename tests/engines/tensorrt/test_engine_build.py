@@ -22,7 +22,7 @@ from edge.engines.tensorrt.progress import Phases
 from edge.engines.tensorrt.runtime import Runtime, configure_build, open_runtime
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
-from edge.models.build.build import build_engine as build_bundle
+from edge.models.build.build import build as build_bundle
 from edge.models.fit.pixel import fit
 from edge.models.write import write_bundle
 

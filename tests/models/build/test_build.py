@@ -20,6 +20,7 @@ from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build import parity as check
 from edge.models.build.build import BuildReport, build
+from edge.models.build.options import BuildOptions
 from edge.preprocess.prepare import KERNELS, prepare
 
 FLOAT, UINT8 = TensorProto.FLOAT, TensorProto.UINT8
@@ -106,7 +107,7 @@ def test_without_an_exporters_range_the_display_has_a_measured_one(tmp_path: Pat
     assert build(path, tmp_path / "a").bundle.spec.display == DisplaySpec(range=(0.0, float(np.float32(0.1))))
     good = np.full((12, 16), 51, np.uint8)
     good[3:6] = 102
-    low, high = build(path, tmp_path / "b", frames=[frame(good)]).bundle.spec.display.range
+    low, high = build(path, tmp_path / "b", BuildOptions(frames=[frame(good)])).bundle.spec.display.range
     assert (low, high) == (pytest.approx(0.02), pytest.approx(0.06))
 
 
@@ -176,7 +177,9 @@ def test_every_layout_type_and_depth(tmp_path: Path, layout: str, dtype: int, ch
 @pytest.mark.parametrize("scale", [None, 1.0, 0.5])
 def test_scale_mean_and_deviation_are_folded_in(tmp_path: Path, layout: str, mean: Any, std: Any, scale: Any) -> None:
     shape = ["n", 3, 12, 16] if layout == "nchw" else ["n", 12, 16, 3]
-    report = build(saved(tmp_path, simple(shape, layout=layout)), tmp_path / "b", mean=mean, std=std, scale=scale)
+    report = build(
+        saved(tmp_path, simple(shape, layout=layout)), tmp_path / "b", BuildOptions(mean=mean, std=std, scale=scale)
+    )
     image = noise((16, 12), 3)
     x = image * (1 / 255 if scale is None else scale)
     expected = ((x - np.array(mean or 0)) / np.array(std or 1)).mean(axis=2)
@@ -204,12 +207,12 @@ def test_a_model_of_bgr_gets_its_order(tmp_path: Path) -> None:
     image = noise((16, 12), 3).astype(np.uint8)
     path = saved(tmp_path, weighted())
     for order, factors in (("rgb", (1, 10, 100)), ("bgr", (100, 10, 1))):
-        bundle = build(path, tmp_path / order, scale=1.0, order=order).bundle  # type: ignore[arg-type]
+        bundle = build(path, tmp_path / order, BuildOptions(scale=1.0, order=order)).bundle  # type: ignore[arg-type]
         np.testing.assert_allclose(OnnxEngine(bundle).infer(image).map, image @ np.array(factors), rtol=1e-6)
 
 
 def test_grey_frames_feed_a_model_of_colour(tmp_path: Path) -> None:
-    bundle = build(saved(tmp_path, weighted()), tmp_path / "b", channels=1, scale=1.0).bundle
+    bundle = build(saved(tmp_path, weighted()), tmp_path / "b", BuildOptions(channels=1, scale=1.0)).bundle
     assert bundle.spec.input.channels == 1
     image = noise((16, 12), 1)
     np.testing.assert_allclose(OnnxEngine(bundle).infer(image).map, image[:, :, 0] * 111.0, rtol=1e-6)
@@ -236,7 +239,9 @@ def test_a_map_that_follows_the_picture_makes_a_bundle_of_any_size(tmp_path: Pat
 
 
 def test_a_size_may_be_fixed_for_a_model_of_any_size(tmp_path: Path) -> None:
-    spec = build(saved(tmp_path, simple(["n", 1, "h", "w"])), tmp_path / "b", size=(48, 20), kernel="linear").bundle.spec
+    spec = build(
+        saved(tmp_path, simple(["n", 1, "h", "w"])), tmp_path / "b", BuildOptions(size=(48, 20), kernel="linear")
+    ).bundle.spec
     assert (spec.input.size, spec.resize.size, spec.resize.kernel) == ((48, 20), (48, 20), "linear")
 
 
@@ -393,7 +398,7 @@ def test_other_numbers_than_the_models_are_refused(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("bits", [10, 12, 16])
 def test_more_than_8_bits_reach_the_model(tmp_path: Path, bits: int) -> None:
     """Full scale is 1, and the lowest bit counts."""
-    bundle = build(saved(tmp_path, simple([1, 1, 12, 16])), tmp_path / "b", bits=bits).bundle
+    bundle = build(saved(tmp_path, simple([1, 1, 12, 16])), tmp_path / "b", BuildOptions(bits=bits)).bundle
     assert bundle.spec.input.bits == bits
     pixels = np.zeros((12, 16), np.uint16)
     pixels[0, :3] = (1, 2, 2**bits - 1)
@@ -409,7 +414,7 @@ def test_more_than_8_bits_reach_the_model(tmp_path: Path, bits: int) -> None:
 def test_a_resize_in_the_graph_gives_opencvs_numbers(tmp_path: Path, layout: str, opset: int, kernel: Any) -> None:
     shape = [1, 3, 12, 16] if layout == "nchw" else [1, 12, 16, 3]
     path = saved(tmp_path, simple(shape, layout=layout, opset=opset))
-    bundle = build(path, tmp_path / "b", resize="graph", kernel=kernel).bundle
+    bundle = build(path, tmp_path / "b", BuildOptions(resize="graph", kernel=kernel)).bundle
     spec = bundle.spec
     assert (spec.input.size, spec.resize.where, spec.resize.kernel) == ("any", "graph", kernel or "linear")
     assert spec.resize.size == (16, 12)
@@ -437,7 +442,7 @@ def test_the_exporters_own_resize_is_declared_with_its_ways(
     model = anomalib_model("dynamo", size="any")
     at = next(n for n in model.graph.node if n.op_type == "Resize")
     at.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in attributes.items())
-    spec = build(saved(tmp_path, model), tmp_path / "b", resize=resize).bundle.spec
+    spec = build(saved(tmp_path, model), tmp_path / "b", BuildOptions(resize=resize)).bundle.spec
     assert spec.provenance["own_resize"] == {
         "size": [32, 32],
         "mode": "linear",
@@ -450,7 +455,7 @@ def test_the_exporters_own_resize_is_declared_with_its_ways(
 def test_the_exporters_own_resize_is_kept_where_asked(tmp_path: Path) -> None:
     """Full frames go in, and what comes out is what the original says of them; the kernel is the exporter's."""
     path = saved(tmp_path, anomalib_model(size="any"))
-    report = build(path, tmp_path / "b", resize="graph")
+    report = build(path, tmp_path / "b", BuildOptions(resize="graph"))
     spec = report.bundle.spec
     assert (spec.input.size, spec.resize.where, spec.resize.kernel, spec.resize.size) == (
         "any",
@@ -520,7 +525,7 @@ def test_given_frames_are_checked_too(tmp_path: Path) -> None:
     """At any size and format, prepared as at run time."""
     path = saved(tmp_path, nan_on_blank())
     frames = [frame(noise((50, 30), 3)), frame(np.zeros((40, 40), np.uint16), 12)]
-    report = build(path, tmp_path / "b", frames=frames)
+    report = build(path, tmp_path / "b", BuildOptions(frames=frames))
     assert report.check.pictures == 8
     assert report.check.not_finite == ("a blank picture", "frame 1")
 
@@ -536,7 +541,7 @@ def test_a_given_frame_that_the_model_cannot_take_is_named(tmp_path: Path) -> No
     path = saved(tmp_path, model)
     text = refusal(path, tmp_path / "b", frames=[frame(noise((41, 41), 1)[:, :, 0])])
     assert text.startswith("M: the model does not run on frame 0, shape (1, 1, 41, 41)\n  received: ")
-    assert build(path, tmp_path / "b", frames=[frame(noise((40, 40), 1)[:, :, 0])]).check.pictures == 5
+    assert build(path, tmp_path / "b", BuildOptions(frames=[frame(noise((40, 40), 1)[:, :, 0])])).check.pictures == 5
 
 
 @pytest.mark.parametrize(
@@ -643,7 +648,7 @@ def test_open_channels_are_asked_for(tmp_path: Path) -> None:
     assert refusal(path, tmp_path / "b", layout="nchw") == (
         "M: input 'image' leaves its channels open\n  fix: say which: --channels 1 or --channels 3"
     )
-    assert build(path, tmp_path / "b", layout="nchw", channels=3).taken.channels == 3
+    assert build(path, tmp_path / "b", BuildOptions(layout="nchw", channels=3)).taken.channels == 3
 
 
 def with_output(dtype: int, shape: list[int], name: str = "anomaly_map") -> onnx.ModelProto:
@@ -688,7 +693,7 @@ def test_two_maps_are_asked_about(tmp_path: Path) -> None:
     assert refusal(path, tmp_path / "b", map_name="warm") == (
         "M: no output 'warm'\n  expected: one of: heat float32 (1, 1, 12, 16), cold float32 (1, 1, 12, 16)"
     )
-    assert build(path, tmp_path / "b", map_name="cold").amap.name == "cold"
+    assert build(path, tmp_path / "b", BuildOptions(map_name="cold")).amap.name == "cold"
 
 
 def with_values(model: onnx.ModelProto, **names: int) -> onnx.ModelProto:
@@ -710,7 +715,7 @@ def test_a_score_of_another_type_is_not_dropped_without_a_word(tmp_path: Path) -
     assert refusal(path, tmp_path / "b") == text
     path = saved(tmp_path, with_values(simple(["n", 1, 12, 16]), pred_score=half, peak=FLOAT))
     assert refusal(path, tmp_path / "b") == f"{text}, or take another output: --score NAME"
-    report = build(path, tmp_path / "b", score_name="peak")
+    report = build(path, tmp_path / "b", BuildOptions(score_name="peak"))
     assert report.score is not None
     assert (report.score.name, report.warnings) == ("peak", ())
 
@@ -732,7 +737,7 @@ def test_an_embedding_comes_into_the_bundle(tmp_path: Path) -> None:
     assert bundle.spec.provenance["outputs"] == {"map": "heat", "embedding": "embedding"}
     embedding = OnnxEngine(bundle).infer(image).embedding
     np.testing.assert_allclose(embedding, image.mean(axis=(0, 1)) / 255, rtol=1e-5)  # type: ignore[arg-type]
-    tiled = build(path, tmp_path / "t", tile=TileSpec(size=(32, 32), stride=(24, 24))).bundle
+    tiled = build(path, tmp_path / "t", BuildOptions(tile=TileSpec(size=(32, 32), stride=(24, 24)))).bundle
     assert tiled.spec.provenance["outputs"] == {"map": "heat"}
     assert [o.name for o in onnx.load(tiled.model_path).graph.output] == ["map"]
 
@@ -756,7 +761,7 @@ def test_a_map_that_follows_the_picture_unevenly_is_asked_about(tmp_path: Path) 
     )
     text = refusal(path, tmp_path / "b", size=(48, 32))
     assert text.startswith("M: the map does not lie where the graph tells\n"), "it leaves 2 px out on each side"
-    report = build(path, tmp_path / "b", size=(48, 32), map_to_image=(1.0, 1.0, 2.0, 2.0))
+    report = build(path, tmp_path / "b", BuildOptions(size=(48, 32), map_to_image=(1.0, 1.0, 2.0, 2.0)))
     assert report.map_size == report.bundle.spec.map_size == (44, 28)
     assert report.warnings == ()
 
@@ -785,7 +790,7 @@ def test_a_model_of_any_size_that_runs_at_none_is_asked_for_one(tmp_path: Path) 
     text = refusal(path, tmp_path / "b")
     assert text.startswith("M: the model does not run on a 256x256 picture\n  received: ")
     assert text.endswith("\n  fix: say which size it takes: --size WIDTH,HEIGHT")
-    assert build(path, tmp_path / "b", size=(16, 12)).map_size == (16, 12)
+    assert build(path, tmp_path / "b", BuildOptions(size=(16, 12))).map_size == (16, 12)
 
 
 @pytest.mark.parametrize(
@@ -815,7 +820,7 @@ def test_a_model_that_fixes_one_side_is_asked_for_the_other(
     assert refusal(path, tmp_path / "b", size=(50, 50)) == (
         f"M: the model fixes its picture's size\n  received: --size 50,50\n  expected: {wrong}"
     )
-    assert build(path, tmp_path / "b", size=size).bundle.spec.map_size == size
+    assert build(path, tmp_path / "b", BuildOptions(size=size)).bundle.spec.map_size == size
 
 
 def test_the_runtimes_words_come_whole(tmp_path: Path) -> None:
@@ -895,5 +900,7 @@ def test_a_taken_folder_is_told_before_the_work(tmp_path: Path) -> None:
     write_identity_bundle(tmp_path / "b")
     with pytest.raises(UserError, match="there is a bundle already"):
         build(tmp_path / "none.onnx", tmp_path / "b")
-    report: BuildReport = build(saved(tmp_path, identity_model(1, (16, 12))), tmp_path / "b", force=True, name="tile")
+    report: BuildReport = build(
+        saved(tmp_path, identity_model(1, (16, 12))), tmp_path / "b", BuildOptions(force=True, name="tile")
+    )
     assert report.bundle.spec.name == "tile"

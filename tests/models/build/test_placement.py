@@ -14,6 +14,7 @@ from support.graphs import graph_model, identity_model, node, tensor
 
 from edge.engines.onnx import OnnxEngine
 from edge.models.build.build import build
+from edge.models.build.options import BuildOptions
 from edge.models.build.placement import place_of
 
 FLOAT = TensorProto.FLOAT
@@ -130,9 +131,9 @@ def test_what_is_not_understood_is_measured_and_refused(
 def test_a_person_who_knows_where_the_map_lies_has_the_last_word(tmp_path: Path) -> None:
     nodes = [node("Relu", ["image"], ["still"]), node("Slice", ["still", *SLICE], ["seen"])]
     path = saved(tmp_path, model(nodes, sliced([8, 8], [56, 56], [2, 3], [1, 1])))
-    right = build(path, tmp_path / "a", map_to_image=(1.0, 1.0, 8.0, 8.0))
+    right = build(path, tmp_path / "a", BuildOptions(map_to_image=(1.0, 1.0, 8.0, 8.0)))
     assert (right.bundle.spec.map_to_image, right.warnings) == ((1.0, 1.0, 8.0, 8.0), ())
-    wrong = build(path, tmp_path / "b", map_to_image=(64 / 48, 64 / 48, 0.0, 0.0))
+    wrong = build(path, tmp_path / "b", BuildOptions(map_to_image=(64 / 48, 64 / 48, 0.0, 0.0)))
     assert wrong.place is not None
     assert wrong.warnings == (
         f"--map-to-image says 1.33, 1.33, 0, 0, and measured it is about {wrong.place}: boxes may lie wrong",
@@ -161,7 +162,7 @@ def test_a_model_that_crops_whatever_it_gets_is_asked_for_its_size(tmp_path: Pat
         "  received: 32x32 of 256x256 and 32x32 of 320x288\n"
         "  fix: say to which size frames are brought before that crop: --size WIDTH,HEIGHT"
     )
-    spec = build(path, tmp_path / "b", size=(50, 40)).bundle.spec
+    spec = build(path, tmp_path / "b", BuildOptions(size=(50, 40))).bundle.spec
     assert (spec.resize.size, spec.map_to_image, spec.map_size) == ((50, 40), (1.0, 1.0, 9.0, 4.0), (32, 32))
 
 
@@ -170,7 +171,7 @@ def test_a_map_that_answers_to_nothing_is_not_measured(tmp_path: Path) -> None:
     for size in ((15, 40), (64, 64)):
         grey = identity_model(1, size)
         onnx.save(grey, tmp_path / "model.onnx")
-        found = build(tmp_path / "model.onnx", tmp_path / "b", force=True).place
+        found = build(tmp_path / "model.onnx", tmp_path / "b", BuildOptions(force=True)).place
         assert (found is None) == (size == (15, 40))
     assert place_of(lambda picture: np.zeros(picture.shape[:3], np.float32), (64, 64), 1, 8, WHOLE) is None
 

@@ -13,6 +13,7 @@ from support.graphs import graph_model, node, tensor
 
 from edge.config.bundle_spec import TileSpec
 from edge.models.build.build import build
+from edge.models.build.options import BuildOptions
 from edge.models.build.unbatch import unbaked
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -104,14 +105,14 @@ def test_a_batch_that_stands_in_the_input_alone_becomes_open(tmp_path: Path) -> 
     nodes = [node("Conv", ["input", "kernel"], ["anomaly_map"], pads=[1, 1, 1, 1])]
     onnx.save(graph_model(nodes, shapes[:1], shapes[1:], {"kernel": kernel}), tmp_path / "model.onnx")
     tile = TileSpec(size=(32, 32), stride=(24, 24))
-    report = build(tmp_path / "model.onnx", tmp_path / "a", tile=tile)
+    report = build(tmp_path / "model.onnx", tmp_path / "a", BuildOptions(tile=tile))
     assert (report.taken.batch, report.one_run) == (None, True)
     frame = onnx.load(report.bundle.model_path).graph.input[0].type.tensor_type.shape.dim[0]
     assert frame.dim_param == "n"
     nodes[0].output[0] = "alone"
     nodes += [node("ReduceMax", ["alone"], ["top"], keepdims=1), node("Div", ["alone", "top"], ["anomaly_map"])]
     onnx.save(graph_model(nodes, shapes[:1], shapes[1:], {"kernel": kernel}), tmp_path / "model.onnx")
-    report = build(tmp_path / "model.onnx", tmp_path / "b", tile=tile)
+    report = build(tmp_path / "model.onnx", tmp_path / "b", BuildOptions(tile=tile))
     assert (report.taken.batch, report.one_run) == (1, False)
 
 

@@ -34,7 +34,7 @@ def frames(folder: Path, *, hot: bool = True) -> Path:
 
 
 def calibrated(config: Loaded, folder: Path) -> CalibrationResult:
-    return measure(config, lambda: read_frames(folder), source="good", false_rejects=0.05)[1]
+    return measure(config.resolved, lambda: read_frames(folder), source="good", false_rejects=0.05, outliers="keep")[1]
 
 
 def test_each_outlier_has_a_picture_highest_first(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_each_outlier_has_a_picture_highest_first(tmp_path: Path) -> None:
     assert [o.name for o in result.outliers] == ["9.png", "7.png"]
     out = outlier_folder(tmp_path / "cam1.calibration.yaml")
     assert out == tmp_path / "cam1.calibration.yaml.outliers"
-    written = write_outliers(config, read_frames(folder), result, out)
+    written = write_outliers(config.resolved, read_frames(folder), result, out)
     assert written == (out / "outlier-001-9.png", out / "outlier-002-7.png")
     for path, (x, y) in zip(written, ((3, 60), (50, 20)), strict=True):
         picture = read_picture(path)
@@ -60,16 +60,16 @@ def test_pictures_of_an_earlier_calibration_are_deleted(tmp_path: Path) -> None:
     config = loaded(tmp_path)
     out = tmp_path / "c.outliers"
     folder = frames(tmp_path / "good")
-    assert len(write_outliers(config, read_frames(folder), calibrated(config, folder), out)) == 2
+    assert len(write_outliers(config.resolved, read_frames(folder), calibrated(config, folder), out)) == 2
     (out / "mine.png").write_bytes(b"kept")
     folder = frames(folder, hot=False)
-    assert write_outliers(config, read_frames(folder), calibrated(config, folder), out) == ()
+    assert write_outliers(config.resolved, read_frames(folder), calibrated(config, folder), out) == ()
     assert [p.name for p in out.iterdir()] == ["mine.png"]
 
 
 def test_without_outliers_no_folder_is_made(tmp_path: Path) -> None:
     config, folder = loaded(tmp_path), frames(tmp_path / "good", hot=False)
-    assert write_outliers(config, read_frames(folder), calibrated(config, folder), tmp_path / "x") == ()
+    assert write_outliers(config.resolved, read_frames(folder), calibrated(config, folder), tmp_path / "x") == ()
     assert not (tmp_path / "x").exists()
 
 
@@ -79,7 +79,9 @@ def test_the_maximum_that_is_marked_is_the_one_that_was_measured(tmp_path: Path)
     config, folder = loaded(tmp_path, roi), frames(tmp_path / "good")
     result = calibrated(config, folder)
     assert [o.name for o in result.outliers] == ["7.png"]
-    assert [p.name for p in write_outliers(config, read_frames(folder), result, tmp_path / "o")] == ["outlier-001-7.png"]
+    assert [p.name for p in write_outliers(config.resolved, read_frames(folder), result, tmp_path / "o")] == [
+        "outlier-001-7.png"
+    ]
 
 
 @pytest.mark.parametrize("size", [(20, 16), (640, 480), (3000, 2000)])
@@ -97,5 +99,5 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     config, folder = loaded(tmp_path), frames(tmp_path / "good")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError) as caught:
-        write_outliers(config, read_frames(folder), calibrated(config, folder), tmp_path / "file" / "o")
+        write_outliers(config.resolved, read_frames(folder), calibrated(config, folder), tmp_path / "file" / "o")
     assert str(caught.value) == f"{tmp_path}/file/o: cannot be written: Not a directory"

@@ -26,7 +26,7 @@ from edge.frames import Frame, Inspection, Record, Skip, Verdict
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.outputs.queued import Queued
 from edge.sources.recorded import RecordedSource
-from edge.storage import disk, recording, recording_writer
+from edge.storage import disk, recording_writer
 from edge.storage.recording import open_recording, read_recording
 
 
@@ -92,7 +92,7 @@ def test_frames_that_a_failing_disk_took_are_counted_in_the_recording_once_it_is
     sink.open()
     deliver(sink, inspected(frame(0), "fail"), frame(0))
     with monkeypatch.context() as full:
-        full.setattr(recording, "write_whole", _no_space)
+        full.setattr(recording_writer, "write_whole", _no_space)
         for k in (1, 2):
             deliver(sink, inspected(frame(k), "fail"), frame(k))
     sink.close()
@@ -229,7 +229,7 @@ def test_a_full_disk_costs_frames_not_the_recording(tmp_path: Path, monkeypatch:
     output = Queued(sink, 64, "drop")
     output.start()
     with monkeypatch.context() as full:
-        full.setattr(recording.os, "write", _no_space)
+        full.setattr(recording_writer.os, "write", _no_space)
         output.accept(inspected(frame(0), "fail"), frame(0), None)
         while output.status().lost == 0:
             pass
@@ -513,7 +513,7 @@ def test_a_disk_that_is_not_well_at_the_start_is_a_fault_that_passes(
     monkeypatch.setattr(EvidenceSink, "idle_s", 0.02)
     output = Queued(sink_in(tmp_path / "e"), 64, "drop")
     with monkeypatch.context() as ill:
-        ill.setattr(recording.os, "open", _raising(number))
+        ill.setattr(recording_writer.os, "open", _raising(number))
         output.start()
         assert output.status().fault == os.strerror(number)
     until(lambda: output.status().fault is None)

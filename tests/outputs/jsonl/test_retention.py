@@ -188,8 +188,8 @@ def test_a_log_compresses_what_it_rotated_away(tmp_path: Path) -> None:
     size = len(record(1000).line) + 1
     for seq in range(1000, 1000 + 1_500_000 // size):
         sink.write(record(seq), None)
-    end = time.monotonic() + 5
-    while not list(tmp_path.glob("*.zst")):
+    end = time.monotonic() + 30
+    while sink.counters["files_compressed"] == 0:
         assert time.monotonic() < end
         time.sleep(0.005)
     sink.close()

@@ -25,6 +25,7 @@ from edge.outputs.jsonl import sink as jsonl
 from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.queued import Queued
+from edge.outputs.sink import Sink
 from edge.storage import disk
 from edge.storage.log_files import read_records
 from edge.wire.encode import SCHEMA
@@ -474,7 +475,7 @@ def test_under_each_a_record_is_written_then_synced_then_published(tmp_path: Pat
     assert [t for t in told if "publish" not in t] == ["write", "fdatasync"] * 3
 
 
-class Published:
+class Published(Sink):
     """A publisher that remembers what it published."""
 
     name = "publisher"
@@ -482,20 +483,8 @@ class Published:
     def __init__(self) -> None:
         self.records: list[Any] = []
 
-    def open(self) -> None:
-        pass
-
     def write(self, record: Any, kept: object) -> None:
         self.records.append(record)
-
-    def state(self, state: object) -> None:
-        pass
-
-    def tick(self, heartbeat: object) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def audited(folder: Path) -> tuple[Queued, Queued, Published]:

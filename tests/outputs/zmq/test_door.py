@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket as sockets
+import stat
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 import zmq
 from support.doors import FLOOD, Keys
 from support.records import FRAME, IDENTITY, STATE, record
@@ -22,18 +24,21 @@ from edge.config.outputs import CurveConfig, ZmqConfig
 from edge.errors import UserError
 from edge.frames import Heartbeat
 from edge.outputs.queued import Queued
+from edge.outputs.zmq import connections, guests
 from edge.outputs.zmq import door as zmq_door
-from edge.outputs.zmq.door import SUBSCRIBED_MAX_BYTES, Door
+from edge.outputs.zmq.connections import TOPICS_MAX_BYTES
+from edge.outputs.zmq.door import Door
 from edge.outputs.zmq.preview import PreviewSink
 from edge.outputs.zmq.publisher import ZmqSink
-from edge.wire.keys import DoorKeys, revoke
+from edge.storage.key_list import revoke
+from edge.wire.keys import ClientKeys, DoorKeys
 
 TCP = "tcp://127.0.0.1:0"
 
 
 @pytest.fixture
 def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    monkeypatch.setattr(zmq_door, "LOOK_S", 0.05)
+    monkeypatch.setattr(guests, "LOOK_S", 0.05)
     return Keys(tmp_path)
 
 
@@ -117,27 +122,25 @@ def test_who_is_allowed_later_gets_in_without_a_restart_and_nobody_is_cut(tmp_pa
         Subscriber(str(sink.endpoint), keys=keys.of("stranger")) as line,
     ):
         assert str(heard(line)).startswith("the daemon doesn't know")
-        assert sink._door is not None
         context = sink._door._context
         keys.allow("stranger")
         assert heard(line) in ("state", "heartbeat")
         assert sink._door._context is context
 
 
-def test_revoking_cuts_the_open_session_and_the_others_come_back(tmp_path: Path, keys: Keys) -> None:
+def test_revoking_ends_the_sessions_of_that_key_and_no_other(tmp_path: Path, keys: Keys) -> None:
     with published(tmp_path, keys=keys.door) as (output, sink), beating(output):
         endpoint = sink.endpoint
         with Subscriber(str(endpoint), keys=keys.of("plc")) as plc, Subscriber(str(endpoint), keys=keys.of("hmi")) as hmi:
             until(lambda: sink.subscribers == 2)
-            door = sink._door
-            assert door is not None
-            before = door._context
+            for seq in range(3):
+                output.accept(record(seq), FRAME, None)
+                assert heard_seq(hmi) == heard_seq(plc) == seq
             revoke(keys.clients, "plc")
-            until(lambda: door._context is not before and sink.subscribers == 1)
-            assert sink.endpoint == endpoint
-            output.accept(record(0), FRAME, None)
-            while (kind := heard(hmi)) != "inspection":
-                assert kind is not None
+            until(lambda: sink.subscribers == 1)
+            for seq in range(3, 20):
+                output.accept(record(seq), FRAME, None)
+                assert heard_seq(hmi) == seq
             found = []
             while (kind := heard(plc, 0.3)) is not None:
                 found.append(kind)
@@ -165,6 +168,7 @@ def test_a_list_that_vanished_lets_nobody_in_until_it_is_back(tmp_path: Path, ke
 
 def test_without_an_answer_about_its_key_nobody_gets_in(tmp_path: Path, keys: Keys) -> None:
     door = Door(TCP, 50, "outputs.zmq.bind", keys.door)
+    door.open()
     try:
         assert door._guests is not None
         door._guests._thread.stop()
@@ -197,15 +201,23 @@ def test_previews_are_behind_the_same_keys(tmp_path: Path, keys: Keys) -> None:
         output.close(1.0)
 
 
-def test_without_a_key_or_a_list_it_does_not_start(tmp_path: Path, keys: Keys) -> None:
+def test_a_key_that_others_may_read_is_refused_and_one_that_comes_later_is_waited_for(tmp_path: Path, keys: Keys) -> None:
     (tmp_path / "server.key_secret").chmod(0o644)
     with pytest.raises(UserError) as caught, published(tmp_path, keys=keys.door):
         pass
     assert caught.value.what == f"{tmp_path}/server.key_secret: a secret key that others may read"
-    no_list = DoorKeys(tmp_path / "hmi.key_secret", tmp_path / "no")
-    with pytest.raises(UserError) as caught, published(tmp_path, keys=no_list):
-        pass
-    assert caught.value.what == f"{tmp_path}/no: the list of allowed keys cannot be read: No such file or directory"
+    (tmp_path / "server.key_secret").chmod(0o600)
+    for path, text in (
+        (tmp_path / "server.key_secret", "no key can be read: No such file or directory"),
+        (keys.clients, "the list of allowed keys cannot be read: No such file or directory"),
+    ):
+        path.rename(tmp_path / "elsewhere")
+        with published(tmp_path, keys=keys.door) as (output, sink):
+            assert output.status().fault == f"{path}: {text}"
+            (tmp_path / "elsewhere").rename(path)
+            until(lambda output=output: not output.status().fault)
+            with Subscriber(str(sink.endpoint), keys=keys.of("plc")) as line:
+                assert heard(line) == "state"
 
 
 def test_an_address_for_others_needs_keys() -> None:
@@ -216,52 +228,168 @@ def test_an_address_for_others_needs_keys() -> None:
         assert ZmqConfig(bind=bind, preview=bind, curve=curve).bind == bind
 
 
-def test_a_flood_of_subscriptions_takes_no_memory_and_stops_nothing(tmp_path: Path) -> None:
-    with published(tmp_path, None) as (output, sink), Subscriber(str(sink.endpoint)) as line:
+@pytest.mark.parametrize("bind", [None, TCP])
+def test_a_flood_of_subscriptions_costs_the_flooder_alone(tmp_path: Path, bind: str | None) -> None:
+    with published(tmp_path, bind) as (output, sink), Subscriber(str(sink.endpoint)) as line:
         until(lambda: sink.subscribers == 1)
-        assert sink._door is not None
         context = sink._door._context
-        process = subprocess.Popen([sys.executable, "-c", FLOOD, str(sink.endpoint)])
+        floods = [subprocess.Popen([sys.executable, "-c", FLOOD, str(sink.endpoint)]) for _ in range(2)]
         try:
-            until(lambda: sink._door is not None and sink._door._context is not context)
+            with structlog.testing.capture_logs() as told:
+                until(lambda: any(entry["event"] == "subscription_flood" for entry in told))
+                for seq in range(50):
+                    output.accept(record(seq), FRAME, None)
+                    assert heard_seq(line) == seq
         finally:
-            process.kill()
-            process.wait()
-        until(lambda: sink._door is not None and sink._door._bytes < 100 and sink.subscribers == 1)
-        for seq in range(20):
-            output.accept(record(seq), FRAME, None)
-            assert heard_seq(line) == seq
+            for process in floods:
+                process.kill()
+                process.wait()
+        assert sink._door._context is context
+        until(lambda: sink.subscribers == 1)
         assert (output.status().lost, output.status().fault) == (0, None)
 
 
-def test_a_key_that_floods_is_out_and_the_others_come_back(tmp_path: Path, keys: Keys) -> None:
+def test_what_is_subscribed_and_cancelled_again_and_again_is_no_flood(tmp_path: Path, keys: Keys) -> None:
+    """Sums that only grow punish whoever lives long: a gateway of a few topics, and dashboards that come and go."""
+    with published(tmp_path, TCP, keys.door) as (_output, sink), zmq.Context() as context:
+        client = keys.of("hmi")
+        for again in range(3):
+            with context.socket(zmq.XSUB) as socket:
+                socket.curve_publickey, socket.curve_secretkey = client.public, client.secret
+                socket.curve_serverkey = client.server
+                socket.connect(str(sink.endpoint))
+                for number in range(400):
+                    socket.send(b"\1topic/%d/%d" % (again, number))
+                    socket.send(b"\0topic/%d/%d" % (again, number))
+                socket.send(b"\1inspection/")
+                until(lambda: sink.subscribers == 1)
+            until(lambda: sink.subscribers == 0)
+
+
+def flood(socket: zmq.Socket[bytes], keys: ClientKeys, endpoint: str) -> None:
+    socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = keys.public, keys.secret, keys.server
+    socket.connect(endpoint)
+    for number in range(TOPICS_MAX_BYTES // 100):
+        socket.send(b"\1flood/%0100d" % number)
+
+
+def test_a_key_that_floods_is_out_for_a_while_and_nobody_else_is(
+    tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guests, "BAN_S", 1.5)
+    out = "the daemon doesn't know this key"
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         with published(tmp_path, TCP, keys.door) as (output, sink):
-            client = keys.of("hmi")
-            bad = context.socket(zmq.XSUB)
-            bad.curve_publickey, bad.curve_secretkey, bad.curve_serverkey = client.public, client.secret, client.server
-            bad.connect(str(sink.endpoint))
             with Subscriber(str(sink.endpoint), keys=keys.of("plc")) as line, beating(output):
                 until(lambda: sink.subscribers == 1)
-                assert sink._door is not None
-                before = sink._door._context
-                for number in range(SUBSCRIBED_MAX_BYTES // 100):
-                    bad.send(b"\1flood/%0100d" % number)
-                until(lambda: sink._door is not None and sink._door._context is not before)
-                until(lambda: sink.subscribers == 1)
-                with Subscriber(str(sink.endpoint), keys=keys.of("hmi")) as out:
-                    assert str(heard(out)).startswith("the daemon doesn't know this key")
-                assert heard(line) is not None
-                keys.clients.rename(tmp_path / "elsewhere")  # the sink fails, and is opened again
-                until(lambda: output.status().fault)
-                (tmp_path / "elsewhere").rename(keys.clients)
-                until(lambda: sink.subscribers == 1)
-                with Subscriber(str(sink.endpoint), keys=keys.of("hmi")) as out:
-                    assert str(heard(out)).startswith("the daemon doesn't know this key")
-            assert output.status().lost == 0
+                flooding = context.socket(zmq.XSUB)
+                flood(flooding, keys.of("hmi"), str(sink.endpoint))
+                until(lambda: sink._door._bans._until)
+                with Subscriber(str(sink.endpoint), keys=keys.of("hmi")) as flooder:
+                    assert str(heard(flooder)).startswith(out)
+                    for seq in range(20):
+                        output.accept(record(seq), FRAME, None)
+                        assert heard_seq(line) == seq
+                    assert heard(flooder) in ("state", "heartbeat", "inspection")  # its time is over
+            assert (output.status().lost, output.status().fault) == (0, None)
     finally:
         context.destroy(0)
+
+
+def test_a_ban_outlives_a_door_that_is_opened_again(tmp_path: Path, keys: Keys) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        with published(tmp_path, TCP, keys.door) as (output, sink):
+            flooding = context.socket(zmq.XSUB)
+            flood(flooding, keys.of("hmi"), str(sink.endpoint))
+            until(lambda: sink._door._bans._until)
+            keys.clients.rename(tmp_path / "elsewhere")  # the sink fails, and is opened again
+            until(lambda: output.status().fault)
+            (tmp_path / "elsewhere").rename(keys.clients)
+            until(lambda: not output.status().fault)
+            with Subscriber(str(sink.endpoint), keys=keys.of("hmi")) as out:
+                assert str(heard(out)).startswith("the daemon doesn't know this key")
+    finally:
+        context.destroy(0)
+
+
+def test_a_port_is_never_free_while_the_daemon_lives(tmp_path: Path, keys: Keys) -> None:
+    """Whoever binds in a loop got it within two floods, and published passes in the daemon's name."""
+    with published(tmp_path, TCP, keys.door) as (output, sink):
+        port = int(str(sink.endpoint).rpartition(":")[2])
+        over, taken = threading.Event(), []
+
+        def grab() -> None:
+            while not over.is_set():
+                with sockets.socket() as thief:
+                    thief.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+                    try:
+                        thief.bind(("127.0.0.1", port))
+                        thief.listen()
+                        taken.append(port)
+                    except OSError:
+                        pass
+
+        thread = threading.Thread(target=grab)
+        thread.start()
+        try:
+            for _ in range(3):
+                keys.clients.rename(tmp_path / "elsewhere")  # everything that ends all sessions: a list that is gone,
+                until(lambda: output.status().fault)
+                (tmp_path / "elsewhere").rename(keys.clients)
+                until(lambda: not output.status().fault)
+                assert sink._door._guests is not None
+                context = sink._door._context
+                sink._door._guests._thread.stop()  # and a thread that died
+                until(lambda before=context: sink._door._context not in (before, None))
+        finally:
+            over.set()
+            thread.join()
+        assert taken == []
+        with Subscriber(str(sink.endpoint), keys=keys.of("plc")) as line:
+            assert heard(line) == "state"
+
+
+def test_of_too_many_connections_those_that_say_nothing_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS_MAX", 20)
+    with published(tmp_path) as (output, sink), Subscriber(str(sink.endpoint)) as line:
+        until(lambda: sink.subscribers == 1)
+        port = int(str(sink.endpoint).rpartition(":")[2])
+        before = len(os.listdir("/proc/self/fd"))
+        idle = [sockets.create_connection(("127.0.0.1", port)) for _ in range(90)]
+        try:
+            until(lambda: len(os.listdir("/proc/self/fd")) <= before + 90 + 20)
+            with Subscriber(str(sink.endpoint)) as late:
+                until(lambda: sink.subscribers == 2)
+                for seq in range(5):
+                    output.accept(record(seq), FRAME, None)
+                    assert heard_seq(line) == heard_seq(late) == seq
+        finally:
+            for connection in idle:
+                connection.close()
+
+
+def test_a_protocol_that_cannot_tell_one_connection_from_another_is_refused(tmp_path: Path) -> None:
+    with published(tmp_path) as (_output, sink):
+        port = int(str(sink.endpoint).rpartition(":")[2])
+        with sockets.create_connection(("127.0.0.1", port), 5) as old:
+            old.sendall(b"\xff\0\0\0\0\0\0\0\1\x7f\1\2\0\0")  # ZMTP 2.0, SUB
+            with pytest.raises((ConnectionResetError, BrokenPipeError)):  # noqa: PT012
+                while old.recv(100):
+                    pass
+                raise BrokenPipeError
+
+
+def test_an_ipc_socket_is_for_its_group_whatever_the_umask(tmp_path: Path) -> None:
+    """To connect takes the right to write: under the unit's umask a gateway with a user of its own heard nothing."""
+    before = os.umask(0o027)
+    try:
+        with published(tmp_path, None):
+            assert stat.S_IMODE((tmp_path / "pub").stat().st_mode) == 0o660
+    finally:
+        os.umask(before)
+    assert not (tmp_path / "pub").exists()
 
 
 def heard_seq(line: Subscriber) -> int | None:
@@ -324,7 +452,9 @@ def test_of_many_that_take_one_path_at_once_one_gets_it(tmp_path: Path) -> None:
     def take() -> None:
         ready.wait()
         try:
-            got.append(Door(f"ipc://{tmp_path}/pub", 50, "outputs.zmq.bind"))
+            door = Door(f"ipc://{tmp_path}/pub", 50, "outputs.zmq.bind")
+            door.open()
+            got.append(door)
         except UserError as error:
             refused.append(error)
 
@@ -339,4 +469,6 @@ def test_of_many_that_take_one_path_at_once_one_gets_it(tmp_path: Path) -> None:
     assert {(e.exit_code, e.what) for e in refused} == {
         (6, f"outputs.zmq.bind: ipc://{tmp_path}/pub cannot be bound: another program has it")
     }
-    Door(f"ipc://{tmp_path}/pub", 50, "outputs.zmq.bind").close()
+    door = Door(f"ipc://{tmp_path}/pub", 50, "outputs.zmq.bind")
+    door.open()
+    door.close()

@@ -113,6 +113,6 @@ def test_a_picture_that_could_not_be_sent_is_done_with_once(monkeypatch: pytest.
 
 
 def test_a_bad_endpoint_names_its_key(tmp_path: Path) -> None:
-    output = Queued(PreviewSink(f"ipc://{tmp_path}/none/preview", IDENTITY), 10, "drop")
+    output = Queued(PreviewSink(f"ipc://{tmp_path}/{'x' * 120}", IDENTITY), 10, "drop")
     with pytest.raises(UserError, match=r"^outputs\.zmq\.preview: ipc://"):
         output.start()

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.service.doctor import Finding
-from edge.service.doctor.capacity import Capacity, camera_size, judge_capacity, measure_capacity, pictures, wanted_fps
-from edge.service.doctor.config import check_folders, check_source_config, check_watchdog, sync_times_ms, wants_gige
-from edge.service.doctor.machine import check_clock, check_gpu, check_network, check_usb
+from edge.service.doctor.capacity import Capacity, capacity_finding, measure_capacity, pictures
+from edge.service.doctor.config import folder_findings, source_findings, sync_times_ms, watchdog_findings
+from edge.service.doctor.machine import clock_finding, gpu_finding, network_findings, usb_findings
 
 
 def genicam(keys: str) -> str:
@@ -41,7 +41,7 @@ def test_a_small_socket_buffer_and_mtu_matter_to_gige_cameras_only(tmp_path: Pat
         sys__class__net__lo__mtu="65536",
         sys__class__net__lo__operstate="unknown",
     )
-    assert list(check_network(gige=True, root=root)) == [
+    assert list(network_findings(gige=True, root=root)) == [
         Finding(
             "warn",
             "rmem_max",
@@ -55,7 +55,7 @@ def test_a_small_socket_buffer_and_mtu_matter_to_gige_cameras_only(tmp_path: Pat
             "ip link set dev INTERFACE mtu 9000, and the camera's GevSCPSPacketSize to match",
         ),
     ]
-    assert [f.level for f in check_network(gige=False, root=root)] == ["ok", "ok"]
+    assert [f.level for f in network_findings(gige=False, root=root)] == ["ok", "ok"]
 
 
 def test_a_well_kept_network_is_ok(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_well_kept_network_is_ok(tmp_path: Path) -> None:
         sys__class__net__eth0__mtu="9000",
         sys__class__net__eth0__operstate="up",
     )
-    assert list(check_network(gige=True, root=root)) == [
+    assert list(network_findings(gige=True, root=root)) == [
         Finding("ok", "rmem_max", "32.0 MiB"),
         Finding("ok", "mtu", "eth0 9000"),
     ]
@@ -91,18 +91,18 @@ def test_usb_cameras_are_known_by_class_or_vendor_and_need_memory_and_an_open_no
             "dev/bus/usb/001/007": "",
         },
     )
-    found = list(check_usb(root))
+    found = list(usb_findings(root))
     assert [(f.level, f.what) for f in found] == [("warn", "usbfs"), ("ok", "usb camera"), ("fail", "usb camera")]
     assert found[0].text == "16 MB for all USB cameras' transfers together"
     assert found[1].text == f"Any camera at {root}/dev/bus/usb/001/007"
     assert found[2].text.startswith(f"1-2: {root}/dev/bus/usb/002/012 is not open to ")
     (root / "sys/module/usbcore/parameters/usbfs_memory_mb").write_text("1000\n")
-    assert next(check_usb(root)) == Finding("ok", "usbfs", "1000 MB for transfers")
+    assert next(usb_findings(root)) == Finding("ok", "usbfs", "1000 MB for transfers")
 
 
 def test_no_usb_and_no_gpu_are_no_faults(tmp_path: Path) -> None:
-    assert list(check_usb(tmp_path)) == [Finding("ok", "usbfs", "no USB here")]
-    assert check_gpu(tmp_path) == Finding("ok", "gpu", "no NVIDIA driver is loaded: models run on the CPU")
+    assert list(usb_findings(tmp_path)) == [Finding("ok", "usbfs", "no USB here")]
+    assert gpu_finding(tmp_path) == Finding("ok", "gpu", "no NVIDIA driver is loaded: models run on the CPU")
 
 
 def test_a_gpu_without_unified_memory_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,26 +110,26 @@ def test_a_gpu_without_unified_memory_fails(tmp_path: Path, monkeypatch: pytest.
     root = machine(tmp_path, proc__driver__nvidia__version=version)
     monkeypatch.setattr("edge.service.doctor.machine.importlib.util.find_spec", lambda _name: None)
     monkeypatch.setattr("edge.service.doctor.machine._gpu_names", lambda: "RTX A2000, 6138 MiB")
-    assert check_gpu(root) == Finding(
+    assert gpu_finding(root) == Finding(
         "warn",
         "gpu",
         "driver 570.86.15, RTX A2000, 6138 MiB; not used, for TensorRT is not installed",
         "pip install tensorrt",
     )
     monkeypatch.setattr("edge.service.doctor.machine.importlib.util.find_spec", lambda name: name == "tensorrt" or None)
-    assert check_gpu(root).level == "fail"
+    assert gpu_finding(root).level == "fail"
     machine(root, **{"dev/nvidia-uvm": ""})
-    assert check_gpu(root) == Finding("ok", "gpu", "driver 570.86.15, RTX A2000, 6138 MiB; tensorrt")
+    assert gpu_finding(root) == Finding("ok", "gpu", "driver 570.86.15, RTX A2000, 6138 MiB; tensorrt")
 
 
 def test_the_kernel_is_asked_for_its_clock() -> None:
-    found = check_clock()
+    found = clock_finding()
     assert found.what == "clock"
     assert found.text.startswith(("synchronised, off by", "not synchronised", "the kernel doesn't say"))
 
 
 def test_a_missing_producer_fails_and_the_simulated_one_is_there(tmp_path: Path) -> None:
-    (found,) = check_source_config(loaded(tmp_path, text=genicam("producer: none.cti")))
+    (found,) = source_findings(loaded(tmp_path, text=genicam("producer: none.cti")))
     assert found == Finding(
         "fail",
         "producer",
@@ -138,26 +138,24 @@ def test_a_missing_producer_fails_and_the_simulated_one_is_there(tmp_path: Path)
     )
     pytest.importorskip("genicam")
     config = loaded(tmp_path, text=genicam("producer: simulated"))
-    (found,) = check_source_config(config)
+    (found,) = source_findings(config)
     assert (found.level, Path(found.text).name) == ("ok", "viky.cti")
-    assert not wants_gige(config)
-    assert wants_gige(loaded(tmp_path, text=genicam("producer: none.cti")))
 
 
 def test_a_camera_device_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
-    (found,) = check_source_config(loaded(tmp_path, "source={kind: opencv, device: 99}"))
+    (found,) = source_findings(loaded(tmp_path, "source={kind: opencv, device: 99}"))
     assert found == Finding("warn", "device", "/dev/video99 is not there; the daemon waits for it", "plug the camera in")
 
 
 def test_folders_are_checked_for_room(tmp_path: Path) -> None:
     config = loaded(tmp_path, "outputs.evidence={dir: evidence, quota_gb: 1e9}")
-    log, sync, evidence = check_folders(config)
+    log, sync, evidence = folder_findings(config)
     assert (log.level, log.what, sync.level, sync.what) == ("ok", "log", "ok", "fsync")
     assert log.text.startswith(f"{tmp_path}/log: ")
     assert evidence.level == "warn"
     assert evidence.text.endswith("; the disk will be full before its quota of 1e+09 GB is")
     full = loaded(tmp_path, "outputs.evidence={dir: evidence, min_free_gb: 1e9}")
-    *_, evidence = check_folders(full)
+    *_, evidence = folder_findings(full)
     assert (evidence.level, evidence.fix) == ("fail", "make room, or lower min_free_gb")
 
 
@@ -166,7 +164,7 @@ def test_a_folder_that_cannot_be_written_fails(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "closed").mkdir()
     may = os.access  # root may write everywhere: what another user is told is put in its place
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed" and may(path, mode))
-    found = next(iter(check_folders(config)))
+    found = next(iter(folder_findings(config)))
     assert (found.level, found.text) == ("fail", f"{tmp_path}/closed/log: this user can't write {tmp_path}/closed")
 
 
@@ -176,8 +174,8 @@ def test_a_sync_is_timed_twenty_times_and_leaves_no_file(tmp_path: Path) -> None
 
 
 def test_a_limit_near_the_unit_s_watchdog_is_told(tmp_path: Path) -> None:
-    assert list(check_watchdog(loaded(tmp_path))) == []
-    assert list(check_watchdog(loaded(tmp_path, "supervise.limit_s=10"))) == [
+    assert list(watchdog_findings(loaded(tmp_path))) == []
+    assert list(watchdog_findings(loaded(tmp_path, "supervise.limit_s=10"))) == [
         Finding(
             "warn",
             "watchdog",
@@ -185,16 +183,6 @@ def test_a_limit_near_the_unit_s_watchdog_is_told(tmp_path: Path) -> None:
             "systemctl edit edge@cam1: [Service] WatchdogSec=25",
         )
     ]
-
-
-def test_rate_and_size_are_the_config_s(tmp_path: Path) -> None:
-    features = "features: [[Width, 400], [Height, 300], [AcquisitionFrameRate, 20], [AcquisitionFrameRate, 25.5]]"
-    told = loaded(tmp_path, text=genicam(features))
-    assert (wanted_fps(told), camera_size(told)) == (25.5, (400, 300))
-    bare = loaded(tmp_path, "model.frame_size=[320, 240]", text=genicam("producer: simulated"))
-    assert (wanted_fps(bare), camera_size(bare)) == (None, (320, 240))
-    assert (wanted_fps(loaded(tmp_path)), camera_size(loaded(tmp_path))) == (None, (64, 64))
-    assert wanted_fps(loaded(tmp_path, "source.fps=12.5")) == 12.5
 
 
 def test_pictures_are_what_the_model_takes() -> None:
@@ -209,15 +197,15 @@ def test_capacity_is_judged_by_rate_losses_and_deadline(tmp_path: Path) -> None:
     text = "this box does 6000 frames of 64x64 a minute with this config; at 3000 a minute p99 is 9.0 ms"
     mend = "a smaller or faster model, more model.threads, another engine or precision, fewer frames"
     ask = loaded(tmp_path)
-    assert judge_capacity(ask, found) == Finding("ok", "capacity", text)
+    assert capacity_finding(ask, found) == Finding("ok", "capacity", text)
     too_fast = loaded(tmp_path, "source.fps=120")
-    assert judge_capacity(too_fast, found) == Finding("fail", "capacity", f"{text}; the camera sends 7200", mend)
+    assert capacity_finding(too_fast, found) == Finding("fail", "capacity", f"{text}; the camera sends 7200", mend)
     near = loaded(tmp_path, "source.fps=90")
-    assert judge_capacity(near, found).text == f"{text}; the camera sends 5400, which leaves little room"
+    assert capacity_finding(near, found).text == f"{text}; the camera sends 5400, which leaves little room"
     late = loaded(tmp_path, "deadline_ms=8")
-    assert judge_capacity(late, found) == Finding("fail", "capacity", f"{text}; the deadline is 8 ms", mend)
+    assert capacity_finding(late, found) == Finding("fail", "capacity", f"{text}; the deadline is 8 ms", mend)
     lossy = Capacity("onnx", (64, 64), 100.0, 50.0, 2.0, 9.0, lost=0.125)
-    assert judge_capacity(loaded(tmp_path, "source.fps=50"), lossy).text == f"{text}, and 12.5% of them are lost"
+    assert capacity_finding(loaded(tmp_path, "source.fps=50"), lossy).text == f"{text}, and 12.5% of them are lost"
 
 
 def test_capacity_is_measured_on_the_real_line_and_leaves_the_config_s_folders_alone(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config.sources import OpencvConfig as OpencvConfig
+from edge.config.sources import OpencvConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.preprocess.pixel_formats import decode

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.config.sources import SyntheticConfig as SyntheticConfig
+from edge.config.sources import SyntheticConfig
 from edge.frames import Payload, Skip
 from edge.sources.clock import Clock
 from edge.sources.open import open_source
+from edge.sources.synthetic import source as synthetic
 from edge.sources.synthetic.parts import PRESETS, PartScene, synthetic_part
 from edge.sources.synthetic.source import SyntheticSource
 
@@ -181,7 +182,8 @@ def test_frames_are_due_at_their_times() -> None:
     source.close()
 
 
-def test_a_slow_reader_loses_the_oldest_frames_and_each_is_announced_once() -> None:
+def test_a_slow_reader_loses_the_oldest_frames_and_each_is_announced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic, "WAITING", 8)
     hand = HandClock()
     source = SyntheticSource(config(frames=40, fps=10.0), clock=hand.clock)
     source.open()

@@ -1,0 +1,56 @@
+"""What a person says of a model that its graph doesn't tell, and of the bundle that is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edge.config.bundle_spec import IlluminationSpec, ResizeKernel, TileSpec
+from edge.frames import Frame
+from edge.models.build.foreign import Layout
+from edge.models.build.placement import MapToImage
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """The options of ``edge build``; each default leaves it to the graph, or to what most models want."""
+
+    name: str | None = None
+    """What records call the model. None: the folder's name."""
+    size: tuple[int, int] | None = None
+    """Width and height in px of the picture that the network sees; needed only where the model leaves it open and its map
+    doesn't follow. With ``tile`` the network sees one of those, and ``size`` is of the picture that is cut into them."""
+    resize: Literal["host", "graph"] = "host"
+    """Where frames are brought to that size."""
+    kernel: ResizeKernel | None = None
+    """By which kernel. None: area on the host; in the graph the exporter's own, else linear."""
+    channels: Literal[1, 3] | None = None
+    """Channels of the frames, where a grey camera feeds a model of colour. None: as the model's."""
+    bits: int = 8
+    """Bits of the frames' values, 8 to 16; above 8 the graph takes uint16."""
+    mean: Sequence[float] | None = None
+    """Subtracted after the scale: one value, or one for each channel of the model."""
+    std: Sequence[float] | None = None
+    """Divides what is left: the network gets ``(pixel * scale - mean) / std``."""
+    scale: float | None = None
+    """Factor on pixels. None: 1 / (2 ** bits - 1), so that the network gets 0 to 1."""
+    order: Literal["rgb", "bgr"] = "rgb"
+    """The model's order of channels; frames are RGB."""
+    layout: Layout | None = None
+    """Whether channels come first or last, where the model doesn't tell."""
+    map_name: str | None = None
+    """The output that is the map. None: it is found by its shape."""
+    score_name: str | None = None
+    """The output that is the score. None: it is found by its shape."""
+    map_to_image: MapToImage | None = None
+    """Where the map lies in the network's picture (in a tile), for models whose own crop isn't understood."""
+    tile: TileSpec | None = None
+    """How frames are cut into tiles. None: they go in whole."""
+    illumination: IlluminationSpec | None = None
+    """What evens out the light before the resize. None: nothing."""
+    frames: Iterable[Frame] = ()
+    """Good frames; the first 16 are checked besides the generated pictures, and statistics that ``illumination`` lacks are
+    measured on all of them. Gone through more than once."""
+    force: bool = False
+    """Whether a bundle that is in the folder already is replaced."""

@@ -1,0 +1,142 @@
+"""One gate for folders of good frames, shared by ``edge fit``, ``edge calibrate`` and ``edge build --frames``.
+
+Data sets keep more than good frames under one root: defects, masks, frames for tests. Whoever names the root means the good
+frames that are there to learn from, so those are taken, and what is left out is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from edge.errors import UserError
+from edge.frames import Frame, Skip
+from edge.storage.frames_on_disk import count_frames, read_frames, read_pictures
+from edge.storage.pictures import find_pictures, frame_name
+from edge.storage.recording import is_recording
+
+GOOD: Final = frozenset({"good", "ok", "normal"})
+"""Folder names, in small letters: MVTec AD and LOCO, BTAD, VisA."""
+_TRAIN: Final = frozenset({"train", "training"})
+_MASKS: Final = frozenset({"ground_truth", "groundtruth", "gt", "mask", "masks", "label", "labels", "annotations"})
+_BAD: Final = frozenset(
+    {"bad", "ng", "nok", "ko", "defect", "defects", "defective", "anomaly", "anomalies", "anomalous", "abnormal"}
+    | {"reject", "rejects", "rejected", "fail", "failed", "faulty", "test"}
+)
+_MASK_STEM: Final = re.compile(r"[ _.-](masks?|gt|ground_?truth|labels?|seg(mentation)?)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class GoodFrames:
+    """Good frames of one product, from the first on each time they are gone through.
+
+    ``folder``: what is read; ``names``: its pictures that are taken, None where all of it is (a recording or a video too).
+    ``notes``: what was left out and why, for people. ``without``: names of frames (``frame_name``) that are passed over.
+    """
+
+    folder: Path
+    names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+    without: frozenset[str] = frozenset()
+
+    def __iter__(self) -> Iterator[Frame | Skip]:
+        frames = read_frames(self.folder) if self.names is None else read_pictures(self.folder, self.names)
+        if not self.without:
+            return frames
+        return (
+            f for f in frames if isinstance(f, Skip) or frame_name(f.meta.frame_ref, f.meta.frame_id) not in self.without
+        )
+
+    def count(self) -> int | None:
+        """How many frames there are, lost and left out ones included; None where a video doesn't tell."""
+        return count_frames(self.folder) if self.names is None else len(self.names)
+
+    def leave_out(self, names: Sequence[str]) -> GoodFrames:
+        """The same frames without those of these names."""
+        return replace(self, without=self.without | frozenset(names))
+
+
+def good_frames(path: Path) -> GoodFrames:
+    """The good frames that ``path`` means: a folder of pictures, the root of a data set, a recording, a picture or a video.
+
+    Of a folder tree in which some folders are called ``good`` (``ok``, ``normal``) those are taken, and of these the ones
+    under ``train`` where there is one. Otherwise folders and files of masks and of defects are left out.
+
+    Raises:
+        UserError: there is no such path; the good frames of several products lie under it; all that it holds are masks
+            or defects.
+    """
+    if not path.is_dir() or is_recording(path):
+        return GoodFrames(path)
+    names = find_pictures(path)
+    folders = {name: tuple(part.casefold() for part in name.split("/")[:-1]) for name in names}
+    taken = [name for name in names if GOOD.intersection(folders[name]) and not _is_mask(name, folders[name])]
+    if taken:
+        trained = [name for name in taken if _TRAIN.intersection(folders[name])]
+        taken = trained or taken
+        _expect_one_set(path, taken)
+    else:
+        taken = [name for name in names if not _is_mask(name, folders[name]) and not _BAD.intersection(folders[name])]
+    if names and not taken:
+        raise UserError(
+            f"{path}: no good frame is in it",
+            received=_listed(Counter(_folder_of(name) for name in names)),
+            expected="pictures of good parts; folders and files of masks and of defects are left out",
+            fix="name the folder that holds them",
+        )
+    left = [name for name in names if name not in set(taken)]
+    if not left:
+        return GoodFrames(path)
+    return GoodFrames(path, tuple(taken), tuple(_notes(path, taken, left, folders)))
+
+
+def _is_mask(name: str, folders: Sequence[str]) -> bool:
+    return bool(_MASKS.intersection(folders)) or _MASK_STEM.search(name.rsplit(".", 1)[0]) is not None
+
+
+def _expect_one_set(path: Path, taken: Sequence[str]) -> None:
+    """Raises UserError where good frames lie in several folders that are no parts of one set."""
+    sets = Counter(_set_of(name) for name in taken)
+    if len(sets) > 1:
+        raise UserError(
+            f"{path}: holds the good frames of several products or cameras",
+            received=_listed(sets),
+            expected="those of one, which lie alike",
+            fix=f"name one of them, for example {path / min(sets)}",
+        )
+
+
+def _set_of(name: str) -> str:
+    """The folder up to the part that is called ``good``."""
+    parts = name.split("/")[:-1]
+    last = max(index for index, part in enumerate(parts) if part.casefold() in GOOD)
+    return "/".join(parts[: last + 1])
+
+
+def _notes(path: Path, taken: Sequence[str], left: Sequence[str], folders: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    sets = {_set_of(name) for name in taken if GOOD.intersection(folders[name])}
+    if sets:
+        yield f"{path} is a data set: its {min(sets)} is taken, {_pictures(len(taken))}"
+    masks = [name for name in left if _is_mask(name, folders[name])]
+    others = [name for name in left if not _is_mask(name, folders[name])]
+    if masks:
+        yield f"left out as masks: {_pictures(len(masks))} ({_listed(Counter(map(_folder_of, masks)))})"
+    if others:
+        yield f"left out as no good frames to learn from: {_listed(Counter(map(_folder_of, others)))}"
+
+
+def _folder_of(name: str) -> str:
+    return name.rpartition("/")[0] or name.rpartition("/")[2]
+
+
+def _listed(counts: Counter[str], most: int = 6) -> str:
+    shown = [f"{name} ({count})" if count > 1 else name for name, count in list(counts.items())[:most]]
+    return ", ".join(shown) + (f" and {len(counts) - most} more" if len(counts) > most else "")
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'s' * (count != 1)}"

@@ -1,0 +1,62 @@
+"""The plan of ``regions:`` for each size of frame, made once and kept."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config.regions import RegionsConfig
+from edge.errors import UserError
+from edge.frames import AnomalyMap
+from edge.regions.plan import RegionPlan, check_reachable
+from edge.regions.roi import Grid
+
+_KEPT_SIZES: Final = 8
+"""Plans kept for frames of this many different sizes; folders of pictures may hold a new size in each."""
+
+
+class RegionPlans:
+    """Plans of one config, made when the first frame of a size comes. Used by one thread.
+
+    Args:
+        config: the line's ``regions``.
+        mask: the ROI's mask picture, (H, W), above 0 where inspected; None: there is none.
+        high: the threshold in force; None where thresholds are yet to be measured.
+        low: where regions end; None without hysteresis.
+    """
+
+    def __init__(
+        self, config: RegionsConfig, mask: NDArray[np.uint8] | None, high: float | None = None, low: float | None = None
+    ) -> None:
+        self._config = config
+        self._mask = mask
+        self._high, self._low = high, low
+        self._plans: dict[tuple[object, ...], RegionPlan | UserError] = {}
+
+    def plan(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan:
+        """The plan for maps of this shape over frames of this size.
+
+        Raises:
+            UserError: the ROI or the mask picture doesn't fit such a frame.
+        """
+        key = (amap.values.shape, width, height, amap.map_to_image)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _KEPT_SIZES:
+                del self._plans[next(iter(self._plans))]
+            plan = self._plans[key] = self._made(amap, width, height)
+        if isinstance(plan, UserError):
+            raise plan
+        return plan
+
+    def _made(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan | UserError:
+        h, w = amap.values.shape
+        grid = Grid((h, w), (width, height), amap.map_to_image)
+        try:
+            plan = RegionPlan.for_size(self._config, grid, self._mask, high=self._high, low=self._low)
+            check_reachable(plan)
+        except UserError as error:
+            return error
+        return plan

@@ -1,0 +1,62 @@
+"""What each kind of source answers to the rooms that don't ask for its kind."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from pydantic import TypeAdapter
+
+from edge.config.sources import SourceConfig, SourceSection
+
+
+def section(**keys: Any) -> SourceSection:
+    config: SourceSection = TypeAdapter(SourceConfig).validate_json(TypeAdapter(dict[str, Any]).dump_json(keys))
+    return config
+
+
+TRAITS = ("paced", "levels", "frame_size", "wanted_size", "wanted_fps", "reconnect_limit", "may_be_gige")
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"kind": "genicam"}, (True, (16, None), None, None, None, 100, True)),
+        (
+            {"kind": "genicam", "producer": "simulated", "max_reconnects": None},
+            (True, (16, None), None, None, None, None, False),
+        ),
+        ({"kind": "genicam", "bit_depth": 8, "window": [64, 3000]}, (True, (8, (64, 3000)), None, None, None, 100, True)),
+        (
+            {"kind": "genicam", "features": [["Width", 400], ["Height", 300], ["AcquisitionFrameRate", 20]]},
+            (True, (16, None), None, (400, 300), 20.0, 100, True),
+        ),
+        ({"kind": "recorded", "path": "a", "fps": 4}, (True, (16, None), None, None, 4.0, None, False)),
+        ({"kind": "recorded", "path": "a", "pace": "max"}, (False, (16, None), None, None, None, None, False)),
+        (
+            {"kind": "synthetic", "width": 64, "height": 48, "fps": 12.5},
+            (True, (16, None), (64, 48), (64, 48), 12.5, None, False),
+        ),
+        ({"kind": "synthetic", "fps": None}, (False, (16, None), (512, 512), (512, 512), None, None, False)),
+        ({"kind": "opencv", "device": 0}, (True, (16, None), None, None, None, None, False)),
+        (
+            {"kind": "opencv", "device": 0, "width": 640, "height": 480, "fps": 30},
+            (True, (16, None), None, (640, 480), 30.0, None, False),
+        ),
+    ],
+    ids=str,
+)
+def test_a_kind_answers_for_itself(keys: dict[str, Any], expected: tuple[object, ...]) -> None:
+    config = section(**keys)
+    assert tuple(getattr(config, trait) for trait in TRAITS) == expected
+
+
+def test_of_a_feature_written_twice_the_last_value_counts_and_no_text_or_switch_is_a_number() -> None:
+    features = [["AcquisitionFrameRate", 20], ["AcquisitionFrameRate", 25.5], ["Width", "Max"], ["Height", True]]
+    config = section(kind="genicam", features=features)
+    assert (config.wanted_fps, config.wanted_size) == (25.5, None)
+
+
+def test_every_kind_is_a_source_section() -> None:
+    (union, _) = get_args(SourceConfig)
+    assert all(issubclass(kind, SourceSection) for kind in get_args(union))
