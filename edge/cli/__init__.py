@@ -30,6 +30,7 @@ NAMES = (
     "doctor",
     "fit",
     "build",
+    "backbone",
     "calibrate",
     "import-config",
     "cameras",

@@ -93,8 +93,8 @@ def build(
         size=parse_size(size),
         bits=bits,
         scale=scale,
-        mean=_numbers("--mean", mean),
-        std=_numbers("--std", std),
+        mean=parse_numbers("--mean", mean),
+        std=parse_numbers("--std", std),
         map_name=map_name,
         score_name=score_name,
         map_to_image=_four("--map-to-image", map_to_image),
@@ -155,7 +155,8 @@ def parse_size(text: str | None, option: str = "--size") -> tuple[int, int] | No
     return int(parts[0]), int(parts[1])
 
 
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+def parse_numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    """``A,B,C`` as numbers."""
     if text is None:
         return None
     try:
@@ -165,7 +166,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
 
 
 def _four(option: str, text: str | None) -> tuple[float, float, float, float] | None:
-    values = _numbers(option, text)
+    values = parse_numbers(option, text)
     if values is None:
         return None
     if len(values) != 4:

@@ -65,6 +65,7 @@ def session(model: onnx.ModelProto, what: str) -> ort.InferenceSession:
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the cores to others
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  (the runtime's exceptions have no common base but this)

@@ -162,6 +162,26 @@ def wrapped(
     return out
 
 
+def fed_by_frames(model: onnx.ModelProto, taken: ModelInput, recipe: InputTransform) -> onnx.ModelProto:
+    """Return a copy of ``model`` whose input is a bundle's ``frame``; whatever it gives out, it gives out as before.
+
+    A tensor of the model that has a name of the bundle's contract is renamed: ``model/map`` for ``map``.
+    """
+    out = onnx.ModelProto()
+    out.CopyFrom(model)
+    graph = out.graph
+    new_names = {n: f"model/{n}" for n in _RESERVED if not graphs.is_free(graph, n)}
+    graphs.rename(graph, new_names)
+    nodes = _preprocessing(_Writer(graph, graphs.opset(model)), taken, recipe, new_names.get(taken.name, taken.name))
+    nodes += graph.node
+    del graph.node[:], graph.input[:]
+    graph.node.extend(nodes)
+    sides = tuple(side or open_ for side, open_ in zip(reversed(taken.sides), ("H", "W"), strict=True))
+    dtype = TensorProto.UINT8 if recipe.bits == 8 else TensorProto.UINT16
+    graph.input.append(graphs.value("frame", dtype, [taken.batch or "n", *sides, recipe.channels]))
+    return out
+
+
 class _Writer:
     """Appends nodes and constants to a graph under names that no model has."""
 

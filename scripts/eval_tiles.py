@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Nearest neighbours on real parts: `scripts/eval_tiles.py MAGNETIC_TILES [--json]`.
+
+MAGNETIC_TILES is a folder in the layout of MVTec AD with a `parts.csv` (file, kind, part, lighting), as made from Huang,
+Qiu and Yuan, "Surface defect saliency of magnetic tile", The Visual Computer 36 (2020). Pictures stay at their own size.
+
+Split by part: of the parts with good pictures, 60 % drawn at random give all their good pictures for the fit; every
+picture of all other parts is tested; the defects of parts that were fitted are left out. That no part stands on both
+sides is checked. The random split draws as many good pictures for the fit from all of them, and tests on the same defects:
+what it gains is leak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from edge.errors import UserError
+from edge.models.fit.memory import METHOD
+from edge.models.fit.protocol import MethodOptions
+
+SEEDS = (0, 1, 2)
+FIT_SHARE = 0.6
+"""Of the parts that have good pictures."""
+GOOD = "good"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture, grey (H, W, 1)."""
+
+    kind: str
+    part: int
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Split:
+    fitted: list[int]
+    tested: list[int]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder with parts.csv")
+    parser.add_argument("--backbone", action="append", metavar="NAME|FILE", help="default: gabor and lite0")
+    parser.add_argument("--layers", default="", help="of the backbone, with commas between; default: its own choice")
+    parser.add_argument("--vectors", type=int, default=4000, help="of the bank")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    layers = tuple(name for name in arguments.layers.split(",") if name)
+    try:
+        tiles = read_tiles(arguments.data)
+        splits = {seed: by_part(tiles, seed) for seed in SEEDS}
+        describe(tiles, splits)
+        results = {}
+        for backbone in arguments.backbone or ["gabor", "lite0"]:
+            options = MethodOptions(backbone=Path(backbone), layers=layers, vectors=arguments.vectors)
+            honest = [auroc_by_kind(tiles, split, options) for split in splits.values()]
+            leaking = [auroc_by_kind(tiles, at_random(tiles, split, seed), options) for seed, split in splits.items()]
+            results[backbone] = report(backbone, honest, leaking)
+    except UserError as error:
+        sys.exit(str(error))
+    if arguments.json:
+        print(json.dumps(results))
+
+
+def read_tiles(folder: Path) -> list[Tile]:
+    """Every picture that `parts.csv` lists, as grey as it was taken."""
+    table = folder / "parts.csv"
+    if not table.is_file():
+        raise UserError(f"{folder}: no parts.csv", expected="the folder of the magnetic tiles, with parts.csv in it")
+    tiles = []
+    with table.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            pixels = cv2.imread(str(folder / row["file"]), cv2.IMREAD_GRAYSCALE)
+            if pixels is None:
+                raise UserError(f"{folder / row['file']}: cannot be read")
+            tiles.append(Tile(row["kind"], int(row["part"]), np.asarray(pixels, np.uint8)[:, :, None]))
+    return tiles
+
+
+def by_part(tiles: Sequence[Tile], seed: int) -> Split:
+    """No part on both sides, of whatever kind its pictures are."""
+    parts = sorted({tile.part for tile in tiles if tile.kind == GOOD})
+    drawn = np.random.default_rng(seed).permutation(parts)[: round(FIT_SHARE * len(parts))]
+    fitted_parts = {int(part) for part in drawn}
+    fitted = [k for k, tile in enumerate(tiles) if tile.part in fitted_parts and tile.kind == GOOD]
+    tested = [k for k, tile in enumerate(tiles) if tile.part not in fitted_parts]
+    split = Split(fitted, tested)
+    both = parts_on_both_sides(tiles, split)
+    if both:
+        raise UserError(f"the split by part leaks: parts {sorted(both)} stand on both sides")
+    return split
+
+
+def at_random(tiles: Sequence[Tile], split: Split, seed: int) -> Split:
+    """As many good pictures on each side as in `split`, drawn without a look at the part; the same defects."""
+    good = [k for k, tile in enumerate(tiles) if tile.kind == GOOD]
+    order = np.random.default_rng(seed).permutation(good).tolist()
+    count = len(split.fitted)
+    tested_good = sum(tiles[k].kind == GOOD for k in split.tested)
+    return Split(sorted(order[:count]), sorted(order[count : count + tested_good]) + defects(tiles, split))
+
+
+def defects(tiles: Sequence[Tile], split: Split) -> list[int]:
+    return [k for k in split.tested if tiles[k].kind != GOOD]
+
+
+def parts_on_both_sides(tiles: Sequence[Tile], split: Split) -> set[int]:
+    return {tiles[k].part for k in split.fitted} & {tiles[k].part for k in split.tested}
+
+
+def describe(tiles: Sequence[Tile], splits: dict[int, Split]) -> None:
+    print(f"{len(tiles)} pictures of {len({tile.part for tile in tiles})} parts; the map's maximum is a picture's score")
+    for seed, split in splits.items():
+        random = at_random(tiles, split, seed)
+        fitted_parts = {tiles[k].part for k in random.fitted}
+        leaked = [k for k in random.tested if tiles[k].kind == GOOD and tiles[k].part in fitted_parts]
+        good = sum(tiles[k].kind == GOOD for k in split.tested)
+        print(
+            f"split {seed}: {len(split.fitted)} good pictures fitted, {good} good and {len(defects(tiles, split))} "
+            f"defective tested, parts on both sides: {len(parts_on_both_sides(tiles, split))}; at random {len(leaked)} of "
+            f"{good} good pictures tested show a part that was fitted"
+        )
+
+
+def auroc_by_kind(tiles: Sequence[Tile], split: Split, options: MethodOptions) -> dict[str, float]:
+    """Image AUROC of all defects, under `all`, and of each kind against the same good pictures."""
+    statistics_ = METHOD.empty(tiles[split.fitted[0]].pixels.shape, options)
+    for k in split.fitted:
+        statistics_.add(tiles[k].pixels)
+    session_options = ort.SessionOptions()
+    session_options.intra_op_num_threads = 1
+    session = ort.InferenceSession(statistics_.model().graph.SerializeToString(), session_options)
+    scores = {k: float(session.run(["score"], {"frame": tiles[k].pixels[None]})[0][0]) for k in split.tested}
+    good = [scores[k] for k in split.tested if tiles[k].kind == GOOD]
+    kinds = sorted({tiles[k].kind for k in defects(tiles, split)})
+    found = {"all": auroc([scores[k] for k in defects(tiles, split)], good)}
+    return found | {kind: auroc([scores[k] for k in split.tested if tiles[k].kind == kind], good) for kind in kinds}
+
+
+def auroc(defective: Sequence[float], good: Sequence[float]) -> float:
+    """The share of pairs in which the defective picture has the higher score; a tie counts half."""
+    order = np.sort(np.asarray(good))
+    below = np.searchsorted(order, defective, "left") + np.searchsorted(order, defective, "right")
+    return float(below.mean() / (2 * len(order)))
+
+
+def report(backbone: str, honest: list[dict[str, float]], leaking: list[dict[str, float]]) -> dict[str, object]:
+    """Print mean and range over the splits, and return them."""
+    print(f"\n{backbone}: image AUROC, mean (lowest to highest) of {len(honest)} splits")
+    print(f"{'kind':10} {'split by part':24} {'at random: leaks':24} leak")
+    rows = {}
+    for kind in honest[0]:
+        own, other = ([run[kind] for run in runs] for runs in (honest, leaking))
+        gain = statistics.mean(other) - statistics.mean(own)
+        print(f"{kind:10} {shown(own):24} {shown(other):24} {gain:+.3f}")
+        rows[kind] = {"by_part": own, "at_random": other, "leak": gain}
+    return rows
+
+
+def shown(values: Sequence[float]) -> str:
+    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+if __name__ == "__main__":
+    main()
