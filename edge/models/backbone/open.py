@@ -16,6 +16,7 @@ from edge.models import graphs
 from edge.models.backbone import gabor, lite0
 from edge.models.backbone.layers import Layer, find_layers
 from edge.models.build.foreign import ModelInput, read_input
+from edge.models.build.options import BuildOptions
 from edge.models.build.wrap import InputTransform, fed_by_frames, input_transform_of
 
 NAMES = ("lite0", "gabor")
@@ -135,7 +136,8 @@ def _transform(taken: ModelInput, path: Path, channels: Literal[1, 3] | None, pi
     mean, std = pixels.mean, pixels.std
     if taken.dtype == "float32" and pixels.scale is None and mean is None and std is None and taken.channels == 3:
         mean, std = IMAGENET_MEAN, IMAGENET_STD
-    return input_transform_of(taken, channels, 8, pixels.scale, mean, std, pixels.order, path)
+    options = BuildOptions(channels=channels, scale=pixels.scale, mean=mean, std=std, order=pixels.order)
+    return input_transform_of(taken, options, path)
 
 
 def _provenance(model: onnx.ModelProto, path: Path | None) -> dict[str, str]:
