@@ -7,8 +7,28 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from edge.config.sources import RecordedConfig, SourceConfig
+from edge.errors import UserError
+
 ConfigOption: TypeAlias = Annotated[Path, typer.Option("-c", "--config", help="The line's YAML file.", show_default=False)]
 SetOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config: regions.min_area_px=16. Repeatable."),
 ]
+BitsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(metavar="10|12|14|16", help="Bits that count in frames of 16. Default: as the files say, else all."),
+]
+
+
+def checked_bits(bits: int | None) -> int | None:
+    """What ``--bits`` says. Raises UserError for a depth that no camera has."""
+    if bits not in (None, 10, 12, 14, 16):
+        raise UserError("--bits", received=bits, expected="10, 12, 14 or 16")
+    return bits
+
+
+def declared_bits(bits: int | None, source: SourceConfig) -> int | None:
+    """``--bits``; without it what the line's own source declares of its files."""
+    asked = checked_bits(bits)
+    return source.bits if asked is None and isinstance(source, RecordedConfig) else asked

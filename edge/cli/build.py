@@ -14,6 +14,7 @@ from rich.table import Table
 
 from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import show_notes
+from edge.cli._incomplete import end_if_incomplete
 from edge.cli._tables import print_table
 from edge.cli.bundle import light_and_tile_rows, resize_text
 from edge.config.bundle_spec import TileSpec
@@ -88,6 +89,7 @@ def build(
         "channels": channels,
         "order": "bgr" if bgr else "rgb",
     }
+    good = None if frames is None else _frames(frames)
     options = BuildOptions(
         name=name,
         size=parse_size(size),
@@ -100,14 +102,15 @@ def build(
         map_to_image=_four("--map-to-image", map_to_image),
         tile=_tile(tile, stride, blend, tile_border),
         illumination=illumination_of(illumination),
-        frames=_frames(frames) if frames is not None else (),
+        frames=_Readable(good) if good is not None else (),
         force=force,
         **words,
     )
     _show(build_bundle(model, out, options))
+    end_if_incomplete(good.lacks if good is not None else ())
 
 
-def _frames(folder: Path) -> _Readable:
+def _frames(folder: Path) -> GoodFrames:
     """The good frames of a folder; what is strange about them is told.
 
     Raises:
@@ -122,7 +125,7 @@ def _frames(folder: Path) -> _Readable:
     outliers = survey.outliers()
     if outliers:
         show_notes(console, [f"unlike the other good frames: {outliers_text(outliers, survey.frames)}; look at them"])
-    return _Readable(good)
+    return good
 
 
 @dataclass(frozen=True, slots=True)

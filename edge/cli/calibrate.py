@@ -13,7 +13,8 @@ from rich.table import Table
 
 from edge.cli._bars import build_bar, tracked
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
-from edge.cli._options import ConfigOption, SetOption
+from edge.cli._incomplete import end_if_incomplete
+from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
 from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.errors import UserError
@@ -39,6 +40,7 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The calibration file. Default: the config's `calibration`.")
     ] = None,
+    bits: BitsOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Measure the line's model on good frames and write its thresholds into the calibration file."""
@@ -52,7 +54,7 @@ def calibrate(
         out = loaded.resolve(loaded.config.calibration)
     console = Console(highlight=False)
     labels = iter(("measuring", "measuring without the outliers"))
-    good = good_frames(source)
+    good = good_frames(source, declared_bits(bits, loaded.config.source))
     show_notes(console, good.notes)
 
     def frames() -> Iterable[Frame | Skip]:
@@ -85,6 +87,7 @@ def calibrate(
     if calibration.note:
         console.print(f"[yellow]note:[/] {calibration.note}", soft_wrap=True)
     console.print(f"wrote {out}", soft_wrap=True)
+    end_if_incomplete(good.lacks)
 
 
 def _show(console: Console, result: CalibrationResult, pictures: Sequence[Path]) -> None:

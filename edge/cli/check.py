@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar
-from edge.cli._options import SetOption
+from edge.cli._incomplete import end_if_incomplete
+from edge.cli._options import BitsOption, SetOption, declared_bits
 from edge.cli._tables import print_table
 from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine
@@ -31,11 +32,12 @@ def check(
         Path | None,
         typer.Option(metavar="DIR", help="Also inspect known frames: all of DIR/good must pass, all of DIR/bad fail."),
     ] = None,
+    bits: BitsOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Validate a config, its model, its calibration and its ROI without starting anything.
 
-    Exit codes: 0 it can run, 2 it can't, 1 golden frames were judged wrongly.
+    Exit codes: 0 it can run, 2 it can't, 1 golden frames were judged wrongly or not all of them were judged.
     """
     loaded = load_config(config, overrides or ())
     try:
@@ -50,13 +52,14 @@ def check(
             _show(loaded, engine, criteria)
             return
         set_up_logs("info")
-        result = run_golden(loaded, engine, criteria, golden)
+        result = run_golden(loaded, engine, criteria, golden, bits=declared_bits(bits, loaded.config.source))
     finally:
         engine.close()
     _show(loaded, engine, criteria)
     _show_golden(result)
     if result.wrong:
         raise typer.Exit(ExitCode.NO)
+    end_if_incomplete(result.left_out)
 
 
 def _check_folders(loaded: Loaded) -> None:

@@ -13,6 +13,8 @@ from rich.console import Console
 from edge.cli._bars import tracked
 from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
+from edge.cli._incomplete import end_if_incomplete
+from edge.cli._options import BitsOption, checked_bits
 from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
 from edge.errors import UserError
@@ -35,6 +37,7 @@ def fit(
     illumination: IlluminationOption = None,
     leave_out: LeaveOutOption = False,
     keep: KeepOption = False,
+    bits: BitsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
     """Fit the built-in model: mean and deviation of each pixel over good frames."""
@@ -42,7 +45,9 @@ def fit(
     check_target(out, force=force)
     asked = parse_size(size)
     choice = outliers_choice(leave_out=leave_out, keep=keep)
-    good, survey = _looked_at(console, good_frames(folder), str(folder), choice, sized=asked is not None)
+    good, survey = _looked_at(
+        console, good_frames(folder, checked_bits(bits)), str(folder), choice, sized=asked is not None
+    )
     bundle = fit_to_bundle(
         _Progress(good, "fitting"),
         out,
@@ -63,6 +68,7 @@ def fit(
     for ref in made["unreadable"]:
         console.print(f"[yellow]skipped:[/yellow] {ref} cannot be read")
     console.print(f"wrote {bundle.folder}, model {bundle.sha256[:12]}")
+    end_if_incomplete(good.lacks)
 
 
 def _looked_at(console: Console, good: GoodFrames, source: str, choice: str, *, sized: bool) -> tuple[GoodFrames, Survey]:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from edge.cli._bars import progress_bar
+from edge.cli._incomplete import end_if_incomplete
 from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
 from edge.errors import ExitCode, UserError
@@ -51,3 +52,4 @@ def record(
     if stop.is_set():
         print(f"interrupted after {written} of {frames} frames", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED)
+    end_if_incomplete([f"{written} of {frames} frames recorded: the source ended" if written < frames else ""])

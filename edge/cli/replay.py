@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.table import Table
 
 from edge.cli._bars import build_bar, progress_bar
-from edge.cli._options import ConfigOption, SetOption
+from edge.cli._incomplete import end_if_incomplete
+from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
 from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.config.outputs import ZmqConfig
@@ -53,6 +55,7 @@ def replay(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for all that is written. Default: ./replay-TIME.")] = None,
     publish: Annotated[str | None, typer.Option(metavar="ENDPOINT", help="Also publish the records here.")] = None,
+    bits: BitsOption = None,
     batch_size: Annotated[
         int,
         typer.Option(
@@ -72,7 +75,7 @@ def replay(
             expected="--pace max, or no --batch-size",
         )
     loaded = load_config(config, overrides or ())
-    frames = RecordedSource(source, _pace(pace), 10.0)
+    frames = RecordedSource(source, _pace(pace), 10.0, bits=declared_bits(bits, loaded.config.source))
     frames.open()  # before a folder is made for what it can't give
     frames.close()
     before = None if against is None else _outcomes(against)
@@ -112,7 +115,21 @@ def replay(
     if before is not None:
         assert against is not None
         _show_changes(before.compare(read_records(folder / "records.jsonl")), before, against, folder / "changed")
+    if code == ExitCode.OK and not stop.is_set():
+        end_if_incomplete(_lacks(line, frames))
     raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
+
+
+def _lacks(line: Line, frames: RecordedSource) -> Iterator[str]:
+    """What was not read, judged or written, in words."""
+    unread, total = line.tally.skipped_frames.get("unreadable", 0), line.tally.accounted
+    if unread:
+        yield f"{unread} of {total} frames could not be read"
+    if frames.left_out:
+        yield f"left out of {frames.path}: {frames.left_out}"
+    for name, status in line.output_statuses().items():
+        if status.lost:
+            yield f"{status.lost} records could not be written to {name}: {status.last_fault or status.fault}"
 
 
 def _summary(line: Line, out: Path) -> None:
@@ -128,7 +145,9 @@ def _summary(line: Line, out: Path) -> None:
         table.add_row(f"skipped: {reason}", str(count))
     console = Console()
     print_table(table)
-    console.print(f"records: {out / 'records.jsonl'}", soft_wrap=True)
+    lost = line.output_statuses()["jsonl"].lost
+    short = f" ({lost} could not be written)" if lost else ""
+    console.print(f"records: {out / 'records.jsonl'}{short}", soft_wrap=True)
     for name in ("overlays", "masks", "explain", "changed"):
         if (out / name).is_dir():
             console.print(f"{name}: {out / name} ({sum(1 for _ in (out / name).glob('*.png'))} pictures)", soft_wrap=True)

@@ -153,6 +153,9 @@ class RecordedConfig(SourceSection):
     """``original``: the recording's own time between frames (a folder's: ``fps``). ``max``: as fast as they are taken."""
     fps: Annotated[float, Field(gt=0, le=1000)] = 10.0
     """Frames per second where the frames carry no times of their own."""
+    bits: Literal[10, 12, 14, 16] | None = None
+    """How many low bits of a sample count in files of 16 bits: those of cameras with 10, 12 or 14 count as nearly black
+    without it. A frame with values beyond is unreadable. null: as the files say, else all 16."""
 
     @property
     def paced(self) -> bool:

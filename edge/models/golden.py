@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -13,7 +13,6 @@ import orjson
 import structlog
 
 from edge.config.load import Loaded
-from edge.config.sources import SourceConfig
 from edge.engines.protocol import Engine
 from edge.engines.to_map import to_map
 from edge.errors import UserError
@@ -23,7 +22,7 @@ from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria
 from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
-from edge.storage.frames_on_disk import read_frames
+from edge.storage.frames_on_disk import left_out_of, pictures_in, read_frames
 from edge.storage.pictures import frame_name
 
 log = structlog.get_logger()
@@ -74,6 +73,8 @@ class Golden:
     bad: int
     wrong: tuple[Judgement, ...]
     kept: Path | None = field(default=None, compare=False)
+    left_out: tuple[str, ...] = ()
+    """What lies in the golden folders and was not judged, in words for each folder."""
 
 
 def golden_folders(folder: Path) -> list[tuple[Path, Expected]]:
@@ -103,12 +104,18 @@ _LAYOUT: Final = "a folder with good/ and bad/, or with good/ and a folder for e
 
 
 def run_golden(
-    loaded: Loaded, engine: Engine, criteria: Criteria, folder: Path, seen: Callable[[int], None] = lambda _: None
+    loaded: Loaded,
+    engine: Engine,
+    criteria: Criteria,
+    folder: Path,
+    seen: Callable[[int], None] = lambda _: None,
+    bits: int | None = None,
 ) -> Golden:
     """Judge every golden frame by ``criteria``; the deadline doesn't count.
 
     The result is logged as ``golden_check``, and appended to ``golden_log``. A frame that can't be read, or whose verdict
-    is ``invalid``, is judged wrongly. ``seen`` hears how many are done.
+    is ``invalid``, is judged wrongly. A folder from which something was left out makes the result ``fail``, too.
+    ``seen`` hears how many are done. ``bits``: as ``open_reel``'s.
 
     Raises:
         UserError: no such folders, or no frame in one of them.
@@ -118,25 +125,20 @@ def run_golden(
     wrong: list[Judgement] = []
     workspace = Workspace()
     for path, expected in folders:
-        for judgement in _judgements(
-            path,
-            expected,
-            folder=folder,
-            source=loaded.config.source,
-            engine=engine,
-            criteria=criteria,
-            workspace=workspace,
-        ):
+        frames = (as_live(frame, loaded.config.source) for frame in read_frames(path, bits))
+        for judgement in _judgements(frames, path.relative_to(folder).as_posix(), expected, engine, criteria, workspace):
             counts[expected] += 1
             if not judgement.right:
                 wrong.append(judgement)
             seen(sum(counts.values()))
+    left_out = tuple(_left_out(folders))
     summary = {
-        "result": "fail" if wrong else "pass",
+        "result": "fail" if wrong or left_out else "pass",
         "folder": str(folder),
         "good": counts["pass"],
         "good_wrong": sum(j.expected == "pass" for j in wrong),
         "bad": counts["fail"],
+        "left_out": list(left_out),
         "bad_wrong": sum(j.expected == "fail" for j in wrong),
         "camera": loaded.config.camera,
         "config_sha256": loaded.sha256,
@@ -144,8 +146,20 @@ def run_golden(
         "model_sha256": engine.bundle.sha256,
         "calibration_sha256": criteria.calibration_sha256,
     }
-    (log.warning if wrong else log.info)("golden_check", **summary)
-    return Golden(counts["pass"], counts["fail"], tuple(wrong), _keep(loaded, summary, wrong))
+    (log.warning if wrong or left_out else log.info)("golden_check", **summary)
+    return Golden(counts["pass"], counts["fail"], tuple(wrong), _keep(loaded, summary, wrong), left_out)
+
+
+def _left_out(folders: Sequence[tuple[Path, Expected]]) -> Iterator[str]:
+    """What was not judged: in the golden folders, and in those beside them."""
+    for path, _ in folders:
+        told = left_out_of(path)
+        if told:
+            yield f"{path}: {told}"
+    taken = {path for path, _ in folders}
+    for path in sorted(folders[0][0].parent.iterdir()):
+        if path.is_dir() and path not in taken and not path.name.startswith(".") and (names := pictures_in(path).names):
+            yield f"{path}: {len(names)} pictures in a folder that is neither good nor bad"
 
 
 def golden_log(loaded: Loaded) -> Path | None:
@@ -174,16 +188,14 @@ def _keep(loaded: Loaded, summary: dict[str, Any], wrong: Sequence[Judgement]) -
 
 
 def _judgements(
-    path: Path,
+    frames: Iterable[Frame | Skip],
+    under: str,
     expected: Expected,
-    folder: Path,
-    source: SourceConfig,
     engine: Engine,
     criteria: Criteria,
     workspace: Workspace,
 ) -> Iterator[Judgement]:
-    under = path.relative_to(folder).as_posix()
-    for frame in (as_live(frame, source) for frame in read_frames(path)):
+    for frame in frames:
         if isinstance(frame, Skip):
             yield Judgement(f"{under}/{frame.frame_ref}", expected, frame.reason, None, None, {})
             continue

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.storage.frames_on_disk import count_frames, read_frames, read_pictures
-from edge.storage.pictures import find_pictures, frame_name
+from edge.storage.frames_on_disk import count_frames, pictures_in, read_frames, read_pictures
+from edge.storage.pictures import frame_name
 from edge.storage.recording import is_recording
 
 GOOD: Final = frozenset({"good", "ok", "normal"})
@@ -36,20 +36,38 @@ class GoodFrames:
 
     ``folder``: what is read; ``names``: its pictures that are taken, None where all of it is (a recording or a video too).
     ``notes``: what was left out and why, for people. ``without``: names of frames (``frame_name``) that are passed over.
+    ``bits``: as ``open_reel``'s. ``not_taken``: what lies beside the pictures and can't be read, in words.
+    ``unread``: names of the frames that could not be read, known once the frames were gone through.
     """
 
     folder: Path
     names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     without: frozenset[str] = frozenset()
+    bits: int | None = None
+    not_taken: str = ""
+    unread: dict[str, int] = field(default_factory=dict, compare=False)
 
     def __iter__(self) -> Iterator[Frame | Skip]:
-        frames = read_frames(self.folder) if self.names is None else read_pictures(self.folder, self.names)
-        if not self.without:
-            return frames
-        return (
-            f for f in frames if isinstance(f, Skip) or frame_name(f.meta.frame_ref, f.meta.frame_id) not in self.without
-        )
+        named = self.names is not None
+        frames = read_pictures(self.folder, self.names or (), self.bits) if named else read_frames(self.folder, self.bits)
+        return self._taken(frames)
+
+    def _taken(self, frames: Iterator[Frame | Skip]) -> Iterator[Frame | Skip]:
+        for frame in frames:
+            if isinstance(frame, Skip):
+                self.unread[f"{frame.frame_ref}, frame {frame.frame_id_first}"] = frame.count
+            elif self.without and frame_name(frame.meta.frame_ref, frame.meta.frame_id) in self.without:
+                continue
+            yield frame
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What should have been read and was not, in words; complete once the frames were gone through."""
+        count = sum(self.unread.values())
+        unread = f"{count} frame{'s' * (count != 1)} of {self.folder} could not be read" if count else ""
+        beside = f"left out of {self.folder}: {self.not_taken}" if self.not_taken else ""
+        return tuple(text for text in (unread, beside) if text)
 
     def count(self) -> int | None:
         """How many frames there are, lost and left out ones included; None where a video doesn't tell."""
@@ -60,7 +78,7 @@ class GoodFrames:
         return replace(self, without=self.without | frozenset(names))
 
 
-def good_frames(path: Path) -> GoodFrames:
+def good_frames(path: Path, bits: int | None = None) -> GoodFrames:
     """The good frames that ``path`` means: a folder of pictures, the root of a data set, a recording, a picture or a video.
 
     Of a folder tree in which some folders are called ``good`` (``ok``, ``normal``) those are taken, and of these the ones
@@ -71,8 +89,9 @@ def good_frames(path: Path) -> GoodFrames:
             or defects.
     """
     if not path.is_dir() or is_recording(path):
-        return GoodFrames(path)
-    names = find_pictures(path)
+        return GoodFrames(path, bits=bits)
+    found = pictures_in(path)
+    names = list(found.names)
     folders = {name: tuple(part.casefold() for part in name.split("/")[:-1]) for name in names}
     taken = [name for name in names if GOOD.intersection(folders[name]) and not _is_mask(name, folders[name])]
     if taken:
@@ -90,8 +109,9 @@ def good_frames(path: Path) -> GoodFrames:
         )
     left = [name for name in names if name not in set(taken)]
     if not left:
-        return GoodFrames(path)
-    return GoodFrames(path, tuple(taken), tuple(_notes(path, taken, left, folders)))
+        return GoodFrames(path, bits=bits, not_taken=found.told)
+    notes = tuple(_notes(path, taken, left, folders))
+    return GoodFrames(path, tuple(taken), notes, bits=bits, not_taken=found.beside(taken).told)
 
 
 def _is_mask(name: str, folders: Sequence[str]) -> bool:

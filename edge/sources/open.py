@@ -69,7 +69,7 @@ def _examine_genicam(config: Any) -> Iterator[DeviceFinding]:
 def _open_recorded(config: Any, _camera: str, folder: Path) -> Source:
     from edge.sources.recorded import RecordedSource
 
-    return RecordedSource((folder / config.path.expanduser()).absolute(), config.pace, config.fps)
+    return RecordedSource((folder / config.path.expanduser()).absolute(), config.pace, config.fps, bits=config.bits)
 
 
 def _check_recorded(config: Any, folder: Path) -> None:

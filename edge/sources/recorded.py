@@ -31,6 +31,7 @@ class RecordedSource:
     Args:
         pace: ``original`` keeps the recorded time between frames; ``max`` gives them as fast as they are taken.
         fps: pace of frames that carry no times of their own.
+        bits: as ``open_reel``'s.
     """
 
     simulated = True
@@ -41,13 +42,17 @@ class RecordedSource:
         pace: Literal["original", "max"] = "original",
         fps: float = 10.0,
         *,
+        bits: int | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.path = path
         self.total: int | None = None
         """Frames, lost ones included, for progress bars; known after ``open``, None where a video doesn't tell."""
+        self.left_out = ""
+        """What lies in a folder beside its pictures and can't be read, in words; known after ``open``."""
         self._pace = pace
         self._fps = fps
+        self._bits = bits
         self._clock = clock
         self._items: Iterator[Item] = iter(())
         self._waiting: Item | None = None
@@ -59,8 +64,8 @@ class RecordedSource:
         self._detail = str(path)
 
     def open(self) -> None:
-        reel = open_reel(self.path, self._fps)
-        self.total, self._detail = reel.total, reel.what
+        reel = open_reel(self.path, self._fps, self._bits)
+        self.total, self._detail, self.left_out = reel.total, reel.what, reel.left_out
         self._items = islice(reel.begin(), self._taken, None)  # opened again after a fault, it goes on where it was
         self._state = "streaming"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,9 +14,12 @@ import structlog
 
 from edge.errors import UserError, text_of
 from edge.frames import Frame, FrameMeta, Skip
+from edge.storage.find_pictures import SUFFIXES, FoundPictures, find_pictures
 from edge.storage.mcap_file import is_mcap, open_mcap, read_mcap
-from edge.storage.pictures import SUFFIXES, PictureError, decoded_format, find_pictures, read_picture, silence_opencv
+from edge.storage.pictures import PictureError, decode, decoded_format, silence_opencv
 from edge.storage.recording import RecordedFrame, Recording, framed, is_recording, open_recording
+from edge.storage.sample_range import SampleRange
+from edge.storage.video import INSTALL, Damaged, Shot, VideoError, has_pyav, open_video, shortage
 
 log = structlog.get_logger()
 
@@ -31,22 +34,47 @@ class Reel:
     what: str
     total: int | None
     begin: Callable[[], Iterator[Item]]
+    left_out: str = ""
+    """What lies there and isn't in it, in words; empty where nothing does."""
 
 
-def read_frames(path: Path) -> Iterator[Frame | Skip]:
+def read_frames(path: Path, bits: int | None = None) -> Iterator[Frame | Skip]:
     """All frames of ``path``, and what couldn't be read, in order and as fast as they are taken.
+
+    ``bits``: as ``open_reel``'s.
 
     Raises:
         UserError: no such path, a folder without pictures, a file that is neither picture nor video.
     """
-    reel = open_reel(path, fps=10.0)
+    reel = open_reel(path, fps=10.0, bits=bits)
     return (load() for _, load in reel.begin())
 
 
-def read_pictures(folder: Path, names: Iterable[str]) -> Iterator[Frame | Skip]:
-    """These pictures of ``folder``, in this order: paths relative to it, as ``find_pictures`` gives them."""
+def read_pictures(folder: Path, names: Iterable[str], bits: int | None = None) -> Iterator[Frame | Skip]:
+    """These pictures of ``folder``, in this order: paths relative to it, as ``pictures_in`` gives them."""
     silence_opencv()
-    return (_picture(folder, name, index) for index, name in enumerate(names))
+    seen = SampleRange(f"folder {folder}", bits)
+    for index, name in enumerate(names):
+        yield seen.checked(partial(_picture, folder, name, index))
+    seen.tell()
+
+
+def pictures_in(folder: Path) -> FoundPictures:
+    """The pictures under a folder. What lies there and is left out is warned of, once."""
+    found = find_pictures(folder)
+    if found.left_out:
+        _warn_of_left_out(str(folder), found.told)
+    return found
+
+
+@cache
+def _warn_of_left_out(folder: str, told: str) -> None:
+    log.warning("left_out", folder=folder, what=told)
+
+
+def left_out_of(path: Path) -> str:
+    """What lies under a folder and ``read_frames`` leaves out, in words; empty where nothing does. Errors as there."""
+    return open_reel(path, fps=10.0).left_out
 
 
 def count_frames(path: Path) -> int | None:
@@ -54,7 +82,23 @@ def count_frames(path: Path) -> int | None:
     return open_reel(path, fps=10.0).total
 
 
-def open_reel(path: Path, fps: float) -> Reel:
+def open_reel(path: Path, fps: float, bits: int | None = None) -> Reel:
+    """``bits``: how many of a sample's low bits count in frames of 16 bits; None: as the files say, else all.
+
+    A frame whose values need more is unreadable. Raises UserError as ``read_frames``.
+    """
+    reel = _opened(path, fps)
+    return Reel(reel.what, reel.total, partial(_with_bits, reel, bits), reel.left_out)
+
+
+def _with_bits(reel: Reel, bits: int | None) -> Iterator[Item]:
+    seen = SampleRange(reel.what, bits)
+    for due_s, load in reel.begin():
+        yield due_s, partial(seen.checked, load)
+    seen.tell()
+
+
+def _opened(path: Path, fps: float) -> Reel:
     silence_opencv()
     if path.is_dir():
         return _recording(path) if is_recording(path) else _folder(path, fps)
@@ -101,12 +145,14 @@ def _mcap(path: Path) -> Reel:
     exported = open_mcap(path)
 
     def begin() -> Iterator[Item]:
-        count = 0
+        count, due_s = 0, 0.0
         for due_s, load in _paced(read_mcap(path)):
             count += 1
             yield due_s, load
         if count < exported.entries:
             log.warning("mcap_ended_early", file=str(path), entries=count, promised=exported.entries)
+            lost = Skip("unreadable", exported.entries - count, None, None, time.time_ns(), "counted", frame_ref=path.name)
+            yield due_s, partial(_same, lost)
 
     return Reel(f"recording {path}", exported.frames, begin)
 
@@ -121,88 +167,107 @@ def _paced(entries: Iterable[tuple[int, Callable[[], Frame | Skip]]]) -> Iterato
         yield due_s, load
 
 
+def _same(skip: Skip) -> Skip:
+    return skip
+
+
 def _folder(folder: Path, fps: float) -> Reel:
-    names = find_pictures(folder)
-    if not names:
-        files = sum(1 for path in folder.rglob("*") if path.is_file())
+    found = pictures_in(folder)
+    if not found.names:
+        files = found.count_left_out + found.other_files
+        kinds = f"{files} file{'s' * (files != 1)} of other kinds" if files else "an empty folder"
         raise UserError(
             f"{folder}: holds no pictures",
-            received=f"{files} files of other kinds" if files else "an empty folder",
+            received=found.told or kinds,
             expected="PNG, JPEG, TIFF or BMP files, in it or in folders under it, or a recording",
         )
 
     def begin() -> Iterator[Item]:
-        for index, name in enumerate(names):
+        for index, name in enumerate(found.names):
             yield index / fps, partial(_picture, folder, name, index)
 
-    return Reel(f"folder {folder}", len(names), begin)
+    return Reel(f"folder {folder}", len(found.names), begin, found.told)
 
 
 def _picture(folder: Path, name: str, frame_id: int) -> Frame | Skip:
     try:
-        pixels = read_picture(folder / name)
+        picture = decode((folder / name).read_bytes())
     except Exception as error:  # noqa: BLE001  (whatever a codec raises)
         cause = str(error) if isinstance(error, (OSError, PictureError)) else text_of(error)
         log.warning("picture_unreadable", file=str(folder / name), cause=cause)
         return Skip("unreadable", 1, frame_id, frame_id, time.time_ns(), "counted", frame_ref=name)
-    return _counted(pixels, frame_id, name)
+    return _counted(picture.pixels, picture.bits, frame_id, name)
 
 
-def _counted(pixels: Any, frame_id: int, frame_ref: str) -> Frame:
-    bits = 8 * pixels.itemsize
+def _counted(pixels: Any, bits: int, frame_id: int, frame_ref: str) -> Frame:
     pixel_format = decoded_format(pixels, bits)
     assert pixel_format is not None
     height, width = pixels.shape[:2]
     meta = FrameMeta(
-        frame_id=frame_id,
-        frame_id_source="counted",
-        width=width,
-        height=height,
-        pixel_format=pixel_format,
-        received_ns=time.time_ns(),
-        received_mono_ns=time.monotonic_ns(),
-        frame_ref=frame_ref,
+        frame_id, "counted", width, height, pixel_format, time.time_ns(), time.monotonic_ns(), frame_ref=frame_ref
     )
     return Frame(meta, pixels, bits)
 
 
-def _video_frame(bgr: Any, frame_id: int, frame_ref: str) -> Frame:
-    return _counted(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), frame_id, frame_ref)
-
-
 def _video(path: Path, fps: float) -> Reel:
-    def opened() -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(path))
-        if not capture.isOpened():
+    total = _tried(path)
+    return Reel(f"video {path}", total, partial(_video_frames, path, fps))
+
+
+def _tried(path: Path) -> int | None:
+    """How many frames the video promises, once one of them was decoded, or found damaged."""
+    try:
+        video = open_video(str(path))
+    except VideoError:
+        raise UserError(
+            f"{path}: neither a picture nor a video that can be read",
+            expected="a folder of pictures, a picture (PNG, JPEG, TIFF, BMP), a video file or a recording",
+        ) from None
+    try:
+        if video.read() is None:
             raise UserError(
-                f"{path}: neither a picture nor a video that OpenCV reads",
-                expected="a folder of pictures, a picture (PNG, JPEG, TIFF, BMP), a video file or a recording",
+                f"{path}: opens, but no frame of it can be decoded",
+                received=f"codec {video.codec}",
+                fix="convert it, to H.264 or to Motion JPEG" + ("" if has_pyav() else f"; or {INSTALL}"),
             )
-        return capture
+        return video.promised
+    finally:
+        video.close()
 
-    def begin() -> Iterator[Item]:
-        capture = opened()
-        try:
-            rate = capture.get(cv2.CAP_PROP_FPS)
-            step_s = 1 / rate if rate > 0 else 1 / fps
-            due_s, index, began_ms = 0.0, 0, None
-            while True:
-                ok, bgr = capture.read()
-                if not ok:
-                    break
-                stamp_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
-                began_ms = stamp_ms if began_ms is None else began_ms
-                told_s = (stamp_ms - began_ms) / 1e3
-                due_s = told_s if told_s > due_s or index == 0 else due_s + step_s
-                yield due_s, partial(_video_frame, bgr, index, path.name)
-                index += 1
-            if total is not None and index < total:
-                log.warning("video_ended_early", file=str(path), frames=index, promised=total)
-        finally:
-            capture.release()
 
-    capture = opened()
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    total = int(count) if 0 < count < 1e9 else None
-    capture.release()
-    return Reel(f"video {path}", total, begin)
+def _video_frames(path: Path, fps: float) -> Iterator[Item]:
+    video = open_video(str(path))
+    index = damaged = 0
+    due_s, began_s = 0.0, None
+    try:
+        step_s = 1 / (video.fps or fps)
+        while (shot := video.read()) is not None:
+            if shot.at_s is not None:
+                began_s = shot.at_s if began_s is None else began_s
+            told_s = 0.0 if shot.at_s is None or began_s is None else shot.at_s - began_s
+            due_s = told_s if told_s > due_s or index == 0 else due_s + step_s
+            if isinstance(shot, Damaged):
+                if not damaged:
+                    log.warning("video_damaged", file=str(path), frame=index, cause=shot.why)
+                damaged += 1
+                yield due_s, partial(_same, _lost(index, 1, path.name))
+            else:
+                yield due_s, partial(_video_frame, shot, index, path.name)
+            index += 1
+        missing = shortage(video, index)
+        if missing:
+            log.warning("video_ended_early", file=str(path), frames=index, promised=video.promised)
+            yield due_s, partial(_same, _lost(index, missing, path.name))
+        if damaged:
+            log.warning("video_frames_damaged", file=str(path), frames=index, damaged=damaged)
+    finally:
+        video.close()
+
+
+def _video_frame(shot: Shot, frame_id: int, frame_ref: str) -> Frame:
+    pixels: Any = cv2.cvtColor(shot.pixels, cv2.COLOR_BGR2RGB) if shot.format == "BGR8" else shot.pixels
+    return _counted(pixels, shot.bits, frame_id, frame_ref)
+
+
+def _lost(first: int, count: int, frame_ref: str) -> Skip:
+    return Skip("unreadable", count, first, first + count - 1, time.time_ns(), "counted", frame_ref=frame_ref)

@@ -1,30 +1,30 @@
 """Picture files: PNG, JPEG, TIFF and BMP in, pixels out; damage is told, never shown as pixels. And lossless PNG out.
 
-OpenCV 4.10 returns a JPEG that is cut off with its lower part grey, and no error; OpenCV 5 refuses it. A file is
-therefore checked for being whole before it is decoded, which also keeps libpng's and libjpeg's own words off stderr.
+What a decoder warns of is damage: OpenCV passes over libjpeg's and libtiff's warnings and shows the rest grey or shifted.
+JPEG is therefore decoded by simplejpeg, whose pixels are the same (libjpeg-turbo's) and which raises at the first warning;
+PNG and TIFF are checked before OpenCV decodes them, which also keeps the libraries' own words off stderr.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import struct
 import zlib
-from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
+from edge.storage import tiff
 from edge.storage.disk import write_whole
+from edge.storage.find_pictures import SUFFIXES
 
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-
-SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-"""File names that count as pictures in a folder, whatever their case."""
 
 _FORMATS: Final = ("Mono8", "Mono10", "Mono12", "Mono14", "Mono16", "RGB8", "RGB10", "RGB12", "RGB16")
 _FLAGS: Final = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
@@ -47,13 +47,25 @@ def silence_opencv() -> None:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; read when a stream is first opened
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """``pixels`` as the file holds them: (H, W) or (H, W, 3) RGB, uint8 or uint16, C-contiguous.
+
+    ``bits``: how many of a sample's low bits count, as the file says; 8 or 16 where it says nothing.
+    """
+
+    pixels: Pixels
+    bits: int
+
+
 def read_picture(path: Path) -> Pixels:
     """Pixels as the file holds them: (H, W) or (H, W, 3) RGB, uint8 or uint16, C-contiguous.
 
-    No EXIF rotation, no scaling of 16 bits; alpha is dropped; of a TIFF with several pages the first is read.
+    No rotation by metadata, whatever the format; no scaling of 16 bits; alpha is dropped; black is 0.
 
     Raises:
-        PictureError: empty, cut off, checksum wrong, not one of the four formats, or samples of another type.
+        PictureError: empty, cut off, damaged inside, not one of the four formats, samples of another type or meaning,
+            several pages.
         OSError: the file can't be read.
     """
     return decode_picture(path.read_bytes())
@@ -61,20 +73,28 @@ def read_picture(path: Path) -> Pixels:
 
 def decode_picture(data: bytes) -> Pixels:
     """As ``read_picture``, of the bytes of a file."""
+    return decode(data).pixels
+
+
+def decode(data: bytes) -> Picture:
+    """As ``read_picture``, of the bytes of a file, with the bits that the file says its samples have."""
     silence_opencv()
-    kind = _whole(data)
-    try:
-        pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
-    except cv2.error as error:
-        raise PictureError(f"{kind}: {error.err}") from None
-    if pixels is None:
-        raise PictureError(f"{kind}: damaged, or of a kind that OpenCV doesn't read")
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise PictureError(f"{kind}: samples are {pixels.dtype}, expected 8 or 16 bit unsigned integers")
-    if pixels.ndim == 3:
-        grey = kind == "PNG" and data[25] in _PNG_GREY_TYPES  # grey with alpha, which OpenCV makes four channels
-        pixels = pixels[..., 0] if grey or pixels.shape[2] < 3 else cv2.cvtColor(pixels, _TO_RGB[pixels.shape[2]])
-    return np.ascontiguousarray(pixels)
+    if not data:
+        raise PictureError("an empty file")
+    if data.startswith(b"\xff\xd8"):
+        return Picture(_jpeg(data), 8)
+    if data.startswith(_PNG_HEAD):
+        chunks = _png_chunks(data)
+        # grey with alpha, which OpenCV makes four channels
+        pixels = _by_opencv(data, "PNG", grey=data[25] in _PNG_GREY_TYPES)
+        return Picture(pixels, _png_bits(chunks.get(b"sBIT", b""), pixels))
+    if data.startswith(tiff.HEADS):
+        return _tiff(data)
+    if data.startswith(b"BM"):
+        if data[30:34] in _RUN_LENGTHS:
+            raise PictureError("BMP: compressed by run lengths, where damage can't be seen: save it uncompressed")
+        return Picture(_by_opencv(data, "BMP"), 8)  # OpenCV 4.10 and 5 refuse one that is short of a single byte
+    raise PictureError("not a PNG, JPEG, TIFF or BMP picture")
 
 
 def write_png(path: Path, pixels: Pixels) -> int:
@@ -100,15 +120,6 @@ def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 90) -> bytes:
     return data.tobytes()
 
 
-def natural_key(path: str) -> tuple[Any, ...]:
-    """Sort key by which ``part_9`` comes before ``part_10``, folder by folder; capitals count as small letters."""
-    folders = [
-        [(0, int(text), "") if i % 2 else (1, 0, text) for i, text in enumerate(_NUMBERS.split(part.casefold()))]
-        for part in path.split("/")
-    ]
-    return (folders, path)
-
-
 def frame_name(frame_ref: str | None, frame_id: int) -> str:
     """What tells a frame from the others of its source, for people: its picture's path, or its number.
 
@@ -119,50 +130,80 @@ def frame_name(frame_ref: str | None, frame_id: int) -> str:
     return frame_ref if frame_ref.lower().endswith(SUFFIXES) else f"{frame_ref}, frame {frame_id}"
 
 
-def find_pictures(folder: Path) -> list[str]:
-    """Pictures under ``folder``, nested folders included, in natural order, as paths under it. Hidden ones are left out."""
-    found: list[str] = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        under = Path(root).relative_to(folder)
-        found += [
-            (under / name).as_posix() for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
-    return sorted(found, key=natural_key)
-
-
-_NUMBERS: Final = re.compile(r"([0-9]+)")
 _TO_RGB: Final = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 _PNG_GREY_TYPES: Final = (0, 4)
+_SHORT_CHUNK: Final = 64
 _PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n"
-_TIFF_HEADS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_RUN_LENGTHS: Final = (b"\1\0\0\0", b"\2\0\0\0")
+_KNOWN_BITS: Final = (10, 12, 14)
 
 
 def _bgr(pixels: Pixels) -> Any:
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
 
 
-def _whole(data: bytes) -> str:
-    """Name of the format, after a look at whether the file reaches its end."""
-    if not data:
-        raise PictureError("an empty file")
-    if data.startswith(_PNG_HEAD):
-        _check_png(data)
-        return "PNG"
-    if data.startswith(b"\xff\xd8"):
-        _check_jpeg(data)
-        return "JPEG"
-    if data.startswith(_TIFF_HEADS):
-        _check_tiff(data)
-        return "TIFF"
-    if data.startswith(b"BM"):
-        return "BMP"  # OpenCV 4.10 and 5 refuse one that is short of a single byte
-    raise PictureError("not a PNG, JPEG, TIFF or BMP picture")
+def _by_opencv(data: bytes, kind: str, *, grey: bool = False) -> Pixels:
+    try:
+        pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
+    except cv2.error as error:
+        raise PictureError(f"{kind}: {error.err}") from None
+    if pixels is None:
+        raise PictureError(f"{kind}: damaged, or of a kind that OpenCV doesn't read")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise PictureError(f"{kind}: samples are {pixels.dtype}, expected 8 or 16 bit unsigned integers")
+    if pixels.ndim == 3:
+        pixels = pixels[..., 0] if grey or pixels.shape[2] < 3 else cv2.cvtColor(pixels, _TO_RGB[pixels.shape[2]])
+    return np.ascontiguousarray(pixels)
 
 
-def _check_png(data: bytes) -> None:
-    """Every chunk whole up to IEND, its CRC right. https://www.w3.org/TR/png-3/#5Chunk-layout"""
+def decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) RGB. Raises ValueError at the decoder's first warning, with its text."""
+    colours = simplejpeg.decode_jpeg_header(data)[2]
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY" if colours == "Gray" else "RGB", strict=True)
+    return pixels[..., 0] if colours == "Gray" else pixels
+
+
+def _jpeg(data: bytes) -> NDArray[np.uint8]:
+    try:
+        return decode_jpeg(data)
+    except ValueError as error:
+        _check_jpeg_end(data)
+        raise PictureError(f"JPEG: damaged: {error}") from None
+
+
+def _tiff(data: bytes) -> Picture:
+    try:
+        told = tiff.read_tiff(data)
+    except tiff.TiffError as error:
+        raise PictureError(f"TIFF: {error}") from None
+    pixels = _by_opencv(told.plain, "TIFF")
+    bits = 8 * pixels.itemsize
+    if bits == 16 and told.most in [(1 << known) - 1 for known in _KNOWN_BITS] and int(pixels.max()) <= told.most:
+        bits = told.most.bit_length()
+    if told.white_is_zero:
+        pixels = ((1 << bits) - 1) - pixels
+    return Picture(pixels, bits)
+
+
+def _png_bits(significant: bytes, pixels: Pixels) -> int:
+    """By the chunk sBIT. The standard has such samples scaled to the full range, their highest bits repeated at the low end
+    (or zeros there): those are of 16 bits. Cameras' programs write them aligned to the low bit.
+    """
+    known = significant[0] if significant else 0
+    if pixels.itemsize == 1 or known not in _KNOWN_BITS or int(pixels.max()) >> known:
+        return 8 * pixels.itemsize
+    low = pixels & ((1 << (16 - known)) - 1)
+    scaled = not low.any() or np.array_equal(low, pixels >> known)
+    return 16 if scaled else known
+
+
+def _png_chunks(data: bytes) -> dict[bytes, bytes]:
+    """The short ones, after a look at all of them: whole up to IEND, checksums right, and one picture in them.
+
+    https://www.w3.org/TR/png-3/#5Chunk-layout
+    """
     view, at = memoryview(data), len(_PNG_HEAD)
+    found: dict[bytes, bytes] = {}
     while at + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
         end = at + 8 + length
@@ -171,15 +212,20 @@ def _check_png(data: bytes) -> None:
         if zlib.crc32(view[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             raise PictureError(f"PNG: checksum of chunk {name.decode('ascii', 'replace')} is wrong")
         if name == b"IEND":
-            return
+            return found
+        if name == b"acTL":
+            raise PictureError("PNG: an animation, expected one picture: save each as a file of its own")
+        if length <= _SHORT_CHUNK:
+            found[name] = data[at + 8 : end]
         at = end + 4
     raise PictureError(f"PNG: cut off after {len(data)} bytes")
 
 
-def _check_jpeg(data: bytes) -> None:
-    """Segment by segment up to the end-of-image marker. https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
+def _check_jpeg_end(data: bytes) -> None:
+    """Raises PictureError where the end-of-image marker isn't there, going segment by segment.
 
     Segments are stepped over by their length, so that the end of a thumbnail inside one is not taken for the picture's.
+    https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
     """
     at = 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
@@ -195,42 +241,6 @@ def _check_jpeg(data: bytes) -> None:
         else:
             break
     raise PictureError(f"JPEG: cut off after {len(data)} bytes")
-
-
-def _check_tiff(data: bytes) -> None:
-    """Every strip or tile of the first page lies inside the file. TIFF 6.0, section 2; BigTIFF has wider fields."""
-    order = "<" if data[:1] == b"I" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
-    try:
-        extents = dict(_tiff_extents(data, order, big))
-    except (struct.error, ValueError):
-        raise PictureError(f"TIFF: cut off after {len(data)} bytes") from None
-    for offsets, counts in ((273, 279), (324, 325)):
-        if offsets in extents and counts in extents:
-            for offset, count in zip(extents[offsets], extents[counts], strict=False):
-                if offset + count > len(data):
-                    raise PictureError(f"TIFF: cut off after {len(data)} bytes")
-
-
-def _tiff_extents(data: bytes, order: str, big: bool) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Offsets (273, 324) and byte counts (279, 325) of strips and tiles."""
-    (directory,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
-    (entries,) = struct.unpack_from(order + ("Q" if big else "H"), data, directory)
-    head, step, inline = (8, 20, 8) if big else (2, 12, 4)
-    if entries * step > len(data):
-        raise ValueError
-    for at in range(directory + head, directory + head + entries * step, step):
-        tag, kind, count = struct.unpack_from(order + ("HHQ" if big else "HHI"), data, at)
-        code = {3: "H", 4: "I", 16: "Q"}.get(kind)
-        if tag not in (273, 279, 324, 325) or code is None:
-            continue
-        layout = f"{order}{count}{code}"
-        if struct.calcsize(layout) > len(data):
-            raise ValueError
-        place = at + (12 if big else 8)
-        if struct.calcsize(layout) > inline:
-            (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
-        yield tag, struct.unpack_from(layout, data, place)
 
 
 def decoded_format(pixels: Pixels, bits: int) -> str | None:

@@ -32,4 +32,4 @@ def test_without_a_file_its_layers_are_listed(tmp_path: Path) -> None:
 def test_a_mistake_is_told_without_a_traceback(tmp_path: Path) -> None:
     done = edge(tmp_path, "backbone", "lite1", "-o", "x.onnx")
     assert done.returncode == 2
-    assert done.stderr == "--backbone: there is no file lite1\n  expected: an ONNX file, or one of: lite0\n"
+    assert done.stderr == "--backbone: there is no file lite1\n  expected: an ONNX file, or one of: lite0, gabor\n"

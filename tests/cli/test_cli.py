@@ -154,7 +154,8 @@ def test_a_truncated_picture_in_the_middle_is_skipped_and_replay_goes_on(line: P
     whole = (line / "pictures" / "1.png").read_bytes()
     (line / "pictures" / "1.png").write_bytes(whole[: len(whole) // 2])
     result = edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out")
-    assert result.returncode == 0
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "incomplete: 1 of 3 frames could not be read"
     found = records(line / "out")
     assert [(r["kind"], r["verdict"], r["reason"], r["frame_ref"]) for r in found] == [
         ("inspection", "pass", None, "0.png"),
@@ -534,6 +535,41 @@ def test_golden_frames_decide_the_exit_code_of_check(line: Path) -> None:
         "--golden none: no such folder",
         "  expected: a folder with good/ and bad/, or with good/ and a folder for each defect, in it or in its test/",
     ]
+
+
+def test_golden_frames_that_were_not_judged_fail_the_check(line: Path) -> None:
+    """A folder of links, pictures by other names, a folder that is neither good nor bad: no golden check of those."""
+    spotted(line / "golden" / "bad" / "0.png")
+    picture(line / "golden" / "good" / "0.png")
+    picture(line / "more" / "1.png")
+    (line / "golden" / "bad" / "line2").symlink_to(line / "more")
+    check = ["check", "cam1.yaml", "--golden", "golden", "--set", "regions.threshold={high: 0.5}"]
+    linked = edge(line, *check)
+    assert linked.returncode == 1
+    assert "bad frames: 1 of 2 fail" in linked.stdout
+    (line / "golden" / "bad" / "line2").unlink()
+    (line / "golden" / "bad" / "1.webp").touch()
+    picture(line / "golden" / "line3" / "0.png")
+    left_out = edge(line, *check)
+    assert left_out.returncode == 1
+    assert left_out.stderr.splitlines()[-2:] == [
+        "incomplete: golden/bad: 1 of a kind that is not read: 1.webp",
+        "incomplete: golden/line3: 1 pictures in a folder that is neither good nor bad",
+    ]
+
+
+def test_a_replay_of_a_folder_with_more_than_it_reads_says_so(line: Path) -> None:
+    (line / "pictures" / "0.webp").touch()
+    result = edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "incomplete: left out of pictures: 1 of a kind that is not read: 0.webp"
+
+
+def test_a_recording_of_fewer_frames_than_asked_for_says_so(line: Path) -> None:
+    source = ("--set", "source={kind: recorded, path: pictures, pace: max}")
+    result = edge(line, "record", "-c", "cam1.yaml", "--frames", "5", "--out", "rec", *source)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "incomplete: 3 of 5 frames recorded: the source ended"
 
 
 def test_outliers_of_a_calibration_are_listed_with_pictures(line: Path) -> None:

@@ -61,8 +61,10 @@ def test_fit_tells_what_it_skipped(tmp_path: Path) -> None:
         "  fix: leave the others out, or say to which size all are brought: --size WIDTH,HEIGHT",
     ]
     done = edge("fit", folder, "-o", out, "--size", "16,12")
-    assert [line for line in done.stderr.splitlines() if "picture_unreadable" not in line] == []
-    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if "picture_unreadable" not in line] == [
+        f"incomplete: 1 frame of {folder} could not be read"
+    ]
+    assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "note: frames of 2 sizes, 32 to 40 px wide and 24 to 30 px high: each is squeezed or stretched to one size",
         "fitted on 5 frames, 16x12 grey",

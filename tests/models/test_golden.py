@@ -57,6 +57,7 @@ def test_frames_judged_rightly_give_an_empty_list_and_a_log_line(tmp_path: Path)
             "good_wrong": 0,
             "bad": 1,
             "bad_wrong": 0,
+            "left_out": [],
             "camera": "cam1",
             "config_sha256": config.sha256,
             "model": "identity",

@@ -130,7 +130,7 @@ def unread(path: Path) -> list[tuple[int | None, str | None]]:
 def test_a_picture_file_that_there_was_no_memory_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for k in range(3):
         save(tmp_path / f"{k}.png", picture(k, 8, 9))
-    monkeypatch.setattr(frames_on_disk, "read_picture", once(frames_on_disk.read_picture))
+    monkeypatch.setattr(frames_on_disk, "decode", once(frames_on_disk.decode))
     assert unread(tmp_path) == [(1, "1.png")]
 
 
@@ -289,7 +289,7 @@ def test_what_holds_no_frames_is_refused_in_words(tmp_path: Path, capfd: pytest.
     _expect(empty, f"{empty}: holds no pictures\n  received: 2 files of other kinds\n  expected: {kinds}")
     text = tmp_path / "clip.mp4"
     text.write_text("no video")
-    _expect(text, f"{text}: neither a picture nor a video that OpenCV reads\n  expected: {FULL}")
+    _expect(text, f"{text}: neither a picture nor a video that can be read\n  expected: {FULL}")
     recording = tmp_path / "recording"
     RecordingWriter(recording, camera="cam1", source="test").close()
     _expect(recording, f"{recording}: the recording holds no frames")

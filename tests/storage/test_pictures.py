@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,10 +14,9 @@ import pytest
 
 from edge.storage.pictures import (
     PictureError,
+    decode,
     decode_picture,
     encode_png,
-    find_pictures,
-    natural_key,
     read_picture,
     write_png,
 )
@@ -171,26 +172,87 @@ def test_run_lengths_make_a_noisy_png_smaller_than_the_pixels() -> None:
     assert len(encode_png(noisy)) < 0.45 * noisy.nbytes
 
 
-def test_pictures_are_found_in_natural_order_folder_by_folder(tmp_path: Path) -> None:
-    names = [
-        "b/img10.png",
-        "b/img9.PNG",
-        "b/IMG11.jpg",
-        "a2/x.bmp",
-        "a10/x.tif",
-        "z1.png",
-        "notes.txt",
-        ".hidden.png",
-        "b/.t/y.png",
-    ]
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / name).touch()
-    assert find_pictures(tmp_path) == ["a2/x.bmp", "a10/x.tif", "b/img9.PNG", "b/img10.png", "b/IMG11.jpg", "z1.png"]
+def damaged_jpegs() -> dict[str, bytes]:
+    """One file per way in which a link, a server or a disk spoils what lies in front of an end marker that is there."""
+    good, restarts = (
+        encoded(".jpg", scene(96, 128, 3)),
+        encoded(".jpg", scene(96, 128, 3), cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
+    )
+    progressive = encoded(".jpg", scene(96, 128, 3), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    scan = good.index(b"\xff\xda")
+    at, size = scan + (len(good) - scan) // 3, (len(good) - scan) // 6
+    return {
+        "half": good[: scan + (len(good) - scan) // 2] + b"\xff\xd9",
+        "hole": good[:at] + good[at + size :],
+        "zeros": good[:at] + bytes(size) + good[at + size :],
+        "hole between restarts": restarts[: len(restarts) // 3] + restarts[len(restarts) // 2 :],
+        "progressive": progressive[: len(progressive) // 2] + b"\xff\xd9",
+        "grey": (grey := encoded(".jpg", scene(96, 128)))[: len(grey) // 2] + b"\xff\xd9",
+    }
 
 
-def test_natural_order_takes_any_name_and_is_total() -> None:
-    names = ["²", "1", "01", "a1b2", "a1b10", "A1b3", "", "1a"]
-    expected = ["", "01", "1", "1a", "a1b2", "A1b3", "a1b10", "²"]
-    for order in (names, names[::-1]):
-        assert sorted(order, key=natural_key) == expected
+@pytest.mark.parametrize("way", list(damaged_jpegs()))
+def test_a_jpeg_that_is_damaged_inside_is_refused_though_its_end_marker_is_there(
+    way: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(PictureError, match=r"^JPEG: damaged: Corrupt JPEG data: "):
+        decode_picture(damaged_jpegs()[way])
+    assert capfd.readouterr().err == ""
+
+
+def test_what_follows_a_whole_jpeg_is_no_damage() -> None:
+    data = encoded(".jpg", scene(60, 80, 3))
+    for more in (bytes(100), data):
+        np.testing.assert_array_equal(decode_picture(data + more), decode_picture(data))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        (),
+        (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111),
+        (cv2.IMWRITE_JPEG_RST_INTERVAL, 3),
+    ],
+)
+@pytest.mark.parametrize("shape", [(61, 83), (61, 83, 3)])
+def test_a_jpeg_has_the_pixels_that_opencv_gives(shape: tuple[int, ...], params: tuple[int, ...]) -> None:
+    """Models and thresholds were made on those."""
+    data = encoded(".jpg", scene(*shape), *params)
+    theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(decode_picture(data), theirs[..., ::-1] if theirs.ndim == 3 else theirs)
+
+
+def test_an_animated_png_is_several_pictures_and_refused() -> None:
+    still = encoded(".png", scene(20, 30))
+    body = struct.pack(">II", 2, 0)
+    control = struct.pack(">I", 8) + b"acTL" + body + struct.pack(">I", zlib.crc32(b"acTL" + body))
+    with pytest.raises(PictureError, match=r"^PNG: an animation, expected one picture: save each as a file of its own$"):
+        decode_picture(still[:33] + control + still[33:])
+
+
+def with_significant_bits(png: bytes, bits: int) -> bytes:
+    body = bytes([bits])
+    return png[:33] + struct.pack(">I", 1) + b"sBIT" + body + struct.pack(">I", zlib.crc32(b"sBIT" + body)) + png[33:]
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_png_says_how_many_bits_count_where_its_samples_are_aligned_low(bits: int) -> None:
+    low = (scene(20, 30).astype(np.uint16) << (bits - 8)) | 1
+    picture = decode(with_significant_bits(encoded(".png", low), bits))
+    assert picture.bits == bits
+    np.testing.assert_array_equal(picture.pixels, low)
+
+
+@pytest.mark.parametrize("scaled", [lambda v: v << 4, lambda v: v << 4 | v >> 8])
+def test_a_png_whose_samples_fill_the_range_as_the_standard_has_it_stays_of_16_bits(scaled: Callable[..., Any]) -> None:
+    values = scene(20, 30).astype(np.uint16) // 2  # dark: all below 4096 after scaling, too
+    for pixels in (scaled(values), scaled(values * 16)):
+        assert decode(with_significant_bits(encoded(".png", pixels), 12)).bits == 16
+
+
+def test_a_bmp_of_run_lengths_is_refused_for_its_damage_could_not_be_seen() -> None:
+    data = bytearray(encoded(".bmp", scene(20, 30)))
+    data[30] = 1
+    with pytest.raises(PictureError, match=r"^BMP: compressed by run lengths, where damage can't be seen"):
+        decode_picture(bytes(data))

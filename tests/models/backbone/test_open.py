@@ -65,7 +65,7 @@ def test_colour_does_not_go_into_a_network_of_grey(tmp_path: Path) -> None:
 def test_a_name_that_is_neither_known_nor_a_file(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         open_backbone(Path("lite9"))
-    assert str(caught.value) == "--backbone: there is no file lite9\n  expected: an ONNX file, or one of: lite0"
+    assert str(caught.value) == "--backbone: there is no file lite9\n  expected: an ONNX file, or one of: lite0, gabor"
 
 
 def test_a_frozen_batch_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""What of a predicted video can be believed: damage spreads from frame to frame until a key frame ends it.
+
+H.264 and its kin send frames in another order than they show them: a packet's time stamp is its place in the order of
+showing. Groups begin with key frames; what is decoded after one and shown before it belongs to the group before, from which
+it may be predicted. Once one frame of a group is damaged, all that are decoded after it in that group are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MISSING: Final = "data are missing, here or in a frame that it is predicted from"
+FILLED_IN: Final = "the decoder filled in what is missing, here or in a frame that it is predicted from"
+LOST: Final = "the decoder gave no frame for its data"
+MOST_WAITING: Final = 64
+"""Packets whose frames the decoder holds back to bring them into their order: 16 of H.264 at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A packet whose frame never came, or came to nothing. ``pts``: its time stamp, in the stream's own unit."""
+
+    pts: int | None
+    why: str
+
+
+class Concealment:
+    """Follows packets into the decoder and frames out of it, so that each packet is told once: believed, or damaged."""
+
+    def __init__(self) -> None:
+        self._group = 0
+        self._key_pts: int | None = None
+        self._damaged: dict[int, str] = {}
+        """Why, of the latest two groups."""
+        self._waiting: dict[int, tuple[int, str | None]] = {}
+        """By time stamp, in the order of decoding: the group, and the damage that was known when the packet was sent."""
+        self._shown: int | None = None
+
+    def sent(self, pts: int | None, *, key: bool, whole: bool) -> list[Lost]:
+        """A packet goes to the decoder. ``whole``: the container misses nothing of it. Returns what is given up for it."""
+        lost: list[Lost] = []
+        if key:
+            if pts is not None and self._shown is not None and pts <= self._shown:  # the stream's clock began anew
+                lost, self._shown = self.rest(), None
+            self._group += 1
+            self._key_pts = pts
+            self._damaged.pop(self._group - 2, None)
+        group = self._group_of(pts)
+        if not whole:
+            self._damaged.setdefault(group, MISSING)
+        if pts is None:
+            return lost
+        self._waiting[pts] = group, self._damaged.get(group)
+        if len(self._waiting) > MOST_WAITING:
+            lost += self._before(sorted(self._waiting)[1])
+        return lost
+
+    def failed(self, pts: int | None, why: str) -> list[Lost]:
+        """The decoder raised with the packet that was sent last. Its frame may come out all the same, later."""
+        group = self._group_of(pts)
+        self._damaged.setdefault(group, why)
+        if pts is None:
+            return [Lost(None, why)]
+        if pts in self._waiting:
+            self._waiting[pts] = group, why
+        return []
+
+    def came(self, pts: int | None, *, whole: bool) -> tuple[list[Lost], str | None] | None:
+        """A frame came out: what is lost before it, and why it is damaged, or None. None: it has been told already.
+
+        ``whole``: the decoder says that it filled nothing in.
+        """
+        if pts is None:
+            return [], self._doubt(self._group, self._damaged.get(self._group), whole=whole)
+        if self._shown is not None and pts <= self._shown:
+            return None
+        lost = self._before(pts)
+        group, why = self._waiting.pop(pts, (self._group, self._damaged.get(self._group)))
+        self._shown = pts
+        return lost, self._doubt(group, why, whole=whole)
+
+    def rest(self) -> list[Lost]:
+        """Packets without a frame when there are no more."""
+        return self._before(None)
+
+    def _doubt(self, group: int, why: str | None, *, whole: bool) -> str | None:
+        if whole or why is not None:
+            return why
+        why = self._damaged.setdefault(group, FILLED_IN)
+        for pts, (of, known) in self._waiting.items():  # decoded after it, before it was seen
+            if of == group:
+                self._waiting[pts] = of, known or why
+        return why
+
+    def _before(self, pts: int | None) -> list[Lost]:
+        """Packets that should have been shown before this one."""
+        early = sorted(waiting for waiting in self._waiting if pts is None or waiting < pts)
+        lost = [Lost(waiting, self._waiting.pop(waiting)[1] or LOST) for waiting in early]
+        if early:
+            self._shown = early[-1]
+        return lost
+
+    def _group_of(self, pts: int | None) -> int:
+        leading = pts is not None and self._key_pts is not None and pts < self._key_pts
+        return self._group - 1 if leading else self._group

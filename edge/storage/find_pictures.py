@@ -1,0 +1,138 @@
+"""Pictures under a folder, in natural order, and what of the folder was left out: nothing is passed over without a word."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp")
+"""File names that count as pictures in a folder, whatever their case."""
+_NO_PICTURES: Final = frozenset((".csv", ".html", ".json", ".jsonl", ".log", ".md", ".txt", ".xml", ".yaml", ".yml"))
+_HEADS: Final = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"8BPS")
+_NAMES: Final = (
+    *(".avif", ".cr2", ".dcm", ".dng", ".exr", ".fits", ".gif", ".heic", ".jls", ".jp2", ".jxl", ".npy", ".npz", ".pgm"),
+    *(".pnm", ".ppm", ".qoi", ".raw", ".tga", ".webp", ".avi", ".mcap", ".mkv", ".mov", ".mp4", ".ts", ".webm"),
+    *(".7z", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"),
+)
+"""Pictures that aren't read, and videos and archives, which may hold some."""
+_NUMBERS: Final = re.compile(r"([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPictures:
+    """``names``: paths under the folder. ``left_out``: why, in words, and the paths that it goes for."""
+
+    names: tuple[str, ...]
+    left_out: dict[str, tuple[str, ...]]
+    other_files: int = 0
+    """Files of no kind that holds pictures: notes, labels."""
+
+    @property
+    def count_left_out(self) -> int:
+        return sum(map(len, self.left_out.values()))
+
+    @property
+    def told(self) -> str:
+        """What was left out, for people; empty where nothing was."""
+        return "; ".join(f"{len(paths)} {why}: {_some(paths)}" for why, paths in self.left_out.items())
+
+    def beside(self, names: Collection[str]) -> FoundPictures:
+        """These pictures alone, and of what was left out that which lies in their folders."""
+        folders = {name.rpartition("/")[0] for name in names}
+        near = {
+            why: tuple(path for path in paths if path.rpartition("/")[0] in folders) for why, paths in self.left_out.items()
+        }
+        return FoundPictures(tuple(names), {why: paths for why, paths in near.items() if paths})
+
+
+NOT_READ: Final = "of a kind that is not read"
+CLOSED: Final = "that cannot be opened"
+BROKEN: Final = "that point nowhere"
+SPECIAL: Final = "that are no files"
+AGAIN: Final = "that lead back to a folder above them"
+
+
+def find_pictures(folder: Path) -> FoundPictures:
+    """Pictures under ``folder``, nested folders and links to folders included, in natural order.
+
+    Hidden files and folders are passed over. A folder that is reached twice is read twice, but not within itself.
+    """
+    left_out: dict[str, list[str]] = {}
+    names: list[str] = []
+    others = 0
+    for path, why in _files(folder, "", (_identity(folder),)):
+        if why is not None:
+            left_out.setdefault(why, []).append(path)
+        elif path.lower().endswith(SUFFIXES):
+            names.append(path)
+        elif _may_be_picture(folder / path):
+            left_out.setdefault(NOT_READ, []).append(path)
+        else:
+            others += 1
+    told = {why: tuple(sorted(paths, key=natural_key)) for why, paths in sorted(left_out.items())}
+    return FoundPictures(tuple(sorted(names, key=natural_key)), told, others)
+
+
+def natural_key(path: str) -> tuple[Any, ...]:
+    """Sort key by which ``part_9`` comes before ``part_10``, folder by folder; capitals count as small letters."""
+    folders = [
+        [(0, int(text), "") if i % 2 else (1, 0, text) for i, text in enumerate(_NUMBERS.split(part.casefold()))]
+        for part in path.split("/")
+    ]
+    return (folders, path)
+
+
+def _files(folder: Path, under: str, above: tuple[tuple[int, int] | None, ...]) -> Iterator[tuple[str, str | None]]:
+    """Every file under the folder; or a path that can't be followed, and why."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        yield under or ".", CLOSED
+        return
+    for entry in found:
+        path = f"{under}/{entry.name}" if under else entry.name
+        try:
+            is_folder = entry.is_dir()
+        except OSError:  # a link in a circle
+            yield path, BROKEN
+            continue
+        if is_folder:
+            identity = _identity(Path(entry.path)) if entry.is_symlink() else (entry.inode(), entry.stat().st_dev)
+            if identity in above:
+                yield path, AGAIN
+            else:
+                yield from _files(Path(entry.path), path, (*above, identity))
+        elif not entry.is_file():
+            yield path, BROKEN if entry.is_symlink() and not os.path.exists(entry.path) else SPECIAL
+        else:
+            yield path, None
+
+
+def _may_be_picture(path: Path) -> bool:
+    """By its name or its first bytes."""
+    suffix = path.suffix.lower()
+    if suffix in _NAMES or suffix in _NO_PICTURES:
+        return suffix in _NAMES
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head.startswith(_HEADS) or (head[:4] == b"RIFF" and head[8:] == b"WEBP") or head[4:8] == b"ftyp"
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_dev
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    return ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")

@@ -1,0 +1,321 @@
+"""Videos and network streams, frame by frame, with what the decoder says against each: damage is told, never shown.
+
+FFmpeg conceals: what is lost it fills in from other frames, and every frame that was predicted from those is wrong, too, up
+to the next key frame. OpenCV tells nothing of it. Motion JPEG is therefore taken apart by OpenCV and decoded by simplejpeg,
+which raises at a warning; other codecs go through PyAV where it is installed (``pip install 'edge-inspect[video]'``), whose
+decoder stops at an error. Without it OpenCV decodes them, and a warning says that damage can't be seen.
+
+Pictures come as stored: a display matrix that asks for rotation is not followed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeAlias
+
+import cv2
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from edge.storage.concealment import MISSING, Concealment, Lost
+from edge.storage.pictures import Pixels, decode_jpeg, silence_opencv
+from edge.storage.transport_stream import SpoiltPackets
+
+log = structlog.get_logger()
+
+TIMEOUT_MS: Final = 5000
+"""To open a network stream, and to get the next packet of one."""
+_MJPEG: Final = ("MJPG", "mjpg", "jpeg", "JPEG", "AVRn", "dmb1")
+_RAW: Final = -1
+_GREY_BITS: Final = {"gray": 8, "gray10le": 10, "gray12le": 12, "gray14le": 14, "gray16le": 16}
+INSTALL: Final = "pip install 'edge-inspect[video]'"
+
+
+class VideoError(Exception):
+    """No frame can be had from the file or stream; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One frame: ``pixels`` (H, W) or (H, W, 3), valid until the next ``read``; ``bits`` of a sample count.
+
+    ``format``: PFNC name of the pixels, BGR8 where OpenCV decoded them. ``at_s``: its time in the video, if known.
+    """
+
+    pixels: Pixels
+    bits: int
+    format: str
+    at_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A frame that came and can't be believed."""
+
+    why: str
+    at_s: float | None = None
+
+
+Read: TypeAlias = Shot | Damaged
+
+
+class Video(Protocol):
+    """A file or stream that is open. One thread."""
+
+    codec: str
+    fps: float | None
+    promised: int | None
+    """Frames in it, as the container says or by its duration; None where it doesn't tell, or there is no end."""
+    counted: bool
+    """``promised`` is the container's own count."""
+
+    def read(self) -> Read | None:
+        """The next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``."""
+
+    def close(self) -> None: ...
+
+
+def open_video(address: str, *, live: bool = False) -> Video:
+    """Open a file or an address, by whatever tells most about damage.
+
+    Raises:
+        VideoError: it can't be opened, or holds no video.
+    """
+    silence_opencv()
+    capture = opened(address, live=live, raw=True)
+    if capture is not None:
+        if fourcc(capture) in _MJPEG:
+            return JpegVideo(capture)
+        capture.release()
+    if has_pyav():
+        return PyavVideo(address, live=live)
+    capture = opened(address, live=live)
+    if capture is None:
+        raise VideoError("not a video that OpenCV reads")
+    log.warning(
+        "video_damage_unseen",
+        video=without_credentials(address),
+        codec=fourcc(capture),
+        hint=f"OpenCV shows damaged frames as good ones: {INSTALL}",
+    )
+    return PlainVideo(capture)
+
+
+def shortage(video: Video, given: int) -> int:
+    """Frames that the container promised and that never came; an estimate may be off by 2 %, and by two of few frames."""
+    missing = (video.promised or given) - given
+    return missing if missing > (0 if video.counted else max(2, given // 50)) else 0
+
+
+@cache
+def has_pyav() -> bool:
+    try:
+        import av
+    except ImportError:
+        return False
+    av.logging.set_level(None)
+    return True
+
+
+def opened(address: str, *, live: bool = False, raw: bool = False) -> cv2.VideoCapture | None:
+    """An open capture, or None. ``raw``: it gives packets as they come, (1, N) uint8, not pictures."""
+    params = [cv2.CAP_PROP_FORMAT, _RAW] if raw else []
+    if live:
+        params += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
+    try:
+        capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, params)
+    except cv2.error:
+        return None
+    if capture.isOpened():
+        if not raw:
+            capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        return capture
+    capture.release()
+    return None
+
+
+def fourcc(capture: cv2.VideoCapture) -> str:
+    return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=False).decode("latin-1").strip("\0 ")
+
+
+def without_credentials(address: str) -> str:
+    """The address for logs: nothing in front of the last ``@`` of its host part."""
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{'***@' if '@' in rest else ''}{(rest if '@' in path else host + slash + path).rpartition('@')[2]}"
+
+
+class JpegVideo:
+    """Motion JPEG: packets from OpenCV, each a picture of its own."""
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        self.codec = fourcc(capture)
+        self.fps = _rate(capture)
+        self.promised, self.counted = _promised(capture), False
+
+    def read(self) -> Read | None:
+        ok, packet = self._capture.read()
+        if not ok:
+            return None
+        at_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+        try:
+            pixels = decode_jpeg(packet.tobytes())
+        except ValueError as error:
+            return Damaged(f"JPEG: {error}", at_s)
+        return Shot(pixels, 8, "Mono8" if pixels.ndim == 2 else "RGB8", at_s)
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class PlainVideo:
+    """Whatever OpenCV decodes; damage in it can't be seen."""
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        self.codec = fourcc(capture)
+        self.fps = _rate(capture)
+        self.promised, self.counted = _promised(capture), False
+        self._buffer: Any = None
+
+    def read(self) -> Read | None:
+        ok, bgr = self._capture.read(self._buffer)
+        if not ok or bgr is None or not bgr.size:
+            return None
+        self._buffer = bgr
+        return Shot(np.ascontiguousarray(bgr), 8, "BGR8", self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+class PyavVideo:
+    """Any codec through PyAV, single-threaded so that an error belongs to its packet.
+
+    A frame is damaged where its packet is (MPEG-TS tells lost packets), where its decoder raised, and from there up to the
+    next key frame that is whole: in the order of decoding, for frames shown earlier may be predicted from later ones.
+    """
+
+    def __init__(self, address: str, *, live: bool = False) -> None:
+        import av
+
+        self._errors = av.error.FFmpegError
+        limit_s = TIMEOUT_MS / 1e3
+        try:
+            self._container: Any = av.open(
+                address, options=stream_options(address) if live else {}, timeout=(limit_s, limit_s) if live else None
+            )
+        except (self._errors, OSError, ValueError) as error:
+            raise VideoError(str(getattr(error, "strerror", None) or error)) from None
+        if not self._container.streams.video:
+            self._container.close()
+            raise VideoError("it holds no video")
+        self._stream = self._container.streams.video[0]
+        context = self._stream.codec_context
+        context.options = {"err_detect": "explode"}
+        context.thread_type, context.thread_count = "NONE", 1
+        self.codec = str(context.name)
+        transported = self._container.format.name == "mpegts" and not live
+        self._spoilt = SpoiltPackets(Path(address), self._stream.id) if transported else None
+        self.fps = float(self._stream.average_rate) if self._stream.average_rate else None
+        self.counted = bool(self._stream.frames) and not live
+        self.promised = None if live else self._count()
+        self._reads = _filled(self._all(), self.fps)
+
+    def read(self) -> Read | None:
+        return next(self._reads, None)
+
+    def close(self) -> None:
+        self._reads = iter(())
+        self._container.close()
+
+    def _count(self) -> int | None:
+        """Frames that the container promises; by its duration where it doesn't count them."""
+        if self._stream.frames:
+            return int(self._stream.frames)
+        base = self._stream.time_base
+        if self._stream.duration is None or base is None or self.fps is None:
+            return None
+        return int(self._stream.duration * base * self.fps)
+
+    def _all(self) -> Iterator[Read]:
+        concealment = Concealment()
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, OSError, self._errors):  # what was promised and isn't given, whoever reads counts
+                yield from map(self._damaged, concealment.rest())
+                return
+            pts = packet.pts
+            if packet.size:
+                whole = not packet.is_corrupt and not (self._spoilt is not None and self._spoilt.holds(packet.pos))
+                lost = concealment.sent(pts, key=packet.is_keyframe, whole=whole)
+                yield from map(self._damaged, lost)
+            try:
+                frames = packet.decode()
+            except self._errors as error:
+                yield from map(self._damaged, concealment.failed(pts, f"{self.codec}: {error.strerror}"))
+                continue
+            for frame in frames:
+                told = concealment.came(frame.pts, whole=not frame.is_corrupt)
+                if told is not None:
+                    yield from map(self._damaged, told[0])
+                    yield _shot(frame) if told[1] is None else Damaged(told[1], frame.time)
+
+    def _damaged(self, lost: Lost) -> Damaged:
+        base = self._stream.time_base
+        return Damaged(lost.why, None if lost.pts is None or base is None else float(lost.pts * base))
+
+
+def _filled(reads: Iterator[Read], fps: float | None) -> Iterator[Read]:
+    """With a damaged frame for each that lacks beside one: of a frame in a single lost packet nothing is left."""
+    before: Read | None = None
+    for read in reads:
+        doubtful = isinstance(before, Damaged) or (before is not None and isinstance(read, Damaged))
+        if doubtful and before is not None and fps and before.at_s is not None and read.at_s is not None:
+            missing = round((read.at_s - before.at_s) * fps) - 1
+            for number in range(min(max(missing, 0), _MOST_MISSING)):
+                yield Damaged(MISSING, before.at_s + (number + 1) / fps)
+        yield read
+        before = read
+
+
+_MOST_MISSING: Final = 1000
+
+
+def _shot(frame: Any) -> Shot:
+    grey = _GREY_BITS.get(frame.format.name)
+    if grey is not None:
+        pixels: NDArray[Any] = frame.to_ndarray()
+        return Shot(pixels, grey, f"Mono{grey}", frame.time)
+    deep = all(component.bits > 8 for component in frame.format.components) and frame.format.is_rgb
+    if deep:
+        return Shot(frame.to_ndarray(format="rgb48le"), 16, "RGB16", frame.time)
+    return Shot(frame.to_ndarray(format="rgb24"), 8, "RGB8", frame.time)
+
+
+def stream_options(address: str) -> dict[str, str]:
+    """FFmpeg's options for a live address: as OpenCV's, RTSP over TCP and what OPENCV_FFMPEG_CAPTURE_OPTIONS says."""
+    told = os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
+    if told is not None:
+        return dict(pair.split(";", 1) for pair in told.split("|") if ";" in pair)
+    return {"rtsp_transport": "tcp"} if address.lower().startswith("rtsp") else {}
+
+
+def _rate(capture: cv2.VideoCapture) -> float | None:
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    return rate if rate > 0 else None
+
+
+def _promised(capture: cv2.VideoCapture) -> int | None:
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    return int(count) if 0 < count < 1e9 else None

@@ -1,0 +1,171 @@
+"""A frame that the decoder filled in is told as damaged, and every frame that was predicted from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+from support.videos import encoded, mjpeg, scene, video_packets, without_packets, zeroed_jpegs
+
+from edge.errors import UserError
+from edge.frames import Frame, Skip
+from edge.storage import frames_on_disk, video
+from edge.storage.frames_on_disk import count_frames, read_frames
+from edge.storage.video import Damaged, JpegVideo, PlainVideo, Read, Shot, open_video, without_credentials
+
+
+def all_of(path: Path) -> list[Read]:
+    opened = open_video(str(path))
+    reads = []
+    while (read := opened.read()) is not None:
+        reads.append(Shot(read.pixels.copy(), read.bits, read.format, read.at_s) if isinstance(read, Shot) else read)
+    opened.close()
+    return reads
+
+
+def believed_wrongly(reads: list[Read], good: list[Read]) -> list[int]:
+    """Frames that are told as good and look like no good frame."""
+    references = [read.pixels.astype(np.int16) for read in good if isinstance(read, Shot)]
+    return [
+        index
+        for index, read in enumerate(reads)
+        if isinstance(read, Shot) and min(np.abs(read.pixels - reference).max() for reference in references) > 12
+    ]
+
+
+def test_motion_jpeg_frames_that_are_damaged_inside_are_told_and_no_others(tmp_path: Path) -> None:
+    good = mjpeg(tmp_path / "good.avi", 12)
+    reads = all_of(zeroed_jpegs(good, tmp_path / "bad.avi", 2, 7))
+    assert [index for index, read in enumerate(reads) if isinstance(read, Damaged)] == [2, 7]
+    assert len(reads) == 12
+    assert isinstance(reads[2], Damaged)
+    assert reads[2].why.startswith("JPEG: Corrupt JPEG data: ")
+    assert believed_wrongly(reads, all_of(good)) == []
+
+
+def test_motion_jpeg_needs_no_more_than_the_core_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "has_pyav", lambda: False)
+    opened = open_video(str(mjpeg(tmp_path / "a.avi", 3)))
+    assert isinstance(opened, JpegVideo)
+    opened.close()
+
+
+@pytest.mark.parametrize(("codec", "gop"), [("libx264", 20), ("libx264", 1000), ("mpeg4", 20)])
+def test_a_lost_packet_spoils_frames_up_to_the_next_key_frame_and_each_of_them_is_told(
+    tmp_path: Path, codec: str, gop: int
+) -> None:
+    pytest.importorskip("av")
+    good = encoded(tmp_path / "good.ts", 60, codec, gop=gop)
+    reference = all_of(good)
+    assert [type(read) for read in reference] == [Shot] * 60
+    sent = video_packets(good)
+    half = len(sent) // 2
+    for number, lost in enumerate(((sent[5],), (sent[len(sent) // 3],), (sent[half], sent[half + 20]), (sent[-10],))):
+        reads = all_of(without_packets(good, tmp_path / f"bad{number}.ts", *lost))
+        assert any(isinstance(read, Damaged) for read in reads)
+        assert believed_wrongly(reads, reference) == []
+        # nothing tells of a last frame that is lost whole, nor of any where the container knows no rate
+        assert len(reads) in (59, 60) or codec == "mpeg4"
+
+
+def test_frames_between_two_damaged_groups_are_believed(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    good = encoded(tmp_path / "good.ts", 80, gop=20)
+    reads = all_of(without_packets(good, tmp_path / "bad.ts", video_packets(good)[10]))
+    told = [isinstance(read, Damaged) for read in reads]
+    assert any(told[:20])
+    assert told[20:] == [False] * 60
+
+
+@pytest.mark.parametrize(("pixel_format", "bits"), [("gray", 8), ("gray12le", 12), ("gray16le", 16)])
+def test_grey_videos_stay_grey_and_keep_their_bits(tmp_path: Path, pixel_format: str, bits: int) -> None:
+    pytest.importorskip("av")
+    path = encoded(tmp_path / "grey.mkv", 3, "ffv1", pixel_format=pixel_format)
+    for index, frame in enumerate(read_frames(path)):
+        assert isinstance(frame, Frame)
+        assert (frame.meta.pixel_format, frame.bits) == (f"Mono{bits}", bits)
+        expected = scene(index)[..., 0].astype(np.uint16) * 257 >> (16 - bits)
+        assert np.abs(frame.pixels.astype(int) - expected).max() <= (1 << bits) // 256
+
+
+def test_without_pyav_a_warning_says_that_damage_cannot_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("av")
+    path = encoded(tmp_path / "a.mp4", 5)
+    monkeypatch.setattr(video, "has_pyav", lambda: False)
+    with capture_logs() as logs:
+        opened = open_video(str(path))
+    assert isinstance(opened, PlainVideo)
+    opened.close()
+    assert logs == [
+        {
+            "event": "video_damage_unseen",
+            "log_level": "warning",
+            "video": str(path),
+            "codec": "h264",
+            "hint": "OpenCV shows damaged frames as good ones: pip install 'edge-inspect[video]'",
+        }
+    ]
+
+
+def test_damaged_frames_of_a_file_are_unreadable_ones_in_their_places(tmp_path: Path) -> None:
+    path = zeroed_jpegs(mjpeg(tmp_path / "good.avi", 6), tmp_path / "bad.avi", 1, 4)
+    items = list(read_frames(path))
+    assert [item.reason if isinstance(item, Skip) else item.meta.frame_id for item in items] == [
+        *(0, "unreadable", 2, 3, "unreadable", 5)
+    ]
+    assert [item.frame_id_first for item in items if isinstance(item, Skip)] == [1, 4]
+
+
+def test_frames_that_the_container_promised_and_did_not_give_are_one_loss(tmp_path: Path) -> None:
+    path = mjpeg(tmp_path / "good.avi", 30)
+    assert count_frames(path) == 30
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with capture_logs() as logs:
+        items = list(read_frames(path))
+    total = count_frames(path)
+    assert total == 30
+    last = items[-1]
+    assert isinstance(last, Skip)
+    assert last.reason == "unreadable"
+    assert (last.frame_id_first, last.frame_id_last) == (30 - last.count, 29)
+    assert sum(item.count if isinstance(item, Skip) else 1 for item in items) == 30
+    assert "video_ended_early" in [line["event"] for line in logs]
+
+
+class NothingComes:
+    """A video that opens and of which nothing can be decoded."""
+
+    codec, fps, promised, counted = "av01", 25.0, 60, True
+
+    def read(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_video_that_opens_and_gives_no_frame_is_refused_with_its_codec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.mkv"
+    path.touch()
+    monkeypatch.setattr(frames_on_disk, "open_video", lambda _path: NothingComes())
+    with pytest.raises(UserError) as caught:
+        count_frames(path)
+    assert str(caught.value).startswith(f"{path}: opens, but no frame of it can be decoded\n  received: codec av01\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("rtsp://admin:s3cr3t@host/v", "rtsp://***@host/v"),
+        ("http://admin:s3cr3t/pw@host/v", "http://***@host/v"),
+        ("http://admin:s3c@r3tpw@host/v", "http://***@host/v"),
+        ("http://host/v", "http://host/v"),
+        ("clip.avi", "clip.avi"),
+    ],
+)
+def test_addresses_are_told_without_their_credentials(address: str, told: str) -> None:
+    assert without_credentials(address) == told
