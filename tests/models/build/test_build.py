@@ -214,7 +214,7 @@ def test_a_model_of_some_sizes_only_is_asked_for_one(tmp_path: Path, step: int) 
         f"M: the model takes some sizes only, multiples of {step} as it seems\n  received: on a picture of 271x233: "
     )
     assert text.endswith(f"\n  fix: say which size it takes: --size WIDTH,HEIGHT, both multiples of {step}")
-    assert build(path, tmp_path / "b", size=(160, 96)).bundle.spec.resize.size == (160, 96)
+    assert build(path, tmp_path / "b", BuildOptions(size=(160, 96))).bundle.spec.resize.size == (160, 96)
 
 
 def test_outputs_that_are_no_tensors_are_passed_over(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_outputs_that_are_no_tensors_are_passed_over(tmp_path: Path) -> None:
 )
 def test_a_bundles_own_graph_is_a_model_like_others(tmp_path: Path, options: dict[str, Any]) -> None:
     """Its names begin as those that a build gives: they must not meet."""
-    first = build(saved(tmp_path, anomalib_model("dynamo")), tmp_path / "a", **options).bundle
+    first = build(saved(tmp_path, anomalib_model("dynamo")), tmp_path / "a", BuildOptions(**options)).bundle
     second = build(first.model_path, tmp_path / "b").bundle
     third = build(second.model_path, tmp_path / "c").bundle
     image = noise((32, 32), 3)
