@@ -585,17 +585,18 @@ def test_given_frames_are_checked_too(tmp_path: Path) -> None:
 
 
 def test_a_given_frame_that_the_model_cannot_take_is_named(tmp_path: Path) -> None:
-    """It halves the picture and doubles it again: odd sizes don't come back."""
+    """It looks at windows of 20 px: smaller pictures have none."""
     model = simple(["n", 1, "h", "w"])
-    model.graph.node.append(node("AveragePool", ["heat"], ["half"], kernel_shape=[2, 2], strides=[2, 2]))
-    model.graph.node.append(node("Resize", ["half", "", "twice"], ["full"]))
-    model.graph.node.append(node("Sub", ["heat", "full"], ["rest"]))
-    model.graph.initializer.append(numpy_helper.from_array(np.float32([1, 1, 2, 2]), "twice"))
+    model.graph.node.append(node("AveragePool", ["heat"], ["around"], kernel_shape=[20, 20], pads=[10, 10, 9, 9]))
+    model.graph.node.append(node("Pad", ["heat", "borders"], ["wide"], mode="reflect"))
+    model.graph.node.append(node("AveragePool", ["wide"], ["reflected"], kernel_shape=[21, 21]))
+    model.graph.node.append(node("Sub", ["reflected", "around"], ["rest"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 0, 10, 10, 0, 0, 10, 10]), "borders"))
     model.graph.output[0].CopyFrom(tensor("rest", FLOAT, list("abcd")))
     path = saved(tmp_path, model)
-    text = refusal(path, tmp_path / "b", frames=[frame(noise((41, 41), 1)[:, :, 0])])
-    assert text.startswith("M: the model does not run on frame 0, shape (1, 1, 41, 41)\n  received: ")
-    assert build(path, tmp_path / "b", BuildOptions(frames=[frame(noise((40, 40), 1)[:, :, 0])])).check.pictures == 5
+    text = refusal(path, tmp_path / "b", frames=[frame(noise((9, 9), 1)[:, :, 0])])
+    assert text.startswith("M: the model does not run on frame 0, shape (1, 1, 9, 9)\n  received: ")
+    assert build(path, tmp_path / "b", BuildOptions(frames=[frame(noise((80, 80), 1)[:, :, 0])])).check.pictures == 5
 
 
 @pytest.mark.parametrize(
