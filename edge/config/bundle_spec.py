@@ -11,7 +11,7 @@ from edge.config.yaml_reader import Section
 SidePx: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
 
 
-NOT_COMPUTED = {"name", "map_size", "tolerance", "display", "provenance"}
+NOT_COMPUTED = {"name", "map_size", "map_highest", "tolerance", "display", "provenance"}
 """Keys of ``bundle.yaml`` that leave every number of a frame's map as it is."""
 
 
@@ -250,6 +250,9 @@ class BundleSpec(Section):
     map_size: Size | None = None
     """Width and height of the map that the graph gives, of one tile where there are tiles; engines refuse another. null: it
     follows the picture, or the bundle is from before this was told."""
+    map_highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """Highest value that the map can have, as the graph tells or as every picture of the build had it: a threshold above it
+    is refused. null: none is known."""
     tolerance: ToleranceSpec = ToleranceSpec()
     display: DisplaySpec = DisplaySpec()
     provenance: dict[str, Any] = Field(default_factory=dict)

@@ -64,7 +64,8 @@ class OnnxEngine(Engine):
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 3  # errors; its warnings are about the exporter's style
+        # its errors come as exceptions, too; of a GPU that does not start its own words on stderr say more
+        options.log_severity_level = 4 if list(self.providers) == [_CPU] else 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = ort.InferenceSession(

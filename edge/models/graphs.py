@@ -75,8 +75,10 @@ def session(model: onnx.ModelProto, what: str) -> ort.InferenceSession:
 
 
 def run_graph(session: ort.InferenceSession, feed: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """All outputs by name, of the session's only input."""
-    names = [o.name for o in session.get_outputs()]
+    """All tensors that come out, by name, of the session's only input; sequences and maps are passed over."""
+    names = [o.name for o in session.get_outputs() if o.type.startswith("tensor(")]
+    if not names:
+        return {}
     return dict(zip(names, session.run(names, {session.get_inputs()[0].name: feed}), strict=True))
 
 
@@ -102,6 +104,11 @@ def constant(model: onnx.ModelProto, name: str) -> NDArray[Any] | None:
     made = (n for n in model.graph.node if n.op_type == "Constant" and name in n.output)
     tensors += [a.t for n in made for a in n.attribute if a.name == "value"]
     return np.asarray(onnx.numpy_helper.to_array(tensors[0])) if tensors else None
+
+
+def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    """The value of one attribute, or ``default``."""
+    return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
 def with_outputs(model: onnx.ModelProto, extra: Iterable[str]) -> onnx.ModelProto:
@@ -149,6 +156,25 @@ def is_free(graph: onnx.GraphProto, name: str) -> bool:
     if name in {v.name for v in (*graph.input, *graph.initializer)}:
         return False
     return all(name not in node.output and all(is_free(g, name) for g in _inner_graphs(node)) for node in graph.node)
+
+
+def free_prefix(graph: onnx.GraphProto, prefix: str) -> str:
+    """``prefix``, or ``prefix2`` and so on where names begin with it already, as those of a bundle's graph do."""
+    names = _all_names(graph)
+    count = 1
+    while any(name.startswith(f"{prefix}{count if count > 1 else ''}/") for name in names):
+        count += 1
+    return f"{prefix}{count if count > 1 else ''}"
+
+
+def _all_names(graph: onnx.GraphProto) -> set[str]:
+    names = {v.name for v in (*graph.input, *graph.initializer)}
+    for node in graph.node:
+        names.update(node.output)
+        names.add(node.name)
+        for inner in _inner_graphs(node):
+            names |= _all_names(inner)
+    return names
 
 
 def value(name: str, dtype: int, shape: Sequence[int | str]) -> onnx.ValueInfoProto:

@@ -61,12 +61,13 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
     a caller that forgot it would take an int8 calibration that was made with other scales.
 
     Raises:
-        UserError: no calibration file, one made for another model, ROI, border, smoothing, zones or precision, or a mask
-            picture that can't be read.
+        UserError: a threshold that no map can reach, no calibration file, one made for another model, ROI, border,
+            smoothing, zones or precision, or a mask picture that can't be read.
     """
     config = loaded.config
     mask, mask_bytes = read_mask(loaded.resolved.regions.roi)
     threshold = config.regions.threshold
+    check_highest(config.regions, bundle.spec.map_highest)
     if isinstance(threshold, ThresholdConfig):
         overridden = config.calibration is not None
         return Criteria(config.regions, threshold.high, threshold.low, mask, config.deadline_ms, overridden=overridden)
@@ -84,7 +85,33 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
         )
     calibration = Calibration.load(path)
     check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
+    _check_reached(f"{path}: high", calibration.high, bundle.spec.map_highest)
     return Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
+
+
+def check_highest(regions: RegionsConfig, highest: float | None) -> None:
+    """Refuse thresholds and score gates that no map can reach. ``highest``: ``map_highest`` of the bundle.
+
+    Raises:
+        UserError: names the key.
+    """
+    limits = [("min_score_max", regions.min_score_max), ("min_score_mean", regions.min_score_mean)]
+    if isinstance(regions.threshold, ThresholdConfig):
+        limits.append(("threshold.high", regions.threshold.high))
+    limits += [(f"zones[{i}].threshold.high", z.threshold.high) for i, z in enumerate(regions.zones) if z.threshold]
+    for key, value in limits:
+        if value is not None:
+            _check_reached(f"regions.{key}", value, highest)
+
+
+def _check_reached(what: str, value: float, highest: float | None) -> None:
+    if highest is not None and value > np.nextafter(np.float32(highest), np.float32(np.inf)):
+        raise UserError(
+            f"{what}: no map can reach it, so every frame would pass",
+            received=f"{value:g}",
+            expected=f"at most {highest:g}, the highest value that the model can give (map_highest in bundle.yaml)",
+            fix="set a lower one, or build the bundle from a model whose map is not bounded there",
+        )
 
 
 def read_mask(roi: RoiConfig | None) -> tuple[NDArray[np.uint8] | None, bytes | None]:

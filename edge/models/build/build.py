@@ -18,6 +18,7 @@ from edge.engines.graph_io import check_first, check_input, check_outputs
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build import trial_pictures as trial
+from edge.models.build.bounds import highest_of
 from edge.models.build.describe_bundle import display_of, own_resize_of, provenance_of, warnings_of
 from edge.models.build.foreign import (
     ModelInput,
@@ -99,7 +100,10 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
         built = _built(alone, transform, spec, pictures, options)
     if frozen_at not in (None, 1) and taken.batch == 1:
         built = replace(built, rewritten=(f"a batch of {frozen_at} as one picture", *built.rewritten))
-    spec = spec.model_copy(update={"display": display_of(built.outputs["map"], built.check, list(given))})
+    highest, cut_off = highest_of(built.model, "map", built.check.ranges)
+    display = display_of(built.outputs["map"], built.check, list(given))
+    spec = spec.model_copy(update={"display": display, "map_highest": highest})
+    built = replace(built, warnings=(*built.warnings, *cut_off))
     spec, map_size, place, warnings = _placed(built, original, spec, pictures, folder, options.map_to_image)
     provenance = provenance_of(
         model=original.model,
@@ -248,8 +252,7 @@ def _built(
         embedding=exposed.get("embedding"),
         map_follows=look.follows,
     )
-    mapped = [run[tensors["map"]] for run in runs]
-    warnings = warnings_of(model, look, taken.batch or 1, outputs["map"], outputs.get("score"), mapped)
+    warnings = warnings_of(look, taken.batch or 1, outputs["map"], outputs.get("score"))
     light, rewritten = lightened(wrapper)
     if rewritten:
         try:

@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 import edge
 from edge.config.bundle import sha256_of
 from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.models import graphs
-from edge.models.build.foreign import ModelInput, ModelOutput, Tail, find_clamp, score_candidates
+from edge.models.build.foreign import ModelInput, ModelOutput, Tail, score_candidates
 from edge.models.build.parity import Check
 from edge.models.build.placement import Placement
 from edge.models.build.probe import Look
@@ -53,22 +51,9 @@ def own_resize_of(look: Look, spec: BundleSpec) -> dict[str, Any] | None:
     }
 
 
-def warnings_of(
-    model: onnx.ModelProto,
-    look: Look,
-    batch: int,
-    amap: ModelOutput,
-    score: ModelOutput | None,
-    maps: Sequence[NDArray[Any]],
-) -> list[str]:
-    """What a person should mind of a model that can be built. ``maps``: the model's own, of every picture."""
+def warnings_of(look: Look, batch: int, amap: ModelOutput, score: ModelOutput | None) -> list[str]:
+    """What a person should mind of a model that can be built."""
     warnings = []
-    bound = None if amap.tail else find_clamp(model, amap.name, np.concatenate([m.ravel() for m in maps]))
-    if bound is not None:
-        warnings.append(
-            f"the map reaches {bound:g}, where the model cuts it off in a way that could not be undone: "
-            "what lies beyond all looks alike"
-        )
     others = score_candidates({n: a for n, a in look.outputs.items() if n != amap.name}, batch)
     if score is None and len(others) > 1:
         warnings.append(f"none of {', '.join(others)} is taken for the score; say which: --score NAME")

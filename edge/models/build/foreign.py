@@ -225,16 +225,6 @@ def find_tail(model: onnx.ModelProto, output: str, feeds: Sequence[NDArray[Any]]
     return None
 
 
-def find_clamp(model: onnx.ModelProto, output: str, values: NDArray[Any]) -> float | None:
-    """The upper bound of a clamp close in front of ``output``, if ``values`` of it reach that bound and none is beyond."""
-    close = _close_in_front(graphs.producers(model), output)
-    names = [n for c in close for n in (c.input[2:] if c.op_type == "Clip" else c.input if c.op_type == "Min" else ())]
-    bounds = [graphs.constant(model, name) for name in names]
-    finite = values[np.isfinite(values)]
-    reached = (b for b in bounds if b is not None and b.size == 1 and finite.size and b.item() == finite.max())
-    return next((float(bound.item()) for bound in reached), None)
-
-
 def _normalisations(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[tuple[onnx.NodeProto, onnx.NodeProto]]:
     """(Sub, Div) of each Add(Div(Sub(raw, a), b), c) that stands close in front of ``output``."""
     found = []

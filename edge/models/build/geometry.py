@@ -77,7 +77,7 @@ def find_geometry(model: onnx.ModelProto, taken: ModelInput, feed: NDArray[Any],
         elif node.op_type == "Pad" and size != geometry.size:
             pads = values[node.input[1]].tolist()
             geometry = _cropped(geometry, size, (-pads[columns], -pads[rows]))
-        elif node.op_type == "Concat" and _attribute(node, "axis", 0) % len(after) in (rows, columns):
+        elif node.op_type == "Concat" and graphs.attribute(node, "axis", 0) % len(after) in (rows, columns):
             break
     return geometry
 
@@ -107,7 +107,7 @@ def _joined(model: onnx.ModelProto, split: onnx.NodeProto) -> onnx.NodeProto | N
     parts = set(split.output)
     readers = [n for n in model.graph.node if parts.intersection(n.input)]
     whole = len(readers) == 1 and readers[0].op_type == "Concat" and set(readers[0].input) == parts
-    return readers[0] if whole and _attribute(split, "axis", 0) == _attribute(readers[0], "axis", 0) else None
+    return readers[0] if whole and graphs.attribute(split, "axis", 0) == graphs.attribute(readers[0], "axis", 0) else None
 
 
 def _values(
@@ -133,10 +133,10 @@ def _scaled(geometry: Geometry, size: tuple[int, int], node: onnx.NodeProto) -> 
     sx, sy, ox, oy = geometry.to_input
     fx, fy = geometry.size[0] / size[0], geometry.size[1] / size[1]
     mode, coordinates = (
-        _attribute(node, name, default).decode()
+        graphs.attribute(node, name, default).decode()
         for name, default in (("mode", b"nearest"), ("coordinate_transformation_mode", b"half_pixel"))
     )
-    return Geometry(size, (sx * fx, sy * fy, ox, oy), size, mode, coordinates, bool(_attribute(node, "antialias", 0)))
+    return Geometry(size, (sx * fx, sy * fy, ox, oy), size, mode, coordinates, bool(graphs.attribute(node, "antialias", 0)))
 
 
 def _cropped(
@@ -164,11 +164,7 @@ def _sliced(node: onnx.NodeProto, values: Mapping[str, NDArray[Any]], sides: Seq
 
 def _gathered(node: onnx.NodeProto, values: Mapping[str, NDArray[Any]], sides: Sequence[int]) -> dict[int, tuple[int, int]]:
     """(first, step) of what a Gather keeps of its axis; step 0 where the indices are in no such order."""
-    axis = _attribute(node, "axis", 0) % len(sides)
+    axis = graphs.attribute(node, "axis", 0) % len(sides)
     indices = np.asarray(values[node.input[1]]) % sides[axis]
     steps = np.unique(np.diff(indices))
     return {axis: (int(indices[0]), int(steps[0]) if steps.size == 1 else int(steps.size == 0))}
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)

@@ -20,6 +20,9 @@ from edge.models.build.unbatch import unbaked
 
 _PROBES = ((256, 256), (320, 288))
 """Width, height. Two sizes tell whether a model's map follows the picture; multiples of 32 suit networks with strides."""
+_ODD = (271, 233)
+_STEPS = (2, 4, 8, 16, 32)
+"""Px of which sides must be multiples in networks with strides; tried where an odd size fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,44 @@ def look_at(
             received=" and ".join(f"map {s[0]}x{s[1]} of {p[0]}x{p[1]}" for s, p in zip(sizes, _PROBES, strict=True)),
             fix="say which size it takes: --size WIDTH,HEIGHT",
         )
+    _check_any_size(session, taken, sizes[0], map_name, path)
     return replace(looks[0], follows=True)
+
+
+def _check_any_size(
+    session: ort.InferenceSession,
+    taken: ModelInput,
+    map_size: tuple[int, ...],
+    map_name: str | None,
+    path: Path,
+) -> None:
+    """Raises UserError where the model fails on sizes that frames may have, or its map then leaves a part of them out."""
+
+    def why_not(size: tuple[int, int]) -> str | None:
+        try:
+            outputs = graphs.run_graph(session, _noise(taken, size))
+        except Exception as error:  # noqa: BLE001  (the runtime's exceptions have no common base but this)
+            return graphs.first_line(error)
+        batch = taken.batch or 1
+        shape = outputs[find_map(outputs, batch, path, map_name)].shape
+        found = tuple(shape[axis] for axis in reversed(spatial_axes(shape, batch)))
+        for side, px, whole, probe in zip(size, found, map_size, _PROBES[0], strict=True):
+            scale = probe / whole
+            if not side - scale - 0.5 < px * scale <= side + 0.5:
+                return f"a map of {found[0]}x{found[1]}, which does not cover it"
+        return None
+
+    reason = why_not(_ODD)
+    if reason is None:
+        return
+    step = next((s for s in _STEPS if all(why_not((w + s, h - s)) is None for w, h in _PROBES)), None)
+    fits = "" if step is None else f", multiples of {step} as it seems"
+    raise UserError(
+        f"{path}: the model takes some sizes only{fits}",
+        received=f"on a picture of {_ODD[0]}x{_ODD[1]}: {reason}",
+        expected="a model that takes frames of any size, or one size to which they are brought",
+        fix="say which size it takes: --size WIDTH,HEIGHT" + ("" if step is None else f", both multiples of {step}"),
+    )
 
 
 def _check_size(taken: ModelInput, size: tuple[int, int] | None, path: Path) -> None:
@@ -136,7 +176,8 @@ def _declared(model: onnx.ModelProto, batch: int | str) -> onnx.ModelProto:
     first.CopyFrom(graphs.value("x", onnx.TensorProto.FLOAT, [batch]).type.tensor_type.shape.dim[0])
     del copy.graph.value_info[:]
     for output in copy.graph.output:
-        output.type.tensor_type.ClearField("shape")
+        if output.type.HasField("tensor_type"):
+            output.type.tensor_type.ClearField("shape")
     return copy
 
 
@@ -187,6 +228,11 @@ def _others(taken: ModelInput, size: tuple[int, int]) -> list[NDArray[np.uint8]]
     return [np.stack([picture] * taken.channels, axis=axis) for picture in (np.zeros_like(ramp), ramp, ramp[::-1])]
 
 
+def _noise(taken: ModelInput, size: tuple[int, int]) -> NDArray[Any]:
+    shape = (taken.channels, size[1], size[0]) if taken.layout == "nchw" else (size[1], size[0], taken.channels)
+    return _feed(np.random.default_rng(0).integers(0, 256, shape, np.uint8), taken)
+
+
 def _feed(planes: NDArray[np.uint8], taken: ModelInput) -> NDArray[Any]:
     return np.repeat(planes[None] if taken.dtype == "uint8" else planes[None] / np.float32(255), taken.batch or 1, axis=0)
 
@@ -194,9 +240,7 @@ def _feed(planes: NDArray[np.uint8], taken: ModelInput) -> NDArray[Any]:
 def _run(
     session: ort.InferenceSession, model: onnx.ModelProto, taken: ModelInput, size: tuple[int, int], path: Path
 ) -> Look:
-    shape = (taken.channels, size[1], size[0]) if taken.layout == "nchw" else (size[1], size[0], taken.channels)
-    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    feed = _feed(noise, taken)
+    feed = _noise(taken, size)
     try:
         outputs = graphs.run_graph(session, feed)
     except Exception as error:  # noqa: BLE001  (the runtime's exceptions have no common base but this)

@@ -27,7 +27,7 @@ def unbaked(model: onnx.ModelProto, batch: int) -> onnx.ModelProto | None:
     graph = copy.graph
     weights = {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.data_type == onnx.TensorProto.INT64}
     made = graphs.producers(copy)
-    changed = False
+    changed, prefix = False, graphs.free_prefix(graph, "edge")
     for node in graph.node:
         for place, name in enumerate(node.input):
             values = weights.get(name)
@@ -40,7 +40,7 @@ def unbaked(model: onnx.ModelProto, batch: int) -> onnx.ModelProto | None:
                 shortened = shortened[:1]
             else:
                 continue
-            node.input[place] = f"edge/{name}/{node.output[0]}"
+            node.input[place] = f"{prefix}/{name}/{node.output[0]}"
             graph.initializer.append(numpy_helper.from_array(shortened, node.input[place]))
             changed = True
         if _is_of_chunks(node, made) and len(node.input) % batch == 0:

@@ -132,7 +132,8 @@ def wrapped(
     out = onnx.ModelProto()
     out.CopyFrom(model)
     graph = out.graph
-    new_names = {n: f"model/{n}" for n in _RESERVED if not graphs.is_free(graph, n)}
+    own = graphs.free_prefix(graph, "model")
+    new_names = {n: f"{own}/{n}" for n in _RESERVED if not graphs.is_free(graph, n)}
     graphs.rename(graph, new_names)
     writer = _Writer(graph, graphs.opset(model))
     before = _preprocessing(writer, taken, recipe, new_names.get(taken.name, taken.name))
@@ -189,16 +190,17 @@ class _Writer:
         self.graph = graph
         self.opset = opset
         self._count = 0
+        self._prefix = graphs.free_prefix(graph, "edge")
 
     def constant(self, values: NDArray[Any]) -> str:
         self._count += 1
-        name = f"edge/constant_{self._count}"
+        name = f"{self._prefix}/constant_{self._count}"
         self.graph.initializer.append(numpy_helper.from_array(values, name))
         return name
 
     def node(self, op: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> onnx.NodeProto:
         self._count += 1
-        name = f"edge/{op}_{self._count}"
+        name = f"{self._prefix}/{op}_{self._count}"
         return helper.make_node(op, inputs, [output or name], name=name, **attributes)
 
     def on_axes(self, op: str, tensor: str, axis: int, output: str) -> onnx.NodeProto:

@@ -91,6 +91,7 @@ def measure(
             floor=bundle.spec.display.threshold,
             outliers=outliers,
             reach=lambda: _reach(engine),
+            highest=bundle.spec.map_highest,
         )
     finally:
         engine.close()
@@ -115,7 +116,8 @@ def _reach(engine: Engine) -> float:
     """The highest value that the map has on generated pictures, which are full of contrast."""
     height, width, channels = blank_picture(engine.bundle).shape
     pictures = generated_pictures((width, height), channels, engine.bundle.spec.input.bits)
-    return max(float(np.nanmax(engine.infer(picture).map)) for picture in pictures.values())
+    maps = (engine.infer(picture).map for picture in pictures.values())
+    return max(float(values.max(where=np.isfinite(values), initial=-np.inf)) for values in maps)
 
 
 def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:

@@ -99,6 +99,7 @@ def calibrate(
     floor: float | None = None,
     outliers: Literal["refuse", "leave_out", "keep"] = "refuse",
     reach: Callable[[], float] | None = None,
+    highest: float | None = None,
 ) -> CalibrationResult:
     """Measure the maps that ``maps`` gives, each with its frame's name; a map is used before the next one is asked for.
 
@@ -108,6 +109,7 @@ def calibrate(
     hysteresis. ``floor``: ``high`` where all maps are 0 and there is nothing to measure (the bundle's display threshold).
     ``outliers``: what to do with frames that look like no good ones; they are refused only where ``high`` would lie above
     one. ``reach``: asked for where frames share the highest value: what the map reaches on pictures full of contrast.
+    ``highest``: the highest value that the map can have at all, where that is known.
 
     Raises:
         OutlierError: an outlier would set ``high``.
@@ -127,8 +129,16 @@ def calibrate(
         _, pixels = _measured(maps(), plan, indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in found)
-    _check_headroom(used, false_rejects, reach)
+    _check_headroom(used, false_rejects, reach if highest is None else lambda: highest)
     high, notes = choose_high(used, false_rejects, floor)
+    if highest is not None and high > highest:
+        top = max(used)
+        if top >= highest - _TIED * abs(highest):
+            raise _cut_off(highest, used)
+        high, notes = (
+            (top + highest) / 2,
+            [*notes, f"capped half way to {highest:g}, the highest value that the map can have"],
+        )
     low, low_note = _choose_low(pixels, quantile, high)
     table, note = rejections(used, high, floor), "; ".join(notes + low_note)
     result = CalibrationResult(
@@ -155,8 +165,13 @@ def _check_headroom(maxima: Sequence[float], false_rejects: float, reach: Callab
     tied = int(np.count_nonzero(ordered >= top - _TIED * abs(top)))
     if reach is None or tied <= max(1, whole(len(ordered) * false_rejects)) or reach() > top + _TIED * abs(top):
         return
-    raise UserError(
-        f"the map is cut off at {top:g}, which {tied} of {len(ordered)} good frames reach",
+    raise _cut_off(top, maxima)
+
+
+def _cut_off(top: float, maxima: Sequence[float]) -> UserError:
+    tied = sum(maximum >= top - _TIED * abs(top) for maximum in maxima)
+    return UserError(
+        f"the map is cut off at {top:g}, which {tied} of {len(maxima)} good frames reach",
         received="no higher value on noise or shapes either",
         expected="a map in which a defect stands out: no threshold above that value is ever reached, and one at it rejects "
         "good frames",

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from support.builds import frame, noise, original, refusal, saved, simple
 from support.graphs import TAIL, anomalib_model, graph_model, identity_model, node, tensor, write_identity_bundle
 
@@ -190,6 +190,60 @@ def test_scale_mean_and_deviation_are_folded_in(tmp_path: Path, layout: str, mea
 def test_large_pictures_are_built_like_small_ones(tmp_path: Path, size: tuple[int, int]) -> None:
     report = build(saved(tmp_path, simple(["n", 1, size[1], size[0]])), tmp_path / "b")
     assert (report.map_size, report.check.pictures, report.bundle.spec.resize.where) == (size, 6, "host")
+
+
+def pyramid(step: int) -> onnx.ModelProto:
+    """A U-Net's shape: down by ``step``, up again, and against the picture, whose sides must be multiples of it."""
+    nodes = [
+        node("ReduceMean", ["image"], ["grey"], axes=[1], keepdims=1),
+        node("AveragePool", ["grey"], ["small"], kernel_shape=[step, step], strides=[step, step]),
+        node("Resize", ["small", "", "up"], ["large"], mode="nearest"),
+        node("Sub", ["grey", "large"], ["off"]),
+        node("Abs", ["off"], ["heat"]),
+    ]
+    inputs, outputs = [tensor("image", FLOAT, ["n", 3, "h", "w"])], [tensor("heat", FLOAT, list("abcd"))]
+    return graph_model(nodes, inputs, outputs, {"up": np.float32([1, 1, step, step])})
+
+
+@pytest.mark.parametrize("step", [4, 32])
+def test_a_model_of_some_sizes_only_is_asked_for_one(tmp_path: Path, step: int) -> None:
+    """Else every frame of another size would be ``invalid: engine_error``."""
+    path = saved(tmp_path, pyramid(step))
+    text = refusal(path, tmp_path / "b")
+    assert text.startswith(
+        f"M: the model takes some sizes only, multiples of {step} as it seems\n  received: on a picture of 271x233: "
+    )
+    assert text.endswith(f"\n  fix: say which size it takes: --size WIDTH,HEIGHT, both multiples of {step}")
+    assert build(path, tmp_path / "b", BuildOptions(size=(160, 96))).bundle.spec.resize.size == (160, 96)
+
+
+def test_outputs_that_are_no_tensors_are_passed_over(tmp_path: Path) -> None:
+    """Classifiers that scikit-learn and TensorFlow left give sequences besides."""
+    model = simple(["n", 1, 12, 16])
+    model.graph.node.append(node("SequenceConstruct", ["heat"], ["several"]))
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, None))
+    model.graph.output.append(helper.make_value_info("several", kind))
+    assert build(saved(tmp_path, model), tmp_path / "b").amap.name == "heat"
+    frozen = simple([2, 1, 12, 16])  # its batch is undone, so its outputs are declared anew
+    frozen.graph.node.append(node("SequenceConstruct", ["heat"], ["several"]))
+    frozen.graph.output.append(helper.make_value_info("several", kind))
+    assert build(saved(tmp_path, frozen), tmp_path / "c").taken.batch is None
+    del model.graph.output[0]
+    assert refusal(saved(tmp_path, model), tmp_path / "d").startswith("M: the model gives no anomaly map\n")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mean": (0.5,), "std": (0.2,)}, {"tile": TileSpec(size=(32, 32), stride=(16, 16))}]
+)
+def test_a_bundles_own_graph_is_a_model_like_others(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Its names begin as those that a build gives: they must not meet."""
+    first = build(saved(tmp_path, anomalib_model("dynamo")), tmp_path / "a", BuildOptions(**options)).bundle
+    second = build(first.model_path, tmp_path / "b").bundle
+    third = build(second.model_path, tmp_path / "c").bundle
+    image = noise((32, 32), 3)
+    expected = OnnxEngine(first).infer(image).map.copy()
+    for bundle in (second, third):
+        np.testing.assert_array_equal(OnnxEngine(bundle).infer(image).map, expected)
 
 
 def weighted(channels: int = 3) -> onnx.ModelProto:
@@ -531,17 +585,18 @@ def test_given_frames_are_checked_too(tmp_path: Path) -> None:
 
 
 def test_a_given_frame_that_the_model_cannot_take_is_named(tmp_path: Path) -> None:
-    """It halves the picture and doubles it again: odd sizes don't come back."""
+    """It looks at windows of 20 px: smaller pictures have none."""
     model = simple(["n", 1, "h", "w"])
-    model.graph.node.append(node("AveragePool", ["heat"], ["half"], kernel_shape=[2, 2], strides=[2, 2]))
-    model.graph.node.append(node("Resize", ["half", "", "twice"], ["full"]))
-    model.graph.node.append(node("Sub", ["heat", "full"], ["rest"]))
-    model.graph.initializer.append(numpy_helper.from_array(np.float32([1, 1, 2, 2]), "twice"))
+    model.graph.node.append(node("AveragePool", ["heat"], ["around"], kernel_shape=[20, 20], pads=[10, 10, 9, 9]))
+    model.graph.node.append(node("Pad", ["heat", "borders"], ["wide"], mode="reflect"))
+    model.graph.node.append(node("AveragePool", ["wide"], ["reflected"], kernel_shape=[21, 21]))
+    model.graph.node.append(node("Sub", ["reflected", "around"], ["rest"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 0, 10, 10, 0, 0, 10, 10]), "borders"))
     model.graph.output[0].CopyFrom(tensor("rest", FLOAT, list("abcd")))
     path = saved(tmp_path, model)
-    text = refusal(path, tmp_path / "b", frames=[frame(noise((41, 41), 1)[:, :, 0])])
-    assert text.startswith("M: the model does not run on frame 0, shape (1, 1, 41, 41)\n  received: ")
-    assert build(path, tmp_path / "b", BuildOptions(frames=[frame(noise((40, 40), 1)[:, :, 0])])).check.pictures == 5
+    text = refusal(path, tmp_path / "b", frames=[frame(noise((9, 9), 1)[:, :, 0])])
+    assert text.startswith("M: the model does not run on frame 0, shape (1, 1, 9, 9)\n  received: ")
+    assert build(path, tmp_path / "b", BuildOptions(frames=[frame(noise((80, 80), 1)[:, :, 0])])).check.pictures == 5
 
 
 @pytest.mark.parametrize(

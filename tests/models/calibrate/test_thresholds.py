@@ -302,6 +302,17 @@ def test_a_map_that_good_frames_fill_to_its_bound_gives_no_threshold() -> None:
     assert refusal(maps, false_rejects=0.001, outliers="keep", reach=lambda: 0.6).startswith("the map is cut off at 0.6, ")
 
 
+def test_high_stays_below_what_the_map_can_have() -> None:
+    """Two per cent above the highest good frame may lie above a sigmoid's 1; half way to it a defect can still be seen."""
+    maps = flat(0.5, 0.9, 0.99)
+    result = measured(maps, controls(), highest=1.0)
+    assert result.high == pytest.approx(0.995)
+    assert "capped half way to 1, the highest value that the map can have" in result.note
+    assert measured(maps, controls(), highest=2.0).high == pytest.approx(0.99 * 1.02)
+    assert refusal(flat(0.5, 0.9, 1.0), highest=1.0).startswith("the map is cut off at 1, which 1 of 3 good frames reach\n")
+    assert measured(flat(*[0.5] * 60, 1.0), controls(), false_rejects=0.1, highest=1.0).high < 0.51
+
+
 def test_good_frames_hold_no_outlier() -> None:
     assert measured(good(200), controls()).outliers == ()
     assert find_outliers([("a", 1.0), ("b", 1.0), ("c", 1.0)]) == ()
