@@ -7,7 +7,7 @@ when, stands beside each.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:  # a program that listens knows the nouns without NumPy
@@ -158,6 +158,21 @@ class Skip:
     part_id_last: int | None = None
     frame_ref: str | None = None
 
+    @classmethod
+    def of(cls, meta: FrameMeta, reason: SkipReason) -> Skip:
+        """The loss of one frame whose identity is known."""
+        return cls(
+            reason=reason,
+            count=1,
+            frame_id_first=meta.frame_id,
+            frame_id_last=meta.frame_id,
+            received_ns=meta.received_ns,
+            frame_id_source=meta.frame_id_source,
+            part_id_first=meta.part_id,
+            part_id_last=meta.part_id,
+            frame_ref=meta.frame_ref,
+        )
+
     def followed_by(self, later: Skip) -> Skip | None:
         """Both as one skip; None where one could not tell what both do.
 
@@ -169,16 +184,8 @@ class Skip:
         ours = (self.reason, self.frame_id_source, next_id, next_part)
         if ours != (later.reason, later.frame_id_source, later.frame_id_first, later.part_id_first):
             return None
-        return Skip(
-            self.reason,
-            self.count + later.count,
-            self.frame_id_first,
-            later.frame_id_last,
-            self.received_ns,
-            self.frame_id_source,
-            self.part_id_first,
-            later.part_id_last,
-            self.frame_ref,
+        return replace(
+            self, count=self.count + later.count, frame_id_last=later.frame_id_last, part_id_last=later.part_id_last
         )
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from enum import Enum
 from functools import partial
 
 import structlog
@@ -15,14 +16,16 @@ from edge.config.load import Loaded
 from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
+from edge.line.drain import close_outputs, drain, undo_start
 from edge.line.in_flight import OneSize
-from edge.line.passage import Handoff, Maps, Passage, tell_losses
+from edge.line.judging import Desk
+from edge.line.passage import Handoff, Maps, Passage
 from edge.line.recipe import Recipe, Recipes
 from edge.line.ring import Ring
-from edge.line.snapshot import LineSnapshot
-from edge.line.stages import Desk, acquire_loop, infer_loop, judge_loop
+from edge.line.snapshot import LineSnapshot, heartbeat, published_verdicts, snapshot
+from edge.line.stages import acquire_loop, infer_loop, judge_loop
 from edge.line.state import StateBook
-from edge.line.supervise import LOOK_S, StageHealth, Worker, examine
+from edge.line.supervise import LOOK_S, TICK_S, StageHealth, Worker, examine
 from edge.line.tally import Tally
 from edge.outputs.protocol import Output, OutputStatus
 from edge.regions.criteria import Criteria
@@ -33,18 +36,18 @@ from edge.wire.encode import Wire
 
 log = structlog.get_logger()
 
-TICK_S = 0.1
 HEARTBEAT_S = 0.5
-DRAIN_S = 2.0
-"""Time given to frames in the ring when the daemon is told to stop; what still waits then is skipped as ``shutdown``."""
-LAST_S = 0.5
-"""Time given after that to the frame in the engine, and once more to the judge for the records of what was skipped."""
-CLOSE_S = 1.0
-"""Time given to an output, live, to write what it has queued; in replay nobody waits for us."""
-CLOSE_ALL_S = 1.4
-"""Time given to all outputs together; one whose turn comes later still has ``CLOSE_LEAST_S``."""
-CLOSE_LEAST_S = 0.2
-CLOSE_REPLAY_S = 600.0
+
+
+class Phase(Enum):
+    """How far a line has come."""
+
+    OPENING = "opening"
+    """Until the source is open; also before ``start``."""
+    RUNNING = "running"
+    STOPPING = "stopping"
+    DRAINED = "drained"
+    """Every frame is in a record, as far as the stages still answered."""
 
 
 class Line:
@@ -83,16 +86,15 @@ class Line:
                 busy_until_ns=lambda: source.status().busy_until_ns,
             ),
             worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_size)),
-            worker("judge", partial(judge_loop, maps, Desk(), self.ring, self.recipes, self.outputs, self.tally)),
+            worker("judge", partial(judge_loop, maps, Desk(self.ring, self.recipes, self.outputs, self.tally))),
         ]
         self._book = StateBook(self.recipes.current.told)
         self.fault: dict[str, str] = {}
         """Faults that others than the stages and outputs found, by code."""
         self._health = StageHealth(0.0, None, None)
-        self._running = False
-        self._drained = False
-        self._started = False
-        self._stopping = False
+        self.phase = Phase.OPENING
+        self.started = False
+        """The source was opened."""
         self._next_heartbeat = 0.0
         self._looked_s = time.monotonic()
 
@@ -106,7 +108,6 @@ class Line:
         """
         for output in self.outputs:
             output.start()
-        self._running = True
         self.turn()  # the first thing told is that the source is being opened, however fast that goes
         for worker in self.workers:
             worker.start()
@@ -122,7 +123,8 @@ class Line:
         # what is loaded now lives as long as the process: a full collection would walk over all of it, 20 ms and more
         gc.collect()
         gc.freeze()
-        self._started = True
+        self.started = True
+        self.phase = Phase.RUNNING
 
     def inspect_with(self, loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
         """From the next frame on: another model, other criteria, and records that say so. The engine must be warm."""
@@ -147,8 +149,8 @@ class Line:
             self.source.status(),
             statuses,
             self._health,
-            started=self._started,
-            stopping=self._stopping,
+            started=self.started,
+            stopping=self.phase in (Phase.STOPPING, Phase.DRAINED),
             extra_faults=self._sum_fault() | self._stage_faults() | self._map_fault() | self.fault,
         )
         if state is not None:
@@ -161,11 +163,6 @@ class Line:
             for output in self.outputs:
                 output.tick(beat)
         return self._health
-
-    @property
-    def started(self) -> bool:
-        """The source was opened."""
-        return self._started
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -190,16 +187,18 @@ class Line:
 
     def stop(self) -> bool:
         """Stop the source, inspect what is in the ring, close the outputs. False when a stage hangs."""
-        self._stopping = True
-        if not self._started and self.source.status().announced == 0:  # the reason is told by who raised it
-            return self._undo_start()
+        self.phase = Phase.STOPPING
+        if not self.started and self.source.status().announced == 0:  # the reason is told by who raised it
+            ended = undo_start(self.workers, self.ring)
+            close_outputs(self.outputs, live=self.ring.drops)
+            return ended
         self.turn()
-        self._drain()
-        well = not any(self._hangs(worker) for worker in self.workers)
+        drain(self.workers, self._passage, self.ring, self._maps, self._limit_s)
+        well = not any(worker.age_s() > self._limit_s for worker in self.workers)
         self._next_heartbeat = 0.0  # the last one names the last record
-        self._drained = True
+        self.phase = Phase.DRAINED
         self.turn()
-        self._close_outputs()
+        close_outputs(self.outputs, live=self.ring.drops)
         status = self.source.status()
         log.info(
             "stopped",
@@ -212,104 +211,31 @@ class Line:
         )
         return well
 
-    def _drain(self) -> None:
-        """Every frame that was read into a record, as far as the judge still writes them.
-
-        A stage that hangs is not waited for, and one in the middle of a long call not for long: what the infer stage holds
-        is then told as lost, and so is all that waits. The infer stage has its end only when the source has none to give,
-        or no time: a frame of its last call is told, too.
-        """
-        acquire, infer, judge = self.workers
-        acquire.stop()
-        self._wait_for_maps(DRAIN_S)
-        if not (acquire.done and infer.done):
-            self.ring.abandon()
-            self._wait_for_maps(LAST_S)
-        self.ring.close()
-        end = time.monotonic() + LAST_S
-        if not acquire.done and not self._hangs(infer):
-            infer.join(LAST_S / 2)  # it waited for the source, and hears only now that nothing comes
-        if not infer.done or infer.failed is not None:
-            tell_losses(self._passage, self.ring, self._maps, lambda: not judge.done and time.monotonic() < end)
-        judge.join(end - time.monotonic())
-
-    def _wait_for_maps(self, seconds: float) -> None:
-        """Until the source has given its last frame and the infer stage has passed it on; for none that hangs."""
-        acquire, infer, judge = self.workers
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            read = acquire.done or self._hangs(acquire)
-            if read:
-                self.ring.close()
-            inferred = infer.done or self._hangs(infer) or self._hangs(judge)
-            if read and inferred:
-                return
-            (acquire if inferred else infer).join(min(TICK_S, left))
-
     def _frozen_s(self) -> float:
         """How long the one who looks at the workers has been kept from it."""
         return max(0.0, time.monotonic() - self._looked_s - LOOK_S)
 
-    def _hangs(self, worker: Worker) -> bool:
-        return worker.age_s() > self._limit_s
-
-    def _undo_start(self) -> bool:
-        for worker in self.workers if self._running else ():
-            worker.stop()
-        self.ring.close()
-        ended = all(worker.join(1.0) for worker in self.workers) if self._running else True
-        self._close_outputs()
-        return ended
-
-    def _close_outputs(self) -> None:
-        """One after the other, in an order that they rely on; live, one that hangs leaves the next ones less time."""
-        end = time.monotonic() + CLOSE_ALL_S
-        for output in self.outputs:
-            left = min(max(end - time.monotonic(), CLOSE_LEAST_S), CLOSE_S)
-            output.close(left if self.ring.drops else CLOSE_REPLAY_S)
-
     @property
     def verdicts(self) -> dict[str, int]:
-        """As they were published: a log that must have every record has made some ``invalid`` after they were judged."""
-        verdicts = dict(self.tally.verdicts)
-        for status in self.output_statuses().values():
-            for verdict in ("pass", "fail"):
-                count = status.counters.get(f"overruled_{verdict}", 0)
-                verdicts[verdict] -= count
-                verdicts["invalid"] += count
-        return verdicts
+        """Verdicts as they were published."""
+        return published_verdicts(self.tally, self.output_statuses())
 
     def output_statuses(self) -> dict[str, OutputStatus]:
         return {output.name: output.status() for output in self.outputs}
 
     def heartbeat(self) -> Heartbeat:
-        tally = self.tally
-        counters = {**self.verdicts, **{f"skipped_{k}": v for k, v in tally.skipped_frames.items()}}
-        counters |= {f"source_{k}": v for k, v in self.source.status().counters.items()}
-        counters["sum_checks"] = tally.sum_checks
-        counters["output_lost"] = sum(o.status().lost for o in self.outputs)
-        return Heartbeat(tally.last_seq, counters, self.ring.fill, round(self._health.progress_age_s * 1e3, 1))
+        return heartbeat(self.tally, self.ring, self.source.status(), self.output_statuses(), self._health)
 
     def snapshot(self) -> LineSnapshot:
         """For /live, /ready and /metrics; from any thread."""
-        health = examine(self.workers, self._limit_s, self._frozen_s())
-        source = self.source.status()
-        live = health.hung is None and health.failed is None
-        streams = source.state in ("streaming", "waiting_for_trigger") and source.problem is None
-        ready = live and self._started and not self._stopping and streams
-        trouble = health.hung or (health.failed and health.failed[0])
-        detail = source.problem or source.detail
-        text = f"{source.state}{': ' + detail if detail else ''}" if live else f"stage {trouble} is not well"
-        return LineSnapshot(
+        return snapshot(
             self.config.camera,
-            live,
-            ready,
-            text,
-            source,
+            examine(self.workers, self._limit_s, self._frozen_s()),
+            self.source.status(),
             self.output_statuses(),
-            health.progress_age_s,
-            {w.name: w.restarted for w in self.workers},
-            tuple(fault.code for fault in self.faults),
+            running=self.phase is Phase.RUNNING,
+            restarts={worker.name: worker.restarted for worker in self.workers},
+            faults=tuple(fault.code for fault in self.faults),
         )
 
     def _identity(self, loaded: Loaded, source: Source, engine: Engine, criteria: Criteria) -> RunIdentity:
@@ -326,7 +252,7 @@ class Line:
 
     def _sum_fault(self) -> dict[str, str]:
         """The sum rule as the judge finds it about once a second, and once more when all is told."""
-        if self.over or self._drained:
+        if self.over or self.phase is Phase.DRAINED:
             self.tally.check(self.source.status().announced)
         text = self.tally.sum_fault
         return {} if text is None else {"sum_rule": text}

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from edge.frames import Skip
 from edge.line.in_flight import Inferred
-from edge.line.ring import Checkpoint, Ring, Slot, lost, meta_of
+from edge.line.ring import Checkpoint, Ring, Slot, meta_of
 
 WAIT_S = 0.1
 """Longest wait of an idle stage between two beats."""
@@ -111,7 +111,7 @@ class Passage:
         self._given_up = True
         with self._lock:
             held, self._held = self._held, deque()
-        return [lost("shutdown", meta_of(item)) if isinstance(item, Slot) else item for item in held]
+        return [Skip.of(meta_of(item), "shutdown") if isinstance(item, Slot) else item for item in held]
 
 
 def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bool]) -> None:
@@ -127,7 +127,7 @@ def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bo
         except EOFError:
             break
         if isinstance(item, Slot):
-            told.append(lost("shutdown", meta_of(item)))
+            told.append(Skip.of(meta_of(item), "shutdown"))
             ring.release(item)
         elif item is not None:
             told.append(item)

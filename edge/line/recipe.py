@@ -117,5 +117,13 @@ def frame_size(config: Config, bundle: Bundle, *, replayed: bool = False) -> tup
 
 def blank_frame(width: int, height: int) -> Frame:
     """A black 8-bit grey frame."""
-    meta = FrameMeta(0, "counted", width, height, "Mono8", 0, 0)
+    meta = FrameMeta(
+        frame_id=0,
+        frame_id_source="counted",
+        width=width,
+        height=height,
+        pixel_format="Mono8",
+        received_ns=0,
+        received_mono_ns=0,
+    )
     return Frame(meta, np.zeros((height, width), np.uint8))

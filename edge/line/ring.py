@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.frames import FrameMeta, Skip, SkipReason
+from edge.frames import FrameMeta, Skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Ring:
         with self._lock:
             while self._shut or (not self._free and not self.drops):
                 if self._shut or not go_on():
-                    self._append(lost("shutdown", meta))
+                    self._append(Skip.of(meta, "shutdown"))
                     return None
                 self._freed.wait(0.2)
             slot = self._free.pop() if self._free else self._drop_oldest()
@@ -109,7 +109,7 @@ class Ring:
             if self._shut:
                 assert slot.meta is not None
                 self._free.append(slot)
-                self._append(lost("shutdown", slot.meta))
+                self._append(Skip.of(slot.meta, "shutdown"))
                 return
             self.committed += 1
             self.copied_bytes += slot.view.nbytes
@@ -170,7 +170,7 @@ class Ring:
                 if isinstance(entry, Slot):
                     assert entry.meta is not None
                     self._free.append(entry)
-                    self._append(lost("shutdown", entry.meta))
+                    self._append(Skip.of(entry.meta, "shutdown"))
                 elif isinstance(entry, Skip):
                     self._append(entry)
                 else:
@@ -198,7 +198,7 @@ class Ring:
 
     def _lose(self, meta: FrameMeta) -> None:
         self.dropped += 1
-        self._append(lost("ring_full", meta))
+        self._append(Skip.of(meta, "ring_full"))
 
     def _append(self, skip: Skip) -> None:
         last = self._waiting[-1] if self._waiting else None
@@ -217,7 +217,7 @@ class Ring:
         assert isinstance(entry, Slot)
         assert entry.meta is not None
         self.dropped += 1
-        marker = lost("ring_full", entry.meta)
+        marker = Skip.of(entry.meta, "ring_full")
         before = self._waiting[index - 1] if index > 0 else None
         after = self._waiting[index + 1] if index + 1 < len(self._waiting) else None
         if isinstance(after, Skip) and (merged := marker.followed_by(after)) is not None:
@@ -235,18 +235,3 @@ def meta_of(slot: Slot) -> FrameMeta:
     """The identity of the frame that lies in a slot."""
     assert slot.meta is not None
     return slot.meta
-
-
-def lost(reason: SkipReason, meta: FrameMeta) -> Skip:
-    """The loss of one frame whose identity is known."""
-    return Skip(
-        reason,
-        1,
-        meta.frame_id,
-        meta.frame_id,
-        meta.received_ns,
-        meta.frame_id_source,
-        meta.part_id,
-        meta.part_id,
-        meta.frame_ref,
-    )

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 
 from edge.errors import ExitCode
-from edge.line.line import TICK_S, Line
-from edge.line.supervise import StageHealth
+from edge.line.line import Line
+from edge.line.supervise import TICK_S, StageHealth
 
 
 def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, StageHealth], None]) -> ExitCode:

@@ -17,6 +17,8 @@ log = structlog.get_logger()
 LOOK_S = 1.0
 """Between two looks at the workers no more than this counts against them: whoever looks was kept from it as well, by a
 camera library that holds the interpreter lock, say. A call that holds it for ever feeds no watchdog."""
+TICK_S = 0.1
+"""Time between two looks at a line."""
 WINDOW_S = 60.0
 """The restart budget is counted over this long."""
 
@@ -55,6 +57,10 @@ class Worker:
     def start(self) -> None:
         self._beat_ns = time.monotonic_ns()
         self._thread.start()
+
+    @property
+    def started(self) -> bool:
+        return self._thread.ident is not None
 
     def stop(self) -> None:
         """Ask the stage to end: its next ``beat`` says no."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models.calibrate.thresholds import Outlier, find_outliers
+from edge.models.robust_outliers import Outlier, find_outliers
 from edge.storage.pictures import frame_name
 
 _LEAST = 8

@@ -10,21 +10,19 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Literal
 
 import structlog
 
-from edge.errors import UserError, text_of
+from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
+from edge.outputs.delivery import Delivery
 from edge.outputs.protocol import MakeArchive, OutputStatus
 from edge.outputs.relay import Onward
 from edge.outputs.sink import Sink
 
 log = structlog.get_logger()
 
-RETRY_S = 1.0
-"""Time between two attempts to mend a broken sink."""
 STALLED_S = 2.0
 """A call into a sink that takes longer is a fault. ``fdatasync`` takes 1.5 to 9 ms, a spinning disk under load 0.5 s."""
 
@@ -50,16 +48,8 @@ class Queued:
         self._accepted = 0
         self._refused = 0  # counted by who calls accept
         self._refused_onward = 0  # of those, the ones that are lost to the output behind this one, too
-        self._failed = 0  # counted by the sink's thread
         self._full = False
-        self._fault: str | None = None
-        self._failures = 0
-        self._last_fault: str | None = None
-        self._trouble_seen: str | None = None
-        self._call_since: float | None = None
-        self._lock = threading.Lock()  # held to end a call, and by whoever acts because one doesn't
-        self._broken = False
-        self._retry_at = 0.0
+        self._delivery = Delivery(sink)
         self._open = False
         self._ended = False
         self._opened = threading.Event()
@@ -95,7 +85,7 @@ class Queued:
             kept = self._sink.keep(record, frame, judged)
         except Exception as error:  # noqa: BLE001  (the judge must go on)
             self._refuse(record)
-            self._note(error)
+            self._delivery.note(error)
             return
         self._put(record, kept)
 
@@ -127,7 +117,7 @@ class Queued:
 
     def status(self) -> OutputStatus:
         sink, onward = self._sink, self._onward
-        lost = self._refused + self._failed + sink.lost
+        lost = self._refused + self._delivery.lost + sink.lost
         if self._after is not None:
             lost += self._after._refused_onward  # noqa: SLF001  (its own kind)
         counters = dict(sink.counters)
@@ -141,8 +131,8 @@ class Queued:
             counters=counters,
             free_bytes=sink.free_bytes,
             subscribers=sink.subscribers,
-            failures=self._failures,
-            last_fault=self._last_fault,
+            failures=self._delivery.failures,
+            last_fault=self._delivery.last_fault,
         )
 
     @property
@@ -154,6 +144,7 @@ class Queued:
         """Write what is queued, close the sink. What isn't written in time counts as lost. May be called twice."""
         if self._thread.ident is None:
             return
+        self._delivery.closing = True
         self._drain_until = time.monotonic() + 0.75 * timeout_s  # the rest is for the sink's own close
         self._queue.put(None)
         self._thread.join(timeout_s)
@@ -163,21 +154,17 @@ class Queued:
 
     def _trouble(self) -> str | None:
         if self._ended and self._drain_until is None:
-            return self._fault or "its thread ended"
+            return self._delivery.fault or "its thread ended"
         full = _FULL if self._full and not self._waits else None
-        stalled = f"a call has not returned for more than {STALLED_S:g} s" if self._stalls(STALLED_S) else None
-        return self._fault or self._sink.trouble or full or stalled
-
-    def _stalls(self, limit_s: float) -> bool:
-        since = self._call_since
-        return since is not None and time.monotonic() - since > limit_s
+        stalled = f"a call has not returned for more than {STALLED_S:g} s" if self._delivery.stalls(STALLED_S) else None
+        return self._delivery.fault or self._sink.trouble or full or stalled
 
     def _has_room(self) -> bool:
         while self._open and self._drain_until is None:
             if self._queue.qsize() < self._capacity:
                 return True
             if not (self._full or self._waits):
-                self._tell(_FULL)
+                self._delivery.tell(_FULL)
             self._full = True
             if not self._waits:
                 break
@@ -187,7 +174,7 @@ class Queued:
 
     def _refuse(self, record: Record) -> None:
         self._refused += 1
-        stands = self._ended or self._stalls(STALLED_S)
+        stands = self._ended or self._delivery.stalls(STALLED_S)
         if self._onward is not None and stands and len(self._onward) < self._capacity:
             self._onward.add(record, refused=True)
         else:
@@ -212,21 +199,21 @@ class Queued:
             final = isinstance(error, UserError) and (self._waits or not error.passes)
             if final or not self._sink.recovers:
                 self._open_error = error
-                self._attempt(self._sink.close)
+                self._delivery.attempt(self._sink.close)
                 return
-            self._note(error)  # a full disk, say: no reason not to inspect
-            self._broken = self._open = True
+            self._delivery.note(error)  # a full disk, say: no reason not to inspect
+            self._delivery.broken = self._open = True
         finally:
             self._opened.set()
         try:
             self._serve()
         except Exception as error:  # noqa: BLE001  (a thread that ends unheard would look well)
-            self._note(error)
+            self._delivery.note(error)
         finally:
             self._ended = True
             self._open = False
             self._abandon_rest()
-            self._attempt(self._sink.close)
+            self._delivery.attempt(self._sink.close)
 
     def _serve(self) -> None:
         look_at = 0.0
@@ -245,99 +232,32 @@ class Queued:
                 self._full = False
                 self._room.set()
             if self._latest_state:
-                self._attempt(self._sink.state, self._latest_state.popleft())
+                self._delivery.attempt(self._sink.state, self._latest_state.popleft())
             if self._latest_beat:
-                self._attempt(self._sink.tick, self._latest_beat.popleft())
+                self._delivery.attempt(self._sink.tick, self._latest_beat.popleft())
             if self._queue.empty() or time.monotonic() >= look_at:
                 look_at = time.monotonic() + self._sink.idle_s
-                self._look_around()
+                self._delivery.look_around()
 
     def _deliver(self, record: Record, kept: Any) -> None:
-        # a reopen right after the failure may save this very record
-        written = self._written(record, kept) or (self._broken and self._written(record, kept))
-        if written:
-            self._fault = None
-        else:
-            self._lose(kept)
-        if self._onward is not None:
-            self._onward.done(record, written=written)
-
-    def _written(self, record: Record, kept: Any) -> bool:
-        if not self._usable():
-            return False
+        onward = self._onward
         # asked before each attempt: whatever came before may have stalled, and the record been handed on meanwhile
-        told = record if self._onward is None else self._onward.as_told(record)
-        return self._attempt(self._sink.write, told, kept)
+        written = self._delivery.write(lambda: record if onward is None else onward.as_told(record), kept)
+        if onward is not None:
+            onward.done(record, written=written)
 
     def _overtake(self, limit_s: float) -> None:
         """For the output behind this one: while a call doesn't return, records go on without having been written here."""
-        if self._onward and (self._ended or self._stalls(limit_s)):
-            with self._lock:  # the call can't end, nor the next record be taken, before this is over
-                if self._ended or self._stalls(limit_s):
+        if self._onward and (self._ended or self._delivery.stalls(limit_s)):
+            with self._delivery.lock:  # the call can't end, nor the next record be taken, before this is over
+                if self._ended or self._delivery.stalls(limit_s):
                     self._onward.overtake()
-
-    def _look_around(self) -> None:
-        if self._broken and self._usable():
-            self._fault = None
-        if not self._broken:
-            self._attempt(self._sink.idle)
-
-    def _usable(self) -> bool:
-        """Whether the sink works, after an attempt to mend it where one is due."""
-        if self._broken and time.monotonic() >= self._retry_at:
-            self._retry_at = time.monotonic() + RETRY_S
-            self._broken = False
-            self._attempt(self._sink.recover)
-        return not self._broken
-
-    def _attempt(self, call: Callable[..., None], *args: object) -> bool:
-        self._call_since = time.monotonic()
-        try:
-            call(*args)
-        except Exception as error:  # noqa: BLE001  (no sink ends its thread)
-            self._note(error)
-            self._broken = self._sink.recovers
-            return False
-        finally:
-            with self._lock:
-                self._call_since = None
-            self._look_at_trouble()
-        return True
-
-    def _note(self, error: Exception) -> None:
-        text = text_of(error)
-        news = text != self._fault
-        self._fault = text  # before anything else can fail
-        if not news:
-            return
-        self._tell(text)
-        unexpected = not isinstance(error, (OSError, UserError))
-        # the supervisor logs every fault, but not where in the code it came from, and not once we are being closed
-        if unexpected or self._drain_until is not None:
-            log.warning("output_failed", output=self.name, error=text, exc_info=unexpected)
-
-    def _look_at_trouble(self) -> None:
-        trouble = self._sink.trouble
-        if trouble is not None and trouble != self._trouble_seen:
-            self._tell(trouble)
-        self._trouble_seen = trouble
-
-    def _tell(self, fault: str) -> None:
-        """It began: the supervisor, who looks ten times a second, is to hear of it also where it is over by then."""
-        with self._lock:  # the judge tells, too
-            self._last_fault = fault
-            self._failures += 1
-
-    def _lose(self, kept: Any) -> None:
-        self._failed += 1
-        if kept is not None:
-            self._attempt(self._sink.discard, kept)
 
     def _abandon_rest(self) -> None:
         while not self._queue.empty():
             item = self._queue.get()
             if item is not None:
-                self._lose(item[1])
+                self._delivery.lose(item[1])
         self._overtake(0.0)
 
 

@@ -90,7 +90,9 @@ class PictureSink(Sink):
             pictures["overlays"] = draw_overlay(frame, inspection, roi, mask, seq=seq)
         if wanted.explain is not None:
             amap, found = (judged.amap, judged.found) if judged else (None, None)
-            pictures["explain"] = draw_explanation(frame, inspection, amap, found, wanted.explain, roi, mask, seq=seq)
+            pictures["explain"] = draw_explanation(
+                frame, inspection, amap=amap, found=found, scale=wanted.explain, roi=roi, mask=mask, seq=seq
+            )
             dropped = explain_dropped(frame.meta, amap, found) if amap and found else ""
         if wanted.before is not None:
             before = wanted.before.of(frame.meta)

@@ -85,7 +85,9 @@ class Tiling:
             self._filled = np.empty((self._padded[1], self._padded[0], image.shape[2]), image.dtype)
         if self._padded != self.picture:
             below, right = self._padded[1] - image.shape[0], self._padded[0] - image.shape[1]
-            cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT_101, self._filled)
+            cv2.copyMakeBorder(
+                image, top=0, bottom=below, left=0, right=right, borderType=cv2.BORDER_REFLECT_101, dst=self._filled
+            )
             image = self._filled
         for tile, (x, y) in zip(self._tiles, self.positions, strict=True):
             np.copyto(tile, image[y : y + height, x : x + width])

@@ -30,7 +30,7 @@ def write_labels(
     for box, text in regions:
         place = _free(picture, text, box, text_px, [boxes, tags]) or _free(picture, text, box, text_px, [tags])
         if place is not None:
-            _put(picture, text, place, text_px, tags, BOX, WHITE)
+            _put(picture, text, place=place, text_px=text_px, tags=tags, fill=BOX, colour=WHITE)
     for number, (box, text) in enumerate(dropped, 1):
         shown = text
         place = _free(picture, shown, box, text_px, [boxes, tags])
@@ -39,7 +39,7 @@ def write_labels(
             shown = str(number)
             place = _free(picture, shown, box, text_px, [boxes, tags]) or _free(picture, shown, box, text_px, [tags])
         if place is not None:
-            _put(picture, shown, place, text_px, tags, DROPPED, _BLACK)
+            _put(picture, shown, place=place, text_px=text_px, tags=tags, fill=DROPPED, colour=_BLACK)
     return lines
 
 

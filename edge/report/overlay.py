@@ -132,7 +132,7 @@ def dim_outside(picture: Any, roi: RoiConfig | None, mask: NDArray[np.uint8] | N
         cv2.bitwise_and(inside, inspected, inside)
         edges = cv2.findContours(inspected, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]
     cv2.copyTo(cv2.convertScaleAbs(picture, alpha=0.4), cv2.bitwise_not(inside), picture)
-    cv2.polylines(picture, include + exclude, True, _ROI_LINE, line, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(picture, include + exclude, True, _ROI_LINE, thickness=line, lineType=cv2.LINE_AA, shift=_SHIFT)
     cv2.polylines(picture, edges, True, _ROI_LINE, line, cv2.LINE_AA)
 
 
@@ -172,7 +172,9 @@ def text_size(text: str, text_px: float) -> tuple[int, int, float, int]:
 def write(picture: Any, text: str, x: int, baseline: int, text_px: float, colour: Colour = WHITE) -> None:
     """One line of text, its capitals ``text_px`` high; ``x`` and ``baseline`` are where its first letter stands."""
     _, _, scale, thickness = text_size(text, text_px)
-    cv2.putText(picture, text, (x, baseline), _FONT, scale, colour, thickness, cv2.LINE_AA)
+    cv2.putText(
+        picture, text, (x, baseline), _FONT, fontScale=scale, color=colour, thickness=thickness, lineType=cv2.LINE_AA
+    )
 
 
 def label(picture: Any, text: str, box: Box, text_px: float) -> None:

@@ -67,7 +67,15 @@ def run_daemon(
         try:
             write_instance(folder, loaded)
             reloader.report = partial(write_reload, folder)
-            return _run_locked(loaded, folder, source, stop, reloader, each_turn or _nothing, show_build)
+            return _run_locked(
+                loaded,
+                folder,
+                source=source,
+                stop=stop,
+                reloader=reloader,
+                each_turn=each_turn or _nothing,
+                show_build=show_build,
+            )
         finally:
             lock.release()
 

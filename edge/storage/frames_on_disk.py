@@ -204,7 +204,14 @@ def _counted(pixels: Any, bits: int, frame_id: int, frame_ref: str) -> Frame:
     assert pixel_format is not None
     height, width = pixels.shape[:2]
     meta = FrameMeta(
-        frame_id, "counted", width, height, pixel_format, time.time_ns(), time.monotonic_ns(), frame_ref=frame_ref
+        frame_id=frame_id,
+        frame_id_source="counted",
+        width=width,
+        height=height,
+        pixel_format=pixel_format,
+        received_ns=time.time_ns(),
+        received_mono_ns=time.monotonic_ns(),
+        frame_ref=frame_ref,
     )
     return Frame(meta, pixels, bits)
 

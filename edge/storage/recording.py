@@ -13,7 +13,7 @@ and could not be written; ``Recording.missing`` has their sum.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,17 +59,7 @@ def framed(entry: RecordedFrame, pixels: Pixels | None) -> Frame | Skip:
     """The frame with its pixels; ``Skip("unreadable")`` where there are none, or another picture's."""
     meta = entry.meta
     if pixels is None or pixels.shape[:2] != (meta.height, meta.width) or decoded_format(pixels, entry.bits) is None:
-        return Skip(
-            "unreadable",
-            1,
-            meta.frame_id,
-            meta.frame_id,
-            meta.received_ns,
-            meta.frame_id_source,
-            meta.part_id,
-            meta.part_id,
-            meta.frame_ref or entry.file,
-        )
+        return Skip.of(meta if meta.frame_ref else replace(meta, frame_ref=entry.file), "unreadable")
     return Frame(meta, pixels, entry.bits)
 
 
@@ -114,7 +104,15 @@ def open_recording(folder: Path) -> Recording:
             entries.append(entry)
     kept = tuple(e for e in entries if isinstance(e, Skip) or e.number not in gone)
     deleted = before + len(entries) - len(kept)
-    return Recording(folder, head["camera"], head["created_ns"], head["source"], kept, deleted, missing)
+    return Recording(
+        folder,
+        camera=head["camera"],
+        created_ns=head["created_ns"],
+        source=head["source"],
+        entries=kept,
+        deleted=deleted,
+        missing=missing,
+    )
 
 
 def read_head(folder: Path) -> dict[str, Any]:

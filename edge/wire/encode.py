@@ -10,14 +10,15 @@ decimals. A number that isn't finite becomes null. Text that isn't valid Unicode
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from operator import attrgetter
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import orjson
 
-from edge.frames import Heartbeat, Inspection, Record, Region, RunIdentity, Skip, State
+from edge.frames import STAGES, Heartbeat, Inspection, Latency, Record, Region, RunIdentity, Skip, State
 from edge.wire.record_fields import INSPECTION_FIELDS
 from edge.wire.schema import SCHEMA as SCHEMA
 from edge.wire.schema import VERSION
@@ -65,13 +66,9 @@ class Wire:
         message.update(
             kind="inspection", seq=seq, created_ns=created_ns, received_ns=meta.received_ns, part_id=meta.part_id
         )
-        for name, _, value_of, form, _ in INSPECTION_FIELDS:
-            value = value_of(inspection)
-            if form == "float32" and value is not None:
-                value = _f32(value)
-            elif form == "regions":
-                value = [_region(region) for region in value]
-            message[name] = value
+        message.update(zip(_NAMES, _values(inspection), strict=True))
+        for name, written in _WRITTEN:
+            message[name] = written(message[name])
         return Record(seq, inspection, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def skip(self, seq: int, skip: Skip, created_ns: int, created_mono_ns: int | None = None) -> Record:
@@ -165,6 +162,26 @@ def _region(region: Region) -> dict[str, Any]:
         "solidity": None if region.solidity is None else _f32(region.solidity),
         "polygon": None if region.polygon is None else np.array(region.polygon, _f32),
     }
+
+
+def _or_null(value: float | None) -> np.float32 | None:
+    return None if value is None else _f32(value)
+
+
+def _milliseconds(took: Latency) -> dict[str, float]:
+    return {stage: round(ms, 3) for stage, ms in zip(STAGES, _stages(took), strict=True)}
+
+
+_FORMS: Final[dict[str, Callable[[Any], Any]]] = {
+    "float32": _or_null,
+    "mapping": lambda pairs: dict(pairs) if pairs else None,
+    "milliseconds": _milliseconds,
+    "regions": lambda regions: [_region(region) for region in regions],
+}
+_NAMES: Final = tuple(row.name for row in INSPECTION_FIELDS)
+_values: Final = attrgetter(*(row.path for row in INSPECTION_FIELDS))
+_stages: Final = attrgetter(*STAGES)
+_WRITTEN: Final = tuple((row.name, _FORMS[row.form]) for row in INSPECTION_FIELDS if row.form != "plain")
 
 
 def _dumps(message: dict[str, Any]) -> bytes:

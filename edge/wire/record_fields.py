@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from math import nan
 from typing import Any, Final, Literal, NamedTuple
@@ -30,49 +30,34 @@ class RecordField(NamedTuple):
     """One row of the table: what follows a record's head, which is the same in every kind of record."""
 
     name: str
+    path: str
+    """Where the value stands in an ``Inspection``."""
     schema: dict[str, Any]
-    """JSON Schema of the value."""
-    value: Callable[[Inspection], Any]
-    form: Literal["plain", "float32", "regions"] = "plain"
-    """How the encoder writes the value. ``float32``: as its shortest decimal."""
+    """JSON Schema of the value as it is written."""
+    form: Literal["plain", "float32", "mapping", "milliseconds", "regions"] = "plain"
+    """How the encoder writes the value. ``float32``: as its shortest decimal. ``mapping``: from pairs, null without any."""
     added: bool = False
     """True for a field that came after the first records of this major version were written: readers do without it."""
 
 
-def _ms(inspection: Inspection) -> dict[str, float]:
-    took = inspection.latency_ms
-    return {stage: round(getattr(took, stage), 3) for stage in STAGES}
-
-
+_CHUNKS: Final = {"type": "object", "additionalProperties": or_null(NUMBER)}
+_REGION: Final = {"type": "object", "properties": REGION_FIELDS, "required": list(REGION_FIELDS)}
+_LATENCY: Final = {"type": "object", "properties": dict.fromkeys(STAGES, NUMBER), "required": list(STAGES)}
 INSPECTION_FIELDS: Final = (  # in the order of the record
-    RecordField("verdict", {"enum": list(VERDICTS)}, lambda i: i.verdict),
-    RecordField("reason", or_null(TEXT), lambda i: i.reason),
-    RecordField("frame_id", INT, lambda i: i.meta.frame_id),
-    RecordField("frame_id_source", ID_SOURCE, lambda i: i.meta.frame_id_source),
-    RecordField("frame_ref", or_null(TEXT), lambda i: i.meta.frame_ref),
-    RecordField("camera_ns", or_null(INT), lambda i: i.meta.camera_ns),
-    RecordField("timestamp_source", {"enum": ["host", "camera", "ptp"]}, lambda i: i.meta.timestamp_source),
-    RecordField(
-        "chunks",
-        or_null({"type": "object", "additionalProperties": or_null(NUMBER)}),
-        lambda i: dict(i.meta.chunks) if i.meta.chunks else None,
-        added=True,
-    ),
-    RecordField("map_max", or_null(NUMBER), lambda i: i.map_max, "float32"),
-    RecordField("score", or_null(NUMBER), lambda i: i.score, "float32"),
-    RecordField("threshold", NUMBER, lambda i: i.threshold),
-    RecordField(
-        "regions",
-        array({"type": "object", "properties": REGION_FIELDS, "required": list(REGION_FIELDS)}),
-        lambda i: i.regions,
-        "regions",
-    ),
-    RecordField("regions_dropped", COUNTS, lambda i: i.regions_dropped),
-    RecordField(
-        "latency_ms",
-        {"type": "object", "properties": dict.fromkeys(STAGES, NUMBER), "required": list(STAGES)},
-        _ms,
-    ),
+    RecordField("verdict", "verdict", {"enum": list(VERDICTS)}),
+    RecordField("reason", "reason", or_null(TEXT)),
+    RecordField("frame_id", "meta.frame_id", INT),
+    RecordField("frame_id_source", "meta.frame_id_source", ID_SOURCE),
+    RecordField("frame_ref", "meta.frame_ref", or_null(TEXT)),
+    RecordField("camera_ns", "meta.camera_ns", or_null(INT)),
+    RecordField("timestamp_source", "meta.timestamp_source", {"enum": ["host", "camera", "ptp"]}),
+    RecordField("chunks", "meta.chunks", or_null(_CHUNKS), "mapping", added=True),
+    RecordField("map_max", "map_max", or_null(NUMBER), "float32"),
+    RecordField("score", "score", or_null(NUMBER), "float32"),
+    RecordField("threshold", "threshold", NUMBER),
+    RecordField("regions", "regions", array(_REGION), "regions"),
+    RecordField("regions_dropped", "regions_dropped", COUNTS),
+    RecordField("latency_ms", "latency_ms", _LATENCY, "milliseconds"),
 )
 _OWN: Final = {row.name for row in INSPECTION_FIELDS} & {field.name for field in fields(Inspection)}
 

@@ -18,9 +18,9 @@ from support.sums import sum_rule_of
 from edge.engines.protocol import Prediction
 from edge.errors import ExitCode
 from edge.frames import Frame, Skip
-from edge.line import stages
+from edge.line import decoding, judging, stages
 from edge.line.in_flight import InFlight
-from edge.line.line import Line
+from edge.line.line import Line, Phase
 from edge.line.passage import End, Handoff, Maps, Passage, tell_losses
 from edge.line.ring import Ring, Slot
 from edge.line.run import run_line
@@ -93,15 +93,15 @@ def test_where_the_judge_hangs_nobody_can_write_records_and_the_hole_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_go = threading.Event()
-    whole = stages.to_inspection
+    whole = judging.to_inspection
 
     def hangs(frame: Frame, *more: Any) -> Any:
         if frame.meta.frame_id > 10:
             let_go.wait(60)
         return whole(frame, *more)
 
-    monkeypatch.setattr(stages, "to_inspection", hangs)
-    monkeypatch.setattr("edge.line.line.LAST_S", 0.2)
+    monkeypatch.setattr(judging, "to_inspection", hangs)
+    monkeypatch.setattr("edge.line.drain.LAST_S", 0.2)
     line = make_line(loaded(tmp_path, "supervise.limit_s=1.0", "source.fps=100", "source.frames=null"))
     stop = threading.Event()
     line.start(stop)
@@ -129,7 +129,7 @@ def test_a_stage_that_fails_while_the_line_drains_is_no_clean_end(tmp_path: Path
 
     def fails_at_last(_index: int) -> None:
         time.sleep(0.02)
-        if lines[0]._stopping:
+        if lines[0].phase is Phase.STOPPING:
             raise RuntimeError("CUDA error 700: an illegal memory access was encountered")
 
     config = loaded(tmp_path, "supervise.restarts=0", "source.fps=400", "source.frames=null", "ring.slots=64")
@@ -249,7 +249,7 @@ def test_a_frame_that_cannot_be_decoded_when_the_stage_starts_again_gives_its_sl
     def no_memory(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(stages, "decode", no_memory)
+    monkeypatch.setattr(decoding, "decode", no_memory)
     recipes = make_line(loaded(tmp_path)).recipes
     told: list[Any] = []
     judge = threading.Thread(target=lambda: _until_end(maps, told))

@@ -17,7 +17,7 @@ from support.lines import BASE, Bent, Overlapped, frame_ids, loaded, make_line, 
 from edge.config.bundle_spec import BundleSpec
 from edge.engines.line_engine import open_line_engine
 from edge.frames import Frame, FrameMeta, Payload
-from edge.line import line as line_module
+from edge.line import drain as drain_module
 from edge.line import recipe, stages
 from edge.line.recipe import open_model
 from edge.line.record import record
@@ -227,7 +227,7 @@ def test_told_to_stop_in_the_middle_of_a_long_call_the_line_ends_well(
 ) -> None:
     """A call that is allowed its time is no hang: its frame and those behind it are told as lost, and the code is 0."""
     for name in ("DRAIN_S", "LAST_S"):
-        monkeypatch.setattr(line_module, name, 0.1)
+        monkeypatch.setattr(drain_module, name, 0.1)
     called, let_go = threading.Event(), threading.Event()
 
     def long_at_5(index: int) -> None:
@@ -423,13 +423,13 @@ def test_however_many_outputs_hang_the_service_manager_s_patience_is_enough(
     outputs = [Deaf(f"deaf{k}", clock) for k in range(4)]
     config = loaded(tmp_path, "source.fps=1000")
     line = make_line(config, more_outputs=outputs)
-    monkeypatch.setattr(line_module.time, "monotonic", lambda: clock[0])
-    line._close_outputs()
+    monkeypatch.setattr(drain_module.time, "monotonic", lambda: clock[0])
+    drain_module.close_outputs(line.outputs, live=True)
     given = [seconds for output in outputs for seconds in output.given_s]
     assert given == pytest.approx([1.0, 0.4, 0.2, 0.2])
     unit = (Path(__file__).parents[2] / "systemd" / "edge@.service").read_text()
     (patience,) = [line for line in unit.splitlines() if line.startswith("TimeoutStopSec=")]
-    longest = line_module.DRAIN_S + 2 * line_module.LAST_S + sum(given)
+    longest = drain_module.DRAIN_S + 2 * drain_module.LAST_S + sum(given)
     assert longest <= 5.0
     assert longest + 2.0 < float(patience.partition("=")[2])
 
@@ -585,7 +585,7 @@ def test_a_frame_that_the_source_was_reading_when_told_to_stop_has_its_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The read takes longer than the half of the time that there is to drain."""
-    monkeypatch.setattr(line_module, "LAST_S", 20.0)  # on a slow machine it is a shutdown skip
+    monkeypatch.setattr(drain_module, "LAST_S", 20.0)  # on a slow machine it is a shutdown skip
     reading, let_go = threading.Event(), threading.Event()
 
     class Slow(MemorySource):
@@ -610,7 +610,7 @@ def test_a_frame_that_the_source_was_reading_when_told_to_stop_has_its_record(
 def test_a_source_that_gives_a_frame_after_the_last_moment_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its call was allowed its time, so that nothing hangs; the frame has no record, and the sum rule says so."""
     for name in ("DRAIN_S", "LAST_S"):
-        monkeypatch.setattr(line_module, name, 0.1)
+        monkeypatch.setattr(drain_module, name, 0.1)
     let_go = threading.Event()
     reading = threading.Event()
 
@@ -631,7 +631,7 @@ def test_a_source_that_gives_a_frame_after_the_last_moment_is_told(tmp_path: Pat
     config = loaded(tmp_path, "supervise.limit_s=60")
     outputs = [Queued(Closing(), 100, "wait")]
     line = make_line(config, source=Slow([np.full((64, 64), 9, np.uint8)], None, fps=200), more_outputs=outputs)
-    monkeypatch.setattr(line_module, "CLOSE_REPLAY_S", 60.0)
+    monkeypatch.setattr(drain_module, "CLOSE_REPLAY_S", 60.0)
     line.ring.drops = False  # time enough to close
     line.start(threading.Event())
     assert reading.wait(60)

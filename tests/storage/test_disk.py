@@ -18,7 +18,6 @@ from support.lines import frame_ids, loaded, make_line, records
 
 from edge.errors import ExitCode, UserError
 from edge.line.run import run_line
-from edge.outputs import queued
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.service.health_server import Metrics
 from edge.storage import disk
@@ -40,7 +39,7 @@ LOG = "outputs.jsonl={dir: disk/log, sync: none, min_free_gb: 0, compress_min_fr
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallDisk]:
-    monkeypatch.setattr(queued, "RETRY_S", 0.05)
+    monkeypatch.setattr("edge.outputs.delivery.RETRY_S", 0.05)
     monkeypatch.setattr(EvidenceSink, "idle_s", 0.05)
     with small_disk(tmp_path / "disk", monkeypatch, size_kb=4096) as made:
         yield made

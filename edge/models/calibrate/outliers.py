@@ -19,7 +19,8 @@ from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip
 from edge.models.calibrate.measure import as_live
-from edge.models.calibrate.thresholds import CalibrationResult, Outlier
+from edge.models.calibrate.thresholds import CalibrationResult
+from edge.models.robust_outliers import Outlier
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import read_mask
 from edge.regions.plans import RegionPlans

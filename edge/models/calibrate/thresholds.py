@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, log
+from math import ceil, inf
 from math import floor as whole
 from typing import Literal
 
@@ -16,31 +16,16 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.models.calibrate.quantile import QuantileSketch
+from edge.models.robust_outliers import Outlier, find_outliers
 from edge.regions.find import MapNotFinite, map_max
 from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_inside
 
-OUTLIER_Z = 5.0
-"""A frame whose maximum lies further above the others', in robust standard deviations, is an outlier. Among many frames
-more: maxima have the tail of an extreme value distribution, so the highest of n good ones lies about log(n) / 1.14 up."""
-_GUMBEL = 1.137
-"""Robust standard deviation of a Gumbel distribution of scale 1."""
-_RARE = 2.5
-"""The highest of a set of good frames lies so much further up, in units of that scale, once in 12 sets."""
 _TIED = 1e-6
 """Of a value: maxima that differ by less are the same."""
 _MARGIN = 0.02
 _FLOODED = 0.05
 """A low threshold that this share of all good pixels reaches is the background's value, not its upper end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outlier:
-    """A frame whose maximum is suspiciously high, as that of a defect among the good ones is."""
-
-    name: str
-    maximum: float
-    z: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,28 +225,6 @@ def _choose_low(pixels: QuantileSketch, quantile: float | None, high: float) -> 
     if low > high:
         return high, [f"low is high: the pixels' quantile {quantile:g}, {low:g}, lies above it"]
     return low, []
-
-
-def find_outliers(maxima: Sequence[tuple[str, float]]) -> tuple[Outlier, ...]:
-    """Frames whose robust z is above 5 (above 8.3 among 1000), highest first.
-
-    z = (maximum - median) / (1.4826 * median absolute deviation); where that deviation is 0, 1.2533 * the mean one
-    (Iglewicz and Hoaglin 1993).
-    """
-    values = np.array([maximum for _, maximum in maxima])
-    if not len(values):
-        return ()
-    limit = max(OUTLIER_Z, (log(len(values)) + _RARE) / _GUMBEL)
-    centre = np.median(values)
-    deviations = np.abs(values - centre)
-    scale = 1.4826 * np.median(deviations) or 1.2533 * deviations.mean()
-    if not scale:
-        return ()
-    z = (values - centre) / scale
-    outliers = [
-        Outlier(name, maximum, float(score)) for (name, maximum), score in zip(maxima, z, strict=True) if score > limit
-    ]
-    return tuple(sorted(outliers, key=lambda outlier: -outlier.maximum))
 
 
 def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tuple[Candidate, ...]:

@@ -75,7 +75,16 @@ class Accounts:
         if arrival.missing:
             first, last = frame_id - arrival.missing, frame_id - 1
             parts = self._parts.of_lost(first, last, frame_id, frame.part_id)
-            gap = Skip("frame_id_gap", arrival.missing, first, last, frame.received_ns, source, *parts)
+            gap = Skip(
+                reason="frame_id_gap",
+                count=arrival.missing,
+                frame_id_first=first,
+                frame_id_last=last,
+                received_ns=frame.received_ns,
+                frame_id_source=source,
+                part_id_first=parts[0],
+                part_id_last=parts[1],
+            )
             self._waiting.append((last, gap))
         # where frames are counted here, one that is lost unseen would shift the part ids of those after it
         part_id = self._parts.of(frame_id, frame.part_id) if source == "device" else frame.part_id

@@ -13,7 +13,8 @@ from edge.config.load import Loaded
 from edge.errors import UserError
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import draw_outlier, outlier_folder, write_outliers
-from edge.models.calibrate.thresholds import CalibrationResult, Outlier
+from edge.models.calibrate.thresholds import CalibrationResult
+from edge.models.robust_outliers import Outlier
 from edge.report.overlay import BOX
 from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import read_picture

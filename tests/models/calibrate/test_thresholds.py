@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig, ThresholdConfig, ZoneConfig
 from edge.errors import UserError
-from edge.models.calibrate.thresholds import CalibrationResult, Candidate, calibrate, choose_high, find_outliers, rejections
+from edge.models.calibrate.thresholds import CalibrationResult, Candidate, calibrate, choose_high, rejections
+from edge.models.robust_outliers import find_outliers
 from edge.regions.find import find_regions
 from edge.regions.plan import RegionPlan
 from edge.regions.roi import Grid

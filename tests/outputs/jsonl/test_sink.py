@@ -20,7 +20,6 @@ from support.records import FRAME, IDENTITY, WIRE, record, skip
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
-from edge.outputs import queued
 from edge.outputs.jsonl import sink as jsonl
 from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.sink import JsonlSink
@@ -279,7 +278,7 @@ def test_under_interval_nothing_waits_longer_for_its_sync_than_the_interval(
 
 
 def test_a_full_disk_is_a_fault_then_goes_on_in_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    monkeypatch.setattr("edge.outputs.delivery.RETRY_S", 0.02)
     output = Queued(
         JsonlSink(JsonlConfig(dir=tmp_path, compress=False, sync_interval_s=0.02), tmp_path, IDENTITY), 100, "drop"
     )
@@ -497,7 +496,7 @@ def test_with_audit_required_no_pass_is_published_that_is_not_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The judge hears of a lost log with the next frame; the records that were on their way then are overruled."""
-    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    monkeypatch.setattr("edge.outputs.delivery.RETRY_S", 0.02)
     log, publisher, published = audited(tmp_path)
     for output in (log, publisher):
         output.start()
@@ -547,7 +546,7 @@ def test_without_audit_required_a_lost_log_overrules_nothing(tmp_path: Path, mon
 def test_with_too_little_room_the_log_stops_and_goes_on_when_there_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    monkeypatch.setattr("edge.outputs.delivery.RETRY_S", 0.02)
     monkeypatch.setattr(jsonl, "_LOOK_S", 0.0)
     free = [2_000_000_000]
     monkeypatch.setattr(disk, "space", lambda folder: (free[0], 10_000_000_000))
@@ -575,7 +574,7 @@ def test_with_too_little_room_the_log_stops_and_goes_on_when_there_is_enough(
 def test_a_disk_that_is_not_well_at_the_start_is_a_fault_and_no_reason_not_to_inspect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(queued, "RETRY_S", 0.02)
+    monkeypatch.setattr("edge.outputs.delivery.RETRY_S", 0.02)
     opens = Calls(monkeypatch, "open")
     opens.fail = lambda: number
     output = Queued(JsonlSink(JsonlConfig(dir=tmp_path, compress=False), tmp_path, IDENTITY), 100, "drop")
