@@ -93,7 +93,7 @@ def test_an_idle_source_for_twice_the_limit_is_no_fault(tmp_path: Path, manager:
     [
         ("edge.sources.synthetic.source", "SyntheticSource.read"),
         ("edge.line.in_flight", "start"),
-        ("edge.line.stages", "to_inspection"),
+        ("edge.line.judging", "to_inspection"),
     ],
     ids=["acquire", "infer", "judge"],
 )
@@ -119,7 +119,7 @@ def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
     (told,) = [orjson.loads(line) for line in stderr.splitlines() if '"event": "stopped"' in line]
     found = records(tmp_path / "log")
     assert len(frame_ids(found)) == told["accounted"]
-    assert (told["announced"] == told["accounted"]) == (module != "edge.line.stages")  # a judge that hangs writes no record
+    assert (told["announced"] == told["accounted"]) == (module != "edge.line.judging")  # a judge that hangs writes no record
     if module == "edge.line.in_flight":
         assert {r["reason"] for r in found if r["kind"] == "skip"} >= {"shutdown"}
 
