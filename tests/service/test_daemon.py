@@ -119,7 +119,7 @@ def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
     (told,) = [orjson.loads(line) for line in stderr.splitlines() if '"event": "stopped"' in line]
     found = records(tmp_path / "log")
     assert len(frame_ids(found)) == told["accounted"]
-    assert (told["announced"] == told["accounted"]) == (module != "edge.line.judging")  # a judge that hangs writes no record
+    assert (told["announced"] == told["accounted"]) == (module != "edge.line.judging")  # a hung judge writes no record
     if module == "edge.line.in_flight":
         assert {r["reason"] for r in found if r["kind"] == "skip"} >= {"shutdown"}
 
