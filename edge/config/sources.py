@@ -102,6 +102,10 @@ class GenicamConfig(SourceSection):
     bayer: Literal["RG", "GR", "GB", "BG"] | None = None
     """Colours of the first two pixels of a Bayer picture. null: as the camera's pixel format says. For a camera that goes
     on naming the sensor's pattern while an odd OffsetX or OffsetY moves it."""
+    max_repeats: Annotated[int, Field(ge=1)] | None = 1
+    """Frames that repeat the one before bit for bit and are still believed: noise makes each true picture differ, and frame
+    ids may run on over a picture that stands still. One beyond is a ``bad_payload`` loss. null: not checked. Not checked of
+    the simulated camera."""
     max_reconnects: Annotated[int, Field(ge=1)] | None = 100
     """Reconnections after which the next loss of the camera ends the process with 5, to be started anew: camera libraries
     leak up to one frame at each. null: never."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.frames import FrameMeta, Payload, Skip
 from edge.sources.genicam.frame_ids import FrameIds
 from edge.sources.genicam.part_ids import PartIds
+from edge.sources.repeats import Repeats
 
 if TYPE_CHECKING:
     from edge.sources.genicam.buffer import RawFrame
@@ -18,6 +20,8 @@ _COUNTED = ("frames", "frame_id_gap", "incomplete", "bad_payload", "timeouts", "
 """Counters that are there from the start; rarer ones appear when they first count."""
 _IN_A_ROW: Final = 3
 """One frame that can't be used is a loss like others; with so many, what is wrong will not pass by itself."""
+
+REPEATED: Final = "the camera repeats its last picture"
 
 PROBLEM_S: Final = 10.0
 """A problem lasts for so long after it was last seen: a network that spoils three frames of four has one, not many."""
@@ -29,7 +33,9 @@ _MOST_NAMED: Final = 64
 class Accounts:
     """Turns buffers into payloads and skips, and counts them. One thread puts and takes."""
 
-    def __init__(self, part_id: str | None, log: Any) -> None:
+    def __init__(self, part_id: str | None, log: Any, max_repeats: int | None = None) -> None:
+        """``max_repeats``: frames that may repeat the one before bit for bit; None: any number."""
+        self._repeats = None if max_repeats is None else Repeats(max_repeats)
         self._part_chunk = part_id
         self._log = log
         self._ids = FrameIds()
@@ -66,6 +72,8 @@ class Accounts:
 
     def put(self, frame: RawFrame) -> None:
         """Line up the loss before this frame, if any, and the frame, or its own loss."""
+        if self._repeats is not None and frame.data is not None and self._repeats.too_many(frame.data):
+            frame = replace(frame, data=None, reason="bad_payload", problem=REPEATED)
         self._judge(frame)
         arrival = self._ids.arrived(frame.frame_id, complete=frame.reason != "incomplete")
         if arrival is None:

@@ -76,9 +76,14 @@ class BufferReader:
         """The camera stamps its frames, as far as is known: its clock is worth a sample."""
         self._ask_again_s = 0.0
 
-    def read(self, buffer: Any, received_ns: int, received_mono_ns: int) -> RawFrame:
-        """What the buffer holds. Chunks of a buffer with anything missing are not read: they may be an earlier frame's."""
+    def read(self, buffer: Any, now_ns: int, now_mono_ns: int, earliest: tuple[int, int] | None = None) -> RawFrame:
+        """What the buffer holds. Chunks of a buffer with anything missing are not read: they may be an earlier frame's.
+
+        ``earliest``: UTC and monotonic time at which the producer's queue was last seen empty; None: now. The frame came
+        then, or at its own stamp where that is later and the camera's clock can be followed: latencies count from there.
+        """
         frame_id = item(buffer, "frame_id")
+        received_ns, received_mono_ns = earliest or (now_ns, now_mono_ns)
         lost = partial(RawFrame, buffer, frame_id, received_ns, received_mono_ns)
         try:
             complete = buffer.is_complete()
@@ -99,7 +104,9 @@ class BufferReader:
         camera_ns: int | None = None
         source: TimestampSource = "host"
         if (stamp := self._stamp(buffer)) is not None:
-            camera_ns, source = self._clock.utc(stamp, received_ns, received_mono_ns)
+            camera_ns, source = self._clock.utc(stamp, now_ns, now_mono_ns)
+        if source == "camera" and camera_ns is not None and received_ns < camera_ns <= now_ns:
+            received_ns, received_mono_ns = camera_ns, now_mono_ns - (now_ns - camera_ns)
         return RawFrame(
             buffer=buffer,
             frame_id=frame_id,

@@ -66,7 +66,7 @@ class GenicamSource:
         self._detail = ""
         self._told = ""
         """Why the latest attempt to connect failed: the log has it once."""
-        self._accounts = Accounts(config.part_id, self._log)
+        self._accounts = Accounts(config.part_id, self._log, None if self.simulated else config.max_repeats)
         self._counters = self._accounts.counters
         self._pace = Pace()
         self._link: Link | None = None

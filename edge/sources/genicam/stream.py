@@ -12,6 +12,7 @@ from typing import Any, Final
 from genicam import gentl
 
 from edge.config.sources import GenicamConfig
+from edge.sources.arrival import ForeignQueue
 from edge.sources.genicam.buffer import BufferReader, RawFrame, measured
 from edge.sources.genicam.camera_clock import CameraClock
 from edge.sources.genicam.errors import FetchError
@@ -35,6 +36,7 @@ class Stream:
         self._reader = BufferReader(config, self._stream, clock, node_map, adapter)
         self._polls = 0
         self._counts_waiting = True
+        self._queue = ForeignQueue()
 
     def fetch(self) -> RawFrame | None:
         """The oldest filled buffer, or None; returns at once. ``release`` it before or after the next fetch.
@@ -44,15 +46,18 @@ class Stream:
         """
         if self._reader.stamped and time.monotonic() >= self._clock.next_s:
             self._clock.sample()
+        looking = self._queue.looking()
         try:
             if self._nothing_waits():
+                self._queue.seen_empty(looking)
                 return None
             self._monitor.update_event_data(0)
         except gentl.TimeoutException:
+            self._queue.seen_empty(looking)
             return None
         except BINDING_ERRORS as error:
             raise FetchError(reason(error)) from None
-        return self._reader.read(self._monitor.buffer, time.time_ns(), time.monotonic_ns())
+        return self._reader.read(self._monitor.buffer, time.time_ns(), time.monotonic_ns(), self._queue.earliest())
 
     def release(self, frame: RawFrame) -> None:
         """Queue the buffer again: ``frame.data`` is dead from here on, the camera writes over it.

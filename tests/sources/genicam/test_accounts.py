@@ -152,3 +152,17 @@ def test_each_problem_is_logged_once_and_no_endless_number_of_them():
             book.take(), book.take()
     assert [log["problem"] for log in logs][:2] == ["payload type GenDC", "0 bytes, 10000 needed for Mono8 100x100"]
     assert len(logs) == 64
+
+
+def test_a_picture_that_stands_still_under_running_ids_is_a_loss_and_a_problem():
+    book = Accounts(None, structlog.get_logger(), max_repeats=1)
+    still = np.random.default_rng(0).integers(0, 255, 5000, np.uint8)
+    with capture_logs() as logs:
+        items = put(book, *(frame(number, data=still.copy(), part_id=None) for number in range(6)))
+    assert [item.reason if isinstance(item, Skip) else "frame" for item in items] == ["frame"] * 2 + ["bad_payload"] * 4
+    assert book.counters["bad_payload"] == 4
+    assert book.problem == "no frame can be used: the camera repeats its last picture"
+    assert [line["problem"] for line in logs] == ["the camera repeats its last picture"]
+    assert book.announced == 6
+    put(book, frame(6, data=still[::-1].copy(), part_id=None))
+    assert book.problem is None

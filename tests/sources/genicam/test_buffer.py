@@ -127,3 +127,19 @@ def test_a_whole_picture_is_a_view_with_its_part(reader, monkeypatch):
     frame, _ = chunks_read(reader, monkeypatch, Buffer(delivered_image_height=2))
     assert np.array_equal(frame.data, np.arange(8))
     assert (frame.width, frame.height, frame.pixel_format, frame.part_id, frame.reason) == (4, 2, "Mono8", 42, None)
+
+
+def test_a_frame_came_when_the_queue_was_last_empty_or_at_its_own_later_stamp(reader, clock, monkeypatch):
+    """Seconds after the thread was held up, what waited must not count as just arrived."""
+    monkeypatch.setattr(genicam_buffer, "chunks_of", lambda *_: (42, ()))
+
+    def came(**told: int) -> tuple[int, int]:
+        clock[0] += 1.0  # it is asked for its stamp again
+        frame = reader.read(Buffer(**told), 5_000_000, 9_000_000, (3_500_000, 7_500_000))
+        assert frame.problem == ""
+        return frame.received_ns, frame.received_mono_ns
+
+    assert came() == (3_500_000, 7_500_000)
+    assert came(timestamp_ns=4_000_000) == (4_001_000, 8_001_000), "the camera's clock is 1000 behind"
+    assert came(timestamp_ns=3_000_000) == (3_500_000, 7_500_000), "a stamp of before is the exposure's"
+    assert came(timestamp_ns=6_000_000) == (3_500_000, 7_500_000), "one of the future is nonsense"

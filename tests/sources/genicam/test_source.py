@@ -592,3 +592,15 @@ def test_a_camera_that_is_not_there_cannot_be_described():
         read_camera("simulated", "77")
     present = ", ".join(f"{n} (Machine Vision Games Ltd. Viky)" for n in range(3))
     assert str(error.value) == f"the camera cannot be read: no camera with serial 77; present: {present}"
+
+
+def test_what_waited_in_the_producers_buffers_is_as_old_as_it_is():
+    """The thread was held up: by a library that keeps the interpreter's lock, an overloaded box, a suspended machine."""
+    with opened(buffers=16) as source:
+        take(source, 3)
+        source.read(0.0)
+        time.sleep(0.5)
+        looked_ns = time.monotonic_ns()
+        (first,) = take(source, 1)
+    assert isinstance(first, Payload)
+    assert first.meta.received_mono_ns < looked_ns - 400_000_000
