@@ -19,7 +19,7 @@ import orjson
 from edge.config.bundle_spec import NOT_COMPUTED, BundleSpec
 from edge.config.validate import validate
 from edge.config.yaml_reader import read_yaml
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 
 if TYPE_CHECKING:
     import onnx
@@ -68,7 +68,7 @@ def load_bundle(path: Path) -> Bundle:
                 )
         _check_external(path, spec)
     except OSError as error:
-        raise UserError(f"{error.filename or path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{error.filename or path}: cannot be read: {error.strerror}", passes=may_pass(error)) from None
     return Bundle(path, spec, _identity(spec))
 
 
@@ -137,9 +137,15 @@ def _check_folder(path: Path) -> None:
             f"{path}: there is no such bundle",
             expected="a bundle's folder",
             fix=f"make one: `edge build MODEL.onnx -o {path}` or `edge fit FOLDER_OF_GOOD_FRAMES -o {path}`",
+            passes=True,
         )
     if not (path / SPEC_NAME).is_file():
-        raise UserError(f"{path}: not a bundle", received=f"a folder without {SPEC_NAME}", expected="a bundle's folder")
+        raise UserError(
+            f"{path}: not a bundle",
+            received=f"a folder without {SPEC_NAME}",
+            expected="a bundle's folder",
+            passes=not any(path.iterdir()),  # where something will be mounted
+        )
 
 
 def _read_spec(path: Path) -> BundleSpec:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 
 Lines: TypeAlias = dict[tuple[str | int, ...], int]
 """Line number, from 1, of each key (and list item) by its path from the root."""
@@ -113,7 +113,7 @@ def read_yaml(path: Path) -> tuple[Any, Lines, str]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}", passes=may_pass(error)) from None
     data, lines = parse_yaml(text, str(path))
     return data, lines, text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from edge.line.ring import Ring
 from edge.line.snapshot import LineSnapshot, heartbeat, published_verdicts, snapshot
 from edge.line.stages import acquire_loop, infer_loop, judge_loop
 from edge.line.state import StateBook
+from edge.line.stop_sign import StopSign
 from edge.line.supervise import LOOK_S, TICK_S, StageHealth, Worker, examine
 from edge.line.tally import Tally
 from edge.outputs.protocol import Output, OutputStatus
@@ -62,7 +62,9 @@ class Line:
         make_outputs: Callable[[RunIdentity], Sequence[Output]],
         *,
         drops: bool,
+        waits: bool = False,
     ) -> None:
+        """``drops``: as ``Ring``'s. ``waits``: for what the source needs and isn't there yet, instead of failing."""
         config = loaded.config
         self._instance_id = uuid.uuid4().hex
         self.identity = self._identity(loaded, source, engine, criteria)
@@ -84,6 +86,7 @@ class Line:
                 "acquire",
                 partial(acquire_loop, source, self.ring),
                 busy_until_ns=lambda: source.status().busy_until_ns,
+                waits=waits,
             ),
             worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_size)),
             worker("judge", partial(judge_loop, maps, Desk(self.ring, self.recipes, self.outputs, self.tally))),
@@ -98,7 +101,7 @@ class Line:
         self._next_heartbeat = 0.0
         self._looked_s = time.monotonic()
 
-    def start(self, stop: threading.Event) -> None:
+    def start(self, stop: StopSign) -> None:
         """Open outputs and start the stages; returns when the source is open, or ``stop`` is set.
 
         Also when a stage failed or hangs, which ``run_line`` then tells; ``started`` says whether the line runs.
@@ -263,6 +266,8 @@ class Line:
         return {} if text is None else {"map_not_finite": text}
 
     def _stage_faults(self) -> dict[str, str]:
-        """Stages that were restarted a short while ago."""
+        """Stages that were restarted a short while ago, and what the source waits for."""
         told = ((worker.name, worker.trouble()) for worker in self.workers)
-        return {f"stage_{name}": f"raised and was restarted: {text}" for name, text in told if text is not None}
+        faults = {f"stage_{name}": f"raised and was restarted: {text}" for name, text in told if text is not None}
+        waits_for = self.workers[0].waits_for
+        return faults if waits_for is None else faults | {"source_missing": waits_for}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from edge.errors import ExitCode
 from edge.line.line import Line
+from edge.line.stop_sign import StopSign
 from edge.line.supervise import TICK_S, StageHealth
 
 
-def run_line(line: Line, stop: threading.Event, each_turn: Callable[[Line, StageHealth], None]) -> ExitCode:
+def run_line(line: Line, stop: StopSign, each_turn: Callable[[Line, StageHealth], None]) -> ExitCode:
     """Turn a started line until ``stop``, its end, or a failure. Returns the exit code; the line is then stopped."""
     while True:
         health = line.turn()

@@ -19,6 +19,8 @@ LOOK_S = 1.0
 camera library that holds the interpreter lock, say. A call that holds it for ever feeds no watchdog."""
 TICK_S = 0.1
 """Time between two looks at a line."""
+AGAIN_S = 1.0
+"""Time between two looks for what isn't there yet."""
 WINDOW_S = 60.0
 """The restart budget is counted over this long."""
 
@@ -27,7 +29,8 @@ class Worker:
     """One stage in its thread. The stage calls ``beat`` on every turn of its loop.
 
     A stage that raises is started again at once, at most ``restarts`` times within 60 s; then ``failed`` holds the error.
-    A ``UserError`` is never retried: starting again doesn't mend a config.
+    A ``UserError`` is never retried: starting again doesn't mend a config. But with ``waits`` one that may pass by itself
+    is, each second and for ever.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Worker:
         *,
         restarts: int,
         busy_until_ns: Callable[[], int] = lambda: 0,
+        waits: bool = False,
     ) -> None:
         """``busy_until_ns``: ``time.monotonic_ns()`` until which the stage may be in one call; a past one is a beat."""
         self.name = name
@@ -44,6 +48,9 @@ class Worker:
         self.last_error: str | None = None
         self.restarted = 0
         self.done = False
+        self.waits_for: str | None = None
+        """What isn't there yet, while that keeps the stage from its work."""
+        self._waits = waits
         self._stage = stage
         self._busy_until_ns = busy_until_ns
         self._restarts = restarts
@@ -73,6 +80,10 @@ class Worker:
 
     def beat(self) -> bool:
         """Progress was made. False when the stage should end."""
+        self.waits_for = None
+        return self._alive()
+
+    def _alive(self) -> bool:
         self._beat_ns = time.monotonic_ns()
         self._beaten.set()
         return not self._stop.is_set()
@@ -100,7 +111,10 @@ class Worker:
             try:
                 self._stage(self.beat)
             except UserError as error:
-                self.failed = error
+                if self._waits and error.passes and self._wait(error):
+                    continue
+                if not self._stop.is_set():
+                    self.failed = error
                 break
             except Exception as error:
                 self.last_error = f"{type(error).__name__}: {error}"
@@ -114,6 +128,16 @@ class Worker:
                 break
         self.done = True
         self._beaten.set()
+
+    def _wait(self, error: UserError) -> bool:
+        """Until the next attempt; False when the stage should end meanwhile."""
+        if error.what != self.waits_for:
+            log.warning("waiting", stage=self.name, error=str(error))
+        self.waits_for = error.what
+        end = time.monotonic() + AGAIN_S
+        while self._alive() and time.monotonic() < end:
+            self._stop.wait(LOOK_S / 10)
+        return not self._stop.is_set()
 
     def _may_restart(self) -> bool:
         now = time.monotonic()

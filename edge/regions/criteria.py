@@ -12,7 +12,7 @@ from edge.config.bundle import Bundle
 from edge.config.calibration import Calibration, calibration_key, check_key
 from edge.config.load import Loaded
 from edge.config.regions import RegionsConfig, RoiConfig, ThresholdConfig
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 from edge.frames import AnomalyMap
 from edge.regions.plan import RegionPlan
 from edge.regions.plans import RegionPlans
@@ -82,6 +82,7 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
         raise UserError(
             f"{path}: no such calibration file",
             fix=f"make it from good frames: edge calibrate GOOD_FRAMES -c {loaded.path}",
+            passes=True,
         )
     calibration = Calibration.load(path)
     check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
@@ -122,7 +123,7 @@ def read_mask(roi: RoiConfig | None) -> tuple[NDArray[np.uint8] | None, bytes | 
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"regions.roi.mask: {path} cannot be read: {error.strerror}") from None
+        raise UserError(f"regions.roi.mask: {path} cannot be read: {error.strerror}", passes=may_pass(error)) from None
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     if picture is None:
         raise UserError(f"regions.roi.mask: {path} is no picture", expected="PNG, BMP or TIFF, above 0 where inspected")

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import structlog
 
 from edge.config.load import Loaded
 from edge.engines.protocol import BuildProgress, untold
-from edge.errors import ExitCode
+from edge.errors import ExitCode, UserError, text_of
 from edge.line.line import Line
 from edge.line.recipe import open_model
 from edge.line.run import EachTurn, run_line
+from edge.line.stop_sign import StopFlag, StopSign
 from edge.line.supervise import StageHealth
 from edge.outputs.open import live_outputs
+from edge.service.endpoints_file import EndpointsFile
 from edge.service.health_server import HealthServer, Metrics
 from edge.service.instance_lock import InstanceLock
 from edge.service.reload import Reloader
-from edge.service.runtime_folder import runtime_folder, write_endpoints, write_instance, write_reload
-from edge.service.sd_notify import StartProgress, notify, watchdog_interval_s
+from edge.service.runtime_folder import runtime_folder, write_instance, write_reload
+from edge.service.sd_notify import START_EXTEND_S, StartProgress, notify, watchdog_interval_s
+from edge.service.signals import signals
 from edge.sources.open import open_source
 from edge.sources.protocol import Source
 
@@ -36,8 +36,9 @@ log = structlog.get_logger()
 
 ShowBuild: TypeAlias = Callable[[], AbstractContextManager[BuildProgress]]
 """Opens what shows a build that takes minutes, and closes it when the model is there."""
-AGAIN_S = 1.0
-"""Another SIGTERM so soon is the same wish again."""
+LATER_S = 1.0
+"""Time between two looks for what isn't there yet."""
+Made = TypeVar("Made")
 
 
 def _show_nothing() -> AbstractContextManager[BuildProgress]:
@@ -59,13 +60,18 @@ def run_daemon(
     Raises:
         UserError: whatever keeps the line from starting that a person must mend.
     """
-    stop = threading.Event()
+    stop = StopFlag()
     reloader = Reloader(loaded, open_model)
-    with _signals(stop, reloader):
-        folder = runtime_folder(loaded)
-        lock = InstanceLock(folder, loaded.config.camera)
+    with signals(stop, reloader.ask):
+        held = when_there(lambda: _take(loaded), stop)
+        if held is None:
+            return ExitCode.OK
+        folder, lock = held
         try:
-            write_instance(folder, loaded)
+            try:
+                write_instance(folder, loaded)
+            except OSError as error:  # a full disk: no reason not to inspect
+                log.warning("instance_not_written", error=text_of(error))
             reloader.report = partial(write_reload, folder)
             return _run_locked(
                 loaded,
@@ -84,7 +90,7 @@ def _run_locked(
     loaded: Loaded,
     folder: Path,
     source: Source | None,
-    stop: threading.Event,
+    stop: StopFlag,
     reloader: Reloader,
     each_turn: EachTurn,
     show_build: ShowBuild,
@@ -98,18 +104,29 @@ def _run_locked(
             start(share, text)
             show(share, text)
 
-        engine, criteria = open_model(loaded, tell=tell)
+        model = when_there(lambda: open_model(loaded, tell=tell), stop)
+    if model is None:
+        return ExitCode.OK
+    engine, criteria = model
     source = source or open_source(config.source, config.camera, loaded.path.parent)
-    line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, folder, i), drops=config.source.paced)
+    line = Line(
+        loaded,
+        source,
+        engine,
+        criteria,
+        lambda i: live_outputs(loaded, folder, i),
+        drops=config.source.paced,
+        waits=True,
+    )
     server = None
     log.info("starting", camera=config.camera, engine=engine.name, bundle=engine.bundle.spec.name, high=criteria.high)
     try:
         server = HealthServer(config.health.bind, Metrics(line.tally, line.ring, line.snapshot), line.snapshot)
         line.start(stop)
+        endpoints = EndpointsFile(folder, server)
         if line.started:
-            endpoints = {n: str(s.detail["endpoint"]) for n, s in line.output_statuses().items() if "endpoint" in s.detail}
-            write_endpoints(folder, {**endpoints, "health": f"http://{server.address}"})
-            log.info("ready", health=server.address, **endpoints)
+            endpoints.turn(line)
+            log.info("ready", health=server.address)
             notify("READY=1")
         watchdog = _Watchdog(config.supervise.limit_s)
 
@@ -118,6 +135,7 @@ def _run_locked(
                 faulthandler.dump_traceback(all_threads=True)  # before anything else: the call may yet return
             watchdog.turn(line, health)
             reloader.turn(line)
+            endpoints.turn(line)
             each_turn(line, health)
 
         code = run_line(line, stop, turn)
@@ -131,7 +149,9 @@ def _run_locked(
     if code == ExitCode.HUNG:
         log.error("exit", code=int(code), reason="a stage hangs")
     if code == ExitCode.STAGE:
-        log.error("exit", code=int(code), reason="a stage failed more often than its budget allows")
+        mistakes = [str(w.failed) for w in line.workers if isinstance(w.failed, UserError)]
+        reason = mistakes[0] if mistakes else "a stage failed more often than its budget allows"
+        log.error("exit", code=int(code), reason=reason)
     if code == ExitCode.RECONNECTS:
         log.warning("exit", code=int(code), reason="the camera is gone again after source.max_reconnects reconnections")
     if all(w.done for w in line.workers):
@@ -169,33 +189,30 @@ class _Watchdog:
             notify(f"STATUS={status}")
 
 
-@contextmanager
-def _signals(stop: threading.Event, reloader: Reloader) -> Iterator[None]:
-    """SIGTERM and SIGINT set ``stop``; another one a second later ends the process at once. SIGHUP asks for a reload.
+def _take(loaded: Loaded) -> tuple[Path, InstanceLock]:
+    folder = runtime_folder(loaded)
+    return folder, InstanceLock(folder, loaded.config.camera)
 
-    Sooner it is the same wish again: ``timeout`` and process supervisors signal a process and its group. Handlers are put
-    back afterwards.
+
+def when_there(make: Callable[[], Made], stop: StopSign) -> Made | None:
+    """What ``make`` makes, once it can: a disk may be mounted, and a share answer, later than we start. None: ``stop``.
+
+    Raises:
+        UserError: what doesn't pass by itself.
     """
-    told_at = 0.0
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal told_at
-        if not stop.is_set():
-            told_at = time.monotonic()
-        elif time.monotonic() - told_at >= AGAIN_S:
-            os._exit(128 + number)
-        stop.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: reloader.ask())
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    told = ""
+    while True:
+        try:
+            return make()
+        except UserError as error:
+            if not error.passes:
+                raise
+            if str(error) != told:
+                log.warning("waiting", error=str(error))
+                told = str(error)
+            notify(f"EXTEND_TIMEOUT_USEC={int(START_EXTEND_S * 1e6)}\nSTATUS=waiting: {error.what}")
+        if stop.wait(LATER_S):
+            return None
 
 
 def _nothing(_line: Line, _health: StageHealth) -> None:

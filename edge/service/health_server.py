@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import socket as sockets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 from edge.frames import STAGES
 from edge.line.ring import Ring
 from edge.line.snapshot import LineSnapshot
 from edge.line.tally import BUCKETS_MS, Tally
 from edge.outputs.protocol import OutputStatus
 
+AT_ONCE = 8
+"""Requests at a time; a scraper and an orchestrator have two."""
+TIMEOUT_S = 5.0
+"""A request that isn't said by then gives its place up."""
+AGAIN_S = 1.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -97,33 +107,113 @@ class Metrics(Collector):
 
 
 class HealthServer:
-    """Serves until closed. ``address`` is where: port 0 in the config takes any free port."""
+    """Serves until closed, at most ``AT_ONCE`` requests at a time. An address that can't be had yet is tried each second.
+
+    Raises:
+        UserError: an address that only another config makes possible: a port below 1024, say.
+    """
 
     def __init__(self, bind: str, metrics: Metrics, snapshot: Callable[[], LineSnapshot]) -> None:
-        host, _, port = bind.rpartition(":")
+        self._host, _, port = bind.rpartition(":")
+        self._port = int(port)
+        self._bind = bind
         registry = CollectorRegistry(auto_describe=False)
         registry.register(metrics)
-        try:
-            self._server = ThreadingHTTPServer((host, int(port)), _handler(snapshot, registry))
-        except (OSError, OverflowError) as error:
-            raise UserError(
-                f"health.bind: {bind} cannot be opened: {getattr(error, 'strerror', None) or error}",
-                expected="a free port on loopback; 127.0.0.1:0 takes any",
-            ) from None
-        self._server.daemon_threads = True
-        self.address = f"{host}:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._handler = _handler(snapshot, registry, self._host)
+        self._server: _Server | None = None
+        self._closing = threading.Event()
+        self.address: str | None = None
+        """Where it serves, once it does: port 0 in the config takes any free port."""
+        self.fault: str | None = None
+        """Why it doesn't."""
+        self._open()
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._closing.set()
+        server = self._server
+        if server is not None:
+            server.shutdown()
+            server.server_close()
         self._thread.join()
 
+    def _open(self) -> bool:
+        try:
+            self._server = _Server((self._host, self._port), self._handler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            self.fault = f"health.bind: {self._bind} cannot be opened: {reason}"
+            if not (isinstance(error, OSError) and may_pass(error)):
+                raise UserError(self.fault, expected="a free port on loopback; 127.0.0.1:0 takes any") from None
+            return False
+        self._port = self._server.server_address[1]
+        self.address, self.fault = f"{self._host}:{self._port}", None
+        return True
 
-def _handler(snapshot: Callable[[], LineSnapshot], registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
+    def _run(self) -> None:
+        while self._server is None:
+            if self._closing.wait(AGAIN_S):
+                return
+            self._open()
+        self._server.serve_forever(0.1)
+
+
+class _Server(ThreadingHTTPServer):
+    """Each request has a thread and a descriptor: a stranger who holds some must not have all."""
+
+    daemon_threads = True
+    request_queue_size = 16
+
+    def __init__(self, *arguments: Any) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[int, tuple[float, sockets.socket]] = {}
+        super().__init__(*arguments)
+
+    def get_request(self) -> tuple[sockets.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:  # no descriptor is free: the connection stays where it is, and is offered again at once
+            time.sleep(0.2)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """With all places taken the oldest one is given up, if it had its time; else the new one is turned away."""
+        now = time.monotonic()
+        with self._lock:
+            oldest = min(self._open.values(), key=lambda held: held[0], default=None)
+            full = len(self._open) >= AT_ONCE
+            if full and oldest is not None and now - oldest[0] > TIMEOUT_S:
+                with contextlib.suppress(OSError):
+                    oldest[1].shutdown(sockets.SHUT_RDWR)
+            if not full:
+                self._open[id(request)] = (now, request)
+        if full:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(id(request), None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever hangs up on us is not worth a traceback each time: they would fill the journal."""
+
+
+def _handler(snapshot: Callable[[], LineSnapshot], registry: CollectorRegistry, host: str) -> type[BaseHTTPRequestHandler]:
+    hosts = {"127.0.0.1", "localhost", "[::1]", host}
+
     class Handler(BaseHTTPRequestHandler):
+        timeout = TIMEOUT_S
+
         def do_GET(self) -> None:
+            asked = self.headers.get("Host")
+            if asked is not None and re.sub(r":\d*$", "", asked.strip().lower()) not in hosts:
+                # a page in somebody's browser whose name was made to lead here
+                self._answer(421, b"this is the machine's own address\n")
+                return
             if self.path == "/metrics":
                 self._answer(200, generate_latest(registry), CONTENT_TYPE)
                 return

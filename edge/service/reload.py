@@ -35,7 +35,7 @@ class Reloader:
     def __init__(self, loaded: Loaded, open_model: OpenModel) -> None:
         self._loaded = loaded
         self._open_model = open_model
-        self._asked = threading.Event()
+        self._asked = False
         self._thread: threading.Thread | None = None
         self._result: tuple[Loaded, Engine, Criteria] | str | None = None
         self._number = 0
@@ -45,7 +45,8 @@ class Reloader:
         """Called when a reload is over. May raise OSError."""
 
     def ask(self) -> None:
-        self._asked.set()
+        """Safe in a signal handler: an event's lock may be held by the very thread that the signal interrupts."""
+        self._asked = True
 
     def turn(self, line: Line) -> None:
         """Begin what was asked for and exchange the recipe when it is ready. What fails is a fault; the old one runs on."""
@@ -58,8 +59,8 @@ class Reloader:
                 line.fault[SLOW] = (
                     f"a reload has been loading for more than {SLOW_S:g} s; until it ends no other one begins"
                 )
-        elif self._asked.is_set():
-            self._asked.clear()
+        elif self._asked:
+            self._asked = False
             log.info("reload", path=str(self._loaded.path))
             self._began_ns, self._tried = time.monotonic_ns(), None
             self._thread = threading.Thread(target=self._load, name="reload", daemon=True)

@@ -13,9 +13,6 @@ from typing import BinaryIO, Final
 
 from edge.errors import ExitCode, UserError
 
-TROUBLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-"""What a disk does that may pass without anyone changing the config: full, over its quota, failing, read-only."""
-
 _SPARE: Final = 1.05
 """Writing begins again with a little more than what it stopped at, so that it doesn't stop and start with each file."""
 

@@ -19,10 +19,10 @@ from typing import Any, Final
 
 import orjson
 
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 from edge.frames import Frame, Skip
 from edge.storage.pictures import PictureError, Pixels, decoded_format, read_picture
-from edge.storage.recording_index import Deleted, Missing, read_index
+from edge.storage.recording_index import INDEX, Deleted, Missing, is_damaged, read_index
 from edge.storage.recording_index import RecordedFrame as RecordedFrame
 
 RECORDING_SCHEMA: Final = 1
@@ -102,6 +102,8 @@ def open_recording(folder: Path) -> Recording:
             missing += entry.records
         else:
             entries.append(entry)
+    if missing and not entries and not gone and not before:
+        _refuse_garbage(folder)
     kept = tuple(e for e in entries if isinstance(e, Skip) or e.number not in gone)
     deleted = before + len(entries) - len(kept)
     return Recording(
@@ -113,6 +115,27 @@ def open_recording(folder: Path) -> Recording:
         deleted=deleted,
         missing=missing,
     )
+
+
+def _refuse_garbage(folder: Path) -> None:
+    """An index without one line that can be read is another file. Raises UserError."""
+    first = next((line for _, line in read_index(folder) if is_damaged(line)), None)
+    if first is not None:
+        raise UserError(
+            f"{folder / INDEX}:1: not a line of a recording",
+            received=repr(first[:60].decode("utf-8", "replace")),
+            fix="the file was changed or the disk is damaged",
+        )
+
+
+def head_is_damaged(folder: Path) -> bool:
+    """Whether there is a head that can't be understood; one of another version can. Raises OSError."""
+    data = (folder / HEAD).read_bytes()
+    try:
+        head = orjson.loads(data)
+        return not (isinstance(head["schema"], int) and isinstance(head["camera"], str))
+    except (LookupError, TypeError, ValueError):
+        return True
 
 
 def read_head(folder: Path) -> dict[str, Any]:
@@ -129,6 +152,6 @@ def read_head(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{folder}: not a recording: it has no {HEAD}") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}", passes=may_pass(error)) from None
     except (orjson.JSONDecodeError, LookupError, TypeError, ValueError):
         raise UserError(f"{path}: not the head of a recording", expected='{"schema": 1, "camera": ...}') from None

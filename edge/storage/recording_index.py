@@ -9,11 +9,13 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 from edge.frames import FrameMeta, Skip
 
 INDEX: Final = "frames.jsonl"
-_MOST_DELETED: Final = 100_000_000
+_MOST_DELETED: Final = 1_000_000
+_LONGEST_LINE: Final = 1 << 24
+"""Bytes; longer is no line, whatever it is, and must not fill the memory."""
 _META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks"))
 _SKIP: Final = tuple(f.name for f in fields(Skip))
 
@@ -54,26 +56,33 @@ Entry: TypeAlias = RecordedFrame | Skip | Deleted | Missing
 def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
     """Every whole line and what it means. A last line without its line end is torn, and no entry.
 
+    A line that is damaged stands for a record that is ``Missing``; it may have been more than one.
+
     Raises:
-        UserError: it can't be read, or a line before the last one is damaged.
+        UserError: it can't be read.
     """
     path = folder / INDEX
     try:
         with path.open("rb") as index:
-            for number, line in enumerate(index, 1):
-                if not line.endswith(b"\n"):
+            while line := index.readline(_LONGEST_LINE):
+                if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
                     return
                 try:
                     entry = read_entry(line)
                 except ValueError:
-                    raise UserError(
-                        f"{path}:{number}: not a line of a recording",
-                        received=repr(line[:60].decode("utf-8", "replace")),
-                        fix="the file was changed or the disk is damaged; without this line the rest can be replayed",
-                    ) from None
+                    entry = Missing(1)
                 yield entry, line
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}", passes=may_pass(error)) from None
+
+
+def is_damaged(line: bytes) -> bool:
+    """Whether a line is none of an index."""
+    try:
+        read_entry(line)
+    except ValueError:
+        return True
+    return False
 
 
 def read_entry(line: bytes) -> Entry:

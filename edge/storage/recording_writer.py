@@ -13,13 +13,14 @@ from typing import Any, Final
 
 import orjson
 
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 from edge.frames import Frame, Skip
-from edge.storage.disk import TROUBLE, why_unwritable, write_whole
+from edge.storage.disk import sync_folder, whole_file, why_unwritable, write_whole
 from edge.storage.pictures import decoded_format, encode_png
-from edge.storage.recording import FRAMES, HEAD, RECORDING_SCHEMA, is_recording, read_head
-from edge.storage.recording_index import INDEX, Deleted, Missing, ranges, read_index
+from edge.storage.recording import FRAMES, HEAD, RECORDING_SCHEMA, head_is_damaged, is_recording, read_head
+from edge.storage.recording_index import INDEX, Deleted, Missing, is_damaged, ranges, read_index
 from edge.storage.recording_index import RecordedFrame as RecordedFrame
+from edge.storage.set_aside import keep_aside, set_aside
 
 
 def cannot_be_written(folder: Path, error: OSError) -> UserError:
@@ -37,7 +38,9 @@ class RecordingWriter:
         folder: made if it isn't there. It must not hold a recording, unless ``append``.
         camera: name of the camera.
         source: what was recorded, in words.
-        append: go on after what a recording of the same camera already holds.
+        append: go on after what a recording of the same camera already holds. Its files may have been damaged by a power
+            cut or a worn-out card: they are set aside and begun anew, what can be read of the index is kept. Pictures are
+            on the disk before the index names them.
 
     Raises:
         UserError: the folder holds a recording, or one of another camera, or can't be written.
@@ -48,6 +51,11 @@ class RecordingWriter:
         self.folder = folder
         self._made = not folder.exists()
         held = is_recording(folder)
+        self._syncs = append
+        self.damaged: list[Path] = []
+        """Files that were set aside."""
+        if held and append:
+            held = self._check_head()
         if held and not append:
             raise UserError(
                 f"{folder}: already holds a recording", fix="name a folder that doesn't exist yet, or delete this one"
@@ -60,20 +68,21 @@ class RecordingWriter:
                 fix="give each camera a folder of its own",
             )
         self._fd = -1
+        self._unsynced = False
         self.held: dict[int, str | None] = {}
         """Frames that the recording had when it was opened, oldest first: number, and why it was kept."""
         try:
             (folder / FRAMES).mkdir(parents=True, exist_ok=True)
             if not held:
                 head = {"schema": RECORDING_SCHEMA, "camera": camera, "created_ns": time.time_ns(), "source": source}
-                write_whole(folder / HEAD, orjson.dumps(head, option=orjson.OPT_INDENT_2) + b"\n")
+                write_whole(folder / HEAD, orjson.dumps(head, option=orjson.OPT_INDENT_2) + b"\n", sync=append)
             self._resume()
         except UserError:
             self.close()
             raise
         except OSError as error:
             self.close()
-            if append and error.errno in TROUBLE:
+            if append and may_pass(error):
                 raise
             raise cannot_be_written(folder, error) from None
 
@@ -102,7 +111,11 @@ class RecordingWriter:
             line["why"] = why
         if record is not None:
             line["record"] = orjson.Fragment(record)
-        write_whole(self.folder / file, picture)
+        with whole_file(self.folder / file) as out:
+            out.write(picture)
+            if self._syncs:  # or after a power cut lines would name pictures that are empty
+                out.flush()
+                os.fdatasync(out.fileno())
         try:
             self._append(line)
         except OSError:
@@ -149,8 +162,29 @@ class RecordingWriter:
             if self._missing:
                 with suppress(OSError):
                     self._append()
+            if self._syncs:
+                with suppress(OSError):
+                    self.sync()
             os.close(self._fd)
             self._fd = -1
+
+    def sync(self) -> None:
+        """What was written stands after a power cut."""
+        if self._unsynced:
+            os.fdatasync(self._fd)
+            self._unsynced = False
+
+    def _check_head(self) -> bool:
+        """Whether there is a whole head; a damaged one is set aside, an empty one, say, that a power cut left."""
+        try:
+            if head_is_damaged(self.folder):
+                self.damaged.append(set_aside(self.folder / HEAD))
+                return False
+        except OSError as error:
+            if may_pass(error):
+                raise
+            raise cannot_be_written(self.folder, error) from None
+        return True
 
     def remove(self) -> None:
         """Close and delete a recording that holds no frame; the folder, too, if it wasn't there before."""
@@ -167,8 +201,13 @@ class RecordingWriter:
         index, pictures = self.folder / INDEX, self.folder / FRAMES
         for torn in pictures.glob("*.tmp"):
             torn.unlink()
-        self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        if not self._syncs:
+            self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._size = self._lines = self._useless = self.losses = self.next_number = self._missing = 0
+        if self._syncs:
+            self._mend(index)
+            self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            sync_folder(self.folder)
         for entry, line in read_index(self.folder):
             self._size += len(line)
             self._lines += 1
@@ -185,6 +224,19 @@ class RecordingWriter:
         numbers = [int(path.stem) for path in pictures.glob("*.png") if path.stem.isdecimal()]
         self.next_number = max([self.next_number, *(number + 1 for number in (*numbers, *self.held))])
 
+    def _mend(self, index: Path) -> None:
+        """Write an index with damaged lines anew: in the place of each a line says that a record is missing there."""
+        damaged = 0
+        if index.exists():
+            for entry, line in read_index(self.folder):
+                damaged += isinstance(entry, Missing) and is_damaged(line)
+        if not damaged:
+            return
+        self.damaged.append(keep_aside(index))
+        with whole_file(index, sync=True) as anew:
+            for _, line in read_index(self.folder):
+                anew.write(b'{"kind":"missing","records":1}\n' if is_damaged(line) else line)
+
     def _append(self, *lines: dict[str, Any]) -> None:
         """One write, what is missing before; what didn't fit is taken back, so that the next line isn't glued to it."""
         if self._missing:
@@ -199,6 +251,7 @@ class RecordingWriter:
             os.ftruncate(self._fd, self._size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += len(data)
+        self._unsynced = True
         self._lines += len(lines)
         self._missing = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import time
@@ -10,10 +11,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import orjson
 import pytest
 from support.daemons import Manager, daemon
-from support.lines import frame_ids, records
+from support.doors import Keys
+from support.lines import frame_ids, loaded, records
 
 from edge.client import Received, Subscriber
 
@@ -224,14 +228,79 @@ def test_records_of_a_run_share_their_identity(tmp_path: Path) -> None:
     assert found[0]["simulated"] is True
 
 
-def test_a_busy_health_port_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["model", "calibration", "producer", "keys", "log folder"])
+def test_what_is_not_there_yet_is_waited_for_and_the_line_runs_once_it_is(
+    tmp_path: Path, manager: Manager, missing: str
+) -> None:
+    """After a power cut disks are mounted and switches boot later than we do: exit 2 is never started again."""
+    loaded(tmp_path)
+    away = tmp_path / "away"
+    place, overrides = _hide(tmp_path, missing)
+    place.rename(away)
+    with daemon(tmp_path, *overrides, manager=manager) as process:
+        if missing in ("model", "calibration"):
+            manager.wait_for("STATUS=waiting: ")  # READY comes later
+            assert any(m.startswith("EXTEND_TIMEOUT_USEC=") for _, m in manager.heard)
+        else:
+            manager.wait_for("READY=1")
+        time.sleep(1.2)  # some attempts
+        assert process.poll() is None
+        away.rename(place)
+        manager.wait_for("READY=1", 30.0)
+        if missing == "producer":  # it is none, but it is there: a mistake that a person must mend
+            assert process.wait(30) == 3  # and 2 at the next start
+            assert "the GenTL producer cannot be loaded" in process.communicate()[1]
+            return
+        end = time.monotonic() + 20
+        well = 'edge_output_fault{camera="cam1",output="zmq"} 0.0'
+        while well not in ask(f"{endpoints(tmp_path)['health']}/metrics")[1]:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert records(tmp_path / "log")
+
+
+def _hide(folder: Path, missing: str) -> tuple[Path, list[str]]:
+    """What to take away, and the config that names it."""
+    if missing == "model":
+        shutil.copytree(folder / "bundle", folder / "disk" / "model")
+        return folder / "disk", ["model.bundle=disk/model"]
+    if missing == "calibration":
+        (folder / "mask.png").write_bytes(cv2.imencode(".png", np.full((64, 64), 255, np.uint8))[1].tobytes())
+        return folder / "mask.png", ["regions.roi={units: image_px, mask: mask.png}"]
+    if missing == "producer":
+        (folder / "vendor.cti").write_text("no library")
+        return folder / "vendor.cti", [f"source={{kind: genicam, producer: {folder}/vendor.cti}}"]
+    if missing == "keys":
+        (folder / "keys").mkdir()
+        Keys(folder / "keys")
+        curve = "{server_key: keys/server.key_secret, clients: keys/clients}"
+        return folder / "keys", [f"outputs.zmq={{bind: 'tcp://127.0.0.1:0', curve: {curve}}}"]
+    (folder / "ipc").mkdir()
+    return folder / "ipc", [f"outputs.zmq={{bind: 'ipc://{folder}/ipc/pub'}}"]
+
+
+def test_a_busy_health_port_is_a_fault_until_it_is_free(tmp_path: Path, manager: Manager) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with daemon(tmp_path, f"health.bind='127.0.0.1:{port}'") as process:
-            assert process.wait(20) == 2
-            assert process.communicate()[1].splitlines()[-2:] == [
-                f"{tmp_path}/cam1.yaml: health.bind: 127.0.0.1:{port} cannot be opened: Address already in use",
-                "  expected: a free port on loopback; 127.0.0.1:0 takes any",
-            ]
+        with daemon(tmp_path, f"health.bind='127.0.0.1:{port}'", manager=manager):
+            manager.wait_for("READY=1")
+            assert endpoints(tmp_path)["health"] is None
+            with Subscriber(endpoints(tmp_path)["zmq"]) as line:
+                text = next(e.message["faults"] for e in line if isinstance(e, Received) and e.kind == "state")
+            fault = f"health.bind: 127.0.0.1:{port} cannot be opened: Address already in use"
+            assert [(f["code"], f["text"]) for f in text] == [("health", fault)]
+            taken.close()
+            end = time.monotonic() + 20
+            while endpoints(tmp_path)["health"] is None:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            assert ask(f"http://127.0.0.1:{port}/live")[0] == 200
+
+
+def test_a_wrong_key_in_a_config_still_ends_it_with_2(tmp_path: Path) -> None:
+    with daemon(tmp_path, "health.bind='127.0.0.1:99999'") as process:
+        assert process.wait(20) == 2

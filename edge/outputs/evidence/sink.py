@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,16 +21,17 @@ from numpy.typing import NDArray
 
 from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
-from edge.errors import UserError, text_of
+from edge.errors import UserError, may_pass, text_of
 from edge.frames import Frame, Inspection, Judged, Record, RunIdentity, Skip
 from edge.outputs.evidence.choice import Choice
+from edge.outputs.evidence.folder import Damage, take_folder
 from edge.outputs.evidence.pool import Pool
 from edge.outputs.evidence.quota import Quota
 from edge.outputs.protocol import Run
 from edge.outputs.sink import Sink
 from edge.regions.criteria import read_mask
 from edge.report.overlay import draw_overlay
-from edge.storage.disk import TROUBLE, Reserve, limit_bytes, lock_file, write_whole, written_by_another
+from edge.storage.disk import Reserve, limit_bytes, write_whole
 from edge.storage.pictures import encode_jpeg
 from edge.storage.recording import EVIDENCE, is_recording
 from edge.storage.recording_writer import RecordingWriter, cannot_be_written
@@ -40,8 +40,6 @@ log = structlog.get_logger()
 
 EVIDENCE_BUFFERS: Final = 8
 """Frames that may wait to be written. With all in use the next one is lost, and counted."""
-EVIDENCE_LOCK: Final = "lock"
-"""Held by the process that writes to the folder."""
 _KEY: Final = "outputs.evidence.dir"
 _PROBE_BYTES: Final = 1 << 16
 _MOST_LOSSES: Final = 64
@@ -98,7 +96,9 @@ class EvidenceSink(Sink):
         self._quota: Quota | None = None
         self._room = Reserve(folder, config.min_free_gb)
         self._probe_at = 0.0
-        self._counters = {"pictures": 0, "pictures_deleted": 0, "before_fail_missing": 0}
+        self._stopped: str | None = None
+        self._damage = Damage()
+        self._counters = {"pictures": 0, "pictures_deleted": 0, "files_damaged": 0, "before_fail_missing": 0}
 
     @classmethod
     def of(cls, config: EvidenceConfig, run: Run) -> EvidenceSink:
@@ -110,6 +110,11 @@ class EvidenceSink(Sink):
     @property
     def detail(self) -> Mapping[str, Any]:
         return {"dir": str(self._folder)}
+
+    @property
+    def trouble(self) -> str | None:  # type: ignore[override]
+        """What keeps evidence from being written; else what was found damaged at the start, for a while."""
+        return self._damage.told if self._stopped is None else self._stopped
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -129,8 +134,12 @@ class EvidenceSink(Sink):
             self._room.check()
             self._open()
         except OSError as error:
-            if error.errno not in TROUBLE:
+            if not may_pass(error):
                 raise cannot_be_written(self._folder, error).at(_KEY) from None
+            self._note(error)
+        except UserError as error:
+            if not error.passes:
+                raise
             self._note(error)
 
     def keep(self, record: Record, frame: Frame, _judged: Judged | None) -> _Kept | None:
@@ -173,8 +182,9 @@ class EvidenceSink(Sink):
 
     def idle(self) -> None:
         """Look whether the disk is well again."""
-        if self.trouble is None:
+        if self._stopped is None:
             self._room.look()
+            self._sync()
             return
         if time.monotonic() < self._probe_at:
             return
@@ -201,11 +211,13 @@ class EvidenceSink(Sink):
 
     def _open(self) -> None:
         self._close_writer()
-        self._take_folder()
+        self._lock = take_folder(self._folder, _KEY)
         try:
             writer = RecordingWriter(self._folder, camera=self._camera, source=EVIDENCE, append=True)
         except UserError as error:
             raise error.at(_KEY) from None
+        self._damage.note(writer.damaged)
+        self._counters["files_damaged"] += len(writer.damaged)
         overlays = self._folder / "overlays"
         try:
             overlays.mkdir(exist_ok=True)
@@ -222,16 +234,13 @@ class EvidenceSink(Sink):
         self._writer = writer
         self._make_room()
 
-    def _take_folder(self) -> None:
-        """Before anything in it is mended or written: two writers would give the same number to two pictures."""
-        path = self._folder / EVIDENCE_LOCK
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = lock_file(path, partial(written_by_another, path, _KEY, "evidence there"))
-        except OSError as error:
-            if error.errno in TROUBLE:
-                raise
-            raise cannot_be_written(self._folder, error).at(_KEY) from None
+    def _sync(self) -> None:
+        """Each second: what the index says of pictures that were synced before stands after a power cut."""
+        if self._writer is not None:
+            try:
+                self._writer.sync()
+            except OSError as error:
+                self._note(error)
 
     def _expect(self, seq: int) -> None:
         """Every record before ``seq`` should have been here: those that weren't got lost on their way."""
@@ -331,11 +340,11 @@ class EvidenceSink(Sink):
     def _note(self, error: Exception) -> None:
         self._probe_at = time.monotonic() + self.idle_s
         text = text_of(error)
-        if text != self.trouble:
+        if text != self._stopped:
             log.debug("evidence_stopped", dir=str(self._folder), error=text)  # the supervisor logs every fault
-        self.trouble = text
+        self._stopped = text
 
     def _well(self) -> None:
-        if self.trouble is not None:
+        if self._stopped is not None:
             log.debug("evidence_goes_on", dir=str(self._folder), lost=self.lost)
-        self.trouble = None
+        self._stopped = None

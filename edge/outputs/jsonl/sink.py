@@ -19,14 +19,14 @@ from pathlib import Path
 import structlog
 
 from edge.config.outputs import JsonlConfig
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 from edge.frames import Record, RunIdentity
 from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.retention import ClosedSegments
 from edge.outputs.protocol import MakeArchive, Run
 from edge.outputs.sink import Sink
 from edge.storage.archive import archive
-from edge.storage.disk import TROUBLE, Reserve, lock, sync_folder, why_unwritable, write_all, written_by_another
+from edge.storage.disk import Reserve, lock, sync_folder, why_unwritable, write_all, written_by_another
 from edge.storage.log_files import PLAIN, segment_name
 from edge.wire.encode import Wire
 
@@ -126,7 +126,7 @@ class JsonlSink(Sink):
         try:
             self._start()
         except OSError as error:
-            if error.errno in TROUBLE:
+            if may_pass(error):
                 raise
             raise UserError(
                 f"outputs.jsonl: {self._fixed or self._folder}: the log cannot be written",

@@ -39,6 +39,7 @@ def producer_files(producer: str | None) -> list[Path]:
                 received=producer,
                 expected="the path of a GenTL producer (.cti), or simulated",
                 fix="install the camera vendor's GenTL producer, or correct the path",
+                passes=True,
             )
         return [path.resolve()]
     folders = [folder for folder in os.environ.get(PRODUCER_PATH, "").split(os.pathsep) if folder]
@@ -49,6 +50,7 @@ def producer_files(producer: str | None) -> list[Path]:
             received=os.pathsep.join(folders) or f"{PRODUCER_PATH} is not set",
             expected="the path of a GenTL producer (.cti), or simulated",
             fix="install the camera vendor's GenTL producer, or write its path under source.producer",
+            passes=bool(folders),
         )
     return files
 

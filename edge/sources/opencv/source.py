@@ -187,6 +187,7 @@ def check_file(path: Path) -> None:
             received=path,
             expected="a V4L2 device (0, /dev/video0), an address (rtsp://...) or a video file",
             fix="correct the path; a relative one lies beside the config file",
+            passes=not path.exists(),
         )
 
 

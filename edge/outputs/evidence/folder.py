@@ -1,0 +1,56 @@
+"""The folder of the evidence: it is taken by one process, and what was damaged in it is told for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from edge.errors import may_pass
+from edge.storage.disk import lock_file, written_by_another
+from edge.storage.recording_writer import cannot_be_written
+
+EVIDENCE_LOCK: Final = "lock"
+"""Held by the process that writes to the folder."""
+DAMAGE_TOLD_S: Final = 600.0
+"""How long files that were found damaged at the start are a fault."""
+
+
+class Damage:
+    """Files that were set aside when the folder was opened."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._until = 0.0
+
+    def note(self, paths: Sequence[Path]) -> None:
+        """These were set aside now."""
+        if paths:
+            names = ", ".join(path.name for path in paths)
+            self._text = f"{paths[0].parent}: damaged, set aside as {names} and begun anew"
+            self._until = time.monotonic() + DAMAGE_TOLD_S
+
+    @property
+    def told(self) -> str | None:
+        """What is a fault now."""
+        return self._text if time.monotonic() < self._until else None
+
+
+def take_folder(folder: Path, key: str) -> int:
+    """Make the folder and lock it, before anything in it is mended or written: two writers would give the same number to
+    two pictures. Returns the lock's descriptor. ``key`` names the folder in errors.
+
+    Raises:
+        UserError: another process writes there, or nobody of this user can.
+        OSError: what may pass by itself.
+    """
+    path = folder / EVIDENCE_LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return lock_file(path, partial(written_by_another, path, key, "evidence there"))
+    except OSError as error:
+        if may_pass(error):
+            raise
+        raise cannot_be_written(folder, error).at(key) from None

@@ -1,0 +1,45 @@
+"""What the daemon does on signals. Handlers set flags and take no lock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from edge.line.stop_sign import StopFlag
+
+AGAIN_S = 1.0
+"""Another SIGTERM so soon is the same wish again."""
+
+
+@contextmanager
+def signals(stop: StopFlag, reload: Callable[[], object]) -> Iterator[None]:
+    """SIGTERM and SIGINT set ``stop``; another one a second later ends the process at once. SIGHUP asks for a reload.
+
+    Sooner it is the same wish again: ``timeout`` and process supervisors signal a process and its group. Handlers are put
+    back afterwards.
+    """
+    told_at = 0.0
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal told_at
+        if not stop.is_set():
+            told_at = time.monotonic()
+        elif time.monotonic() - told_at >= AGAIN_S:
+            os._exit(128 + number)
+        stop.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: reload())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
