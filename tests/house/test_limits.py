@@ -10,23 +10,19 @@ import pytest
 
 EDGE = Path(__file__).parents[2] / "edge"
 FILES = sorted(EDGE.rglob("*.py"))
-TO_BE_CUT = {
-    "edge/cli/build.py",
-    "edge/cli/calibrate.py",
-    "edge/cli/replay.py",
-    "edge/models/calibrate/measure.py",
-    "edge/models/calibrate/thresholds.py",
-}
-"""Files that are still beyond a measure."""
 MOST_LINES, MOST_IN_A_FUNCTION, MOST_POSITIONAL, MOST_IN_A_LOOP = 350, 60, 6, 40
 
 
 def too_long(tree: ast.AST, name: str, limit: int = MOST_IN_A_FUNCTION) -> Iterator[str]:
-    """Functions over ``limit`` lines, their docstrings and blank lines included."""
+    """Functions over ``limit`` lines, their docstrings and blank lines included.
+
+    Of a command its signature doesn't count: it is the table of its options.
+    """
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert node.end_lineno is not None
-            if (lines := node.end_lineno - node.lineno + 1) > limit:
+            begin = node.body[0].lineno if name.startswith("edge/cli/") else node.lineno
+            if (lines := node.end_lineno - begin + 1) > limit:
                 yield f"{name}:{node.lineno}: {node.name} has {lines} lines, {limit} at most"
 
 
@@ -64,12 +60,12 @@ def test_no_file_is_over_350_lines() -> None:
 
 def test_no_function_is_over_60_lines() -> None:
     beyond = [text for tree, name in parsed(FILES) for text in too_long(tree, name)]
-    assert {text.partition(":")[0] for text in beyond} <= TO_BE_CUT, beyond
+    assert beyond == []
 
 
 def test_no_call_has_more_than_6_positional_values() -> None:
     beyond = [text for tree, name in parsed(FILES) for text in too_many_positional(tree, name)]
-    assert {text.partition(":")[0] for text in beyond} <= TO_BE_CUT, beyond
+    assert beyond == []
 
 
 def test_no_optional_method_of_a_sink_is_found_by_its_name() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,12 @@ from edge.models.frame_survey import Survey
 from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import read_mask
+from edge.regions.plan import RegionPlan
 from edge.regions.plans import RegionPlans
 from edge.storage.pictures import frame_name
+
+_Named: TypeAlias = tuple[str, AnomalyMap, int, int]
+"""A frame's name, its map, its width and height."""
 
 
 def measure(
@@ -53,39 +58,12 @@ def measure(
     """
     bundle = load_bundle(config.model.bundle)
     mask, mask_bytes = read_mask(config.regions.roi)
-    plans = RegionPlans(config.regions, mask)
     engine = open_line_engine(config.model, config.source, bundle, tell=tell)
-    survey = Survey()
+    passes = _Passes(config.source, frames, engine, RegionPlans(config.regions, mask), source)
     try:
-
-        def maps() -> Iterator[tuple[str, AnomalyMap, int, int]]:
-            return _maps((as_live(frame, config.source) for frame in survey.seen(frames())), engine)
-
-        begun = maps()
-        first = next(begun, None)
-        if first is None:
-            raise UserError(
-                f"{source}: no frame to calibrate on", expected="pictures, a recording or a video of good parts"
-            )
-        _, amap, width, height = first
-        plan = plans.plan(amap, width, height)
-        passes = [chain([first], begun)]
-
-        def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
-            for name, amap, w, h in passes.pop() if passes else maps():
-                if not plan.is_of_same_pixels(plans.plan(amap, w, h)):
-                    raise UserError(
-                        f"{name}: a frame of another size than the first",
-                        received=f"{w}x{h}",
-                        expected=f"{width}x{height}: one ROI and one map size for all",
-                        fix="calibrate on frames of one camera setting",
-                    )
-                yield name, amap.values
-            survey.check(source)
-
         result = calibrate(
-            values,
-            plan,
+            passes.values,
+            passes.first_plan(),
             false_rejects=false_rejects,
             quantile=quantile,
             floor=bundle.spec.display.threshold,
@@ -106,10 +84,70 @@ def measure(
         frames=result.frames,
         left_out=result.left_out,
         source=source,
-        note="; ".join(filter(None, [result.note, *survey.notes()])),
+        note="; ".join(filter(None, [result.note, *passes.survey.notes()])),
         key=CalibrationKey.model_validate(key),
     )
     return calibration, result
+
+
+@dataclass(slots=True)
+class _Passes:
+    """Goes through the maps of all good frames, as often as it is asked to, each map valid until the next."""
+
+    config: SourceConfig
+    frames: Callable[[], Iterable[Frame | Skip]]
+    engine: Engine
+    plans: RegionPlans
+    source: str
+    """What the frames are, for error texts."""
+    survey: Survey = field(default_factory=Survey)
+    _begun: list[Iterator[_Named]] = field(default_factory=list)
+    """The pass whose first map was looked at for its size; it is gone on with."""
+    _plan: RegionPlan | None = None
+    _size: tuple[int, int] = (0, 0)
+
+    def first_plan(self) -> RegionPlan:
+        """The plan for maps like the first frame's.
+
+        Raises:
+            UserError: there is no frame.
+        """
+        maps = self._maps()
+        first = next(maps, None)
+        if first is None:
+            raise UserError(
+                f"{self.source}: no frame to calibrate on", expected="pictures, a recording or a video of good parts"
+            )
+        _, amap, width, height = first
+        self._size = width, height
+        self._begun.append(chain([first], maps))
+        self._plan = self.plans.plan(amap, width, height)
+        return self._plan
+
+    def values(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Each frame's name and map.
+
+        Raises:
+            UserError: frames of several sizes or kinds.
+        """
+        assert self._plan is not None
+        for name, amap, width, height in self._begun.pop() if self._begun else self._maps():
+            if not self._plan.is_of_same_pixels(self.plans.plan(amap, width, height)):
+                raise _other_size(name, (width, height), self._size)
+            yield name, amap.values
+        self.survey.check(self.source)
+
+    def _maps(self) -> Iterator[_Named]:
+        return _maps((as_live(frame, self.config) for frame in self.survey.seen(self.frames())), self.engine)
+
+
+def _other_size(name: str, size: tuple[int, int], first: tuple[int, int]) -> UserError:
+    return UserError(
+        f"{name}: a frame of another size than the first",
+        received=f"{size[0]}x{size[1]}",
+        expected=f"{first[0]}x{first[1]}: one ROI and one map size for all",
+        fix="calibrate on frames of one camera setting",
+    )
 
 
 def _reach(engine: Engine) -> float:
@@ -125,7 +163,7 @@ def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:
     return frame if isinstance(frame, Skip) else to_depth(frame, *source.levels)
 
 
-def _maps(frames: Iterable[Frame | Skip], engine: Engine) -> Iterator[tuple[str, AnomalyMap, int, int]]:
+def _maps(frames: Iterable[Frame | Skip], engine: Engine) -> Iterator[_Named]:
     workspace = Workspace()
     for frame in frames:
         if isinstance(frame, Skip):

@@ -115,15 +115,7 @@ def calibrate(
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in found)
     _check_headroom(used, false_rejects, reach if highest is None else lambda: highest)
-    high, notes = choose_high(used, false_rejects, floor)
-    if highest is not None and high > highest:
-        top = max(used)
-        if top >= highest - _TIED * abs(highest):
-            raise _cut_off(highest, used)
-        high, notes = (
-            (top + highest) / 2,
-            [*notes, f"capped half way to {highest:g}, the highest value that the map can have"],
-        )
+    high, notes = _capped(*choose_high(used, false_rejects, floor), highest, used)
     low, low_note = _choose_low(pixels, quantile, high)
     table, note = rejections(used, high, floor), "; ".join(notes + low_note)
     result = CalibrationResult(
@@ -141,6 +133,20 @@ def calibrate(
         rest = [maximum for name, maximum in maxima if name not in named]
         raise OutlierError(result, choose_high(rest, false_rejects, floor)[0])
     return result
+
+
+def _capped(high: float, notes: list[str], highest: float | None, used: Sequence[float]) -> tuple[float, list[str]]:
+    """Bring ``high`` below the highest value that the map can have at all.
+
+    Raises:
+        UserError: good frames reach that value.
+    """
+    if highest is None or high <= highest:
+        return high, notes
+    top = max(used)
+    if top >= highest - _TIED * abs(highest):
+        raise _cut_off(highest, used)
+    return (top + highest) / 2, [*notes, f"capped half way to {highest:g}, the highest value that the map can have"]
 
 
 def _check_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
