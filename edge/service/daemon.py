@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 import structlog
 
 from edge.config.load import Loaded
-from edge.engines.protocol import BuildProgress, untold
+from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.errors import ExitCode, UserError, text_of
 from edge.line.line import Line
 from edge.line.recipe import open_model
@@ -22,6 +22,7 @@ from edge.line.run import EachTurn, run_line
 from edge.line.stop_sign import StopFlag, StopSign
 from edge.line.supervise import StageHealth
 from edge.outputs.open import live_outputs
+from edge.regions.criteria import Criteria
 from edge.service.endpoints_file import EndpointsFile
 from edge.service.health_server import HealthServer, Metrics
 from edge.service.instance_lock import InstanceLock
@@ -96,15 +97,7 @@ def _run_locked(
     show_build: ShowBuild,
 ) -> ExitCode:
     config = loaded.config
-    notify(f"STATUS=loading the model {config.model.bundle}")
-    start = StartProgress()
-    with show_build() as show:
-
-        def tell(share: float, text: str) -> None:
-            start(share, text)
-            show(share, text)
-
-        model = when_there(lambda: open_model(loaded, tell=tell), stop)
+    model = _model_when_there(loaded, stop, show_build)
     if model is None:
         return ExitCode.OK
     engine, criteria = model
@@ -146,6 +139,29 @@ def _run_locked(
     finally:
         if server is not None:
             server.close()
+    _log_exit(code, line)
+    if all(w.done for w in line.workers):
+        line.recipes.close()
+    else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit
+        os._exit(code)
+    return code
+
+
+def _model_when_there(loaded: Loaded, stop: StopFlag, show_build: ShowBuild) -> tuple[Engine, Criteria] | None:
+    """Open the model, and wait for what isn't there yet; None when told to stop meanwhile."""
+    notify(f"STATUS=loading the model {loaded.config.model.bundle}")
+    start = StartProgress()
+    with show_build() as show:
+
+        def tell(share: float, text: str) -> None:
+            start(share, text)
+            show(share, text)
+
+        return when_there(lambda: open_model(loaded, tell=tell), stop)
+
+
+def _log_exit(code: ExitCode, line: Line) -> None:
+    """Say why the line ends where nobody asked for it."""
     if code == ExitCode.HUNG:
         log.error("exit", code=int(code), reason="a stage hangs")
     if code == ExitCode.STAGE:
@@ -154,11 +170,6 @@ def _run_locked(
         log.error("exit", code=int(code), reason=reason)
     if code == ExitCode.RECONNECTS:
         log.warning("exit", code=int(code), reason="the camera is gone again after source.max_reconnects reconnections")
-    if all(w.done for w in line.workers):
-        line.recipes.close()
-    else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit
-        os._exit(code)
-    return code
 
 
 class _Watchdog:
