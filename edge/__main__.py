@@ -8,6 +8,9 @@ import signal
 def run() -> None:
     """The command line; a command that wants SIGINT for itself takes it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from edge.service.descriptors import open_standard_streams
+
+    open_standard_streams()  # before anything opens a file
     from edge.cli import main
 
     signal.signal(signal.SIGINT, signal.default_int_handler)

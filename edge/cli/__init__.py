@@ -95,7 +95,7 @@ def main() -> None:
         sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:  # what no command foresaw: a full disk behind standard output, say
         with contextlib.suppress(OSError):
-            print(f"{error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
+            print(f"{_place(error)}{error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes it once more at its end
         sys.exit(ExitCode.NO)
     finally:
@@ -103,6 +103,17 @@ def main() -> None:
             sys.stderr.flush()
         except OSError:  # nobody reads it any more: flushed again by the interpreter, it would make the exit code 120
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def _place(error: OSError) -> str:
+    """Where it happened. A write that failed names no file; standard output is to blame where it still can't be flushed."""
+    if error.filename:
+        return f"{error.filename}: "
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return "standard output: "
+    return ""
 
 
 if __name__ == "__main__":

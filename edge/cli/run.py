@@ -11,7 +11,8 @@ from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.service.daemon import run_daemon
-from edge.service.logs import set_up_logs
+from edge.service.descriptors import use_descriptors
+from edge.service.logs import drain_logs, set_up_logs
 
 
 def run(config: ConfigOption, overrides: SetOption = None) -> None:
@@ -22,9 +23,12 @@ def run(config: ConfigOption, overrides: SetOption = None) -> None:
     """
     faulthandler.enable()  # SIGABRT, which systemd's watchdog sends, leaves the stacks of all threads in the journal
     set_up_logs("info")
+    use_descriptors()
     loaded = load_config(config, overrides or ())
     try:
         code = run_daemon(loaded, show_build=build_bar)
     except UserError as error:
         raise loaded.located(error) from None
+    finally:
+        drain_logs()
     raise typer.Exit(code)

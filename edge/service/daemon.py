@@ -26,10 +26,12 @@ from edge.regions.criteria import Criteria
 from edge.service.endpoints_file import EndpointsFile
 from edge.service.health_server import HealthServer, Metrics
 from edge.service.instance_lock import InstanceLock
+from edge.service.logs import drain_logs
 from edge.service.reload import Reloader
 from edge.service.runtime_folder import runtime_folder, write_instance, write_reload
 from edge.service.sd_notify import START_EXTEND_S, StartProgress, notify, watchdog_interval_s
 from edge.service.signals import signals
+from edge.service.trial import try_model
 from edge.sources.open import open_source
 from edge.sources.protocol import Source
 
@@ -62,7 +64,7 @@ def run_daemon(
         UserError: whatever keeps the line from starting that a person must mend.
     """
     stop = StopFlag()
-    reloader = Reloader(loaded, open_model)
+    reloader = Reloader(loaded, open_model, try_model)
     with signals(stop, reloader.ask):
         held = when_there(lambda: _take(loaded), stop)
         if held is None:
@@ -143,6 +145,7 @@ def _run_locked(
     if all(w.done for w in line.workers):
         line.recipes.close()
     else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit
+        drain_logs()
         os._exit(code)
     return code
 

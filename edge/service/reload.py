@@ -26,13 +26,16 @@ SLOW_S = 120.0
 """A load that takes longer is a fault, for as long as it takes: no other reload begins before it ends."""
 
 OpenModel = Callable[[Loaded], tuple[Engine, Criteria]]
+TryModel = Callable[[Loaded], object]
 Report = Callable[[ReloadReport], object]
 
 
 class Reloader:
     """``ask`` from a signal handler; ``turn`` from the supervisor, which never waits for a model to load."""
 
-    def __init__(self, loaded: Loaded, open_model: OpenModel) -> None:
+    def __init__(self, loaded: Loaded, open_model: OpenModel, try_model: TryModel | None = None) -> None:
+        """``try_model``: called first, and raises where the model must not be opened in this process."""
+        self._try_model = try_model
         self._loaded = loaded
         self._open_model = open_model
         self._asked = False
@@ -75,6 +78,8 @@ class Reloader:
                 raise UserError(
                     f"{', '.join(changed)}: changed, and needs a restart", fix="restart the service, or undo it"
                 )
+            if self._try_model is not None:
+                self._try_model(loaded)
             self._result = (loaded, *self._open_model(loaded))
         except Exception as error:  # noqa: BLE001  (whatever a model's runtime raises: the old one goes on)
             self._result = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

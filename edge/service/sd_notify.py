@@ -7,6 +7,7 @@ import socket
 import time
 from typing import Final
 
+SEND_S: Final = 0.2
 START_EVERY_S: Final = 5.0
 """Time between two requests for more time to start."""
 START_EXTEND_S: Final = 30.0
@@ -21,6 +22,7 @@ def notify(message: str) -> None:
     if address.startswith("@"):  # abstract namespace
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.settimeout(SEND_S)  # its queue may be full: a supervisor that waits here feeds nothing at all
         try:
             sock.sendto(message.encode(), address)
         except OSError:  # the manager's socket is gone: nobody to tell

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import signal
 import socket
@@ -215,6 +217,26 @@ def test_a_daemon_outlives_its_standard_error(tmp_path: Path, manager: Manager) 
         process.stderr = None
     found = records(tmp_path / "log")
     assert frame_ids(found) == list(range(1, len(found) + 1))
+
+
+def test_a_standard_error_that_nobody_reads_holds_up_nothing(tmp_path: Path, manager: Manager) -> None:
+    """A journal on a dying disk, Ctrl-S or a stopped tee: heartbeat, watchdog and SIGTERM were dead."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writing, bytes(4096))
+    try:
+        with daemon(tmp_path, manager=manager, watchdog_s=2.0, stderr=writing) as process:
+            manager.wait_for("READY=1")
+            with Subscriber(endpoints(tmp_path)["zmq"], "cam1") as line:
+                process.send_signal(signal.SIGHUP)
+                time.sleep(2.0)
+                assert "WATCHDOG=1" in manager.listen(2.0)
+                assert line.latest(60.0).heartbeat_age_s < 2.0
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_records_of_a_run_share_their_identity(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def daemon(
     manager: Manager | None = None,
     watchdog_s: float | None = None,
     script: str | None = None,
+    stderr: int = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[str]]:
     loaded(folder)
     environment = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY")}
@@ -63,7 +64,7 @@ def daemon(
     sets = [part for item in [*LIVE, *overrides] for part in ("--set", item)]
     start = ["-c", script] if script else ["-m", "edge"]
     command = [sys.executable, *start, "run", "-c", str(folder / "cam1.yaml"), *sets]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
     try:
         yield process
     finally:
