@@ -102,7 +102,8 @@ class JsonlConfig(OutputConfig):
     rotate_mb: Annotated[int, Field(ge=1)] = 256
     """A new file is begun at this size, in MB, and at each UTC day."""
     keep_days: Annotated[int, Field(ge=1)] | None = 30
-    """Closed files older than this are deleted, in days. null: kept."""
+    """Closed files older than this are deleted, in days. null: kept. Never in the first hour of a run, nor on the day after
+    the clock was set, and at most two days of the log for each day that the daemon runs: a clock may be wrong."""
     quota_gb: Annotated[float, Field(gt=0)] | None = None
     """Size of all files of the log, in GB; the oldest closed ones are deleted first. null: no limit."""
     quota_percent: Annotated[float, Field(gt=0, le=100)] | None = None

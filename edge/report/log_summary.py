@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from edge.errors import UserError
 from edge.frames import STAGES
-from edge.storage.log_files import read_records, segments
+from edge.storage.log_files import NAME, read_records, segments
 
 SHARES: Final = (0.5, 0.95, 0.99)
 _HOUR_NS: Final = 3_600_000_000_000
@@ -46,17 +47,21 @@ class Filter:
 class Damage:
     """What couldn't be read: files that end in half a line, lines that are no record, records that stand twice.
 
-    ``missing_records``: holes in the numbers of each run, of all records that were read, be they wanted or not.
+    ``missing_records``: holes in the numbers of each run, of all records that were read, be they wanted or not; before its
+    first one, too, where no older file was left out.
     """
 
     torn_files: int = 0
     unreadable_lines: int = 0
     repeated: int = 0
     runs: dict[str, _Numbers] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+    """Runs of which no older file was left out."""
 
     @property
     def missing_records(self) -> int:
-        return sum(numbers.missing for numbers in self.runs.values())
+        before = sum(self.runs[run].first for run in self.whole)
+        return before + sum(numbers.missing for numbers in self.runs.values())
 
     def as_json(self) -> dict[str, int]:
         return {
@@ -93,6 +98,7 @@ def read_log(files: Iterable[Path], wanted: Filter, damage: Damage) -> Iterator[
     Raises:
         UserError: a file can't be read.
     """
+    files = list(files)
     for path in files:
         counts: dict[str, int] = {}
         try:
@@ -101,7 +107,10 @@ def read_log(files: Iterable[Path], wanted: Filter, damage: Damage) -> Iterator[
             for record in read_records(path, counts):
                 if not _is_sound(record):
                     damage.unreadable_lines += 1
-                elif not damage.runs.setdefault(record["instance_id"], _Numbers()).add(record["seq"]):
+                    continue
+                if record["instance_id"] not in damage.runs and wanted.since_ns is None and _is_first(path, files):
+                    damage.whole.add(record["instance_id"])
+                if not damage.runs.setdefault(record["instance_id"], _Numbers()).add(record["seq"]):
                     damage.repeated += 1
                 elif wanted.takes(record):
                     yield record
@@ -212,6 +221,15 @@ def moment_ns(text: str, option: str, now_ns: Callable[[], int]) -> int:
     return round(when.timestamp()) * 1_000_000_000
 
 
+def _is_first(path: Path, files: Sequence[Path]) -> bool:
+    """Whether all older files of this log that are still there are among those that are read."""
+    name = NAME.fullmatch(path.name)
+    if name is None:
+        return True
+    older = itertools.takewhile(lambda other: other != path, segments(path.parent, name["camera"]))
+    return set(older) <= set(files)
+
+
 class _Numbers:
     """Which of 0, 1, 2 ... were seen: runs of numbers, of which an unbroken log has one."""
 
@@ -236,6 +254,10 @@ class _Numbers:
         if at < len(runs) and runs[at][0] == before[1] + 1:
             before[1] = runs.pop(at)[1]
         return True
+
+    @property
+    def first(self) -> int:
+        return self._runs[0][0]
 
     @property
     def missing(self) -> int:

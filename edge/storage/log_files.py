@@ -15,7 +15,7 @@ from edge.wire.read import WireError, read
 
 PLAIN: Final = ".jsonl"
 PACKED: Final = ".jsonl.zst"
-_NAME = re.compile(r"edge-(?P<camera>[a-z0-9_]{1,32})-(?P<start>\d{8}T\d{6}Z)-(?P<number>\d{6,})\.jsonl(?:\.zst)?")
+NAME: Final = re.compile(r"edge-(?P<camera>[a-z0-9_]{1,32})-(?P<start>\d{8}T\d{6}Z)-(?P<number>\d{6,})\.jsonl(?:\.zst)?")
 _LONGEST_LINE: Final = 1 << 24
 """Bytes; longer is no record, whatever it is, and must not fill the memory."""
 
@@ -29,7 +29,7 @@ def segments(folder: Path, camera: str | None = None) -> list[Path]:
     """The log's files in ``folder``, oldest first. Where a file and its compressed copy are there, the file counts."""
     found: dict[tuple[str, str, int], Path] = {}
     for path in folder.iterdir():
-        name = _NAME.fullmatch(path.name)
+        name = NAME.fullmatch(path.name)
         if name is None or (camera is not None and name["camera"] != camera):
             continue
         key = (name["start"], name["camera"], int(name["number"]))

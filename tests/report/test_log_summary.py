@@ -213,3 +213,22 @@ def test_of_regions_that_score_the_same_the_earliest_are_named(tmp_path: Path) -
     ):
         summary, _ = summed([path], worst=worst)
         assert [(w["seq"], w["bbox_xyxy"][0]) for w in summary.worst_regions()] == expected
+
+
+def test_records_before_the_first_one_of_a_run_are_missing_unless_older_files_were_left_out(tmp_path: Path) -> None:
+    """A clock that stepped had the first half of a log deleted, and nothing was missing."""
+    names = [f"edge-cam1-20261121T182007Z-{number:06d}.jsonl" for number in range(3)]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(b"".join(line + b"\n" for line in lines("a", range(10 * number, 10 * number + 10))))
+
+    def missing(*files: str, **wanted: int) -> int:
+        damage = Damage()
+        list(read_log([tmp_path / name for name in files], Filter(**wanted), damage))
+        return damage.missing_records
+
+    assert missing(*names) == 0
+    assert missing(names[2]) == 0  # asked for alone, with the others beside it
+    (tmp_path / names[0]).unlink()
+    assert missing(*names[1:]) == 10
+    assert missing(names[2]) == 0
+    assert missing(*names[1:], since_ns=1) == 0  # files before that moment aren't read

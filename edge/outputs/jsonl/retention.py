@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ import zstandard
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
+from edge.outputs.jsonl.age import TooOld
 from edge.storage.disk import Reserve, limit_bytes, lock, sync_folder, written_by_another
 from edge.storage.log_files import PLAIN, segments
 
@@ -26,13 +26,12 @@ LEVEL = 3
 _CHUNK_BYTES = 1 << 20
 _PAUSE_S = 0.02
 """After each chunk: at most 50 MB/s are read, so that the log's own sync doesn't wait behind ours."""
-_DAY_S = 86400
 
 
 class ClosedSegments:
     """All of the log's files but the one being written, which ``poke`` names. What fails is logged and tried again.
 
-    The first round deletes what is due, even where ``close`` follows at once.
+    The first round deletes what the quota says, even where ``close`` follows at once; by age nothing goes before an hour.
     """
 
     def __init__(self, config: JsonlConfig, folder: Path, camera: str) -> None:
@@ -45,6 +44,7 @@ class ClosedSegments:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._failed: set[Path] = set()
+        self._too_old = TooOld(config.keep_days)
         self.compressed = 0
         self.deleted = 0
         self.low = False
@@ -87,12 +87,12 @@ class ClosedSegments:
 
     def _delete(self) -> None:
         config = self._config
-        oldest = float("-inf") if config.keep_days is None else time.time() - config.keep_days * _DAY_S
         limit = limit_bytes(self._folder, config.quota_gb, config.quota_percent)
         files = [(path, path.stat()) for path in self._all()]
         used = sum(stat.st_size for _, stat in files)
+        too_old = self._too_old.of((path, stat.st_mtime) for path, stat in files if path != self._open)
         for path, stat in files:
-            old, too_much = stat.st_mtime < oldest, limit is not None and used > limit
+            old, too_much = path in too_old, limit is not None and used > limit
             if path == self._open or not (old or too_much):
                 continue
             try:

@@ -14,6 +14,7 @@ from support.records import IDENTITY, record
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
+from edge.outputs.jsonl import age
 from edge.outputs.jsonl import retention as closed
 from edge.outputs.jsonl.retention import ClosedSegments
 from edge.outputs.jsonl.sink import JsonlSink
@@ -89,6 +90,15 @@ def test_a_copy_that_does_not_hold_the_original_never_replaces_it(tmp_path: Path
     assert names(tmp_path) == [path.name]
 
 
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that has been right for long: test_age.py has the others."""
+    monkeypatch.setattr(age, "FIRST_S", 0.0)
+    monkeypatch.setattr(age, "RATE", 1e12)
+    monkeypatch.setattr(age, "last_moment", lambda _path, mtime: mtime)
+
+
+@pytest.mark.usefixtures("trusted")
 def test_files_that_are_too_old_are_deleted_by_their_last_record(tmp_path: Path) -> None:
     old, young, now = (write(tmp_path, number) for number in range(3))
     for path in (old, now):

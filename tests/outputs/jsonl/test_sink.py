@@ -20,6 +20,7 @@ from support.records import FRAME, IDENTITY, WIRE, record, skip
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
+from edge.outputs.jsonl import age
 from edge.outputs.jsonl import sink as jsonl
 from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.sink import JsonlSink
@@ -218,7 +219,9 @@ def test_a_new_file_is_begun_with_each_utc_day(tmp_path: Path, monkeypatch: pyte
     assert [p.name[10:25] for p in files(tmp_path)] == ["20241003T235959", "20241004T000001"]
 
 
-def test_old_files_are_deleted_and_only_this_cameras(tmp_path: Path) -> None:
+def test_old_files_are_deleted_and_only_this_cameras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(age, "FIRST_S", 0.0)
+    monkeypatch.setattr(age, "RATE", 1e12)
     names = ["edge-cam1-a-000000.jsonl", "edge-cam1-a-000000.jsonl.torn", "edge-cam1-b-000000.jsonl", "edge-cam2-a.jsonl"]
     for name in names:
         (tmp_path / name).write_bytes(b"{}\n")
