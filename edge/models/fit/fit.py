@@ -78,8 +78,9 @@ def fit(frames: Iterable[Frame | Skip], request: FitRequest, run: FitRun = FitRu
     else:
         plan = plan_fit(frames, request)
     gathered, lost = gather_all(plan, frames, run, frozenset())
-    sized = request.size is not None or plan.spec.input.size == "any"
-    gathered.notes.survey.check(request.source, sized=sized, mend=MEND)
+    if isinstance(frames, FrameSet):
+        sized = request.size is not None or plan.spec.input.size == "any"
+        gathered.notes.survey.check(request.source, sized=sized, mend=MEND)
     return finish(plan, gathered, () if once else frames, request.source, run, lost)
 
 
