@@ -14,12 +14,12 @@ from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models.calibrate.thresholds import Outlier
+from edge.models.calibrate.thresholds edge.models.robust_outliers.py import Outlier
 from edge.models.fit.contamination import Score, ScoreTask, outliers_of, scores, scores_from_bytes
 from edge.models.fit.frame_set import FrameSet
 from edge.models.fit.gather import Gathered, GatherTask, Notes, from_bytes, gather
 from edge.models.fit.methods import MethodRow, method_row
-from edge.models.fit.plan import FitPlan, FitRequest, plan_fit
+from edge.models.fit.plan import MEND, FitPlan, FitRequest, plan_fit
 from edge.models.fit.protocol import FittedModel
 from edge.models.fit.self_test import SelfTest, self_test
 from edge.models.write import check_target, write_bundle
@@ -29,7 +29,6 @@ from edge.storage.pictures import encode_png
 _HEAD = 16
 """Frames of an iterator that can't be begun again, copied so that the plan can look at them first."""
 STATISTICS = "statistics.npz"
-MEND = ", or say to which size all are brought: --size WIDTH,HEIGHT"
 
 
 @dataclass(frozen=True, slots=True)

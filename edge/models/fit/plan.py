@@ -17,6 +17,7 @@ from edge.frames import Frame, Skip
 from edge.models.fit.frame_set import name_of
 from edge.models.fit.methods import DEFAULTS, method_row
 from edge.models.fit.protocol import MethodOptions, Picture, Pose
+from edge.models.frame_survey import Survey
 from edge.models.freeze_illumination import frozen
 from edge.preprocess.prepare import Workspace, prepare
 from edge.preprocess.register import Placement, Registrar
@@ -31,7 +32,8 @@ _CONTRAST = 2.0
 _SLACK, _AGREEMENT = 4.0, (0.3, 0.85)
 """The bundle's least agreement lies four times as far below 1 as the worst of the frames that fit, within these bounds: a
 large defect lowers it too, and is to be a ``fail``, not a part out of place."""
-_REFERENCE = "register.png"
+MEND = ", or say to which size all are brought: --size WIDTH,HEIGHT"
+"""How a set of frames of several sizes can be mended, beside leaving some out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
     if wanted is None and named is not None and len(named.poses) == 1:
         wanted = named.poses[0]
     if wanted is None and len(sizes) > 1 and request.size is None:
+        _expect_crops(first, request.source)
         wanted, why = "texture", f"frames differ in size: {_listed(sizes)}"
     elif wanted is not None:
         why = f"--pose {wanted}" if request.pose != "auto" else f"{named.name if named else ''} is made for it"
@@ -232,6 +235,14 @@ def _size(frame: Frame) -> tuple[int, int]:
 def _shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
     scale = min(1.0, max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _expect_crops(first: Sequence[Frame], source: str) -> None:
+    """Refuse a few frames of another size than the rest: they are no texture, but a mistake."""
+    survey = Survey()
+    for frame in first:
+        survey.add(frame, compare=False)
+    survey.check(source, mend=MEND)
 
 
 def _too_few(first: Sequence[Frame]) -> str:
