@@ -16,6 +16,7 @@ import onnx
 import pytest
 import structlog
 from support.disks import small_disk
+from support.fits import pixel_bundle
 from support.graphs import anomalib_model, identity_model, nan_model, node, tensor, write_identity_bundle, wrong_model
 from support.nets import write_distance_bundle
 
@@ -38,7 +39,6 @@ from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria
 from edge.regions.to_inspection import to_inspection
 from edge.sources.synthetic.parts import synthetic_part
-from tests.support.fits import pixel_bundle
 
 SIZE = 128
 KINDS = [("onnx", "int8"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8")]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.fits import pixel_model
 from support.graphs import identity_model
 
 from edge.cli._declared import illumination_of
@@ -24,7 +25,6 @@ from edge.preprocess import lookup_tables as levels
 from edge.preprocess.homomorphic import Homomorphic
 from edge.preprocess.illumination import Illuminator
 from edge.preprocess.prepare import Workspace, prepare
-from tests.support.fits import pixel_model
 
 
 def spec(**keys: Any) -> IlluminationSpec:

@@ -9,10 +9,10 @@ import numpy as np
 import orjson
 
 from edge.frames import Frame, Skip
-from edge.models.calibrate.thresholds edge.models.robust_outliers.py import Outlier
 from edge.models.fit.frame_set import FrameSet, name_of
 from edge.models.fit.gather import Gathered, from_bytes
 from edge.models.fit.plan import FitPlan, Pictures
+from edge.models.robust_outliers import Outlier
 from edge.spread.shards import At, Shard
 
 OUTLIER_Z = 6.0

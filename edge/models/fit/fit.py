@@ -14,7 +14,6 @@ from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models.calibrate.thresholds edge.models.robust_outliers.py import Outlier
 from edge.models.fit.contamination import Score, ScoreTask, outliers_of, scores, scores_from_bytes
 from edge.models.fit.frame_set import FrameSet
 from edge.models.fit.gather import Gathered, GatherTask, Notes, from_bytes, gather
@@ -22,6 +21,7 @@ from edge.models.fit.methods import MethodRow, method_row
 from edge.models.fit.plan import MEND, FitPlan, FitRequest, plan_fit
 from edge.models.fit.protocol import FittedModel
 from edge.models.fit.self_test import SelfTest, self_test
+from edge.models.robust_outliers import Outlier
 from edge.models.write import check_target, write_bundle
 from edge.spread import SHARD_FRAMES, Lost, Progress, default_workers, shards_of, spread
 from edge.storage.pictures import encode_png

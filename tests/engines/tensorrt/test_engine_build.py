@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
+from support.fits import pixel_model
 from support.graphs import anomalib_model, graph_model, node, tensor, write_identity_bundle
 
 from edge.config.bundle import Bundle
@@ -24,7 +25,6 @@ from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
 from edge.models.build.build import build as build_bundle
 from edge.models.write import write_bundle
-from tests.support.fits import pixel_model
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed: scripts/test --all installs it")
 

@@ -133,7 +133,7 @@ def test_bundles_of_other_references_are_not_merged(good: Path, tmp_path: Path) 
 
 
 def test_a_bundle_of_edge_build_cannot_be_continued(tmp_path: Path) -> None:
-    from tests.support.graphs import write_identity_bundle
+    from support.graphs import write_identity_bundle
 
     bundle = write_identity_bundle(tmp_path / "built")
     with pytest.raises(UserError) as caught:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from support.fits import pixel_bundle, pixel_model
 
 from edge.config.bundle import load_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
 from edge.preprocess.prepare import prepare
-from tests.support.fits import pixel_bundle, pixel_model
 
 
 def frame(pixels: Any, bits: int = 8) -> Frame:
