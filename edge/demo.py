@@ -79,7 +79,12 @@ def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
     say("fitting a model on them")
     bundle = fit_to_bundle(FrameSet.of(good_frames(out / "good")), out / "bundle", name="demo")
     say(f"method {bundle.spec.provenance['method']}: {bundle.spec.provenance['why']}")
-    calibration, _ = measure(good.resolved, lambda: read_frames(out / "good"), source="good")
+    calibration, _ = measure(
+        good.resolved,
+        lambda: read_frames(out / "good"),
+        source="good",
+        outliers="keep",  # all of them are good: the camera was told to show good parts
+    )
     save_calibration(calibration, out / "demo.calibration.yaml")
     say(f"threshold from the good frames: {calibration.high:.3g}")
     return load_config(path)

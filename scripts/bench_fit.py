@@ -32,17 +32,19 @@ _STEP = 7
 
 
 def measure(*, smoke: bool, seeds: int) -> dict[str, Any]:
-    """The figures of each preset: medians and ranges over so many seeds; in ``--smoke`` one seed of few small frames."""
+    """Medians over so many seeds: of ``pinned`` by their names, of ``hard`` after ``hard_``; their ranges are printed.
+
+    ``smoke``: one seed of few small frames.
+    """
     cv2.setNumThreads(1)
     results: dict[str, Any] = {}
     for preset in ("pinned", "hard"):
         runs = [_run(preset, seed, smoke=smoke) for seed in range(1 if smoke else seeds)]
-        results[preset] = {key: round(float(np.median([run[key] for run in runs])), 4) for key in runs[0]}
-        results[preset]["seeds"] = len(runs)
         for key in runs[0]:
             values = [run[key] for run in runs]
+            results[key if preset == "pinned" else f"{preset}_{key}"] = round(float(np.median(values)), 4)
             print(f"{preset} {key}: {np.median(values):.4f} ({min(values):.4f} to {max(values):.4f}, n={len(values)})")
-    return {**{key: results["pinned"][key] for key in runs[0]}, **results}
+    return results
 
 
 def _run(preset: str, seed: int, *, smoke: bool) -> dict[str, float]:
@@ -52,7 +54,7 @@ def _run(preset: str, seed: int, *, smoke: bool) -> dict[str, float]:
     frames = [_frame(config, k) for k in range(2 * fit_count)]
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        bundle = fit_to_bundle(frames[:fit_count], Path(folder) / "fitted")
+        bundle = fit_to_bundle(frames[:fit_count], Path(folder) / "fitted", pose="fixed")
         fit_s = time.process_time() - began
         with closing(open_engine(ModelConfig(bundle=bundle.folder, engine="onnx", threads=1), bundle)) as engine:
             workspace = Workspace()
