@@ -22,7 +22,9 @@ from edge.frames import Payload, Skip
 from edge.line.record import record
 from edge.line.run import EachTurn
 from edge.models.calibrate.measure import measure
-from edge.models.fit.pixel import fit_to_bundle
+from edge.models.fit.fit import fit_to_bundle
+from edge.models.fit.frame_set import FrameSet
+from edge.models.good_frames import good_frames
 from edge.service import daemon
 from edge.service.instance_lock import holder, taken
 from edge.service.runtime_folder import found_folder, runtime_roots
@@ -74,9 +76,15 @@ def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
     stop = threading.Event()
     source = open_source(good.config.source, good.config.camera, path.parent)
     record(good, source, out / "good", GOOD_FRAMES, drops=True, stop=stop, progress=_no_progress)
-    say("fitting the built-in model: mean and deviation of each pixel")
-    fit_to_bundle(read_frames(out / "good"), out / "bundle", name="demo")
-    calibration, _ = measure(good.resolved, lambda: read_frames(out / "good"), source="good")
+    say("fitting a model on them")
+    bundle = fit_to_bundle(FrameSet.of(good_frames(out / "good")), out / "bundle", name="demo")
+    say(f"method {bundle.spec.provenance['method']}: {bundle.spec.provenance['why']}")
+    calibration, _ = measure(
+        good.resolved,
+        lambda: read_frames(out / "good"),
+        source="good",
+        outliers="keep",  # all of them are good: the camera was told to show good parts
+    )
     save_calibration(calibration, out / "demo.calibration.yaml")
     say(f"threshold from the good frames: {calibration.high:.3g}")
     return load_config(path)

@@ -82,12 +82,19 @@ def _engines(arguments: argparse.Namespace) -> Results:
     )
 
 
+def _fit(arguments: argparse.Namespace) -> Results:
+    import bench_fit
+
+    return bench_fit.measure(smoke=arguments.smoke, seeds=arguments.repeats)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
     "pipeline": _pipeline,
     "acquire": _acquire,
     "regions": _regions,
     "illumination": _illumination,
     "engines": _engines,
+    "fit": _fit,
 }
 
 

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from edge.spread import Progress as SpreadProgress
 
 Step: TypeAlias = Callable[[int, int | None], None]
 """``step(done, total)``; None: nobody knows how many there are."""
@@ -59,3 +61,33 @@ def tracked(items: Iterable[Item], text: str, total: int | None) -> Iterator[Ite
         for done, item in enumerate(items):
             step(done, total)
             yield item
+
+
+@contextmanager
+def spread_bar() -> Iterator[Callable[[str, SpreadProgress], None]]:
+    """A bar for spread work: frames, frames/s, when it will be done, workers, and shards that were begun again."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    bar = Progress(*columns, console=console, transient=True)
+    tasks: dict[str, TaskID] = {}
+
+    def show(what: str, progress: SpreadProgress) -> None:
+        if not console.is_terminal:
+            return
+        bar.start()
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=progress.total, pace="")
+        pace = [f"{progress.frames_per_s:.0f} frames/s"]
+        if progress.eta_s is not None:
+            pace.append(f"{progress.eta_s:.0f} s left")
+        if progress.workers > 1:
+            pace.append(f"{progress.workers} workers")
+        if progress.retries:
+            pace.append(f"{progress.retries} begun again")
+        bar.update(tasks[what], completed=progress.frames, total=progress.total, pace=", ".join(pace))
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()

@@ -1,107 +1,206 @@
-"""``edge fit``: the built-in model from a folder of good frames."""
+"""``edge fit``: a model from the line's own good frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from edge.cli._bars import tracked
+from edge.cli._bars import spread_bar
 from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._options import BitsOption, checked_bits
 from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
+from edge.config.bundle import SPEC_NAME, Bundle
 from edge.errors import UserError
-from edge.frames import Frame, Skip
-from edge.models.fit.pixel import FLOOR, fit_to_bundle, shrunk
-from edge.models.frame_survey import Survey, outliers_text, surveyed
+from edge.models.fit.continued import add_frames, fit_like, merge
+from edge.models.fit.fit import Fit, FitRun, write_fit
+from edge.models.fit.fit import fit as fit_frames
+from edge.models.fit.frame_set import FrameSet
+from edge.models.fit.outlier_pictures import write_outlier_pictures
+from edge.models.fit.plan import FitRequest, PoseChoice
+from edge.models.fit.protocol import MethodOptions
+from edge.models.frame_survey import outliers_text
 from edge.models.good_frames import GoodFrames, good_frames
 from edge.models.write import check_target
 
 
 def fit(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Good frames: pictures, a recording or a video.")],
+    places: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Good frames: pictures, recordings or videos. With --merge: bundles."),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="BUNDLE", help="The bundle to write.")],
+    method: Annotated[
+        str | None, typer.Option(help="residual, memory, cells or pixel. Default: what suits the pose.")
+    ] = None,
+    pose: Annotated[
+        str, typer.Option(help="fixed: parts lie alike. texture: they don't. auto: the first frames tell.")
+    ] = "auto",
     name: Annotated[
         str | None, typer.Option(help="What records call the model. Default: the bundle folder's name.")
     ] = None,
     size: Annotated[str | None, typer.Option(metavar="W,H", help="Picture that the model sees, in px.")] = None,
     max_side: Annotated[int, typer.Option(min=16, help="Without --size: larger frames shrink to this longer side.")] = 1024,
-    floor: Annotated[float, typer.Option(help="Grey levels of deviation allowed everywhere.")] = FLOOR,
+    floor: Annotated[float, typer.Option(help="Grey levels of deviation allowed everywhere.")] = 2.0,
+    flat_field: Annotated[
+        bool, typer.Option("--flat-field", help="residual: take slow changes of the light off each frame.")
+    ] = False,
+    backbone: Annotated[
+        Path | None, typer.Option(metavar="ONNX|lite0", help="memory, cells: the network whose features are used.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(metavar="A,B", help="The backbone's layers.")] = None,
+    vectors: Annotated[int, typer.Option(min=16, help="memory: most feature vectors to keep.")] = 4000,
     illumination: IlluminationOption = None,
+    add: Annotated[
+        list[Path] | None,
+        typer.Option("--add", metavar="MORE", help="More good frames; FOLDER may then be a bundle that they are added to."),
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE", help="Take reference, method and options from this bundle.")
+    ] = None,
+    merged: Annotated[bool, typer.Option("--merge", help="Merge bundles that share a reference; reads no frame.")] = False,
     leave_out: LeaveOutOption = False,
     keep: KeepOption = False,
     bits: BitsOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes. Default: one for each core, where there are frames enough.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep finished shards beside the bundle, and go on from those that are there.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
-    """Fit the built-in model: mean and deviation of each pixel over good frames."""
-    console = Console(highlight=False)
+    """Fit a model on good frames, list what doesn't belong among them, and test what it can find."""
     check_target(out, force=force)
-    asked = parse_size(size)
+    console = Console(highlight=False)
     choice = outliers_choice(leave_out=leave_out, keep=keep)
-    good, survey = _looked_at(
-        console, good_frames(folder, checked_bits(bits)), str(folder), choice, sized=asked is not None
-    )
-    bundle = fit_to_bundle(
-        _Progress(good, "fitting"),
-        out,
-        name=name,
-        size=asked or (shrunk(survey.size, max_side) if survey.cropped else None),
+    request = FitRequest(
+        name=name or out.absolute().name,
+        method=method,
+        pose=_pose(pose),
+        size=parse_size(size),
         max_side=max_side,
-        floor=floor,
         illumination=illumination_of(illumination),
-        source=str(folder),
-        force=force,
+        options=MethodOptions(
+            floor=floor,
+            flat_field=flat_field,
+            backbone=backbone,
+            layers=tuple(filter(None, (layers or "").split(","))),
+            vectors=vectors,
+        ),
+        source=", ".join(map(str, [*places, *(add or ())])),
     )
-    made = bundle.spec.provenance
-    width, height = bundle.spec.resize.size or (0, 0)
-    kind = "grey" if bundle.spec.input.channels == 1 else "RGB"
-    console.print(f"fitted on {made['frames']} frames, {width}x{height} {kind}")
-    for what, text in light_and_tile_rows(bundle.spec):
-        console.print(f"{what}: {text}", soft_wrap=True)
-    for ref in made["unreadable"]:
-        console.print(f"[yellow]skipped:[/yellow] {ref} cannot be read")
-    console.print(f"wrote {bundle.folder}, model {bundle.sha256[:12]}")
-    end_if_incomplete(good.lacks)
-
-
-def _looked_at(console: Console, good: GoodFrames, source: str, choice: str, *, sized: bool) -> tuple[GoodFrames, Survey]:
-    """The frames to fit on, after a look at all of them; what is strange about them is told.
-
-    Raises:
-        UserError: frames of several kinds, or some that are unlike the others and about which nobody said anything.
-    """
-    show_notes(console, good.notes)
-    survey = surveyed(_Progress(good, "looking"))
-    survey.check(source, sized=sized, mend=", or say to which size all are brought: --size WIDTH,HEIGHT")
-    show_notes(console, survey.notes())
-    outliers = survey.outliers()
-    if outliers and choice == "refuse":
+    base, frames = (None, None) if merged else _frames(console, places, add or [], checked_bits(bits))
+    parts = out.with_name(f"{out.name}.parts")
+    with spread_bar() as bar:
+        run = FitRun(workers=workers, kept_in=parts if resume else None, leave_out=leave_out, progress=bar)
+        if frames is None:
+            fitted = _merged(places, request, run, add=add, like=like)
+        elif base is not None:
+            fitted = add_frames(base, frames, request, run)
+        else:
+            fitted = fit_frames(frames, request, run) if like is None else fit_like(like, frames, request, run)
+    pictures = write_outlier_pictures(fitted, frames, out)
+    if fitted.outliers and choice == "refuse":
+        _show_outliers(console, fitted, pictures)
         raise UserError(
-            f"{source}: some good frames are unlike the others",
-            received=outliers_text(outliers, survey.frames),
+            f"{request.source}: some good frames are unlike the others",
+            received=outliers_text(fitted.outliers, len(fitted.scores)),
             expected="good frames alone: the model learns a defect among them as if it were good",
             fix="look at them, then say --leave-out-outliers, or --keep-outliers if they are good",
         )
-    if outliers:
-        show_notes(
-            console, [f"{'left out' if choice == 'leave_out' else 'kept'}: {outliers_text(outliers, survey.frames)}"]
+    bundle = write_fit(out, fitted, request.source, force=force)
+    if resume and not fitted.lost:
+        shutil.rmtree(parts, ignore_errors=True)
+    _show(console, fitted, bundle, pictures)
+    end_if_incomplete(_lacks(fitted, frames))
+
+
+def _frames(console: Console, places: list[Path], add: list[Path], bits: int | None) -> tuple[Path | None, FrameSet]:
+    """The bundle that frames are added to, if the first place is one, and the frames."""
+    base = places[0] if add and (places[0] / SPEC_NAME).is_file() else None
+    good: list[GoodFrames] = []
+    for place in [*(places if base is None else places[1:]), *add]:
+        good.append(good_frames(place, bits))
+        show_notes(console, good[-1].notes)
+    return base, FrameSet.of(*good)
+
+
+def _merged(places: list[Path], request: FitRequest, run: FitRun, *, add: list[Path] | None, like: Path | None) -> Fit:
+    if len(places) < 2 or add or like:
+        raise UserError(
+            "--merge: takes two or more bundles and nothing else",
+            received=f"{len(places)} bundle{'s' * (len(places) != 1)}" + (" and --add" if add else ""),
+            fix="edge fit --merge A B -o C",
         )
-    return (good.leave_out([o.name for o in outliers]) if choice == "leave_out" else good), survey
+    return merge(tuple(places), request.name, run)
 
 
-@dataclass(frozen=True, slots=True)
-class _Progress:
-    """The frames, as often as they are gone through, with a bar on a terminal. Nothing is read before the first."""
+def _lacks(fitted: Fit, frames: FrameSet | None) -> list[str]:
+    """What should be in the model and isn't, in words."""
+    unread = len(fitted.gathered.notes.unreadable)
+    told = [f"{unread} frame{'s' * (unread != 1)} could not be read"] if unread else []
+    told += [f"{lost.name} ended two workers ({lost.how}); it is not in the model" for lost in fitted.lost]
+    beside = [place for place in (frames.places if frames else ()) if place.not_taken]
+    return told + [f"left out of {place.folder}: {place.not_taken}" for place in beside]
 
-    frames: GoodFrames
-    label: str
 
-    def __iter__(self) -> Iterator[Frame | Skip]:
-        yield from tracked(iter(self.frames), self.label, self.frames.count())
+def _pose(text: str) -> PoseChoice:
+    if text not in ("auto", "fixed", "texture"):
+        raise UserError("--pose", received=text, expected="auto, fixed or texture")
+    return text  # type: ignore[return-value]
+
+
+def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path]) -> None:
+    made, notes, plan = bundle.spec.provenance, fitted.gathered.notes, fitted.plan
+    height, width, channels = plan.shape
+    size = "any size" if bundle.spec.input.size == "any" else f"{width}x{height}"
+    console.print(f"fitted on {made['frames']} frames, {size} {'grey' if channels == 1 else 'RGB'}, method {plan.method}")
+    console.print(f"pose: {plan.pose}: {escape(plan.why)}", soft_wrap=True)
+    for what, text in light_and_tile_rows(bundle.spec):
+        console.print(f"{what}: {text}", soft_wrap=True)
+    for note in _notes(fitted):
+        console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True)
+    for ref in notes.unreadable:
+        console.print(f"[yellow]skipped:[/yellow] {escape(ref)} cannot be read", soft_wrap=True)
+    for ref, why in notes.out_of_place:
+        console.print(f"[yellow]skipped:[/yellow] {escape(ref)}: {why}", soft_wrap=True)
+    _show_outliers(console, fitted, pictures)
+    if fitted.tested is not None:
+        console.print(f"self-test on {fitted.tested.frames} good frames (self_test.json, self_test.png):")
+        for sentence in fitted.tested.sentences():
+            console.print(f"  {sentence}")
+        allowed = [change.name.replace("_", " ") for change in fitted.tested.changes if change.allowed]
+        console.print(f"  the part allows: {', '.join(allowed) if allowed else 'no flip and no shift'}", soft_wrap=True)
+    console.print(f"wrote {bundle.folder}, model {bundle.sha256[:12]}")
+
+
+def _show_outliers(console: Console, fitted: Fit, pictures: list[Path]) -> None:
+    for outlier, picture in zip(fitted.outliers, pictures, strict=False):
+        left = " (left out)" if outlier.name in fitted.left_out else ""
+        console.print(
+            f"[yellow]outlier:[/yellow] {escape(outlier.name)}: maximum {outlier.maximum:.4g}, "
+            f"robust z {outlier.z:.1f}{left}; {escape(str(picture))}",
+            soft_wrap=True,
+        )
+
+
+def _notes(fitted: Fit) -> list[str]:
+    notes = fitted.gathered.notes
+    told = [] if fitted.plan.spec.input.size == "any" else notes.survey.notes()
+    if notes.clipped:
+        share = notes.clipped_ppm / notes.clipped / 1e6
+        told.append(
+            f"clipped: in {notes.clipped} of {notes.used} frames {share:.1%} of the pixels are at the highest level, where "
+            "nothing can be seen: reduce exposure"
+        )
+    if notes.copies:
+        told.append(f"{notes.copies} of {notes.used} frames are copies of another; they show nothing new")
+    return told

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from edge.config.bundle_spec import NOT_COMPUTED, BundleSpec
+from edge.config.bundle_spec import NOT_COMPUTED, REPORTS, BundleSpec
 from edge.config.validate import validate
 from edge.config.yaml_reader import read_yaml
 from edge.errors import UserError, may_pass
@@ -34,8 +34,9 @@ class Bundle:
     """A folder whose files have been checked.
 
     ``sha256`` identifies what the model computes: SHA-256 of the spec as JSON with sorted keys, without ``name``,
-    ``map_size``, ``tolerance``, ``display`` and ``provenance``. The file hashes are in it, so it changes with every weight,
-    and with every change of what happens to a frame on its way; a new name or another display colour leaves it as it is.
+    ``map_size``, ``tolerance``, ``display`` and ``provenance``, and without files that only report. The file hashes are in
+    it, so it changes with every weight, and with every change of what happens to a frame on its way; a new name or another
+    display colour leaves it as it is.
     """
 
     folder: Path
@@ -184,6 +185,9 @@ def _check_external(folder: Path, spec: BundleSpec) -> None:
 
 def _identity(spec: BundleSpec) -> str:
     content = spec.model_dump(mode="json", by_alias=True, exclude=NOT_COMPUTED)
+    content["files"] = {name: sha256 for name, sha256 in spec.files.items() if name not in REPORTS}
+    if content["register"] is None:  # bundles from before there was a registration keep their identity
+        del content["register"]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

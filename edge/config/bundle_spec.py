@@ -6,9 +6,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from edge.config.register_spec import RegisterSpec
 from edge.config.yaml_reader import Section
 
 SidePx: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
+
+
+REPORTS = frozenset({"self_test.json", "self_test.png", "statistics.npz"})
+"""Files of a bundle that say how good it is, or from which it can be continued; nothing that a frame meets reads them."""
 
 
 NOT_COMPUTED = {"name", "map_size", "map_highest", "tolerance", "display", "provenance"}
@@ -242,6 +247,8 @@ class BundleSpec(Section):
     resize: ResizeSpec
     illumination: IlluminationSpec | None = None
     """What happens to the pixels before the resize. null: nothing."""
+    register_: Annotated[RegisterSpec | None, Field(alias="register")] = None
+    """How the picture is brought to a reference's place and light after the resize. null: it is taken as it lies."""
     tile: TileSpec | None = None
     """How the picture is cut after the resize; ``input`` is then a tile's. null: it goes in whole."""
     map_to_image: tuple[float, float, float, float] = (1.0, 1.0, 0.0, 0.0)
@@ -273,6 +280,8 @@ class BundleSpec(Section):
             self._check_tile(self.tile)
         if self.illumination is not None:
             self._check_illumination(self.illumination)
+        if self.register_ is not None:
+            self._check_register(self.register_)
         return self
 
     @property
@@ -291,6 +300,14 @@ class BundleSpec(Section):
         for key, pair in (("size", tile.size), ("stride", tile.stride), ("border_px", (tile.border_px, tile.border_px))):
             if any(px % scale for px, scale in zip(pair, self.tile_scale, strict=True)):
                 raise ValueError(f"tile.{key} must be a multiple of map_to_image's scale, {sx:g} across and {sy:g} down")
+
+    def _check_register(self, register: RegisterSpec) -> None:
+        if self.input.bits != 8:
+            raise ValueError(f"register works on 8-bit pictures, and input.bits is {self.input.bits}")
+        if self.resize.where == "graph" or "any" in (self.resize.size or self.input.size,):
+            raise ValueError("register needs pictures of one size: a resize on the host, or input.size")
+        if self.files and register.reference not in self.files:
+            raise ValueError(f"register.reference: {register.reference} is not among the bundle's files")
 
     def _check_illumination(self, illumination: IlluminationSpec) -> None:
         if self.input.bits != 8:

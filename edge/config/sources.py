@@ -174,8 +174,8 @@ class SyntheticConfig(SourceSection):
     """Generated parts with planted defects of known place, size and contrast; the same seed gives the same frames."""
 
     kind: Literal["synthetic"]
-    preset: Literal["easy", "medium", "hard"] = "easy"
-    """How hard the defects are to see."""
+    preset: Literal["easy", "medium", "hard", "pinned"] = "easy"
+    """How hard the defects are to see. ``pinned``: small faint defects on parts that shift, turn and change their light."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of parts, noise and defects."""
     width: Annotated[int, Field(ge=32, le=16384)] = 512

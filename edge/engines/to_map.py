@@ -1,16 +1,19 @@
-"""A frame becomes its anomaly map here: it is prepared, cut into tiles where the bundle has any, and inferred."""
+"""A frame becomes its anomaly map here: it is prepared, registered and tiled where the bundle says so, and inferred."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.bundle_spec import BundleSpec
+from edge.config.bundle import Bundle
 from edge.engines.protocol import Engine, Prediction
+from edge.engines.registration import registrar_of
 from edge.frames import AnomalyMap, Frame, Unmapped
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
+from edge.preprocess.register import PartOutOfPlace, Placement, Registrar
 from edge.preprocess.tiling import Tiling
 
 
@@ -24,35 +27,77 @@ class Job:
     image: NDArray[np.uint8] | NDArray[np.uint16]
     map_to_image: tuple[float, float, float, float]
     tiling: Tiling | None
+    registered: Registered | None = None
 
 
-def start(frame: Frame, spec: BundleSpec, workspace: Workspace) -> Job:
-    """Prepare the frame as the bundle declares, and cut it into tiles where the bundle has any.
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Where the frame's part lies, and by what its map goes back there."""
+
+    registrar: Registrar
+    placement: Placement
+    map_to_image: tuple[float, float, float, float]
+    """From the map to the picture after the resize."""
+
+    def back(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The map as the frame lies; overwritten by the fourth after it."""
+        return self.registrar.to_picture(values, self.placement, self.map_to_image)
+
+
+def start(frame: Frame, bundle: Bundle, workspace: Workspace) -> Job:
+    """Prepare the frame as the bundle declares, bring it to the reference, and cut it into tiles where there are any.
 
     Raises:
         FrameSizeMismatch: the model can't take a frame of this size.
+        PartOutOfPlace: the part lies beyond the limits of the bundle's registration.
     """
+    spec = bundle.spec
     prepared = prepare(frame, spec, workspace)
+    image: Any = prepared.image
+    registered = None
+    if spec.register_ is not None:
+        registrar = registrar_of(bundle, workspace)
+        placement = registrar.locate(image)
+        if placement.problem is not None:
+            raise PartOutOfPlace(placement.problem)
+        image = registrar.apply(image, placement, workspace.array("registered", image.shape, np.uint8))
+        registered = Registered(registrar, placement, spec.map_to_image)
     if spec.tile is None:
-        return Job(prepared.image, prepared.map_to_image, None)
-    tiling = workspace.tiling(spec.tile, (prepared.image.shape[1], prepared.image.shape[0]), spec.tile_scale)
-    return Job(tiling.cut(prepared.image), prepared.map_to_image, tiling)
+        return Job(image, prepared.map_to_image, None, registered)
+    tiling = workspace.tiling(spec.tile, (image.shape[1], image.shape[0]), spec.tile_scale)
+    return Job(tiling.cut(image), prepared.map_to_image, tiling, registered)
 
 
 def finish(job: Job, prediction: Prediction) -> AnomalyMap:
     """What the engine said of a job, as a map of the frame. Of tiles: the highest score, no embedding."""
-    if job.tiling is None:
-        return AnomalyMap(prediction.map, job.map_to_image, prediction.score, prediction.embedding)
-    return AnomalyMap(job.tiling.stitch(prediction.map), job.map_to_image, prediction.score)
+    values = prediction.map if job.tiling is None else job.tiling.stitch(prediction.map)
+    if job.registered is not None:
+        values = job.registered.back(values)
+    return AnomalyMap(values, job.map_to_image, prediction.score, prediction.embedding if job.tiling is None else None)
+
+
+def unmapped(error: Exception) -> Unmapped | None:
+    """Why a frame has no map though nothing failed: it has a size that the model doesn't take, or its part lies elsewhere.
+
+    None for every other error.
+    """
+    if isinstance(error, FrameSizeMismatch):
+        return Unmapped("frame_size", str(error))
+    if isinstance(error, PartOutOfPlace):
+        return Unmapped("part_out_of_place", str(error))
+    return None
 
 
 def to_map(frame: Frame, engine: Engine, workspace: Workspace) -> AnomalyMap | Unmapped:
     """One frame through one engine, waited for.
 
-    ``Unmapped("frame_size")`` where the model can't take a frame of this size. Whatever the runtime raises passes through.
+    ``Unmapped("frame_size")`` where the model can't take a frame of this size, ``Unmapped("part_out_of_place")`` where the
+    part lies beyond the registration's limits. Whatever the runtime raises passes through.
     """
     try:
-        job = start(frame, engine.bundle.spec, workspace)
+        job = start(frame, engine.bundle, workspace)
         return finish(job, engine.infer(job.image))
-    except FrameSizeMismatch as error:
-        return Unmapped("frame_size", str(error))
+    except (FrameSizeMismatch, PartOutOfPlace) as error:
+        reason = unmapped(error)
+        assert reason is not None
+        return reason

@@ -9,11 +9,12 @@ import structlog
 
 from edge.config.bundle_spec import BundleSpec
 from edge.engines.lane import open_lane
-from edge.engines.to_map import Job, finish, start
+from edge.engines.registration import ready_workspace
+from edge.engines.to_map import Job, finish, start, unmapped
 from edge.frames import AnomalyMap, Frame, Skip, Unmapped
 from edge.line.recipe import Recipe, Recipes
 from edge.line.ring import Checkpoint, Slot
-from edge.preprocess.prepare import FrameSizeMismatch, Workspace
+from edge.preprocess.prepare import FrameSizeMismatch
 
 log = structlog.get_logger()
 
@@ -81,7 +82,7 @@ class InFlight:
         self._setup = recipes.current
         self._lane = open_lane(self._setup.engine)
         self._last: _Ticket | None = None
-        self._workspace = Workspace()
+        self._workspace = ready_workspace(self._setup.engine.bundle)
 
     @property
     def hurries(self) -> bool:
@@ -95,7 +96,7 @@ class InFlight:
             done = self.drain()
             self._setup = self._swap.current
             self._lane = open_lane(self._setup.engine)
-            self._workspace = Workspace()
+            self._workspace = ready_workspace(self._setup.engine.bundle)
         recipe = self._setup
         if self._lane.depth == 1:  # nothing overlaps: the lane's bookkeeping would add 50 µs to a frame after idling
             try:
@@ -149,14 +150,17 @@ class InFlight:
     def _start(self, frame: Frame, recipe: Recipe) -> Job:
         if self._one_size is not None:
             self._one_size.check(frame, recipe.engine.bundle.spec)
-        return start(frame, recipe.engine.bundle.spec, self._workspace)
+        return start(frame, recipe.engine.bundle, self._workspace)
 
     def _unmapped(self, error: Exception) -> Unmapped:
-        """A frame of a size that the model doesn't take is no error of the engine."""
-        if isinstance(error, FrameSizeMismatch):
-            if (text := str(error)) not in self._told and len(self._told) < MOST_TOLD:
-                self._told.add(text)
-                log.warning("frame_size", error=text)
-            return Unmapped("frame_size", text)
+        """A frame of a size that the model doesn't take, or whose part lies elsewhere, is no error of the engine."""
+        reason = unmapped(error)
+        if reason is not None:
+            # each size is another problem; places differ with every frame, and the log names the first
+            problem = reason.text if reason.reason == "frame_size" else reason.reason
+            if problem not in self._told and len(self._told) < MOST_TOLD:
+                self._told.add(problem)
+                log.warning(reason.reason, error=reason.text)
+            return reason
         self.error = self.error or error
         return Unmapped("engine_error", f"{type(error).__name__}: {error}")

@@ -58,6 +58,33 @@ class Survey:
             self._names.append(name)
             self._small.append(_shrunk(frame))
 
+    def merge(self, other: Survey) -> None:
+        """Take in what ``other`` saw, but for its small pictures."""
+        self.frames += other.frames
+        for size, names in other.sizes.items():
+            self.sizes[size] += names
+        for kind, names in other.kinds.items():
+            self.kinds[kind] += names
+        for bits, highest in other.highest.items():
+            self.highest[bits] = max(self.highest.get(bits, 0), highest)
+
+    def to_json(self) -> dict[str, Any]:
+        """Without its small pictures."""
+        return {
+            "frames": self.frames,
+            "sizes": [[*size, names] for size, names in self.sizes.items()],
+            "kinds": dict(self.kinds),
+            "highest": [list(pair) for pair in self.highest.items()],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Survey:
+        """As ``to_json`` told it."""
+        survey = cls(frames=data["frames"], highest=dict(data["highest"]))
+        survey.sizes.update({(width, height): names for width, height, names in data["sizes"]})
+        survey.kinds.update(data["kinds"])
+        return survey
+
     def seen(self, frames: Iterable[Frame | Skip]) -> Iterator[Frame | Skip]:
         """The same ``frames``, looked at as they pass, without the comparison; of a second pass nothing counts."""
         first = self.frames == 0

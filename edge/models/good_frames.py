@@ -15,7 +15,7 @@ from typing import Final
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.storage.frames_on_disk import count_frames, pictures_in, read_frames, read_pictures
+from edge.storage.frames_on_disk import count_entries, count_frames, pictures_in, read_frames, read_pictures
 from edge.storage.pictures import frame_name
 from edge.storage.recording import is_recording
 
@@ -49,9 +49,17 @@ class GoodFrames:
     unread: dict[str, int] = field(default_factory=dict, compare=False)
 
     def __iter__(self) -> Iterator[Frame | Skip]:
-        named = self.names is not None
-        frames = read_pictures(self.folder, self.names or (), self.bits) if named else read_frames(self.folder, self.bits)
-        return self._taken(frames)
+        return self._taken(self.part(0, None))
+
+    def part(self, start: int, stop: int | None) -> Iterator[Frame | Skip]:
+        """Entries from ``start`` up to ``stop``, those of ``without`` among them."""
+        if self.names is not None:
+            return read_pictures(self.folder, self.names[start:stop], self.bits, start)
+        return read_frames(self.folder, self.bits, start, stop)
+
+    def entries(self) -> int:
+        """How many there are to ``part``; a loss of a recording is one."""
+        return count_entries(self.folder) if self.names is None else len(self.names)
 
     def _taken(self, frames: Iterator[Frame | Skip]) -> Iterator[Frame | Skip]:
         for frame in frames:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -19,8 +20,17 @@ _ONE_FILE_BYTES = 2_000_000_000
 """Protocol buffers end at 2 GiB; weights above this go into a file of their own."""
 
 
-def write_bundle(folder: Path, model: onnx.ModelProto, spec: BundleSpec, *, force: bool = False) -> Bundle:
+def write_bundle(
+    folder: Path,
+    model: onnx.ModelProto,
+    spec: BundleSpec,
+    *,
+    force: bool = False,
+    files: Mapping[str, bytes] | None = None,
+) -> Bundle:
     """Write a new bundle and load it again; ``spec.files`` is filled in. Whoever reads sees the old folder or the new one.
+
+    ``files``: others that belong into it, by their names.
 
     Raises:
         UserError: ``folder`` exists and is no bundle, or is one and ``force`` is false; it cannot be written.
@@ -35,6 +45,8 @@ def write_bundle(folder: Path, model: onnx.ModelProto, spec: BundleSpec, *, forc
     try:
         scratch.chmod(0o755)  # mkdtemp's 0700 would hide the model from the daemon's user
         _save_model(model, scratch)
+        for name, data in (files or {}).items():
+            (scratch / name).write_bytes(data)
         spec = spec.model_copy(update={"files": {p.name: sha256_of(p) for p in sorted(scratch.iterdir())}})
         (scratch / SPEC_NAME).write_text(dump_yaml(spec.model_dump(mode="json", by_alias=True)), "utf-8")
         for file in scratch.iterdir():

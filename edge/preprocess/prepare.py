@@ -6,6 +6,7 @@ conversion to float: four times less memory traffic, and one definition of the n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from edge.config.bundle_spec import BundleSpec, IlluminationSpec, TileSpec
 from edge.frames import Frame
 from edge.preprocess.area_resize import area_resize
 from edge.preprocess.illumination import Illuminator
+from edge.preprocess.register import Registrar
 from edge.preprocess.tiling import Tiling
 
 KERNELS = {
@@ -53,6 +55,7 @@ class Workspace:
     _arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     _illuminator: Illuminator | None = None
     _tiling: Tiling | None = None
+    _registrar: tuple[str, Registrar] | None = None
 
     def array(self, step: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """The buffer of one step, with whatever it held before."""
@@ -66,6 +69,12 @@ class Workspace:
         if self._illuminator is None or self._illuminator.spec != spec:
             self._illuminator = Illuminator(spec)
         return self._illuminator
+
+    def registrar(self, key: str, make: Callable[[], Registrar]) -> Registrar:
+        """The one for the bundle of this ``key``, made once."""
+        if self._registrar is None or self._registrar[0] != key:
+            self._registrar = key, make()
+        return self._registrar[1]
 
     def tiling(self, spec: TileSpec, picture: tuple[int, int], scale: tuple[int, int]) -> Tiling:
         """The one for pictures of this width and height, with its buffers."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,23 +39,38 @@ class Reel:
     """What lies there and isn't in it, in words; empty where nothing does."""
 
 
-def read_frames(path: Path, bits: int | None = None) -> Iterator[Frame | Skip]:
+def read_frames(path: Path, bits: int | None = None, start: int = 0, stop: int | None = None) -> Iterator[Frame | Skip]:
     """All frames of ``path``, and what couldn't be read, in order and as fast as they are taken.
 
-    ``bits``: as ``open_reel``'s.
+    ``bits``: as ``open_reel``'s. ``start``, ``stop``: entries alone from the one on, up to the other; those before are
+    passed over without being decoded, but in a video.
 
     Raises:
         UserError: no such path, a folder without pictures, a file that is neither picture nor video.
     """
     reel = open_reel(path, fps=10.0, bits=bits)
-    return (load() for _, load in reel.begin())
+    return (load() for _, load in islice(reel.begin(), start, stop))
 
 
-def read_pictures(folder: Path, names: Iterable[str], bits: int | None = None) -> Iterator[Frame | Skip]:
-    """These pictures of ``folder``, in this order: paths relative to it, as ``pictures_in`` gives them."""
+def count_entries(path: Path) -> int:
+    """How many entries ``read_frames`` will give: a loss of a recording is one, however many frames it counts.
+
+    A video that doesn't tell is gone through. Errors as of ``read_frames``.
+    """
+    reel = open_reel(path, fps=10.0)
+    if path.is_dir() or reel.total is None or is_mcap(path):
+        return sum(1 for _ in reel.begin())
+    return reel.total
+
+
+def read_pictures(folder: Path, names: Iterable[str], bits: int | None = None, first: int = 0) -> Iterator[Frame | Skip]:
+    """These pictures of ``folder``, in this order: paths relative to it, as ``pictures_in`` gives them.
+
+    ``first``: the number of the first of them.
+    """
     silence_opencv()
     seen = SampleRange(f"folder {folder}", bits)
-    for index, name in enumerate(names):
+    for index, name in enumerate(names, first):
         yield seen.checked(partial(_picture, folder, name, index))
     seen.tell()
 

@@ -16,6 +16,7 @@ import onnx
 import pytest
 import structlog
 from support.disks import small_disk
+from support.fits import pixel_bundle
 from support.graphs import anomalib_model, identity_model, nan_model, node, tensor, write_identity_bundle, wrong_model
 from support.nets import write_distance_bundle
 
@@ -34,7 +35,6 @@ from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
 from edge.models.build.build import build
-from edge.models.fit.pixel import fit_to_bundle
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria
 from edge.regions.to_inspection import to_inspection
@@ -97,7 +97,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     shown = parts(32, 0.5, first=100)
     frames, defective = [f for f, _ in shown], [d for _, d in shown]
     assert 8 <= sum(defective) <= 24
-    fitted = fit_to_bundle(good, folder / "fitted")
+    fitted = pixel_bundle(good, folder / "fitted")
     net = write_distance_bundle(folder / "net", [f.pixels for f in good], [f.pixels for f in frames])
     path = folder / "model.onnx"
     onnx.save(anomalib_model(size=(SIZE, SIZE)), path)

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.fits import pixel_model
 from support.graphs import identity_model
 
 from edge.cli._declared import illumination_of
 from edge.config.bundle_spec import ILLUMINATION_PRESETS, BundleSpec, IlluminationSpec, ResizeSpec
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
-from edge.models.fit.pixel import fit
 from edge.models.freeze_illumination import frozen
 from edge.models.write import write_bundle
 from edge.preprocess import lookup_tables as levels
@@ -347,11 +347,11 @@ def test_the_bundles_hash_covers_steps_and_statistics(tmp_path: Path) -> None:
 def test_a_fitted_model_sees_frames_after_illumination() -> None:
     """As fitted on frames that were lit by hand; the bundle lights them again at run time."""
     frames = [frame(scene(24, 32, seed=k)) for k in range(6)]
-    graph, told = fit(frames, name="x", illumination=spec(clahe={}, contrast_stretch={}))
+    graph, told = pixel_model(frames, name="x", illumination=spec(clahe={}, contrast_stretch={}))
     assert told.illumination is not None
     assert told.illumination.frozen is not None
     assert told.illumination.frozen.frames == 6
-    by_hand, _ = fit([frame(one(told.illumination, f.pixels)) for f in frames], name="x")
+    by_hand, _ = pixel_model([frame(one(told.illumination, f.pixels)) for f in frames], name="x")
     assert graph.SerializeToString() == by_hand.SerializeToString()
 
 

@@ -24,6 +24,8 @@ class MethodRow:
     """Statistics of parts merge to those of the whole: ``--merge`` is allowed, and frames can be spread over workers."""
     registers: bool = True
     """With a fixed pose, frames are registered to a reference before the method sees them."""
+    in_noise: bool = False
+    """The map counts in deviations of the camera's noise, which a registration enlarges in darker frames."""
     any_size: bool = False
     """Pictures may differ in size, and the graph takes any."""
     least_frames: int = 2
@@ -43,6 +45,7 @@ METHODS: Final[tuple[MethodRow, ...]] = (
         "difference from the registered mean at three scales, over what good parts differ by",
         poses=("fixed",),
         mergeable=True,
+        in_noise=True,
         least_frames=5,
         enough_frames="20 to 100 make a steady model",
     ),

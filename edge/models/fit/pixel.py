@@ -1,16 +1,13 @@
-"""``edge fit``: the built-in model, mean and deviation of each pixel over good frames, as plain ONNX operators.
+"""Method ``pixel``: the deviation of each pixel from its mean over good frames, in standard deviations.
 
-It fits a fixed camera over parts that lie alike, and needs no training and no GPU. The map is the distance from the mean in
-deviations: ``max over channels of |pixel - mean| / sqrt(variance + floor ** 2)``.
+``map = max over channels of |pixel - mean| / sqrt(variance + floor ** 2)``, six operators, for cameras and parts that don't
+move at all; frames aren't registered. Where parts shift by so much as a pixel, ``residual`` finds far more.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,175 +15,101 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-import edge
-from edge.config.bundle import Bundle
-from edge.config.bundle_spec import BundleSpec, DisplaySpec, IlluminationSpec, InputSpec, ResizeSpec
 from edge.errors import UserError
-from edge.frames import Frame, Skip
-from edge.models.freeze_illumination import frozen
-from edge.models.write import check_target, write_bundle
-from edge.preprocess.prepare import Workspace, prepare
+from edge.models.fit.protocol import FittedModel, MapValues, MethodOptions, Picture, Scorer
+from edge.models.fit.sums import left_out
 
 OPSET = 17
-FLOOR = 2.0
-"""Grey levels added (as a variance) to each pixel's deviation. Rounding to whole levels alone deviates by 0.29, a sensor's
-noise by about 1; below that, what a few dozen frames show as deviation is chance, and a division by it would cry wolf."""
-_DISPLAY = DisplaySpec(threshold=6.0, range=(0.0, 12.0))
+DISPLAY_THRESHOLD = 6.0
 """In deviations."""
+_WINDOW = 3
 
 
-@dataclass(slots=True)
-class _Sums:
-    """Over frames of one shape, in float64: exact, for sums of whole numbers stay below 2 ** 53."""
+class PixelStatistics:
+    """Sums over pictures of one shape, in float64: exact, for sums of whole numbers stay below 2 ** 53."""
 
-    spec: BundleSpec
-    total: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    frames: int = 0
-    resized: int = 0
-    skipped: list[str] = field(default_factory=list)
-    workspace: Workspace = field(default_factory=Workspace)
+    def __init__(self, shape: tuple[int, int, int], floor: float) -> None:
+        self.frames = 0
+        self._floor = floor
+        self._total = np.zeros(shape)
+        self._squares = np.zeros(shape)
 
-    def add(self, frame: Frame) -> None:
-        image: Any = prepare(frame, self.spec, self.workspace).image
-        cv2.accumulate(image, self.total)
-        cv2.accumulateSquare(image, self.squares)
+    def add(self, picture: Picture) -> None:
+        cv2.accumulate(picture, self._total)
+        cv2.accumulateSquare(picture, self._squares)
         self.frames += 1
 
-    def mean_and_deviation(self, floor: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Both (H, W, C). The variance is averaged over 3x3 neighbours first.
+    def merge(self, other: Any) -> None:
+        self.frames += other.frames
+        self._total += other._total  # noqa: SLF001  (of its own kind)
+        self._squares += other._squares  # noqa: SLF001
 
-        From n frames a variance is known to sqrt(2 / (n - 1)) of itself, half for n = 9; nine neighbours bring that down up
-        to threefold. An edge that shifts by less than a pixel from part to part is then also allowed on its other side.
-        """
-        mean = self.total / self.frames
-        variance = np.maximum(self.squares - self.total * mean, 0) / (self.frames - 1)
-        smooth = cv2.blur(variance, (3, 3), borderType=cv2.BORDER_REFLECT_101).reshape(variance.shape)
-        return mean.astype(np.float32), np.sqrt(smooth + floor**2).astype(np.float32)
-
-
-def fit(
-    frames: Iterable[Frame | Skip],
-    *,
-    name: str,
-    size: tuple[int, int] | None = None,
-    max_side: int = 1024,
-    floor: float = FLOOR,
-    illumination: IlluminationSpec | None = None,
-    source: str = "",
-) -> tuple[onnx.ModelProto, BundleSpec]:
-    """The model of these good frames and its spec, one frame in memory at a time.
-
-    The first frame sets the channels (grey or colour) and, without ``size`` (width, height), the size of the picture that
-    the model sees: its own, or shrunk until the longer side is ``max_side``. Every frame is brought to it as at run time;
-    how many had another size stands in the spec's provenance, with the frames that couldn't be read. ``illumination``: the
-    model is fitted to what it leaves; statistics that it lacks are measured on the frames first. They must then be iterable
-    anew. ``source``: text for the provenance.
-
-    There are no tiles: each pixel has its own place in this model.
-
-    Raises:
-        UserError: fewer than two frames could be read.
-    """
-    light = None if illumination is None else _frozen(illumination, frames, source)
-    sums: _Sums | None = None
-    skipped: list[str] = []
-    first: tuple[int, int] | None = None
-    for frame in frames:
-        if isinstance(frame, Skip):
-            skipped.append(frame.frame_ref or f"frame {frame.frame_id_first}")
-            continue
-        shape = (frame.meta.width, frame.meta.height)
-        if sums is None or first is None:
-            first = shape
-            sums = _empty(frame, name, size or shrunk(shape, max_side), floor, light)
-        sums.resized += shape != first
-        sums.add(frame)
-    if sums is None or sums.frames < 2:
-        raise UserError(
-            f"{source or 'the frames'}: too few good frames to fit on",
-            received=f"{sums.frames if sums else 0} that can be read"
-            + (f", {len(skipped)} that cannot" if skipped else ""),
-            expected="at least 2; 20 to 200 make a steady model",
+    def model(self, good: Sequence[Picture] = ()) -> FittedModel:  # noqa: ARG002  (sums are all it needs)
+        mean, variance = self._mean_and_variance()
+        return FittedModel(
+            graph=_graph(mean, _deviation(variance, self._floor)),
+            display_threshold=DISPLAY_THRESHOLD,
+            map_size=(mean.shape[1], mean.shape[0]),
+            provenance={
+                "model": "mean and deviation of each pixel",
+                "formula": "max over channels of |pixel - mean| / sqrt(variance + floor ** 2)",
+                "floor_grey_levels": float(self._floor),
+                "variance_window": _WINDOW,
+            },
         )
-    mean, deviation = sums.mean_and_deviation(floor)
-    provenance = {
-        "built_with": f"edge {edge.__version__}",
-        "built_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "model": "mean and deviation of each pixel",
-        "formula": "max over channels of |pixel - mean| / sqrt(variance + floor ** 2)",
-        "source": source,
-        "frames": sums.frames,
-        "frames_of_another_size": sums.resized,
-        "unreadable": skipped,
-        "floor_grey_levels": float(floor),
-        "variance_window": 3,
-    }
-    return _graph(mean, deviation), sums.spec.model_copy(update={"provenance": provenance})
+
+    def scorer(self, without: Picture | None = None) -> Scorer:
+        mean, variance = self._mean_and_variance()
+        if without is not None:
+            mean, variance = left_out(mean, variance, without.astype(np.float32), self.frames)
+        inverse = 1 / _deviation(variance, self._floor)
+
+        def score(picture: Picture) -> MapValues:
+            return np.asarray((np.abs(picture - mean) * inverse).max(axis=2), np.float32)
+
+        return score
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"frames": np.array(self.frames), "total": self._total, "squares": self._squares}
+
+    def restored(self, arrays: Mapping[str, NDArray[Any]]) -> PixelStatistics:
+        if arrays["total"].shape != self._total.shape:
+            raise ValueError("statistics of another size")
+        self.frames = int(arrays["frames"])
+        self._total, self._squares = arrays["total"].copy(), arrays["squares"].copy()
+        return self
+
+    def _mean_and_variance(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        mean = self._total / self.frames
+        variance = np.maximum(self._squares - self._total * mean, 0) / (self.frames - 1)
+        return mean.astype(np.float32), variance.astype(np.float32)
 
 
-def fit_to_bundle(
-    frames: Iterable[Frame | Skip],
-    folder: Path,
-    *,
-    name: str | None = None,
-    size: tuple[int, int] | None = None,
-    max_side: int = 1024,
-    floor: float = FLOOR,
-    illumination: IlluminationSpec | None = None,
-    source: str = "",
-    force: bool = False,
-) -> Bundle:
-    """``fit`` and write; ``name`` defaults to the folder's.
+class Pixel:
+    """The method as ``edge fit`` sees it."""
 
-    Raises:
-        UserError: as ``fit`` and ``write_bundle`` do.
+    def empty(self, shape: tuple[int, int, int], options: MethodOptions) -> PixelStatistics:
+        if not options.floor > 0:
+            raise UserError("--floor", received=options.floor, expected="a number of grey levels above 0")
+        return PixelStatistics(shape, options.floor)
+
+    def restore(
+        self, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, int, int], options: MethodOptions
+    ) -> PixelStatistics:
+        return self.empty(shape, options).restored(arrays)
+
+
+METHOD = Pixel()
+
+
+def _deviation(variance: NDArray[np.float32], floor: float) -> NDArray[np.float32]:
+    """The variance is averaged over 3x3 neighbours first.
+
+    From n frames a variance is known to sqrt(2 / (n - 1)) of itself, half for n = 9; nine neighbours bring that down up to
+    threefold. An edge that shifts by less than a pixel from part to part is then also allowed on its other side.
     """
-    check_target(folder, force=force)
-    model, spec = fit(
-        frames,
-        name=name or folder.absolute().name,
-        size=size,
-        max_side=max_side,
-        floor=floor,
-        illumination=illumination,
-        source=source,
-    )
-    return write_bundle(folder, model, spec, force=force)
-
-
-def shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
-    """Width and height with the longer side at most ``max_side``."""
-    scale = min(1.0, max_side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _channels(frame: Frame) -> Literal[1, 3]:
-    return 1 if frame.pixels.ndim == 2 else 3
-
-
-def _frozen(declared: IlluminationSpec, frames: Iterable[Frame | Skip], source: str) -> IlluminationSpec:
-    if iter(frames) is frames:
-        raise TypeError("frames are read more than once: a list or the like, no generator")
-    first = next((frame for frame in frames if isinstance(frame, Frame)), None)
-    channels = 1 if first is None else _channels(first)
-    return frozen(declared, channels, frames, f"give frames that can be read in {source or 'the source'}")
-
-
-def _empty(frame: Frame, name: str, size: tuple[int, int], floor: float, illumination: IlluminationSpec | None) -> _Sums:
-    if not floor > 0:
-        raise UserError("floor", received=floor, expected="a number of grey levels above 0")
-    channels = _channels(frame)
-    spec = BundleSpec(
-        name=name,
-        input=InputSpec(channels=channels, size=size),
-        illumination=illumination,
-        resize=ResizeSpec(where="host", kernel="area", size=size),
-        map_size=size,
-        display=_DISPLAY,
-    )
-    shape = (size[1], size[0], channels)
-    return _Sums(spec, np.zeros(shape), np.zeros(shape))
+    smooth = cv2.blur(variance, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT_101).reshape(variance.shape)
+    return np.asarray(np.sqrt(smooth + np.float32(floor**2)), np.float32)
 
 
 def _graph(mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> onnx.ModelProto:

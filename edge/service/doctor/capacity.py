@@ -23,7 +23,7 @@ from edge.outputs.open import live_outputs
 from edge.regions.criteria import Criteria
 from edge.service.doctor import Finding, Severity
 from edge.sources.memory import MemorySource
-from edge.sources.synthetic.parts import PartScene
+from edge.sources.synthetic.parts import make_scene
 
 LOADS: Final = (0.8, 0.6, 0.4)
 """Shares of the limit at which lateness is measured where the config doesn't tell the camera's rate: the first at which
@@ -113,7 +113,7 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
 def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
     """Generated parts, a few of them flawed, grey or RGB."""
     width, height = size
-    scene, frames = PartScene("medium", 0, height, width), []
+    scene, frames = make_scene("medium", 0, height, width), []
     for index in range(_PICTURES):
         pixels = np.empty((height, width), np.uint8)
         scene.render(index, 0.1, pixels)

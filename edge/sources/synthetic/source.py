@@ -10,7 +10,8 @@ from edge.config.sources import SyntheticConfig
 from edge.frames import FrameMeta, Payload, Skip, SourceState
 from edge.sources.clock import SYSTEM_CLOCK, Clock
 from edge.sources.protocol import SourceStatus
-from edge.sources.synthetic.parts import PartScene
+from edge.sources.synthetic.parts import make_scene
+from edge.sources.synthetic.plate import Scene
 
 WAITING: int = 32
 """Frames that may be due and not yet read, as many as a GenICam source has buffers; the oldest of more are lost."""
@@ -30,7 +31,7 @@ class SyntheticSource:
         self.total = config.frames
         self._config = config
         self._clock = clock
-        self._scene: PartScene | None = None
+        self._scene: Scene | None = None
         self._pixels = np.empty((config.height, config.width), np.uint8)
         self._data = self._pixels.reshape(-1)
         self._began_s: float | None = None
@@ -40,7 +41,7 @@ class SyntheticSource:
 
     def open(self) -> None:
         if self._scene is None:
-            self._scene = PartScene(self._config.preset, self._config.seed, self._config.height, self._config.width)
+            self._scene = make_scene(self._config.preset, self._config.seed, self._config.height, self._config.width)
         self._began_s = None
         self._state = "streaming"
 

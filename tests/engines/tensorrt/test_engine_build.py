@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
+from support.fits import pixel_model
 from support.graphs import anomalib_model, graph_model, node, tensor, write_identity_bundle
 
 from edge.config.bundle import Bundle
@@ -23,7 +24,6 @@ from edge.engines.tensorrt.runtime import Runtime, configure_build, open_runtime
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
 from edge.models.build.build import build as build_bundle
-from edge.models.fit.pixel import fit
 from edge.models.write import write_bundle
 
 pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed: scripts/test --all installs it")
@@ -44,7 +44,7 @@ def noise(*shape: int, seed: int = 0) -> Any:
 def built_in(folder: Path) -> Bundle:
     """The built-in model of 32x24 frames."""
     meta = FrameMeta(0, "counted", 32, 24, "Mono8", 0, 0)
-    model, spec = fit([Frame(meta, noise(24, 32, seed=k)) for k in range(4)], name="built-in")
+    model, spec = pixel_model([Frame(meta, noise(24, 32, seed=k)) for k in range(4)], name="built-in")
     return write_bundle(folder, model, spec)
 
 

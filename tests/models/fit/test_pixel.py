@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from support.fits import pixel_bundle, pixel_model
 
 from edge.config.bundle import load_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
-from edge.models.fit.pixel import fit, fit_to_bundle
 from edge.preprocess.prepare import prepare
 
 
@@ -44,7 +44,7 @@ def by_the_formula(frames: list[Any], image: Any, floor: float) -> Any:
 @pytest.mark.parametrize("floor", [2.0, 0.5])
 def test_the_map_is_the_stated_formula(tmp_path: Path, shape: tuple[int, ...], floor: float) -> None:
     frames = good(20, *shape)
-    bundle = fit_to_bundle(map(frame, frames), tmp_path / "b", floor=floor)
+    bundle = pixel_bundle(map(frame, frames), tmp_path / "b", floor=floor)
     engine = OnnxEngine(bundle)
     for image in (frames[0], good(1, *shape, seed=9)[0], np.full(shape, 255, np.uint8)):
         prediction = engine.infer(prepare(frame(image), bundle.spec).image)
@@ -53,9 +53,13 @@ def test_the_map_is_the_stated_formula(tmp_path: Path, shape: tuple[int, ...], f
 
 
 def test_without_any_deviation_one_unit_is_the_floor(tmp_path: Path) -> None:
-    """Constant frames of 100: a pixel of 112 lies 12 / 2 = 6 deviations away, at the display threshold."""
-    bundle = fit_to_bundle([frame(np.full((16, 16), 100, np.uint8))] * 3, tmp_path / "b")
+    """Frames of 100, one pixel of each apart: a pixel of 112 lies 12 / 2 = 6 deviations away, at the display threshold."""
+    frames = [np.full((16, 16), 100, np.uint8) for _ in range(3)]
+    for k, pixels in enumerate(frames):
+        pixels[12, 12] += k
+    bundle = pixel_bundle(map(frame, frames), tmp_path / "b")
     image = np.full((16, 16), 100, np.uint8)
+    image[12, 12] += 1
     image[4, 5] = 112
     prediction = OnnxEngine(bundle).infer(prepare(frame(image), bundle.spec).image)
     assert prediction.map[4, 5] == prediction.score == 6.0 == bundle.spec.display.threshold
@@ -63,7 +67,7 @@ def test_without_any_deviation_one_unit_is_the_floor(tmp_path: Path) -> None:
 
 
 def test_the_bundle_keeps_the_contract(tmp_path: Path) -> None:
-    bundle = fit_to_bundle(map(frame, good(3, 24, 32)), tmp_path / "tile", source="good/")
+    bundle = pixel_bundle(map(frame, good(3, 24, 32)), tmp_path / "tile", source="good/")
     spec = bundle.spec
     assert bundle == load_bundle(tmp_path / "tile")
     onnx.checker.check_model(onnx.load(bundle.model_path), full_check=True)
@@ -76,14 +80,24 @@ def test_the_bundle_keeps_the_contract(tmp_path: Path) -> None:
     assert made.pop("built_at").startswith("20")
     assert made.pop("built_with").startswith("edge ")
     assert made == {
+        "method": "pixel",
         "model": "mean and deviation of each pixel",
         "formula": "max over channels of |pixel - mean| / sqrt(variance + floor ** 2)",
+        "floor_grey_levels": 2.0,
+        "variance_window": 3,
+        "options": {"floor": 2.0, "flat_field": False, "backbone": None, "layers": [], "vectors": 4000},
+        "pose": "fixed",
+        "why": "pixel takes frames as they lie",
+        "frame_size": [32, 24],
+        "picture_shape": [24, 32, 1],
         "source": "good/",
         "frames": 3,
         "frames_of_another_size": 0,
         "unreadable": [],
-        "floor_grey_levels": 2.0,
-        "variance_window": 3,
+        "out_of_place": [],
+        "clipped_frames": 0,
+        "outliers": [],
+        "left_out": [],
     }
 
 
@@ -97,7 +111,7 @@ def test_the_bundle_keeps_the_contract(tmp_path: Path) -> None:
     ],
 )
 def test_the_models_size(shape: tuple[int, int], options: dict[str, Any], size: tuple[int, int]) -> None:
-    _, spec = fit(map(frame, good(2, *shape)), name="x", **options)
+    _, spec = pixel_model(map(frame, good(2, *shape)), name="x", **options)
     assert spec.resize.size == spec.input.size == size
 
 
@@ -105,15 +119,15 @@ def test_large_frames_are_shrunk_as_at_run_time(tmp_path: Path) -> None:
     """Fitted on 4x4 blocks of one value, the model is the one fitted on a quarter of the size, and the map says so."""
     small = good(5, 12, 16)
     large = [np.kron(f, np.ones((4, 4), np.uint8)) for f in small]
-    one = fit_to_bundle(map(frame, small), tmp_path / "one")
-    two = fit_to_bundle(map(frame, large), tmp_path / "two", max_side=16)
-    assert one.spec.files == two.spec.files
+    one = pixel_bundle(map(frame, small), tmp_path / "one")
+    two = pixel_bundle(map(frame, large), tmp_path / "two", max_side=16)
+    assert one.spec.files["model.onnx"] == two.spec.files["model.onnx"]
     assert prepare(frame(large[0]), two.spec).map_to_image == (4.0, 4.0, 0.0, 0.0)
 
 
 def test_the_first_frame_sets_size_and_channels_and_others_are_brought_to_them() -> None:
     frames = [frame(f) for f in (*good(2, 24, 32), *good(1, 30, 40), *good(1, 24, 32, 3))]
-    _, spec = fit(frames, name="x")
+    _, spec = pixel_model(frames, name="x")
     assert (spec.input.channels, spec.input.size) == (1, (32, 24))
     assert (spec.provenance["frames"], spec.provenance["frames_of_another_size"]) == (4, 1)
 
@@ -121,29 +135,28 @@ def test_the_first_frame_sets_size_and_channels_and_others_are_brought_to_them()
 def test_12_bit_frames_are_fitted_as_their_high_8_bits(tmp_path: Path) -> None:
     frames = good(4, 12, 16)
     deep = [frame(f.astype(np.uint16) << 4 | 7, 12) for f in frames]
-    eight = fit_to_bundle(map(frame, frames), tmp_path / "8")
-    assert fit_to_bundle(deep, tmp_path / "12").spec.files == eight.spec.files
+    eight = pixel_bundle(map(frame, frames), tmp_path / "8")
+    assert pixel_bundle(deep, tmp_path / "12").spec.files["model.onnx"] == eight.spec.files["model.onnx"]
 
 
 def test_unreadable_frames_are_counted_and_named() -> None:
     frames: list[Frame | Skip] = [frame(f) for f in good(3, 12, 16)]
     frames.insert(1, Skip("unreadable", 1, 1, 1, 0, frame_ref="b.png"))
-    _, spec = fit(frames, name="x")
+    _, spec = pixel_model(frames, name="x")
     assert (spec.provenance["frames"], spec.provenance["unreadable"]) == (3, ["b.png"])
 
 
 @pytest.mark.parametrize(
     ("frames", "received"),
     [
-        ([], "0 that can be read"),
-        (good(1, 12, 16), "1 that can be read"),
-        ([*good(1, 12, 16), None, None], "1 that can be read, 2 that cannot"),
+        (good(1, 12, 16), "1 that can be used"),
+        ([*good(1, 12, 16), None, None], "1 that can be used, 2 that cannot be read"),
     ],
 )
 def test_fewer_than_two_frames_are_too_few(frames: list[Any], received: str) -> None:
     given = [frame(f) if f is not None else Skip("unreadable", 1, 1, 1, 0) for f in frames]
     with pytest.raises(UserError) as caught:
-        fit(given, name="x", source="good/")
+        pixel_model(given, name="x", source="good/")
     assert str(caught.value) == (
         f"good/: too few good frames to fit on\n  received: {received}\n"
         "  expected: at least 2; 20 to 200 make a steady model"
@@ -152,8 +165,8 @@ def test_fewer_than_two_frames_are_too_few(frames: list[Any], received: str) -> 
 
 def test_a_floor_of_zero_would_divide_by_it() -> None:
     with pytest.raises(UserError) as caught:
-        fit(map(frame, good(2, 12, 16)), name="x", floor=0.0)
-    assert str(caught.value) == "floor\n  received: 0.0\n  expected: a number of grey levels above 0"
+        pixel_model(map(frame, good(2, 12, 16)), name="x", floor=0.0)
+    assert str(caught.value) == "--floor\n  received: 0.0\n  expected: a number of grey levels above 0"
 
 
 def test_a_place_that_is_taken_is_told_before_any_frame_is_read(tmp_path: Path) -> None:
@@ -161,9 +174,9 @@ def test_a_place_that_is_taken_is_told_before_any_frame_is_read(tmp_path: Path) 
         raise AssertionError("a frame was read")
         yield
 
-    fit_to_bundle(map(frame, good(2, 12, 16)), tmp_path / "b")
+    pixel_bundle(map(frame, good(2, 12, 16)), tmp_path / "b")
     with pytest.raises(UserError, match="there is a bundle already"):
-        fit_to_bundle(frames(), tmp_path / "b")
+        pixel_bundle(frames(), tmp_path / "b")
 
 
 def test_one_frame_at_a_time_is_held() -> None:
@@ -176,6 +189,6 @@ def test_one_frame_at_a_time_is_held() -> None:
             buffer[...] = pixels
             yield frame(buffer)
 
-    a, _ = fit(reused(), name="x")
-    b, _ = fit(map(frame, frames), name="x")
+    a, _ = pixel_model(reused(), name="x")
+    b, _ = pixel_model(map(frame, frames), name="x")
     assert a.SerializeToString() == b.SerializeToString()

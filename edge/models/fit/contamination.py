@@ -1,0 +1,92 @@
+"""Defective frames among the good ones: each frame is scored by a model that has never seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from edge.frames import Frame, Skip
+from edge.models.fit.frame_set import FrameSet, name_of
+from edge.models.fit.gather import Gathered, from_bytes
+from edge.models.fit.plan import FitPlan, Pictures
+from edge.models.robust_outliers import Outlier
+from edge.spread.shards import At, Shard
+
+OUTLIER_Z = 6.0
+"""Robust standard deviations of the logarithm of the good frames' maxima."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The highest value of a frame's map by leave-one-out. ``index``: the frame's number among all."""
+
+    index: int
+    name: str
+    maximum: float
+
+
+def scores(
+    plan: FitPlan,
+    gathered: Gathered,
+    frames: Iterable[Frame | Skip],
+    *,
+    at: At = lambda _index, _name: None,
+    first: int = 0,
+    left_out: frozenset[int] = frozenset(),
+) -> list[Score]:
+    """The score of every frame that was gathered, in order."""
+    pictures, found = Pictures(plan), []
+    for index, entry in enumerate(frames, first):
+        if index in left_out:
+            continue
+        at(index, name_of(entry))
+        if isinstance(entry, Skip):
+            continue
+        picture, placement = pictures.of(entry)
+        if placement is not None and placement.problem is not None:
+            continue
+        highest = float(gathered.statistics.scorer(picture)(picture).max())
+        found.append(Score(index, name_of(entry), highest * (1.0 if placement is None else pictures.factor(placement))))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTask:
+    """``scores`` on one shard. ``gathered``: ``Gathered.to_bytes`` of the whole fit."""
+
+    plan: FitPlan
+    frames: FrameSet
+    gathered: bytes
+    left_out: frozenset[int] = frozenset()
+
+    def __call__(self, shard: Shard, at: At) -> bytes:
+        gathered = from_bytes(self.gathered, self.plan)
+        gathered.statistics.model(gathered.kept.pictures())
+        entries = self.frames.read(shard.start, shard.stop)
+        left_out = self.left_out | frozenset(shard.skip)
+        found = scores(self.plan, gathered, entries, at=at, first=shard.start, left_out=left_out)
+        return orjson.dumps([(score.index, score.name, score.maximum) for score in found])
+
+
+def scores_from_bytes(data: bytes) -> list[Score]:
+    """As ``ScoreTask`` wrote them."""
+    return [Score(*entry) for entry in orjson.loads(data)]
+
+
+def outliers_of(found: Sequence[Score]) -> tuple[Outlier, ...]:
+    """Frames whose score lies far above the others', highest first.
+
+    Maxima have a long upper tail, so their logarithms are compared; their spread is taken from the lower half, which
+    defects can't widen: the median less the 16th percentile.
+    """
+    if len(found) < 5:
+        return ()
+    values = np.log(np.maximum([score.maximum for score in found], 1e-6))
+    centre = np.median(values)
+    scale = max(float(centre - np.quantile(values, 0.16)), 0.02)
+    z = (values - centre) / scale
+    listed = [Outlier(score.name, score.maximum, float(v)) for score, v in zip(found, z, strict=True) if v > OUTLIER_Z]
+    return tuple(sorted(listed, key=lambda outlier: -outlier.maximum))

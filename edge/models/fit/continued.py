@@ -1,0 +1,135 @@
+"""A fitted bundle as the beginning of another one: more frames are added to it, or two are merged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from edge.config.bundle import Bundle, load_bundle
+from edge.engines.registration import read_reference
+from edge.errors import UserError
+from edge.models.fit.fit import STATISTICS, Fit, FitRun, finish, gather_all
+from edge.models.fit.frame_set import FrameSet
+from edge.models.fit.gather import Gathered, from_bytes
+from edge.models.fit.methods import method_row
+from edge.models.fit.plan import FitPlan, FitRequest
+from edge.models.fit.protocol import MethodOptions, Pose
+
+
+def plan_of(bundle: Bundle, name: str) -> FitPlan:
+    """The plan that the bundle was fitted by, for a bundle of this name.
+
+    Raises:
+        UserError: the bundle wasn't made by ``edge fit``, or its reference picture can't be read.
+    """
+    made = bundle.spec.provenance
+    try:
+        options = MethodOptions(
+            floor=float(made["options"]["floor"]),
+            flat_field=bool(made["options"]["flat_field"]),
+            layers=tuple(made["options"]["layers"]),
+            vectors=int(made["options"]["vectors"]),
+        )
+        shape = cast("tuple[int, int, int]", tuple(int(side) for side in made["picture_shape"]))
+        frame_size = cast("tuple[int, int]", tuple(int(side) for side in made["frame_size"]))
+        method, pose, why = str(made["method"]), cast("Pose", made["pose"]), str(made["why"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{bundle.folder}: not a bundle that can be continued",
+            received="one that edge build or an older edge fit made",
+            expected="one that this edge fit made",
+            fix="fit anew on all frames",
+        ) from None
+    spec = bundle.spec.model_copy(
+        update={"name": name, "files": {}, "map_size": None, "map_to_image": (1.0, 1.0, 0.0, 0.0), "provenance": {}}
+    )
+    reference: Any = None if spec.register_ is None else read_reference(bundle)
+    return FitPlan(spec, method, options, pose, why, shape, frame_size, reference)
+
+
+def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:
+    """What the bundle was fitted on, as sums.
+
+    Raises:
+        UserError: its method keeps none, or they are damaged.
+    """
+    if STATISTICS not in bundle.spec.files:
+        raise UserError(
+            f"{bundle.folder}: keeps no statistics to go on from",
+            received=f"method {plan.method}",
+            expected="a method whose statistics merge: "
+            + ", ".join(name for name in ("residual", "cells", "pixel") if method_row(name).mergeable),
+            fix="fit anew on all frames",
+        )
+    try:
+        return from_bytes((bundle.folder / STATISTICS).read_bytes(), plan)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{bundle.folder / STATISTICS}: not the statistics of this bundle", received=error, fix="fit anew on all frames"
+        ) from None
+
+
+def fit_like(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -> Fit:
+    """Fit on new frames with the reference, method and options of ``base``; such bundles can be merged."""
+    plan = plan_of(load_bundle(base), request.name)
+    gathered, lost = gather_all(plan, frames, run, frozenset())
+    return finish(plan, gathered, frames, request.source, run, lost)
+
+
+def add_frames(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -> Fit:
+    """The bundle ``base`` with more frames. Outliers are looked for among the new ones.
+
+    Raises:
+        UserError: ``base`` can't be continued, or too few of the frames can be used.
+    """
+    bundle = load_bundle(base)
+    plan = plan_of(bundle, request.name)
+    gathered = statistics_of(bundle, plan)
+    more, lost = gather_all(plan, frames, run, frozenset())
+    gathered.merge(more)
+    gathered.notes.survey.check(request.source)
+    return finish(plan, gathered, frames, request.source, run, lost, before=statistics_of(bundle, plan))
+
+
+def merge(bundles: tuple[Path, ...], name: str, run: FitRun) -> Fit:
+    """One model of all frames that these bundles were fitted on, in their order; no frame is read again.
+
+    Raises:
+        UserError: they differ in what a frame meets: reference, size, method, options. Both are named.
+    """
+    first = load_bundle(bundles[0])
+    plan = plan_of(first, name)
+    whole = statistics_of(first, plan)
+    for path in bundles[1:]:
+        other = load_bundle(path)
+        _check_alike(first, other)
+        whole.merge(statistics_of(other, plan))
+    return finish(plan, whole, (), " and ".join(map(str, bundles)), run)
+
+
+def _check_alike(first: Bundle, other: Bundle) -> None:
+    for what, a, b in _differing(first, other):
+        if a != b:
+            raise UserError(
+                f"{first.folder} and {other.folder} cannot be merged: they differ in {what}",
+                received=f"{first.folder}: {a}; {other.folder}: {b}",
+                expected="bundles fitted with the same reference, size, method and options",
+                fix=f"fit the second on its frames with --like {first.folder}",
+            )
+
+
+def _differing(first: Bundle, other: Bundle) -> list[tuple[str, Any, Any]]:
+    def reference(bundle: Bundle) -> str:
+        register = bundle.spec.register_
+        return "none" if register is None else f"{register.reference} {bundle.spec.files[register.reference][:12]}"
+
+    def made(bundle: Bundle, key: str) -> Any:
+        return bundle.spec.provenance.get(key)
+
+    return [
+        ("their method", made(first, "method"), made(other, "method")),
+        ("their pictures' size", made(first, "picture_shape"), made(other, "picture_shape")),
+        ("their reference picture", reference(first), reference(other)),
+        ("their options", made(first, "options"), made(other, "options")),
+        ("their illumination", first.spec.illumination, other.spec.illumination),
+    ]

@@ -1,0 +1,47 @@
+"""Good frames of one or several places as one numbered row, of which any part can be read by any worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edge.frames import Frame, Skip
+from edge.models.good_frames import GoodFrames
+from edge.storage.pictures import frame_name
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSet:
+    """Frames of these places in their order; nothing is read before it is asked for."""
+
+    places: tuple[GoodFrames, ...]
+    counts: tuple[int, ...]
+    """Entries of each place, unreadable ones and losses of a recording included."""
+
+    @classmethod
+    def of(cls, *places: GoodFrames) -> FrameSet:
+        """Count the entries of each place. UserError as ``read_frames``."""
+        return cls(places, tuple(place.entries() for place in places))
+
+    def __iter__(self) -> Iterator[Frame | Skip]:
+        return self.read(0, self.count())
+
+    def count(self) -> int:
+        """Entries of all places."""
+        return sum(self.counts)
+
+    def read(self, start: int, stop: int) -> Iterator[Frame | Skip]:
+        """Entries ``start`` to ``stop``, exclusive; the others aren't decoded, but in a video."""
+        first = 0
+        for place, count in zip(self.places, self.counts, strict=True):
+            begin, end = max(start - first, 0), min(stop - first, count)
+            if begin < end:
+                yield from place.part(begin, end)
+            first += count
+
+
+def name_of(entry: Frame | Skip) -> str:
+    """What tells this entry from the others, for people."""
+    if isinstance(entry, Frame):
+        return frame_name(entry.meta.frame_ref, entry.meta.frame_id)
+    return entry.frame_ref or f"frame {entry.frame_id_first}"

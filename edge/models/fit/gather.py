@@ -1,0 +1,156 @@
+"""The one pass over the good frames: each is added to the method's statistics, and what stood out is noted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from edge.frames import Frame, Skip
+from edge.models.fit.frame_set import FrameSet, name_of
+from edge.models.fit.methods import method_row
+from edge.models.fit.plan import FitPlan, Pictures
+from edge.models.fit.protocol import Statistics
+from edge.models.fit.sums import KeptPictures
+from edge.models.frame_survey import Survey
+from edge.spread.shards import At, Shard
+
+_CLIPPED_PX = 0.005
+"""Share of a frame's pixels at the highest level from which on it counts as clipped."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """What stood out among the frames that were gone through. ``skipped``: names and reasons, not in the statistics."""
+
+    used: int = 0
+    survey: Survey = field(default_factory=Survey)
+    """Sizes, colours and depths of all that could be read."""
+    clipped: int = 0
+    clipped_ppm: int = 0
+    """Sum over the clipped frames of their pixels at the highest level, in millionths of a frame."""
+    unreadable: list[str] = field(default_factory=list)
+    out_of_place: list[tuple[str, str]] = field(default_factory=list)
+    contents: list[str] = field(default_factory=list)
+    """A short hash of each used frame's pixels."""
+
+    def merge(self, other: Notes) -> None:
+        self.used += other.used
+        self.survey.merge(other.survey)
+        self.clipped += other.clipped
+        self.clipped_ppm += other.clipped_ppm
+        self.unreadable += other.unreadable
+        self.out_of_place += other.out_of_place
+        self.contents += other.contents
+
+    @property
+    def copies(self) -> int:
+        """Used frames that are the same as an earlier one."""
+        return len(self.contents) - len(set(self.contents))
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Statistics of some frames, a fixed choice of their pictures, and the notes."""
+
+    statistics: Statistics
+    kept: KeptPictures
+    notes: Notes
+
+    def merge(self, other: Gathered) -> None:
+        """Take in what came after."""
+        self.statistics.merge(other.statistics)
+        self.kept.merge(other.kept)
+        self.notes.merge(other.notes)
+
+    def to_bytes(self) -> bytes:
+        """All of it as an .npz file; the same bytes for the same content."""
+        arrays = {f"statistics_{name}": array for name, array in self.statistics.arrays().items()}
+        arrays |= {f"kept_{i:02d}": picture for i, picture in enumerate(self.kept.pictures())}
+        notes = {name: getattr(self.notes, name) for name in Notes.__slots__} | {"survey": self.notes.survey.to_json()}
+        arrays["notes"] = np.frombuffer(orjson.dumps(notes), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+
+def empty(plan: FitPlan) -> Gathered:
+    """What is gathered before the first frame."""
+    height, width, channels = plan.shape
+    statistics = method_row(plan.method).load().empty(plan.shape, plan.options)
+    return Gathered(statistics, KeptPictures(height * width * channels), Notes())
+
+
+def from_bytes(data: bytes, plan: FitPlan) -> Gathered:
+    """As ``Gathered.to_bytes`` wrote it. Raises ValueError or KeyError where it is something else."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        named: dict[str, NDArray[Any]] = {name: arrays[name] for name in arrays.files}
+    gathered = empty(plan)
+    of_method = {name[11:]: array for name, array in named.items() if name.startswith("statistics_")}
+    gathered.statistics = method_row(plan.method).load().restore(of_method, plan.shape, plan.options)
+    for name in sorted(named):
+        if name.startswith("kept_"):
+            gathered.kept.add(named[name])
+    notes = orjson.loads(named["notes"].tobytes())
+    notes["out_of_place"] = [(name, why) for name, why in notes["out_of_place"]]
+    notes["survey"] = Survey.from_json(notes["survey"])
+    gathered.notes = Notes(**notes)
+    return gathered
+
+
+def gather(
+    plan: FitPlan,
+    frames: Iterable[Frame | Skip],
+    *,
+    at: At = lambda _index, _name: None,
+    first: int = 0,
+    left_out: frozenset[int] = frozenset(),
+) -> Gathered:
+    """Go through the frames once. ``first``: number of the first of them; ``left_out``: numbers that aren't used."""
+    gathered = empty(plan)
+    pictures, notes = Pictures(plan), gathered.notes
+    for index, entry in enumerate(frames, first):
+        if index in left_out:
+            continue
+        at(index, name_of(entry))
+        if isinstance(entry, Skip):
+            notes.unreadable.append(name_of(entry))
+            continue
+        notes.survey.add(entry, compare=False)
+        picture, placement = pictures.of(entry)
+        if placement is not None and placement.problem is not None:
+            notes.out_of_place.append((name_of(entry), placement.problem))
+            continue
+        notes.used += 1
+        _note_clipping(entry, notes)
+        notes.contents.append(blake2b(np.ascontiguousarray(entry.pixels).data, digest_size=8).hexdigest())
+        gathered.statistics.add(picture)
+        gathered.kept.add(picture)
+    return gathered
+
+
+@dataclass(frozen=True, slots=True)
+class GatherTask:
+    """``gather`` on one shard of frames that every worker can read."""
+
+    plan: FitPlan
+    frames: FrameSet
+    left_out: frozenset[int] = frozenset()
+
+    def __call__(self, shard: Shard, at: At) -> bytes:
+        entries = self.frames.read(shard.start, shard.stop)
+        left_out = self.left_out | frozenset(shard.skip)
+        return gather(self.plan, entries, at=at, first=shard.start, left_out=left_out).to_bytes()
+
+
+def _note_clipping(frame: Frame, notes: Notes) -> None:
+    share = float(np.count_nonzero(frame.pixels >= 2**frame.bits - 1)) / frame.pixels.size
+    if share > _CLIPPED_PX:
+        notes.clipped += 1
+        notes.clipped_ppm += round(share * 1e6)

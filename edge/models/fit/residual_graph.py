@@ -1,0 +1,145 @@
+"""The ``residual`` method's graph: plain ONNX operators, 3 ms for 512x512 on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET: Final = 17
+SCALES: Final = (1, 2, 4)
+SLOW: Final = 13
+"""Window of the slow changes of the light, averaged twice, in px of the quarter picture: about a Gaussian of 21 px."""
+MIDDLE: Final = 128.0
+"""Grey level that the statistics add to a picture without its slow changes, so that they sum numbers above 0."""
+Weights: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Of one scale, (H, W, C): mean, and 1 / (deviation * q)."""
+Constants: TypeAlias = dict[str, NDArray[Any]]
+
+
+def residual_graph(
+    shape: tuple[int, int, int], padded: tuple[int, int], weights: Sequence[Weights], *, flat_field: bool
+) -> onnx.ModelProto:
+    """A blur, a difference, a product and a maximum at each scale.
+
+    ``shape``: (H, W, C) of a picture; ``padded``: rows and columns filled up to whole quarters. The blur is pooling because
+    ONNX Runtime widens convolutions of one channel to 16: a Gaussian takes three times as long.
+    """
+    height, width, channels = shape
+    constants: Constants = {"channel_axis": np.array([1], np.int64)}
+    nodes = _blurred(shape, padded, constants)
+    slow = _slow(nodes, constants) if flat_field else {}
+    maps = [
+        _distance(scale, pair, slow.get(scale), channels, nodes, constants)
+        for scale, pair in zip(SCALES, weights, strict=True)
+    ]
+    highest = _highest(maps, nodes, constants)
+    if padded != (height, width):
+        constants |= {"first": np.array([0, 0]), "last": np.array([height, width]), "axes": np.array([2, 3])}
+        nodes.append(helper.make_node("Slice", [highest, "first", "last", "axes"], ["cut"]))
+        highest = "cut"
+    nodes += [
+        helper.make_node("Squeeze", [highest, "channel_axis"], ["map"]),
+        helper.make_node("ReduceMax", ["map"], ["score"], axes=[1, 2], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "residual",
+        [helper.make_tensor_value_info("frame", TensorProto.UINT8, ["n", height, width, channels])],
+        [
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", height, width]),
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, ["n"]),
+        ],
+        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="edge")
+
+
+def _blurred(shape: tuple[int, int, int], padded: tuple[int, int], constants: Constants) -> list[onnx.NodeProto]:
+    """From ``frame`` to ``blurred_1``, ``blurred_2`` and ``blurred_4``, (n, C, H, W)."""
+    node = helper.make_node
+    constants["reflected"] = np.array([0, 0, 2, 2, 0, 0, 2, 2], np.int64)
+    nodes = [
+        node("Cast", ["frame"], ["floats"], to=TensorProto.FLOAT),
+        node("Transpose", ["floats"], ["unpadded"], perm=[0, 3, 1, 2]),
+    ]
+    plane = "unpadded"
+    if padded != shape[:2]:
+        below, right = padded[0] - shape[0], padded[1] - shape[1]
+        constants["filled_up"] = np.array([0, 0, 0, 0, 0, 0, below, right], np.int64)
+        nodes.append(node("Pad", [plane, "filled_up"], ["padded"], mode="edge"))
+        plane = "padded"
+    pool: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [1, 1]}
+    for scale in SCALES:
+        if scale > 1:
+            nodes.append(node("AveragePool", [plane], [f"half_{scale}"], kernel_shape=[2, 2], strides=[2, 2]))
+            plane = f"half_{scale}"
+        nodes += [
+            node("Pad", [plane, "reflected"], [f"wide_{scale}"], mode="reflect"),
+            node("AveragePool", [f"wide_{scale}"], [f"once_{scale}"], **pool),
+            node("AveragePool", [f"once_{scale}"], [f"blurred_{scale}"], **pool),
+        ]
+    return nodes
+
+
+def _distance(
+    scale: int,
+    weights: Weights,
+    slow: str | None,
+    channels: int,
+    nodes: list[onnx.NodeProto],
+    constants: Constants,
+) -> str:
+    """One scale's map, (n, 1, H, W); ``slow``: what is taken off before."""
+    node = helper.make_node
+    mean, inverse = weights
+    constants[f"inverse_{scale}"] = inverse.transpose(2, 0, 1)[None]
+    constants[f"mean_{scale}"] = mean.transpose(2, 0, 1)[None] - np.float32(0 if slow is None else MIDDLE)
+    blurred = f"blurred_{scale}"
+    if slow is not None:
+        nodes.append(node("Sub", [blurred, slow], [f"evened_{scale}"]))
+        blurred = f"evened_{scale}"
+    nodes += [
+        node("Sub", [blurred, f"mean_{scale}"], [f"difference_{scale}"]),
+        node("Mul", [f"difference_{scale}", f"inverse_{scale}"], [f"signed_{scale}"]),
+        node("Abs", [f"signed_{scale}"], [f"distance_{scale}"]),
+    ]
+    if channels == 1:
+        return f"distance_{scale}"
+    nodes.append(node("ReduceMax", [f"distance_{scale}"], [f"map_{scale}"], axes=[1], keepdims=1))
+    return f"map_{scale}"
+
+
+def _highest(maps: Sequence[str], nodes: list[onnx.NodeProto], constants: Constants) -> str:
+    """The maximum over the scales, at full size: from the coarsest on, enlarged twofold each time."""
+    constants["doubled"] = np.array([1, 1, 2, 2], np.float32)
+    resize = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    highest = maps[-1]
+    for finer in reversed(maps[:-1]):
+        nodes.append(helper.make_node("Resize", [highest, "", "doubled"], [f"{finer}_above"], **resize))
+        nodes.append(helper.make_node("Max", [f"{finer}_above", finer], [f"{finer}_highest"]))
+        highest = f"{finer}_highest"
+    return highest
+
+
+def _slow(nodes: list[onnx.NodeProto], constants: Constants) -> dict[int, str]:
+    """The slow changes of the light at each scale: the quarter picture averaged widely, and enlarged again."""
+    node = helper.make_node
+    r = SLOW - 1
+    constants["far"] = np.array([0, 0, r, r, 0, 0, r, r], np.int64)
+    pool: dict[str, Any] = {"kernel_shape": [SLOW, SLOW], "strides": [1, 1]}
+    last = SCALES[-1]
+    nodes += [
+        node("Pad", [f"blurred_{last}", "far"], ["slow_wide"], mode="reflect"),
+        node("AveragePool", ["slow_wide"], ["slow_once"], **pool),
+        node("AveragePool", ["slow_once"], [f"slow_{last}"], **pool),
+    ]
+    for scale in SCALES[:-1]:
+        constants[f"times_{scale}"] = np.array([1, 1, last // scale, last // scale], np.float32)
+        resize = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        nodes.append(node("Resize", [f"slow_{last}", "", f"times_{scale}"], [f"slow_{scale}"], **resize))
+    return {scale: f"slow_{scale}" for scale in SCALES}

@@ -1,0 +1,284 @@
+"""The self-test of a fit: defects of known kind, size and contrast, pasted into good frames that the model hasn't seen.
+
+It answers what a person would ask first: what will this model find? The threshold is what calibration on the same frames
+would give. A defect counts as seen where the map reaches the threshold within two px of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from edge.disturb.flaws import KINDS, paste
+from edge.models.calibrate.thresholds import choose_high
+from edge.models.fit.contamination import Score, outliers_of
+from edge.models.fit.gather import Gathered
+from edge.models.fit.plan import FitPlan
+from edge.models.fit.protocol import Picture, Scorer
+from edge.preprocess.register import Registrar
+
+SCHEMA: Final = 1
+SIZES_PX: Final = (4, 8, 12)
+"""In px of the picture that the model sees."""
+CONTRASTS: Final = (0.04, 0.06, 0.08, 0.12, 0.2, 0.35)
+_SEED: Final = 12
+_NEAR_PX: Final = 2
+_DRAWS: Final = 24
+"""Defects of each kind, size and contrast, over all frames."""
+_AT_ONCE: Final = 64
+"""Most defects pasted into one copy of a frame, far enough apart that none changes what is seen of another."""
+_APART_PX: Final = 40
+_ROOM_PX: Final = 24
+"""How far a defect's place may lie from the next grid line."""
+_BORDER_PX: Final = 12
+_TILE_PX, _ZOOM, _SHOWN_PX = 48, 2, 8
+"""Of the picture sheet: side of a cut-out, its magnification, and the size of the defects in it."""
+
+
+_CHANGED: Final = 2
+_RIM: Final = 4
+"""Map pixels along the edges that a shift by ``np.roll`` made up."""
+_CHANGES: Final[dict[str, Callable[[Picture], Picture]]] = {
+    "flip_left_right": lambda p: p[:, ::-1],
+    "flip_up_down": lambda p: p[::-1],
+    "turn_180": lambda p: p[::-1, ::-1],
+    "shift_1_px_across": lambda p: np.roll(p, 1, axis=1),
+    "shift_1_px_down": lambda p: np.roll(p, 1, axis=0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How many of the pasted defects of one kind, size and contrast were seen."""
+
+    kind: str
+    size_px: int
+    contrast: float
+    pasted: int
+    seen: int
+
+    @property
+    def recall(self) -> float:
+        return self.seen / self.pasted
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a flip or a small shift of a good frame does to its map: allowed where the threshold isn't reached."""
+
+    name: str
+    allowed: bool
+    highest: float
+    """The highest value of the changed frames' maps, over the threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What the model can find, and what it stands."""
+
+    threshold: float
+    frames: int
+    cells: tuple[Cell, ...]
+    changes: tuple[Change, ...]
+    sheet: NDArray[np.uint8] = field(repr=False)
+
+    def to_json(self) -> bytes:
+        """``self_test.json``."""
+        found: dict[str, Any] = {
+            "schema": SCHEMA,
+            "threshold": self.threshold,
+            "frames": self.frames,
+            "note": "defects pasted into good frames, each scored by a model that hasn't seen the frame; "
+            "sizes in px of the picture that the model sees, contrast as a share of the level there",
+            "sentences": self.sentences(),
+            "cells": [
+                {
+                    "kind": cell.kind,
+                    "size_px": cell.size_px,
+                    "contrast": cell.contrast,
+                    "pasted": cell.pasted,
+                    "seen": cell.seen,
+                    "recall": round(cell.recall, 4),
+                }
+                for cell in self.cells
+            ],
+            "changes": [
+                {
+                    "change": change.name,
+                    "allowed": change.allowed,
+                    "highest_over_threshold": round(change.highest, 4) if np.isfinite(change.highest) else None,
+                }
+                for change in self.changes
+            ],
+        }
+        return orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    def sentences(self) -> list[str]:
+        """One line for each kind, for people: from which size and contrast on it is found, and below which it isn't."""
+        return [_sentence(kind, [cell for cell in self.cells if cell.kind == kind]) for kind in KINDS]
+
+
+def self_test(plan: FitPlan, gathered: Gathered, found: Sequence[Score]) -> SelfTest | None:
+    """Test the last model of what was gathered; None where no frame's picture was kept.
+
+    ``found``: the good frames' scores, for the threshold; where there are none, those of the kept pictures.
+    """
+    pictures = [picture for picture in gathered.kept.pictures() if min(picture.shape[:2]) > 3 * _BORDER_PX]
+    if not pictures:
+        return None
+    scorers = [gathered.statistics.scorer(picture) for picture in pictures]
+    listed = {outlier.name for outlier in outliers_of(found)}
+    maxima = [score.maximum for score in found if score.name not in listed]
+    if not maxima:
+        maxima = [float(scorer(picture).max()) for scorer, picture in zip(scorers, pictures, strict=True)]
+    threshold, _ = choose_high(maxima, 0.001, 1.0)
+    scale = plan_scale(pictures[0], scorers[0])
+    good = [
+        (picture, scorer) for picture, scorer in zip(pictures, scorers, strict=True) if scorer(picture).max() < threshold
+    ]
+    if not good:
+        return None
+    return SelfTest(
+        threshold=threshold,
+        frames=len(good),
+        cells=_cells(good, scale, threshold),
+        changes=_changes(plan, good, threshold),
+        sheet=_sheet(good, threshold),
+    )
+
+
+def plan_scale(picture: Picture, scorer: Scorer) -> tuple[float, float]:
+    """Px of the picture for each px of the map, across and down."""
+    values = scorer(picture)
+    return picture.shape[1] / values.shape[1], picture.shape[0] / values.shape[0]
+
+
+def _cells(good: Sequence[tuple[Picture, Scorer]], scale: tuple[float, float], threshold: float) -> tuple[Cell, ...]:
+    """Every cell equally often; defects of all cells share pictures, which saves nine of ten maps.
+
+    Each defect is drawn by a generator of its own that doesn't know the contrast: the same shapes for every contrast.
+    """
+    names = [(kind, size, contrast) for kind in KINDS for size in SIZES_PX for contrast in CONTRASTS]
+    rng = np.random.default_rng(_SEED)
+    rows = [names[i] for _ in range(_DRAWS) for i in rng.permutation(len(names))]
+    pasted, seen = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    done = turn = 0
+    while done < len(rows):
+        picture, scorer = good[turn % len(good)]
+        turn += 1
+        changed, masks = picture.copy(), []
+        for x, y in _places(rng, picture.shape[1], picture.shape[0]):
+            if done == len(rows):
+                break
+            kind, size, contrast = rows[done]
+            own = np.random.default_rng((_SEED, list(KINDS).index(kind), size, pasted[rows[done]]))
+            mask = paste(changed, KINDS[kind](own, x, y, size), contrast)
+            if mask is not None:
+                pasted[rows[done]] += 1
+                masks.append((rows[done], mask))
+            done += 1
+        over = scorer(changed) >= threshold
+        for name, mask in masks:
+            seen[name] += _is_seen(over, mask, scale)
+    return tuple(Cell(*name, pasted[name], seen[name]) for name in names if pasted[name])
+
+
+def _places(rng: np.random.Generator, width: int, height: int) -> list[tuple[float, float]]:
+    """Random places in a grid whose phase is random too: ``_APART_PX`` apart at least, or one place in small pictures."""
+    step = _APART_PX + _ROOM_PX
+    columns = max(1, (width - 2 * _BORDER_PX) // step)
+    rows = max(1, (height - 2 * _BORDER_PX) // step)
+    across, down = (width - 2 * _BORDER_PX) / columns, (height - 2 * _BORDER_PX) / rows
+    cells = rng.permutation(columns * rows)[:_AT_ONCE]
+    places = []
+    for cell in cells:
+        inside_x, inside_y = max(across - _APART_PX, across / 2), max(down - _APART_PX, down / 2)
+        x = _BORDER_PX + (cell % columns) * across + rng.uniform(0, inside_x)
+        y = _BORDER_PX + (cell // columns) * down + rng.uniform(0, inside_y)
+        places.append((float(x), float(y)))
+    return places
+
+
+def _is_seen(over: NDArray[np.bool_], mask: NDArray[np.bool_], scale: tuple[float, float]) -> bool:
+    """Whether the map reaches the threshold at the defect or within two px of it."""
+    ys, xs = np.nonzero(mask)
+    x0, x1 = (int(xs.min()) - _NEAR_PX) / scale[0], (int(xs.max()) + 1 + _NEAR_PX) / scale[0]
+    y0, y1 = (int(ys.min()) - _NEAR_PX) / scale[1], (int(ys.max()) + 1 + _NEAR_PX) / scale[1]
+    return bool(over[max(0, int(y0)) : ceil(y1), max(0, int(x0)) : ceil(x1)].any())
+
+
+def _changes(plan: FitPlan, good: Sequence[tuple[Picture, Scorer]], threshold: float) -> tuple[Change, ...]:
+    """Each change is followed by a registration, as it would be at run time."""
+    registrar = None
+    if plan.reference is not None and plan.spec.register_ is not None:
+        registrar = Registrar(plan.reference, plan.spec.register_)
+    found = []
+    for name, change in _CHANGES.items():
+        highest = 0.0
+        for picture, scorer in good[:_CHANGED]:
+            changed = np.ascontiguousarray(change(picture))
+            if registrar is not None:
+                placement = registrar.locate(changed)
+                if placement.problem is not None:
+                    highest = np.inf
+                    break
+                changed = registrar.apply(changed, placement, np.empty_like(changed))
+            values = scorer(changed)[_RIM:-_RIM, _RIM:-_RIM]
+            highest = max(highest, float(values.max(initial=0.0)))
+        found.append(Change(name, highest < threshold, highest / threshold))
+    return tuple(found)
+
+
+def _sentence(kind: str, cells: Sequence[Cell]) -> str:
+    """As ``spots of >= 4 px at >= 12 % contrast: 98 %; under 6 %: not found``."""
+    plural = {"crack": "cracks", "smear": "smears", "scratch": "scratches"}.get(kind, f"{kind}s")
+    by_contrast = {c: [cell for cell in cells if cell.contrast == c] for c in sorted({cell.contrast for cell in cells})}
+    for size in sorted({cell.size_px for cell in cells}):
+        for contrast in by_contrast:
+            larger = [cell for cell in cells if cell.size_px >= size and cell.contrast >= contrast]
+            if all(cell.recall >= 0.9 for cell in larger):
+                recall = sum(cell.seen for cell in larger) / sum(cell.pasted for cell in larger)
+                missed = [c for c, of in by_contrast.items() if c < contrast and all(cell.recall < 0.2 for cell in of)]
+                under = f"; at {max(missed):.0%} and less: not found" if missed else ""
+                return f"{plural} of >= {size} px at >= {contrast:.0%} contrast: {recall:.0%}{under}"
+    best = max(cells, key=lambda cell: cell.recall)
+    return f"{plural}: not found reliably; at most {best.recall:.0%}, of {best.size_px} px at {best.contrast:.0%} contrast"
+
+
+def _sheet(good: Sequence[tuple[Picture, Scorer]], threshold: float) -> NDArray[np.uint8]:
+    """One row for each kind, one column for each contrast: defects in good frames, framed green if seen, else red."""
+    names = [(kind, contrast) for kind in KINDS for contrast in CONTRASTS]
+    rng = np.random.default_rng(_SEED)
+    half = min(_TILE_PX, *good[0][0].shape[:2]) // 2
+    tiles: list[NDArray[np.uint8]] = []
+    turn = 0
+    while len(tiles) < len(names):
+        picture, scorer = good[turn % len(good)]
+        turn += 1
+        changed, places = picture.copy(), _places(rng, picture.shape[1], picture.shape[0])
+        todo = names[len(tiles) : len(tiles) + len(places)]
+        masks = [
+            paste(changed, KINDS[kind](np.random.default_rng((_SEED, list(KINDS).index(kind))), x, y, _SHOWN_PX), contrast)
+            for (kind, contrast), (x, y) in zip(todo, places, strict=False)
+        ]
+        over, scale = scorer(changed) >= threshold, plan_scale(picture, scorer)
+        for mask, (x, y) in zip(masks, places, strict=False):
+            tiles.append(_tile(changed, x, y, half, seen=mask is not None and _is_seen(over, mask, scale)))
+    columns = len(CONTRASTS)
+    return np.vstack([np.hstack(tiles[row : row + columns]) for row in range(0, len(tiles), columns)])
+
+
+def _tile(picture: Picture, x: float, y: float, half: int, *, seen: bool) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    left, top = max(0, min(int(x) - half, width - 2 * half)), max(0, min(int(y) - half, height - 2 * half))
+    cut = picture[top : top + 2 * half, left : left + 2 * half]
+    rgb = np.repeat(cut, 3, axis=2) if cut.shape[2] == 1 else cut
+    large = np.ascontiguousarray(rgb.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
+    large[:3] = large[-3:] = large[:, :3] = large[:, -3:] = (0, 170, 60) if seen else (210, 30, 30)
+    return large

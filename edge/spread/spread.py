@@ -1,0 +1,113 @@
+"""``spread``: every shard through the task, here or in worker processes; finished ones are kept for ``resume``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from edge.errors import UserError
+from edge.spread.processes import run_in_processes
+from edge.spread.shards import Lost, Progress, Shard, Spread, Task
+from edge.storage.disk import write_whole
+
+_LEAST_SHARDS = 2
+"""Fewer are worked on here: starting a process takes as long as 50 frames."""
+
+
+def default_workers(shards: int) -> int:
+    """As many workers as there are cores for this process, and shards."""
+    cores = len(os.sched_getaffinity(0))
+    return 1 if shards < _LEAST_SHARDS else max(1, min(cores, shards))
+
+
+def spread(
+    task: Task,
+    shards: Sequence[Shard],
+    *,
+    workers: int = 1,
+    kept_in: Path | None = None,
+    key: str = "",
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Spread:
+    """Work through all shards; the results are the same bytes for any number of workers.
+
+    A worker that dies has its shard worked on once more. Where the same shard kills a second one, the frame that it was at
+    is lost, named in ``Spread.lost``, and the rest of the shard is worked on without it.
+
+    ``workers``: 1 works in this process, where a frame that kills it can't be survived. ``kept_in``: folder for the results
+    of finished shards, so that a run that was stopped is resumed by the same call. ``key``: what the results depend on
+    beside the frames; results of another key aren't taken.
+
+    Raises:
+        UserError: the task raised it, ``workers`` isn't at least 1, or ``kept_in`` can't be written.
+    """
+    if workers < 1:
+        raise UserError("--workers", received=workers, expected="a number from 1 up")
+    kept = _Kept(kept_in, key)
+    done = {shard.index: result for shard in shards if (result := kept.get(shard)) is not None}
+    todo = [shard for shard in shards if shard.index not in done]
+    lost: list[Lost] = []
+    retries = 0
+
+    def finished(shard: Shard, result: bytes) -> None:
+        done[shard.index] = result
+        if not shard.skip:  # a shard that lacks a frame is worked on again when resumed: the frame may be mended
+            kept.put(shard, result)
+
+    before = sum(shard.stop - shard.start for shard in shards) - sum(shard.stop - shard.start for shard in todo)
+    if workers == 1 and todo:
+        _run_here(task, todo, before, finished, progress)
+    elif todo:
+        lost, retries = run_in_processes(task, todo, min(workers, len(todo)), before, finished, progress)
+    return Spread(tuple(done[shard.index] for shard in shards), tuple(sorted(lost, key=lambda frame: frame.index)), retries)
+
+
+def _run_here(
+    task: Task,
+    shards: Sequence[Shard],
+    before: int,
+    finished: Callable[[Shard, bytes], None],
+    progress: Callable[[Progress], None],
+) -> None:
+    from edge.spread.pace import Pace
+
+    pace = Pace(before + sum(shard.stop - shard.start for shard in shards), before)
+    frames = before
+
+    def at(_index: int, _name: str) -> None:
+        nonlocal frames
+        progress(pace.progress(frames, workers=1, retries=0))
+        frames += 1
+
+    for shard in shards:
+        finished(shard, task(shard, at))
+        frames = before = before + shard.stop - shard.start
+    progress(pace.progress(frames, workers=1, retries=0))
+
+
+class _Kept:
+    """Results of finished shards as files, each written whole."""
+
+    def __init__(self, folder: Path | None, key: str) -> None:
+        self._folder = folder
+        self._key = sha256(key.encode()).hexdigest()[:16]
+
+    def get(self, shard: Shard) -> bytes | None:
+        try:
+            return None if self._folder is None else self._path(self._folder, shard).read_bytes()
+        except OSError:
+            return None
+
+    def put(self, shard: Shard, result: bytes) -> None:
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path(self._folder, shard), result)
+        except OSError as error:
+            raise UserError(f"{self._folder}: finished shards cannot be kept: {error.strerror}") from None
+
+    def _path(self, folder: Path, shard: Shard) -> Path:
+        return folder / f"{self._key}-{shard.start:08d}-{shard.stop:08d}.part"

@@ -1,0 +1,104 @@
+"""Spread work gives the same bytes for any number of workers, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge.errors import UserError
+from edge.spread import Lost, Progress, Shard, shards_of, spread
+from edge.spread.shards import At
+
+
+@dataclass(frozen=True)
+class Count:
+    """Sums the frames' numbers; ``poison`` kills its process, ``once`` only while the file isn't there yet."""
+
+    poison: int | None = None
+    once: Path | None = None
+    bad: int | None = None
+    log: Path | None = None
+
+    def __call__(self, shard: Shard, at: At) -> bytes:
+        total = 0
+        for index in range(shard.start, shard.stop):
+            if index in shard.skip:
+                continue
+            at(index, f"part_{index}.png")
+            if index == self.bad:
+                raise UserError(f"part_{index}.png: too dark")
+            if index == self.poison and (self.once is None or not self.once.exists()):
+                if self.once is not None:
+                    self.once.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            total += index
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"{shard.index}\n")
+        return str(total).encode()
+
+
+def test_shards_cover_every_frame_once_and_know_nothing_of_workers() -> None:
+    shards = shards_of(600)
+    assert [(s.start, s.stop) for s in shards] == [(0, 256), (256, 512), (512, 600)]
+    assert shards_of(0) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_gives_the_same_results_in_order(workers: int) -> None:
+    shards = shards_of(50, 8)
+    seen: list[Progress] = []
+    result = spread(Count(), shards, workers=workers, progress=seen.append)
+    assert result.results == tuple(str(sum(range(s.start, s.stop))).encode() for s in shards)
+    assert (result.lost, result.retries) == ((), 0)
+    assert seen[-1].frames == seen[-1].total == 50
+
+
+def test_a_killed_workers_shard_is_worked_on_once_more(tmp_path: Path) -> None:
+    shards = shards_of(40, 8)
+    result = spread(Count(poison=19, once=tmp_path / "died"), shards, workers=2)
+    assert result.results == spread(Count(), shards).results
+    assert (result.lost, result.retries) == ((), 1)
+
+
+def test_a_frame_that_kills_two_workers_is_named_and_the_rest_goes_on() -> None:
+    shards = shards_of(40, 8)
+    result = spread(Count(poison=19), shards, workers=2)
+    assert result.lost == (Lost(19, "part_19.png", "SIGKILL"),)
+    whole = [sum(range(s.start, s.stop)) for s in shards]
+    whole[2] -= 19
+    assert result.results == tuple(str(total).encode() for total in whole)
+
+
+def test_what_the_task_tells_a_person_arrives_as_it_was_said() -> None:
+    with pytest.raises(UserError) as caught:
+        spread(Count(bad=30), shards_of(40, 8), workers=2)
+    assert str(caught.value) == "part_30.png: too dark"
+
+
+def test_a_run_that_is_resumed_does_only_what_is_missing(tmp_path: Path) -> None:
+    shards, log, kept = shards_of(40, 8), tmp_path / "log", tmp_path / "parts"
+    with pytest.raises(UserError):
+        spread(Count(bad=30, log=log), shards, kept_in=kept, key="a")
+    assert log.read_text().split() == ["0", "1", "2"]
+    again = spread(Count(log=log), shards, kept_in=kept, key="a")
+    assert log.read_text().split() == ["0", "1", "2", "3", "4"]
+    assert again.results == spread(Count(), shards).results
+    spread(Count(log=log), shards, kept_in=kept, key="b")
+    assert len(log.read_text().split()) == 10, "another key's results are not taken"
+
+
+def test_a_shard_that_lost_a_frame_is_not_kept(tmp_path: Path) -> None:
+    shards = shards_of(16, 8)
+    assert spread(Count(poison=3), shards, workers=2, kept_in=tmp_path, key="a").lost
+    assert spread(Count(), shards, kept_in=tmp_path, key="a").results == spread(Count(), shards).results
+
+
+def test_no_worker_is_refused() -> None:
+    with pytest.raises(UserError) as caught:
+        spread(Count(), shards_of(8), workers=0)
+    assert str(caught.value) == "--workers\n  received: 0\n  expected: a number from 1 up"
