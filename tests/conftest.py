@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support import gentl_proxy
 from support.daemons import Manager
 
@@ -15,6 +16,9 @@ from edge.sources.genicam import source as genicam
 from edge.storage.pictures import silence_opencv
 
 silence_opencv()  # FFmpeg reads its level when the first stream is opened, which may be a test's own
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how fast an example is made says nothing about the program
 
 GRACE_S = 1.0
 

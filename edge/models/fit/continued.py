@@ -44,7 +44,16 @@ def plan_of(bundle: Bundle, name: str) -> FitPlan:
         update={"name": name, "files": {}, "map_size": None, "map_to_image": (1.0, 1.0, 0.0, 0.0), "provenance": {}}
     )
     reference: Any = None if spec.register_ is None else read_reference(bundle)
-    return FitPlan(spec, method, options, pose, why, shape, frame_size, reference)
+    return FitPlan(
+        spec=spec,
+        method=method,
+        options=options,
+        pose=pose,
+        why=why,
+        shape=shape,
+        frame_size=frame_size,
+        reference=reference,
+    )
 
 
 def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:
