@@ -196,6 +196,11 @@ def _show(report: BuildReport) -> None:
     if spec.tile is not None:
         table.add_row("", "all tiles of a frame in one run" if report.one_run else "one run for each tile")
     table.add_row("model input", f"{taken.name}, {taken.dtype} {taken.layout}, {taken.channels} channels")
+    low, high = (f"{value:.4g}" for value in report.fed)
+    table.add_row(
+        "values fed",
+        f"{low} to {high}{'' if taken.dtype == 'uint8' or spec.input.bits == 8 else f', of {spec.input.bits} bits'}",
+    )
     table.add_row("map", f"{report.amap.name}, {report.map_size[0]}x{report.map_size[1]}{_raw(report.amap.tail)}")
     table.add_row("score", f"{report.score.name}{_raw(report.score.tail)}" if report.score else "none")
     if "embedding" in spec.provenance["outputs"]:

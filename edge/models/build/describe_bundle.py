@@ -54,6 +54,11 @@ def own_resize_of(look: Look, spec: BundleSpec) -> dict[str, Any] | None:
 def warnings_of(look: Look, batch: int, amap: ModelOutput, score: ModelOutput | None) -> list[str]:
     """What a person should mind of a model that can be built."""
     warnings = []
+    if look.guessed:
+        warnings.append(
+            f"the model brings every picture to one size that does not show: it gets {look.size[0]}x{look.size[1]}, "
+            "its map's; if it was made for another, say --size WIDTH,HEIGHT"
+        )
     others = score_candidates({n: a for n, a in look.outputs.items() if n != amap.name}, batch)
     if score is None and len(others) > 1:
         warnings.append(f"none of {', '.join(others)} is taken for the score; say which: --score NAME")

@@ -22,7 +22,9 @@ from edge.models.build.foreign import ModelInput
 _ON_THE_WAY = frozenset(
     {"Identity", "Cast", "Sub", "Add", "Mul", "Div", "Clip", "Round", "Transpose", "Concat"}
     | {"Resize", "Slice", "Gather", "Pad"}
+    | {"Reshape", "Squeeze", "Unsqueeze", "Expand", "Flatten", "Dropout"}
 )
+"""What exporters put in front of the network proper; both of torch's put a Reshape in front of a Resize."""
 _MOVE = frozenset({"Resize", "Slice", "Gather", "Pad"})
 _LONGEST_WAY = 24
 """Nodes; a network proper begins long before."""
@@ -63,6 +65,12 @@ def find_geometry(model: onnx.ModelProto, taken: ModelInput, feed: NDArray[Any],
             order = next(list(a.ints) for a in node.attribute if a.name == "perm")
             rows, columns = order.index(rows), order.index(columns)
         before, after = values[node.input[0]].shape, values[node.output[0]].shape
+        if node.op_type in _RESHAPES:
+            axes = _same_axes(before, after)
+            if axes is None or not {rows, columns} <= axes.keys():
+                break
+            rows, columns = axes[rows], axes[columns]
+            continue
         if len(before) != len(after):
             break
         size = (after[columns], after[rows])
@@ -80,6 +88,17 @@ def find_geometry(model: onnx.ModelProto, taken: ModelInput, feed: NDArray[Any],
         elif node.op_type == "Concat" and graphs.attribute(node, "axis", 0) % len(after) in (rows, columns):
             break
     return geometry
+
+
+_RESHAPES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Expand", "Flatten"})
+
+
+def _same_axes(before: Sequence[int], after: Sequence[int]) -> dict[int, int] | None:
+    """Where each axis of more than one element went, if all that changed is axes of one; else None."""
+    ours, theirs = ([axis for axis, side in enumerate(shape) if side > 1] for shape in (before, after))
+    if [before[axis] for axis in ours] != [after[axis] for axis in theirs]:
+        return None
+    return dict(zip(ours, theirs, strict=True))
 
 
 def _way(model: onnx.ModelProto, name: str) -> list[onnx.NodeProto]:

@@ -74,6 +74,21 @@ def compare(
     return Check(len(pictures), difference, ranges, blind)
 
 
+def check_repeats(once: Mapping[str, NDArray[Any]], again: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Raises UserError where a model gives other numbers for the same picture: dropout left in training, random noise."""
+    for name, values in once.items():
+        if values.dtype.kind == "f" and not np.array_equal(values, again[name], equal_nan=True):
+            off = np.abs(values - again[name])
+            spanned = float(np.nanmax(values) - np.nanmin(values)) or 1.0
+            if float(np.nanmax(off)) > LARGEST_DIFFERENCE * spanned:
+                raise UserError(
+                    f"{path}: the model gives other numbers each time for the same picture",
+                    received=f"{name}: a difference of {float(np.nanmax(off)) / spanned:.2g} of its range",
+                    expected="the same numbers",
+                    fix="export the model in evaluation mode: dropout off, nothing random in it",
+                )
+
+
 def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) -> dict[str, tuple[float, float]]:
     """By picture. Raises UserError where the maps tell nothing."""
     ranges = {

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from edge.engines.probe_pictures import generated_pictures
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build.foreign import ModelInput, find_map, spatial_axes
@@ -20,6 +22,8 @@ from edge.models.build.unbatch import unbaked
 
 _PROBES = ((256, 256), (320, 288))
 """Width, height. Two sizes tell whether a model's map follows the picture; multiples of 32 suit networks with strides."""
+_GUESS = 0.05
+"""Of the map's range, on soft shapes, which a resize hardly changes."""
 _ODD = (271, 233)
 _STEPS = (2, 4, 8, 16, 32)
 """Px of which sides must be multiples in networks with strides; tried where an odd size fails."""
@@ -30,7 +34,8 @@ class Look:
     """One run. ``size`` (w, h): of its picture, which is the one that a bundle would feed.
 
     ``follows``: the model takes any size and its map follows, so the bundle need fix none. ``own_resize``: the model takes
-    any size and brings it to ``size`` by itself, so that fed at ``size`` its own resize does nothing.
+    any size and brings it to ``size`` by itself, so that fed at ``size`` its own resize does nothing. ``guessed``: ``size``
+    is the map's, for the model brings all pictures to one size that doesn't show.
     """
 
     size: tuple[int, int]
@@ -38,6 +43,7 @@ class Look:
     geometry: Geometry
     follows: bool = False
     own_resize: bool = False
+    guessed: bool = False
 
     def map_to_image(self, shape: tuple[int, ...], batch: int) -> tuple[float, float, float, float]:
         """From the edges of a map of this shape to the picture of ``size``, across the model's own crop."""
@@ -76,7 +82,9 @@ def look_at(
             fix="say to which size frames are brought before that crop: --size WIDTH,HEIGHT",
         )
     if sizes[0] == sizes[1]:  # it resizes inside, in a way that isn't seen from outside
-        return _run(session, model, taken, (sizes[0][0], sizes[0][1]), path)
+        guess = _run(session, model, taken, (sizes[0][0], sizes[0][1]), path)
+        _check_guess(session, taken, guess, map_name, path)
+        return replace(guess, guessed=True)
     if any(s[k] * _PROBES[0][k] != sizes[0][k] * p[k] for s, p in zip(sizes, _PROBES, strict=True) for k in (0, 1)):
         raise UserError(
             f"{path}: the model takes any size, but its map does not follow it evenly",
@@ -85,6 +93,26 @@ def look_at(
         )
     _check_any_size(session, taken, sizes[0], map_name, path)
     return replace(looks[0], follows=True)
+
+
+def _check_guess(session: ort.InferenceSession, taken: ModelInput, guess: Look, map_name: str | None, path: Path) -> None:
+    """Raises UserError where a picture that is four times as large gives another map: then the guess was wrong."""
+    batch = taken.batch or 1
+    name = find_map(guess.outputs, batch, path, map_name)
+    large = (4 * guess.size[0], 4 * guess.size[1])
+    picture = generated_pictures(large, taken.channels, 8)["soft shapes"]
+    small = cv2.resize(picture, guess.size, interpolation=cv2.INTER_AREA).reshape(guess.size[1], guess.size[0], -1)
+    planes = [p.transpose(2, 0, 1) if taken.layout == "nchw" else p for p in (picture, small)]
+    one, other = (graphs.run_graph(session, _feed(np.ascontiguousarray(p), taken))[name] for p in planes)
+    spanned = float(np.ptp(one[np.isfinite(one)])) if np.isfinite(one).any() else 0.0
+    off = np.abs(one - other)
+    if np.isfinite(off).any() and float(np.nanmax(np.where(np.isfinite(off), off, 0))) > _GUESS * spanned:
+        raise UserError(
+            f"{path}: the model takes any size and brings it to one that does not show",
+            received=f"a map of {guess.size[0]}x{guess.size[1]} from any picture, and another one from "
+            f"{guess.size[0]}x{guess.size[1]} than from {large[0]}x{large[1]}",
+            fix="say to which size it brings its pictures: --size WIDTH,HEIGHT",
+        )
 
 
 def _check_any_size(
