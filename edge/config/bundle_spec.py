@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from edge.config.frame_kind import FrameKindSpec
 from edge.config.yaml_reader import Section
 
 SidePx: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
 
 
-NOT_COMPUTED = {"name", "map_size", "map_highest", "tolerance", "display", "provenance"}
+NOT_COMPUTED = {"name", "frames", "map_size", "map_highest", "tolerance", "display", "provenance"}
 """Keys of ``bundle.yaml`` that leave every number of a frame's map as it is."""
 
 
@@ -255,6 +256,9 @@ class BundleSpec(Section):
     is refused. null: none is known."""
     tolerance: ToleranceSpec = ToleranceSpec()
     display: DisplaySpec = DisplaySpec()
+    frames: FrameKindSpec | None = None
+    """The good frames that the model was fitted on, or built with: frames of another kind get no verdict, where thresholds
+    are explicit. null: there were none, or the bundle is from before this was told."""
     provenance: dict[str, Any] = Field(default_factory=dict)
     """Where the model comes from: free text and numbers, read by people."""
 

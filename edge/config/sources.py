@@ -50,6 +50,11 @@ class SourceSection(Section):
         return None
 
     @property
+    def pixel_settings(self) -> dict[str, Any]:
+        """Keys that change a frame's pixels and aren't the defaults: thresholds are valid for these alone."""
+        return {}
+
+    @property
     def wanted_size(self) -> tuple[int, int] | None:
         """Width and height in px that the config asks of the device, which may give another; None: it doesn't say."""
         return self.frame_size
@@ -68,6 +73,13 @@ class SourceSection(Section):
     def may_be_gige(self) -> bool:
         """Whether frames may come over an Ethernet link of the camera's own, which wants large packets and buffers."""
         return False
+
+
+_NO_PIXELS = (
+    *("Acquisition", "Action", "Chunk", "Counter", "Device", "Encoder", "Event", "File", "Gev", "GenDC", "Line", "Ptp"),
+    *("LogicBlock", "SoftwareSignal", "Stream", "Timer", "Transfer", "Trigger", "U3v", "UserOutput"),
+)
+"""How the names of features begin that change when frames come and what comes with them, not their pixels (SFNC 2.7)."""
 
 
 class GenicamConfig(SourceSection):
@@ -109,6 +121,13 @@ class GenicamConfig(SourceSection):
     max_reconnects: Annotated[int, Field(ge=1)] | None = 100
     """Reconnections after which the next loss of the camera ends the process with 5, to be started anew: camera libraries
     leak up to one frame at each. null: never."""
+
+    @property
+    def pixel_settings(self) -> dict[str, Any]:
+        features = [list(feature) for feature in self.features if not feature[0].startswith(_NO_PIXELS)]
+        settings: dict[str, Any] = {"bit_depth": self.bit_depth, "window": self.window and list(self.window)}
+        settings |= {"bayer": self.bayer, "features": features}
+        return {name: value for name, value in settings.items() if value not in (None, 16, [])}
 
     @model_validator(mode="after")
     def _window_of_8_bits(self) -> GenicamConfig:
@@ -160,6 +179,10 @@ class RecordedConfig(SourceSection):
     bits: Literal[10, 12, 14, 16] | None = None
     """How many low bits of a sample count in files of 16 bits: those of cameras with 10, 12 or 14 count as nearly black
     without it. A frame with values beyond is unreadable. null: as the files say, else all 16."""
+
+    @property
+    def pixel_settings(self) -> dict[str, Any]:
+        return {} if self.bits is None else {"bits": self.bits}
 
     @property
     def paced(self) -> bool:
