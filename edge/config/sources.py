@@ -231,7 +231,8 @@ class OpencvConfig(SourceSection):
     kind: Literal["opencv"]
     device: Annotated[int, Field(ge=0)] | str
     """Number or path of a V4L2 device (0 is /dev/video0), an address (``rtsp://...``), or a video file that plays once, as
-    fast as it is inspected; relative to the config file."""
+    fast as it is inspected; relative to the config file. ``${NAME}`` in an address is the environment variable NAME, or the
+    systemd credential of that name: so no password stands in the config."""
     width: Annotated[int, Field(ge=1)] | None = None
     """Width asked of a V4L2 device in px. null: the device's own."""
     height: Annotated[int, Field(ge=1)] | None = None

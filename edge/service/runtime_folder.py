@@ -13,6 +13,7 @@ import orjson
 from edge.config.load import Loaded
 from edge.errors import UserError, may_pass
 from edge.service.instance_lock import LOCK
+from edge.storage.archive import secret_mode
 from edge.storage.disk import why_unwritable, write_whole
 from edge.storage.ownership import why_not_ours
 
@@ -131,7 +132,7 @@ def write_instance(folder: Path, loaded: Loaded) -> Path:
         "effective": loaded.config.model_dump(mode="json"),
     }
     (folder / RELOAD).unlink(missing_ok=True)  # of a run before: reloads are counted from the start
-    return _write(folder, INSTANCE, told)
+    return _write(folder, INSTANCE, told, mode=secret_mode(loaded))
 
 
 def write_reload(folder: Path, report: ReloadReport) -> Path:
@@ -156,7 +157,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _write(folder: Path, name: str, content: object) -> Path:
+def _write(folder: Path, name: str, content: object, *, mode: int | None = None) -> Path:
     path = folder / name
-    write_whole(path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+    write_whole(path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n", mode=mode)
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,10 +35,35 @@ def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
     place.mkdir(exist_ok=True)
     written = 0
     for name, text in _texts(loaded, identity):
-        if not (place / name).exists():
-            write_whole(place / name, text)
+        mode = secret_mode(loaded) if name.startswith(identity.config_sha256) else None
+        if not _is_there(place / name, text):
+            write_whole(place / name, text, sync=True, mode=mode)
             written += 1
+        elif mode is not None and (place / name).stat().st_mode & 0o777 & ~mode:  # an older version wrote it for all
+            (place / name).chmod(mode)
     return written
+
+
+def secret_mode(loaded: Loaded) -> int:
+    """Of copies of a config: it may hold a camera's password, so no more may read them than may read the file itself."""
+    try:
+        return loaded.path.stat().st_mode & 0o640 | 0o600
+    except OSError:
+        return 0o600
+
+
+def _is_there(path: Path, text: bytes) -> bool:
+    """Whether the archive has this text. A power cut leaves empty files and pages of zeros, which are written again.
+
+    A text with other comments is the same config, and stays.
+    """
+    try:
+        kept = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    if path.suffix == ".json":
+        return hashlib.sha256(kept).hexdigest() == path.stem
+    return kept == text or bool(kept.strip() and b"\0" not in kept)
 
 
 def _texts(loaded: Loaded, identity: RunIdentity) -> Iterator[tuple[str, bytes]]:

@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from edge.config.address import shown, with_secrets
 from edge.config.sources import OpencvConfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
@@ -58,8 +59,9 @@ class OpencvSource:
         file = video_file(config, folder)
         self._is_file = self.simulated = file is not None
         device = config.device if file is None else str(file)
+        self._device = device
         self._config = config.model_copy(update={"device": device})
-        self._name = _without_password(device) if isinstance(device, str) else f"/dev/video{device}"
+        self._name = f"/dev/video{device}" if isinstance(device, int) else device if file else shown(device)
         self._first_wait_s = first_wait_s
         self._now = now
         self._reader: Reader | None = None
@@ -74,6 +76,8 @@ class OpencvSource:
 
     def open(self) -> None:
         silence_opencv()
+        if isinstance(self._device, str) and not self._is_file:
+            self._config = self._config.model_copy(update={"device": with_secrets(self._device)})
         reader = self._new_reader()
         if self._is_file:
             check_file(Path(self._name))
@@ -189,8 +193,3 @@ def check_file(path: Path) -> None:
             fix="correct the path; a relative one lies beside the config file",
             passes=not path.exists(),
         )
-
-
-def _without_password(address: str) -> str:
-    """For logs: ``rtsp://user:secret@host`` becomes ``rtsp://user:***@host``."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", address)
