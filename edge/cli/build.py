@@ -49,6 +49,9 @@ def build(
     bgr: Annotated[bool, typer.Option("--bgr", help="The model's channels are blue, green, red.")] = False,
     layout: Annotated[str | None, typer.Option(help="nchw or nhwc, where the model does not tell.")] = None,
     map_name: Annotated[str | None, typer.Option("--map", metavar="NAME", help="Output that is the map.")] = None,
+    map_class: Annotated[
+        int | None, typer.Option("--class", min=0, metavar="N", help="Class of that output that is the map, from 0.")
+    ] = None,
     score_name: Annotated[str | None, typer.Option("--score", metavar="NAME", help="Output that is the score.")] = None,
     map_to_image: Annotated[
         str | None,
@@ -98,6 +101,7 @@ def build(
         mean=parse_numbers("--mean", mean),
         std=parse_numbers("--std", std),
         map_name=map_name,
+        map_class=map_class,
         score_name=score_name,
         map_to_image=_four("--map-to-image", map_to_image),
         tile=_tile(tile, stride, blend, tile_border),

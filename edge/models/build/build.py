@@ -16,6 +16,7 @@ from edge.config.bundle_spec import BundleSpec, InputSpec, ResizeSpec
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build import trial_pictures as trial
+from edge.models.build.adapt import adapted
 from edge.models.build.bounds import highest_of
 from edge.models.build.describe_bundle import display_of, own_resize_of, provenance_of, warnings_of
 from edge.models.build.foreign import (
@@ -146,7 +147,7 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
 
 def _read(path: Path, options: BuildOptions) -> tuple[_Original, InputTransform]:
     """The model with what a first run of it tells, and how pixels become its input."""
-    model = graphs.load_model(path)
+    model = adapted(graphs.load_model(path), options, path)
     taken = read_input(model, path, options.layout, options.channels)
     transform = input_transform_of(taken, options, path)
     check_values(model, taken, options, path)

@@ -131,11 +131,15 @@ def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: 
     named = [name] if name else [n for wanted in _MAP_NAMES for n in outputs if n.lower() == wanted][:1]
     maps = [n for n, a in outputs.items() if np.issubdtype(a.dtype, np.floating) and _spatial(a.shape, batch) is not None]
     candidates = named or maps
+    if not name and named and any("anomal" in n.lower() and "anomal" not in named[0].lower() for n in maps):
+        candidates = maps  # an output called map may be another one
     if not candidates:
         raise UserError(
             f"{path}: the model gives no anomaly map",
             received=_listed(outputs),
             expected="a float32 output of shape (n, 1, h, w) or (n, h, w)",
+            fix="of a class map (n, k, h, w) name one class: --map NAME --class N; of a model that gives a score alone "
+            "name that: --map NAME, and the whole frame is one region",
         )
     if len(candidates) > 1:
         raise UserError(
@@ -154,6 +158,7 @@ def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: 
             f"{path}: output {candidates[0]!r} is no anomaly map",
             received=f"shape {values.shape} for {_pictures(batch)}",
             expected="(n, 1, h, w) or (n, h, w)",
+            fix="of a class map (n, k, h, w) name one class: --map NAME --class N",
         )
     return candidates[0]
 

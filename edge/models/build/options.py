@@ -41,6 +41,9 @@ class BuildOptions:
     """Whether channels come first or last, where the model doesn't tell."""
     map_name: str | None = None
     """The output that is the map. None: it is found by its shape."""
+    map_class: int | None = None
+    """Which class of the output ``map_name`` is the map: a channel of a class map (n, k, h, w) or (n, h, w, k), or an id
+    in a map of ids. None: it has no classes."""
     score_name: str | None = None
     """The output that is the score. None: it is found by its shape."""
     map_to_image: MapToImage | None = None

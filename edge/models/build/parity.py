@@ -16,6 +16,8 @@ from edge.models import graphs
 
 LARGEST_DIFFERENCE = 1e-4
 """Of the map's range; float32 sums in another order stay below 1e-5."""
+_ONE_REGION = 4
+"""Pixels of a map that is a score alone (``adapt``)."""
 _FLAT = 1e-6
 """Of the map's largest value: what the sums' rounding alone makes of a map that is the same everywhere."""
 
@@ -104,7 +106,8 @@ def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) 
             fix="export the model again, or look for a division by 0 in it (statistics that were never fitted, say)",
         )
     mend = "look at --scale, --mean and --std, export the model again, or show it what it knows: --frames FOLDER"
-    if all(high - low <= _FLAT * max(abs(low), abs(high)) for low, high in ranges.values()):
+    one_region = maps[0].size <= _ONE_REGION and len({low for low, _ in ranges.values()}) > 1
+    if not one_region and all(high - low <= _FLAT * max(abs(low), abs(high)) for low, high in ranges.values()):
         raise UserError(
             f"{path}: the model's map is the same everywhere on every picture",
             received=", ".join(f"{low:g} on {name}" for name, (low, _) in ranges.items()),
