@@ -1,4 +1,4 @@
-"""``edge fit``: the built-in model from a folder of good frames."""
+"""``edge fit`` fits the built-in model to a folder of good frames."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def fit(
 
 
 def _looked_at(console: Console, good: GoodFrames, source: str, choice: str, *, sized: bool) -> tuple[GoodFrames, Survey]:
-    """The frames to fit on, after a look at all of them; what is strange about them is told.
+    """Look at all frames, print what is strange about them, and return the ones to fit on.
 
     Raises:
-        UserError: frames of several kinds, or some that are unlike the others and about which nobody said anything.
+        UserError: frames are of several kinds, or some are unlike the others and no option says what to do with them.
     """
     show_notes(console, good.notes)
     survey = surveyed(_Progress(good, "looking"))
@@ -98,7 +98,9 @@ def _looked_at(console: Console, good: GoodFrames, source: str, choice: str, *, 
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """The frames, as often as they are gone through, with a bar on a terminal. Nothing is read before the first."""
+    """Yield the frames each time that they are gone through, with a bar on a terminal. Nothing is read before the first
+    one.
+    """
 
     frames: GoodFrames
     label: str

@@ -1,4 +1,4 @@
-"""``edge install-service``: the files of a systemd service, printed or put where they belong."""
+"""``edge install-service`` prints the files of a systemd service, or puts them where they belong."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edge.errors import UserError
 from edge.service.unit_files import DropIn, ServiceFile, next_steps, service_files
 
 _HIDDEN = ("/home/", "/root/", "/run/user/")
-"""Folders that ProtectHome=yes hides from the service."""
+"""ProtectHome=yes hides these folders from the service."""
 
 
 def install_service(
     camera: Annotated[str, typer.Argument(help="The instance: edge@CAMERA runs /etc/edge/CAMERA.yaml.")],
-    root: Annotated[Path, typer.Option(metavar="DIR", help="Folder to take for /: an image, or a try.")] = Path("/"),
+    root: Annotated[Path, typer.Option(metavar="DIR", help="Folder in place of /, for an image or a trial.")] = Path("/"),
     drop_in: Annotated[
         list[str] | None,
         typer.Option(metavar="|".join(get_args(DropIn)), help="Also what this kind of machine needs. Repeatable."),

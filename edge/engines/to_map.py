@@ -1,4 +1,4 @@
-"""A frame becomes its anomaly map here: it is prepared, cut into tiles where the bundle has any, and inferred."""
+"""A frame becomes its anomaly map here: it is prepared, cut into tiles if the bundle has any, and inferred."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.preprocess.tiling import Tiling
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one frame asks of an engine: ``image`` (H, W, C), or its tiles (n, h, w, C) where the bundle has any.
+    """A frame asks this of an engine: ``image`` (H, W, C), or its tiles (n, h, w, C) if the bundle has any.
 
     ``image`` may be a view of the frame or of the workspace: valid until either is used again.
     """
@@ -27,7 +27,7 @@ class Job:
 
 
 def start(frame: Frame, spec: BundleSpec, workspace: Workspace) -> Job:
-    """Prepare the frame as the bundle declares, and cut it into tiles where the bundle has any.
+    """Prepare the frame as the bundle declares, and cut it into tiles if the bundle has any.
 
     Raises:
         FrameSizeMismatch: the model can't take a frame of this size.
@@ -40,19 +40,20 @@ def start(frame: Frame, spec: BundleSpec, workspace: Workspace) -> Job:
 
 
 def finish(job: Job, prediction: Prediction) -> AnomalyMap:
-    """What the engine said of a job, as a map of the frame. Of tiles: the highest score, no embedding."""
+    """Turn the engine's answer to a job into a map of the frame. For tiles it has the highest score, and no embedding."""
     if job.tiling is None:
         return AnomalyMap(prediction.map, job.map_to_image, prediction.score, prediction.embedding)
     return AnomalyMap(job.tiling.stitch(prediction.map), job.map_to_image, prediction.score)
 
 
 def to_map(frame: Frame, engine: Engine, workspace: Workspace) -> AnomalyMap | Unmapped:
-    """One frame through one engine, waited for.
+    """Send one frame through one engine and wait for it.
 
-    ``Unmapped("frame_size")`` where the model can't take a frame of this size. Whatever the runtime raises passes through.
+    Returns ``Unmapped("frame_size")`` if the model can't take a frame of this size. Whatever the runtime raises passes
+    through.
     """
     try:
         job = start(frame, engine.bundle.spec, workspace)
         return finish(job, engine.infer(job.image))
     except FrameSizeMismatch as error:
-        return Unmapped(error.reason, str(error))
+        return Unmapped("frame_size", str(error))

@@ -1,4 +1,4 @@
-"""Frames through the engine: as many at once as it overlaps, out in order, each with a map or why it has none."""
+"""Frames go through the engine here: as many at once as it overlaps, out in order, each with a map or why it has none."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from edge.config.bundle_spec import BundleSpec
 from edge.engines.lane import open_lane
 from edge.engines.to_map import Job, finish, start
-from edge.frames import AnomalyMap, Frame, FrameMeta, Skip, Unmapped
+from edge.frames import AnomalyMap, Frame, Skip, Unmapped
 from edge.line.recipe import Recipe, Recipes
 from edge.line.ring import Checkpoint, Slot
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace
@@ -17,12 +18,12 @@ from edge.preprocess.prepare import FrameSizeMismatch, Workspace
 log = structlog.get_logger()
 
 MOST_TOLD = 64
-"""Problems that the log names, each once: where the size changes with each frame, each is another."""
+"""Number of problems that the log names, each once: if the size changes with each frame, each is another problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """A frame and its map on the way to the judge, with the monotonic times of its stations."""
+    """A frame and its map are on the way to the judge, with the monotonic times of their stations."""
 
     slot: Slot
     frame: Frame
@@ -43,45 +44,40 @@ class _Ticket:
     """What came after this frame and before the next one."""
 
 
-class OneKind:
-    """Holds the frames of one camera to the size and the pixel format of its first.
+class OneSize:
+    """A camera's frames are held to the size of its first one if the bundle would squash any other size into its own.
 
-    Whoever changes the camera's picture in mid-stream changes what a pixel is, and all controls that are told in pixels:
-    such a frame can't pass for a good one.
+    Whoever changes the camera's picture in mid-stream changes what a pixel is: such a frame can't pass for a good one.
     """
 
     def __init__(self) -> None:
-        self._first: FrameMeta | None = None
+        self._first: tuple[int, int] | None = None
 
-    def check(self, frame: Frame) -> None:
-        """Raises FrameSizeMismatch."""
-        meta, first = frame.meta, self._first
-        if first is None:
-            self._first = meta
-        elif (meta.width, meta.height) != (first.width, first.height):
+    def check(self, frame: Frame, spec: BundleSpec) -> None:
+        """Raise FrameSizeMismatch if a frame has another size than the first one."""
+        size = frame.meta.width, frame.meta.height
+        if self._first is None:
+            self._first = size
+        elif size != self._first and spec.resize.where == "host" and spec.resize.size is not None:
             raise FrameSizeMismatch(
-                f"the frame is {meta.width}x{meta.height}, the stream began with {first.width}x{first.height}: "
-                "another size needs a new start"
-            )
-        elif meta.pixel_format != first.pixel_format:
-            raise FrameSizeMismatch(
-                f"the frame is {meta.pixel_format}, the stream began with {first.pixel_format}: "
-                "another pixel format needs a new start",
-                "frame_kind",
+                f"the frame is {size[0]}x{size[1]}, the stream began with {self._first[0]}x{self._first[1]}; the bundle "
+                f"would squash it to {spec.resize.size[0]}x{spec.resize.size[1]}: another size needs a new start"
             )
 
 
 class InFlight:
-    """``put`` each frame, ``behind`` whatever else comes or when nothing does, and ``drain`` at the end; pass on what each
-    of them returns.
+    """``put`` each frame, call ``behind`` for anything else or when nothing comes, and ``drain`` at the end; pass on what
+    each returns.
 
-    ``error``: what the engine raised, once its frame has come out: to be raised when everything has been passed on.
+    ``error`` is what the engine raised, set once its frame has come out; raise it when everything has been passed on.
     """
 
-    def __init__(self, recipes: Recipes, one_kind: OneKind | None = None) -> None:
-        """``one_kind``: None where frames may be of many cameras, a folder of pictures say."""
+    def __init__(self, recipes: Recipes, one_size: OneSize | None = None) -> None:
+        """Begin with no frame; ``one_size`` is None where frames may be of many cameras, for example in a folder of
+        pictures.
+        """
         self.error: Exception | None = None
-        self._one_kind = one_kind
+        self._one_size = one_size
         self._told: set[str] = set()
         self._swap = recipes
         self._setup = recipes.current
@@ -91,11 +87,13 @@ class InFlight:
 
     @property
     def hurries(self) -> bool:
-        """Frames are in the engine's hands and come out when nothing follows now; those of a batch wait for the rest."""
+        """Return True if frames in the engine should come out because nothing follows now; those of a batch wait for the
+        rest.
+        """
         return self._lane.pending > 0 and not self._lane.gathers
 
     def put(self, slot: Slot, frame: Frame, taken_ns: int) -> list[Inferred | Skip | Checkpoint]:
-        """Give one frame to the engine in force; returns what is done, this one among them if nothing overlaps."""
+        """Give one frame to the engine in force; return what is done, this frame included if nothing overlaps."""
         done: list[Inferred | Skip | Checkpoint] = []
         if self._setup is not self._swap.current:
             done = self.drain()
@@ -123,10 +121,11 @@ class InFlight:
         return done
 
     def behind(self, item: Skip | Checkpoint | None) -> list[Inferred | Skip | Checkpoint]:
-        """What can be passed on now that ``item`` came and no frame, or nothing in time: ``item`` behind all before it.
+        """Return what can be passed on when ``item`` (no frame), or nothing in time, came; ``item`` comes out behind all
+        before it.
 
         In batches it waits with the frame before it. Which frames share a run then depends on the frames alone, not on how
-        fast they were read: it is the same in each replay.
+        fast they were read, and is the same in each replay.
         """
         if not self._lane.gathers or (self._lane.pending == 0 and item is not None):
             return [*self.drain(), *([] if item is None else [item])]
@@ -136,7 +135,7 @@ class InFlight:
         return []
 
     def drain(self) -> list[Inferred | Skip | Checkpoint]:
-        """All that is in the engine's hands, waited for."""
+        """Wait for all that is in the engine's hands, and return it."""
         return [one for _ in range(self._lane.pending) for one in self._collect()]
 
     def _collect(self) -> list[Inferred | Skip | Checkpoint]:
@@ -153,18 +152,16 @@ class InFlight:
         return [inferred, *ticket.behind]
 
     def _start(self, frame: Frame, recipe: Recipe) -> Job:
-        if (doubt := recipe.criteria.frames.doubt(frame)) is not None:
-            raise FrameSizeMismatch(doubt.text, doubt.reason)
-        if self._one_kind is not None:
-            self._one_kind.check(frame)
+        if self._one_size is not None:
+            self._one_size.check(frame, recipe.engine.bundle.spec)
         return start(frame, recipe.engine.bundle.spec, self._workspace)
 
     def _unmapped(self, error: Exception) -> Unmapped:
-        """A frame of a size that the model doesn't take is no error of the engine."""
+        """Pass a frame on without a map: a size that the model doesn't take is no error of the engine."""
         if isinstance(error, FrameSizeMismatch):
             if (text := str(error)) not in self._told and len(self._told) < MOST_TOLD:
                 self._told.add(text)
-                log.warning(error.reason, error=text)
-            return Unmapped(error.reason, text)
+                log.warning("frame_size", error=text)
+            return Unmapped("frame_size", text)
         self.error = self.error or error
         return Unmapped("engine_error", f"{type(error).__name__}: {error}")

@@ -1,4 +1,6 @@
-"""What people who tune look at, beside a replay's records: overlays, masks, explanations, frames whose verdict changed."""
+"""People who tune get these pictures beside a replay's records: overlays, masks, explanations, frames whose verdict
+changed.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,10 @@ from edge.storage.pictures import encode_png
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is written.
+    """These options say which pictures are written.
 
-    ``overlays``: of what doesn't pass. ``masks``: as pictures or as run lengths. ``explain``: how each verdict came about,
-    the map in these colours. ``before``: the frames whose outcome was another one then.
+    ``overlays`` are drawn of what doesn't pass. ``masks`` are pictures or run lengths. ``explain`` draws how each verdict
+    came about, with the map in these colours. ``before`` selects the frames whose outcome was another one then.
     """
 
     overlays: bool = False
@@ -48,7 +50,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Pictures by folder, what was dropped as text, and the mask's line of ``masks.jsonl``."""
+    """Pictures by folder are kept with the text about dropped candidates and the mask's line of ``masks.jsonl``."""
 
     pictures: dict[str, NDArray[np.uint8]]
     dropped: str
@@ -56,15 +58,15 @@ class _Kept:
 
 
 class PictureSink(Sink):
-    """Writes ``FOLDER/SEQ.png``, ``explain/SEQ.txt`` and ``masks.jsonl`` under ``folder``.
+    """The sink writes ``FOLDER/SEQ.png``, ``explain/SEQ.txt`` and ``masks.jsonl`` under ``folder``.
 
-    For replay, which waits: the judge's thread draws.
+    It is for replay, which waits, because the judge's thread draws.
     """
 
     name = "pictures"
 
     def __init__(self, folder: Path, roi: RoiConfig | None, wanted: Wanted, mask: NDArray[np.uint8] | None = None) -> None:
-        """``roi`` and its ``mask`` picture, (H, W), are drawn."""
+        """Take the folder and what is wanted; ``roi`` and its ``mask`` picture, (H, W), are drawn."""
         self._folder = folder
         self._roi, self._mask = roi, mask
         self._wanted = wanted

@@ -1,4 +1,4 @@
-"""When a frame came that has lain in a queue in front of us: at the earliest when that queue was last seen empty."""
+"""A frame that has lain in a queue in front of us came at the earliest when that queue was last seen empty."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 Moment: TypeAlias = tuple[int, int, int]
 """UTC, monotonic time, and time since the machine was started, in ns; the last goes on while the machine is suspended."""
 _AWAKE_NS = 1_000_000
-"""The two clocks are read one after the other."""
+"""Tolerance in ns, because the two clocks are read one after the other."""
 
 
 def _now() -> Moment:
@@ -16,21 +16,21 @@ def _now() -> Moment:
 
 
 class ForeignQueue:
-    """A queue of a camera library, a driver or a kernel, whose entries say nothing of when they came. One thread."""
+    """A camera library, a driver or a kernel has a queue whose entries don't say when they came. One thread uses this."""
 
     def __init__(self) -> None:
         self._empty = _now()
 
     def looking(self) -> Moment:
-        """The moment before a look into the queue, for ``seen_empty``."""
+        """Return the moment before a look into the queue, for ``seen_empty``."""
         return _now()
 
     def seen_empty(self, moment: Moment) -> None:
-        """Nothing waited at that moment."""
+        """Note that nothing waited at that moment."""
         self._empty = moment
 
     def earliest(self) -> tuple[int, int]:
-        """UTC and monotonic ns before which what is taken out now did not come."""
+        """Return UTC and monotonic ns before which what is taken out now can't have come."""
         utc, mono, boot = self._empty
         _, mono_now, boot_now = _now()
         asleep = (boot_now - boot) - (mono_now - mono)

@@ -1,4 +1,4 @@
-"""The texts that made a record, kept by the hashes that stand in it: config, calibration, bundle."""
+"""The archive keeps the texts that made a record, by the hashes that stand in it: config, calibration, bundle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOLDER = "archive"
 
 
 def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
-    """Write what isn't there yet into ``folder``/archive; returns how many files were written.
+    """Write what isn't there yet into ``folder``/archive; return how many files were written.
 
     ``HASH.json``: the config in force, defaults filled in; the SHA-256 of its bytes is the record's ``config_sha256``.
     ``HASH.yaml``: the texts as people wrote them, comments and all, by the record's ``config_sha256`` (``--set`` in front),

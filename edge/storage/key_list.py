@@ -1,4 +1,4 @@
-"""Pairs of CURVE keys are made here, and the list of clients that may connect is kept: one ``NAME.key`` for each."""
+"""Pairs of CURVE keys are made here, and the list of clients that may connect is kept, one ``NAME.key`` for each."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def allow(clients: Path, public_key: Path, name: str | None = None) -> Path:
 
 
 def revoke(clients: Path, name: str) -> Path:
-    """Take a key off the list. A daemon that runs cuts its open sessions within a second.
+    """Take a key off the list. A running daemon cuts its open sessions within a second.
 
     Raises:
         UserError: nobody of that name is on it; or it was taken off, but stands there under another name, too.
@@ -97,7 +97,7 @@ def revoke(clients: Path, name: str) -> Path:
 
 
 def _names(clients: Path, key: bytes, *, but: Path) -> list[str]:
-    """Under which names the key is on the list, beside the file ``but``."""
+    """Return the names under which the key is on the list, besides the file ``but``."""
     found = []
     for path in sorted(clients.glob(f"*{PUBLIC}")):
         with suppress(UserError):

@@ -1,7 +1,8 @@
-"""Videos and network streams, frame by frame, with what the decoder says against each: damage is told, never shown.
+"""Videos and network streams are read frame by frame, with what the decoder says against each: damage is reported, never
+shown.
 
-FFmpeg conceals: what is lost it fills in from other frames, and every frame that was predicted from those is wrong, too, up
-to the next key frame. OpenCV tells nothing of it. Motion JPEG is therefore taken apart by OpenCV and decoded by simplejpeg,
+FFmpeg conceals: it fills in what is lost from other frames, and every frame that was predicted from those is wrong, too, up
+to the next key frame. OpenCV doesn't say so. Motion JPEG is therefore taken apart by OpenCV and decoded by simplejpeg,
 which raises at a warning; other codecs go through PyAV where it is installed (``pip install 'edge-inspect[video]'``), whose
 decoder stops at an error. Without it OpenCV decodes them, and a warning says that damage can't be seen.
 
@@ -29,7 +30,7 @@ from edge.storage.transport_stream import SpoiltPackets
 log = structlog.get_logger()
 
 TIMEOUT_MS: Final = 5000
-"""To open a network stream, and to get the next packet of one."""
+"""Time in ms to open a network stream, and to get the next packet of one."""
 _MJPEG: Final = ("MJPG", "mjpg", "jpeg", "JPEG", "AVRn", "dmb1")
 _RAW: Final = -1
 _GREY_BITS: Final = {"gray": 8, "gray10le": 10, "gray12le": 12, "gray14le": 14, "gray16le": 16}
@@ -42,9 +43,9 @@ class VideoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One frame: ``pixels`` (H, W) or (H, W, 3), valid until the next ``read``; ``bits`` of a sample count.
+    """A shot is one frame: ``pixels`` (H, W) or (H, W, 3), valid until the next ``read``; ``bits`` of a sample count.
 
-    ``format``: PFNC name of the pixels, BGR8 where OpenCV decoded them. ``at_s``: its time in the video, if known.
+    ``format`` is the PFNC name of the pixels, BGR8 if OpenCV decoded them. ``at_s`` is its time in the video, if known.
     """
 
     pixels: Pixels
@@ -55,7 +56,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A frame that came and can't be believed."""
+    """A frame came and can't be believed."""
 
     why: str
     at_s: float | None = None
@@ -65,23 +66,23 @@ Read: TypeAlias = Shot | Damaged
 
 
 class Video(Protocol):
-    """A file or stream that is open. One thread."""
+    """An open file or stream belongs to one thread."""
 
     codec: str
     fps: float | None
     promised: int | None
-    """Frames in it, as the container says or by its duration; None where it doesn't tell, or there is no end."""
+    """Number of frames as the container or its duration says; None if it doesn't say, or there is no end."""
     counted: bool
-    """``promised`` is the container's own count."""
+    """True if ``promised`` is the container's own count."""
 
     def read(self) -> Read | None:
-        """The next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``."""
+        """Return the next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``."""
 
     def close(self) -> None: ...
 
 
 def open_video(address: str, *, live: bool = False) -> Video:
-    """Open a file or an address, by whatever tells most about damage.
+    """Open a file or an address with the decoder that reports most about damage.
 
     Raises:
         VideoError: it can't be opened, or holds no video.
@@ -107,7 +108,7 @@ def open_video(address: str, *, live: bool = False) -> Video:
 
 
 def shortage(video: Video, given: int) -> int:
-    """Frames that the container promised and that never came; an estimate may be off by 2 %, and by two of few frames."""
+    """Return how many promised frames never came; an estimate may be off by 2 %, and by two of few frames."""
     missing = (video.promised or given) - given
     return missing if missing > (0 if video.counted else max(2, given // 50)) else 0
 
@@ -123,7 +124,7 @@ def has_pyav() -> bool:
 
 
 def opened(address: str, *, live: bool = False, raw: bool = False) -> cv2.VideoCapture | None:
-    """An open capture, or None. ``raw``: it gives packets as they come, (1, N) uint8, not pictures."""
+    """Return an open capture, or None. With ``raw`` it gives packets as they come, (1, N) uint8, not pictures."""
     params = [cv2.CAP_PROP_FORMAT, _RAW] if raw else []
     if live:
         params += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
@@ -144,7 +145,7 @@ def fourcc(capture: cv2.VideoCapture) -> str:
 
 
 def without_credentials(address: str) -> str:
-    """The address for logs: nothing in front of the last ``@`` of its host part."""
+    """Return the address for logs, without what stands in front of the last ``@`` of its host part."""
     scheme, separator, rest = address.partition("://")
     if not separator:
         return address
@@ -153,7 +154,7 @@ def without_credentials(address: str) -> str:
 
 
 class JpegVideo:
-    """Motion JPEG: packets from OpenCV, each a picture of its own."""
+    """Motion JPEG comes as packets from OpenCV, each a picture of its own."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
@@ -177,7 +178,7 @@ class JpegVideo:
 
 
 class PlainVideo:
-    """Whatever OpenCV decodes; damage in it can't be seen."""
+    """OpenCV decodes whatever it can; damage in it can't be seen."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
@@ -198,7 +199,7 @@ class PlainVideo:
 
 
 class PyavVideo:
-    """Any codec through PyAV, single-threaded so that an error belongs to its packet.
+    """PyAV decodes any codec, single-threaded so that an error belongs to its packet.
 
     A frame is damaged where its packet is (MPEG-TS tells lost packets), where its decoder raised, and from there up to the
     next key frame that is whole: in the order of decoding, for frames shown earlier may be predicted from later ones.
@@ -238,7 +239,7 @@ class PyavVideo:
         self._container.close()
 
     def _count(self) -> int | None:
-        """Frames that the container promises; by its duration where it doesn't count them."""
+        """Return how many frames the container promises; by its duration if it doesn't count them."""
         if self._stream.frames:
             return int(self._stream.frames)
         base = self._stream.time_base
@@ -277,7 +278,7 @@ class PyavVideo:
 
 
 def _filled(reads: Iterator[Read], fps: float | None) -> Iterator[Read]:
-    """With a damaged frame for each that lacks beside one: of a frame in a single lost packet nothing is left."""
+    """Add a damaged frame for each that is missing beside one: of a frame in a single lost packet nothing is left."""
     before: Read | None = None
     for read in reads:
         doubtful = isinstance(before, Damaged) or (before is not None and isinstance(read, Damaged))
@@ -304,7 +305,9 @@ def _shot(frame: Any) -> Shot:
 
 
 def stream_options(address: str) -> dict[str, str]:
-    """FFmpeg's options for a live address: as OpenCV's, RTSP over TCP and what OPENCV_FFMPEG_CAPTURE_OPTIONS says."""
+    """Return FFmpeg's options for a live address: as OpenCV's, RTSP over TCP and what OPENCV_FFMPEG_CAPTURE_OPTIONS
+    says.
+    """
     told = os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
     if told is not None:
         return dict(pair.split(";", 1) for pair in told.split("|") if ";" in pair)

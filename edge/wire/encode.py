@@ -1,4 +1,4 @@
-"""Records and messages as JSON, and back. Pure: no sockets, no files.
+"""Records and messages become JSON here, and JSON records and messages. Pure: no sockets, no files.
 
 One JSON object per message; ``schema`` is its major version, and within one major version fields are only ever added: a
 reader ignores what it doesn't know. Readers in other languages take ``SCHEMA``.
@@ -29,12 +29,12 @@ _f32 = np.float32
 
 
 def topic(kind: Kind, camera: str) -> bytes:
-    """``inspection/1/cam1/``. Skips go out among the inspections: they hold the place of results."""
+    """Return a topic such as ``inspection/1/cam1/``. Skips go out among the inspections: they hold the place of results."""
     return f"{'inspection' if kind == 'skip' else kind}/{VERSION}/{camera}/".encode()
 
 
 class Wire:
-    """Encodes what one run tells: what all its messages have in common is built once.
+    """A wire encodes the messages of one run: what all of them have in common is built once.
 
     No method raises, whatever the camera, the model or a file name contributed. May be used from any thread.
     """
@@ -60,7 +60,9 @@ class Wire:
         self._record = {name: known.get(name) for name in [*order.split(), *made_by]}
 
     def inspection(self, seq: int, inspection: Inspection, created_ns: int, created_mono_ns: int | None = None) -> Record:
-        """One inspected frame as record ``seq``; ``created_ns`` is UTC now, ``created_mono_ns`` the monotonic clock now."""
+        """Encode an inspected frame as record ``seq``; ``created_ns`` is UTC now, ``created_mono_ns`` the monotonic clock
+        now.
+        """
         message = self._record.copy()
         meta = inspection.meta
         message.update(
@@ -72,7 +74,7 @@ class Wire:
         return Record(seq, inspection, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def skip(self, seq: int, skip: Skip, created_ns: int, created_mono_ns: int | None = None) -> Record:
-        """Frames that never reached the engine as record ``seq``."""
+        """Encode frames that never reached the engine as record ``seq``."""
         message = self._record.copy()
         message.update(
             kind="skip",
@@ -92,7 +94,7 @@ class Wire:
         return Record(seq, skip, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def state(self, state: State, created_ns: int) -> bytes:
-        """The whole state. The same bytes go again to each new subscriber, who knows them by ``state_seq``."""
+        """Encode the whole state. The same bytes go again to each new subscriber, who knows them by ``state_seq``."""
         return _dumps(
             {
                 "schema": VERSION,
@@ -110,7 +112,7 @@ class Wire:
         )
 
     def heartbeat(self, heartbeat: Heartbeat, created_ns: int, created_mono_ns: int | None = None) -> bytes:
-        """Sign of life; ``progress_age_ms`` tells a pipeline that moves from a process that merely runs."""
+        """Encode a sign of life; ``progress_age_ms`` tells a pipeline that moves from a process that merely runs."""
         return _dumps(
             {
                 "schema": VERSION,
@@ -126,16 +128,18 @@ class Wire:
         )
 
     def header(self, started_ns: int, torn_bytes: int = 0) -> bytes:
-        """First line of each log file: which run wrote it, and since when. Readers of records skip it.
+        """Encode the first line of a log file: which run wrote it, and since when. Readers of records skip it.
 
-        ``torn_bytes``: length of the half lines that were found at the ends of files before it, and moved aside.
+        ``torn_bytes`` is the length of the half lines that were found at the ends of earlier files, and moved aside.
         """
         header = {"schema": VERSION, "kind": "header", **self._head, **self._made_by}
         return _dumps(header | {"started_ns": started_ns, "torn_bytes": torn_bytes})
 
 
 def overruled(record: Record, reason: str) -> Record:
-    """The same inspection as ``invalid`` for ``reason``, where it was decided after the record was made. Skips stay."""
+    """Return the same inspection as ``invalid`` for ``reason``, if that was decided after the record was made. Skips
+    stay.
+    """
     if not isinstance(record.body, Inspection) or record.body.verdict == "invalid":
         return record
     message = orjson.loads(record.line) | {"verdict": "invalid", "reason": reason}

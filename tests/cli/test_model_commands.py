@@ -96,11 +96,11 @@ def test_bundle_check_prints_the_contract(tmp_path: Path) -> None:
         (("build", "{t}/m.onnx", "-o", "{t}/b"), "{t}/m.onnx: cannot be read: No such file or directory\n"),
         (
             ("build", "{t}/m.onnx", "-o", "{t}/b", "--size", "256"),
-            "--size\n  received: 256\n  expected: WIDTH,HEIGHT in px, 256,256 say\n",
+            "--size\n  received: 256\n  expected: WIDTH,HEIGHT in px, for example 256,256\n",
         ),
         (
             ("build", "{t}/m.onnx", "-o", "{t}/b", "--mean", "a,b"),
-            "--mean\n  received: a,b\n  expected: numbers with commas between, 0.485,0.456,0.406 say\n",
+            "--mean\n  received: a,b\n  expected: numbers with commas, for example 0.485,0.456,0.406\n",
         ),
         (
             ("build", "{t}/m.onnx", "-o", "{t}/b", "--kernel", "sinc"),

@@ -164,7 +164,7 @@ def test_set_overrides_a_value_a_section_and_a_missing_one(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("item", "text"),
     [
-        ("ring", "--set\n  received: ring\n  expected: key=value, regions.min_area_px=16 say"),
+        ("ring", "--set\n  received: ring\n  expected: key=value, for example regions.min_area_px=16"),
         (
             "camera.x=1",
             "--set camera.x=1: camera is a value, not a section\n"
@@ -220,9 +220,9 @@ def test_a_feature_that_is_no_pair_is_told_in_one_sentence(
     tmp_path: Path, features: str, where: str, received: str
 ) -> None:
     expected = (
-        "a list of features, each [name, value]: [[ExposureTime, 800.0]] say"
+        "a list of features, each [name, value], for example [[ExposureTime, 800.0]]"
         if where.endswith("features")
-        else "a feature is [name, value], [ExposureTime, 800.0] say"
+        else "a feature is [name, value], for example [ExposureTime, 800.0]"
     )
     assert error(tmp_path, GOOD, f"source.features={features}") == (
         f"cam1.yaml: {where}\n  received: {received}\n  expected: {expected}"

@@ -275,7 +275,7 @@ def _layout(dims: Sequence[int | None], value: onnx.ValueInfoProto, path: Path) 
             expected="1 or 3 channels: (n, c, h, w) or (n, h, w, c)",
         )
     raise UserError(
-        f"{path}: input {value.name!r} does not tell where its channels are",
+        f"{path}: input {value.name!r} does not say where its channels are",
         received=_shown(value),
         fix="say it: --layout nchw or --layout nhwc",
     )

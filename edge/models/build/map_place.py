@@ -129,7 +129,7 @@ def _check_shape(look: Look, map_size: tuple[int, int], place: Placement | None,
 def _misplaced(declared: MapToImage, place: Placement, path: Path) -> UserError:
     seen = str(place) if place.words else f"sx, sy, ox, oy of about {place}"
     return UserError(
-        f"{path}: the map does not lie where the graph tells",
+        f"{path}: the map does not lie where the graph says",
         received=f"{seen}, measured with a patch at nine places",
         expected=f"about {_four(declared)}",
         fix="the model crops, mirrors or skips pixels in a way that is not understood: export it without, or say where its "

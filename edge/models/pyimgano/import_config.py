@@ -116,7 +116,9 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
     for key, reason in _RECIPE:
         if top.take(key) is not None:
             notes.ignore(key, reason)
-    notes.differ("(verdict)", "image score > threshold", "fail where a region is left", "regions decide; the score is told")
+    notes.differ(
+        "(verdict)", "image score > threshold", "fail where a region is left", "regions decide, the score is shown"
+    )
     unknown = (*notes.unknown, *(key for section in (defects, adaptation, preprocessing, top) for key in section.left()))
     options = _build_options(tile, light)
     return Imported(

@@ -1,4 +1,4 @@
-"""The thread that reads from OpenCV, which blocks for as long as a device pleases, and what it won't believe."""
+"""A thread reads from OpenCV, which blocks for as long as a device pleases, and doubts what no camera would send."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from edge.config.sources import OpencvConfig
 from edge.frames import SourceState
 
 LONGEST_WAIT_S: Final = 30.0
-"""Waits between attempts to connect double from the first to this."""
+"""Longest wait in s between attempts to connect; waits double up to this."""
 REOPEN_S: Final = 10.0
-"""A device that has sent nothing believable for longer is opened anew."""
+"""Time in s after which a device that has sent nothing believable is opened anew."""
 _TIMEOUT_MS: Final = 5000
 _GRID: Final = 8
 """Pictures are compared on each eighth pixel of each eighth row first: 0.1 ms at 1920x1080."""
@@ -29,7 +29,9 @@ Enter: TypeAlias = Callable[[SourceState, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One picture as OpenCV gave it, (H, W, 3) BGR, and its stamps. ``doubt``: why it is no picture of this moment."""
+    """One picture came as OpenCV gave it, (H, W, 3) BGR, with its stamps. ``doubt`` says why it is no picture of this
+    moment.
+    """
 
     picture: NDArray[np.uint8]
     received_ns: int
@@ -38,7 +40,7 @@ class Arrived:
 
 
 class Doubts:
-    """What devices send when they have lost their camera: the last picture again, or a blank one."""
+    """Devices that have lost their camera send the last picture again, or a blank one; doubts catch these."""
 
     def __init__(self, max_repeats: int | None, blank_level: int | None) -> None:
         self._max_repeats = max_repeats
@@ -48,7 +50,7 @@ class Doubts:
         self._repeats = 0
 
     def about(self, picture: NDArray[np.uint8]) -> str | None:
-        """None for a picture to believe. The one before must be unchanged in memory, or be this very array."""
+        """Return None for a picture to believe. The one before must be unchanged in memory, or be this very array."""
         if self._max_repeats is not None:
             self._repeats = self._repeats + 1 if self._same(picture) else 0
             if self._repeats > self._max_repeats:
@@ -73,7 +75,7 @@ class Doubts:
 
 
 class Reader:
-    """Connects, reads until the device fails, waits, and again, in a thread of its own until ``stop``.
+    """A reader connects, reads until the device fails, waits, and begins again, in a thread of its own until ``stop``.
 
     One picture at a time waits in ``ready`` (None: a file's end); the next is read when its memory comes back to ``free``.
     """
@@ -109,7 +111,7 @@ class Reader:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the call in progress, and tell nothing from now on."""
+        """End after the call in progress, and report nothing from now on."""
         self._wake.set()
         self.free.put(None)  # a reader that waits for memory looks at the event
 
@@ -119,11 +121,11 @@ class Reader:
 
     @property
     def died(self) -> bool:
-        """The thread is gone, and not because the file is."""
+        """Return True if the thread is gone, and not because the file is at its end."""
         return not self._thread.is_alive() and self.ready.empty()
 
     def called_for_s(self) -> float:
-        """How long the call in progress has been taking; 0 where there is none."""
+        """Return how long, in s, the call in progress has been taking; 0 if there is none."""
         since = self._called_s
         return 0.0 if since is None else self._now() - since
 
@@ -152,7 +154,7 @@ class Reader:
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def connected(self) -> cv2.VideoCapture | None:
-        """An open capture, or None."""
+        """Return an open capture, or None."""
         try:
             capture: cv2.VideoCapture = self._called(lambda: _capture(self._config))
         except cv2.error:
@@ -178,7 +180,7 @@ class Reader:
             capture.release()
 
     def _next(self, capture: cv2.VideoCapture) -> Arrived | None:
-        """The next picture, in memory that comes back to ``free`` when it was read, or here where there is none."""
+        """Return the next picture, in memory that comes back to ``free`` when it was read, or None."""
         buffer = self.free.get()
         arrived = None
         try:
@@ -209,7 +211,7 @@ class Reader:
 
 
 def _capture(config: OpencvConfig) -> cv2.VideoCapture:
-    """An opened capture, or one that says it isn't. Blocks, for a network stream up to ``_TIMEOUT_MS``."""
+    """Return an opened capture, or one that says it isn't. Blocks, for a network stream up to ``_TIMEOUT_MS``."""
     device = config.device
     if isinstance(device, str) and not device.startswith("/dev/"):
         # V4L2 refuses to open with these two; its own limit for a frame is 10 s

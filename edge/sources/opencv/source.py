@@ -1,4 +1,4 @@
-"""A V4L2 device or a network stream through OpenCV.
+"""A V4L2 device or a network stream is read through OpenCV.
 
 OpenCV's ``read`` blocks for as long as the device pleases, so it has a thread of its own, which hands over one frame at
 a time and waits until it is taken: what is lost before is lost in the device, and devices behind OpenCV have no ids to
@@ -28,17 +28,18 @@ from edge.storage.pictures import silence_opencv
 log = structlog.get_logger()
 
 FIRST_WAIT_S: Final = 0.5
-"""Wait between two attempts to connect, at first."""
+"""First wait in s between two attempts to connect."""
 STREAM_SILENT_S: Final = 2.0
-"""Connected, but without a frame for longer, and longer than its pace allows: ``silent``, a timeout, and so on."""
+"""Time in s without a frame, longer than its pace allows, after which a connected device is ``silent``: a timeout, and so
+on."""
 HUNG_S: Final = 20.0
-"""OpenCV's own limits are 5 s (network) and 10 s (V4L2): a call that takes longer won't return, and is left behind."""
+"""Time in s after which a call won't return, and is left behind: OpenCV's own limits are 5 s (network) and 10 s (V4L2)."""
 _CLOSE_S: Final = 1.0
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 class OpencvSource:
-    """Frames of ``config.device``, counted from 0 over reconnections; BGR8 as OpenCV gives them.
+    """The source gives frames of ``config.device``, counted from 0 over reconnections; BGR8 as OpenCV gives them.
 
     A device that is absent or goes away is tried again, after 0.5 s at first and 30 s at most. A picture that repeats the
     one before, or is blank, is no picture of this moment: it is counted as a ``bad_payload`` loss, and a device that
@@ -143,7 +144,7 @@ class OpencvSource:
         return SourceStatus(self._state, self._detail, self._frames, {**self._counters, "reconnects": reconnects})
 
     def _watch(self, reader: Reader) -> None:
-        """Nothing came: a device that is connected should send, and every call into OpenCV should end."""
+        """Look after a silence: a device that is connected should send, and every call into OpenCV should end."""
         now = self._now()
         limit_s = self._pace.limit_s(STREAM_SILENT_S)
         if self._state in ("streaming", "silent") and now - self._heard_s > limit_s:
@@ -176,7 +177,7 @@ class OpencvSource:
 
 
 def video_file(config: OpencvConfig, folder: Path) -> Path | None:
-    """The file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
+    """Return the file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
     device = config.device
     if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):
         return None
@@ -184,7 +185,7 @@ def video_file(config: OpencvConfig, folder: Path) -> Path | None:
 
 
 def check_file(path: Path) -> None:
-    """Raises ``UserError`` where no such video file can be played."""
+    """Raise ``UserError`` if no such video file can be played."""
     if not path.exists() or path.is_dir():
         raise UserError(
             "source.device: a folder, not a video file" if path.is_dir() else "source.device: no such file",

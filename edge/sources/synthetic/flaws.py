@@ -1,4 +1,4 @@
-"""The shapes of planted defects: how much darker or brighter each pixel gets, before it is scaled to a contrast."""
+"""Planted defects have these shapes: how much darker or brighter each pixel gets, before it is scaled to a contrast."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A patch whose corner lies at (x0, y0) of the frame, perhaps outside it.
+    """A flaw is a patch whose corner lies at (x0, y0) of the frame, perhaps outside it.
 
-    ``shape``: float32 (h, w), signed, in any scale. ``footprint``: bool (h, w), the pixels that count as the defect.
+    ``shape`` is float32 (h, w), signed, in any scale. ``footprint`` is bool (h, w), the pixels that count as the defect.
     """
 
     x0: int
@@ -24,7 +24,7 @@ class Flaw:
     footprint: NDArray[np.bool_]
 
     def within(self, width: int, height: int) -> tuple[int, int, NDArray[np.float32], NDArray[np.bool_]] | None:
-        """Corner, shape and footprint of the part inside a frame; None where no defective pixel is."""
+        """Return corner, shape and footprint of the part inside a frame; None if no defective pixel is."""
         h, w = self.shape.shape
         x0, y0, x1, y1 = max(self.x0, 0), max(self.y0, 0), min(self.x0 + w, width), min(self.y0 + h, height)
         if x1 <= x0 or y1 <= y0:
@@ -34,7 +34,7 @@ class Flaw:
 
 
 def stain(rng: np.random.Generator, cx: float, cy: float, radius: float) -> Flaw:
-    """A dark blob with a soft, uneven rim; its footprint is where at least half of its darkness is reached."""
+    """Draw a dark blob with a soft, uneven rim; its footprint is where at least half of its darkness is reached."""
     x0, y0, xs, ys = _patch(cx, cy, 1.7 * radius + 1)
     angle = np.arctan2(ys - cy, xs - cx)
     first, second = rng.uniform(0, 2 * math.pi, 2)
@@ -44,7 +44,7 @@ def stain(rng: np.random.Generator, cx: float, cy: float, radius: float) -> Flaw
 
 
 def dent(rng: np.random.Generator, cx: float, cy: float, radius: float) -> Flaw:
-    """A hollow that one side of the light falls into: a bright and a dark half; its footprint is the disc."""
+    """Draw a hollow that one side of the light falls into: a bright and a dark half; its footprint is the disc."""
     x0, y0, xs, ys = _patch(cx, cy, radius + 1)
     turn = rng.uniform(0, 2 * math.pi)
     distance = np.hypot(xs - cx, ys - cy) / radius
@@ -54,7 +54,7 @@ def dent(rng: np.random.Generator, cx: float, cy: float, radius: float) -> Flaw:
 
 
 def scratch(rng: np.random.Generator, cx: float, cy: float, length: float, half_width: float) -> Flaw:
-    """A thin, slightly bent line, bright or dark; its footprint is ``half_width`` to both sides."""
+    """Draw a thin, slightly bent line, bright or dark; its footprint is ``half_width`` to both sides."""
     turn, bend = rng.uniform(0, math.pi), rng.uniform(-0.15, 0.15) * length
     sign = 1.0 if rng.random() < 0.5 else -1.0
     x0, y0, xs, ys = _patch(cx, cy, length / 2 + abs(bend) + 3 * half_width + 1)
@@ -67,7 +67,7 @@ def scratch(rng: np.random.Generator, cx: float, cy: float, length: float, half_
 
 
 def chip(cx: float, cy: float, radius: float, surface: Callable[[Any, Any], Any], dx: int, dy: int) -> Flaw:
-    """Material broken off a rim: dark where a disc lies on the part, whose ``surface`` moved by dx, dy."""
+    """Draw material broken off a rim: dark where a disc lies on the part, whose ``surface`` moved by dx, dy."""
     x0, y0, xs, ys = _patch(cx, cy, radius + 2)
     on_part = surface(xs - dx, ys - dy)
     depth = np.clip(radius + 0.5 - np.hypot(xs - cx, ys - cy), 0, 1) * np.clip(on_part + 0.5, 0, 1)
@@ -82,6 +82,6 @@ def _patch(cx: float, cy: float, reach: float) -> tuple[int, int, NDArray[np.flo
 
 
 def _smooth(value: Any) -> Any:
-    """0 below 0, 1 above 1, and level at both ends."""
+    """Return 0 below 0, 1 above 1, and a curve between that is level at both ends."""
     value = np.clip(value, 0, 1)
     return value * value * (3 - 2 * value)

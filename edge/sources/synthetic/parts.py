@@ -1,4 +1,4 @@
-"""Generated parts: a machined plate with holes on a conveyor, and planted defects of known place, size and contrast.
+"""Parts are generated: a machined plate with holes on a conveyor, and planted defects of known place, size and contrast.
 
 Everything follows from (preset, seed, size, index): frame k is the same bytes whenever and in whatever order it is made.
 Two frames that differ in ``defect_rate`` alone differ in the defects alone. 512x512 takes 0.45 ms.
@@ -24,9 +24,9 @@ Preset: TypeAlias = Literal["easy", "medium", "hard"]
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A planted defect. ``bbox_xyxy``: tight, x1 and y1 exclusive, of its pixels in the mask.
+    """A planted defect has ``bbox_xyxy``, the tight box of its pixels in the mask, x1 and y1 exclusive.
 
-    ``contrast``: grey levels by which its pixels differ from the good part, on average, before noise and brightness.
+    ``contrast`` is in grey levels: how much its pixels differ from the good part, on average, before noise and brightness.
     """
 
     kind: DefectKind
@@ -36,7 +36,7 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticPart:
-    """One frame and its truth. ``pixels`` uint8 (H, W); ``mask`` uint8 (H, W), 255 on defects."""
+    """A part is one frame and its truth. ``pixels`` uint8 (H, W); ``mask`` uint8 (H, W), 255 on defects."""
 
     pixels: NDArray[np.uint8]
     mask: NDArray[np.uint8]
@@ -45,7 +45,7 @@ class SyntheticPart:
 
 @dataclass(frozen=True, slots=True)
 class _Difficulty:
-    """Grey levels, px, and shares of brightness; ``size`` scales the defects."""
+    """Difficulty is given in grey levels, px, and shares of brightness; ``size`` scales the defects."""
 
     noise: float
     grain: float
@@ -62,16 +62,16 @@ PRESETS: Final[dict[Preset, _Difficulty]] = {
     "hard": _Difficulty(noise=3.5, grain=1.5, jitter_px=3, flicker=0.01, drift=0.06, contrast=(10.0, 18.0), size=0.6),
 }
 _DRIFT_FRAMES: Final = 400
-"""Frames in which the brightness of ``hard`` swings up, down and back."""
+"""Number of frames in which the brightness of ``hard`` swings up, down and back."""
 _MARGIN: Final = 4
-"""Template pixels around the frame, for the jitter."""
+"""Number of template pixels around the frame, for the jitter."""
 _STRIPE: Final = 64
-"""Rows worked on at a time, so that a stripe's floats stay in the cache."""
+"""Number of rows worked on at a time, so that a stripe's floats stay in the cache."""
 _BANK_ROWS: Final = 512
 
 
 def synthetic_part(config: SyntheticConfig, index: int) -> SyntheticPart:
-    """Frame ``index`` (from 0) of the source that ``config`` describes, with its truth; new arrays at each call."""
+    """Make frame ``index`` (from 0) of the source that ``config`` describes, with its truth; new arrays at each call."""
     shape = (config.height, config.width)
     pixels, mask = np.empty(shape, np.uint8), np.zeros(shape, np.uint8)
     defects = part_scene(config.preset, config.seed, *shape).render(index, config.defect_rate, pixels, mask)
@@ -80,12 +80,14 @@ def synthetic_part(config: SyntheticConfig, index: int) -> SyntheticPart:
 
 @lru_cache(maxsize=2)
 def part_scene(preset: Preset, seed: int, height: int, width: int) -> PartScene:
-    """The prepared scene; kept, since preparing takes as long as some 50 frames. Use it in one thread at a time."""
+    """Return the prepared scene, which is kept because preparing takes as long as some 50 frames. Use it in one thread at a
+    time.
+    """
     return PartScene(preset, seed, height, width)
 
 
 class PartScene:
-    """The part's template and a bank of sensor noise, from which frames are put together."""
+    """A scene has the part's template and a bank of sensor noise, from which frames are put together."""
 
     def __init__(self, preset: Preset, seed: int, height: int, width: int) -> None:
         self.difficulty = PRESETS[preset]
@@ -126,7 +128,7 @@ class PartScene:
         return defects
 
     def _plant(self, rng: np.random.Generator, dx: int, dy: int, mask: NDArray[np.uint8] | None) -> tuple[Defect, ...]:
-        """One or two defects that don't touch, drawn into the scene."""
+        """Draw one or two defects that don't touch into the scene."""
         planted: list[Defect] = []
         for _ in range(1 + int(rng.random() < 0.25)):
             for _attempt in range(8):
@@ -155,7 +157,7 @@ class PartScene:
     def _draw(
         self, kind: DefectKind, flaw: Flaw, rng: np.random.Generator, taken: list[PartBox], mask: NDArray[np.uint8] | None
     ) -> Defect | None:
-        """Change the scene; None, and nothing changed, where the defect touches another or lies outside the frame."""
+        """Change the scene; return None, with nothing changed, if the defect touches another or lies outside the frame."""
         height, width = self._shape
         contrast = rng.uniform(*self.difficulty.contrast)
         clipped = flaw.within(width, height)
@@ -176,7 +178,7 @@ class PartScene:
 
 
 class _Plate:
-    """Where the part is: distances in px to its rims, positive on its surface."""
+    """The plate says where the part is: distances in px to its rims, positive on its surface."""
 
     def __init__(self, height: int, width: int) -> None:
         unit = min(height, width)
@@ -194,14 +196,14 @@ class _Plate:
         self._depth = self.surface(xs, ys).ravel()
 
     def outline(self, xs: Any, ys: Any) -> Any:
-        """Signed distance to the outer rim, positive inside. https://iquilezles.org/articles/distfunctions2d/"""
+        """Return the signed distance to the outer rim, positive inside. https://iquilezles.org/articles/distfunctions2d/"""
         qx = np.abs(xs - self.centre[0]) - self.half[0] + self.corner
         qy = np.abs(ys - self.centre[1]) - self.half[1] + self.corner
         outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0))
         return self.corner - outside - np.minimum(np.maximum(qx, qy), 0)
 
     def bores(self, xs: Any, ys: Any) -> Any:
-        """Distance to the nearest hole's rim, negative in a hole."""
+        """Return the distance to the nearest hole's rim, negative in a hole."""
         nearest = np.float32(np.inf)
         for x, y, radius in self.holes:
             nearest = np.minimum(nearest, np.hypot(xs - x, ys - y) - radius)
@@ -211,13 +213,13 @@ class _Plate:
         return np.minimum(self.outline(xs, ys), self.bores(xs, ys))
 
     def on_the_surface(self, rng: np.random.Generator, clear_px: float) -> tuple[float, float]:
-        """A place at least ``clear_px`` from every rim, or as far as there is."""
+        """Return a place at least ``clear_px`` from every rim, or as far as there is."""
         good = np.flatnonzero(self._depth >= min(clear_px, float(self._depth.max())))
         x, y = self._places[good[rng.integers(len(good))]]
         return float(x), float(y)
 
     def on_the_rim(self, rng: np.random.Generator) -> tuple[float, float]:
-        """A place on one of the straight outer rims."""
+        """Return a place on one of the straight outer rims."""
         along = rng.uniform(-0.7, 0.7)
         side = int(rng.integers(4))
         sign = 1 if side % 2 else -1
@@ -227,7 +229,7 @@ class _Plate:
 
 
 def _template(plate: _Plate, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The good part as it lies on the belt, uint8, ``_MARGIN`` wider on each side than the frame."""
+    """Draw the good part as it lies on the belt, uint8, ``_MARGIN`` wider on each side than the frame."""
     height, width = plate.size
     out = np.empty((height + 2 * _MARGIN, width + 2 * _MARGIN), np.uint8)
     unit = min(height, width)
@@ -251,7 +253,7 @@ def _template(plate: _Plate, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _noise_bank(rng: np.random.Generator, rows: int, columns: int, difficulty: _Difficulty) -> NDArray[np.float32]:
-    """Sensor noise, and grain that is drawn out along the rows, differing from part to part.
+    """Make sensor noise, and grain that is drawn out along the rows, differing from part to part.
 
     Half a grey level is added, so that cutting off the fraction rounds.
     """
@@ -261,7 +263,7 @@ def _noise_bank(rng: np.random.Generator, rows: int, columns: int, difficulty: _
 
 
 def _smear(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Mean over ``length`` + 1 neighbours along the rows; the result is ``length`` narrower."""
+    """Return the mean over ``length`` + 1 neighbours along the rows; the result is ``length`` narrower."""
     sums = np.cumsum(values, axis=1)
     sums[:, length + 1 :] -= sums[:, : -length - 1].copy()
     return sums[:, length:] / (length + 1)

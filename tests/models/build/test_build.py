@@ -682,13 +682,13 @@ def test_two_images_in(tmp_path: Path) -> None:
         (
             ["n", "c", "h", "w"],
             FLOAT,
-            "M: input 'image' does not tell where its channels are\n  received: (n, c, h, w)\n"
+            "M: input 'image' does not say where its channels are\n  received: (n, c, h, w)\n"
             "  fix: say it: --layout nchw or --layout nhwc",
         ),
         (
             [1, 3, 3, 3],
             FLOAT,
-            "M: input 'image' does not tell where its channels are\n  received: (1, 3, 3, 3)\n"
+            "M: input 'image' does not say where its channels are\n  received: (1, 3, 3, 3)\n"
             "  fix: say it: --layout nchw or --layout nhwc",
         ),
     ],
@@ -816,7 +816,7 @@ def test_a_map_that_follows_the_picture_unevenly_is_asked_about(tmp_path: Path) 
         "  fix: say which size it takes: --size WIDTH,HEIGHT"
     )
     text = refusal(path, tmp_path / "b", size=(48, 32))
-    assert text.startswith("M: the map does not lie where the graph tells\n"), "it leaves 2 px out on each side"
+    assert text.startswith("M: the map does not lie where the graph says\n"), "it leaves 2 px out on each side"
     report = build(path, tmp_path / "b", BuildOptions(size=(48, 32), map_to_image=(1.0, 1.0, 2.0, 2.0)))
     assert report.map_size == report.bundle.spec.map_size == (44, 28)
     assert report.warnings == ()

@@ -117,7 +117,7 @@ def test_what_is_not_understood_is_measured_and_refused(
         assert build(path, tmp_path / "b").place is not None
         return
     assert refusal(path, tmp_path / "b") == (
-        "M: the map does not lie where the graph tells\n"
+        "M: the map does not lie where the graph says\n"
         f"  received: {measured}, measured with a patch at nine places\n"
         f"  expected: about {told}\n"
         "  fix: the model crops, mirrors or skips pixels in a way that is not understood: export it without, "
