@@ -21,11 +21,13 @@ from edge.config.validate import expectation, parse
 from edge.config.yaml_reader import dump_yaml
 from edge.errors import UserError
 from edge.models.pyimgano.infer_config_reader import Json, Note, Notes
+from edge.models.pyimgano.map_postprocess import add_map_postprocess
 from edge.models.pyimgano.to_bundle import FROZEN, illumination, tiling
 from edge.models.pyimgano.to_regions import regions_of
 from edge.regions.filters import FILTERS
 
 _RECIPE: Final = (
+    ("postprocess", "a summary: what acts of it stands in defects and in adaptation.postprocess"),
     ("model", "a bundle takes its place: export the model to ONNX and run edge build"),
     ("threshold", "the image score's threshold; here regions decide the verdict, not the score"),
     ("prediction", "rejection by confidence of the image score; here regions decide the verdict"),
@@ -45,9 +47,9 @@ _RECIPE: Final = (
 )
 """Sections beside ``defects`` that have no counterpart, with the reason; told where they stand in the file."""
 
-_POSTPROCESS: Final = (
-    "it scales each map by its own values, so that clean noise reaches any fixed threshold; here thresholds are "
-    "compared with the raw map: calibrate them anew"
+_PX: Final = (
+    "maps of different models have different sizes, and an area of 16 px on 64x64 is 256 px on 256x256: compare the sizes, "
+    "then scale "
 )
 _THEIRS: Final = {
     "roi": "roi_xyxy_norm",
@@ -105,12 +107,18 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
     notes = Notes()
     top = Json(data, "", name)
     defects = top.section("defects")
-    regions = _checked(regions_of(defects, notes), data["defects"], name)
+    regions = regions_of(defects, notes)
     adaptation, preprocessing = top.section("adaptation"), top.section("preprocessing")
     tile = tiling(adaptation.section("tiling"), notes)
     light = illumination(preprocessing.section("illumination_contrast"), notes)
-    if adaptation.take("postprocess") is not None:
-        notes.ignore("adaptation.postprocess", _POSTPROCESS)
+    if isinstance(data.get("adaptation"), dict) and data["adaptation"].get("postprocess") is not None:
+        add_map_postprocess(adaptation.section("postprocess"), regions, notes)
+    else:
+        adaptation.take("postprocess")
+    regions = _checked(regions, data["defects"], name)
+    in_px = [key for key in regions if key.endswith("_px")] + [key for key in ("smooth",) if key in regions]
+    if in_px:
+        notes.differ("(px)", "pixels of the old model's map", "pixels of the new one's", _PX + ", ".join(in_px))
     if adaptation.take("save_maps"):
         notes.ignore("adaptation.save_maps", "edge replay --explain draws maps")
     for key, reason in _RECIPE:
