@@ -21,13 +21,19 @@ ClientsOption = Annotated[
 ]
 
 
+OwnerOption = Annotated[
+    str | None, typer.Option(help="User that the files are for, as root: the service's, edge.", show_default=False)
+]
+
+
 @app.command("new")
 def new(
     name: Annotated[str, typer.Argument(help="Name of the pair: of a daemon or of a client.")],
     folder: Annotated[Path, typer.Option("--dir", help="Folder that gets NAME.key and NAME.key_secret.")] = Path("keys"),
+    owner: OwnerOption = None,
 ) -> None:
     """Make a key pair, both files with mode 0600. Keep the secret one where it is used; hand out the public one."""
-    public, secret = new_pair(folder, name)
+    public, secret = new_pair(folder, name, owner)
     print(f"{public}  public: to be given to the other side\n{secret}  secret: to be given to nobody")
 
 
@@ -36,9 +42,10 @@ def allow_key(
     key: Annotated[Path, typer.Argument(help="The client's public key (.key).")],
     clients: ClientsOption,
     name: Annotated[str | None, typer.Option(help="Name on the list; the file's own if not given.")] = None,
+    owner: OwnerOption = None,
 ) -> None:
     """Put a client on the list. A running daemon lets it in within a second."""
-    print(f"allowed: {allow(clients_folder(clients), key, name)}")
+    print(f"allowed: {allow(clients_folder(clients), key, name, owner)}")
 
 
 @app.command("revoke")

@@ -92,7 +92,8 @@ def _explained(model: type[BaseModel], where: str, key: Sequence[str | int], err
 
 
 def _as_text(value: object) -> str:
-    return f'text: write it in quotes, "{_shown(value)}"' if isinstance(value, (bool, int, float)) else "text"
+    # the number that it was read as has lost its leading zeros, or was hexadecimal
+    return "text: write it in quotes, exactly as it stands there" if isinstance(value, (bool, int, float)) else "text"
 
 
 def _shown(value: object) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-import orjson
 import structlog
 
 from edge.config.load import Loaded
@@ -24,6 +23,7 @@ from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
 from edge.storage.frames_on_disk import left_out_of, pictures_in, read_frames
 from edge.storage.pictures import frame_name
+from edge.wire.encode import dumps
 
 log = structlog.get_logger()
 
@@ -178,7 +178,7 @@ def _keep(loaded: Loaded, summary: dict[str, Any], wrong: Sequence[Judgement]) -
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
-            file.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+            file.write(dumps(message) + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from edge.config.regions import RoiConfig
@@ -22,6 +21,7 @@ from edge.report.overlay import draw_overlay
 from edge.report.run_lengths import run_lengths
 from edge.storage.disk import write_whole
 from edge.storage.pictures import encode_png
+from edge.wire.encode import dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +131,4 @@ def _mask_line(record: Record, inspection: Inspection, mask: NDArray[np.uint8]) 
         "size": mask.shape,
         "counts": run_lengths(mask),
     }
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+    return dumps(told) + b"\n"

@@ -47,10 +47,12 @@ def _open_genicam(config: Any, camera: str, _folder: Path) -> Source:
 
 
 def _check_genicam(config: Any, _folder: Path) -> None:
+    from edge.sources.genicam.cameras import library
     from edge.sources.genicam.producers import producer_files
 
     if config.producer is not None:
         producer_files(config.producer)
+    library()  # that it is installed doesn't say that it can be loaded
 
 
 def _examine_genicam(config: Any) -> Iterator[DeviceFinding]:

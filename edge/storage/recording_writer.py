@@ -245,7 +245,7 @@ class RecordingWriter:
         """
         if self._missing:
             lines = ({"kind": "missing", "records": self._missing}, *lines)
-        data = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+        data = b"".join(_dumped(line) + b"\n" for line in lines)
         try:
             whole = os.write(self._fd, data) == len(data)
         except OSError:
@@ -289,3 +289,15 @@ class RecordingWriter:
 
 _SHORTEN_FROM: Final = 1000
 """Least number of lines for which rewriting the index is worth it."""
+
+
+def _dumped(line: dict[str, Any]) -> bytes:
+    """One line. A file name that is no UTF-8 is escaped, as in records."""
+    try:
+        return orjson.dumps(line)
+    except TypeError:
+        return orjson.dumps({name: _unicode(value) for name, value in line.items()})
+
+
+def _unicode(value: object) -> object:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -23,6 +23,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from edge.config.address import shown
 from edge.storage.concealment import MISSING, Concealment, Lost
 from edge.storage.pictures import Pixels, decode_jpeg, silence_opencv
 from edge.storage.transport_stream import SpoiltPackets
@@ -100,7 +101,7 @@ def open_video(address: str, *, live: bool = False) -> Video:
         raise VideoError("not a video that OpenCV reads")
     log.warning(
         "video_damage_unseen",
-        video=without_credentials(address),
+        video=shown(address),
         codec=fourcc(capture),
         hint=f"OpenCV shows damaged frames as good ones: {INSTALL}",
     )
@@ -142,15 +143,6 @@ def opened(address: str, *, live: bool = False, raw: bool = False) -> cv2.VideoC
 
 def fourcc(capture: cv2.VideoCapture) -> str:
     return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=False).decode("latin-1").strip("\0 ")
-
-
-def without_credentials(address: str) -> str:
-    """Return the address for logs, without what stands in front of the last ``@`` of its host part."""
-    scheme, separator, rest = address.partition("://")
-    if not separator:
-        return address
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{'***@' if '@' in rest else ''}{(rest if '@' in path else host + slash + path).rpartition('@')[2]}"
 
 
 class JpegVideo:

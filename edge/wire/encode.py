@@ -71,7 +71,7 @@ class Wire:
         message.update(zip(_NAMES, _values(inspection), strict=True))
         for name, written in _WRITTEN:
             message[name] = written(message[name])
-        return Record(seq, inspection, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
+        return Record(seq, inspection, dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def skip(self, seq: int, skip: Skip, created_ns: int, created_mono_ns: int | None = None) -> Record:
         """Encode frames that never reached the engine as record ``seq``."""
@@ -91,11 +91,11 @@ class Wire:
             part_id_first=skip.part_id_first,
             part_id_last=skip.part_id_last,
         )
-        return Record(seq, skip, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
+        return Record(seq, skip, dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def state(self, state: State, created_ns: int) -> bytes:
         """Encode the whole state. The same bytes go again to each new subscriber, who knows them by ``state_seq``."""
-        return _dumps(
+        return dumps(
             {
                 "schema": VERSION,
                 "kind": "state",
@@ -113,7 +113,7 @@ class Wire:
 
     def heartbeat(self, heartbeat: Heartbeat, created_ns: int, created_mono_ns: int | None = None) -> bytes:
         """Encode a sign of life; ``progress_age_ms`` tells a pipeline that moves from a process that merely runs."""
-        return _dumps(
+        return dumps(
             {
                 "schema": VERSION,
                 "kind": "heartbeat",
@@ -133,7 +133,7 @@ class Wire:
         ``torn_bytes`` is the length of the half lines that were found at the ends of earlier files, and moved aside.
         """
         header = {"schema": VERSION, "kind": "header", **self._head, **self._made_by}
-        return _dumps(header | {"started_ns": started_ns, "torn_bytes": torn_bytes})
+        return dumps(header | {"started_ns": started_ns, "torn_bytes": torn_bytes})
 
 
 def overruled(record: Record, reason: str) -> Record:
@@ -143,7 +143,7 @@ def overruled(record: Record, reason: str) -> Record:
     if not isinstance(record.body, Inspection) or record.body.verdict == "invalid":
         return record
     message = orjson.loads(record.line) | {"verdict": "invalid", "reason": reason}
-    return Record(record.seq, replace(record.body, verdict="invalid", reason=reason), _dumps(message))
+    return Record(record.seq, replace(record.body, verdict="invalid", reason=reason), dumps(message))
 
 
 def _by_the_monotonic_clock(created_mono_ns: int | None) -> dict[str, Any]:
@@ -188,7 +188,8 @@ _stages: Final = attrgetter(*STAGES)
 _WRITTEN: Final = tuple((row.name, _FORMS[row.form]) for row in INSPECTION_FIELDS if row.form != "plain")
 
 
-def _dumps(message: dict[str, Any]) -> bytes:
+def dumps(message: Mapping[str, Any]) -> bytes:
+    """Any message as JSON. It never raises: text that is no Unicode is escaped, a number that isn't finite is null."""
     try:
         # writes a float32 scalar as its shortest decimal, and null for what isn't finite
         return orjson.dumps(message, _plain, orjson.OPT_SERIALIZE_NUMPY)

@@ -186,8 +186,11 @@ def test_the_hash_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("source.serial=99", 'source.serial\n  received: 99\n  expected: text: write it in quotes, "99"'),
-        ("recipe_id=true", 'recipe_id\n  received: true\n  expected: text: write it in quotes, "true"'),
+        (
+            "source.serial=99",
+            "source.serial\n  received: 99\n  expected: text: write it in quotes, exactly as it stands there",
+        ),
+        ("recipe_id=true", "recipe_id\n  received: true\n  expected: text: write it in quotes, exactly as it stands there"),
         ("camera=null", "camera\n  received: null\n  expected: text"),
         (
             "health.bind=0.0.0.0:9100",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from edge.config.sources import Feature
@@ -42,6 +43,11 @@ def library() -> Any:
     try:
         from edge.sources.genicam import link as genicam_link
     except ImportError as error:
+        missing = re.search(r"(libpython3\.\d+)\.so", str(error))
+        if missing:  # its wheel wants the shared library, which Debian's and Ubuntu's Python don't bring
+            raise UserError(
+                "source: the camera library cannot be loaded", received=error, fix=f"apt install {missing[1]}"
+            ) from None
         raise UserError(
             "source: the camera library is not installed", received=error, fix="pip install 'edge-inspect[camera]'"
         ) from None
