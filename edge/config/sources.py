@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -236,6 +237,9 @@ class SyntheticConfig(SourceSection):
         return self.fps
 
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
 class OpencvConfig(SourceSection):
     """The frames come from any V4L2 device or network stream that OpenCV opens, or from a video file in its place."""
 
@@ -256,6 +260,11 @@ class OpencvConfig(SourceSection):
     blank_level: Annotated[int, Field(ge=0, le=255)] | None = 2
     """A frame in which no colour varies by more than this is blank (black, green or grey) and counts as lost. null: not
     checked. Video files are not checked."""
+
+    @property
+    def paced(self) -> bool:
+        """A device's frames come when they come; a file is read as fast as it is inspected."""
+        return isinstance(self.device, int) or self.device.startswith("/dev/") or bool(_ADDRESS.match(self.device))
 
     @property
     def wanted_size(self) -> tuple[int, int] | None:

@@ -95,8 +95,9 @@ def _open_opencv(config: Any, _camera: str, folder: Path) -> Source:
 
 
 def _check_opencv(config: Any, folder: Path) -> None:
-    from edge.sources.opencv.source import check_file, video_file
+    from edge.sources.opencv.source import check_address, check_file, video_file
 
+    check_address(config)
     file = video_file(config, folder)
     if file is not None:
         check_file(file)

@@ -44,7 +44,7 @@ class VideoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A shot is one frame: ``pixels`` (H, W) or (H, W, 3), valid until the next ``read``; ``bits`` of a sample count.
+    """One frame: ``pixels`` (H, W) or (H, W, 3), ``bits`` of a sample count.
 
     ``format`` is the PFNC name of the pixels, BGR8 if OpenCV decoded them. ``at_s`` is its time in the video, if known.
     """
@@ -76,8 +76,14 @@ class Video(Protocol):
     counted: bool
     """True if ``promised`` is the container's own count."""
 
-    def read(self) -> Read | None:
-        """Return the next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``."""
+    finite: bool
+    """It has an end: a clip, whatever its address, and no camera."""
+
+    def read(self, buffer: Any = None) -> Read | None:
+        """The next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``.
+
+        ``buffer``: memory that a frame before came in and that may be used again.
+        """
 
     def close(self) -> None: ...
 
@@ -101,7 +107,7 @@ def open_video(address: str, *, live: bool = False) -> Video:
         raise VideoError("not a video that OpenCV reads")
     log.warning(
         "video_damage_unseen",
-        video=shown(address),
+        video=shown(address) if live else address,
         codec=fourcc(capture),
         hint=f"OpenCV shows damaged frames as good ones: {INSTALL}",
     )
@@ -153,8 +159,9 @@ class JpegVideo:
         self.codec = fourcc(capture)
         self.fps = _rate(capture)
         self.promised, self.counted = _promised(capture), False
+        self.finite = self.promised is not None
 
-    def read(self) -> Read | None:
+    def read(self, _buffer: Any = None) -> Read | None:
         ok, packet = self._capture.read()
         if not ok:
             return None
@@ -177,13 +184,12 @@ class PlainVideo:
         self.codec = fourcc(capture)
         self.fps = _rate(capture)
         self.promised, self.counted = _promised(capture), False
-        self._buffer: Any = None
+        self.finite = self.promised is not None
 
-    def read(self) -> Read | None:
-        ok, bgr = self._capture.read(self._buffer)
+    def read(self, buffer: Any = None) -> Read | None:
+        ok, bgr = self._capture.read(buffer)
         if not ok or bgr is None or not bgr.size:
             return None
-        self._buffer = bgr
         return Shot(np.ascontiguousarray(bgr), 8, "BGR8", self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
 
     def close(self) -> None:
@@ -220,10 +226,11 @@ class PyavVideo:
         self._spoilt = SpoiltPackets(Path(address), self._stream.id) if transported else None
         self.fps = float(self._stream.average_rate) if self._stream.average_rate else None
         self.counted = bool(self._stream.frames) and not live
+        self.finite = bool(self._container.duration)
         self.promised = None if live else self._count()
         self._reads = _filled(self._all(), self.fps)
 
-    def read(self) -> Read | None:
+    def read(self, _buffer: Any = None) -> Read | None:
         return next(self._reads, None)
 
     def close(self) -> None:

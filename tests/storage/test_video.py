@@ -137,9 +137,9 @@ def test_frames_that_the_container_promised_and_did_not_give_are_one_loss(tmp_pa
 class NothingComes:
     """A video that opens and of which nothing can be decoded."""
 
-    codec, fps, promised, counted = "av01", 25.0, 60, True
+    codec, fps, promised, counted, finite = "av01", 25.0, 60, True, True
 
-    def read(self) -> None:
+    def read(self, _buffer: object = None) -> None:
         return None
 
     def close(self) -> None:

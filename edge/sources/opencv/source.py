@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import structlog
 
 from edge.config.address import shown, with_secrets
@@ -35,15 +36,17 @@ on."""
 HUNG_S: Final = 20.0
 """Time in s after which a call won't return, and is left behind: OpenCV's own limits are 5 s (network) and 10 s (V4L2)."""
 _CLOSE_S: Final = 1.0
+LIVE_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srtp", "udp", "srt", "http", "https")
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 class OpencvSource:
-    """The source gives frames of ``config.device``, counted from 0 over reconnections; BGR8 as OpenCV gives them.
+    """Frames of ``config.device``, counted from 0 over reconnections; BGR8 where OpenCV decodes them.
 
     A device that is absent or goes away is tried again, after 0.5 s at first and 30 s at most. A picture that repeats the
-    one before, or is blank, is no picture of this moment: it is counted as a ``bad_payload`` loss, and a device that
-    sends nothing else for 10 s is opened anew. How many frames a device lost by itself can't be known.
+    one before, or is blank, is no picture of this moment, and one that its decoder calls damaged is none at all: it is
+    counted as a ``bad_payload`` loss, and a device that sends nothing else for 10 s is opened anew. How many frames a
+    device lost by itself can't be known.
 
     A video file, relative to ``folder``, may stand in for a device: it plays as fast as it is read, once, and its records
     say ``simulated``.
@@ -77,15 +80,16 @@ class OpencvSource:
 
     def open(self) -> None:
         silence_opencv()
+        check_address(self._config)
         if isinstance(self._device, str) and not self._is_file:
             self._config = self._config.model_copy(update={"device": with_secrets(self._device)})
         reader = self._new_reader()
         if self._is_file:
             check_file(Path(self._name))
-            capture = reader.connected()
-            if capture is None:
-                raise UserError(f"source.device: {self._name} is not a video that OpenCV reads")
-            capture.release()
+            video = reader.connected()
+            if video is None:
+                raise UserError(f"source.device: {self._name} is not a video that can be read")
+            video.close()
         self._heard_s = self._now()
         self._pace.start(1.0 / self._config.fps if self._config.fps else 0.0)
         self._reader = reader
@@ -117,17 +121,18 @@ class OpencvSource:
         self._pace.heard(self._heard_s)
         if self._state == "silent":
             self._enter("streaming", self._name)
+        assert item.picture is not None
         height, width = item.picture.shape[:2]
         meta = FrameMeta(
             frame_id=frame_id,
             frame_id_source="counted",
             width=width,
             height=height,
-            pixel_format="BGR8",
+            pixel_format=item.pixel_format,
             received_ns=item.received_ns,
             received_mono_ns=item.received_mono_ns,
         )
-        return Payload(meta, item.picture.reshape(-1))
+        return Payload(meta, item.picture.reshape(-1).view(np.uint8))
 
     def close(self) -> None:
         reader, self._reader, self._held = self._reader, None, None
@@ -182,6 +187,25 @@ def video_file(config: OpencvConfig, folder: Path) -> Path | None:
     if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):
         return None
     return (folder / Path(device).expanduser()).absolute()
+
+
+def check_address(config: OpencvConfig) -> None:
+    """Refuse an address that is no camera's: a list of what is live, for FFmpeg opens files under many schemes.
+
+    Raises:
+        UserError: another scheme.
+    """
+    device = config.device
+    if isinstance(device, int) or not _ADDRESS.match(device):
+        return
+    scheme = device.partition(":")[0].lower()
+    if scheme not in LIVE_SCHEMES:
+        raise UserError(
+            f"source.device: {scheme}: is no scheme of a live stream",
+            received=shown(device),
+            expected=f"{', '.join(LIVE_SCHEMES)}; or a V4L2 device, or the path of a video file",
+            fix="name a file by its path, or use kind: recorded; its records then say simulated",
+        )
 
 
 def check_file(path: Path) -> None:
