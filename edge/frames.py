@@ -75,6 +75,42 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameKind:
+    """What a frame must be like for its verdict to mean anything; None: whatever it is.
+
+    ``size``: width and height. ``colour``: grey or RGB. ``bits``: of a sample, as the preprocessing gets it.
+    """
+
+    size: tuple[int, int] | None = None
+    colour: Literal["grey", "RGB"] | None = None
+    bits: int | None = None
+
+    @classmethod
+    def of(cls, frame: Frame) -> FrameKind:
+        height, width = frame.pixels.shape[:2]
+        return cls((width, height), "grey" if frame.pixels.ndim == 2 else "RGB", frame.bits)
+
+    def __str__(self) -> str:
+        size = "any size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
+        bits = "" if self.bits is None else f", {self.bits} bits"
+        return f"{size}{'' if self.colour is None else f' {self.colour}'}{bits}"
+
+    def doubt(self, frame: Frame) -> Unmapped | None:
+        """Why a frame is of another kind: ``frame_size`` or ``frame_kind``; None where it is of this one."""
+        given = FrameKind.of(frame)
+        if self.size not in (None, given.size):
+            reason = "frame_size"
+        elif self.colour not in (None, given.colour) or self.bits not in (None, given.bits):
+            reason = "frame_kind"
+        else:
+            return None
+        return Unmapped(reason, f"the frame is {given}, expected {self}, as the good frames were")
+
+
+ANY_KIND: Final = FrameKind()
+
+
+@dataclass(frozen=True, slots=True)
 class AnomalyMap:
     """What the model said of one frame.
 

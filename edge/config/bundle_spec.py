@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from edge.config.frame_kind import FrameKindSpec
 from edge.config.yaml_reader import Section
 
 SidePx: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
 
 
-NOT_COMPUTED = {"name", "map_size", "map_highest", "tolerance", "display", "provenance"}
+NOT_COMPUTED = {"name", "frames", "map_size", "map_highest", "tolerance", "display", "provenance"}
 """These keys of ``bundle.yaml`` change no number in a frame's map."""
 
 
@@ -264,6 +265,9 @@ class BundleSpec(Section):
     above it is refused. null: unknown."""
     tolerance: ToleranceSpec = ToleranceSpec()
     display: DisplaySpec = DisplaySpec()
+    frames: FrameKindSpec | None = None
+    """Kind of the good frames that the model was fitted on or built with. With explicit thresholds, frames of another kind
+    get no verdict. null: there were none, or the bundle is older than this key."""
     provenance: dict[str, Any] = Field(default_factory=dict)
     """Where the model comes from, as free text and numbers for people."""
 

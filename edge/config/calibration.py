@@ -1,7 +1,8 @@
 """The calibration file holds thresholds that ``edge calibrate`` measured on good frames, and says what they are valid for.
 
 Machine-written YAML, keyed by everything that changes the map they are compared with: model, ROI, border, smoothing, zones,
-precision. A line whose key differs refuses to start.
+precision, the settings of the source that change pixels, and the kind of frames. A line whose key differs refuses to start;
+a frame of another kind gets no verdict.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import ConfigDict, Field, model_validator
 
+from edge.config.frame_kind import FrameKindSpec
 from edge.config.regions import RegionsConfig, RoiConfig, Score, SmoothConfig, ZoneConfig
+from edge.config.sources import SourceSection
 from edge.config.validate import validate
 from edge.config.yaml_reader import Section, dump_yaml, read_yaml
 from edge.errors import UserError
@@ -44,6 +47,11 @@ class CalibrationKey(Section):
     samples_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
     """Hash of the pictures of ``model.sample_frames`` from which int8 takes its scales; other pictures give other maps.
     null: the precision is not int8."""
+
+    frames: FrameKindSpec | None = None
+    """Kind of the good frames, as the model got them; frames of another kind get no verdict. null: an older file."""
+    source: dict[str, Any] | None = None
+    """Keys of ``source`` that change pixels and differ from the defaults. null: an older file."""
 
 
 class Calibration(Section):
@@ -120,11 +128,13 @@ def calibration_key(
     precision: str,
     mask_bytes: bytes | None,
     samples_sha256: str | None = None,
+    *,
+    source: SourceSection | None = None,
 ) -> dict[str, Any]:
     """Return what a calibration that is made now would be valid for.
 
     ``mask_bytes`` is the content of the file ``regions.roi.mask``, where the config names one; ``samples_sha256`` comes
-    from ``edge.engines.line_engine.scales_sha256``.
+    from ``edge.engines.line_engine.scales_sha256``; ``source`` is None where no camera's settings matter.
     """
     return {
         "model_sha256": model_sha256,
@@ -134,6 +144,7 @@ def calibration_key(
         "zones_sha256": _zones_sha256(regions.zones),
         "precision": precision,
         "samples_sha256": samples_sha256,
+        "source": {} if source is None else source.pixel_settings,
     }
 
 
@@ -156,11 +167,23 @@ def check_key(calibration: Calibration, key: Mapping[str, Any], path: Path) -> N
     """
     made_for = calibration.key.model_dump(mode="json")
     differing = [name for name in _NAMES if made_for[name] != key[name]]
+    _check_source(made_for["source"] or {}, key["source"], path)
     if differing:
         raise UserError(
             f"{path}: the calibration was made with another {', '.join(_NAMES[n] for n in differing)}",
             received="; ".join(f"{_NAMES[n]}: {_shown(n, key[n])}" for n in differing),
             expected="; ".join(f"{_NAMES[n]}: {_shown(n, made_for[n])}" for n in differing),
+            fix="run edge calibrate again, or undo the change",
+        )
+
+
+def _check_source(made_for: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    differing = [name for name in sorted({*made_for, *now}) if made_for.get(name) != now.get(name)]
+    if differing:
+        raise UserError(
+            f"{path}: the calibration was made with another {', '.join(f'source.{name}' for name in differing)}",
+            received="; ".join(f"source.{name}: {now.get(name, 'the default')}" for name in differing),
+            expected="; ".join(f"source.{name}: {made_for.get(name, 'the default')}" for name in differing),
             fix="run edge calibrate again, or undo the change",
         )
 

@@ -56,4 +56,4 @@ def to_map(frame: Frame, engine: Engine, workspace: Workspace) -> AnomalyMap | U
         job = start(frame, engine.bundle.spec, workspace)
         return finish(job, engine.infer(job.image))
     except FrameSizeMismatch as error:
-        return Unmapped("frame_size", str(error))
+        return Unmapped(error.reason, str(error))

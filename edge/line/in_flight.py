@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from edge.config.bundle_spec import BundleSpec
 from edge.engines.lane import open_lane
 from edge.engines.to_map import Job, finish, start
-from edge.frames import AnomalyMap, Frame, Skip, Unmapped
+from edge.frames import AnomalyMap, Frame, FrameMeta, Skip, Unmapped
 from edge.line.recipe import Recipe, Recipes
 from edge.line.ring import Checkpoint, Slot
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace
@@ -44,24 +43,31 @@ class _Ticket:
     """What came after this frame and before the next one."""
 
 
-class OneSize:
-    """A camera's frames are held to the size of its first one if the bundle would squash any other size into its own.
+class OneKind:
+    """A camera's frames are held to the size and the pixel format of its first one.
 
-    Whoever changes the camera's picture in mid-stream changes what a pixel is: such a frame can't pass for a good one.
+    Whoever changes the camera's picture in mid-stream changes what a pixel is, and all controls that are told in pixels:
+    such a frame can't pass for a good one.
     """
 
     def __init__(self) -> None:
-        self._first: tuple[int, int] | None = None
+        self._first: FrameMeta | None = None
 
-    def check(self, frame: Frame, spec: BundleSpec) -> None:
-        """Raise FrameSizeMismatch if a frame has another size than the first one."""
-        size = frame.meta.width, frame.meta.height
-        if self._first is None:
-            self._first = size
-        elif size != self._first and spec.resize.where == "host" and spec.resize.size is not None:
+    def check(self, frame: Frame) -> None:
+        """Raise FrameSizeMismatch if a frame has another size or pixel format than the first one."""
+        meta, first = frame.meta, self._first
+        if first is None:
+            self._first = meta
+        elif (meta.width, meta.height) != (first.width, first.height):
             raise FrameSizeMismatch(
-                f"the frame is {size[0]}x{size[1]}, the stream began with {self._first[0]}x{self._first[1]}; the bundle "
-                f"would squash it to {spec.resize.size[0]}x{spec.resize.size[1]}: another size needs a new start"
+                f"the frame is {meta.width}x{meta.height}, the stream began with {first.width}x{first.height}: "
+                "another size needs a new start"
+            )
+        elif meta.pixel_format != first.pixel_format:
+            raise FrameSizeMismatch(
+                f"the frame is {meta.pixel_format}, the stream began with {first.pixel_format}: "
+                "another pixel format needs a new start",
+                "frame_kind",
             )
 
 
@@ -72,12 +78,12 @@ class InFlight:
     ``error`` is what the engine raised, set once its frame has come out; raise it when everything has been passed on.
     """
 
-    def __init__(self, recipes: Recipes, one_size: OneSize | None = None) -> None:
-        """Begin with no frame; ``one_size`` is None where frames may be of many cameras, for example in a folder of
+    def __init__(self, recipes: Recipes, one_kind: OneKind | None = None) -> None:
+        """Begin with no frame; ``one_kind`` is None where frames may be of many cameras, for example in a folder of
         pictures.
         """
         self.error: Exception | None = None
-        self._one_size = one_size
+        self._one_kind = one_kind
         self._told: set[str] = set()
         self._swap = recipes
         self._setup = recipes.current
@@ -152,8 +158,10 @@ class InFlight:
         return [inferred, *ticket.behind]
 
     def _start(self, frame: Frame, recipe: Recipe) -> Job:
-        if self._one_size is not None:
-            self._one_size.check(frame, recipe.engine.bundle.spec)
+        if (doubt := recipe.criteria.frames.doubt(frame)) is not None:
+            raise FrameSizeMismatch(doubt.text, doubt.reason)
+        if self._one_kind is not None:
+            self._one_kind.check(frame)
         return start(frame, recipe.engine.bundle.spec, self._workspace)
 
     def _unmapped(self, error: Exception) -> Unmapped:
@@ -161,7 +169,7 @@ class InFlight:
         if isinstance(error, FrameSizeMismatch):
             if (text := str(error)) not in self._told and len(self._told) < MOST_TOLD:
                 self._told.add(text)
-                log.warning("frame_size", error=text)
-            return Unmapped("frame_size", text)
+                log.warning(error.reason, error=text)
+            return Unmapped(error.reason, text)
         self.error = self.error or error
         return Unmapped("engine_error", f"{type(error).__name__}: {error}")

@@ -18,7 +18,7 @@ from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
 from edge.line.drain import close_outputs, drain, undo_start
-from edge.line.in_flight import OneSize
+from edge.line.in_flight import OneKind
 from edge.line.judging import Desk
 from edge.line.passage import Handoff, Maps, Passage
 from edge.line.recipe import Recipe, Recipes
@@ -85,7 +85,7 @@ class Line:
         self._maps = maps
         self._passage = Passage(self.ring, maps)
         levels = config.source.levels
-        one_size = OneSize() if of_one_camera(source) else None
+        one_kind = OneKind() if of_one_camera(source) else None
         worker = partial(Worker, restarts=config.supervise.restarts)
         self.workers = [
             worker(
@@ -94,7 +94,7 @@ class Line:
                 busy_until_ns=lambda: source.status().busy_until_ns,
                 waits=waits,
             ),
-            worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_size)),
+            worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_kind)),
             worker("judge", partial(judge_loop, maps, Desk(self.ring, self.recipes, self.outputs, self.tally))),
         ]
         self._book = StateBook(self.recipes.current.told)

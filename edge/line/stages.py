@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from edge.frames import Skip
 from edge.line.decoding import Decoder, Levels
-from edge.line.in_flight import InFlight, OneSize
+from edge.line.in_flight import InFlight, OneKind
 from edge.line.inferring import through_engine, without_map
 from edge.line.judging import Desk, judge_frame
 from edge.line.passage import WAIT_S, End, Maps, Passage
@@ -52,13 +52,13 @@ def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
 
 
 def infer_loop(
-    passage: Passage, recipes: Recipes, levels: Levels, one_size: OneSize | None, beat: Callable[[], bool]
+    passage: Passage, recipes: Recipes, levels: Levels, one_kind: OneKind | None, beat: Callable[[], bool]
 ) -> None:
     """Send every frame on with a map or with the reason why it has none, and every loss in its place.
 
-    ``levels`` says what ``decode`` makes of more than 8 bits. ``one_size`` is as in ``InFlight``.
+    ``levels`` says what ``decode`` makes of more than 8 bits. ``one_kind`` is as in ``InFlight``.
     """
-    in_flight, decoder = InFlight(recipes, one_size), Decoder(levels)
+    in_flight, decoder = InFlight(recipes, one_kind), Decoder(levels)
     for left in passage.left:  # what this stage held when it raised
         passage.hand_over(without_map(left, passage, recipes, decoder), beat)
     while True:

@@ -15,7 +15,7 @@ from edge.config.load import Loaded
 from edge.engines.protocol import Engine
 from edge.engines.to_map import to_map
 from edge.errors import UserError
-from edge.frames import Frame, Inspection, Skip, Unmapped
+from edge.frames import AnomalyMap, Frame, Inspection, Skip, Unmapped
 from edge.models.calibrate.measure import as_live
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria
@@ -216,8 +216,9 @@ def _judgements(
 def _inspect(
     frame: Frame, engine: Engine, criteria: Criteria, workspace: Workspace
 ) -> tuple[Inspection, tuple[float, float] | None]:
+    amap: AnomalyMap | Unmapped
     try:
-        amap = to_map(frame, engine, workspace)
+        amap = criteria.frames.doubt(frame) or to_map(frame, engine, workspace)
     except Exception as error:  # noqa: BLE001  (as live: the frame is invalid, and the next one is tried)
         amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
     inspection, found = to_inspection(frame, amap, criteria)

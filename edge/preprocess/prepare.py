@@ -30,7 +30,14 @@ KERNELS = {
 
 
 class FrameSizeMismatch(Exception):  # noqa: N818  (says what it is)
-    """The frame has another size than the bundle takes, and the bundle resizes nothing."""
+    """The frame has another size than the bundle takes, and the bundle resizes nothing; or is of another kind.
+
+    ``reason``: of its record.
+    """
+
+    def __init__(self, text: str, reason: str = "frame_size") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

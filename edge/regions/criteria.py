@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.config.calibration import Calibration, calibration_key, check_key
+from edge.config.line import ModelConfig
 from edge.config.load import Loaded
 from edge.config.regions import RegionsConfig, RoiConfig, ThresholdConfig
 from edge.errors import UserError, may_pass
-from edge.frames import AnomalyMap
+from edge.frames import ANY_KIND, AnomalyMap, FrameKind
 from edge.regions.plan import RegionPlan
 from edge.regions.plans import RegionPlans
+
+log = structlog.get_logger()
+
+_MASK_LEVELS = 2
 
 
 @dataclass(slots=True)
@@ -32,6 +38,8 @@ class Criteria:
     """True if explicit thresholds stand in the config although there is a calibration file."""
     explain: bool = False
     """Also report what was dropped on the way to the regions. This is for replay, because it costs time."""
+    frames: FrameKind = ANY_KIND
+    """What every frame must be like: those that the thresholds were measured on."""
     _plans: RegionPlans = field(init=False)
     _told: set[str] = field(default_factory=set)
 
@@ -70,7 +78,9 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
     check_highest(config.regions, bundle.spec.map_highest)
     if isinstance(threshold, ThresholdConfig):
         overridden = config.calibration is not None
-        return Criteria(config.regions, threshold.high, threshold.low, mask, config.deadline_ms, overridden=overridden)
+        criteria = Criteria(config.regions, threshold.high, threshold.low, mask, config.deadline_ms, overridden=overridden)
+        criteria.frames = _of_size(ANY_KIND if bundle.spec.frames is None else bundle.spec.frames.kind, config.model)
+        return criteria
     if config.calibration is None:
         raise UserError(
             f"{loaded.path}: regions.threshold is 'calibrated', but no calibration file is named",
@@ -85,9 +95,27 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
             passes=True,
         )
     calibration = Calibration.load(path)
-    check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
+    precision, source = config.model.precision, config.source
+    key = calibration_key(config.regions, bundle.sha256, precision, mask_bytes, scales, source=source)
+    check_key(calibration, key, path)
     _check_reached(f"{path}: high", calibration.high, bundle.spec.map_highest)
-    return Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
+    criteria = Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
+    measured = calibration.key.frames or bundle.spec.frames
+    criteria.frames = _of_size(ANY_KIND if measured is None else measured.kind, config.model)
+    return criteria
+
+
+def _of_size(kind: FrameKind, model: ModelConfig) -> FrameKind:
+    """``model.frame_size`` binds, too. Raises UserError where it is another size than the good frames had."""
+    size = model.frame_size
+    if size is not None and kind.size not in (None, size):
+        raise UserError(
+            "model.frame_size: the good frames had another size",
+            received=f"{size[0]}x{size[1]}",
+            expected=str(kind),
+            fix="correct it, or fit and calibrate on frames of this size",
+        )
+    return replace(kind, size=size or kind.size)
 
 
 def check_highest(regions: RegionsConfig, highest: float | None) -> None:
@@ -116,7 +144,13 @@ def _check_reached(what: str, value: float, highest: float | None) -> None:
 
 
 def read_mask(roi: RoiConfig | None) -> tuple[NDArray[np.uint8] | None, bytes | None]:
-    """Read the ROI's mask picture, grey, and the bytes of its file; (None, None) if the config names none."""
+    """Read the ROI's mask picture, 255 where any channel at any depth is above 0, and the bytes of its file.
+
+    (None, None) where the config names none.
+
+    Raises:
+        UserError: the picture can't be read, or has an alpha channel: what is meant by it can't be known.
+    """
     if roi is None or roi.mask is None:
         return None, None
     path = roi.mask
@@ -124,7 +158,18 @@ def read_mask(roi: RoiConfig | None) -> tuple[NDArray[np.uint8] | None, bytes | 
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"regions.roi.mask: {path} cannot be read: {error.strerror}", passes=may_pass(error)) from None
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    # as grey of 8 bits, a label of 1 in 16 bits and a dark blue would both become 0: not inspected
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if picture is None:
         raise UserError(f"regions.roi.mask: {path} is no picture", expected="PNG, BMP or TIFF, above 0 where inspected")
-    return np.asarray(picture, np.uint8), data
+    if picture.ndim == 3 and picture.shape[2] not in (1, 3):
+        raise UserError(
+            f"regions.roi.mask: {path} has an alpha channel",
+            expected="grey or colour, above 0 where inspected",
+            fix="save it without transparency",
+        )
+    values = picture.reshape(*picture.shape[:2], -1).max(axis=2)
+    levels = len(np.unique(values))
+    if levels > _MASK_LEVELS:
+        log.warning("mask_of_many_values", mask=str(path), values=levels, hint="all above 0 are inspected alike")
+    return np.where(values > 0, np.uint8(255), np.uint8(0)), data

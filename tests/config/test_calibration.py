@@ -79,6 +79,8 @@ def test_the_file_is_for_people_to_read(tmp_path: Path) -> None:
         "  zones_sha256: null\n"
         "  precision: fp32\n"
         "  samples_sha256: null\n"
+        "  frames: null\n"
+        "  source: {}\n"
     )
 
 

@@ -129,7 +129,7 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
         own_resize=own_resize_of(look, spec),
         place=settled.place,
     )
-    spec = spec.model_copy(update={"provenance": provenance})
+    spec = spec.model_copy(update={"provenance": provenance, "frames": trial.kind_of(options.frames)})
     return BuildReport(
         bundle=write_bundle(folder, built.model, spec, force=options.force),
         taken=taken,

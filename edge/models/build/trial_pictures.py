@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.bundle_spec import BundleSpec
+from edge.config.frame_kind import FrameKindSpec, common_kind
 from edge.engines.probe_pictures import generated_pictures
 from edge.errors import UserError
-from edge.frames import Frame, FrameMeta
+from edge.frames import Frame, FrameKind, FrameMeta
 from edge.models.build.tiles import middle_tile
 from edge.preprocess.prepare import Workspace, prepare
 
@@ -59,6 +60,12 @@ def given(spec: BundleSpec, frames: Iterable[Frame]) -> Pictures:
         f"frame {frame.meta.frame_ref or index}": _prepared(frame, spec, workspace)
         for index, frame in enumerate(islice(frames, _MOST_FRAMES))
     }
+
+
+def kind_of(frames: Iterable[Frame]) -> FrameKindSpec | None:
+    """What the first 16 frames have in common; None where there are none."""
+    kinds = [FrameKind.of(frame) for frame in islice(frames, _MOST_FRAMES)]
+    return common_kind(kinds) if kinds else None
 
 
 def _prepared(frame: Frame, spec: BundleSpec, workspace: Workspace) -> NDArray[Any]:

@@ -21,8 +21,9 @@ from onnx import TensorProto, helper, numpy_helper
 import edge
 from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, DisplaySpec, IlluminationSpec, InputSpec, ResizeSpec
+from edge.config.frame_kind import common_kind
 from edge.errors import UserError
-from edge.frames import Frame, Skip
+from edge.frames import Frame, FrameKind, Skip
 from edge.models.freeze_illumination import frozen
 from edge.models.write import check_target, write_bundle
 from edge.preprocess.prepare import Workspace, prepare
@@ -92,6 +93,7 @@ def fit(
     sums: _Sums | None = None
     skipped: list[str] = []
     first: tuple[int, int] | None = None
+    kinds: set[FrameKind] = set()
     for frame in frames:
         if isinstance(frame, Skip):
             skipped.append(frame.frame_ref or f"frame {frame.frame_id_first}")
@@ -102,6 +104,7 @@ def fit(
             sums = _empty(frame, name, size or shrunk(shape, max_side), floor, light)
         sums.resized += shape != first
         sums.add(frame)
+        kinds.add(FrameKind.of(frame))
     if sums is None or sums.frames < 2:
         raise UserError(
             f"{source or 'the frames'}: too few good frames to fit on",
@@ -122,7 +125,7 @@ def fit(
         "floor_grey_levels": float(floor),
         "variance_window": 3,
     }
-    return _graph(mean, deviation), sums.spec.model_copy(update={"provenance": provenance})
+    return _graph(mean, deviation), sums.spec.model_copy(update={"provenance": provenance, "frames": common_kind(kinds)})
 
 
 def fit_to_bundle(
