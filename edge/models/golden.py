@@ -1,4 +1,4 @@
-"""Known good and known bad frames through the whole inspection: does this line, as it is configured now, still see them?"""
+"""Known good and known bad frames go through the whole inspection: does this line, as configured now, still see them?"""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ BAD: Final = "bad"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One golden frame. ``name``: its path under the golden folder. ``found``: a verdict, or ``unreadable``.
+    """A judgement is about one golden frame. ``name`` is its path under the golden folder; ``found`` a verdict, or
+    ``unreadable``.
 
-    ``compared``: of the pixel that comes nearest to its threshold, or furthest above it, the smoothed value and that
-    threshold; null without a map that could be judged.
+    ``compared`` is, for the pixel that comes nearest to its threshold or furthest above it, the smoothed value and that
+    threshold; None without a map that could be judged.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Judgement:
 
     @property
     def why(self) -> str:
-        """Why there is no region, as far as it is known; empty where there is one, or no map."""
+        """Say why there is no region, as far as it is known; empty if there is one, or no map."""
         if self.dropped:
             return ", ".join(f"{key} {count}" for key, count in self.dropped.items())
         if self.compared is None or self.map_max is None or self.found != "pass":

@@ -1,6 +1,6 @@
 """Two runs over the same frames are compared (pure): which verdicts changed, and how a changed frame looked before and now.
 
-Records are what ``wire.read`` gives, of a daemon's log or of a replay. Frames are matched by the picture's path where
+Records are what ``edge.wire.read`` gives, of a daemon's log or of a replay. Frames are matched by the picture's path where
 ``frame_ref`` is one, else by ``frame_id`` and, where both sides know it, ``camera_ns``: a camera that was plugged in again
 counts from the beginning.
 """

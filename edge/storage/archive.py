@@ -29,7 +29,7 @@ def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
     with a warning.
 
     Raises:
-        OSError: the disk is full, say.
+        OSError: for example, the disk is full.
     """
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
 
 
 def secret_mode(loaded: Loaded) -> int:
-    """Of copies of a config: it may hold a camera's password, so no more may read them than may read the file itself."""
+    """Return the mode for copies of a config: no more may read them than the file, as it may hold a camera's password."""
     try:
         return loaded.path.stat().st_mode & 0o640 | 0o600
     except OSError:

@@ -5,7 +5,7 @@ reader ignores what it doesn't know. Readers in other languages take ``SCHEMA``.
 
 Numbers that come from the float32 map are published as the shortest decimal that gives back the same float32 (0.3, not
 0.30000001192092896): a replay that computes the same bits writes the same bytes. Milliseconds and areas have three
-decimals. A number that isn't finite becomes null. Text that isn't valid Unicode (a file name, say) is escaped.
+decimals. A number that isn't finite becomes null. Text that isn't valid Unicode (for example in a file name) is escaped.
 """
 
 from __future__ import annotations

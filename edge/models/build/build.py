@@ -1,4 +1,6 @@
-"""``edge build``: a bundle from any ONNX model of the form image -> anomaly map [, score], checked against the original."""
+"""``edge build`` makes a bundle from any ONNX model of the form image -> anomaly map [, score], checked against the
+original.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ from edge.models.write import check_target, write_bundle
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What was built from what, and how it compares."""
+    """A report says what was built from what, and how it compares."""
 
     bundle: Bundle
     taken: ModelInput
@@ -52,11 +54,11 @@ class BuildReport:
     map_size: tuple[int, int]
     check: Check
     one_run: bool = False
-    """Tiles only: the graph takes all of a frame at once."""
+    """True if the graph takes all tiles of a frame at once."""
     rewritten: tuple[str, ...] = ()
     """What the graph computes in a shorter way than the model did, in words."""
     place: Placement | None = None
-    """Where the map was found to lie; None where it doesn't answer clearly enough to tell."""
+    """Where the map was found to lie; None if it doesn't answer clearly enough."""
     warnings: tuple[str, ...] = ()
     fed: tuple[float, float] = (0.0, 1.0)
     """Lowest and highest value that the network can get from a frame."""
@@ -64,7 +66,7 @@ class BuildReport:
 
 @dataclass(frozen=True, slots=True)
 class _Original:
-    """The model as it came, and what was learned of it."""
+    """The model as it came is kept with what was learned about it."""
 
     model: onnx.ModelProto
     path: Path
@@ -146,7 +148,7 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
 
 
 def _read(path: Path, options: BuildOptions) -> tuple[_Original, InputTransform]:
-    """The model with what a first run of it tells, and how pixels become its input."""
+    """Read the model with what a first run of it shows, and how pixels become its input."""
     model = adapted(graphs.load_model(path), options, path)
     taken = read_input(model, path, options.layout, options.channels)
     transform = input_transform_of(taken, options, path)
@@ -160,7 +162,7 @@ def _read(path: Path, options: BuildOptions) -> tuple[_Original, InputTransform]
 
 
 def _unbatched(original: _Original) -> _Original:
-    """The same model for one picture at a time, where it was exported for a fixed batch and that can be undone."""
+    """Return the same model for one picture at a time, if it was exported for a fixed batch and that can be undone."""
     model, taken, look = thawed(original.model, original.taken, original.look, original.path)
     return _Original(model, original.path, taken, look)
 
@@ -181,7 +183,7 @@ def _built(
     pictures: Mapping[str, NDArray[Any]],
     options: BuildOptions,
 ) -> _Built:
-    """The bundle's graph, checked on ``pictures`` against the model as it came; lightened where it then passes."""
+    """Make the bundle's graph, checked on ``pictures`` against the model as it came; lightened if it then passes."""
     model, path, taken, look = original.model, original.path, original.taken, original.look
     feeds = [reference_feed(p, taken, transform) for p in pictures.values()]
     outputs = _outputs(original, feeds[: trial.RANDOM], options)
@@ -223,7 +225,7 @@ def _run(session: ort.InferenceSession, feed: NDArray[Any], picture: str, path: 
 
 
 def _spec(name: str, original: _Original, transform: InputTransform, options: BuildOptions) -> BundleSpec:
-    """The spec as far as frames are concerned."""
+    """Make the spec as far as frames are concerned."""
     look = original.look
     channels: Any = transform.channels
     if options.resize == "host":
@@ -252,7 +254,7 @@ def _spec(name: str, original: _Original, transform: InputTransform, options: Bu
 
 
 def _outputs(original: _Original, feeds: Sequence[NDArray[Any]], options: BuildOptions) -> dict[str, ModelOutput]:
-    """By the bundle's name for them: map and score in front of the exporter's normalisation where there is one."""
+    """Return by the bundle's names for them: map and score in front of the exporter's normalisation if there is one."""
     outputs, path, batch = original.look.outputs, original.path, original.taken.batch or 1
 
     def tapped(name: str) -> ModelOutput:

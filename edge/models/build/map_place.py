@@ -1,4 +1,4 @@
-"""Where a bundle says that its map lies: as the graph tells or a person says, held against what was measured.
+"""A bundle says where its map lies, as the graph or a person says, held against what was measured.
 
 Exact and elsewhere is taken where it is near, and refused where the graph was not understood; vague is a warning.
 """
@@ -104,13 +104,13 @@ def settle_place(
 
 
 def check_scales(map_to_image: MapToImage) -> None:
-    """Raises UserError where ``--map-to-image`` can be no place."""
+    """Raise UserError if ``--map-to-image`` can be no place."""
     if not (all(map(math.isfinite, map_to_image)) and min(map_to_image[:2]) > 0):
         raise UserError("--map-to-image", received=_four(map_to_image), expected="SX,SY,OX,OY, finite, with scales above 0")
 
 
 def _check_shape(look: Look, map_size: tuple[int, int], place: Placement | None, path: Path) -> None:
-    """Raises UserError where the map has another shape than the network's picture, and no measure says that it is right."""
+    """Raise UserError if the map has another shape than the network's picture, and no measure says that it is right."""
     if place is not None and place.verdict in ("agrees", "near", "elsewhere"):
         return
     width, height = look.geometry.size
@@ -142,7 +142,7 @@ def _four(values: MapToImage) -> str:
 
 
 def _check_contract(session: ort.InferenceSession, bundle: Bundle, picture: NDArray[Any]) -> None:
-    """What every engine holds a bundle to; asked before it is written."""
+    """Check before writing what every engine holds a bundle to."""
     check_input(session.get_inputs(), bundle)
     check_outputs(session.get_outputs(), bundle)
     check_first(bundle, picture.shape, graphs.run_graph(session, picture))

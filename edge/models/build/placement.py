@@ -1,4 +1,4 @@
-"""Where a model's map lies in its picture, measured: a patch goes from place to place, and the map shows where it answers.
+"""A patch goes from place to place in the picture, and the map shows where it answers: so its place is measured.
 
 Reading the graph misses a crop, a mirroring or an exchange of axes in operators that nobody expected, and boxes then lie
 wrong without a word. Both axes are fitted together, and the measure is judged by its own spread.
@@ -15,39 +15,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WIDE, _NARROW = (0.25, 0.5, 0.75), (0.35, 0.5, 0.65)
-"""Of the picture's sides; nine patches. The narrow places are for maps of a small crop, and less exact."""
+"""Shares of the picture's sides at which nine patches lie. The narrow places are for maps of a small crop, and less
+exact."""
 LEAST_SIDE = 16
-"""Px; below, one patch runs into the next."""
+"""Least side in px; below, one patch runs into the next."""
 _LEAST_SIDE = {_WIDE: LEAST_SIDE, _NARROW: 24}
 _LEAST_ANSWERS = 5
 _FAINT = 0.4
-"""Of the strongest answer: weaker ones come from a patch that the map shows in part, or not at all."""
+"""Share of the strongest answer; weaker ones come from a patch that the map shows in part, or not at all."""
 _LARGEST_STRETCH = 0.08
-"""The measured scale against the declared one; beyond, the graph was not understood. Convolutions without padding: 6 %; a
-centre crop from 256 to 224 that went unseen is 12.5 %."""
+"""Largest difference of the measured scale from the declared one; beyond, the graph was not understood. Convolutions
+without padding: 6 %; a centre crop from 256 to 224 that went unseen is 12.5 %."""
 _LARGEST_SHIFT = 0.125
-"""Of the picture's side, in its middle."""
+"""Largest shift as a share of the picture's side, in its middle."""
 _SMALL_SHIFT = 0.016
-"""Of the picture's side, anywhere in it: what no box minds. Features of stride s lie (s - 1) / 2 px up and left, which is
-1.4 % for PatchCore."""
+"""Shift that no box minds, as a share of the picture's side, anywhere in it. Features of stride s lie (s - 1) / 2 px up and
+left, which is 1.4 % for PatchCore."""
 _LARGEST_REST = 0.05
-"""Of the picture's side, root mean square. Answers that lie on no line measure nothing."""
+"""Largest root mean square of what is left, as a share of the picture's side. Answers that lie on no line measure
+nothing."""
 _SURE = 3.0
-"""Standard errors of the measure."""
+"""Number of standard errors of the measure that count as sure."""
 _EXACT = 0.005
-"""Of the picture's side: the standard error of a measure that is taken in place of the declared place."""
+"""Largest standard error, as a share of the picture's side, of a measure that is taken in place of the declared place."""
 _PICTURE_AGAIN = 0.9
-"""Correlation of a map with its picture."""
+"""Correlation of a map with its picture at which the map is the picture again."""
 
 MapToImage: TypeAlias = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What the patches tell.
+    """The patches show where the map lies.
 
     ``measured``: map_to_image. ``verdict``: ``agrees`` with the declared place; ``near``: exact and a little elsewhere;
-    ``elsewhere``: exact and far off, or turned, as ``words`` say; ``vague``: too uncertain to tell. ``off_px``: the largest
+    ``elsewhere``: exact and far off, or turned, as ``words`` describe; ``vague``: too uncertain. ``off_px``: the largest
     distance from the declared place, in px of the picture, ``error_px``: its standard error.
     """
 
@@ -93,7 +95,7 @@ def place_of(
 def _pictures(
     size: tuple[int, int], channels: int, bits: int, shares: tuple[float, ...]
 ) -> list[tuple[tuple[float, float], NDArray[Any]]]:
-    """Grey, with a patch of coarse texture that fades out, bright and then dark; its middle and the picture (H, W, C)."""
+    """Yield grey pictures with a patch of coarse texture that fades out, bright and then dark: its middle and (H, W, C)."""
     width, height = size
     sigma = max(1.0, min(size) / 24)
     reach = int(np.ceil(3 * sigma))
@@ -172,7 +174,7 @@ def _fitted(
 
 
 def _turned(matrix: NDArray[Any], size: tuple[int, int]) -> str:
-    """In words, where an axis of the map runs against its own in the picture, or along the other one."""
+    """Say where an axis of the map runs against its own in the picture, or along the other one."""
     (a, d), (b, e), _ = matrix  # x = a * across + b * down, y = d * across + e * down
     share = min(size) / max(size)
     if abs(b) * share > abs(a) and abs(d) * share > abs(e) * share**2:
@@ -192,7 +194,7 @@ def _line(centres: NDArray[Any], places: NDArray[Any], side: int) -> tuple[float
 
 
 def _warnings(maps: NDArray[Any], pictures: NDArray[Any]) -> tuple[str, ...]:
-    """What the answers to bright and to dark patches say of a map that is none of distances."""
+    """Say what the answers to bright and to dark patches mean for a map that is none of distances."""
     finite = np.isfinite(maps).all(axis=(1, 2))
     if finite.sum() < _LEAST_ANSWERS:
         return ()
@@ -210,11 +212,11 @@ def _warnings(maps: NDArray[Any], pictures: NDArray[Any]) -> tuple[str, ...]:
 
 
 _MOSTLY = 0.75
-"""Mean of signs: seven of eight alike."""
+"""Mean of signs at which seven of eight are alike."""
 
 
 def _follows(off: Any, grey: Any) -> bool:
-    """What the patches change in the map is what they change in the picture."""
+    """Return True if what the patches change in the map is what they change in the picture."""
     if off.shape != grey.shape or not np.isfinite(off).all():
         return False
     off, grey = ([cv2.GaussianBlur(a, (0, 0), max(a.shape) / 32) for a in maps] for maps in (off, grey))  # as it may be

@@ -1,4 +1,4 @@
-"""A foreign model as it behaves: run on pictures of one size or two, to learn what its declaration leaves open."""
+"""A foreign model is run on pictures of one size or two, to learn what its declaration leaves open."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from edge.models.build.geometry import Geometry, find_geometry
 from edge.models.build.unbatch import unbaked
 
 _PROBES = ((256, 256), (320, 288))
-"""Width, height. Two sizes tell whether a model's map follows the picture; multiples of 32 suit networks with strides."""
+"""Widths and heights to try. Two sizes show whether a model's map follows the picture; multiples of 32 suit networks with
+strides."""
 _GUESS = 0.05
-"""Of the map's range, on soft shapes, which a resize hardly changes."""
+"""Share of the map's range, on soft shapes, which a resize hardly changes."""
 _ODD = (271, 233)
 _STEPS = (2, 4, 8, 16, 32)
-"""Px of which sides must be multiples in networks with strides; tried where an odd size fails."""
+"""Steps in px of which sides must be multiples in networks with strides; tried if an odd size fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Look:
     guessed: bool = False
 
     def map_to_image(self, shape: tuple[int, ...], batch: int) -> tuple[float, float, float, float]:
-        """From the edges of a map of this shape to the picture of ``size``, across the model's own crop."""
+        """Return the place of the edges of a map of this shape in the picture of ``size``, across the model's own crop."""
         rows, columns = (shape[axis] for axis in spatial_axes(shape, batch))
         sx, sy, ox, oy = self.geometry.to_input
         return sx * self.geometry.size[0] / columns, sy * self.geometry.size[1] / rows, ox, oy
@@ -197,7 +198,7 @@ def thawed(model: onnx.ModelProto, taken: ModelInput, look: Look, path: Path) ->
 
 
 def _declared(model: onnx.ModelProto, batch: int | str) -> onnx.ModelProto:
-    """A copy whose input is of ``batch`` pictures, and whose other shapes are left to the runtime."""
+    """Return a copy whose input is of ``batch`` pictures, and whose other shapes are left to the runtime."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     first = graphs.inputs(copy)[0].type.tensor_type.shape.dim[0]
@@ -210,7 +211,7 @@ def _declared(model: onnx.ModelProto, batch: int | str) -> onnx.ModelProto:
 
 
 def _same_together(model: onnx.ModelProto, taken: ModelInput, size: tuple[int, int], path: Path) -> bool:
-    """Three pictures in one run give what each gives alone."""
+    """Return True if three pictures in one run give what each gives alone."""
     session = graphs.session(model, str(path))
     feed = np.concatenate([_feed(planes, taken) for planes in _others(taken, size)])
     try:
@@ -249,7 +250,7 @@ def _same_on_others(
 
 
 def _others(taken: ModelInput, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """A black picture, a ramp with a bright corner, and the ramp upside down."""
+    """Make a black picture, a ramp with a bright corner, and the ramp upside down."""
     ramp = np.linspace(0, 200, size[0] * size[1]).reshape(size[1], size[0]).astype(np.uint8)
     ramp[: size[1] // 8, -size[0] // 8 :] = 255
     axis = 0 if taken.layout == "nchw" else 2

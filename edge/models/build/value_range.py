@@ -1,4 +1,4 @@
-"""Which values the network is fed, and whether its head says that it wants others.
+"""The network is fed these values; its head may say that it wants others.
 
 Nothing in an ONNX file declares the range of its input. What can be seen is a head that scales: a division by 255 or by
 127.5 in front of the network means that it wants 0 to 255.
@@ -30,7 +30,7 @@ _LONGEST: Final = 12
 
 
 def values_fed(transform: InputTransform, taken: ModelInput) -> tuple[float, float]:
-    """Lowest and highest value that any channel of the network can get from a frame."""
+    """Return the lowest and highest value that any channel of the network can get from a frame."""
     white = 2**transform.bits - 1
     if taken.dtype == "uint8":
         return 0.0, float(white)

@@ -1,4 +1,6 @@
-"""A line's thresholds measured on recorded good frames: its own model and ROI, through the live inspection's first half."""
+"""A line's thresholds are measured on recorded good frames: its own model and ROI, through the live inspection's first
+half.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,7 @@ class _Passes:
     """What the frames are, for error texts."""
     survey: Survey = field(default_factory=Survey)
     kinds: set[FrameKind] = field(default_factory=set)
-    """Of the frames as the model gets them."""
+    """Return this for the frames as the model gets them."""
     _begun: list[Iterator[_Named]] = field(default_factory=list)
     """The pass whose first map was looked at for its size; it is gone on with."""
     _plan: RegionPlan | None = None
@@ -162,7 +164,7 @@ def _reach(engine: Engine) -> float:
 
 
 def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:
-    """Files may hold more bits than the line's model is given."""
+    """Return a frame with the bits that the line's model is given, because files may hold more."""
     return frame if isinstance(frame, Skip) else to_depth(frame, *source.levels)
 
 

@@ -1,4 +1,4 @@
-"""``edge fit``: the built-in model, mean and deviation of each pixel over good frames, as plain ONNX operators.
+"""The method ``pixel`` fits the built-in model, mean and deviation of each pixel over good frames, as plain ONNX operators.
 
 It fits a fixed camera over parts that lie alike, and needs no training and no GPU. The map is the distance from the mean in
 deviations: ``max over channels of |pixel - mean| / sqrt(variance + floor ** 2)``.
@@ -33,12 +33,12 @@ FLOOR = 2.0
 """Grey levels added (as a variance) to each pixel's deviation. Rounding to whole levels alone deviates by 0.29, a sensor's
 noise by about 1; below that, what a few dozen frames show as deviation is chance, and a division by it would cry wolf."""
 _DISPLAY = DisplaySpec(threshold=6.0, range=(0.0, 12.0))
-"""In deviations."""
+"""Threshold for display, in deviations."""
 
 
 @dataclass(slots=True)
 class _Sums:
-    """Over frames of one shape, in float64: exact, for sums of whole numbers stay below 2 ** 53."""
+    """Sums over frames of one shape are kept in float64: exact, for sums of whole numbers stay below 2 ** 53."""
 
     spec: BundleSpec
     total: NDArray[np.float64]
@@ -76,7 +76,7 @@ def fit(
     illumination: IlluminationSpec | None = None,
     source: str = "",
 ) -> tuple[onnx.ModelProto, BundleSpec]:
-    """The model of these good frames and its spec, one frame in memory at a time.
+    """Fit the model of these good frames and its spec, one frame in memory at a time.
 
     The first frame sets the channels (grey or colour) and, without ``size`` (width, height), the size of the picture that
     the model sees: its own, or shrunk until the longer side is ``max_side``. Every frame is brought to it as at run time;
@@ -159,7 +159,7 @@ def fit_to_bundle(
 
 
 def shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
-    """Width and height with the longer side at most ``max_side``."""
+    """Return width and height with the longer side at most ``max_side``."""
     scale = min(1.0, max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

@@ -1,4 +1,4 @@
-"""pyimgano's ``infer_config.json`` as a line's config, with every setting that means something else here, or nothing.
+"""pyimgano's ``infer_config.json`` becomes a line's config, with every setting that means something else here, or nothing.
 
 Defect extraction stands in ``defects``, tiling in ``adaptation.tiling``, illumination in
 ``preprocessing.illumination_contrast``. The last two belong to a bundle here: what to build it with is told as text.
@@ -45,7 +45,7 @@ _RECIPE: Final = (
     ("trust_summary", "provenance of pyimgano's run"),
     ("bundle_artifact_refs", "files of pyimgano's bundle"),
 )
-"""Sections beside ``defects`` that have no counterpart, with the reason; told where they stand in the file."""
+"""Sections beside ``defects`` that have no counterpart, with the reason; reported if they stand in the file."""
 
 _PX: Final = (
     "maps of different models have different sizes, and an area of 16 px on 64x64 is 256 px on 256x256: compare the sizes, "
@@ -81,7 +81,7 @@ class Imported:
 
 
 def read_infer_config(path: Path) -> dict[str, Any]:
-    """Raises UserError where it can't be read, is no JSON, or has no ``defects`` section."""
+    """Read the file. Raises UserError if it can't be read, is no JSON, or has no ``defects`` section."""
     try:
         data = orjson.loads(path.read_bytes())
     except OSError as error:
