@@ -1,4 +1,4 @@
-"""Streaming defect inspection for factory cameras: frames in, verdicts out."""
+"""Defects in the pictures of factory cameras are found as they stream: frames in, verdicts out."""
 
 import os
 

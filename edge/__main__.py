@@ -6,7 +6,7 @@ import signal
 
 
 def run() -> None:
-    """The command line; a command that wants SIGINT for itself takes it."""
+    """Run the command line; a command that wants SIGINT for itself takes it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from edge.service.descriptors import open_standard_streams
 

@@ -1,4 +1,5 @@
-"""The main job on the simulated camera: record good frames, fit the built-in model, calibrate, then inspect live.
+"""The demo does the main job on the simulated camera: record good frames, fit the built-in model, calibrate, then inspect
+live.
 
 The camera of the genicam package shows a ball on a white scene. Ball size 1 is a good part, 30 a defect; while the
 daemon runs, the size alternates.
@@ -45,7 +46,7 @@ Say = Callable[[str], None]
 
 
 def camera_installed() -> bool:
-    """Whether the simulated camera is there."""
+    """Return True if the simulated camera is there."""
     if any(importlib.util.find_spec(name) is None for name in ("genicam", "harvesters")):
         return False
     try:
@@ -56,7 +57,7 @@ def camera_installed() -> bool:
 
 
 def check_free(out: Path) -> None:
-    """Raises UserError where a daemon runs with an earlier demo's config: its folder must not be made anew under it."""
+    """Raise UserError if a daemon runs with an earlier demo's config: its folder must not be made anew under it."""
     folders = [root / CAMERA for root in runtime_roots()]
     with suppress(UserError):  # none, or one that a person has changed beyond use
         folders.insert(0, found_folder(load_config(out / CONFIG)))
@@ -67,7 +68,9 @@ def check_free(out: Path) -> None:
 
 
 def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
-    """Everything before the live part: config, recording, model, calibration under ``out``. Returns the config to run."""
+    """Make everything before the live part under ``out``: config, recording, model, calibration. Returns the config to
+    run.
+    """
     out.mkdir(parents=True)
     path = out / CONFIG
     _write_config(path, camera=camera)
@@ -91,7 +94,7 @@ def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
 
 
 def inspect_live(loaded: Loaded, seconds: float, each_turn: EachTurn) -> int:
-    """The daemon itself, ended by a timer as SIGTERM would."""
+    """Run the daemon itself, ended by a timer as SIGTERM would."""
     source = open_source(loaded.config.source, loaded.config.camera, loaded.path.parent)
     if isinstance(source, GenicamSource):
         source = AlternatingBall(source)
@@ -99,7 +102,7 @@ def inspect_live(loaded: Loaded, seconds: float, each_turn: EachTurn) -> int:
 
 
 class AlternatingBall:
-    """The simulated camera with its ball now good, now a defect. The size is written in the thread that reads."""
+    """The simulated camera shows its ball now good, now a defect. The size is written in the thread that reads."""
 
     def __init__(self, camera: GenicamSource) -> None:
         self._camera = camera
@@ -126,7 +129,7 @@ class AlternatingBall:
 
 
 class Timed:
-    """A source that ends after a while."""
+    """A timed source ends after a while."""
 
     def __init__(self, source: Source, seconds: float) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""The one exception for what a person at the line can mend. The command line prints it without a traceback."""
+"""UserError is the one exception for what a person at the line can mend; the command line prints it without a traceback."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a command ended. A supervisor (systemd, a script) decides by it what to do next."""
+    """A command ends with one of these codes; a supervisor (systemd, a script) decides by it what to do next."""
 
     OK = 0
     NO = 1
-    """The answer is no: a check that failed, nothing that was looked for."""
+    """The answer is no: a check failed, or a search found nothing."""
     CONFIG = 2
-    """A mistake that a person must mend: a restart meets it again."""
+    """A person must mend a mistake; a restart would meet it again."""
     STAGE = 3
     """A stage failed more often than its budget allows."""
     HUNG = 4
     """A stage hangs."""
     RECONNECTS = 5
-    """The camera is gone again after ``source.max_reconnects`` reconnections: start anew."""
+    """The camera is lost again after ``source.max_reconnects`` reconnections, and the process must start anew."""
     LOCKED = 6
     """Another instance, or another program, holds what this one needs."""
     INTERRUPTED = 130
-    """Ctrl-C, as a shell says it."""
+    """Ctrl-C, as shells number it."""
 
 
 class UserError(Exception):
-    """A mistake in a config, a file, a model or an argument, told in words.
+    """A config, a file, a model or an argument has a mistake, and the message says in words how to mend it.
 
-    ``what`` names the thing; ``received``, ``expected`` and ``fix`` complete the message, each on its own line,
-    and are left out when they would say nothing.
-    ``exit_code`` is the process's exit status. ``passes``: it may be over without anyone changing anything here, as a disk
-    that isn't mounted yet or a port that another program has: a command ends, a daemon waits and tries again.
+    ``what`` names the thing; ``received``, ``expected`` and ``fix`` complete the message, each on its own line, and are
+    left out when they would say nothing. ``exit_code`` is the process's exit status. ``passes`` is True if the trouble may
+    end without anyone changing anything here, such as a disk that isn't mounted yet or a port that another program has: a
+    command ends, a daemon waits and tries again.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class UserError(Exception):
         self.passes = passes
 
     def at(self, where: str) -> UserError:
-        """The same mistake, told of the key, file or line that it stands in."""
+        """Return the same mistake with the key, file or line where it stands in front."""
         told = UserError(f"{where}: {self}", exit_code=self.exit_code, passes=self.passes)
         told.what = f"{where}: {self.what}"
         return told
@@ -67,16 +67,17 @@ _MENDABLE = frozenset(
 
 
 def may_pass(error: OSError) -> bool:
-    """Whether an error of a file or an address may be over by itself.
+    """Return True if an error of a file or an address may end by itself.
 
-    All do but a few that only another config or another user right mends: no right, a file in the way, a name that is none.
-    Disks fill and empty, shares and switches come back after a power cut later than we do, and each has errors of its own.
+    All may, except a few that only another config or another user right mends: no permission, a file in the way, an
+    impossible name. Disks fill and empty, shares and switches come back after a power cut later than we do, and each has
+    errors of its own.
     """
     return error.errno not in _MENDABLE
 
 
 def text_of(error: BaseException) -> str:
-    """An error as a person reads it in ``state``."""
+    """Return an error as a person reads it in ``state``."""
     if isinstance(error, UserError):
         return error.what
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,5 @@
-"""The nouns: what a camera delivered, what a model saw in it, what was decided. NumPy and the standard library only.
+"""These are the nouns: what a camera delivered, what a model saw in it, what was decided. NumPy and the standard library
+only.
 
 Everything that crosses a thread is a frozen dataclass with slots. Arrays inside are views: who may keep them, and until
 when, stands beside each.
@@ -29,7 +30,7 @@ LineState: TypeAlias = Literal["Preoperational", "Initialized", "Ready", "Contin
 
 @dataclass(frozen=True, slots=True)
 class FrameMeta:
-    """Identity and stamps of one frame.
+    """Every frame has an identity and stamps.
 
     ``pixel_format`` is the PFNC name of the bytes that travel with it (``Mono8``, ``Mono12``, ``RGB8``, ``BGR8``,
     ``BayerRG8`` ...). ``received_ns`` is UTC and is published; ``received_mono_ns`` is ``time.monotonic_ns()`` of the
@@ -47,16 +48,18 @@ class FrameMeta:
     timestamp_source: TimestampSource = "host"
     part_id: int | None = None
     frame_ref: str | None = None
-    """Path under the source's root, of frames that come from files."""
+    """Path under the source's root, for frames that come from files."""
     late: bool = False
-    """Recorded frames only: the deadline was missed when the frame was live, so replay says ``late`` again."""
+    """For recorded frames: True if the deadline was missed when the frame was live, so that replay says ``late`` again."""
     chunks: tuple[tuple[str, int | float | None], ...] = ()
-    """Name and value of each chunk that the config asks for; None where the frame came without it."""
+    """Name and value of each chunk that the config asks for; None if the frame came without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The bytes of one frame as the source holds them: ``data`` is 1-D uint8, valid until the source's next ``read``."""
+    """A payload holds the bytes of one frame as the source has them: ``data`` is 1-D uint8, valid until the source's next
+    ``read``.
+    """
 
     meta: FrameMeta
     data: NDArray[np.uint8]
@@ -64,7 +67,8 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Decoded pixels: C-contiguous (H, W) or (H, W, 3) RGB; uint8, or uint16 aligned to the low bit with ``bits``.
+    """A frame has decoded pixels: C-contiguous (H, W) or (H, W, 3) RGB; uint8, or uint16 aligned to the low bit with
+    ``bits``.
 
     ``pixels`` may be a view into a ring slot: valid until every output's ``accept`` for this frame has returned.
     """
@@ -75,8 +79,44 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameKind:
+    """What a frame must be like for its verdict to mean anything; None: whatever it is.
+
+    ``size``: width and height. ``colour``: grey or RGB. ``bits``: of a sample, as the preprocessing gets it.
+    """
+
+    size: tuple[int, int] | None = None
+    colour: Literal["grey", "RGB"] | None = None
+    bits: int | None = None
+
+    @classmethod
+    def of(cls, frame: Frame) -> FrameKind:
+        height, width = frame.pixels.shape[:2]
+        return cls((width, height), "grey" if frame.pixels.ndim == 2 else "RGB", frame.bits)
+
+    def __str__(self) -> str:
+        size = "any size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
+        bits = "" if self.bits is None else f", {self.bits} bits"
+        return f"{size}{'' if self.colour is None else f' {self.colour}'}{bits}"
+
+    def doubt(self, frame: Frame) -> Unmapped | None:
+        """Why a frame is of another kind: ``frame_size`` or ``frame_kind``; None where it is of this one."""
+        given = FrameKind.of(frame)
+        if self.size not in (None, given.size):
+            reason = "frame_size"
+        elif self.colour not in (None, given.colour) or self.bits not in (None, given.bits):
+            reason = "frame_kind"
+        else:
+            return None
+        return Unmapped(reason, f"the frame is {given}, expected {self}, as the good frames were")
+
+
+ANY_KIND: Final = FrameKind()
+
+
+@dataclass(frozen=True, slots=True)
 class AnomalyMap:
-    """What the model said of one frame.
+    """A map holds what the model said about one frame.
 
     ``values``: float32 (h, w), raw and unclamped, valid until the engine's fourth ``infer`` after this one.
     ``map_to_image``: (sx, sy, ox, oy); a map edge at x lies in the frame at ``x * sx + ox``.
@@ -91,7 +131,9 @@ class AnomalyMap:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One defect region. ``regions.py`` gives it in map pixels, ``verdict.py`` in image pixels; scores are the map's."""
+    """A region is a defect. ``edge.regions.find`` gives it in map pixels, ``edge.regions.verdict`` in image pixels; scores
+    are the map's.
+    """
 
     id: int
     bbox_xyxy: tuple[int, int, int, int]
@@ -109,7 +151,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds between a frame's stations: in the ring, in the engine, waiting for the judge, judged, altogether."""
+    """Latency is given in milliseconds between stations: in the ring, in the engine, waiting for the judge, judged,
+    altogether.
+    """
 
     queue: float
     infer: float
@@ -124,9 +168,10 @@ NO_LATENCY: Final = Latency(*(0.0 for _ in STAGES))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """One frame that reached the engine, and what was decided. ``map_max`` is unsmoothed, inside ROI and border.
+    """An inspection is a frame that reached the engine, and what was decided. ``map_max`` is unsmoothed, inside ROI and
+    border.
 
-    A new field has a default here and a row in ``wire.record_fields``: its place in the record, its schema, its way back.
+    A new field has a default here and a row in ``edge.wire.record_fields``: place in the record, schema, way back.
     """
 
     meta: FrameMeta
@@ -142,9 +187,10 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Frames that never reached the engine: ``count`` of them, from ``frame_id_first`` to ``frame_id_last``.
+    """A skip stands for frames that never reached the engine: ``count`` of them, from ``frame_id_first`` to
+    ``frame_id_last``.
 
-    An id is None where the source could not tell it.
+    An id is None if the source could not give it.
     """
 
     reason: SkipReason
@@ -152,7 +198,7 @@ class Skip:
     frame_id_first: int | None
     frame_id_last: int | None
     received_ns: int
-    """UTC, when the loss was noticed."""
+    """UTC in ns when the loss was noticed."""
     frame_id_source: FrameIdSource = "device"
     part_id_first: int | None = None
     part_id_last: int | None = None
@@ -160,7 +206,7 @@ class Skip:
 
     @classmethod
     def of(cls, meta: FrameMeta, reason: SkipReason) -> Skip:
-        """The loss of one frame whose identity is known."""
+        """Make the loss of one frame whose identity is known."""
         return cls(
             reason=reason,
             count=1,
@@ -174,7 +220,7 @@ class Skip:
         )
 
     def followed_by(self, later: Skip) -> Skip | None:
-        """Both as one skip; None where one could not tell what both do.
+        """Return both as one skip; None if one could not stand for both.
 
         They must be of one reason and one source of ids, and their frame ids and part ids side by side or unknown in both:
         a camera may have begun a new count between them, and a part counter that wrapped would name every part.
@@ -191,7 +237,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """What every record of one run has in common: who judged, with which config, model and calibration."""
+    """All records of one run have this in common: who judged, with which config, model and calibration."""
 
     instance_id: str
     camera: str
@@ -205,7 +251,7 @@ class RunIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One numbered line of the run's result, already encoded: ``line`` is JSON without a line end."""
+    """A record is one numbered line of the run's result, already encoded: ``line`` is JSON without a line end."""
 
     seq: int
     body: Inspection | Skip
@@ -218,7 +264,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong that lasts, until its part says that it is over."""
+    """A fault is something wrong that lasts, until its part says that it is over."""
 
     code: str
     since_ns: int
@@ -227,7 +273,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The whole state of the daemon at one moment; resent to each new subscriber."""
+    """The state describes the whole daemon at one moment; it is sent again to each new subscriber."""
 
     state_seq: int
     line_state: LineState
@@ -240,7 +286,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Sent every 500 ms. ``progress_age_ms`` is the age of the oldest stage's last sign of progress."""
+    """A heartbeat is sent every 500 ms. ``progress_age_ms`` is the age of the oldest stage's last sign of progress."""
 
     last_seq: int | None
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -250,7 +296,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Unmapped:
-    """Why a frame has no map: ``reason`` is the record's, ``text`` is for the log."""
+    """A frame has no map: ``reason`` is the record's, ``text`` is for the log."""
 
     reason: str
     text: str
@@ -258,7 +304,7 @@ class Unmapped:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A candidate that a filter dropped: ``filter`` is its config key, ``value`` what the candidate has of it."""
+    """A filter dropped a candidate: ``filter`` is its config key, ``value`` what the candidate has of it."""
 
     bbox_xyxy: tuple[int, int, int, int]
     area_px: int
@@ -269,12 +315,12 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one map holds, in map pixels.
+    """One map holds these regions, in map pixels.
 
-    ``mask``: (h, w), 255 on the pixels of every region (also those beyond ``max_regions``), valid until the next call
-    with the same controls. ``dropped``: how many candidates each filter dropped, by config key, and how many regions
-    ``max_regions`` cut off. Where they were asked for, ``rejected``: each of those; ``candidates``: (h, w), 255 on what
-    the filters were given (None: nothing).
+    ``mask`` is (h, w), 255 on the pixels of every region (also those beyond ``max_regions``), valid until the next call
+    with the same plan. ``dropped`` says how many candidates each filter dropped, by config key, and how many regions
+    ``max_regions`` cut off. If they were asked for, ``rejected`` has each of those, and ``candidates`` is (h, w), 255 on
+    what the filters were given (None: nothing).
     """
 
     mask: NDArray[np.uint8]
@@ -286,7 +332,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What an inspection's verdict rests on, in map pixels.
+    """An inspection's verdict rests on this, in map pixels.
 
     ``found.mask``: uint8 (h, w), 255 where a region is. ``found.rejected`` and ``found.candidates`` only where
     ``Criteria.explain`` asks for them.

@@ -1,4 +1,4 @@
-"""The command ``edge``: one small file per command; errors that a person can mend are printed without a traceback."""
+"""The command ``edge`` has one small file per command; errors that a person can mend are printed without a traceback."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ NAMES = (
     "keys",
     "config-schema",
 )
-"""In the order of ``edge --help``. Each is a file here, with a function of its name, or ``app`` for a group."""
+"""Commands in the order of ``edge --help``. Each is a file here, with a function of its name, or ``app`` for a group."""
 
 
 class _Commands(TyperGroup):
-    """Imports a command's file when the command is asked for: the model runtimes take half a second, for ``edge subscribe``
-    too.
+    """A command's file is imported only when the command is used: the model runtimes take half a second to load, which
+    ``edge subscribe`` should not wait for.
     """
 
     def list_commands(self, _ctx: Any) -> list[str]:
@@ -80,7 +80,7 @@ def edge(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Streaming defect inspection for factory cameras."""
+    """Inspect the pictures of factory cameras for defects, as they come."""
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Progress bars that show with their first step: an error before it stands alone. On a terminal only, on stderr."""
+"""Progress bars appear with their first step, so that an error before it stands alone; they need a terminal and go to
+stderr.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from edge.spread import Progress as SpreadProgress
 
 Step: TypeAlias = Callable[[int, int | None], None]
-"""``step(done, total)``; None: nobody knows how many there are."""
+"""Called as ``step(done, total)``; ``total`` is None if nobody knows how many steps there are."""
 Item = TypeVar("Item")
 
 
 @contextmanager
 def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -> Iterator[Step]:
-    """``columns``: rich's usual ones where none are given. ``transient``: it goes when it is done."""
+    """Make a bar with ``columns`` (rich's usual ones if none are given); it vanishes at its end if ``transient`` is set."""
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=transient)
     task = bar.add_task(text, total=None)
@@ -38,7 +40,7 @@ def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -
 
 @contextmanager
 def build_bar() -> Iterator[Callable[[float, str], None]]:
-    """A bar for a build that takes minutes, as ``engines`` tell of it."""
+    """Show a bar for a build that takes minutes, fed by what an engine reports."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     bar = Progress(*columns, console=Console(stderr=True))
     task = bar.add_task("", total=1.0)
@@ -56,7 +58,7 @@ def build_bar() -> Iterator[Callable[[float, str], None]]:
 
 
 def tracked(items: Iterable[Item], text: str, total: int | None) -> Iterator[Item]:
-    """``items`` as they come, under a bar that goes when they end."""
+    """Yield ``items`` as they come, under a bar that vanishes when they end."""
     with progress_bar(text, transient=True) as step:
         for done, item in enumerate(items):
             step(done, total)

@@ -1,4 +1,4 @@
-"""What of a bundle is declared on the command line: ``--illumination`` and the like."""
+"""Some parts of a bundle are declared on the command line: ``--illumination`` and the like."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IlluminationOption: TypeAlias = Annotated[
 
 
 def illumination_of(texts: list[str] | None) -> IlluminationSpec | None:
-    """The declaration that presets, files and keys make together; None where there is none.
+    """Combine presets, files and keys into one declaration; return None if there are none.
 
     Raises:
         UserError: no such preset or file, an unknown key, a value that is out of range.
@@ -52,5 +52,8 @@ def _keys(text: str) -> dict[str, Any]:
             expected=f"{', '.join(ILLUMINATION_PRESETS)}, a YAML file, or keys as {{gamma: 0.8}}",
         )
     if not isinstance(data, dict):
-        raise UserError(f"--illumination {text}: no mapping of keys", expected="white_balance: gray_world, say")
+        raise UserError(
+            f"--illumination {text}: no mapping of keys",
+            expected="for example {white_balance: gray_world}",
+        )
     return data

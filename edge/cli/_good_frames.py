@@ -1,4 +1,4 @@
-"""What the commands that read good frames share: what to do with outliers, and notes about what was left out."""
+"""Commands that read good frames share this: what to do with outliers, and notes about what was left out."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from rich.markup import escape
 from edge.errors import UserError
 
 LeaveOutOption: TypeAlias = Annotated[
-    bool, typer.Option("--leave-out-outliers", help="Go on without the frames that are unlike the others.")
+    bool, typer.Option("--leave-out-outliers", help="Leave out the frames that are unlike the others.")
 ]
 KeepOption: TypeAlias = Annotated[
-    bool, typer.Option("--keep-outliers", help="Go on with them: somebody looked, and they are good.")
+    bool, typer.Option("--keep-outliers", help="Use them too: somebody looked, and they are good.")
 ]
 
 
 def outliers_choice(*, leave_out: bool, keep: bool) -> Literal["refuse", "leave_out", "keep"]:
-    """What a person said about outliers. Raises UserError for both options at once."""
+    """Return what the user chose to do with outliers. Raises UserError if both options are given."""
     if leave_out and keep:
         raise UserError("--leave-out-outliers and --keep-outliers exclude each other", fix="give one of them")
     return "leave_out" if leave_out else "keep" if keep else "refuse"
 
 
 def show_notes(console: Console, notes: Iterable[str]) -> None:
-    """One line each, in yellow."""
+    """Print each note on a line of its own, in yellow."""
     for note in notes:
         console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)

@@ -11,7 +11,7 @@ from edge.errors import ExitCode
 
 
 def end_if_incomplete(lacks: Iterable[str]) -> None:
-    """Print what lacks, a line each. Raises ``typer.Exit(1)`` where anything does."""
+    """Print what is missing, a line each. Raises ``typer.Exit(1)`` if anything is."""
     told = [text for text in lacks if text]
     for text in told:
         Console(stderr=True, highlight=False).print(f"incomplete: {text}", soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Several commands share these options."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BitsOption: TypeAlias = Annotated[
 
 
 def checked_bits(bits: int | None) -> int | None:
-    """What ``--bits`` says. Raises UserError for a depth that no camera has."""
+    """Return what ``--bits`` says. Raises UserError for a depth that no camera has."""
     if bits not in (None, 10, 12, 14, 16):
         raise UserError("--bits", received=bits, expected="10, 12, 14 or 16")
     return bits
 
 
 def declared_bits(bits: int | None, source: SourceConfig) -> int | None:
-    """``--bits``; without it what the line's own source declares of its files."""
+    """Return ``--bits`` or, without it, what the line's own source declares about its files."""
     asked = checked_bits(bits)
     return source.bits if asked is None and isinstance(source, RecordedConfig) else asked

@@ -1,4 +1,4 @@
-"""Tables for terminals and for pipes."""
+"""Tables are printed for terminals and for pipes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.table import Table
 
 
 def print_table(table: Table) -> None:
-    """As wide as the terminal; a pipe has no width, and nothing in it is folded."""
+    """Print a table as wide as the terminal; into a pipe, which has no width, nothing is folded."""
     console = Console(highlight=False)
     if not console.is_terminal:
         widest = console.measure(table, options=console.options.update(max_width=1 << 16)).maximum

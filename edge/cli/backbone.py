@@ -1,4 +1,4 @@
-"""``edge backbone``: a network of features as one ONNX file, and what layers it has."""
+"""``edge backbone`` writes a network of features as one ONNX file, and lists its layers."""
 
 from __future__ import annotations
 

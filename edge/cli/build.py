@@ -1,4 +1,4 @@
-"""``edge build``: a bundle from an ONNX model."""
+"""``edge build`` makes a bundle from an ONNX model."""
 
 from __future__ import annotations
 
@@ -34,21 +34,24 @@ def build(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The bundle to write.")],
     name: Annotated[str | None, typer.Option(help="What records call the model. Default: the folder's name.")] = None,
     size: Annotated[str | None, typer.Option(metavar="W,H", help="Picture that the network sees, in px.")] = None,
-    resize: Annotated[str, typer.Option(help="Where frames are brought to it: host or graph.")] = "host",
+    resize: Annotated[str, typer.Option(help="Where frames are resized to it: host or graph.")] = "host",
     kernel: Annotated[
         str | None,
         typer.Option(
-            help=f"Of that resize: {', '.join(KERNELS)}. Default: area; in the graph linear or the exporter's own."
+            help=f"Kernel of that resize: {', '.join(KERNELS)}. Default: area; in the graph linear or the exporter's own."
         ),
     ] = None,
-    channels: Annotated[int | None, typer.Option(help="Of the frames: 1 feeds grey frames to a model of colour.")] = None,
-    bits: Annotated[int, typer.Option(min=8, max=16, help="Of a frame's values; above 8 the graph takes uint16.")] = 8,
+    channels: Annotated[int | None, typer.Option(help="Channels of the frames. 1: grey frames for a colour model.")] = None,
+    bits: Annotated[int, typer.Option(min=8, max=16, help="Bits of a frame's values; above 8 the graph takes uint16.")] = 8,
     scale: Annotated[float | None, typer.Option(help="Factor on pixels. Default: 1/255 (of the bits), so 0 to 1.")] = None,
     mean: Annotated[str | None, typer.Option(metavar="M[,M,M]", help="Subtracted after the scale.")] = None,
-    std: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Divided by after that.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Divisor after that.")] = None,
     bgr: Annotated[bool, typer.Option("--bgr", help="The model's channels are blue, green, red.")] = False,
-    layout: Annotated[str | None, typer.Option(help="nchw or nhwc, where the model does not tell.")] = None,
+    layout: Annotated[str | None, typer.Option(help="nchw or nhwc, where the model does not say.")] = None,
     map_name: Annotated[str | None, typer.Option("--map", metavar="NAME", help="Output that is the map.")] = None,
+    map_class: Annotated[
+        int | None, typer.Option("--class", min=0, metavar="N", help="Class of that output that is the map, from 0.")
+    ] = None,
     score_name: Annotated[str | None, typer.Option("--score", metavar="NAME", help="Output that is the score.")] = None,
     map_to_image: Annotated[
         str | None,
@@ -70,14 +73,14 @@ def build(
     stride: Annotated[
         str | None, typer.Option(metavar="W,H", help="From tile to tile, in px. Default: three quarters of the tile.")
     ] = None,
-    blend: Annotated[str, typer.Option(help="Of maps where tiles overlap: hann, gaussian, mean or max.")] = "hann",
+    blend: Annotated[str, typer.Option(help="How maps join where tiles overlap: hann, gaussian, mean or max.")] = "hann",
     tile_border: Annotated[
-        int, typer.Option(min=0, metavar="PX", help="Band of each tile that has no say in the map, in px.")
+        int, typer.Option(min=0, metavar="PX", help="Band of each tile that is left out of the map, in px.")
     ] = 0,
     illumination: IlluminationOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
-    """Make a bundle of an ONNX model and check it against the original."""
+    """Make a bundle from an ONNX model and check it against the original."""
     _one_of("--resize", resize, ("host", "graph"))
     _one_of("--kernel", kernel, tuple(KERNELS))
     _one_of("--layout", layout, ("nchw", "nhwc"))
@@ -98,6 +101,7 @@ def build(
         mean=parse_numbers("--mean", mean),
         std=parse_numbers("--std", std),
         map_name=map_name,
+        map_class=map_class,
         score_name=score_name,
         map_to_image=_four("--map-to-image", map_to_image),
         tile=_tile(tile, stride, blend, tile_border),
@@ -111,7 +115,7 @@ def build(
 
 
 def _frames(folder: Path) -> GoodFrames:
-    """The good frames of a folder; what is strange about them is told.
+    """Open the good frames of a folder, and print what is strange about them.
 
     Raises:
         UserError: frames of several kinds.
@@ -130,7 +134,7 @@ def _frames(folder: Path) -> GoodFrames:
 
 @dataclass(frozen=True, slots=True)
 class _Readable:
-    """Those of the frames that can be read, as often as they are gone through."""
+    """Yield only those frames that can be read, each time that the frames are gone through."""
 
     frames: GoodFrames
 
@@ -149,23 +153,23 @@ def _tile(size: str | None, stride: str | None, blend: str, border_px: int) -> T
 
 
 def parse_size(text: str | None, option: str = "--size") -> tuple[int, int] | None:
-    """``W,H`` as two whole numbers above 0."""
+    """Read ``W,H`` as two whole numbers above 0."""
     if text is None:
         return None
     parts = text.replace("x", ",").split(",")
     if len(parts) != 2 or not all(p.strip().isdecimal() and int(p) > 0 for p in parts):
-        raise UserError(option, received=text, expected="WIDTH,HEIGHT in px, 256,256 say")
+        raise UserError(option, received=text, expected="WIDTH,HEIGHT in px, for example 256,256")
     return int(parts[0]), int(parts[1])
 
 
 def parse_numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    """``A,B,C`` as numbers."""
+    """Read ``A,B,C`` as numbers."""
     if text is None:
         return None
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UserError(option, received=text, expected="numbers with commas between, 0.485,0.456,0.406 say") from None
+        raise UserError(option, received=text, expected="numbers with commas, for example 0.485,0.456,0.406") from None
 
 
 def _four(option: str, text: str | None) -> tuple[float, float, float, float] | None:
@@ -196,6 +200,11 @@ def _show(report: BuildReport) -> None:
     if spec.tile is not None:
         table.add_row("", "all tiles of a frame in one run" if report.one_run else "one run for each tile")
     table.add_row("model input", f"{taken.name}, {taken.dtype} {taken.layout}, {taken.channels} channels")
+    low, high = (f"{value:.4g}" for value in report.fed)
+    table.add_row(
+        "values fed",
+        f"{low} to {high}{'' if taken.dtype == 'uint8' or spec.input.bits == 8 else f', of {spec.input.bits} bits'}",
+    )
     table.add_row("map", f"{report.amap.name}, {report.map_size[0]}x{report.map_size[1]}{_raw(report.amap.tail)}")
     table.add_row("score", f"{report.score.name}{_raw(report.score.tail)}" if report.score else "none")
     if "embedding" in spec.provenance["outputs"]:

@@ -1,4 +1,4 @@
-"""``edge bundle check``: verify a bundle and print its contract."""
+"""``edge bundle check`` verifies a bundle and prints its contract."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ app = typer.Typer(help="Model bundles.", no_args_is_help=True, add_completion=Fa
 
 @app.callback()
 def bundle() -> None:
-    """Model bundles."""
+    """Look into model bundles."""
 
 
 @app.command("check")
@@ -58,7 +58,7 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bun
 
 
 def light_and_tile_rows(spec: BundleSpec) -> list[tuple[str, str]]:
-    """Illumination and tiles in words, where the bundle has any."""
+    """Put illumination and tiles into words, where the bundle has any."""
     rows = []
     if spec.illumination is not None:
         steps = spec.illumination.model_dump(mode="json", exclude={"frozen", "statistics"}, exclude_none=True)
@@ -93,7 +93,7 @@ def _plain(value: object) -> str:
 
 
 def resize_text(spec: BundleSpec) -> str:
-    """The resize in words."""
+    """Put the resize into words."""
     if spec.resize.size is None:
         taken = spec.input.size if spec.tile is None else "any"
         return "none, any size" if taken == "any" else f"none, only {taken[0]}x{taken[1]}"

@@ -1,4 +1,4 @@
-"""``edge calibrate``: the threshold from good frames."""
+"""``edge calibrate`` measures the threshold on good frames."""
 
 from __future__ import annotations
 

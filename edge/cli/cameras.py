@@ -1,4 +1,4 @@
-"""``edge cameras``: what a GenTL producer finds, and one camera's features."""
+"""``edge cameras`` lists what a GenTL producer finds, and one camera's features."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def cameras(
 
 
 def config_block(producer: str | None, info: CameraInfo, settings: Sequence[Feature]) -> str:
-    """``source:`` of a line's config that brings a camera to these settings."""
+    """Write the ``source:`` section of a config that brings a camera to these settings."""
     head = {"kind": "genicam", "producer": producer, "serial": info.serial}
     lines = [f"# {info.vendor} {info.model}, serial {info.serial}", "source:"]
     lines += [f"  {key}: {_scalar(value)}" for key, value in head.items() if value is not None]
@@ -72,7 +72,7 @@ def config_block(producer: str | None, info: CameraInfo, settings: Sequence[Feat
 
 
 def _scalar(value: object) -> str:
-    """Quoted where plain YAML would read something else: serial "0", the text "On"."""
+    """Quote what plain YAML would read as something else, such as serial "0" or the text "On"."""
     return yaml.safe_dump([value], default_flow_style=True, width=1 << 20, allow_unicode=True).strip()[1:-1]
 
 

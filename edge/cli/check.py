@@ -1,4 +1,4 @@
-"""``edge check``: everything that can be known before the line starts."""
+"""``edge check`` checks everything that can be known before the line starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edge config-schema``: the JSON Schema of a line's YAML, for editors."""
+"""``edge config-schema`` prints the JSON Schema of a line's YAML, for editors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.storage.disk import write_whole
 def config_schema(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write; standard output without it.")] = None,
 ) -> None:
-    """Print the JSON Schema of a line's YAML: editors with a YAML language server complete and check keys by it.
+    """Print the JSON Schema of a line's YAML, with which editors that have a YAML language server complete and check keys.
 
     Write it beside your configs and begin each with: # yaml-language-server: $schema=line.schema.json
     """

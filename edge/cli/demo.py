@@ -1,4 +1,4 @@
-"""``edge demo``: the main job on the simulated camera, with a live table."""
+"""``edge demo`` shows the main job on the simulated camera, with a live table."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _make_anew(out: Path) -> None:
 
 
 class _Rate:
-    """Frames per second over the last two seconds."""
+    """Measure frames per second over the last two seconds."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()

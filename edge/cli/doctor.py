@@ -1,4 +1,4 @@
-"""``edge doctor``: is this machine fit, and how much does it inspect."""
+"""``edge doctor`` says whether this machine is fit, and how much it can inspect."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ SEVERITY_COLOURS = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
 
 def doctor(
     config: Annotated[Path | None, typer.Argument(help="The line's YAML file. Without it: the machine alone.")] = None,
-    seconds: Annotated[float, typer.Option(min=0, help="Time to measure the capacity in; 0: not measured.")] = 6.0,
+    seconds: Annotated[float, typer.Option(min=0, help="Seconds spent on measuring the capacity; 0: not measured.")] = 6.0,
     size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Size of the frames, where the config does not tell.", show_default=False),
+        typer.Option(metavar="WxH", help="Size of the frames, where the config does not say.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per finding.")] = False,
     overrides: SetOption = None,
@@ -47,7 +47,7 @@ def doctor(
 
 
 def findings(path: Path | None, overrides: tuple[str, ...], seconds: float, size: tuple[int, int] | None) -> list[Finding]:
-    """All findings: the machine's, then the config's."""
+    """Collect all findings: first the machine's, then the config's."""
     from edge.service.doctor.config import line_findings
     from edge.service.doctor.machine import machine_findings
 
@@ -74,7 +74,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if not match or min(map(int, match.groups())) < 16:
-        raise UserError("--size", received=text, expected="width x height in px, 2048x1536 say, 16 or more each")
+        raise UserError("--size", received=text, expected="width x height in px, for example 2048x1536, 16 or more each")
     return int(match[1]), int(match[2])
 
 

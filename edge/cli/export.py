@@ -1,4 +1,4 @@
-"""``edge export``: a recording in a form that other programs show."""
+"""``edge export`` writes a recording in a form that other programs show."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write; must not be there yet.")],
     kind: Annotated[str, typer.Option("--format", help="mcap: for Foxglove and Lichtblick.")] = "mcap",
 ) -> None:
-    """Write a recording with its records as one file; edge replay reads it, too. Needs the extra mcap."""
+    """Write a recording with its records as one file, which edge replay reads, too. Needs the extra mcap."""
     if kind != "mcap":
         raise UserError("--format", received=kind, expected="mcap")
     with progress_bar("export") as step:

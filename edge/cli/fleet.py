@@ -1,4 +1,4 @@
-"""``edge fleet``: every daemon of this machine in one table."""
+"""``edge fleet`` shows every daemon of this machine in one table."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ from edge.service.instances import Instance, instances
 from edge.service.runtime_folder import INSTANCE
 
 SETTLE_S = 1.2
-"""Two heartbeats: with ``--once`` a rate needs both."""
+"""Wait of two heartbeats: with ``--once`` a rate needs both."""
 _WELL = ("Ready", "ContinuousExecution")
 
 
 def fleet(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="More runtime folders: of configs with a runtime_dir of their own.")
+        list[Path] | None, typer.Argument(help="More runtime folders, for configs with a runtime_dir of their own.")
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Print the table once.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per daemon, once.")] = False,
     key: Annotated[
-        Path | None, typer.Option(help="Our own secret key (.key_secret), for daemons with CURVE keys.", show_default=False)
+        Path | None,
+        typer.Option(help="Your secret key (.key_secret), for daemons with CURVE keys.", show_default=False),
     ] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this many seconds.")] = None,
 ) -> None:
@@ -78,12 +79,12 @@ def fleet(
 
 
 def well(row: Row) -> bool:
-    """It inspects, or waits for a trigger, and nothing is wrong."""
+    """Return True if the daemon inspects or waits for a trigger, and nothing is wrong."""
     return row.state in _WELL and not row.text
 
 
 def as_dict(row: Row) -> dict[str, object]:
-    """For scripts."""
+    """Return a daemon's row as plain data, for scripts."""
     return {
         "camera": row.instance.camera,
         "pid": row.instance.pid,
@@ -102,7 +103,7 @@ def as_dict(row: Row) -> dict[str, object]:
 
 
 def table(rows: Sequence[Row]) -> Group:
-    """One line per daemon, and what is wrong below. Daemons that have one camera name are told apart by their folders."""
+    """Make one row per daemon, and list below what is wrong. Folders tell daemons of the same camera name apart."""
     names = Counter(row.instance.camera for row in rows)
     title = f"{len(rows)} daemon{'s' * (len(rows) != 1)}"
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left")

@@ -1,4 +1,4 @@
-"""``edge import-config``: pyimgano's infer_config.json as a line's config."""
+"""``edge import-config`` turns pyimgano's infer_config.json into a line's config."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def import_config(
     infer_config: Annotated[Path, typer.Argument(metavar="INFER_CONFIG.json", help="What pyimgano-train exported.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="LINE.yaml", help="The line's config to write.")],
     bundle: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The bundle that it names. Default: 'bundle' beside it.")
+        Path | None, typer.Option(metavar="PATH", help="The bundle that the config names. Default: 'bundle' beside it.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write pyimgano's defect settings as a line's config, and list those that mean something else here, or nothing."""
+    """Write pyimgano's defect settings as a line's config, and list settings that mean something else here, or nothing."""
     data = read_infer_config(infer_config)
     if out.exists() and not force:
         raise UserError(f"{out}: exists already", fix="choose another name, or give --force")

@@ -1,7 +1,8 @@
-"""``edge install-service``: the files of a systemd service, printed or put where they belong."""
+"""``edge install-service`` prints the files of a systemd service, or puts them where they belong."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from pathlib import Path
@@ -12,15 +13,13 @@ from rich.console import Console
 
 from edge.config.load import load_config
 from edge.errors import UserError
+from edge.service.config_drop_in import HIDDEN, drop_in_of, unseen
 from edge.service.unit_files import DropIn, ServiceFile, next_steps, service_files
-
-_HIDDEN = ("/home/", "/root/", "/run/user/")
-"""Folders that ProtectHome=yes hides from the service."""
 
 
 def install_service(
     camera: Annotated[str, typer.Argument(help="The instance: edge@CAMERA runs /etc/edge/CAMERA.yaml.")],
-    root: Annotated[Path, typer.Option(metavar="DIR", help="Folder to take for /: an image, or a try.")] = Path("/"),
+    root: Annotated[Path, typer.Option(metavar="DIR", help="Folder in place of /, for an image or a trial.")] = Path("/"),
     drop_in: Annotated[
         list[str] | None,
         typer.Option(metavar="|".join(get_args(DropIn)), help="Also what this kind of machine needs. Repeatable."),
@@ -40,6 +39,11 @@ def install_service(
         raise UserError("CAMERA", received=repr(camera), expected="a to z, 0 to 9 and _, at most 32, as in the config")
     kinds = tuple(_drop_in(name) for name in drop_in or ())
     files = service_files(camera, kinds, program)
+    config = root / "etc" / "edge" / f"{camera}.yaml"
+    with contextlib.suppress(UserError):  # told among the warnings
+        needs = drop_in_of(load_config(config), camera, root)
+        if needs is not None:
+            files.append(ServiceFile(Path(f"etc/systemd/system/edge@{camera}.service.d/40-config.conf"), needs))
     if only_print:
         sys.stdout.write("\n".join(f"# /{file.path}\n{file.text}" for file in files))
         return
@@ -63,16 +67,17 @@ def _drop_in(name: str) -> DropIn:
 def _warnings(camera: str, root: Path, files: list[ServiceFile]) -> list[str]:
     warnings = []
     started = re.search(r"^ExecStart=(\S+)", files[0].text, flags=re.M)
-    if started and started[1].startswith(_HIDDEN):
+    if started and started[1].startswith(tuple(f"{place}/" for place in HIDDEN)):
         warnings.append(f"{started[1]} lies where the service can't see it (ProtectHome=yes): install into /opt/edge/venv")
     config = root / "etc" / "edge" / f"{camera}.yaml"
     if not config.exists():
         warnings.append(f"{config} is not there yet: the service needs it")
         return warnings
     try:
-        name = load_config(config).config.camera
+        loaded = load_config(config)
     except UserError as error:
         return [*warnings, str(error)]
+    name = loaded.config.camera
     if name != camera:
         warnings.append(f"{config} says camera: {name}; name both alike, or clients look in the wrong runtime folder")
-    return warnings
+    return [*warnings, *unseen(loaded, root)]

@@ -1,4 +1,4 @@
-"""``edge keys``: who may connect to a daemon whose endpoint has CURVE keys."""
+"""``edge keys`` manages who may connect to a daemon whose endpoint has CURVE keys."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ ClientsOption = Annotated[
 ]
 
 
+OwnerOption = Annotated[
+    str | None, typer.Option(help="User that the files are for, as root: the service's, edge.", show_default=False)
+]
+
+
 @app.command("new")
 def new(
     name: Annotated[str, typer.Argument(help="Name of the pair: of a daemon or of a client.")],
     folder: Annotated[Path, typer.Option("--dir", help="Folder that gets NAME.key and NAME.key_secret.")] = Path("keys"),
+    owner: OwnerOption = None,
 ) -> None:
-    """Make a key pair, both files with mode 0600. The secret one stays where it is used; the public one is handed out."""
-    public, secret = new_pair(folder, name)
+    """Make a key pair, both files with mode 0600. Keep the secret one where it is used; hand out the public one."""
+    public, secret = new_pair(folder, name, owner)
     print(f"{public}  public: to be given to the other side\n{secret}  secret: to be given to nobody")
 
 
@@ -36,9 +42,10 @@ def allow_key(
     key: Annotated[Path, typer.Argument(help="The client's public key (.key).")],
     clients: ClientsOption,
     name: Annotated[str | None, typer.Option(help="Name on the list; the file's own if not given.")] = None,
+    owner: OwnerOption = None,
 ) -> None:
-    """Put a client on the list. A daemon that runs lets it in within a second."""
-    print(f"allowed: {allow(clients_folder(clients), key, name)}")
+    """Put a client on the list. A running daemon lets it in within a second."""
+    print(f"allowed: {allow(clients_folder(clients), key, name, owner)}")
 
 
 @app.command("revoke")
@@ -46,13 +53,15 @@ def revoke_key(
     name: Annotated[str, typer.Argument(help="Name on the list.")],
     clients: ClientsOption,
 ) -> None:
-    """Take a client off the list. A daemon that runs cuts its open session within a second; the others connect again."""
+    """Take a client off the list. A running daemon cuts its open session within a second; the other clients connect
+    again.
+    """
     print(f"revoked: {revoke(clients_folder(clients), name)}")
 
 
 @app.command("list")
 def list_keys(clients: ClientsOption) -> None:
-    """Who is on the list."""
+    """List the clients that may connect."""
     names, wrong = allowed(clients_folder(clients))
     table = Table("name", "public key", box=None)
     for key, name in sorted(names.items(), key=lambda item: item[1]):
@@ -63,7 +72,9 @@ def list_keys(clients: ClientsOption) -> None:
 
 
 def clients_folder(path: Path) -> Path:
-    """The folder itself, or the one that a config's ``outputs.zmq.curve.clients`` names."""
+    """Return the folder of keys: ``path`` itself, or what ``outputs.zmq.curve.clients`` names where ``path`` is a
+    config.
+    """
     if path.suffix not in (".yaml", ".yml"):
         return path
     loaded = load_config(path)

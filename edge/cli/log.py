@@ -1,4 +1,4 @@
-"""``edge log``: what stands in a log, for people: sums, latency, losses, the worst regions, one part's record."""
+"""``edge log`` summarises a log for people: sums, latency, losses, the worst regions, one part's record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge.storage.log_files import segments
 from edge.wire.schema import VERDICTS
 
 HOURS = 48
-"""Hours shown; --json has them all."""
+"""Number of hours shown; --json has them all."""
 
 
 def log(
@@ -160,12 +160,12 @@ def _regions(summary: Summary) -> Table:
 
 
 def _console(*, stderr: bool = False) -> Console:
-    """Shows what stands in a log as it is: ``[red]`` and ``:x:`` are text there."""
+    """Make a console that prints log content as it is: ``[red]`` and ``:x:`` remain text."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def _shown(text: str) -> str:
-    """Nothing that a terminal would obey."""
+    """Escape everything in a text that a terminal would obey."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 

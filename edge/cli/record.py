@@ -1,4 +1,4 @@
-"""``edge record``: frames of any source to a folder that ``edge replay`` reads."""
+"""``edge record`` writes frames of any source to a folder that ``edge replay`` reads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def record(
     out: Annotated[Path, typer.Option(help="Folder of the recording; must not hold one yet.")],
     overrides: SetOption = None,
 ) -> None:
-    """Record frames of the config's source, losslessly. The model is not needed."""
+    """Record frames from the config's source, losslessly. The model is not needed."""
     loaded = load_config(config, overrides or ())
     source = open_source(loaded.config.source, loaded.config.camera, loaded.path.parent)
     stop = threading.Event()

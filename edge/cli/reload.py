@@ -1,4 +1,4 @@
-"""``edge reload``: a running daemon takes up its changed config, or says why not."""
+"""``edge reload`` makes a running daemon take up its changed config, or says why it can't."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def reload(
     """Check the config of a running daemon and have it reloaded between two frames: recipe_id, deadline_ms, model,
     calibration, regions.
 
-    Nothing is asked of the daemon while the config is wrong. Exit codes: 0 reloaded, 1 refused by the daemon, which runs on
-    as before, 2 the config is wrong, a key needs a restart, or no daemon runs.
+    The daemon is not asked while the config is wrong. Exit codes: 0 reloaded; 1 refused by the daemon, which runs on as
+    before; 2 the config is wrong, a key needs a restart, or no daemon runs.
     """
     instance = find_instance(line)
     loaded = check_reload(instance)
@@ -45,7 +45,9 @@ def reload(
         ) from None
 
     def answers(report: ReloadReport) -> bool:
-        """One that was under way when we asked may have read the config before it was changed; another follows it."""
+        """Return True if the report answers our request. A reload that was already under way may have read the old config;
+        another one follows it.
+        """
         return report != before and (report.began_ns >= asked_ns or report.tried_sha256 == loaded.sha256)
 
     report = wait(instance, answers, timeout_s)
@@ -58,10 +60,10 @@ def reload(
 
 
 def check_reload(instance: Instance) -> Loaded:
-    """The daemon's config as it stands now, good for a reload as far as that can be told without opening the model.
+    """Check the daemon's config as it stands now, as far as that can be done without opening the model, and return it.
 
     Raises:
-        UserError: it is wrong, or keys have changed that need a restart.
+        UserError: the config is wrong, or keys have changed that need a restart.
     """
     if instance.config is None:
         raise UserError(f"{instance.folder / INSTANCE}: names no config", fix="restart the daemon")
@@ -81,7 +83,7 @@ def check_reload(instance: Instance) -> Loaded:
 
 
 def running_config(instance: Instance) -> Config | None:
-    """What the daemon was started with; None where another version wrote it."""
+    """Return the config that the daemon was started with; None if another version wrote it."""
     try:
         return Config.model_validate_json(orjson.dumps(read_json(instance.folder, INSTANCE).get("effective")))
     except ValueError:
@@ -89,7 +91,7 @@ def running_config(instance: Instance) -> Config | None:
 
 
 def wait(instance: Instance, answers: Callable[[ReloadReport], bool], timeout_s: float) -> ReloadReport:
-    """The first report that answers.
+    """Wait for the first report that answers.
 
     Raises:
         UserError: no answer came, or the daemon has ended.

@@ -1,4 +1,4 @@
-"""``edge replay``: recorded frames through the live code."""
+"""``edge replay`` runs recorded frames through the live code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from edge.storage.log_files import read_records
 
 LARGEST_BATCH = 256
 NAMED = 8
-"""Frames named for each kind of change."""
+"""Number of frames named for each kind of change."""
 
 
 def replay(
@@ -44,14 +44,14 @@ def replay(
     overrides: SetOption = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Draw each frame that does not pass.")] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Draw of each frame its map, and why each candidate was dropped.")
+        bool, typer.Option("--explain", help="Draw each frame's map, and why each candidate was dropped.")
     ] = False,
     masks: Annotated[
         str | None, typer.Option(help="png: write each frame's mask, in map pixels; rle: as run lengths, to masks.jsonl.")
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(metavar="OLD.jsonl", help="Tell which verdicts changed since this log, and draw those frames."),
+        typer.Option(metavar="OLD.jsonl", help="List the verdicts that changed since this log, and draw those frames."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for all that is written. Default: ./replay-TIME.")] = None,
     publish: Annotated[str | None, typer.Option(metavar="ENDPOINT", help="Also publish the records here.")] = None,
@@ -121,7 +121,7 @@ def replay(
 
 
 def _lacks(line: Line, frames: RecordedSource) -> Iterator[str]:
-    """What was not read, judged or written, in words."""
+    """Put into words what was not read, judged or written."""
     unread, total = line.tally.skipped_frames.get("unreadable", 0), line.tally.accounted
     if unread:
         yield f"{unread} of {total} frames could not be read"
@@ -156,7 +156,7 @@ def _summary(line: Line, out: Path) -> None:
 
 
 def _outcomes(path: Path) -> Outcomes:
-    """Raises UserError where it can't be read, or holds no record."""
+    """Read the records of an old log. Raises UserError if it can't be read or holds no record."""
     counts: dict[str, int] = {}
     try:
         before = Outcomes(read_records(path, counts))
@@ -175,7 +175,9 @@ def _outcomes(path: Path) -> Outcomes:
 
 
 def _show_changes(comparison: Comparison, before: Outcomes, path: Path, pictures: Path) -> None:
-    """``pictures``: the folder of those of the changed frames, whose names stand beside the frames'."""
+    """Print what changed; ``pictures`` is the folder of the changed frames' pictures, whose names stand beside the
+    frames'.
+    """
     compared = sum(comparison.transitions.values())
     table = Table()
     for column in ("verdict", "frames", "which"):
@@ -195,7 +197,7 @@ def _show_changes(comparison: Comparison, before: Outcomes, path: Path, pictures
     console.print(headline, soft_wrap=True, markup=False)
     print_table(table)
     if before.runs > 1:
-        console.print(f"{path} holds {before.runs} runs: of each frame the last one counts", soft_wrap=True)
+        console.print(f"{path} holds {before.runs} runs: for each frame the last one counts", soft_wrap=True)
 
 
 def _masks(text: str | None) -> Literal["png", "rle"] | None:

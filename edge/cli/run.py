@@ -1,4 +1,4 @@
-"""``edge run``: the daemon."""
+"""``edge run`` is the daemon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.service.logs import drain_logs, set_up_logs
 
 
 def run(config: ConfigOption, overrides: SetOption = None) -> None:
-    """Inspect one camera until told to stop (SIGTERM, SIGINT).
+    """Inspect one camera until SIGTERM or SIGINT.
 
     Exit codes: 0 clean, 2 config, 3 a stage failed for good, 4 a stage hung, 5 restart after source.max_reconnects,
     6 another instance runs.

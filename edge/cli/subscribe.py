@@ -1,4 +1,4 @@
-"""``edge subscribe``: what a daemon publishes, for people."""
+"""``edge subscribe`` shows people what a daemon publishes."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def subscribe(
     seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this many seconds.")] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many records.")] = None,
     key: Annotated[
-        Path | None, typer.Option(help="Our own secret key (.key_secret), for a daemon with CURVE keys.")
+        Path | None, typer.Option(help="Your own secret key (.key_secret), for a daemon with CURVE keys.")
     ] = None,
     server_key: Annotated[
-        Path | None, typer.Option(help="The daemon's public key (.key); found by itself where ENDPOINT is a line's config.")
+        Path | None, typer.Option(help="The daemon's public key (.key); not needed where ENDPOINT is a line's config.")
     ] = None,
     overrides: SetOption = None,
 ) -> None:
-    """Print the records that a daemon publishes, and say when some were missed, when it restarted or fell silent.
+    """Print the records that a daemon publishes, and report missed records, restarts and silence.
 
     Exit codes: 0, or 1 when --seconds ended before --count records had come.
     """
@@ -105,7 +105,7 @@ def _show_text(console: Console) -> Callable[[Event], None]:
 
 
 def event_text(event: Event) -> Text | None:
-    """One line for a person; None for heartbeats."""
+    """Return one line about an event for a person; None for heartbeats."""
     if isinstance(event, Received):
         if event.kind == "heartbeat":
             return None

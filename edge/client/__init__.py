@@ -1,4 +1,4 @@
-"""Whoever listens to a line uses this room: it needs pyzmq and orjson alone."""
+"""Listen to a line with this package, which needs pyzmq and orjson alone."""
 
 from edge.client.events import (
     Event,

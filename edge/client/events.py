@@ -1,4 +1,4 @@
-"""Messages to events: what a listener must notice about their coming, told in its place. No sockets, no clocks."""
+"""Messages become events: what a listener must notice about their coming, in its place. No sockets, no clocks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edge.wire.schema import RECORD_KINDS, VERSION
 _FAR = 100_000
 _SCHEMAS = 100
 STALE_S = 2.0
-"""A daemon is heard every 0.5 s; without a heartbeat for this long nothing that it said counts any more."""
+"""A daemon is heard every 0.5 s; after this many s without a heartbeat nothing that it said counts any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message. ``kind``: inspection, skip, state or heartbeat; ``raw``: its JSON as it came."""
+    """A message came. ``kind`` is inspection, skip, state or heartbeat; ``raw`` is its JSON as it came."""
 
     kind: str
     camera: str
@@ -44,14 +44,14 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """The run's pixels don't come from a camera now: nothing may be actuated on its records. Told once per run."""
+    """The run's pixels don't come from a camera now, so nothing may be actuated on its records. Reported once per run."""
 
     camera: str
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """No heartbeat for ``silent_s``. ``camera`` is None where nothing was ever heard."""
+    """No heartbeat came for ``silent_s``. ``camera`` is None if nothing was ever heard."""
 
     camera: str | None
     silent_s: float
@@ -59,7 +59,7 @@ class Stale:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A heartbeat again, after ``silent_s``."""
+    """A heartbeat came again, after ``silent_s``."""
 
     camera: str
     silent_s: float
@@ -67,7 +67,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class UnknownSchema:
-    """Messages of a schema that this version can't read. Told once per schema; the messages are not delivered."""
+    """Messages have a schema that this version can't read. Reported once per schema; the messages are not delivered."""
 
     camera: str
     major: int | str
@@ -75,7 +75,7 @@ class UnknownSchema:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A message that is no JSON of the schema, and why."""
+    """A message is no JSON of the schema; the text says why."""
 
     topic: str
     text: str
@@ -83,7 +83,9 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The daemon did not let us in, and why as far as it can be told. Told once; it is tried again every second."""
+    """The daemon did not let us in; the text says why, as far as that is known. Reported once; it is tried again every
+    second.
+    """
 
     text: str
 
@@ -92,7 +94,7 @@ Event: TypeAlias = Received | Gap | Restart | Simulated | Stale | Resumed | Unkn
 
 
 class _Camera:
-    """What is known of one camera's run."""
+    """Everything known about one camera's run is kept here."""
 
     __slots__ = ("heard_at", "instance_id", "next_seq", "simulated", "stale", "state_seq")
 
@@ -106,10 +108,12 @@ class _Camera:
 
 
 class Listener:
-    """Messages to events, without a socket: repeats are dropped, gaps, restarts and silences are told in their place."""
+    """A listener turns messages into events, without a socket: it drops repeats, and reports gaps, restarts and
+    silences.
+    """
 
     def __init__(self, camera: str | None = None, *, stale_s: float = STALE_S, now: float = 0.0) -> None:
-        """``camera``: hear this one only. ``now``: monotonic s, as everywhere below."""
+        """Hear ``camera`` only, if it is given. ``now`` is monotonic s, as everywhere below."""
         self._only = camera
         self._stale_s = stale_s
         self._started_at = now
@@ -117,10 +121,10 @@ class Listener:
         self._cameras: dict[str, _Camera] = {}
         self._unknown: set[tuple[str, int | str]] = set()
         self.unread: str | None = None
-        """Why the newest record could not be read; None where it could. For one who hears a single camera."""
+        """Why the newest record could not be read; None if it could. For a listener to a single camera."""
 
     def hear(self, topic: bytes, body: bytes, now: float) -> list[Event]:
-        """The events that one message brings about, in order."""
+        """Return the events that one message brings about, in order."""
         kind, _, rest = topic.decode("utf-8", "replace").partition("/")
         major, _, camera = rest.rstrip("/").partition("/")
         if self._only is not None and camera != self._only:
@@ -142,7 +146,7 @@ class Listener:
         return self._follow(message, body, now)
 
     def silence(self, now: float) -> list[Event]:
-        """The cameras that have become stale by now. To be called now and then while nothing comes."""
+        """Return the cameras that have become stale by now. Call this now and then while nothing comes."""
         events: list[Event] = []
         if not self._cameras and not self._silent and now - self._started_at > self._stale_s:
             self._silent = True
@@ -190,7 +194,7 @@ class Listener:
         return [*events, Received(kind, name, message, body)]
 
     def _check_seq(self, camera: _Camera, last_seq: object) -> None:
-        """A ``seq`` far beyond the heartbeat's was no record of this run: believed, it makes repeats of all later ones."""
+        """Refuse a ``seq`` far beyond the heartbeat's: if it were believed, all later records would count as repeats."""
         if isinstance(last_seq, int) and camera.next_seq is not None and camera.next_seq - last_seq > _FAR:
             self.unread = f"a record came with seq {camera.next_seq - 1}, and the daemon's last one is {last_seq}"
             camera.next_seq = None

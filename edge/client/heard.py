@@ -1,4 +1,6 @@
-"""What the rule keeps of a record, and how old a message may be by two clocks that nobody set. No sockets, no clocks."""
+"""The rule keeps this much of a record, and tells how old a message may be by two clocks that nobody set. No sockets, no
+clocks.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ import orjson
 from edge.client.events import Received
 
 _BOOT_S = 10.0
-"""A monotonic clock that is this much behind the last message's is another one: the daemon's machine was booted."""
+"""A monotonic clock that is this many s behind the last message's is another one: the daemon's machine was booted."""
 
 
 @dataclass(slots=True)
 class Heard:
-    """What the rule reads of a record, the oldest moment it may have come, when it was read, and how much longer than
-    usual it took.
+    """A heard record has what the rule reads of it, the oldest moment at which it may have come, when it was read, and how
+    much longer than usual it took.
     """
 
     kind: str
@@ -33,10 +35,10 @@ class Heard:
     lag: float
     after_gap: str | None
     whole: bytes | None
-    """The record as it came; None once newer ones take its room."""
+    """Return the record as it came; None once newer ones take its room."""
 
     def age(self, now: float) -> float:
-        """How old it may be, in s: since it came, or since it would have come at the usual speed."""
+        """Return how old the record may be, in s: since it came, or since it would have come at the usual speed."""
         return _age(self.came, self.read, self.lag, now)
 
     def tells_of(self, part_id: int) -> bool:
@@ -53,7 +55,7 @@ class Heard:
 
 
 def heard_of(event: Received, came: float, now: float, lag: float, after_gap: str | None) -> Heard:
-    """What the rule keeps of a record; ``after_gap`` says what was lost right before it."""
+    """Return what the rule keeps of a record; ``after_gap`` says what was lost right before it."""
     message = event.message
     return Heard(
         kind=sys.intern(event.kind),
@@ -73,7 +75,7 @@ def heard_of(event: Received, came: float, now: float, lag: float, after_gap: st
 
 
 def _parts(message: dict[str, Any]) -> tuple[int, int] | None:
-    """First and last part id that a record tells of."""
+    """Return the first and last part id that a record names."""
     if message["kind"] == "inspection":
         first = last = message["part_id"]
     else:
@@ -84,7 +86,7 @@ def _parts(message: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _short(text: object) -> str | None:
-    """One copy of a text that stands in thousands of records."""
+    """Return one shared copy of a text that stands in thousands of records."""
     return None if text is None else sys.intern(str(text)[:256])
 
 
@@ -93,7 +95,7 @@ def _age(came: float, read: float, lag: float, now: float) -> float:
 
 
 class Lag:
-    """How much longer than the fastest of the last 30 to 60 s a message took, by the daemon's clock and ours.
+    """The lag says how much longer than the fastest of the last 30 to 60 s a message took, by the daemon's clock and ours.
 
     Needs no common clock: after a stall in between, old messages come all at once and each looks fresh by itself. The
     daemon's monotonic clock is read where a message has it. A daemon that has none is believed by its wall clock; when that
@@ -105,7 +107,7 @@ class Lag:
         self._last_mono_ns = 0
 
     def of(self, message: dict[str, Any], now: float) -> float:
-        """In s; infinity for a message without a time."""
+        """Return the lag in s; infinity for a message without a time."""
         has_mono = "created_mono_ns" in message
         created_ns = message["created_mono_ns" if has_mono else "created_ns"]
         if not isinstance(created_ns, int):
@@ -119,7 +121,7 @@ class Lag:
 
 
 class _Fastest:
-    """The smallest delay of the last 30 to 60 s."""
+    """Remembers the smallest delay of the last 30 to 60 s."""
 
     def __init__(self) -> None:
         self._best = self._before = float("inf")
@@ -135,7 +137,7 @@ class _Fastest:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A heartbeat and the moments that its age is counted from."""
+    """A heartbeat has moments from which its age is counted."""
 
     message: dict[str, Any]
     came: float

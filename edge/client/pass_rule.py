@@ -1,4 +1,4 @@
-"""The rule for whoever acts on a verdict: anything but a fresh pass for this part is a reject. No sockets, no clocks.
+"""Whoever acts on a verdict follows this rule: anything but a fresh pass for this part is a reject. No sockets, no clocks.
 
 Every time is monotonic s of the listener's machine.
 """
@@ -14,9 +14,9 @@ from edge.client.events import STALE_S, Gap, Listener, Received, Restart, Unknow
 from edge.client.heard import Beat, Heard, Lag, heard_of
 
 WITHIN_MAX_S = 60.0
-"""Longest window: records older than what it reaches back are forgotten."""
+"""Longest window in s: records that lie further back are forgotten."""
 WHOLE_BYTES = 4 * 1024 * 1024
-"""The newest records, up to this size, are kept as they came. Of older ones only what the rule reads: a record of 80
+"""The newest records, up to this size, are kept as they came, and of older ones only what the rule reads: a record of 80
 regions has 16 KB, and 60 s of them at 200 a second would be 190 MB."""
 _KEPT = 100_000
 _HASH_DIGITS = 8
@@ -28,9 +28,9 @@ Why: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a part may pass. ``why`` for programs, ``text`` for people.
+    """A decision says whether a part may pass. ``why`` is for programs, ``text`` for people.
 
-    ``record``: the record that it rests on, if any. A record that is not among the newest 4 MB any more has only the
+    ``record`` is the record that it rests on, if any. A record that is not among the newest 4 MB any more has only the
     fields that the rule reads; its regions are gone.
     """
 
@@ -42,10 +42,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """Everything that is known at one moment, of the daemon's present run. Ages in s, infinity where nothing came yet."""
+    """Everything that is known about the daemon's present run is given at one moment. Ages are in s, infinity if nothing
+    came yet.
+    """
 
     decision: Decision
-    """The rule for the latest record, whichever part it is of."""
+    """Apply the rule to the latest record, whichever part it is of."""
     record_age_s: float
     heartbeat: dict[str, Any] | None
     heartbeat_age_s: float
@@ -54,13 +56,13 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a record must be to count beside its verdict."""
+    """A record must meet these conditions to count, besides its verdict."""
 
     allow_simulated: bool = False
     recipe_id: str | None = None
-    """The recipe that the part is to be judged by; None: whichever it was."""
+    """Recipe that the part must be judged by; None: any."""
     config_sha256: str | None = None
-    """The config that the part is to be judged by: its SHA-256 or the first 8 or more digits; None: whichever it was.
+    """Config that the part must be judged by: its SHA-256 or at least the first 8 digits; None: any.
 
     Raises:
         ValueError: fewer digits, or no hexadecimal ones.
@@ -72,7 +74,7 @@ class Wanted:
             raise ValueError(f"config_sha256: {digits!r} is not {_HASH_DIGITS} to 64 lower-case hexadecimal digits")
 
     def why_not(self, heard: Heard) -> str | None:
-        """Why a record was made by something else than what is wanted; None where it was made by that."""
+        """Say why a record was made by something else than what is wanted; None if it was made by that."""
         if self.recipe_id is not None and heard.recipe_id != self.recipe_id:
             received = "no recipe" if heard.recipe_id is None else f"recipe {heard.recipe_id}"
             return f"made by {received}, expected {self.recipe_id}"
@@ -85,10 +87,10 @@ _ANY = Wanted()
 
 
 class PassRule:
-    """Hears everything that one camera's daemon sends and says of a part, or of the latest record, whether it may pass."""
+    """The rule hears everything that one camera's daemon sends and says whether a part, or the latest record, may pass."""
 
     def __init__(self, camera: str, *, stale_s: float = STALE_S, now: float = 0.0, keep_s: float = WITHIN_MAX_S) -> None:
-        """``keep_s``: the longest window of ``decide``; 0 for whoever asks for the latest record only."""
+        """Take ``keep_s``, the longest window of ``decide`` in s; 0 for callers that ask for the latest record only."""
         self._listener = Listener(camera, stale_s=stale_s, now=now)
         self._stale_s = stale_s
         self._keep_s = keep_s
@@ -102,7 +104,7 @@ class PassRule:
         self._unknown: int | str | None = None
 
     def hear(self, topic: bytes, body: bytes, came: float, now: float) -> None:
-        """One message, read ``now``; ``came``: the oldest moment at which it may have arrived."""
+        """Hear one message, read ``now``; ``came`` is the oldest moment at which it may have arrived."""
         after_gap = None
         for event in self._listener.hear(topic, body, now):
             if isinstance(event, Gap):
@@ -121,11 +123,12 @@ class PassRule:
                     self._keep(heard_of(event, came, now, lag, after_gap))
 
     def doubt(self, text: str) -> None:
-        """A message that could not be heard: until the next record nothing counts as the latest."""
+        """Note a message that could not be read: until the next record nothing counts as the latest."""
         self._listener.unread = text
 
     def decide(self, part_id: int, called: float, within_s: float, now: float, wanted: Wanted = _ANY) -> Decision | None:
-        """Of the part for which was asked at ``called``; None: its window is still open, ask again when more was heard.
+        """Decide about the part asked for at ``called``; None while its window is still open: ask again when more was
+        heard.
 
         The window is ``within_s`` before and after ``called``.
         """
@@ -134,7 +137,7 @@ class PassRule:
             return self._restarted()
         found = [h for h in self._since(called - within_s) if h.tells_of(part_id) and h.age(called) <= within_s]
         if len(found) > 1:
-            return _no("ambiguous", f"{len(found)} records tell of part {part_id}", found[0].record)
+            return _no("ambiguous", f"{len(found)} records name part {part_id}", found[0].record)
         if not found:
             if now < end:
                 return None
@@ -146,9 +149,9 @@ class PassRule:
         return None if decision.why == "stale" and now < end else decision
 
     def latest(self, max_age_s: float, now: float, wanted: Wanted = _ANY) -> Latest:
-        """Of the latest record, whichever part it is of: for those who show it rather than ask for a part.
+        """Decide about the latest record, whichever part it is of, for callers that show it rather than ask for a part.
 
-        Where that one can't be read the one before it is not shown in its place.
+        If that record can't be read, the one before it is not shown in its place.
         """
         heard = self._recent[-1] if self._recent else None
         age = float("inf") if heard is None else heard.age(now)
@@ -165,14 +168,14 @@ class PassRule:
         return Latest(decision, age, self._beat.message if self._beat else None, self._silence(now), self._state)
 
     def _begin(self, now: float) -> None:
-        """Of a run that ended nothing counts any more."""
+        """Forget everything about a run that ended, because nothing of it counts any more."""
         self._recent.clear()
         self._whole.clear()
         self._whole_bytes = 0
         self._beat, self._state, self._restart_at = None, None, now
 
     def _keep(self, heard: Heard) -> None:
-        """What a window may still reach back to, whole as far as there is room; the newest one in any case."""
+        """Keep what a window may still reach back to, whole as far as there is room, and the newest one in any case."""
         self._recent.append(heard)
         # a window of 60 s reaches 60 s back from the call, and is decided up to 60 s after it
         while len(self._recent) > 1 and self._recent[0].read < heard.read - 2 * self._keep_s:

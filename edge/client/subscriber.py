@@ -1,4 +1,5 @@
-"""Listening to a daemon: its records, what a listener must notice about their coming, and the rule for acting on them.
+"""Listen to a daemon: to its records, to what a listener must notice about their coming, and by the rule for acting on
+them.
 
     with Subscriber("tcp://127.0.0.1:5556", "cam1") as line:
         if not line.decide(part_id=42, within_s=0.2).accept:
@@ -45,11 +46,11 @@ _HANDSHAKE_FAILED = (
 
 
 class Subscriber:
-    """A connection to one daemon's endpoint, read in a thread of its own. Connects again by itself.
+    """A subscriber is a connection to one daemon's endpoint, read in a thread of its own. It connects again by itself.
 
-    A subscriber that comes later hears from then on: of what was before, only the last state. Of events that nobody
-    receives, the first 1,000 messages wait, or the first 4 MB; what comes after them is a gap. ``decide`` and ``latest``
-    don't need ``receive`` to be called, and hear everything. No message ends the thread that reads; where it ends all the
+    A subscriber that comes later hears from then on; of what was before it gets only the last state. If nobody receives
+    events, the first 1,000 messages wait, or the first 4 MB; what comes after them is a gap. ``decide`` and ``latest``
+    don't need ``receive`` to be called, and hear everything. No message ends the thread that reads; if it ends all the
     same, nothing is accepted any more and ``decide``, ``latest`` and ``receive`` say why.
     """
 
@@ -62,10 +63,10 @@ class Subscriber:
         stale_s: float = STALE_S,
         keep_s: float = WITHIN_MAX_S,
     ) -> None:
-        """``camera``: hear this one only. ``keys``: for a daemon with CURVE.
+        """Connect to ``endpoint``; hear ``camera`` only, if it is given. ``keys`` are for a daemon with CURVE.
 
-        ``keep_s``: the longest window that ``decide`` will be asked for, 60 s at most; what it reads of each record in
-        twice that time takes 300 bytes. 0 for whoever only asks for ``latest`` or receives.
+        ``keep_s`` is the longest window that ``decide`` will be asked for, 60 s at most; what it reads of each record in
+        twice that time takes 300 bytes. Give 0 if only ``latest`` or ``receive`` is called.
 
         Raises:
             UserError: ``endpoint`` is none.
@@ -86,7 +87,7 @@ class Subscriber:
         self._rule = None if camera is None else PassRule(camera, stale_s=stale_s, now=now, keep_s=self._keep_s)
         self._listener = Listener(camera, stale_s=stale_s, now=now)
         self.stale_s = stale_s
-        """Silence after which nothing that the daemon said counts any more."""
+        """Silence in s after which nothing that the daemon said counts any more."""
         self._events: deque[Event] = deque()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._read, name="subscriber", daemon=True)
@@ -101,7 +102,8 @@ class Subscriber:
         config_sha256: str | None = None,
         allow_simulated: bool = False,
     ) -> Decision:
-        """Whether this part may pass. Accepts nothing but a fresh pass for it, and returns as soon as that is decided.
+        """Decide whether this part may pass. Accepts nothing but a fresh pass for it, and returns as soon as that is
+        decided.
 
         The part's record must have come at most ``within_s`` before this call or come at most ``within_s`` after it (60 at
         most). Rejected is: no record in that time, a second one for the same part, a gap right before it, a restart of the
@@ -136,9 +138,9 @@ class Subscriber:
         config_sha256: str | None = None,
         allow_simulated: bool = False,
     ) -> Latest:
-        """The same rule for the latest record, whichever part it is of, as long as it is at most ``max_age_s`` old.
+        """Apply the same rule to the latest record, whichever part it is of, as long as it is at most ``max_age_s`` old.
 
-        With the last heartbeat and state, all of one moment: for those who show what goes on.
+        The last heartbeat and state come with it, all of one moment, for callers that show what goes on.
         """
         wanted = Wanted(allow_simulated, recipe_id, config_sha256)
         rule = self._the_rule()
@@ -147,7 +149,7 @@ class Subscriber:
         return latest if self._ended is None else replace(latest, decision=Decision(False, "stale", self._ended))
 
     def receive(self, timeout_s: float) -> Event | None:
-        """The next event, or None if there was none within ``timeout_s``. For one thread."""
+        """Return the next event, or None if there was none within ``timeout_s``. One thread may call this."""
         end = time.monotonic() + timeout_s
         while not self._events:
             with self._news:
@@ -173,7 +175,7 @@ class Subscriber:
         return self._events.popleft() if self._events else None
 
     def __iter__(self) -> Iterator[Event]:
-        """Events for ever."""
+        """Yield events for ever."""
         while True:
             event = self.receive(60.0)
             if event is not None:
@@ -228,7 +230,7 @@ class Subscriber:
         return socket
 
     def _read(self) -> None:
-        """The reading thread."""
+        """Run the reading thread."""
         try:
             self._read_on()
         except Exception as error:  # noqa: BLE001  (told to whoever asks, and nothing counts any more)
@@ -238,7 +240,7 @@ class Subscriber:
                 self._news.notify_all()
 
     def _read_on(self) -> None:
-        """A message's age counts from when there was none last: this process may have been stopped."""
+        """Read on; a message's age counts from the last moment without one, because this process may have been stopped."""
         empty_at = time.monotonic()
         retry_at = float("inf")
         look_at = empty_at + _LOOK_AT_PATH_S
@@ -282,7 +284,7 @@ class Subscriber:
         self._refuse(known if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH else other)
 
     def _look_at_path(self) -> None:
-        """Libzmq tries an ipc path again and again, and tells nobody why it can't connect."""
+        """Say why libzmq can't connect to an ipc path, which it tries again and again without a word."""
         path = self._endpoint.removeprefix("ipc://")
         if path == self._endpoint:
             return
@@ -300,14 +302,14 @@ class Subscriber:
             self._news.notify_all()
 
     def _connect_again(self) -> None:
-        """A refused connection is given up for good by libzmq; but keys may be allowed later."""
+        """Connect again after a refusal: libzmq gives up for good, but keys may be allowed later."""
         with suppress(zmq.ZMQError):  # it is gone already
             self._socket.disconnect(self._endpoint)
         self._socket.connect(self._endpoint)
 
 
 def check_endpoint(endpoint: str) -> None:
-    """Raises UserError unless ``endpoint`` is ``tcp://HOST:PORT`` or ``ipc://PATH``."""
+    """Raise UserError unless ``endpoint`` is ``tcp://HOST:PORT`` or ``ipc://PATH``."""
     scheme, separator, rest = endpoint.partition("://")
     if not separator or scheme not in ("tcp", "ipc") or not rest:
         raise _no_endpoint(endpoint, None)
@@ -318,7 +320,9 @@ def check_endpoint(endpoint: str) -> None:
 
 
 def _why_not(path: str) -> int | None:
-    """The errno of connecting to a socket ``path``, as far as its place and its mode tell; None where they say nothing."""
+    """Return the errno of connecting to a socket ``path``, as far as its place and mode show it; None if they show
+    nothing.
+    """
     try:
         os.stat(path)
     except OSError as error:

@@ -1,1 +1,1 @@
-"""What people and tools declare is read and checked here: the YAML of a line, a bundle and a calibration file."""
+"""Config reads and checks what people and tools declare: the YAML of a line, of a bundle and of a calibration file."""

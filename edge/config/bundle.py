@@ -1,4 +1,4 @@
-"""The model folder: ``model.onnx`` and ``bundle.yaml``, which says how a frame gets into the graph and its map back out.
+"""A bundle is the model's folder: ``model.onnx``, and ``bundle.yaml``, which says how a frame gets in and its map back out.
 
 The graph takes one input ``frame`` uint8 (n, H, W, C), uint16 where ``input.bits`` is above 8, and gives outputs by name:
 ``map`` float32 (n, h, w), optionally ``score`` float32 (n) and ``embedding`` float32 (n, d), all raw and unclamped.
@@ -31,7 +31,7 @@ MODEL_NAME = "model.onnx"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder whose files have been checked.
+    """A bundle's files have all been checked against their hashes.
 
     ``sha256`` identifies what the model computes: SHA-256 of the spec as JSON with sorted keys, without ``name``,
     ``map_size``, ``tolerance``, ``display`` and ``provenance``, and without files that only report. The file hashes are in
@@ -74,18 +74,22 @@ def load_bundle(path: Path) -> Bundle:
 
 
 def unlisted(bundle: Bundle) -> list[str]:
-    """Files in the bundle's folder that ``bundle.yaml`` does not list, relative to it; nothing reads them."""
+    """Return the files in the bundle's folder that ``bundle.yaml`` does not list; nothing reads them."""
     names = (p.relative_to(bundle.folder).as_posix() for p in bundle.folder.rglob("*") if not p.is_dir() or p.is_symlink())
     return sorted(name for name in names if name != SPEC_NAME and name not in bundle.spec.files)
 
 
 def spec_sha256(path: Path) -> str:
-    """``Bundle.sha256`` of the bundle whose ``bundle.yaml`` this is; its other files are not read. UserError as there."""
+    """Return ``Bundle.sha256`` for the ``bundle.yaml`` at ``path`` without reading the bundle's other files.
+
+    Raises:
+        UserError: ``bundle.yaml`` is missing, unreadable, wrong or written by a newer version.
+    """
     return _identity(_read_spec(path))
 
 
 def confined(folder: Path, name: str, what: str) -> Path:
-    """``folder / name``, refused where it leads out of the folder: absolute, through ``..`` or through a link.
+    """Return ``folder / name``; refuse a name that leads out of the folder (absolute, through ``..`` or through a link).
 
     Raises:
         UserError: ``what`` names who asked for the file.
@@ -100,7 +104,7 @@ def confined(folder: Path, name: str, what: str) -> Path:
 
 
 def external_files(model: onnx.ModelProto) -> set[str]:
-    """Names of the files outside ``model`` that hold its tensors, as they stand in it."""
+    """Return the names of the files outside ``model`` that hold its tensors, as they stand in it."""
     import onnx
 
     return {
@@ -113,7 +117,7 @@ def external_files(model: onnx.ModelProto) -> set[str]:
 
 
 def tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor that the graph and the graphs inside its nodes hold."""
+    """Yield every tensor of the graph and of the graphs inside its nodes."""
     yield from graph.initializer
     for node in graph.node:
         for attribute in node.attribute:
@@ -168,7 +172,7 @@ def _read_spec(path: Path) -> BundleSpec:
 
 
 def _check_external(folder: Path, spec: BundleSpec) -> None:
-    """The weights that the graph itself asks for are among the files whose hashes were checked."""
+    """Check that the weights that the graph itself asks for are among the files whose hashes were checked."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -192,7 +196,7 @@ def _identity(spec: BundleSpec) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""``bundle.yaml`` declares how a frame gets into the graph and its map back out."""
+"""``bundle.yaml`` declares how a frame gets into the graph and how its map gets back out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from edge.config.frame_kind import FrameKindSpec
 from edge.config.register_spec import RegisterSpec
 from edge.config.yaml_reader import Section
 
@@ -16,59 +17,61 @@ REPORTS = frozenset({"self_test.json", "self_test.png", "statistics.npz"})
 """Files of a bundle that say how good it is, or from which it can be continued; nothing that a frame meets reads them."""
 
 
-NOT_COMPUTED = {"name", "map_size", "map_highest", "tolerance", "display", "provenance"}
+NOT_COMPUTED = {"name", "frames", "map_size", "map_highest", "tolerance", "display", "provenance"}
 """Keys of ``bundle.yaml`` that leave every number of a frame's map as it is."""
 
 
 Size: TypeAlias = tuple[SidePx, SidePx]
-"""Width, height."""
+"""Width and height in px."""
 
 
 ResizeKernel: TypeAlias = Literal["area", "linear", "nearest", "cubic", "lanczos"]
 
 
 class InputSpec(Section):
-    """What the graph's ``frame`` takes."""
+    """The graph's input ``frame`` takes pictures of this kind."""
 
     channels: Literal[1, 3]
-    """1: grey. 3: RGB. Frames are converted on the host where they differ."""
+    """Colour channels: 1 is grey, 3 is RGB. Frames of the other kind are converted before the graph runs."""
     size: Size | Literal["any"]
-    """Width and height of ``frame`` in px. ``any``: whatever comes."""
+    """Width and height of ``frame`` in px. ``any``: the graph takes frames of every size."""
     bits: Annotated[int, Field(ge=8, le=16)] = 8
-    """Bits of a pixel's value. Above 8 ``frame`` is uint16, aligned to the low bit; frames of other depth are shifted."""
+    """Bits of a pixel's value. Above 8, ``frame`` is uint16, aligned to the low bit; frames of another depth are
+    shifted."""
 
 
 class ResizeSpec(Section):
-    """How a frame becomes the picture that the network sees."""
+    """The resize turns a frame into the picture that the network sees."""
 
     where: Literal["host", "graph", "none"]
-    """``host``: before the graph, on integer pixels. ``graph``: inside. ``none``: frames go in as they are."""
+    """``host``: before the graph, on integer pixels. ``graph``: inside the graph. ``none``: frames go in as they are."""
     kernel: ResizeKernel = "area"
-    """``area`` averages what a pixel covers; the others take samples, and fine texture aliases where they shrink."""
+    """``area`` averages all the pixels that it covers; the others only sample, and fine texture aliases where they
+    shrink."""
     size: Size | None = None
     """Width and height after the resize, in px. null: no resize."""
 
 
 class ToleranceSpec(Section):
-    """How far an engine's map may lie from the reference, as a share of the map's range.
+    """An engine's map may differ from the reference by this much, as a share of the map's range.
 
-    That is ``display.range`` where ``display.threshold`` is known, for then both are the model's maker's; else what the
-    reference's own maps span.
+    The range is ``display.range`` where ``display.threshold`` is set, because the model's maker then gave both; otherwise
+    it is what the reference's own maps span.
     """
 
     fp32: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """Largest difference in float32."""
+    """Largest difference allowed in float32."""
     reduced: Annotated[float, Field(gt=0, lt=1)] = 5e-2
-    """99.9th percentile of the difference in fp16, bf16 and int8."""
+    """99.9th percentile of the difference allowed in fp16, bf16 and int8."""
 
 
 class DisplaySpec(Section):
-    """For pictures only; verdicts never read it."""
+    """These values are for pictures only; verdicts never read them."""
 
     threshold: float | None = None
-    """Where the model's maker drew the line, in the map's own values. null: unknown."""
+    """Threshold that the model's maker chose, in the map's own values. null: unknown."""
     range: tuple[float, float] = (0.0, 1.0)
-    """Map values shown as the lowest and the highest colour."""
+    """Map values that are shown as the lowest and the highest colour."""
 
     @model_validator(mode="after")
     def _ordered(self) -> DisplaySpec:
@@ -81,20 +84,22 @@ Side: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
 
 
 _LEAST = 1e-3
-"""Of a weight: at the edges of the frame no other tile may have a say."""
+"""Smallest weight of a pixel in a tile: at the edges of the frame no other tile covers it."""
 
 
 class TileSpec(Section):
-    """How the picture, after its resize, is cut into tiles of which the graph takes one at a time."""
+    """After its resize the picture is cut into tiles, and the graph takes one tile at a time."""
 
     size: tuple[Side, Side]
-    """Width and height of a tile, in px of the picture. Smaller pictures are filled up by reflection."""
+    """Width and height of a tile, in px of the picture. A smaller picture is filled up by reflection."""
     stride: tuple[Side, Side]
-    """From one tile to the next, across and down, in px."""
+    """Distance from one tile to the next, across and down, in px."""
     blend: Literal["hann", "gaussian", "mean", "max"] = "hann"
-    """Where maps overlap: weights of a ``hann`` or ``gaussian`` window, equal ones (``mean``), or the highest (``max``)."""
+    """How maps are joined where tiles overlap: by the weights of a ``hann`` or ``gaussian`` window, by equal weights
+    (``mean``), or by the highest value (``max``)."""
     border_px: Annotated[int, Field(ge=0)] = 0
-    """Band along a tile's edges that has no say in the map, in px of the picture; not along the picture's own edges."""
+    """Width of the band along a tile's edges that is left out of the map, in px of the picture. It is not left out along
+    the picture's own edges."""
 
     @model_validator(mode="after")
     def _covers(self) -> TileSpec:
@@ -110,7 +115,7 @@ class TileSpec(Section):
 
     @property
     def seams(self) -> str | None:
-        """Why maps will show where tiles meet, or None."""
+        """Say why maps will show where tiles meet, or return None where they won't."""
         if self.blend == "max":
             return "blend max: maps step where a tile ends; hann has no seams"
         if any(stride >= size for stride, size in zip(self.stride, self.size, strict=True)):
@@ -125,32 +130,35 @@ Positive: TypeAlias = Annotated[float, Field(gt=0, le=100)]
 
 
 class HomomorphicSpec(Section):
-    """Dims slow changes of brightness and lifts fast ones, in the logarithm of the picture.
+    """The homomorphic filter dims slow changes of brightness and lifts fast ones, in the logarithm of the picture.
 
-    Each channel by itself; the mean brightness is not kept. The formula stands in ``edge.preprocess.homomorphic``.
+    Each channel is filtered by itself; the mean brightness is not kept. The formula stands in
+    ``edge.preprocess.homomorphic``.
     """
 
     cutoff: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Where slow ends, as a share of the highest frequency along the longer side."""
+    """Frequency where slow changes end, as a share of the highest frequency along the longer side."""
     gamma_low: Positive = 0.7
     """Factor on slow changes; below 1 evens out the light."""
     gamma_high: Positive = 1.5
     """Factor on fast changes."""
     c: Positive = 1.0
-    """Steepness between them."""
+    """Steepness of the change from slow to fast."""
 
 
 class ClaheSpec(Section):
-    """Contrast-limited adaptive histogram equalisation; of a colour picture its mean over channels, colours kept."""
+    """CLAHE equalises contrast locally, up to a limit; in colour it works on the mean of the channels and keeps the
+    colours.
+    """
 
     clip_limit: Positive = 2.0
-    """Most that a histogram may rise over its mean; higher lifts contrast, and noise, further."""
+    """How far a histogram may rise above its mean; a higher limit lifts contrast further, and noise too."""
     grid: tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]] = (8, 8)
-    """Cells across and down, each equalised by itself, with soft transitions."""
+    """Cells across and down; each is equalised by itself, with soft transitions."""
 
 
 class StretchSpec(Section):
-    """Each channel between two of its percentiles is stretched to 0 to 255."""
+    """Each channel is stretched so that two of its percentiles become 0 and 255."""
 
     lower: Share = 2.0
     """Percentile that becomes black."""
@@ -165,10 +173,10 @@ class StretchSpec(Section):
 
 
 class FrozenSpec(Section):
-    """Statistics of good frames, for each channel. Measured, never written by hand."""
+    """These are statistics of good frames, for each channel; they are measured, never written by hand."""
 
     frames: Annotated[int, Field(ge=1)]
-    """Good frames measured."""
+    """Number of good frames measured."""
     gains: tuple[Annotated[float, Field(gt=0)], ...] | None = None
     """Factors of the white balance."""
     levels: tuple[tuple[float, float], ...] | None = None
@@ -176,20 +184,22 @@ class FrozenSpec(Section):
 
 
 class IlluminationSpec(Section):
-    """What happens to the frame's pixels before resize and model; the steps in the order in which they stand here."""
+    """Before resize and model the frame's pixels go through these steps, in the order in which they stand here."""
 
     white_balance: Literal["none", "gray_world", "max_rgb"] = "none"
-    """Scale the channels until their means (``gray_world``) or their maxima (``max_rgb``) are equal. Grey stays."""
+    """Scales the channels until their means (``gray_world``) or their maxima (``max_rgb``) are equal. Grey frames stay as
+    they are."""
     homomorphic: HomomorphicSpec | None = None
-    """Evens out the light. null: not."""
+    """Evens out the light. null: the step is left out."""
     clahe: ClaheSpec | None = None
-    """Local contrast. null: not."""
+    """Lifts local contrast. null: the step is left out."""
     gamma: Annotated[float, Field(ge=0.05, le=20)] | None = None
-    """Exponent on the level as a share of 255: below 1 brightens, above 1 darkens. null: not."""
+    """Exponent applied to each level as a share of 255: below 1 brightens, above 1 darkens. null: the step is left out."""
     contrast_stretch: StretchSpec | None = None
-    """Contrast of the whole picture. null: not."""
+    """Stretches the contrast of the whole picture. null: the step is left out."""
     statistics: Literal["frozen", "per_frame"] = "frozen"
-    """``frozen``: white balance and stretch go by good frames. ``per_frame``: by each frame itself, defects included."""
+    """``frozen``: white balance and stretch use statistics of good frames. ``per_frame``: they use each frame's own,
+    defects included."""
     frozen: FrozenSpec | None = None
     """The frozen statistics, measured when the bundle is made."""
 
@@ -202,7 +212,7 @@ class IlluminationSpec(Section):
         return self
 
     def missing(self, channels: int) -> tuple[str, ...]:
-        """Steps whose frozen statistics are still to be measured, for pictures of so many channels."""
+        """List the steps whose frozen statistics are still to be measured, for pictures with this many channels."""
         if self.statistics == "per_frame":
             return ()
         gains, stretched = (None, None) if self.frozen is None else (self.frozen.gains, self.frozen.levels)
@@ -231,39 +241,42 @@ ILLUMINATION_PRESETS: dict[str, dict[str, Any]] = {
         "contrast_stretch": {"lower": 1.0, "upper": 99.0},
     },
 }
-"""Declarations to begin with, by name."""
+"""These declarations, by name, are good starting points."""
 
 
 class BundleSpec(Section):
-    """``bundle.yaml``."""
+    """The keys of ``bundle.yaml`` stand here."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")] = 1
-    """Version of this file's form."""
+    """Version of the file format."""
     name: Annotated[str, Field(min_length=1)]
-    """What records call the model."""
+    """Name of the model in records."""
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
-    """SHA-256 of every other file of the folder, by its name relative to it."""
+    """SHA-256 of every other file in the folder, by its name relative to the folder."""
     input: InputSpec
     resize: ResizeSpec
     illumination: IlluminationSpec | None = None
-    """What happens to the pixels before the resize. null: nothing."""
+    """Steps that change the pixels before the resize. null: none."""
     register_: Annotated[RegisterSpec | None, Field(alias="register")] = None
     """How the picture is brought to a reference's place and light after the resize. null: it is taken as it lies."""
     tile: TileSpec | None = None
-    """How the picture is cut after the resize; ``input`` is then a tile's. null: it goes in whole."""
+    """How the picture is cut after the resize; ``input`` then describes one tile. null: the picture goes in whole."""
     map_to_image: tuple[float, float, float, float] = (1.0, 1.0, 0.0, 0.0)
-    """sx, sy, ox, oy: a map edge at x lies at ``x * sx + ox`` in the picture after the resize (host or graph). Of tiles:
-    the whole map's."""
+    """Four numbers sx, sy, ox, oy: a map edge at x lies at ``x * sx + ox`` in the picture after the resize (on host or in
+    graph). With tiles they describe the whole map."""
     map_size: Size | None = None
-    """Width and height of the map that the graph gives, of one tile where there are tiles; engines refuse another. null: it
-    follows the picture, or the bundle is from before this was told."""
+    """Width and height of the map that the graph gives, for one tile where there are tiles; engines refuse another size.
+    null: the size follows the picture, or the bundle is older than this key."""
     map_highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """Highest value that the map can have, as the graph tells or as every picture of the build had it: a threshold above it
-    is refused. null: none is known."""
+    """Highest value that the map can have, as the graph limits it or as every picture of the build had it; a threshold
+    above it is refused. null: unknown."""
     tolerance: ToleranceSpec = ToleranceSpec()
     display: DisplaySpec = DisplaySpec()
+    frames: FrameKindSpec | None = None
+    """Kind of the good frames that the model was fitted on or built with. With explicit thresholds, frames of another kind
+    get no verdict. null: there were none, or the bundle is older than this key."""
     provenance: dict[str, Any] = Field(default_factory=dict)
-    """Where the model comes from: free text and numbers, read by people."""
+    """Where the model comes from, as free text and numbers for people."""
 
     @model_validator(mode="after")
     def _fits(self) -> BundleSpec:
@@ -286,7 +299,7 @@ class BundleSpec(Section):
 
     @property
     def tile_scale(self) -> tuple[int, int]:
-        """Px of the picture for each px of the map, where there are tiles."""
+        """Return how many px of the picture one px of the map covers, across and down, where there are tiles."""
         return int(self.map_to_image[0]), int(self.map_to_image[1])
 
     def _check_tile(self, tile: TileSpec) -> None:

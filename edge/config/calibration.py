@@ -1,7 +1,8 @@
-"""The calibration file: thresholds that ``edge calibrate`` measured on good frames, and what they are valid for.
+"""The calibration file holds thresholds that ``edge calibrate`` measured on good frames, and says what they are valid for.
 
 Machine-written YAML, keyed by everything that changes the map they are compared with: model, ROI, border, smoothing, zones,
-precision. A line whose key differs refuses to start.
+precision, the settings of the source that change pixels, and the kind of frames. A line whose key differs refuses to start;
+a frame of another kind gets no verdict.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import ConfigDict, Field, model_validator
 
+from edge.config.frame_kind import FrameKindSpec
 from edge.config.regions import RegionsConfig, RoiConfig, Score, SmoothConfig, ZoneConfig
+from edge.config.sources import SourceSection
 from edge.config.validate import validate
 from edge.config.yaml_reader import Section, dump_yaml, read_yaml
 from edge.errors import UserError
@@ -25,49 +28,55 @@ _SHA256 = r"^[0-9a-f]{64}$"
 
 
 class CalibrationKey(Section):
-    """What the thresholds are valid for."""
+    """Thresholds are valid only for a line that agrees with this key."""
 
     model_config = ConfigDict(protected_namespaces=())
     model_sha256: Annotated[str, Field(pattern=_SHA256)]
     """The bundle's hash."""
     roi_sha256: Annotated[str, Field(pattern=_SHA256)]
-    """Of ``regions.roi`` and the bytes of its mask picture."""
+    """Hash of ``regions.roi`` and of the bytes of its mask picture."""
     border_px: Annotated[int, Field(ge=0)]
     """``regions.border_px``."""
     smooth: SmoothConfig | None
     """``regions.smooth``."""
     zones_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
-    """Of the zones that have thresholds of their own: their pixels were left out. null: there were none."""
+    """Hash of the zones that have thresholds of their own; their pixels were not measured. null: there were no such
+    zones."""
     precision: str
     """``model.precision``."""
     samples_sha256: Annotated[str, Field(pattern=_SHA256)] | None = None
-    """Of the pictures of ``model.sample_frames`` where the map depends on them: int8 takes its scales from them. null: it
-    doesn't."""
+    """Hash of the pictures of ``model.sample_frames`` from which int8 takes its scales; other pictures give other maps.
+    null: the precision is not int8."""
+
+    frames: FrameKindSpec | None = None
+    """Kind of the good frames, as the model got them; frames of another kind get no verdict. null: an older file."""
+    source: dict[str, Any] | None = None
+    """Keys of ``source`` that change pixels and differ from the defaults. null: an older file."""
 
 
 class Calibration(Section):
-    """One calibration file."""
+    """The keys of a calibration file stand here."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")] = 1
-    """Version of this file's form."""
+    """Version of the file format."""
     created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-    """When it was measured, UTC."""
+    """Time of the measurement, UTC."""
     high: Score
-    """Threshold of the smoothed map: a good frame's maximum lies below, but for the share ``false_rejects``."""
+    """Threshold of the smoothed map. The maximum of a good frame lies below it, except for the share ``false_rejects``."""
     low: Score | None = None
-    """Where regions end: the quantile ``quantile`` of good frames' pixels. null: no hysteresis."""
+    """Value of the map at which regions end: the quantile ``quantile`` of good frames' pixels. null: no hysteresis."""
     false_rejects: Annotated[float, Field(gt=0, lt=1)]
-    """Share of good frames that may be rejected, as it was asked for."""
+    """Share of good frames that may be rejected, as the user asked for it."""
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Quantile of the pixels of good frames, as it was asked for. null: no ``low``."""
+    """Quantile of the pixels of good frames, as the user asked for it. null: there is no ``low``."""
     frames: Annotated[int, Field(ge=1)]
-    """Good frames measured."""
+    """Number of good frames measured."""
     left_out: tuple[str, ...] = ()
-    """Frames that were left out as outliers, on request."""
+    """Number of frames that were left out as outliers because the user asked for it."""
     source: str
     """Where the frames came from."""
     note: str = ""
-    """What a reader should know about these thresholds."""
+    """Remarks that a reader should know about these thresholds."""
     key: CalibrationKey
     """What the thresholds are valid for."""
 
@@ -79,12 +88,12 @@ class Calibration(Section):
 
     @property
     def text(self) -> str:
-        """The file's text."""
+        """Return the text of the file."""
         return _HEAD + dump_yaml(self.model_dump(mode="json", by_alias=True))
 
     @property
     def sha256(self) -> str:
-        """Of the values; comments and the order of keys have no effect."""
+        """Return the hash of the values; comments and the order of keys have no effect on it."""
         return hashlib.sha256(_canonical(self.model_dump(mode="json", by_alias=True))).hexdigest()
 
     @classmethod
@@ -119,10 +128,13 @@ def calibration_key(
     precision: str,
     mask_bytes: bytes | None,
     samples_sha256: str | None = None,
+    *,
+    source: SourceSection | None = None,
 ) -> dict[str, Any]:
-    """What a calibration made now would be valid for. ``mask_bytes``: the file of ``regions.roi.mask``, if there is one.
+    """Return what a calibration that is made now would be valid for.
 
-    ``samples_sha256``: ``samples.scales_sha256``.
+    ``mask_bytes`` is the content of the file ``regions.roi.mask``, where the config names one; ``samples_sha256`` comes
+    from ``edge.engines.line_engine.scales_sha256``; ``source`` is None where no camera's settings matter.
     """
     return {
         "model_sha256": model_sha256,
@@ -132,6 +144,7 @@ def calibration_key(
         "zones_sha256": _zones_sha256(regions.zones),
         "precision": precision,
         "samples_sha256": samples_sha256,
+        "source": {} if source is None else source.pixel_settings,
     }
 
 
@@ -147,18 +160,30 @@ _NAMES = {
 
 
 def check_key(calibration: Calibration, key: Mapping[str, Any], path: Path) -> None:
-    """Refuse thresholds that were measured on other maps than the line has now.
+    """Refuse thresholds that were measured on other maps than those that the line makes now.
 
     Raises:
-        UserError: names what of model, ROI, border, smoothing, zones and precision differs, with both values.
+        UserError: names which of model, ROI, border, smoothing, zones and precision differs, with both values.
     """
     made_for = calibration.key.model_dump(mode="json")
     differing = [name for name in _NAMES if made_for[name] != key[name]]
+    _check_source(made_for["source"] or {}, key["source"], path)
     if differing:
         raise UserError(
             f"{path}: the calibration was made with another {', '.join(_NAMES[n] for n in differing)}",
             received="; ".join(f"{_NAMES[n]}: {_shown(n, key[n])}" for n in differing),
             expected="; ".join(f"{_NAMES[n]}: {_shown(n, made_for[n])}" for n in differing),
+            fix="run edge calibrate again, or undo the change",
+        )
+
+
+def _check_source(made_for: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    differing = [name for name in sorted({*made_for, *now}) if made_for.get(name) != now.get(name)]
+    if differing:
+        raise UserError(
+            f"{path}: the calibration was made with another {', '.join(f'source.{name}' for name in differing)}",
+            received="; ".join(f"source.{name}: {now.get(name, 'the default')}" for name in differing),
+            expected="; ".join(f"source.{name}: {made_for.get(name, 'the default')}" for name in differing),
             fix="run edge calibrate again, or undo the change",
         )
 
@@ -177,7 +202,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _roi_sha256(roi: RoiConfig | None, mask_bytes: bytes | None) -> str:
-    """Of what the ROI selects: where the mask picture lies doesn't count, what is in it does."""
+    """Hash what the ROI selects: the content of the mask picture counts, its path doesn't."""
     if roi is None or not (roi.include or roi.exclude or roi.mask):
         return hashlib.sha256(b"null").hexdigest()
     shapes = roi.model_dump(mode="json", exclude={"mask"})
@@ -186,9 +211,9 @@ def _roi_sha256(roi: RoiConfig | None, mask_bytes: bytes | None) -> str:
 
 
 def _zones_sha256(zones: Sequence[ZoneConfig]) -> str | None:
-    """Of what zones with thresholds of their own take out of the measurement; the thresholds themselves don't count.
+    """Hash the areas that zones with thresholds of their own take out of the measurement; the thresholds don't count.
 
-    A zone without any counts where one with thresholds comes after it: it may lie on that one's pixels.
+    A zone without thresholds counts where one with thresholds follows, because it may cover some of that zone's pixels.
     """
     content = [
         {**zone.model_dump(mode="json", include={"units", "shape"}), "ruled": zone.threshold is None} for zone in zones

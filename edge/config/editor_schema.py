@@ -1,7 +1,7 @@
-"""The JSON Schema of a line's YAML is made here, for editors that complete and check keys while somebody types.
+"""Editors complete and check the keys of a line's YAML with the JSON Schema that is made here.
 
-It is pydantic's schema of ``Config``: names, types, limits, defaults and the docstring of each key. What only a
-cross-check of several keys can tell (a low above its high) is said by ``edge check``.
+It is pydantic's schema of ``Config``: names, types, limits, defaults and the docstring of each key. Rules that compare
+several keys (``low`` must not exceed ``high``) are checked by ``edge check`` alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def editor_schema() -> str:
-    """The schema as indented JSON text that ends in a line end; the same text at each call."""
+    """Return the schema as indented JSON that ends in a newline; every call returns the same text."""
     schema = Config.model_json_schema()
     _describe(schema)
     whole = {"$schema": DIALECT, "title": "The config of one line of edge-inspect"}
@@ -23,7 +23,7 @@ def editor_schema() -> str:
 
 
 def _describe(node: Any) -> None:
-    """Descriptions in one paragraph, without reStructuredText's double quotes; no titles made from key names."""
+    """Make descriptions one paragraph without reStructuredText's double backquotes, and drop titles made from key names."""
     if isinstance(node, dict):
         if isinstance(node.get("title"), str):
             del node["title"]

@@ -1,4 +1,4 @@
-"""The line's YAML: one file per camera, written by people, never by the program.
+"""A line's YAML is one file per camera, written by people, never by the program.
 
 Every key's docstring gives its meaning, its unit, and what null or zero means; ``docs/config.md`` is generated from them.
 """
@@ -32,37 +32,41 @@ def _loopback(bind: str) -> str:
 
 
 class RingConfig(Section):
-    """The only place where pixels are dropped."""
+    """The frame ring is the only place where pixels are dropped."""
 
     slots: Annotated[int, Field(ge=4, le=4096)] = 8
-    """Frames that may wait or be in work. Live, the oldest waiting one is dropped when all are taken."""
+    """Number of frames that may wait or be in work. When all slots are taken, a live line drops the oldest waiting
+    frame."""
 
 
 class ModelConfig(Section):
-    """The model, and what runs it."""
+    """The model section names the model and the engine that runs it."""
 
     model_config = ConfigDict(protected_namespaces=())
     bundle: Path
-    """The bundle's folder (``edge build`` and ``edge fit`` make one); relative to the config file."""
+    """The bundle's folder, made by `edge build` or `edge fit`; relative to the config file."""
     engine: Literal["auto", "tensorrt", "openvino", "onnx"] = "auto"
-    """``tensorrt``: an NVIDIA GPU. ``openvino``, ``onnx`` (ONNX Runtime): the CPU. One that is named is used or refused.
-    ``auto``: the fastest that works here at this precision; log and state say which and why."""
+    """``tensorrt`` runs on an NVIDIA GPU; ``openvino`` and ``onnx`` (ONNX Runtime) run on the CPU. An engine that is named
+    here is used, or the line refuses to start. ``auto`` takes the fastest that works here at this precision; log and state
+    say which, and why."""
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
-    """Arithmetic of the engine, never another than this. Below fp32 the maps are compared with fp32's when it starts, and
-    refused beyond the bundle's ``tolerance.reduced``. ``fp16``: a GPU. ``bf16``: OpenVINO on a CPU with AMX or
-    AVX512-BF16. ``int8``: AVX512-VNNI, AVX-VNNI or ARM's dot product on a CPU. Both need ``sample_frames``."""
+    """Arithmetic of the engine; it never falls back to another. Below fp32, the maps are compared with those of fp32 at the
+    start, and refused beyond the bundle's ``tolerance.reduced``. ``fp16`` needs a GPU; ``bf16`` needs OpenVINO on a CPU
+    with AMX or AVX512-BF16; ``int8`` on a CPU needs AVX512-VNNI, AVX-VNNI or ARM's dot product. ``bf16`` and ``int8`` need
+    ``sample_frames``."""
     sample_frames: Path | None = None
-    """Typical frames, defects among them (pictures or a recording; the first 32): ``int8`` takes its scales from them, and
-    every precision below fp32 is checked on them; relative to the config file. null: ``fp16`` is checked on generated
-    pictures, which say less, and ``state`` tells so."""
+    """Typical frames, some with defects: pictures or a recording, of which the first 32 are used. ``int8`` takes its scales
+    from them, and every precision below fp32 is checked on them. Relative to the config file. null: ``fp16`` is checked on
+    generated pictures, which prove less, and `state` says so."""
     providers: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Execution providers of ``engine: onnx`` in order of preference, ``[CUDAExecutionProvider]`` say; one that is missing
-    or does not start is refused. null: the CPU's."""
+    """Execution providers of ``engine: onnx`` in order of preference, for example ``[CUDAExecutionProvider]``. A provider
+    that is missing or does not start is refused. null: the CPU's."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
-    """CPU threads inside one inference."""
+    """Number of CPU threads inside one inference."""
     frame_size: tuple[Annotated[int, Field(ge=1, le=32768)], Annotated[int, Field(ge=1, le=32768)]] | None = None
-    """Width and height of the camera's frames in px. ``tensorrt`` builds for one size: it needs this where the bundle takes
-    frames of any, and puts all tiles of a frame into one run where it is known. null: as the bundle says."""
+    """Width and height of the camera's frames in px. ``tensorrt`` builds for one size: it needs this key where the
+    bundle takes frames of any size, and where the size is known it runs all tiles of a frame at once. null: the
+    bundle's own size."""
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:
@@ -75,49 +79,50 @@ class ModelConfig(Section):
 
 
 class HealthConfig(Section):
-    """/live, /ready and Prometheus /metrics over HTTP."""
+    """The health server answers /live, /ready and Prometheus's /metrics over HTTP."""
 
     bind: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1:0"
-    """Address on loopback; port 0: any free one, which stands in endpoints.json."""
+    """Loopback address and port. Port 0 takes any free port, which then stands in endpoints.json."""
 
 
 class SuperviseConfig(Section):
-    """When a stage counts as hung or as broken for good."""
+    """These limits say when a stage counts as hung, or as broken for good."""
 
     limit_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
-    """A stage without progress for longer, in s, is hung: systemd's watchdog is no longer fed and the process exits
-    with 4. Must exceed the slowest inference. Connecting to a camera may take longer, up to 60 s for each step."""
+    """A stage that makes no progress for longer than this, in s, counts as hung: systemd's watchdog is no longer fed, and
+    the process exits with 4. The limit must exceed the slowest inference. Connecting to a camera may take longer, up to 60
+    s for each step."""
     restarts: Annotated[int, Field(ge=0)] = 5
-    """Times that a stage that raised is restarted within 60 s; after that the process exits with 3."""
+    """Number of times within 60 s that a stage is restarted after an error; after that the process exits with 3."""
 
 
 class Config(Section):
-    """One camera's line."""
+    """A line's config describes one camera and what happens to its frames."""
 
     camera: Annotated[str, AfterValidator(_camera)]
-    """Name of the camera in topics, logs and paths: a to z, 0 to 9 and _, at most 32."""
+    """Name of the camera in topics, logs and paths: only a to z, 0 to 9 and _, and at most 32 of them."""
     recipe_id: str | None = None
-    """What the line calls the product; copied into each record. null: none."""
+    """Name that the line uses for the product; it is copied into each record. null: none."""
     deadline_ms: Annotated[float, Field(gt=0)] | None = None
-    """A verdict that is reached later than this after the frame's arrival, in ms, is ``invalid: late``. Sending it comes on
-    top: about 0.2 ms, with ``sync: each`` the disk's time. null: no deadline."""
+    """A verdict that is reached more than this many ms after the frame's arrival becomes ``invalid: late``. Sending the
+    record takes about 0.2 ms more and, with ``sync: each``, as long as the disk needs. null: no deadline."""
     runtime_dir: Path | None = None
-    """Folder of the lock, endpoints.json and the ipc socket; relative to the config file. null: $RUNTIME_DIRECTORY,
-    else /run/edge/CAMERA where it can be made, else a folder of the user's own under the system's temporary folder."""
+    """Folder of the lock, endpoints.json and the ipc socket; relative to the config file. null: $RUNTIME_DIRECTORY; without
+    it /run/edge/CAMERA if that can be made; otherwise a folder of the user's own under the system's temporary folder."""
     source: SourceConfig
-    """Where frames come from, by ``kind``."""
+    """Where frames come from; `kind` says which section applies."""
     ring: RingConfig = RingConfig()
     """The frame ring between camera and model."""
     model: ModelConfig
-    """The model, and what runs it."""
+    """The model, and the engine that runs it."""
     calibration: Path | None = None
     """The calibration file that ``edge calibrate`` writes; relative to the config file. null: none, and
-    ``regions.threshold`` must be explicit."""
+    ``regions.threshold`` must give numbers."""
     regions: RegionsConfig = RegionsConfig()
-    """From an anomaly map to defect regions."""
+    """How an anomaly map becomes defect regions."""
     outputs: OutputsConfig = OutputsConfig()
     """Where records go."""
     health: HealthConfig = HealthConfig()
-    """/live, /ready and /metrics."""
+    """The HTTP server with /live, /ready and /metrics."""
     supervise: SuperviseConfig = SuperviseConfig()
-    """When a stage counts as hung or as broken for good."""
+    """When a stage counts as hung, or as broken for good."""

@@ -1,4 +1,6 @@
-"""Reading a config: YAML, ``--set`` overrides, validation, and errors that name file, line, key and what was expected."""
+"""Configs are read here: YAML, ``--set`` overrides, validation, and errors that name file, line, key and what was
+expected.
+"""
 
 from __future__ import annotations
 
@@ -22,27 +24,29 @@ _KEY = re.compile(r"([a-z_]+)(?:\.\w+|\[\d+\])*(?=: )")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A valid config, where it came from, and its text as it was read."""
+    """A loaded config is valid; it knows the file that it came from, and keeps its text as it was read."""
 
     config: Config
     path: Path
     text: str
     overrides: tuple[str, ...] = ()
     lines: Lines = field(default_factory=dict, repr=False, compare=False)
-    """Of the keys that the file itself gave."""
+    """Line numbers of the keys that the file itself gave."""
 
     @property
     def sha256(self) -> str:
-        """Of the effective config: defaults filled in, ``--set`` applied, comments and order of keys without effect."""
+        """Return the hash of the effective config: defaults filled in, ``--set`` applied; comments and the order of keys
+        don't count.
+        """
         return hashlib.sha256(self.canonical).hexdigest()
 
     @property
     def canonical(self) -> bytes:
-        """The effective config as JSON with sorted keys: what ``sha256`` is the hash of."""
+        """Return the effective config as JSON with sorted keys; ``sha256`` is its hash."""
         return orjson.dumps(self.config.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
 
     def located(self, error: UserError) -> UserError:
-        """The error with file and line, where it begins with a key as ``source.features[1]: Wdth: ...`` does."""
+        """Return the error with file and line, if it begins with a key, as in ``source.features[1]: Wdth: ...``."""
         key = _KEY.match(error.what)
         if key is None or key[1] not in Config.model_fields:
             return error
@@ -51,11 +55,11 @@ class Loaded:
 
     @property
     def resolved(self) -> Config:
-        """The config with every path as the program opens it: what sections hold for those who don't know the file."""
+        """Return the config with every path as the program opens it, for code that doesn't know where the file lies."""
         return _resolved(self.config, self.resolve)
 
     def resolve(self, path: Path) -> Path:
-        """A path of the config as the program opens it: relative ones lie beside the config file."""
+        """Return a path of the config as the program opens it: relative paths start from the config file's folder."""
         return (self.path.parent / path.expanduser()).absolute()
 
 
@@ -71,7 +75,7 @@ def _resolved(section: SectionT, resolve: Callable[[Path], Path]) -> SectionT:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
-    """Read, override (``regions.min_area_px=16``) and validate.
+    """Read a config, apply overrides such as ``regions.min_area_px=16``, and validate it.
 
     Raises:
         UserError: names file, line, key, what was received and what was expected; all errors at once.
@@ -91,7 +95,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
 def _override(data: dict[str, Any], item: str, lines: Lines) -> None:
     key, equals, value = item.partition("=")
     if not equals or not key:
-        raise UserError("--set", received=item, expected="key=value, regions.min_area_px=16 say")
+        raise UserError("--set", received=item, expected="key=value, for example regions.min_area_px=16")
     keys = key.split(".")
     here: Any = data
     for part in keys[:-1]:

@@ -11,42 +11,45 @@ from edge.config.yaml_reader import Section
 
 
 class DiskUse(NamedTuple):
-    """What an output keeps on a disk, for those who check the machine before the line starts."""
+    """An output tells with this what it keeps on a disk; the machine is checked for it before the line starts."""
 
     what: str
-    """Names it for people."""
+    """Name of the kept files, for people."""
     dir: Path
-    """Relative to the config file."""
+    """Folder, relative to the config file."""
     min_free_gb: float
     quota_gb: float | None
     sync: str | None = None
-    """How often it waits for the disk; None where it never does."""
+    """How often the output waits for the disk; None if it never does."""
 
 
 class OutputConfig(Section):
-    """One output's section. Doctor and ``edge check`` ask every section the same questions."""
+    """Every output has a section of this kind; `edge doctor` and `edge check` ask all of them the same questions."""
 
     def elsewhere(self, _folder: Path) -> OutputConfig | None:
-        """**Optional.** The same output for a trial: all that it writes or binds lies in ``folder``, and nobody is reached.
+        """**Optional.** Return the same output redirected for a trial: all that it writes or binds lies in ``folder``, and
+        it reaches nobody.
 
-        None, the default: there is no such output, and a trial runs without this one.
+        The default is None: the output can't be redirected, and a trial runs without it.
         """
         return None
 
     @property
     def disk(self) -> DiskUse | None:
-        """**Optional.** What the output keeps on a disk; None where it keeps nothing."""
+        """**Optional.** Return what the output keeps on a disk; None if it keeps nothing."""
         return None
 
 
 class CurveConfig(Section):
-    """CURVE keys: every connection is encrypted, and only keys on the list get in. ``edge keys`` makes and lists them."""
+    """With CURVE keys every connection is encrypted, and only keys on the list get in. ``edge keys`` makes and lists
+    them.
+    """
 
     server_key: Path
-    """The daemon's own secret key, a ``.key_secret`` file that others can't read; relative to the config file."""
+    """The daemon's own secret key: a ``.key_secret`` file that other users can't read; relative to the config file."""
     clients: Path
-    """Folder of the public keys that may connect, one ``NAME.key`` each, looked at twice a second: who is added gets in,
-    who is removed is cut off; relative to the config file."""
+    """Folder of the public keys that may connect, one ``NAME.key`` each; relative to the config file. It is read twice a
+    second: a client whose key is added gets in, and one whose key is removed is cut off."""
 
 
 def _check_path(key: str, endpoint: str, path: str) -> None:
@@ -57,18 +60,18 @@ def _check_path(key: str, endpoint: str, path: str) -> None:
 
 
 class ZmqConfig(OutputConfig):
-    """The ZeroMQ publisher."""
+    """The ZeroMQ publisher sends each record to all subscribers."""
 
     bind: str | None = None
-    """Endpoint: ``ipc://PATH`` or ``tcp://127.0.0.1:PORT`` (port 0: any free one; the actual one stands in
-    endpoints.json); with ``curve`` any address of this machine. null: ``ipc://`` in the runtime folder."""
+    """Endpoint of the records: ``ipc://PATH`` or ``tcp://127.0.0.1:PORT``; with ``curve`` any address of this machine. Port
+    0 takes any free port; the actual one stands in endpoints.json. null: an ``ipc://`` socket in the runtime folder."""
     preview: str | None = None
-    """Endpoint of JPEG previews, encoded only while someone subscribes. null: none."""
+    """Endpoint of JPEG previews, which are encoded only while someone subscribes. null: none."""
     curve: CurveConfig | None = None
-    """Keys for both endpoints. null: none, and both are for this machine only."""
+    """Keys for both endpoints. null: none, and only this machine can connect."""
 
     def elsewhere(self, folder: Path) -> ZmqConfig:
-        """A socket of its own, without previews and keys."""
+        """Return a publisher on a socket of its own in ``folder``, without previews and keys."""
         return ZmqConfig(bind=f"ipc://{folder / 'pub'}")
 
     @model_validator(mode="after")
@@ -95,37 +98,40 @@ class ZmqConfig(OutputConfig):
 
 
 class JsonlConfig(OutputConfig):
-    """One JSON line per record."""
+    """The log holds one line of JSON per record."""
 
     dir: Path
-    """Folder of the log; made if it isn't there; relative to the config file."""
+    """Folder of the log, which is made if it isn't there; relative to the config file."""
     rotate_mb: Annotated[int, Field(ge=1)] = 256
-    """A new file is begun at this size, in MB, and at each UTC day."""
+    """A new file begins when the current one reaches this size, in MB, and with each UTC day."""
     keep_days: Annotated[int, Field(ge=1)] | None = 30
-    """Closed files older than this are deleted, in days. null: kept. Never in the first hour of a run, nor on the day after
-    the clock was set, and at most two days of the log for each day that the daemon runs: a clock may be wrong."""
+    """Closed files are deleted after this many days. null: they are kept. Because a clock may be wrong, nothing is deleted
+    by age in the first hour of a run or on the day after the clock was set, and at most two days of the log go for each day
+    that the daemon runs."""
     quota_gb: Annotated[float, Field(gt=0)] | None = None
-    """Size of all files of the log, in GB; the oldest closed ones are deleted first. null: no limit."""
+    """Most that all files of the log may take, in GB; the oldest closed files are deleted first. null: no limit."""
     quota_percent: Annotated[float, Field(gt=0, le=100)] | None = None
-    """The same as a share of the disk, in %; with both the smaller one counts. null: no limit."""
+    """The same limit as a share of the disk, in %; if both are set, the smaller one counts. null: no limit."""
     compress: bool = True
-    """Closed files become ``.jsonl.zst``, by a thread of the lowest priority."""
+    """Whether closed files are compressed to ``.jsonl.zst``, by a thread of the lowest priority."""
     compress_min_free_gb: Annotated[float, Field(ge=0)] = 0.5
-    """Nothing is compressed while less is free on the disk, in GB: the copy needs room until the original is deleted."""
+    """Files are compressed only while at least this much is free on the disk, in GB: the copy needs room until the original
+    is deleted."""
     min_free_gb: Annotated[float, Field(ge=0)] = 0.1
-    """The log stops while less is free on its disk, in GB: a fault, each record that is not written counts as lost."""
+    """The log stops while less than this is free on its disk, in GB. That is a fault, and each record that is not written
+    counts as lost."""
     audit_required: bool = False
-    """A record must be in the log: it is published after it was written, and while the log fails every verdict is
-    ``invalid: log_lost``."""
+    """Whether every record must be in the log. If so, a record is published only after it was written, and while the log
+    fails every verdict is ``invalid: log_lost``."""
     sync: Literal["none", "interval", "each"] = "interval"
-    """What survives a power loss. ``none``: what the kernel had written. ``interval``: all but the last
-    ``sync_interval_s``. ``each``: every line, synced before it is published; while the log fails records are published
-    without it, unless ``audit_required``."""
+    """What survives a power loss. ``none``: what the kernel had written by then. ``interval``: all but the last
+    ``sync_interval_s``. ``each``: every line, because it is synced before it is published; while the log fails, records are
+    published without it unless ``audit_required`` is set."""
     sync_interval_s: Annotated[float, Field(gt=0, le=60)] = 1.0
-    """Time between two syncs, in s, under ``sync: interval``."""
+    """Time between two syncs with ``sync: interval``, in s."""
 
     def elsewhere(self, folder: Path) -> JsonlConfig:
-        """The same log in another folder."""
+        """Return the same log in another folder."""
         return self.model_copy(update={"dir": folder})
 
     @property
@@ -134,34 +140,36 @@ class JsonlConfig(OutputConfig):
 
 
 class EvidenceConfig(OutputConfig):
-    """Pictures of frames, as a recording that ``edge replay`` reads, with overlays of fails."""
+    """Evidence is kept as pictures of frames, in a recording that ``edge replay`` reads, with overlays of fails."""
 
     dir: Path
-    """Folder of the pictures; made if it isn't there; relative to the config file."""
+    """Folder of the pictures, which is made if it isn't there; relative to the config file."""
     keep: Annotated[tuple[Literal["pass", "fail", "invalid", "near_threshold"], ...], Field(min_length=1)] = (
         "fail",
         "invalid",
     )
-    """Verdicts whose frames are kept; ``near_threshold``: passes that ``near_margin`` tells."""
+    """Verdicts whose frames are kept. ``near_threshold`` keeps passes that come as close to the threshold as
+    ``near_margin`` says."""
     near_margin: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """A pass is near the threshold where ``map_max`` is at least ``high - near_margin * |high|``: 0.1 takes all from 90 %
-    of the threshold on, and those that only smoothing or a filter of ``regions`` let pass."""
+    """A pass is near the threshold if ``map_max`` is at least ``high - near_margin * |high|``. With 0.1 these are all
+    passes from 90 % of the threshold on, and those that passed only because of smoothing or a filter of ``regions``."""
     pass_every: Annotated[int, Field(ge=1)] | None = None
-    """Also one frame of this many passes. null: none."""
+    """Also keep one frame out of this many passes. null: none."""
     before_fail: Annotated[int, Field(ge=0, le=100)] = 0
-    """Also this many frames before each fail, whatever their verdict; needs ``fail`` in ``keep``. They wait in memory: this
-    many frames twice over."""
+    """Also keep this many frames before each fail, whatever their verdict; ``keep`` must hold ``fail``. They wait in
+    memory, which takes twice this many frames."""
     after_fail: Annotated[int, Field(ge=0)] = 0
-    """Also this many frames after each fail; needs ``fail`` in ``keep``."""
+    """Also keep this many frames after each fail; ``keep`` must hold ``fail``."""
     overlays: bool = True
-    """Also a picture with boxes, scores and ROI drawn, for each fail."""
+    """Also write a picture of each fail with boxes, scores and ROI drawn in."""
     quota_gb: Annotated[float, Field(gt=0)] = 20.0
-    """Size of the folder, in GB. The oldest frames are deleted first, and fails only when nothing else is left."""
+    """Most that the folder may take, in GB. The oldest frames are deleted first, and fails only when nothing else is
+    left."""
     quota_percent: Annotated[float, Field(gt=0, le=100)] | None = None
-    """The same as a share of the disk, in %; the smaller one counts. null: ``quota_gb`` alone."""
+    """The same limit as a share of the disk, in %; the smaller one counts. null: ``quota_gb`` alone."""
     min_free_gb: Annotated[float, Field(ge=0)] = 1.0
-    """No picture is written while less is free on the disk, in GB: a fault, and each frame that was to be kept counts as
-    lost."""
+    """No picture is written while less than this is free on the disk, in GB. That is a fault, and each frame that should
+    have been kept counts as lost."""
 
     @property
     def disk(self) -> DiskUse:
@@ -178,23 +186,23 @@ class EvidenceConfig(OutputConfig):
 
 
 class OutputsConfig(Section):
-    """Where records go. Each output may be left out; none can slow inspection down."""
+    """Each output gets every record. Each may be left out, and none can slow inspection down."""
 
     zmq: ZmqConfig | None = ZmqConfig()
     """The ZeroMQ publisher. null: off."""
     jsonl: JsonlConfig | None = None
     """The log of records. null: off."""
     evidence: EvidenceConfig | None = None
-    """Pictures of what was found. null: off."""
+    """Pictures of fails and other chosen frames. null: off."""
 
     @property
     def sections(self) -> dict[str, OutputConfig]:
-        """The sections that are on, by key."""
+        """Return the sections that are on, by key."""
         sections = {key: getattr(self, key) for key in type(self).model_fields}
         return {key: section for key, section in sections.items() if isinstance(section, OutputConfig)}
 
     def elsewhere(self, folder: Path) -> OutputsConfig:
-        """The outputs of a trial, which may run beside the daemon: those alone that say where else they go."""
+        """Return the outputs for a trial, which may run beside the daemon: only those that say how they are redirected."""
         off: dict[str, OutputConfig | None] = dict.fromkeys(type(self).model_fields)
         return self.model_copy(update=off | {key: section.elsewhere(folder) for key, section in self.sections.items()})
 

@@ -1,4 +1,4 @@
-"""What ``regions:`` accepts: every control between an anomaly map and its defect regions.
+"""The section ``regions:`` declares every step from an anomaly map to its defect regions.
 
 The order of the keys is the order in which they act.
 """
@@ -20,7 +20,7 @@ def _float32(value: float) -> float:
 
 
 Score: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_float32)]
-"""A value of the map."""
+"""Finite value of an anomaly map, within float32."""
 Ratio: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Coordinate: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Point: TypeAlias = tuple[Coordinate, Coordinate]
@@ -38,17 +38,19 @@ MorphologySide: TypeAlias = Annotated[int, Field(ge=0, le=101)]
 
 
 class RoiConfig(Section):
-    """Which pixels take part: inside any of ``include`` and in none of ``exclude``. A pixel belongs by its centre."""
+    """The region of interest takes the pixels inside any of ``include`` and in none of ``exclude``. A pixel belongs to a
+    shape by its centre.
+    """
 
     units: Units = "norm"
-    """``norm``: 0 to 1 across the frame; a rectangle then takes every map pixel that it touches. ``image_px``: pixels of
-    the frame, 0 at the outer edge of the first."""
+    """``norm``: 0 to 1 across the frame; a rectangle takes every map pixel that it touches. ``image_px``: pixels of the
+    frame, counted from 0 at the outer edge of the first one."""
     include: tuple[Shape, ...] = ()
     """Rectangles and polygons that are inspected. Empty: the whole frame."""
     exclude: tuple[Shape, ...] = ()
-    """Rectangles and polygons that are not."""
+    """Rectangles and polygons that are not inspected."""
     mask: Path | None = None
-    """Picture of the frame's size, above 0 where it is inspected; relative to the config file. null: none."""
+    """Picture of the frame's size; pixels above 0 are inspected. Relative to the config file. null: none."""
 
     @model_validator(mode="after")
     def _shapes(self) -> RoiConfig:
@@ -59,14 +61,15 @@ class RoiConfig(Section):
 
 
 class SmoothConfig(Section):
-    """Smoothing of the map before the threshold."""
+    """The map is smoothed before it is compared with the threshold."""
 
     kind: Literal["median", "gaussian", "box"]
     """``median`` removes single pixels and keeps edges; ``gaussian`` and ``box`` average."""
     size: Annotated[int, Field(ge=3, le=31)]
-    """Width of the window in map px, odd. Median: 3 or 5."""
+    """Width of the window in map px, odd. A median takes 3 or 5."""
     sigma: Annotated[float, Field(gt=0)] | None = None
-    """Gaussian only, in map px. null: OpenCV's rule, 0.3 * ((size - 1) / 2 - 1) + 0.8."""
+    """Standard deviation of the Gaussian in map px; for ``gaussian`` only. null: OpenCV's rule, 0.3 * ((size - 1) / 2 - 1)
+    + 0.8."""
 
     @model_validator(mode="after")
     def _fits(self) -> SmoothConfig:
@@ -80,12 +83,13 @@ class SmoothConfig(Section):
 
 
 class ThresholdConfig(Section):
-    """Explicit thresholds, in the map's own values. They override the calibration file, and ``state`` says so."""
+    """Thresholds that are given here, in the map's own values, override the calibration file, and ``state`` says so."""
 
     high: Score
-    """A region needs one pixel at or above this."""
+    """A region needs at least one pixel at or above this value."""
     low: Score | None = None
-    """And grows over connected pixels at or above this. null: no hysteresis, only pixels at or above ``high``."""
+    """A region grows over connected pixels at or above this value. null: no hysteresis, only pixels at or above ``high``
+    count."""
 
     @model_validator(mode="after")
     def _ordered(self) -> ThresholdConfig:
@@ -101,16 +105,16 @@ Threshold: TypeAlias = Annotated[
 
 
 class ZoneConfig(Section):
-    """A part of the frame with limits of its own. A pixel belongs to the first zone that holds its centre."""
+    """A zone is a part of the frame with limits of its own. A pixel belongs to the first zone that holds its centre."""
 
     units: Units = "norm"
-    """As in ``roi``."""
+    """Units of ``shape``, as in ``roi``."""
     shape: Shape
-    """Rectangle ``[x0, y0, x1, y1]`` or polygon ``[[x, y], [x, y], [x, y], ...]``. It doesn't widen the ROI."""
+    """Rectangle `[x0, y0, x1, y1]` or polygon `[[x, y], [x, y], [x, y], ...]`. A zone doesn't widen the ROI."""
     threshold: ThresholdConfig | None = None
-    """Thresholds of the zone's pixels; a region may still cross the zone's edge. null: those of ``regions.threshold``."""
+    """Thresholds for the zone's pixels; a region may still cross the zone's edge. null: those of ``regions.threshold``."""
     min_area_px: Annotated[int, Field(ge=0)] | None = None
-    """``min_area_px`` of regions whose highest pixel lies in the zone. null: that of ``regions``."""
+    """``min_area_px`` for regions whose highest pixel lies in the zone. null: that of ``regions``."""
 
     @model_validator(mode="after")
     def _does_something(self) -> ZoneConfig:
@@ -121,52 +125,57 @@ class ZoneConfig(Section):
 
 
 class RegionsConfig(Section):
-    """From an anomaly map to defect regions. Every number in px is in pixels of the *map*.
+    """An anomaly map goes through these steps, in this order, to become defect regions. Every number in px counts pixels of
+    the *map*.
 
     A candidate is dropped by the first filter that it fails, in the order from ``min_area_px`` to ``min_solidity``.
     """
 
     roi: RoiConfig | None = None
-    """Region of interest. null: the whole frame."""
+    """Region of interest: the part of the frame that is inspected. null: the whole frame."""
     border_px: Annotated[int, Field(ge=0)] = 0
-    """Band along the map's edge that takes no part, in map px; what grows into it scores 0 there. 0: none."""
+    """Width of a band along the map's edge that is not inspected, in map px; a region that grows into it scores 0 there. 0:
+    none."""
     smooth: SmoothConfig | None = None
     """Smoothing before the threshold. null: none."""
     threshold: Threshold = "calibrated"
-    """``calibrated``: from the calibration file. Or ``{high: 0.6, low: 0.45}``."""
+    """``calibrated`` takes the thresholds from the calibration file; or give them here: ``{high: 0.6, low: 0.45}``."""
     zones: tuple[ZoneConfig, ...] = ()
-    """Parts of the frame with their own thresholds and minimum area. Empty: none."""
+    """Parts of the frame with thresholds and a minimum area of their own. Empty: none."""
     open_px: MorphologySide = 0
-    """Morphological opening with a square of this side, odd, in map px: removes what is narrower. 0: none."""
+    """Morphological opening with a square of this side, odd, in map px: it removes what is narrower. 0: none."""
     close_px: MorphologySide = 0
-    """Morphological closing with a square of this side, odd, in map px, after opening: closes narrower gaps. 0: none."""
+    """Morphological closing with a square of this side, odd, in map px, after opening: it closes narrower gaps. 0: none."""
     min_area_px: Annotated[int, Field(ge=0)] = 0
-    """Smaller regions are dropped, in map px. 0: none."""
+    """Regions smaller than this are dropped, in map px. 0: none."""
     max_area_px: Annotated[int, Field(ge=1)] | None = None
-    """Larger regions are dropped, in map px. null: none."""
+    """Regions larger than this are dropped, in map px. null: none."""
     min_score_max: Score | None = None
-    """Regions whose highest (smoothed) value is below are dropped. null: none."""
+    """Regions whose highest (smoothed) value is below this are dropped. null: none."""
     min_score_mean: Score | None = None
-    """Regions whose mean (smoothed) value is below are dropped. null: none."""
+    """Regions whose mean (smoothed) value is below this are dropped. null: none."""
     min_fill_ratio: Ratio | None = None
-    """Regions that fill less of their upright box are dropped; drops slanted scratches too. null: none."""
+    """Regions that fill a smaller share of their upright box than this are dropped, and slanted scratches with them. null:
+    none."""
     max_aspect_ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
-    """Regions whose upright box has a larger ratio of sides are dropped; drops long scratches too. null: none."""
+    """Regions whose upright box has a larger ratio of its sides than this are dropped, and long scratches with them. null:
+    none."""
     min_solidity: Ratio | None = None
-    """Regions whose outline encloses less of its convex hull are dropped; straight lines 1 px wide have 1. null: none."""
+    """Regions whose outline encloses a smaller share of its convex hull than this are dropped; a straight line 1 px wide
+    has a share of 1. null: none."""
     fill_holes: bool = False
-    """Holes of the regions left are filled, with whatever lies in them."""
+    """Whether holes in the remaining regions are filled, with whatever lies in them."""
     dilate_px: MorphologySide = 0
-    """The regions left grow by an ellipse of this width, odd, in map px, inside the ROI. 0: none."""
+    """The remaining regions grow by an ellipse of this width, odd, in map px, but not beyond the ROI. 0: none."""
     merge_gap_px: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Regions with at most this many empty map px between their nearest pixels (the larger of across and down) are
-    told as one; the mask stays. 0: never."""
+    """Regions are reported as one if at most this many empty map px lie between their nearest pixels (the larger of across
+    and down counts); the mask stays. 0: never."""
     sort_by: Literal["score_max", "score_mean", "area"] = "score_max"
-    """What the list of regions begins with: the largest of this."""
+    """Regions are listed from the largest of this value to the smallest."""
     max_regions: Annotated[int, Field(ge=1)] | None = None
-    """Regions told at most, the first by ``sort_by``; verdict and mask stay. null: all."""
+    """At most this many regions are reported, the first ones by ``sort_by``; verdict and mask stay. null: all."""
     polygons: bool = False
-    """Also tell each region's outline, simplified to 0.5 px; of merged regions their convex hull."""
+    """Whether each region's outline is reported too, simplified to 0.5 px; merged regions report their convex hull."""
 
     @model_validator(mode="after")
     def _consistent(self) -> RegionsConfig:

@@ -1,4 +1,6 @@
-"""A section from plain data, and pydantic's errors in our words: file, line, key, what came and what was expected."""
+"""Plain data becomes a section here, and pydantic's errors are put in our words: file, line, key, what came, what was
+expected.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ S = TypeVar("S", bound=Section)
 
 
 def parse(kind: type[S], data: Any) -> S:
-    """``data``, as YAML or JSON gives it, as a section. Raises pydantic's ValidationError.
+    """Turn ``data``, as YAML or JSON gives it, into a section. Raises pydantic's ValidationError.
 
-    It goes through JSON, for strict mode then still takes lists for tuples and text for paths.
+    The data goes through JSON, because only then does strict mode take lists for tuples and text for paths.
     """
     return kind.model_validate_json(orjson.dumps(data))
 
@@ -26,7 +28,7 @@ def parse(kind: type[S], data: Any) -> S:
 def validate(
     kind: type[S], data: Any, name: Path | str, *, lines: Lines | None = None, whole: str = "", fix: str | None = None
 ) -> S:
-    """``data`` as a section, or all that is wrong with it at once.
+    """Turn ``data`` into a section, or raise one error that lists everything wrong with it.
 
     Args:
         kind: the section that ``data`` is to be.
@@ -47,7 +49,7 @@ def validate(
 
 
 def expectation(error: Any) -> str:
-    """What one of pydantic's errors says was expected, beginning in lower case as the rest of a sentence."""
+    """Return what pydantic's error says was expected, beginning in lower case like the rest of a sentence."""
     message = str(error.get("ctx", {}).get("error", error["msg"])) if error["type"] == "value_error" else error["msg"]
     return str(message[0].lower() + message[1:])
 
@@ -55,7 +57,7 @@ def expectation(error: Any) -> str:
 def _explain_all(
     kind: type[BaseModel], errors: Sequence[Any], data: Any, lines: Lines, name: Path | str, whole: str
 ) -> list[str]:
-    """One text per error, in the order of the file; what stands in no line of it comes last."""
+    """Return one text per error, in the order of the file; errors that stand in no line come last."""
     located = [(*_real_location(e["type"], e["loc"], data), e) for e in errors]
     located.sort(key=lambda item: lines.get(item[1], len(lines) + 1))
     texts = []
@@ -90,7 +92,8 @@ def _explained(model: type[BaseModel], where: str, key: Sequence[str | int], err
 
 
 def _as_text(value: object) -> str:
-    return f'text: write it in quotes, "{_shown(value)}"' if isinstance(value, (bool, int, float)) else "text"
+    # the number that it was read as has lost its leading zeros, or was hexadecimal
+    return "text: write it in quotes, exactly as it stands there" if isinstance(value, (bool, int, float)) else "text"
 
 
 def _shown(value: object) -> str:
@@ -99,7 +102,7 @@ def _shown(value: object) -> str:
 
 
 def _real_location(error_type: str, loc: tuple[str | int, ...], data: Any) -> tuple[list[str | int], tuple[str | int, ...]]:
-    """Pydantic's location without the names of union branches, and the part of it that stands in the file."""
+    """Return pydantic's location without the names of union branches, and the part of it that stands in the file."""
     real: list[str | int] = []
     here = data
     for index, part in enumerate(loc):
@@ -115,7 +118,7 @@ def _real_location(error_type: str, loc: tuple[str | int, ...], data: Any) -> tu
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> Sequence[str]:
-    """Field names of the section that pydantic's location points into, found in the model's JSON schema."""
+    """Return the field names of the section that pydantic's location points into, from the model's JSON schema."""
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
 

@@ -1,4 +1,5 @@
-"""Strict YAML: the 1.2 core scalars, no duplicate keys, and the line of every key for error messages.
+"""YAML is read strictly: with the scalars of version 1.2, without duplicate keys, and with the line of every key for
+errors.
 
 PyYAML's own loader follows YAML 1.1: it reads ``off`` and ``On`` as booleans (``[TriggerMode, On]`` would write ``True``
 to a camera), ``1e3`` as text and ``12:30`` as 750. https://yaml.org/spec/1.2.2/#103-core-schema
@@ -18,13 +19,13 @@ from pydantic import BaseModel, ConfigDict
 from edge.errors import UserError, may_pass
 
 Lines: TypeAlias = dict[tuple[str | int, ...], int]
-"""Line number, from 1, of each key (and list item) by its path from the root."""
+"""Line number, from 1, of each key and list item, by its path from the root."""
 
 _SET = "--set"
 _LONGEST_INT = 100
-"""Characters; int() refuses thousands of digits."""
+"""Most characters of an integer; int() refuses thousands of digits."""
 _MOST = 100_000
-"""Values in one file: a few lines of aliases can stand for billions."""
+"""Most values in one file: a few lines of aliases can stand for billions."""
 
 
 class _CoreLoader(yaml.SafeLoader):
@@ -66,13 +67,15 @@ _CoreLoader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
 class Section(BaseModel):
-    """Unknown keys are refused; values are frozen; ``16`` is no text and ``true`` no number."""
+    """A section refuses unknown keys; its values are frozen, and neither ``16`` is text nor ``true`` a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=True)
 
 
 def parse_yaml(text: str, name: str, inside: tuple[str, ...] = ()) -> tuple[Any, Lines]:
-    """Data and line numbers of one YAML document. ``name`` stands in the error texts; ``inside``: where it will belong.
+    """Return the data and the line numbers of one YAML document.
+
+    ``name`` stands in the error texts; ``inside`` is the path of keys where the document will belong.
 
     Raises:
         UserError: bad syntax, a duplicate key, a key that is no text, ``.nan`` or ``.inf``, an integer beyond 64 bits.
@@ -102,12 +105,12 @@ def parse_yaml(text: str, name: str, inside: tuple[str, ...] = ()) -> tuple[Any,
 
 
 def parse_value(text: str, keys: tuple[str, ...] = ()) -> Any:
-    """One value as it would stand behind ``keys``: ``16`` is an int, ``[1, 2]`` a list, ``On`` a text."""
+    """Return one value as it would stand behind ``keys``: ``16`` is an int, ``[1, 2]`` a list, ``On`` a text."""
     return parse_yaml(text, _SET, keys)[0]
 
 
 def read_yaml(path: Path) -> tuple[Any, Lines, str]:
-    """Data, line numbers and the text of a file."""
+    """Return the data, the line numbers and the text of a file."""
     try:
         text = path.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -119,7 +122,9 @@ def read_yaml(path: Path) -> tuple[Any, Lines, str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.2 would read as a number and PyYAML, which thinks in 1.1, would leave bare: ``1e3``, ``0o7``."""
+    """The dumper quotes what YAML 1.2 would read as a number but PyYAML, which follows 1.1, would leave bare: ``1e3``,
+    ``0o7``.
+    """
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -130,18 +135,20 @@ _Dumper.add_representer(str, _text)
 
 
 def dump_yaml(data: Any) -> str:
-    """Text of a mapping that ``read_yaml`` reads as it was; keys in their order, innermost lists on one line."""
+    """Return a mapping as text that ``read_yaml`` reads back unchanged; keys stay in order, innermost lists take one
+    line.
+    """
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
 
 
 def nearest(word: str, known: list[str]) -> str | None:
-    """The known word that a misspelt one most likely means, or None."""
+    """Return the known word that a misspelt one most likely means, or None."""
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
 def _told(error: yaml.MarkedYAMLError) -> str:
-    """What PyYAML found, with what it was at and where that began: one half alone reads like half a sentence."""
+    """Return PyYAML's problem with where it was and where that began; one half alone reads like half a sentence."""
     if not error.context or not error.problem:
         return str(error.problem or error.context)
     if error.context.startswith("while") and error.context_mark:

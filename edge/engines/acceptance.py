@@ -1,4 +1,6 @@
-"""What a warm engine must do on generated pictures before it gets frames: finite maps, and the same numbers in batches."""
+"""A warm engine must do this on generated pictures before it gets frames: give finite maps, and the same numbers in
+batches.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,10 @@ log = structlog.get_logger()
 
 
 def check_finite(engine: Engine) -> None:
-    """Raises UserError where no value of any map is finite: every frame would be ``invalid``.
+    """Raise UserError if no value of any map is finite: every frame would be ``invalid``.
 
-    One inference with any other model: the first finite value is enough. What a map lacks on some frames is a fault of
-    the running line.
+    With any other model one inference is enough, because the first finite value settles it. What a map lacks on some frames
+    is a fault of the running line.
     """
     pictures = _trial_pictures(engine.bundle)
     if not any(np.isfinite(engine.infer(picture).map).any() for picture in pictures.values()):
@@ -37,7 +39,7 @@ def check_finite(engine: Engine) -> None:
 
 
 def why_not_together(engine: Engine) -> str | None:
-    """Why pictures of several frames can't go through in one run, in words; None where they can."""
+    """Say why pictures of several frames can't go through in one run; None if they can."""
     if type(engine).infer_batch is Engine.infer_batch:
         return f"{engine.name} takes one picture at a time"
     if engine.bundle.spec.tile is not None:
@@ -48,10 +50,10 @@ def why_not_together(engine: Engine) -> str | None:
 
 
 def _why_mixed(engine: Engine, bundle: Bundle, *, reduced: bool) -> str | None:
-    """None where each picture of a run gets its own map.
+    """Say why a picture of a run doesn't get its own map; None if each does.
 
-    Graphs may say that they take any number of pictures and then mix them, or hold a shape of one inside. Maps may differ
-    by the bundle's tolerance, as a share of the range that they span together.
+    Graphs may declare that they take any number of pictures and then mix them, or hold a shape of one inside. Maps may
+    differ by the bundle's tolerance, as a share of the range that they span together.
     """
     generated = _trial_pictures(bundle)
     two = [generated["noise"], generated["a nearly black picture"]]  # as far apart as pictures are
@@ -147,7 +149,7 @@ def _sampled(samples: SamplePictures) -> dict[str, NDArray[Any]]:
 
 
 def _hides(got: Prediction, want: Prediction) -> bool:
-    """A value that is not finite in the reference is a number here."""
+    """Return True if a value that is not finite in the reference is a number here."""
     return any(
         a.shape != b.shape or bool((np.isfinite(a) & ~np.isfinite(b)).any())
         for a, b in ((got.map, want.map), (_scores(got), _scores(want)))
@@ -160,7 +162,9 @@ def _scores(prediction: Prediction) -> NDArray[np.float32]:
 
 @dataclass(slots=True)
 class _Largest:
-    """The largest differences so far, in the map's own values and in the score's, and on which picture."""
+    """The largest differences so far are kept, in the map's own values and in the score's, and on which picture they
+    were.
+    """
 
     map_off: float = 0.0
     map_on: str = ""
@@ -184,7 +188,7 @@ class _Largest:
                 self.score_off, self.score_on = off, name
 
     def share(self, bundle: Bundle, measure: str) -> tuple[float, str]:
-        """The larger of both as a share, of the map's range or of what the scores span, and that in words."""
+        """Return the larger of both as a share, of the map's range or of what the scores span, and that in words."""
         of_map = self.map_off / _map_range(bundle, self.high - self.low)
         spanned = max(self.scores) - min(self.scores) if self.scores else 0.0
         of_score = self.score_off / spanned if spanned > 0 else 0.0
@@ -194,7 +198,7 @@ class _Largest:
 
 
 def _difference(got: NDArray[np.float32], want: NDArray[np.float32], *, reduced: bool) -> float:
-    """In the map's own values; infinity where one is finite and the other isn't."""
+    """Return the difference in the map's own values; infinity if one is finite and the other isn't."""
     finite = np.isfinite(want)
     if got.shape != want.shape or not np.array_equal(finite, np.isfinite(got)):
         return float("inf")
@@ -205,6 +209,8 @@ def _difference(got: NDArray[np.float32], want: NDArray[np.float32], *, reduced:
 
 
 def _map_range(bundle: Bundle, spanned: float) -> float:
-    """As ``ToleranceSpec`` tells it; ``spanned``: by the reference's maps, not above 0 where they say nothing."""
+    """Return the map's range as ``ToleranceSpec`` defines it; ``spanned`` is what the reference's maps span, 0 or less if
+    unknown.
+    """
     low, high = bundle.spec.display.range
     return high - low if bundle.spec.display.threshold is not None or not spanned > 0 else spanned

@@ -1,7 +1,7 @@
-"""Several pictures through the model in one run, for replay: frames wait for each other until the run is full.
+"""Several pictures go through the model in one run, for replay: frames wait for each other until the run is full.
 
-Memory: of each frame of a batch its pixels in the ring and its prepared picture, and four times its map, as each engine
-turns four sets of results.
+Memory: each frame of a batch keeps its pixels in the ring and its prepared picture, and takes four times its map, because
+each engine has four sets of results that take turns.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ T = TypeVar("T")
 
 
 class Batches(Generic[T]):
-    """A ``Lane`` whose frames are gathered into runs: what goes in comes out in order, once its run is full or ``collect``
-    asks for it before.
+    """Batches are a ``Lane`` whose frames are gathered into runs; they come out in order, once a run is full or ``collect``
+    asks.
 
-    A run holds pictures of one shape, so another shape ends it. Where a run fails its pictures go one by one, and an error
-    falls on its own frame alone.
+    A run holds pictures of one shape, so another shape ends it. If a run fails, its pictures go one by one, so that an
+    error falls on its own frame alone.
     """
 
     gathers = True
-    """Frames wait for the next ones."""
+    """Return True: frames wait for the next ones."""
 
     def __init__(self, engine: Engine) -> None:
         self.depth = engine.batch
@@ -50,7 +50,7 @@ class Batches(Generic[T]):
         return self.pending >= self.depth
 
     def submit(self, ticket: T, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-        """Keep a copy of one picture for the next run, and run where it is full. ``ticket`` comes back with its map."""
+        """Keep a copy of one picture for the next run, and run if it is full. ``ticket`` comes back with its map."""
         if self.full:
             raise RuntimeError("the lane is full: collect first")
         if (self._pictures.shape[1:], self._pictures.dtype) != (image.shape, image.dtype):
@@ -63,7 +63,7 @@ class Batches(Generic[T]):
             self._run()
 
     def collect(self) -> tuple[T, Prediction | Exception]:
-        """The oldest frame's ticket and map, or the error that it has instead."""
+        """Return the oldest frame's ticket and map, or the error that it has instead."""
         if not self._done:
             self._run()
         return self._done.popleft()
@@ -89,5 +89,5 @@ class Batches(Generic[T]):
 
 
 def split(outputs: Mapping[str, NDArray[np.float32]], count: int) -> list[Prediction]:
-    """The predictions of the first ``count`` pictures of a run, as views of its outputs."""
+    """Return the predictions of the first ``count`` pictures of a run, as views of its outputs."""
     return [prediction({k: array[i : i + 1] for k, array in outputs.items()}, tiles=False) for i in range(count)]

@@ -1,4 +1,6 @@
-"""Where engines keep what took long to make: compiled models, int8 graphs. Anything in there may be deleted at any time."""
+"""Engines keep what took long to make in a cache: compiled models, int8 graphs. Anything in there may be deleted at any
+time.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,10 @@ log = structlog.get_logger()
 
 
 def cache_folder(kind: str) -> Path | None:
-    """A folder for things of this kind, made if it isn't there; None, and a warning in the log, where none can be written.
+    """Return a folder for things of this kind, made if it isn't there; None, with a warning in the log, if none can be
+    written.
 
-    In systemd's $CACHE_DIRECTORY, else $XDG_CACHE_HOME/edge-inspect, else ~/.cache/edge-inspect.
+    It lies in systemd's $CACHE_DIRECTORY, otherwise in $XDG_CACHE_HOME/edge-inspect, otherwise in ~/.cache/edge-inspect.
     """
     try:
         folder = cache_base() / kind
@@ -40,7 +43,7 @@ def cache_base() -> Path:
 
 
 def pictures_sha256(pictures: Iterable[NDArray[Any]]) -> str:
-    """Of their shapes, types and pixels, in their order."""
+    """Hash the pictures' shapes, types and pixels, in their order."""
     digest = hashlib.sha256()
     for picture in pictures:
         digest.update(f"{picture.shape}{picture.dtype}".encode())

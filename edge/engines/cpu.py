@@ -1,4 +1,6 @@
-"""Which arithmetic this CPU has: a runtime emulates what is missing, at a loss of speed and sometimes of right results."""
+"""A runtime emulates arithmetic that this CPU lacks, at a loss of speed and sometimes of right results, so it is checked
+here.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,14 @@ _NEEDS = {
 
 
 def missing(precision: str) -> str | None:
-    """What this CPU lacks for ``bf16`` or ``int8``; None where it has it, or the precision needs nothing."""
+    """Say what this CPU lacks for ``bf16`` or ``int8``; None if it has it, or the precision needs nothing."""
     flags, text = _NEEDS.get(precision, ((), ""))
     return text if flags and not cpu_flags().intersection(flags) else None
 
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """Linux's names of what the first CPU can do; empty where they can't be read."""
+    """Return Linux's names of what the first CPU can do; empty if they can't be read."""
     try:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What every engine holds a loaded graph and its results to, before frames go through: names, types, shapes, coverage."""
+"""Every engine checks a loaded graph and its results here before frames go through: names, types, shapes, coverage."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from edge.engines.protocol import Prediction
 from edge.errors import UserError
 
 RESULT_SETS = 4
-"""A prediction's map is overwritten by the fourth ``infer`` after it."""
+"""Number of result buffers that take turns: a prediction's map is overwritten by the fourth ``infer`` after it."""
 _RANKS = {"map": 3, "score": 1, "embedding": 2}
 _SHAPES = {"map": "(n, h, w)", "score": "(n)", "embedding": "(n, d)"}
 _ROUNDING_PX = 1.0
 _ANY_SIZE = (256, 256)
-"""Blank picture of bundles that take any size."""
+"""Side in px of the blank picture for bundles that take any size."""
 
 Outputs: TypeAlias = dict[str, NDArray[np.float32]]
 
 
 class Port(Protocol):
-    """An input or output as ONNX Runtime tells it: ``tensor(float)``; text or None for an open dimension."""
+    """A port is an input or output as ONNX Runtime describes it: ``tensor(float)``; text or None for an open dimension."""
 
     @property
     def name(self) -> str: ...
@@ -35,7 +35,7 @@ class Port(Protocol):
 
 
 def blank_picture(bundle: Bundle) -> NDArray[Any]:
-    """Zeros (H, W, C) of the size that the graph is fed, a tile's where frames are cut into tiles."""
+    """Return zeros (H, W, C) of the size that the graph is fed; a tile's size if frames are cut into tiles."""
     spec = bundle.spec
     fed = spec.tile.size if spec.tile else spec.resize.size or _ANY_SIZE
     width, height = spec.input.size if spec.input.size != "any" else fed
@@ -43,7 +43,7 @@ def blank_picture(bundle: Bundle) -> NDArray[Any]:
 
 
 def check_input(inputs: Sequence[Port], bundle: Bundle) -> None:
-    """Raises UserError where the graph doesn't take the one picture that ``bundle.yaml`` describes."""
+    """Raise UserError if the graph doesn't take the one picture that ``bundle.yaml`` describes."""
     spec = bundle.spec.input
     names = [i.name for i in inputs]
     where = bundle.model_path
@@ -66,7 +66,7 @@ def check_input(inputs: Sequence[Port], bundle: Bundle) -> None:
 
 
 def check_outputs(outputs: Sequence[Port], bundle: Bundle) -> list[str]:
-    """Names of the outputs. Raises UserError where they are not a bundle's."""
+    """Return the names of the outputs. Raises UserError if they are not a bundle's."""
     where = bundle.model_path
     names = [o.name for o in outputs]
     if "map" not in names or not set(names) <= set(_RANKS):
@@ -92,11 +92,11 @@ def check_outputs(outputs: Sequence[Port], bundle: Bundle) -> list[str]:
 
 
 def check_first(bundle: Bundle, pictures: Sequence[int], outputs: Mapping[str, NDArray[Any]]) -> None:
-    """Look at the first results of pictures of this shape, (n, H, W, C).
+    """Check the first results of pictures of this shape, (n, H, W, C).
 
     Raises:
-        UserError: an output of another rank or count than theirs, or a map of another size than the one that
-            ``map_to_image`` is of: boxes would lie wrong.
+        UserError: an output has another rank or count than theirs, or a map has another size than the one that
+            ``map_to_image`` belongs to: boxes would lie wrong.
     """
     count, height, width, _ = pictures
     for name, array in outputs.items():
@@ -112,10 +112,11 @@ def check_first(bundle: Bundle, pictures: Sequence[int], outputs: Mapping[str, N
 
 
 def _check_map_size(bundle: Bundle, picture: tuple[int, int], size: tuple[int, ...]) -> None:
-    """``picture``, ``size``: width and height of what went in and of the map that came.
+    """Check the map's size; ``picture`` and ``size`` are width and height of what went in and of the map that came.
 
-    A bundle tells the map's size. One that doesn't (it follows the picture, or the bundle is an older one) must cover its
-    picture: to the last px of the map, or from a centre crop, which leaves as much on the left as on the right.
+    A bundle declares the map's size. If it doesn't (the map follows the picture, or the bundle is an older one), the map
+    must cover its picture: to the last px of the map, or from a centre crop, which leaves as much on the left as on the
+    right.
     """
     spec = bundle.spec
     shown = f"{size[0]}x{size[1]}"
@@ -138,12 +139,12 @@ def _check_map_size(bundle: Bundle, picture: tuple[int, int], size: tuple[int, .
 
 
 def _other_size(bundle: Bundle, received: str, expected: str) -> UserError:
-    what = f"{bundle.model_path}: the map has another size than bundle.yaml tells"
+    what = f"{bundle.model_path}: the map has another size than bundle.yaml says"
     return UserError(what, received=received, expected=expected, fix="run `edge build` on the original model")
 
 
 def prediction(outputs: Mapping[str, NDArray[np.float32]], *, tiles: bool) -> Prediction:
-    """Of one picture's outputs (n = 1), or of all its tiles'."""
+    """Make the prediction from one picture's outputs (n = 1), or from those of all its tiles."""
     score, embedding = outputs.get("score"), outputs.get("embedding")
     if tiles:
         return Prediction(outputs["map"], None if score is None else float(score.max()), None)
@@ -155,7 +156,7 @@ def prediction(outputs: Mapping[str, NDArray[np.float32]], *, tiles: bool) -> Pr
 
 
 def does_not_run(bundle: Bundle, picture: NDArray[Any], reason: str) -> UserError:
-    """The error of a model that loads and then fails on a blank picture."""
+    """Make the error for a model that loads and then fails on a blank picture."""
     height, width = picture.shape[:2]
     return UserError(f"{bundle.model_path}: the model does not run on a blank {width}x{height} picture", received=reason)
 

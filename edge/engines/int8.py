@@ -1,8 +1,9 @@
-"""An int8 graph from a bundle's: convolutions between QuantizeLinear and DequantizeLinear, scales from sample frames.
+"""An int8 graph is made from a bundle's: convolutions between QuantizeLinear and DequantizeLinear, scales from sample
+frames.
 
-ONNX's own operators, so both CPU runtimes take it. Only convolutions with at least eight channels on both sides become
-int8: they are most of the work, while distances (PatchCore's products with its memory) and the smoothing of the map lose
-their meaning in 8 bits. Activations are unsigned with a zero point: OpenVINO 2026.4 gave wrong maps with signed ones.
+These are ONNX's own operators, so both CPU runtimes take it. Only convolutions with at least eight channels on both sides
+become int8: they are most of the work, while distances (PatchCore's products with its memory) and the smoothing of the map
+lose their meaning in 8 bits. Activations are unsigned with a zero point: OpenVINO 2026.4 gave wrong maps with signed ones.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from edge.storage.disk import write_whole
 log = structlog.get_logger()
 
 _FORM = 1
-"""Part of the cache's key: counts changes of how the graph is made."""
+"""Part of the cache's key; it counts changes in how the graph is made."""
 _HASH_BYTES = 32
 _LEAST_CHANNELS = 8
 _PER_CHANNEL_OPSET = 13
@@ -39,9 +40,9 @@ _SYMMETRIC = {"ActivationSymmetric": True, "AddQDQPairToWeight": True, "Quantize
 
 
 def int8_graph(bundle: Bundle, samples: SamplePictures | None, *, symmetric: bool = False) -> bytes:
-    """The serialised graph, from the cache where it was made before.
+    """Return the serialised graph, from the cache if it was made before.
 
-    ``symmetric``: signed activations without zero points and biases in float32, which is all that TensorRT takes.
+    ``symmetric`` means signed activations without zero points and biases in float32, which is all that TensorRT takes.
 
     Raises:
         UserError: no sample frames, or nothing in the graph that int8 would speed up.
@@ -66,7 +67,9 @@ def int8_graph(bundle: Bundle, samples: SamplePictures | None, *, symmetric: boo
 
 
 def _keep(path: Path, data: bytes) -> None:
-    """Whole or not at all, for another line may be reading; a full disk costs the next start its time, not this one."""
+    """Write the graph whole or not at all, for another line may be reading; a full disk costs the next start time, not this
+    one.
+    """
     try:
         write_whole(path, hashlib.sha256(data).digest() + data)
     except OSError as error:
@@ -74,7 +77,7 @@ def _keep(path: Path, data: bytes) -> None:
 
 
 def _kept(path: Path) -> bytes | None:
-    """The graph in a file of the cache, behind its own hash; None where it is missing or spoilt."""
+    """Return the graph from a file of the cache, behind its own hash; None if it is missing or spoilt."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -117,7 +120,9 @@ def _quantised(bundle: Bundle, pictures: list[NDArray[Any]], scratch: Path, *, s
 
 
 def _folded(bundle: Bundle, path: Path) -> onnx.ModelProto:
-    """The graph after ONNX Runtime's basic steps: weights that exporters left behind an Identity are weights again."""
+    """Return the graph after ONNX Runtime's basic steps: weights that exporters left behind an Identity are weights
+    again.
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(path)
@@ -140,7 +145,7 @@ def _unsuitable(model: onnx.ModelProto) -> list[str]:
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Pictures one by one, as ONNX Runtime's quantiser asks for them."""
+    """Gives pictures one by one, as ONNX Runtime's quantiser asks for them."""
 
     def __init__(self, pictures: list[NDArray[Any]]) -> None:
         self._left: Iterator[NDArray[Any]] = iter(pictures)

@@ -1,4 +1,6 @@
-"""Frames in an engine's hands: as many as it can overlap, each with what its caller knows of it, and out in order."""
+"""A lane holds the frames in an engine's hands: as many as it can overlap, each with its caller's ticket, and out in
+order.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ T = TypeVar("T")
 
 
 class Lane(Generic[T]):
-    """``submit`` while not ``full``; ``collect`` while ``pending``. Engines that overlap nothing have one frame at a time.
+    """Call ``submit`` while not ``full`` and ``collect`` while ``pending``. An engine that overlaps nothing has one frame
+    at a time.
 
     Errors of the engine come out by ``collect``, in their frame's place; frames that were behind it in the engine are lost
     to the same cause and come out after it. Everything that goes in comes out. What a lane before this one left in the
@@ -26,13 +29,13 @@ class Lane(Generic[T]):
     """
 
     gathers = False
-    """Each frame goes in as it comes."""
+    """Return False: each frame goes in as it comes."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.depth = engine.depth
         self._waiting: deque[tuple[T, Prediction | Exception | int]] = deque()
-        """Each frame with its map or error, or its number while the engine has it."""
+        """Each frame with its map or error, or with its number while the engine has it."""
         _forget(engine)
 
     @property
@@ -41,11 +44,11 @@ class Lane(Generic[T]):
 
     @property
     def full(self) -> bool:
-        """Also behind a frame that failed: nothing goes in before that has come out."""
+        """Return True if nothing can go in; that holds behind a frame that failed too, until it has come out."""
         return self.pending >= self.depth or any(isinstance(outcome, Exception) for _, outcome in self._waiting)
 
     def submit(self, ticket: T, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-        """Start on one picture, or do it at once where the engine overlaps nothing. ``ticket`` comes back with its map."""
+        """Start on one picture, or do it at once if the engine overlaps nothing. ``ticket`` comes back with its map."""
         if self.full:
             raise RuntimeError("the lane is full: collect first")
         outcome: Prediction | Exception | int
@@ -56,7 +59,7 @@ class Lane(Generic[T]):
         self._waiting.append((ticket, outcome))
 
     def collect(self) -> tuple[T, Prediction | Exception]:
-        """The oldest frame's ticket and map, or the error that it has instead."""
+        """Return the oldest frame's ticket and map, or the error that it has instead."""
         ticket, outcome = self._waiting.popleft()
         if isinstance(outcome, int):
             try:
@@ -69,7 +72,7 @@ class Lane(Generic[T]):
         return ticket, outcome
 
     def _give_up(self, cause: Exception) -> None:
-        """Nothing behind a failed frame can be trusted."""
+        """Give up the frames behind a failed one, because nothing behind it can be trusted."""
         lost = RuntimeError(f"given up after the frame before it: {cause}")
         self._waiting = deque((ticket, lost if isinstance(held, int) else held) for ticket, held in self._waiting)
         _forget(self._engine)
@@ -84,7 +87,7 @@ def _forget(engine: Engine) -> None:
 
 
 def open_lane(engine: Engine) -> Lane[Any] | Batches[Any]:
-    """The one that suits the engine; what goes in first comes out first in both."""
+    """Open the kind of lane that suits the engine; in both, what goes in first comes out first."""
     if engine.batch > 1:
         _forget(engine)
         return Batches(engine)

@@ -1,4 +1,4 @@
-"""A line's engine: the config's own, with its sample frames prepared as the model sees them."""
+"""A line's engine is the config's own, with its sample frames prepared as the model sees them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
 from edge.storage.frames_on_disk import read_frames
 
 MOST = 32
-"""Scales of int8 settle after a few dozen frames, and each start reads them all."""
+"""Most sample frames used: scales of int8 settle after a few dozen, and each start reads them all."""
 
 
 def open_line_engine(
     config: ModelConfig, source: SourceConfig, bundle: Bundle, batch: int = 1, tell: BuildProgress = untold
 ) -> Engine:
-    """``open_engine`` for a line's model, its paths resolved, and its source, whose frames have a certain depth.
+    """Call ``open_engine`` for a line's model, its paths resolved, and for its source, whose frames have a certain depth.
 
-    ``batch``: pictures that are to go through it at once, in replay. ``tell``: hears how far a build is that takes minutes.
+    ``batch`` is the number of pictures that are to go through at once, in replay. ``tell`` is called with the progress of a
+    build that takes minutes.
 
     Raises:
         UserError: as ``open_engine`` does, or the sample frames can't be read or have another size than the bundle takes.
@@ -42,7 +43,9 @@ def open_line_engine(
 
 
 def scales_sha256(config: ModelConfig, source: SourceConfig, bundle: Bundle) -> str | None:
-    """Of the pictures that int8 takes its scales from, other ones of which give other maps; None where none are taken.
+    """Hash of the int8 calibration pictures, or None for other precisions.
+
+    It is part of the calibration's key, because other pictures give other maps.
 
     Raises:
         UserError: as ``open_line_engine`` does, for the sample frames.
@@ -54,7 +57,7 @@ def scales_sha256(config: ModelConfig, source: SourceConfig, bundle: Bundle) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    """The first 32 pictures; of a tiled frame its middle tile."""
+    """Yields the first 32 pictures; of a tiled frame its middle tile."""
 
     path: Path | None
     source: SourceConfig

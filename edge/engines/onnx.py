@@ -1,4 +1,4 @@
-"""ONNX Runtime: on the CPU, or through another of its execution providers."""
+"""ONNX Runtime runs the model on the CPU, or through another of its execution providers."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ from edge.errors import UserError
 
 _CPU = "CPUExecutionProvider"
 _OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
-"""By itself CUDA computes in tf32, 10 bits of mantissa, and calls it float32."""
+"""Options of providers: by itself CUDA computes in tf32, with 10 bits of mantissa, and calls it float32."""
 
 
 class OnnxEngine(Engine):
-    """One session, single stream. Input is read in place and outputs are written into four buffers that take turns.
+    """The engine has one session and a single stream. Input is read in place, outputs are written into four buffers in
+    turn.
 
-    ``precision``: ``fp32``, or ``int8`` with scales from ``samples``. ``providers``: the runtime's own names, in order;
-    None: the CPU. ``threads`` work inside one inference. They sleep between frames instead of spinning: spinning would take
-    a core from the camera thread for nothing but some microseconds. ``batch``: pictures of one run, where the graph takes
-    them and frames are not cut into tiles.
+    ``precision`` is ``fp32``, or ``int8`` with scales from ``samples``. ``providers`` are the runtime's own names, in
+    order; None: the CPU. ``threads`` work inside one inference. They sleep between frames instead of spinning: spinning
+    would take a core from the camera thread for nothing but some microseconds. ``batch`` is the number of pictures of one
+    run, if the graph takes them and frames are not cut into tiles.
     """
 
     name = "onnx"
@@ -145,7 +146,7 @@ class OnnxEngine(Engine):
         return outputs
 
     def _slot(self, like: Outputs) -> tuple[ort.IOBinding, Outputs]:
-        """Buffers, and a binding that writes into them."""
+        """Make buffers, and a binding that writes into them."""
         assert self._session is not None
         buffers = {name: np.empty_like(array) for name, array in like.items()}
         binding = self._session.io_binding()
@@ -190,7 +191,7 @@ def _check_available(precision: str, providers: Sequence[str]) -> None:
 
 
 def _check_taken(wanted: Sequence[str], taken: Sequence[str]) -> None:
-    """The runtime goes on without a provider that does not start, with a line on stderr."""
+    """Refuse a provider that does not start: the runtime would go on without it, with a line on stderr."""
     failed = [name for name in wanted if name not in taken]
     if failed:
         raise UserError(

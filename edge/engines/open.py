@@ -1,4 +1,4 @@
-"""The table of engines, and the choice among them.
+"""A table lists the engines, and one of them is chosen here.
 
 A new runtime is a file beside this one, its word in ``config/line.py`` and a row here.
 """
@@ -22,12 +22,12 @@ log = structlog.get_logger()
 def open_engine(
     config: ModelConfig, bundle: Bundle, samples: SamplePictures | None = None, batch: int = 1, tell: BuildProgress = untold
 ) -> Engine:
-    """The engine that the config names, or for ``auto`` the fastest that works here; warm, its numbers checked.
+    """Open the engine that the config names, or for ``auto`` the fastest that works here; it is warm, its numbers checked.
 
     ``auto`` goes by a fixed order for each precision, so that a machine chooses the same at each start; what it passed over
-    stands in ``why`` and in the log. An engine named by hand never falls back to another. ``batch``: pictures that are to
-    go through at once, see ``batch.py``; where the model doesn't take them the engine's own ``batch`` is 1, and a line of
-    the log says why.
+    stands in ``why`` and in the log. An engine named by hand never falls back to another. ``batch`` is the number of
+    pictures that are to go through at once, see ``edge.engines.batch``; if the model doesn't take them, the engine's own
+    ``batch`` is 1, and a line of the log says why.
 
     Raises:
         UserError: the engine is not installed, can't have this precision or provider here, departs further from fp32 than
@@ -68,7 +68,7 @@ def _fastest(
 
 
 def _none_works(precision: str, passed_over: list[tuple[str, str]], failed: list[tuple[str, UserError]]) -> UserError:
-    """One engine's own error where it is the only one that could be tried, or all say the same; else what each said."""
+    """Return the one engine's own error if only one could be tried, or all say the same; otherwise what each said."""
     if failed and len({str(error) for _, error in failed}) == 1:
         return failed[0][1]
     received = [f"{kind}: {why}" for kind, why in passed_over]
@@ -82,7 +82,7 @@ def _none_works(precision: str, passed_over: list[tuple[str, str]], failed: list
         )
     lacking = [kind for kind, why in passed_over if why == NOT_INSTALLED]
     here = [kind for kind, why in passed_over if why != NOT_INSTALLED]
-    ways = [f"mend that (with model.engine: {kind} `edge check` tells how)" for kind in here]
+    ways = [f"mend that (with model.engine: {kind} `edge check` says how)" for kind in here]
     ways += [f"install {' or '.join(lacking)} (docs/engines.md)"] if lacking else []
     return UserError(
         f"model.engine: auto: no engine runs {precision} here",
@@ -157,16 +157,16 @@ def _why_not_tensorrt() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Runtime:
-    """One row. Its functions import what they need inside: only the runtime in use is loaded."""
+    """A runtime is one row. Its functions import what they need inside, so that only the runtime in use is loaded."""
 
     open: Callable[[ModelConfig, Bundle, SamplePictures | None, int, BuildProgress], Engine]
-    """The engine of the config for one bundle, not yet warm; see ``open_engine``."""
+    """Opens the engine of the config for one bundle, not yet warm; see ``open_engine``."""
     why_not: Callable[[], str | None]
-    """Why ``auto`` can't even try it on this machine, in words; None where it can."""
+    """Says why ``auto`` can't even try it on this machine; None if it can."""
     for_auto: frozenset[str]
-    """Precisions in which ``auto`` takes it."""
+    """Precisions for which ``auto`` takes it."""
     reference: bool = False
-    """Whether it is, in fp32 on the CPU, what the numbers of all others are compared with."""
+    """True for the one whose numbers, in fp32 on the CPU, all others are compared with."""
 
 
 _RUNTIMES: dict[str, _Runtime] = {
@@ -177,5 +177,5 @@ _RUNTIMES: dict[str, _Runtime] = {
     # in int8 0.4 to 0.77 of fp32's time
     "onnx": _Runtime(_open_onnx, _why_not_onnx, frozenset({"fp32", "int8"}), reference=True),
 }
-"""Every runtime by its word in the config, the fastest first. Figures: scripts/README.md; PaDiM, STFPM and PatchCore of
-ResNet-18."""
+"""Every runtime by its word in the config, the fastest first. Figures: scripts/README.md; measured on PaDiM, STFPM and
+PatchCore of ResNet-18."""

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU."""
+"""OpenVINO runs the model on the CPU."""
 
 from __future__ import annotations
 
@@ -42,15 +42,17 @@ except ImportError as error:
 log = structlog.get_logger()
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-"""Of what is not in int8 anyway. Never left to the runtime: by itself it takes bf16 wherever the CPU has AVX-512."""
+"""Precision of what is not in int8 anyway. It is never left to the runtime, which takes bf16 wherever the CPU has
+AVX-512."""
 _TYPES = {"u8": "uint8", "u16": "uint16", "f32": "float", "f64": "double", "f16": "float16", "bf16": "bfloat16"}
 _KEPT_SHAPES = 4
-"""A picture of another size is compiled for anew, in 0.1 to 1 s; replay of a mixed folder comes back to the same few."""
+"""Number of compiled shapes kept: another size takes 0.1 to 1 s to compile, and replay of a mixed folder comes back to a
+few."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Port:
-    """What ``contract`` asks of an input or output."""
+    """The check of inputs and outputs asks for this much of each."""
 
     name: str
     type: str
@@ -59,7 +61,7 @@ class _Port:
 
 @dataclass(slots=True)
 class _Shaped:
-    """The model compiled for pictures of one shape: requests with the buffers that they write into, taking turns."""
+    """The model compiled for pictures of one shape has requests with buffers that they write into, in turn."""
 
     compiled: Any
     slots: list[tuple[Any, Outputs]]
@@ -67,11 +69,12 @@ class _Shaped:
 
 
 class OpenvinoEngine(Engine):
-    """One stream, latency mode. The picture is read in place; outputs are written into four buffers that take turns.
+    """The engine has one stream in latency mode. The picture is read in place; outputs are written into four buffers in
+    turn.
 
-    ``precision``: ``fp32``, ``bf16``, or ``int8`` with scales from ``samples``. Threads are not pinned to cores: the lines
-    of several cameras on one machine would all be pinned to the same ones. ``batch``: pictures of one run, where the graph
-    takes them and frames are not cut into tiles.
+    ``precision`` is ``fp32``, ``bf16``, or ``int8`` with scales from ``samples``. Threads are not pinned to cores, because
+    the lines of several cameras on one machine would all be pinned to the same ones. ``batch`` is the number of pictures of
+    one run, if the graph takes them and frames are not cut into tiles.
     """
 
     name = "openvino"
@@ -216,7 +219,7 @@ def _shared(pictures: NDArray[Any]) -> Any:
 
 
 def _port(port: Any, wanted: Sequence[str]) -> _Port:
-    """``wanted``: names that count first, where the runtime has put several on one tensor."""
+    """Describe a port; ``wanted`` holds names that count first, where the runtime has put several on one tensor."""
     names = sorted(port.get_names())
     name = next((n for n in wanted if n in names), names[0] if names else "")
     kind = port.get_element_type().get_type_name()
@@ -245,7 +248,7 @@ def _check_precision(precision: str, core: Any) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The line that says something, of an error that begins with the runtime's own source files."""
+    """Return the line that says something, from an error that begins with the runtime's own source files."""
     lines = [line.strip("- ") for line in str(error).splitlines() if line.strip()]
     telling = [
         line for line in lines if not line.startswith(("Exception from", "Check '", "While validating", "FrontEnd API"))

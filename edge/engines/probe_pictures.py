@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from edge.engines.protocol import SamplePictures
 
 CHECKED_EVERY = 8
-"""Of the sample frames every eighth, the first among them, is compared and gives no scales for int8."""
+"""Every eighth sample frame, from the first on, is compared and gives no scales for int8."""
 
 
 def generated_pictures(size: tuple[int, int], channels: int, bits: int) -> dict[str, NDArray[Any]]:
-    """Seeded pictures (H, W, C) by name. Nearly black ones are among them: some wrappers forget to scale those."""
+    """Return seeded pictures (H, W, C) by name. Some are nearly black, because some wrappers forget to scale those."""
     rng = np.random.default_rng(1)
     shape, white = (size[1], size[0], channels), 2**bits - 1
     dtype = np.uint8 if bits == 8 else np.uint16
@@ -32,7 +32,7 @@ def generated_pictures(size: tuple[int, int], channels: int, bits: int) -> dict[
 
 
 def flat_pictures(shape: tuple[int, ...], bits: int) -> dict[str, NDArray[Any]]:
-    """Pictures (H, W, C) without texture by name: where models divide by what varies, NaN appears here if anywhere."""
+    """Return pictures (H, W, C) without texture by name: if a model divides by what varies, NaN appears here."""
     white = 2**bits - 1
     stripes = np.zeros(shape, np.uint8 if bits == 8 else np.uint16)
     third = shape[1] // 3
@@ -41,7 +41,7 @@ def flat_pictures(shape: tuple[int, ...], bits: int) -> dict[str, NDArray[Any]]:
 
 
 def for_scales(samples: SamplePictures) -> Iterable[NDArray[Any]]:
-    """The sample frames that the check leaves; all of them where there are too few to share."""
+    """Return the sample frames that the check leaves; all of them if there are too few to share."""
     pictures = (picture for index, picture in enumerate(samples()) if index % CHECKED_EVERY)
     first = next(pictures, None)
     if first is None:

@@ -1,4 +1,4 @@
-"""The contract of every engine: a base class whose optional methods have default bodies."""
+"""Every engine keeps this contract: a base class whose optional methods have default bodies."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from numpy.typing import NDArray
 from edge.config.bundle import Bundle
 
 SamplePictures: TypeAlias = Callable[[], Iterator[NDArray[Any]]]
-"""Prepared pictures (H, W, C) of ``model.sample_frames``, from the first on at each call."""
+"""Gives the prepared pictures (H, W, C) of ``model.sample_frames``, from the first on at each call."""
 
 
 BuildProgress: TypeAlias = Callable[[float, str], None]
-"""``tell(share, text)``: how far a build that takes minutes is, from 0 to 1, and the same in words. May be called from
-any thread."""
+"""Called as ``tell(share, text)`` with how far a build that takes minutes is, from 0 to 1, and the same in words. Any
+thread may call it."""
 
 
 def untold(_share: float, _text: str) -> None:
-    """A ``BuildProgress`` for callers that show nothing."""
+    """Ignore the progress of a build, for callers that show nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Raw outputs of one picture: ``map`` float32 (h, w); ``score`` and ``embedding`` where the graph has them.
+    """A prediction is the raw output of one picture: ``map`` float32 (h, w); ``score`` and ``embedding`` if the graph has
+    them.
 
-    Of the n tiles of one picture: ``map`` (n, h, w), the highest ``score``, no ``embedding``. ``map`` belongs to the engine
-    and is overwritten by the fourth ``infer`` after this one.
+    For the n tiles of one picture it is ``map`` (n, h, w), the highest ``score``, and no ``embedding``. ``map`` belongs to
+    the engine and is overwritten by the fourth ``infer`` after this one.
     """
 
     map: NDArray[np.float32]
@@ -38,12 +39,12 @@ class Prediction:
     embedding: NDArray[np.float32] | None
 
     def copy(self) -> Prediction:
-        """The same numbers in arrays of their own, which outlive the engine's buffers."""
+        """Return the same numbers in arrays of their own, which outlive the engine's buffers."""
         return Prediction(self.map.copy(), self.score, None if self.embedding is None else self.embedding.copy())
 
 
 class Engine(ABC):
-    """A loaded model. Opened, warmed up and used by one thread at a time; closed once.
+    """An engine is a loaded model. One thread at a time opens, warms up and uses it; it is closed once.
 
     A runtime must have ``infer``; one that only infers is a whole engine, and says nothing of the rest. One that overlaps
     copies with compute says its ``depth`` and overrides ``submit``, ``collect`` and ``abandon`` together. One that takes
@@ -53,22 +54,22 @@ class Engine(ABC):
     name: str
     """The engine's word in the config, such as ``onnx``."""
     precision: str
-    """What it computes in: ``fp32``, ``fp16``, ``bf16`` or ``int8``."""
+    """Arithmetic that it computes in: ``fp32``, ``fp16``, ``bf16`` or ``int8``."""
     bundle: Bundle
     why: str = ""
-    """Why it was chosen, for people; ``open_engine`` says it."""
+    """Why it was chosen, for people; ``open_engine`` sets it."""
     depth: int = 1
-    """**Optional.** Pictures that may be submitted before the first is collected."""
+    """**Optional.** Number of pictures that may be submitted before the first is collected."""
     batch: int = 1
-    """**Optional.** Pictures of one run, as it was opened for; 1 where the graph takes no more, or frames are cut into
-    tiles."""
+    """**Optional.** Number of pictures in one run, as it was opened for; 1 if the graph takes no more, or frames are cut
+    into tiles."""
     _submitted: tuple[int, Prediction] | None = None
     """Number and result of the picture that the default ``submit`` has inferred, until it is collected."""
     _numbers: int = 0
 
     @property
     def in_hand(self) -> int:
-        """Frames that it has at most, from the first ``submit`` to its ``collect``."""
+        """Return the number of frames that it has at most, from the first ``submit`` to its ``collect``."""
         return max(self.depth, self.batch)
 
     def warm_up(self) -> None:  # noqa: B027  (nothing to do is the default)
@@ -76,9 +77,10 @@ class Engine(ABC):
 
     @abstractmethod
     def infer(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> Prediction:
-        """``image``: C-contiguous (H, W, C), as ``preprocess.prepare`` gives it, or (n, H, W, C): tiles of one picture.
+        """Infer ``image``: C-contiguous (H, W, C), as ``preprocess.prepare`` gives it, or (n, H, W, C), the tiles of one
+        picture.
 
-        Tiles go through in one run where the graph takes a batch, else one by one. Raises whatever the runtime raises.
+        Tiles go through in one run if the graph takes a batch, otherwise one by one. Raises whatever the runtime raises.
         """
 
     def close(self) -> None:  # noqa: B027  (as above)
@@ -87,7 +89,8 @@ class Engine(ABC):
     def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> int:
         """**Optional.** Start on a picture, which may be overwritten once this has returned.
 
-        Returns its number, which no other picture gets. Here: infer it at once, and keep the result for ``collect``.
+        Returns its number, which no other picture gets. The default infers it at once, and keeps the result for
+        ``collect``.
         """
         prediction = self.infer(image)
         self._numbers += 1
@@ -95,9 +98,9 @@ class Engine(ABC):
         return self._numbers
 
     def collect(self, number: int) -> Prediction:
-        """**Optional.** The prediction of the picture submitted first, which must be ``number``; waits for it.
+        """**Optional.** Wait for the picture submitted first, which must be ``number``, and return its prediction.
 
-        Its map is overwritten by the fourth ``collect`` after this one. Raises RuntimeError where the first is another.
+        Its map is overwritten by the fourth ``collect`` after this one. Raises RuntimeError if the first is another.
         """
         submitted, self._submitted = self._submitted, None
         if submitted is None or submitted[0] != number:
@@ -113,9 +116,9 @@ class Engine(ABC):
         self._submitted = None
 
     def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> Sequence[Prediction]:
-        """**Optional.** The predictions of up to ``batch`` pictures (n, H, W, C), C-contiguous, in their order.
+        """**Optional.** Return the predictions of up to ``batch`` pictures (n, H, W, C), C-contiguous, in their order.
 
-        In one run where there are ``batch`` of them; fewer in whatever is cheapest. Maps are overwritten by the fourth
-        call after this one. Raises whatever the runtime raises. Here: one by one.
+        ``batch`` of them go in one run; fewer in whatever is cheapest. Maps are overwritten by the fourth call after this
+        one. Raises whatever the runtime raises. The default infers one by one.
         """
         return [self.infer(picture).copy() for picture in pictures]

@@ -19,7 +19,7 @@ from edge.preprocess.tiling import Tiling
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one frame asks of an engine: ``image`` (H, W, C), or its tiles (n, h, w, C) where the bundle has any.
+    """A frame asks this of an engine: ``image`` (H, W, C), or its tiles (n, h, w, C) if the bundle has any.
 
     ``image`` may be a view of the frame or of the workspace: valid until either is used again.
     """
@@ -82,14 +82,14 @@ def unmapped(error: Exception) -> Unmapped | None:
     None for every other error.
     """
     if isinstance(error, FrameSizeMismatch):
-        return Unmapped("frame_size", str(error))
+        return Unmapped(error.reason, str(error))
     if isinstance(error, PartOutOfPlace):
         return Unmapped("part_out_of_place", str(error))
     return None
 
 
 def to_map(frame: Frame, engine: Engine, workspace: Workspace) -> AnomalyMap | Unmapped:
-    """One frame through one engine, waited for.
+    """Send one frame through one engine and wait for it.
 
     ``Unmapped("frame_size")`` where the model can't take a frame of this size, ``Unmapped("part_out_of_place")`` where the
     part lies beyond the registration's limits. Whatever the runtime raises passes through.

@@ -1,4 +1,4 @@
-"""The bytes of a ring slot become a frame here, or the loss of one."""
+"""The bytes of a ring slot become a frame here, or a loss if they can't."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Levels: TypeAlias = tuple[Depth, LevelWindow | None]
 
 
 class Decoder:
-    """Decodes one frame after the other. A problem that lasts is logged at its first frame."""
+    """The decoder decodes one frame after the other, and logs a lasting problem at its first frame."""
 
     def __init__(self, levels: Levels) -> None:
-        """``levels``: what ``decode`` makes of more than 8 bits."""
+        """Keep ``levels``, which says what becomes of more than 8 bits."""
         self._levels = levels
         self._logged: set[str] = set()
 
     def decode(self, slot: Slot) -> Frame | Skip:
-        """The slot's frame, or ``Skip("bad_payload")``. Its pixels may be a view into the slot."""
+        """Return the slot's frame, or ``Skip("bad_payload")``. The frame's pixels may be a view into the slot."""
         meta = meta_of(slot)
         try:
             return decode(meta, slot.view, *self._levels)

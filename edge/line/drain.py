@@ -1,4 +1,4 @@
-"""The end of a line: every frame that was read into a record, every output closed, within what a supervisor waits for."""
+"""A line ends here: every frame that was read gets a record and every output closes, within what a supervisor waits for."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from edge.line.supervise import TICK_S, Worker
 from edge.outputs.protocol import Output
 
 DRAIN_S = 2.0
-"""Time given to frames in the ring when the daemon is told to stop; what still waits then is skipped as ``shutdown``."""
+"""Time in s for the frames in the ring when the daemon is asked to stop; what still waits then is skipped as
+``shutdown``."""
 LAST_S = 0.5
-"""Time given after that to the frame in the engine, and once more to the judge for the records of what was skipped."""
+"""Time in s after that for the frame in the engine, and once more for the judge to record what was skipped."""
 CLOSE_S = 1.0
-"""Time given to an output, live, to write what it has queued; in replay nobody waits for us."""
+"""Time in s that a live output has to write what it has queued; in replay nobody waits for us."""
 CLOSE_ALL_S = 1.4
-"""Time given to all outputs together; one whose turn comes later still has ``CLOSE_LEAST_S``."""
+"""Time in s for all outputs together; one whose turn comes later still has ``CLOSE_LEAST_S``."""
 CLOSE_LEAST_S = 0.2
 CLOSE_REPLAY_S = 600.0
 
 
 def drain(workers: Sequence[Worker], passage: Passage, ring: Ring, maps: Maps, limit_s: float) -> None:
-    """Bring every frame that was read into a record, as far as the judge still writes them.
+    """Turn every frame that was read into a record, as long as the judge still writes them.
 
-    A stage that hangs, without progress for ``limit_s``, is not waited for, and one in the middle of a long call not for
-    long: what the infer stage holds is then told as lost, and so is all that waits. The infer stage has its end only when
-    the source has none to give, or no time: a frame of its last call is told, too.
+    A stage that hangs, without progress for ``limit_s``, is not waited for, and one in the middle of a long call only for a
+    short time. What the infer stage holds is then recorded as lost, and so is all that waits. The infer stage is ended only
+    when the source has no more frames to give, or no time left, so that a frame of its last call is recorded, too.
     """
     acquire, infer, judge = workers
     acquire.stop()
@@ -45,7 +46,7 @@ def drain(workers: Sequence[Worker], passage: Passage, ring: Ring, maps: Maps, l
 
 
 def undo_start(workers: Sequence[Worker], ring: Ring) -> bool:
-    """End the stages of a line that has read nothing. False when one hangs."""
+    """End the stages of a line that has read nothing. Return False if one hangs."""
     running = [worker for worker in workers if worker.started]
     for worker in running:
         worker.stop()
@@ -54,7 +55,9 @@ def undo_start(workers: Sequence[Worker], ring: Ring) -> bool:
 
 
 def close_outputs(outputs: Sequence[Output], *, live: bool) -> None:
-    """Close one after the other, in an order that they rely on; live, one that hangs leaves the next ones less time."""
+    """Close one output after the other, in the order that they rely on; live, one that hangs leaves less time for the next
+    ones.
+    """
     end = time.monotonic() + CLOSE_ALL_S
     for output in outputs:
         left = min(max(end - time.monotonic(), CLOSE_LEAST_S), CLOSE_S)
@@ -62,7 +65,9 @@ def close_outputs(outputs: Sequence[Output], *, live: bool) -> None:
 
 
 def _wait_for_maps(workers: Sequence[Worker], ring: Ring, seconds: float, limit_s: float) -> None:
-    """Wait until the source has given its last frame and the infer stage has passed it on; for none that hangs."""
+    """Wait until the source has given its last frame and the infer stage has passed it on, but not for a stage that
+    hangs.
+    """
     acquire, infer, judge = workers
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""Frames through the engine: as many at once as it overlaps, out in order, each with a map or why it has none."""
+"""Frames go through the engine here: as many at once as it overlaps, out in order, each with a map or why it has none."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from edge.config.bundle_spec import BundleSpec
 from edge.engines.lane import open_lane
 from edge.engines.registration import ready_workspace
 from edge.engines.to_map import Job, finish, start, unmapped
-from edge.frames import AnomalyMap, Frame, Skip, Unmapped
+from edge.frames import AnomalyMap, Frame, FrameMeta, Skip, Unmapped
 from edge.line.recipe import Recipe, Recipes
 from edge.line.ring import Checkpoint, Slot
 from edge.preprocess.prepare import FrameSizeMismatch
@@ -19,12 +18,12 @@ from edge.preprocess.prepare import FrameSizeMismatch
 log = structlog.get_logger()
 
 MOST_TOLD = 64
-"""Problems that the log names, each once: where the size changes with each frame, each is another."""
+"""Number of problems that the log names, each once: if the size changes with each frame, each is another problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """A frame and its map on the way to the judge, with the monotonic times of its stations."""
+    """A frame and its map are on the way to the judge, with the monotonic times of their stations."""
 
     slot: Slot
     frame: Frame
@@ -45,38 +44,47 @@ class _Ticket:
     """What came after this frame and before the next one."""
 
 
-class OneSize:
-    """Holds the frames of one camera to the size of its first, where the bundle would squash any other into its own.
+class OneKind:
+    """A camera's frames are held to the size and the pixel format of its first one.
 
-    Whoever changes the camera's picture in mid-stream changes what a pixel is: such a frame can't pass for a good one.
+    Whoever changes the camera's picture in mid-stream changes what a pixel is, and all controls that are told in pixels:
+    such a frame can't pass for a good one.
     """
 
     def __init__(self) -> None:
-        self._first: tuple[int, int] | None = None
+        self._first: FrameMeta | None = None
 
-    def check(self, frame: Frame, spec: BundleSpec) -> None:
-        """Raises FrameSizeMismatch."""
-        size = frame.meta.width, frame.meta.height
-        if self._first is None:
-            self._first = size
-        elif size != self._first and spec.resize.where == "host" and spec.resize.size is not None:
+    def check(self, frame: Frame) -> None:
+        """Raise FrameSizeMismatch if a frame has another size or pixel format than the first one."""
+        meta, first = frame.meta, self._first
+        if first is None:
+            self._first = meta
+        elif (meta.width, meta.height) != (first.width, first.height):
             raise FrameSizeMismatch(
-                f"the frame is {size[0]}x{size[1]}, the stream began with {self._first[0]}x{self._first[1]}; the bundle "
-                f"would squash it to {spec.resize.size[0]}x{spec.resize.size[1]}: another size needs a new start"
+                f"the frame is {meta.width}x{meta.height}, the stream began with {first.width}x{first.height}: "
+                "another size needs a new start"
+            )
+        elif meta.pixel_format != first.pixel_format:
+            raise FrameSizeMismatch(
+                f"the frame is {meta.pixel_format}, the stream began with {first.pixel_format}: "
+                "another pixel format needs a new start",
+                "frame_kind",
             )
 
 
 class InFlight:
-    """``put`` each frame, ``behind`` whatever else comes or when nothing does, and ``drain`` at the end; pass on what each
-    of them returns.
+    """``put`` each frame, call ``behind`` for anything else or when nothing comes, and ``drain`` at the end; pass on what
+    each returns.
 
-    ``error``: what the engine raised, once its frame has come out: to be raised when everything has been passed on.
+    ``error`` is what the engine raised, set once its frame has come out; raise it when everything has been passed on.
     """
 
-    def __init__(self, recipes: Recipes, one_size: OneSize | None = None) -> None:
-        """``one_size``: None where frames may be of many cameras, a folder of pictures say."""
+    def __init__(self, recipes: Recipes, one_kind: OneKind | None = None) -> None:
+        """Begin with no frame; ``one_kind`` is None where frames may be of many cameras, for example in a folder of
+        pictures.
+        """
         self.error: Exception | None = None
-        self._one_size = one_size
+        self._one_kind = one_kind
         self._told: set[str] = set()
         self._swap = recipes
         self._setup = recipes.current
@@ -86,11 +94,13 @@ class InFlight:
 
     @property
     def hurries(self) -> bool:
-        """Frames are in the engine's hands and come out when nothing follows now; those of a batch wait for the rest."""
+        """Return True if frames in the engine should come out because nothing follows now; those of a batch wait for the
+        rest.
+        """
         return self._lane.pending > 0 and not self._lane.gathers
 
     def put(self, slot: Slot, frame: Frame, taken_ns: int) -> list[Inferred | Skip | Checkpoint]:
-        """Give one frame to the engine in force; returns what is done, this one among them if nothing overlaps."""
+        """Give one frame to the engine in force; return what is done, this frame included if nothing overlaps."""
         done: list[Inferred | Skip | Checkpoint] = []
         if self._setup is not self._swap.current:
             done = self.drain()
@@ -118,10 +128,11 @@ class InFlight:
         return done
 
     def behind(self, item: Skip | Checkpoint | None) -> list[Inferred | Skip | Checkpoint]:
-        """What can be passed on now that ``item`` came and no frame, or nothing in time: ``item`` behind all before it.
+        """Return what can be passed on when ``item`` (no frame), or nothing in time, came; ``item`` comes out behind all
+        before it.
 
         In batches it waits with the frame before it. Which frames share a run then depends on the frames alone, not on how
-        fast they were read: it is the same in each replay.
+        fast they were read, and is the same in each replay.
         """
         if not self._lane.gathers or (self._lane.pending == 0 and item is not None):
             return [*self.drain(), *([] if item is None else [item])]
@@ -131,7 +142,7 @@ class InFlight:
         return []
 
     def drain(self) -> list[Inferred | Skip | Checkpoint]:
-        """All that is in the engine's hands, waited for."""
+        """Wait for all that is in the engine's hands, and return it."""
         return [one for _ in range(self._lane.pending) for one in self._collect()]
 
     def _collect(self) -> list[Inferred | Skip | Checkpoint]:
@@ -148,16 +159,20 @@ class InFlight:
         return [inferred, *ticket.behind]
 
     def _start(self, frame: Frame, recipe: Recipe) -> Job:
-        if self._one_size is not None:
-            self._one_size.check(frame, recipe.engine.bundle.spec)
+        if (doubt := recipe.criteria.frames.doubt(frame)) is not None:
+            raise FrameSizeMismatch(doubt.text, doubt.reason)
+        if self._one_kind is not None:
+            self._one_kind.check(frame)
         return start(frame, recipe.engine.bundle, self._workspace)
 
     def _unmapped(self, error: Exception) -> Unmapped:
-        """A frame of a size that the model doesn't take, or whose part lies elsewhere, is no error of the engine."""
+        """Pass a frame on without a map: a size that the model doesn't take, or a part that lies elsewhere, is no error of
+        the engine.
+        """
         reason = unmapped(error)
         if reason is not None:
             # each size is another problem; places differ with every frame, and the log names the first
-            problem = reason.text if reason.reason == "frame_size" else reason.reason
+            problem = reason.reason if reason.reason == "part_out_of_place" else reason.text
             if problem not in self._told and len(self._told) < MOST_TOLD:
                 self._told.add(problem)
                 log.warning(reason.reason, error=reason.text)

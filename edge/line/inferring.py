@@ -1,4 +1,4 @@
-"""What the infer stage does with one thing that comes out of the ring: through the engine, or behind what is in it."""
+"""The infer stage sends one item from the ring through the engine, or behind what is in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from edge.line.ring import Checkpoint, Slot
 def through_engine(
     item: Slot | Skip | Checkpoint | End | None, passage: Passage, in_flight: InFlight, decoder: Decoder
 ) -> Sequence[Inferred | Skip | Checkpoint | End]:
-    """What can be handed over now that ``item`` came, or None in time. After an engine's error that is everything."""
+    """Return what can be handed over now that ``item`` came, or None in time. After an engine's error that is
+    everything.
+    """
     done: list[Inferred | Skip | Checkpoint | End]
     if isinstance(item, Slot):
         taken_ns = time.monotonic_ns()
@@ -38,7 +40,7 @@ def through_engine(
 def without_map(
     held: Slot | Skip | Checkpoint, passage: Passage, recipes: Recipes, decoder: Decoder
 ) -> Inferred | Skip | Checkpoint:
-    """Something that was in the stage's hands when it raised: a frame has no map then."""
+    """Pass on without a map what was in the stage's hands when it raised."""
     if not isinstance(held, Slot):
         return held
     frame = decoder.decode(held)

@@ -1,4 +1,4 @@
-"""What the judge stage does with one frame: a verdict, a numbered record, and the record to every output."""
+"""The judge stage gives one frame a verdict and a numbered record, and hands the record to every output."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from edge.regions.verdict import invalid, timed
 
 @dataclass(slots=True)
 class Desk:
-    """What the judge works with.
+    """The desk holds everything that the judge works with.
 
-    ``item``: what it has taken and not yet made a record of. It outlives a judge that raises.
+    ``item`` is what the judge has taken and not yet made a record of; it outlives a judge that raises.
     """
 
     ring: Ring
@@ -33,7 +33,8 @@ class Desk:
 def judge_frame(item: Inferred, desk: Desk, *, again: bool) -> None:
     """Judge one frame, hand its record to every output, give its slot back.
 
-    ``again``: a judge before this one raised with it. Raises what judging raised, once the frame has its record.
+    ``again`` is True if a judge before this one raised with the same frame. What judging raised is raised once the frame
+    has its record.
     """
     criteria, outputs, tally = item.recipe.criteria, desk.outputs, desk.tally
     began_ns = time.monotonic_ns()

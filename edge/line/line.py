@@ -1,4 +1,6 @@
-"""One camera's line, wired: source, ring, engine, judge and outputs under three workers. Live and replay share it."""
+"""One camera's line is wired here: source, ring, engine, judge and outputs under three workers. Live and replay share
+it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
 from edge.line.drain import close_outputs, drain, undo_start
-from edge.line.in_flight import OneSize
+from edge.line.in_flight import OneKind
 from edge.line.judging import Desk
 from edge.line.passage import Handoff, Maps, Passage
 from edge.line.recipe import Recipe, Recipes
@@ -40,10 +42,10 @@ HEARTBEAT_S = 0.5
 
 
 class Phase(Enum):
-    """How far a line has come."""
+    """A phase says how far a line has come."""
 
     OPENING = "opening"
-    """Until the source is open; also before ``start``."""
+    """Lasts until the source is open; it also holds before ``start``."""
     RUNNING = "running"
     STOPPING = "stopping"
     DRAINED = "drained"
@@ -51,7 +53,9 @@ class Phase(Enum):
 
 
 class Line:
-    """Everything between a source and its outputs. ``start``, then ``turn`` every 0.1 s until it is over, then ``stop``."""
+    """A line holds everything between a source and its outputs. ``start``, ``turn`` every 0.1 s until it is over, then
+    ``stop``.
+    """
 
     def __init__(
         self,
@@ -64,7 +68,9 @@ class Line:
         drops: bool,
         waits: bool = False,
     ) -> None:
-        """``drops``: as ``Ring``'s. ``waits``: for what the source needs and isn't there yet, instead of failing."""
+        """Wire the line. ``drops`` is the ring's. With ``waits`` the line waits for what the source needs and isn't there
+        yet, instead of failing.
+        """
         config = loaded.config
         self._instance_id = uuid.uuid4().hex
         self.identity = self._identity(loaded, source, engine, criteria)
@@ -79,7 +85,7 @@ class Line:
         self._maps = maps
         self._passage = Passage(self.ring, maps)
         levels = config.source.levels
-        one_size = OneSize() if of_one_camera(source) else None
+        one_kind = OneKind() if of_one_camera(source) else None
         worker = partial(Worker, restarts=config.supervise.restarts)
         self.workers = [
             worker(
@@ -88,23 +94,24 @@ class Line:
                 busy_until_ns=lambda: source.status().busy_until_ns,
                 waits=waits,
             ),
-            worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_size)),
+            worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_kind)),
             worker("judge", partial(judge_loop, maps, Desk(self.ring, self.recipes, self.outputs, self.tally))),
         ]
         self._book = StateBook(self.recipes.current.told)
         self.fault: dict[str, str] = {}
-        """Faults that others than the stages and outputs found, by code."""
+        """Faults, by code, that others than the stages and outputs report."""
         self._health = StageHealth(0.0, None, None)
         self.phase = Phase.OPENING
         self.started = False
-        """The source was opened."""
+        """True once the source was opened."""
         self._next_heartbeat = 0.0
         self._looked_s = time.monotonic()
 
     def start(self, stop: StopSign) -> None:
-        """Open outputs and start the stages; returns when the source is open, or ``stop`` is set.
+        """Open outputs and start the stages; return when the source is open, or ``stop`` is set.
 
-        Also when a stage failed or hangs, which ``run_line`` then tells; ``started`` says whether the line runs.
+        It also returns when a stage failed or hangs, which ``run_line`` then reports; ``started`` says whether the line
+        runs.
 
         Raises:
             UserError: an output or the source can't be opened for a reason that a person must mend.
@@ -130,7 +137,7 @@ class Line:
         self.phase = Phase.RUNNING
 
     def inspect_with(self, loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
-        """From the next frame on: another model, other criteria, and records that say so. The engine must be warm."""
+        """Inspect with another recipe from the next frame on, and name it in records. Its engine must be warm."""
         identity = self._identity(loaded, self.source, engine, criteria)
         self.recipes.put(Recipe(engine, criteria, Wire(identity)))
         for output in self.outputs:
@@ -139,7 +146,7 @@ class Line:
         self._book.engine = self.recipes.current.told
 
     def turn(self) -> StageHealth:
-        """One look at everything: state to the outputs if it changed, a heartbeat when one is due."""
+        """Look at everything once: publish the state if it changed, and a heartbeat when one is due."""
         if self.ring.fill == 0:  # no frame is on its way: whatever came before the recipe in force is out of use
             self.recipes.judge(self.recipes.current)
         self.recipes.close_retired()
@@ -169,27 +176,29 @@ class Line:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What is wrong now, as ``state`` told it last."""
+        """Return what is wrong now, as the last ``state`` had it."""
         return self._book.faults
 
     @property
     def worn_out(self) -> bool:
-        """The camera is gone after as many reconnections as the config allows: the best moment for a new process."""
+        """Return True if the camera is gone after as many reconnections as the config allows: the best moment for a new
+        process.
+        """
         source, limit = self.source.status(), self.config.source.reconnect_limit
         return limit is not None and source.state in ("lost", "backoff") and source.counters.get("reconnects", 0) >= limit
 
     @property
     def failed(self) -> bool:
-        """A stage was given up."""
+        """Return True if a stage was given up."""
         return any(worker.failed is not None for worker in self.workers)
 
     @property
     def over(self) -> bool:
-        """The source ended and everything it gave is in records."""
+        """Return True if the source ended and everything it gave is in records."""
         return all(w.done for w in self.workers)
 
     def stop(self) -> bool:
-        """Stop the source, inspect what is in the ring, close the outputs. False when a stage hangs."""
+        """Stop the source, inspect what is in the ring, close the outputs. Return False if a stage hangs."""
         self.phase = Phase.STOPPING
         if not self.started and self.source.status().announced == 0:  # the reason is told by who raised it
             ended = undo_start(self.workers, self.ring)
@@ -215,12 +224,12 @@ class Line:
         return well
 
     def _frozen_s(self) -> float:
-        """How long the one who looks at the workers has been kept from it."""
+        """Return how long, in s, the thread that looks at the workers has been kept from it."""
         return max(0.0, time.monotonic() - self._looked_s - LOOK_S)
 
     @property
     def verdicts(self) -> dict[str, int]:
-        """Verdicts as they were published."""
+        """Return counts of verdicts as they were published."""
         return published_verdicts(self.tally, self.output_statuses())
 
     def output_statuses(self) -> dict[str, OutputStatus]:
@@ -230,7 +239,7 @@ class Line:
         return heartbeat(self.tally, self.ring, self.source.status(), self.output_statuses(), self._health)
 
     def snapshot(self) -> LineSnapshot:
-        """For /live, /ready and /metrics; from any thread."""
+        """Return one look at the line for /live, /ready and /metrics; any thread may call this."""
         return snapshot(
             self.config.camera,
             examine(self.workers, self._limit_s, self._frozen_s()),
@@ -254,19 +263,21 @@ class Line:
         )
 
     def _sum_fault(self) -> dict[str, str]:
-        """The sum rule as the judge finds it about once a second, and once more when all is told."""
+        """Return the fault of the sum rule, which the judge checks about once a second, and once more when every frame is
+        in a record.
+        """
         if self.over or self.phase is Phase.DRAINED:
             self.tally.check(self.source.status().announced)
         text = self.tally.sum_fault
         return {} if text is None else {"sum_rule": text}
 
     def _map_fault(self) -> dict[str, str]:
-        """A model that gave a map with NaN or infinity, until finite ones have come for a while."""
+        """Return the fault of a model that gave a map with NaN or infinity, until finite ones have come for a while."""
         text = self.tally.map_trouble()
         return {} if text is None else {"map_not_finite": text}
 
     def _stage_faults(self) -> dict[str, str]:
-        """Stages that were restarted a short while ago, and what the source waits for."""
+        """Return the faults of stages that were restarted a short while ago, and what the source waits for."""
         told = ((worker.name, worker.trouble()) for worker in self.workers)
         faults = {f"stage_{name}": f"raised and was restarted: {text}" for name, text in told if text is not None}
         waits_for = self.workers[0].waits_for

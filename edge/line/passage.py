@@ -1,4 +1,4 @@
-"""Frames pass from the ring through the infer stage to the judge here, and what is on its way is known to others."""
+"""Frames pass from the ring through the infer stage to the judge here, and others can see what is on its way."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from edge.line.in_flight import Inferred
 from edge.line.ring import Checkpoint, Ring, Slot, meta_of
 
 WAIT_S = 0.1
-"""Longest wait of an idle stage between two beats."""
+"""Longest wait of an idle stage between two beats, in s."""
 
 
 T = TypeVar("T")
 
 
 class Handoff(Generic[T]):
-    """One giver, one taker. Two SimpleQueues: 25 µs less from put to get than ``queue.Queue(1)`` after idling."""
+    """A handoff has one giver and one taker. Two SimpleQueues take 25 µs less from put to get than ``queue.Queue(1)`` after
+    idling.
+    """
 
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[T] = queue.SimpleQueue()
@@ -28,7 +30,7 @@ class Handoff(Generic[T]):
         self._room.put(None)
 
     def put(self, item: T, timeout_s: float) -> bool:
-        """False if the last item was not taken within ``timeout_s``."""
+        """Give an item; return False if the last one was not taken within ``timeout_s``."""
         try:
             self._room.get(timeout=timeout_s)
         except queue.Empty:
@@ -37,7 +39,7 @@ class Handoff(Generic[T]):
         return True
 
     def get(self, timeout_s: float) -> T | None:
-        """The next item, None after ``timeout_s``."""
+        """Return the next item, or None after ``timeout_s``."""
         try:
             item = self._items.get(timeout=timeout_s)
         except queue.Empty:
@@ -47,17 +49,19 @@ class Handoff(Generic[T]):
 
 
 class End:
-    """The last item on the way to the judge."""
+    """The end is the last item on the way to the judge."""
 
 
 Maps = Handoff[Inferred | Skip | Checkpoint | End]
 
 
 class Passage:
-    """From the ring to the judge, through the infer stage: what it took and has not handed over is known to others, too.
+    """A passage leads from the ring through the infer stage to the judge; others can see what the stage took and still
+    holds.
 
-    ``take`` and ``hand_over`` are the infer stage's, and each thing taken is handed over once, in the same order.
-    ``give_up`` is for whoever finds that stage hung: what it holds is told by others, and its call may return to nothing.
+    ``take`` and ``hand_over`` belong to the infer stage, and each thing taken is handed over once, in the same order.
+    ``give_up`` belongs to whoever finds that stage hung: others then record what it holds as lost, and nothing happens when
+    its call returns.
     """
 
     def __init__(self, ring: Ring, maps: Maps) -> None:
@@ -68,7 +72,7 @@ class Passage:
         self._lock = threading.Lock()
 
     def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | End | None:
-        """The next in order, None after ``timeout_s``; ``End`` when no more will come."""
+        """Return the next item in order, or None after ``timeout_s``; ``End`` when no more will come."""
         if timeout_s > 0:
             self._ring.wait(timeout_s)  # without the lock: whoever gives the stage up need not wait for a frame
         with self._lock:
@@ -83,7 +87,7 @@ class Passage:
             return item
 
     def hand_over(self, item: Inferred | Skip | Checkpoint | End, beat: Callable[[], bool]) -> None:
-        """Wait until the judge has taken the last one. Nothing happens once the stage was given up."""
+        """Hand over an item when the judge has taken the last one. Nothing happens once the stage was given up."""
         while True:
             with self._lock:
                 if self._given_up:
@@ -95,7 +99,7 @@ class Passage:
             beat()  # a slow judge is the judge's matter: this stage is alive
 
     def unreadable(self, slot: Slot, skip: Skip) -> None:
-        """What was taken is a loss: ``skip`` will be handed over in its place, and its slot is given back."""
+        """Replace the held slot by ``skip``, which will be handed over in its place, and release the slot."""
         with self._lock:
             if not self._given_up:
                 self._held[self._held.index(slot)] = skip
@@ -103,11 +107,13 @@ class Passage:
 
     @property
     def left(self) -> list[Slot | Skip | Checkpoint]:
-        """What is held: where the stage begins, what it held when it raised."""
+        """Return what the stage holds: it begins with what it held when it raised."""
         return list(self._held)
 
     def give_up(self) -> list[Skip | Checkpoint]:
-        """From now on the stage gets nothing and hands nothing over. What it held, each frame as a ``shutdown`` skip."""
+        """Give the stage nothing from now on, and let it hand nothing over. Return what it held, each frame as a
+        ``shutdown`` skip.
+        """
         self._given_up = True
         with self._lock:
             held, self._held = self._held, deque()
@@ -115,9 +121,10 @@ class Passage:
 
 
 def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bool]) -> None:
-    """In place of an infer_loop that failed or hangs: what it held and what still waits becomes ``shutdown`` skips.
+    """Take the place of an infer_loop that failed or hangs: turn what it held and what still waits into ``shutdown`` skips.
 
-    The ring must be closed. ``go_on``: asked while the judge does not take; where it says no, there is nobody left to tell.
+    The ring must be closed. ``go_on`` is asked while the judge does not take; when it says no, there is nobody left to hand
+    them to.
     """
     ring.abandon()
     told: list[Skip | Checkpoint | End] = [*passage.give_up()]

@@ -1,4 +1,4 @@
-"""What frames are inspected with, and its exchange between two frames."""
+"""A recipe is what frames are inspected with; it can be exchanged between two frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from edge.wire.encode import Wire
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Model, criteria and the identity that records carry: one config's worth. A frame keeps the one it began with."""
+    """A recipe is one config's worth: model, criteria and the identity that records carry. A frame keeps the one it began
+    with.
+    """
 
     engine: Engine
     criteria: Criteria
@@ -29,7 +31,7 @@ class Recipe:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What ``state`` tells of model and thresholds."""
+        """Return what ``state`` says about model and thresholds."""
         engine, criteria = self.engine, self.criteria
         return {
             "name": engine.name,
@@ -42,7 +44,8 @@ class Recipe:
 
 
 class Recipes:
-    """The recipe in force: ``put`` by the supervisor, read before each frame by the infer stage, followed by the judge.
+    """The recipe in force is ``put`` by the supervisor, read by the infer stage before each frame, and followed by the
+    judge.
 
     An older engine may be freed only once the judge is past the last map that it made.
     """
@@ -50,25 +53,25 @@ class Recipes:
     def __init__(self, recipe: Recipe) -> None:
         self.current = recipe
         self.judging = recipe
-        """Of the frame that the judge saw last: what the records of losses carry."""
+        """Recipe of the frame that the judge saw last; records of losses carry its identity."""
         self._open = [recipe]
 
     def put(self, recipe: Recipe) -> None:
-        """From the next frame on."""
+        """Put a recipe in force from the next frame on."""
         self._open.append(recipe)
         self.current = recipe
 
     def judge(self, recipe: Recipe) -> None:
-        """The judge has a frame that was inspected with ``recipe``."""
+        """Note that the judge has a frame that was inspected with ``recipe``."""
         self.judging = recipe
 
     def close_retired(self) -> None:
-        """Free the models that no frame will use again. For the thread that puts."""
+        """Free the models that no frame will use again. Only the thread that calls ``put`` may call this."""
         while self._open[0] is not self.judging:
             self._open.pop(0).engine.close()
 
     def close(self) -> None:
-        """Free every model, when the stages have ended."""
+        """Free every model; call this when the stages have ended."""
         for recipe in self._open:
             recipe.engine.close()
 
@@ -76,10 +79,10 @@ class Recipes:
 def open_model(
     loaded: Loaded, batch: int = 1, *, replayed: bool = False, tell: BuildProgress = untold
 ) -> tuple[Engine, Criteria]:
-    """The config's model, loaded and warm, and the criteria that go with it, tried on a blank frame.
+    """Load and warm the config's model, and the criteria that go with it, and try both on a blank frame.
 
-    ``batch``: pictures that are to go through it at once, in replay. ``replayed``: as ``frame_size``'s.
-    ``tell``: hears how far a build is that takes minutes.
+    ``batch`` is the number of pictures that are to go through it at once, in replay. ``replayed`` is as in ``frame_size``.
+    ``tell`` is called with the progress of a build that takes minutes.
 
     Raises:
         UserError: a bundle, calibration or ROI that can't be used.
@@ -102,9 +105,9 @@ def open_model(
 
 
 def frame_size(config: Config, bundle: Bundle, *, replayed: bool = False) -> tuple[int, int] | None:
-    """(width, height) of the frames to come, as far as it is known before the first: an ROI in px depends on it.
+    """Return (width, height) of the frames to come, as far as it is known before the first: an ROI in px depends on it.
 
-    ``replayed``: they aren't those of the config's source.
+    ``replayed`` means that they aren't the frames of the config's source.
     """
     certain, spec = config.source.frame_size, bundle.spec
     if certain is not None and not replayed:
@@ -116,7 +119,7 @@ def frame_size(config: Config, bundle: Bundle, *, replayed: bool = False) -> tup
 
 
 def blank_frame(width: int, height: int) -> Frame:
-    """A black 8-bit grey frame."""
+    """Make a black 8-bit grey frame."""
     meta = FrameMeta(
         frame_id=0,
         frame_id_source="counted",

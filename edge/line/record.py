@@ -1,4 +1,4 @@
-"""Recording a source: frames and losses through the ring to a folder, without a model."""
+"""A source is recorded here without a model: frames and losses go through the ring to a folder."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def record(
     stop: threading.Event,
     progress: Callable[[int], None],
 ) -> tuple[int, int]:
-    """Write ``frames`` frames, or what came until ``stop`` or the source's end. Returns (frames written, frames lost).
+    """Write ``frames`` frames, or as many as came until ``stop`` or the source's end. Returns (frames written, frames
+    lost).
 
-    Where nothing came, nothing is left behind: the next attempt finds the folder as this one did.
-    ``drops``: the oldest waiting frame is dropped when the disk can't keep up, and its loss recorded in its place.
+    If none came, nothing is left behind: the next attempt finds the folder as this one did. With ``drops``, the oldest
+    waiting frame is dropped when the disk can't keep up, and its loss is recorded in its place.
 
     Raises:
         UserError: the source or the folder can't be opened.

@@ -1,4 +1,4 @@
-"""Recorded frames through the live code: same stages, same judge, nothing dropped, no live socket and no live log."""
+"""Recorded frames go through the live code: same stages, same judge, nothing dropped, no live socket and no live log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REPLAY_QUEUE = 64
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where a replay writes, and what besides records."""
+    """These options say where a replay writes, and what it writes besides records."""
 
     out: Path
     overlays: bool = False
@@ -40,10 +40,10 @@ class Options:
     publish: str | None = None
     explain: bool = False
     before: Outcomes | None = None
-    """What became of the frames in an earlier run; pictures of those that changed are written."""
+    """Outcomes of the frames in an earlier run; pictures are written of those that changed."""
     batch_size: int = 1
-    """Frames that go through the model in one run, where it takes them: for source ``pace: max``, as they wait for each
-    other. Their records are the same. See ``engines.batch`` for the memory."""
+    """Number of frames that go through the model in one run, if it takes several, for a source with ``pace: max``, because
+    they wait for each other. Their records are the same. See ``edge.engines.batch`` for the memory."""
 
 
 def replay(

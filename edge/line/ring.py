@@ -1,10 +1,11 @@
-"""The frame ring: preallocated slots between camera and model, and the only place where pixels are dropped.
+"""The frame ring has preallocated slots between camera and model, and is the only place where pixels are dropped.
 
-Losses travel through it as ``Skip`` markers, in their place in the order. Live, the oldest *waiting* frame is dropped
-for a new one and its marker takes its place; neighbours that one marker can tell of (``Skip.followed_by``) merge while
-they wait. In replay nothing is dropped and nothing merges, so that a recording's markers come out as they were recorded.
+Losses travel through it as ``Skip`` markers, in their place in the order. Live, the oldest *waiting* frame is dropped for a
+new one and its marker takes its place; neighbours that one marker can stand for (``Skip.followed_by``) merge while they
+wait. In replay nothing is dropped and nothing merges, so that a recording's markers come out as they were recorded.
 
-The memory of all slots is made when the first frame comes, and again when a larger one does: none at the first backlog.
+The memory of all slots is allocated when the first frame comes, and again when a larger one does, so that the first backlog
+allocates none.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from edge.frames import FrameMeta, Skip
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A mark in the order: the source had announced so many frames, and they all lie before it."""
+    """A checkpoint is a mark in the order: the source had announced so many frames, and they all lie before it."""
 
     announced: int
 
 
 class Slot:
-    """One frame's place: ``view`` is 1-D uint8 of exactly the frame's bytes, ``meta`` its identity."""
+    """A slot holds one frame: ``view`` is 1-D uint8 of exactly the frame's bytes, ``meta`` its identity."""
 
     __slots__ = ("_buffer", "meta", "view")
 
@@ -38,7 +39,7 @@ class Slot:
         self.meta: FrameMeta | None = None
 
     def reserve(self, nbytes: int) -> None:
-        """Memory for frames of up to so many bytes. Allocates only when that is more than ever before in this slot."""
+        """Make room for frames of up to so many bytes. Allocates only if that is more than ever before in this slot."""
         if self._buffer.nbytes < nbytes:
             self.view = self._buffer = np.empty(0, np.uint8)  # the old goes first: both need not fit
             self.view = self._buffer = np.empty(nbytes, np.uint8)
@@ -51,7 +52,7 @@ class Slot:
 
 
 class Ring:
-    """One producer (acquire, commit, skip, close), one consumer (take), released from any thread.
+    """The ring has one producer (acquire, commit, skip, close) and one consumer (take); any thread may release a slot.
 
     ``drops``: True live, where a full ring drops its oldest waiting frame; False in replay, where the producer waits.
     """
@@ -72,14 +73,14 @@ class Ring:
         self._freed = threading.Condition(self._lock)
 
     def acquire(self, nbytes: int, meta: FrameMeta, go_on: Callable[[], bool]) -> Slot | None:
-        """A slot to fill with ``nbytes`` and to ``commit``.
+        """Return a slot to fill with ``nbytes`` and to ``commit``.
 
-        None where the frame could not be kept; its loss is then already in the order. In replay this waits for a slot
-        and asks ``go_on`` every 0.2 s; when that says no, the frame becomes a ``shutdown`` skip. So does one that comes
-        when the ring is closed or abandoned, here or in ``commit``.
+        It returns None if the frame could not be kept; its loss is then already in the order. In replay this waits for a
+        slot and asks ``go_on`` every 0.2 s; when that says no, the frame becomes a ``shutdown`` skip. So does a frame that
+        comes when the ring is closed or abandoned, here or in ``commit``.
 
         Raises:
-            MemoryError: none for a frame of this size; its loss, ``ring_full``, is in the order.
+            MemoryError: there is no memory for a frame of this size; its loss, ``ring_full``, is in the order.
         """
         if nbytes > self._largest:
             self._make_room(nbytes, meta)
@@ -104,7 +105,7 @@ class Ring:
         return slot
 
     def commit(self, slot: Slot) -> None:
-        """The slot is filled: it waits for the consumer."""
+        """Pass on a filled slot, which now waits for the consumer."""
         with self._lock:
             if self._shut:
                 assert slot.meta is not None
@@ -117,12 +118,12 @@ class Ring:
             self._filled.notify()
 
     def skip(self, skip: Skip) -> None:
-        """A loss, at its place in the order: behind all that was committed before."""
+        """Put a loss at its place in the order, behind all that was committed before."""
         with self._lock:
             self._append(skip)
 
     def mark(self, announced: int) -> None:
-        """A checkpoint behind all that was committed or skipped before; the later of two neighbours counts."""
+        """Put a checkpoint behind all that was committed or skipped before; of two neighbours the later one counts."""
         with self._lock:
             if self._waiting and isinstance(self._waiting[-1], Checkpoint):
                 self._waiting.pop()
@@ -130,13 +131,13 @@ class Ring:
             self._filled.notify()
 
     def wait(self, timeout_s: float) -> None:
-        """Until there is something to take, or no more will come; at most ``timeout_s``."""
+        """Wait until there is something to take, or no more will come; at most ``timeout_s``."""
         with self._lock:
             if not self._waiting and not self._closed:
                 self._filled.wait(timeout_s)
 
     def take(self, timeout_s: float) -> Slot | Skip | Checkpoint | None:
-        """The next in order, None after ``timeout_s``. Raises EOFError when the ring is closed and empty."""
+        """Return the next item in order, or None after ``timeout_s``. Raises EOFError when the ring is closed and empty."""
         if timeout_s > 0:
             self.wait(timeout_s)
         with self._lock:
@@ -147,13 +148,13 @@ class Ring:
             return None
 
     def release(self, slot: Slot) -> None:
-        """The consumer and everyone after it are done with the slot's pixels."""
+        """Give a slot back when the consumer and everyone after it are done with its pixels."""
         with self._lock:
             self._free.append(slot)
             self._freed.notify()
 
     def close(self) -> None:
-        """No more frames will come; what waits can still be taken."""
+        """Close the ring: no more frames will come, and what waits can still be taken."""
         with self._lock:
             self._closed = True
             self._filled.notify_all()
@@ -182,11 +183,11 @@ class Ring:
 
     @property
     def fill(self) -> int:
-        """Slots that are not free: waiting, being filled or in work."""
+        """Return the number of slots that are not free: waiting, being filled or in work."""
         return self.slots - len(self._free)
 
     def _make_room(self, nbytes: int, meta: FrameMeta) -> None:
-        """Memory in every free slot for frames of this size; slots in work get theirs when they are used again."""
+        """Reserve memory in every free slot for frames of this size; slots in work get theirs when they are used again."""
         with self._lock:
             try:
                 for slot in self._free:
@@ -232,6 +233,6 @@ class Ring:
 
 
 def meta_of(slot: Slot) -> FrameMeta:
-    """The identity of the frame that lies in a slot."""
+    """Return the identity of the frame that lies in a slot."""
     assert slot.meta is not None
     return slot.meta

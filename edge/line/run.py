@@ -1,4 +1,4 @@
-"""A line from its start to its exit code."""
+"""A line runs here from its start to its exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.line.supervise import TICK_S, StageHealth
 
 
 def run_line(line: Line, stop: StopSign, each_turn: Callable[[Line, StageHealth], None]) -> ExitCode:
-    """Turn a started line until ``stop``, its end, or a failure. Returns the exit code; the line is then stopped."""
+    """Turn a started line until ``stop``, its end, or a failure. Return the exit code; the line is then stopped."""
     while True:
         health = line.turn()
         each_turn(line, health)

@@ -1,4 +1,4 @@
-"""One look at a running line: what /live, /ready, /metrics and the heartbeat say."""
+"""A snapshot is one look at a running line; /live, /ready, /metrics and the heartbeat show it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.sources.protocol import SourceStatus
 
 @dataclass(frozen=True, slots=True)
 class LineSnapshot:
-    """Everything that /live, /ready and /metrics tell, at one moment."""
+    """Everything that /live, /ready and /metrics show is held here, at one moment."""
 
     camera: str
     live: bool
@@ -39,7 +39,7 @@ def snapshot(
     restarts: Mapping[str, int],
     faults: tuple[str, ...],
 ) -> LineSnapshot:
-    """Put together what the parts of a line say. It is live while no stage hangs, and ready while frames come, too."""
+    """Put together what the parts of a line report. It is live while no stage hangs, and ready while frames come, too."""
     live = health.hung is None and health.failed is None
     streams = source.state in ("streaming", "waiting_for_trigger") and source.problem is None
     trouble = health.hung or (health.failed and health.failed[0])

@@ -1,4 +1,4 @@
-"""The product in three loops: frames into the ring, frames to maps, maps to records.
+"""The product stands here in three loops: frames into the ring, frames to maps, maps to records.
 
     source.read -> ring | ring -> to_map -> maps (a queue of one, blocks) | to_inspection -> every output
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from edge.frames import Skip
 from edge.line.decoding import Decoder, Levels
-from edge.line.in_flight import InFlight, OneSize
+from edge.line.in_flight import InFlight, OneKind
 from edge.line.inferring import through_engine, without_map
 from edge.line.judging import Desk, judge_frame
 from edge.line.passage import WAIT_S, End, Maps, Passage
@@ -22,12 +22,12 @@ from edge.line.ring import Checkpoint, Ring
 from edge.sources.protocol import Source
 
 CHECK_S = 1.0
-"""Time between two checks of the sum rule. A checkpoint takes the frames' own way, so that at the judge the numbers must
-be equal, whatever is in flight behind it."""
+"""Time between two checks of the sum rule, in s. A checkpoint takes the frames' own way, so that the numbers must be equal
+at the judge, whatever is in flight behind it."""
 
 
 def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
-    """Copy each payload once into the ring, and do nothing else. Returns when told to stop or at the source's end."""
+    """Copy each payload once into the ring, and do nothing else. Return when asked to stop or at the source's end."""
     next_check = 0.0
     try:
         source.open()
@@ -52,13 +52,13 @@ def acquire_loop(source: Source, ring: Ring, beat: Callable[[], bool]) -> None:
 
 
 def infer_loop(
-    passage: Passage, recipes: Recipes, levels: Levels, one_size: OneSize | None, beat: Callable[[], bool]
+    passage: Passage, recipes: Recipes, levels: Levels, one_kind: OneKind | None, beat: Callable[[], bool]
 ) -> None:
-    """Every frame leaves with a map or with the reason why it has none, every loss in its place.
+    """Send every frame on with a map or with the reason why it has none, and every loss in its place.
 
-    ``levels``: what ``decode`` makes of more than 8 bits. ``one_size``: as ``InFlight``'s.
+    ``levels`` says what ``decode`` makes of more than 8 bits. ``one_kind`` is as in ``InFlight``.
     """
-    in_flight, decoder = InFlight(recipes, one_size), Decoder(levels)
+    in_flight, decoder = InFlight(recipes, one_kind), Decoder(levels)
     for left in passage.left:  # what this stage held when it raised
         passage.hand_over(without_map(left, passage, recipes, decoder), beat)
     while True:
@@ -75,7 +75,7 @@ def infer_loop(
 def judge_loop(maps: Maps, desk: Desk, beat: Callable[[], bool]) -> None:
     """Number, encode and hand out one record for every frame or loss; then give the frame's slot back.
 
-    A frame whose record could not be made is an ``invalid`` one when the stage is started again.
+    If a frame's record could not be made, the frame gets an ``invalid`` one when the stage is started again.
     """
     recipes, outputs, tally = desk.recipes, desk.outputs, desk.tally
     again = desk.item is not None

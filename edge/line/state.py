@@ -1,4 +1,4 @@
-"""The daemon's state as one snapshot, told only when it changes: line state, source, engine, outputs, faults."""
+"""The daemon's state is one snapshot, published only when it changes: line state, source, engine, outputs, faults."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _UNWELL = {
     "silent": "no frames, though none are triggered",
 }
 OUTPUT_HOLD_S = 10.0
-"""An output's fault stays for so long after its last failure: some lose a record now and then, and each is over at once."""
+"""Time in s that an output's fault stays after its last failure: some lose a record now and then, and each is over at
+once."""
 TEXT_EVERY_S = 1.0
-"""Least time between two texts of one fault: some have a number that moves."""
+"""Least time in s between two texts of one fault: some hold a number that changes all the time."""
 
 
 class StateBook:
-    """Remembers the last state and since when each fault lasts. Used by the supervisor's thread alone."""
+    """The book remembers the last state and since when each fault lasts. The supervisor's thread alone uses it."""
 
     def __init__(self, engine: Mapping[str, Any]) -> None:
         self.engine = engine
@@ -35,12 +36,12 @@ class StateBook:
         self._text_told: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._failed: dict[str, tuple[str, float]] = {}
-        """The last fault of each output that failed lately, and when."""
+        """Last fault of each output that failed lately, and when it failed."""
         self._last: State | None = None
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """Those of the last ``update``. From any thread."""
+        """Return the faults of the last ``update``. Any thread may call this."""
         return () if self._last is None else self._last.faults
 
     def update(
@@ -53,10 +54,10 @@ class StateBook:
         stopping: bool,
         extra_faults: Mapping[str, str],
     ) -> State | None:
-        """The new state if anything changed since the last call, else None.
+        """Return the new state if anything changed since the last call, otherwise None.
 
-        Logs each fault as it comes, says something else, and goes. One of an output that came and went since the last call
-        is told all the same, and stays for ``OUTPUT_HOLD_S``.
+        Each fault is logged when it comes, when its text changes, and when it goes. A fault of an output that came and went
+        since the last call is reported all the same, and stays for ``OUTPUT_HOLD_S``.
         """
         texts = dict(extra_faults)
         if source.state in _UNWELL:

@@ -1,4 +1,4 @@
-"""What tells a line to stop: an event, or a flag that a signal handler may set."""
+"""A stop sign asks a line to stop: an event, or a flag that a signal handler may set."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Protocol
 
 
 class StopSign(Protocol):
-    """``threading.Event`` is one."""
+    """Whatever asks a line to stop answers these two calls; ``threading.Event`` does."""
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Return True if the line should stop."""
 
     def wait(self, timeout: float) -> bool:
-        """The same, after ``timeout`` s at the latest."""
+        """Return the same, after ``timeout`` s at the latest."""
 
 
 class StopFlag:
-    """For signal handlers. ``Event.set`` takes a lock that isn't reentrant: a handler that runs while the same thread is
-    inside ``Event.wait`` can wait for itself for ever. This sets an attribute.
+    """A stop flag can be set in a signal handler.
+
+    ``Event.set`` takes a lock that isn't reentrant: a handler that runs while the same thread is inside ``Event.wait`` can
+    wait for itself for ever. A flag sets an attribute.
     """
 
     _LOOK_S = 0.05
@@ -31,11 +33,11 @@ class StopFlag:
         self._set = True
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Return True if the line should stop."""
         return self._set
 
     def wait(self, timeout: float) -> bool:
-        """The same, after ``timeout`` s at the latest and 0.05 s after it was set."""
+        """Return the same, after ``timeout`` s at the latest and 0.05 s after the flag was set."""
         end = time.monotonic() + timeout
         while not self._set and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, self._LOOK_S))

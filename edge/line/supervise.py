@@ -1,4 +1,4 @@
-"""Worker threads: progress, restarts within a budget, and what the watchdog may claim."""
+"""Worker threads are supervised: their progress, restarts within a budget, and what the watchdog may claim."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from edge.errors import UserError
 log = structlog.get_logger()
 
 LOOK_S = 1.0
-"""Between two looks at the workers no more than this counts against them: whoever looks was kept from it as well, by a
-camera library that holds the interpreter lock, say. A call that holds it for ever feeds no watchdog."""
+"""Most time in s between two looks at the workers that counts against them. Beyond that, whoever looks was held up as well,
+for example by a camera library that holds the interpreter lock. A call that holds it for ever feeds no watchdog."""
 TICK_S = 0.1
-"""Time between two looks at a line."""
+"""Time in s between two looks at a line."""
 AGAIN_S = 1.0
-"""Time between two looks for what isn't there yet."""
+"""Time in s between two looks for what isn't there yet."""
 WINDOW_S = 60.0
-"""The restart budget is counted over this long."""
+"""Time in s over which the restart budget is counted."""
 
 
 class Worker:
-    """One stage in its thread. The stage calls ``beat`` on every turn of its loop.
+    """A worker runs one stage in its thread. The stage calls ``beat`` on every turn of its loop.
 
-    A stage that raises is started again at once, at most ``restarts`` times within 60 s; then ``failed`` holds the error.
-    A ``UserError`` is never retried: starting again doesn't mend a config. But with ``waits`` one that may pass by itself
-    is, each second and for ever.
+    A stage that raises is started again at once, at most ``restarts`` times within 60 s; then ``failed`` holds the error. A
+    ``UserError`` is never retried, because starting again doesn't mend a config; but with ``waits`` one that may pass by
+    itself is retried each second and for ever.
     """
 
     def __init__(
@@ -42,7 +42,9 @@ class Worker:
         busy_until_ns: Callable[[], int] = lambda: 0,
         waits: bool = False,
     ) -> None:
-        """``busy_until_ns``: ``time.monotonic_ns()`` until which the stage may be in one call; a past one is a beat."""
+        """Take ``busy_until_ns``: ``time.monotonic_ns()`` until which the stage may be in one call; a past one counts as a
+        beat.
+        """
         self.name = name
         self.failed: BaseException | None = None
         self.last_error: str | None = None
@@ -70,16 +72,16 @@ class Worker:
         return self._thread.ident is not None
 
     def stop(self) -> None:
-        """Ask the stage to end: its next ``beat`` says no."""
+        """Ask the stage to end: its next ``beat`` returns False."""
         self._stop.set()
 
     def join(self, timeout_s: float) -> bool:
-        """True when the thread has ended within ``timeout_s``."""
+        """Return True if the thread has ended within ``timeout_s``."""
         self._thread.join(max(timeout_s, 0.0))
         return not self._thread.is_alive()
 
     def beat(self) -> bool:
-        """Progress was made. False when the stage should end."""
+        """Note that progress was made. Return False if the stage should end."""
         self.waits_for = None
         return self._alive()
 
@@ -89,20 +91,20 @@ class Worker:
         return not self._stop.is_set()
 
     def wait_alive(self, timeout_s: float) -> bool:
-        """True once the stage has beaten or ended; False after ``timeout_s``."""
+        """Return True once the stage has beaten or ended; False after ``timeout_s``."""
         return self._beaten.wait(timeout_s)
 
     def age_s(self) -> float:
-        """Seconds since the last sign of progress; 0 when the stage has ended."""
+        """Return the seconds since the last sign of progress; 0 when the stage has ended."""
         last_ns = max(self._beat_ns, self._busy_until_ns())
         return 0.0 if self.done else max(0, time.monotonic_ns() - last_ns) / 1e9
 
     def excuse(self, seconds: float) -> None:
-        """So long nobody could run: the last sign of progress counts as that much younger."""
+        """Forgive a time in which nobody could run: the last sign of progress counts as that much younger."""
         self._beat_ns = min(self._beat_ns + int(seconds * 1e9), time.monotonic_ns())
 
     def trouble(self) -> str | None:
-        """What the stage raised within the last 60 s and was restarted after; None when it is well, or given up."""
+        """Return what the stage raised within the last 60 s before its restart; None if it is well, or given up."""
         recent = self._last_raised is not None and time.monotonic() - self._last_raised <= WINDOW_S
         return self.last_error if recent and self.failed is None else None
 
@@ -130,7 +132,7 @@ class Worker:
         self._beaten.set()
 
     def _wait(self, error: UserError) -> bool:
-        """Until the next attempt; False when the stage should end meanwhile."""
+        """Wait until the next attempt; return False if the stage should end meanwhile."""
         if error.what != self.waits_for:
             log.warning("waiting", stage=self.name, error=str(error))
         self.waits_for = error.what
@@ -150,7 +152,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class StageHealth:
-    """What the stages answered: the oldest progress, who is hung, who failed."""
+    """The health of the stages says how old the oldest progress is, who is hung and who failed."""
 
     progress_age_s: float
     hung: str | None
@@ -158,7 +160,7 @@ class StageHealth:
 
 
 def examine(workers: Sequence[Worker], limit_s: float, frozen_s: float = 0.0) -> StageHealth:
-    """``hung``: the stage without progress for longer than ``limit_s``, apart from the last ``frozen_s``."""
+    """Find the stage that is hung: without progress for longer than ``limit_s``, the last ``frozen_s`` not counted."""
     ages = [max(0.0, worker.age_s() - frozen_s) for worker in workers]
     age = max(ages)
     oldest = workers[ages.index(age)]

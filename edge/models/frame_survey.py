@@ -1,4 +1,4 @@
-"""What a set of frames is like, before anything is learnt from it: sizes, colour, depth, and frames unlike all others."""
+"""A set of frames is looked at before anything is learnt from it: sizes, colour, depth, and frames unlike all others."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config.frame_kind import FrameKindSpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.robust_outliers import Outlier, find_outliers
 from edge.storage.pictures import frame_name
 
 _LEAST = 8
-"""Frames; among fewer none is unlike the others."""
+"""Least number of frames; among fewer none is unlike the others."""
 _MOST = 4000
-"""Frames that are compared with one another: 80 MB of small pictures."""
+"""Most frames that are compared with one another: 80 MB of small pictures."""
 _SIDE = 160
-"""Px of the longer side of the small pictures."""
+"""Longer side of the small pictures, in px."""
 _FLOOR = 2.0
 """Grey levels of deviation that are allowed everywhere, as in the pixel model."""
 _NEAR, _BEYOND = 3, 3.0
@@ -33,7 +34,7 @@ Size: TypeAlias = tuple[int, int]
 
 @dataclass(slots=True)
 class Survey:
-    """Takes frames one by one and says what they have in common, and what not."""
+    """A survey takes frames one by one and says what they have in common, and what not."""
 
     frames: int = 0
     sizes: dict[Size, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -67,6 +68,19 @@ class Survey:
             self.kinds[kind] += names
         for bits, highest in other.highest.items():
             self.highest[bits] = max(self.highest.get(bits, 0), highest)
+
+    @property
+    def common(self) -> FrameKindSpec:
+        """What all frames have in common: size, colour, bits; null where they differ."""
+        colours = {kind.partition(",")[0] for kind in self.kinds}
+        bits = {int(kind.split()[1]) for kind in self.kinds}
+        return FrameKindSpec.model_validate(
+            {
+                "size": next(iter(self.sizes)) if len(self.sizes) == 1 else None,
+                "colour": colours.pop() if len(colours) == 1 else None,
+                "bits": bits.pop() if len(bits) == 1 else None,
+            }
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Without its small pictures."""
@@ -183,7 +197,9 @@ def outliers_text(outliers: Sequence[Outlier], frames: int) -> str:
 
 
 def _distances(pictures: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """Of each picture (n, h, w) from the others, in their deviations, at its worst pixel: from the mean; from the range."""
+    """Return how far each picture (n, h, w) is from the others, in their deviations, at its worst pixel: from mean and
+    range.
+    """
     others = len(pictures) - 1
     total = pictures.sum(axis=0, dtype=np.float64)
     squares = np.zeros(pictures.shape[1:])
@@ -205,7 +221,7 @@ def _distances(pictures: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
 
 
 def _shrunk(frame: Frame) -> NDArray[np.uint8]:
-    """Grey, 8 bits, at most 160 px on the longer side."""
+    """Return the frame in grey, 8 bits, at most 160 px on the longer side."""
     height, width = frame.pixels.shape[:2]
     scale = min(1.0, _SIDE / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))

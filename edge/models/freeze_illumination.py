@@ -1,4 +1,4 @@
-"""Illumination statistics frozen on good frames, each step's on pictures as the steps before it leave them."""
+"""Illumination statistics are frozen on good frames, each step's on pictures as the steps before it leave them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge.preprocess.prepare import Workspace, prepare
 def frozen(
     declared: IlluminationSpec, channels: Literal[1, 3], frames: Iterable[Frame | Skip], mend: str
 ) -> IlluminationSpec:
-    """``declared`` with the statistics that it still lacks for pictures of so many channels; skips are passed over.
+    """Return ``declared`` with the statistics that it still lacks for pictures of so many channels; skips are passed over.
 
     White balance: the mean of the frames' channel means, or the median of their maxima. Stretch: percentiles of the pixels
     of all frames together. ``frames`` are gone through once for each, so they must be iterable anew. ``mend``: how to give

@@ -1,4 +1,4 @@
-"""Known good and known bad frames through the whole inspection: does this line, as it is configured now, still see them?"""
+"""Known good and known bad frames go through the whole inspection: does this line, as configured now, still see them?"""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-import orjson
 import structlog
 
 from edge.config.load import Loaded
 from edge.engines.protocol import Engine
 from edge.engines.to_map import to_map
 from edge.errors import UserError
-from edge.frames import Frame, Inspection, Skip, Unmapped
+from edge.frames import AnomalyMap, Frame, Inspection, Skip, Unmapped
 from edge.models.calibrate.measure import as_live
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria
@@ -24,6 +23,7 @@ from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
 from edge.storage.frames_on_disk import left_out_of, pictures_in, read_frames
 from edge.storage.pictures import frame_name
+from edge.wire.encode import dumps
 
 log = structlog.get_logger()
 
@@ -34,10 +34,11 @@ BAD: Final = "bad"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One golden frame. ``name``: its path under the golden folder. ``found``: a verdict, or ``unreadable``.
+    """A judgement is about one golden frame. ``name`` is its path under the golden folder; ``found`` a verdict, or
+    ``unreadable``.
 
-    ``compared``: of the pixel that comes nearest to its threshold, or furthest above it, the smoothed value and that
-    threshold; null without a map that could be judged.
+    ``compared`` is, for the pixel that comes nearest to its threshold or furthest above it, the smoothed value and that
+    threshold; None without a map that could be judged.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Judgement:
 
     @property
     def why(self) -> str:
-        """Why there is no region, as far as it is known; empty where there is one, or no map."""
+        """Say why there is no region, as far as it is known; empty if there is one, or no map."""
         if self.dropped:
             return ", ".join(f"{key} {count}" for key, count in self.dropped.items())
         if self.compared is None or self.map_max is None or self.found != "pass":
@@ -178,7 +179,7 @@ def _keep(loaded: Loaded, summary: dict[str, Any], wrong: Sequence[Judgement]) -
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
-            file.write(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+            file.write(dumps(message) + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -216,8 +217,9 @@ def _judgements(
 def _inspect(
     frame: Frame, engine: Engine, criteria: Criteria, workspace: Workspace
 ) -> tuple[Inspection, tuple[float, float] | None]:
+    amap: AnomalyMap | Unmapped
     try:
-        amap = to_map(frame, engine, workspace)
+        amap = criteria.frames.doubt(frame) or to_map(frame, engine, workspace)
     except Exception as error:  # noqa: BLE001  (as live: the frame is invalid, and the next one is tried)
         amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
     inspection, found = to_inspection(frame, amap, criteria)

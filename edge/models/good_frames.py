@@ -1,7 +1,7 @@
-"""One gate for folders of good frames, shared by ``edge fit``, ``edge calibrate`` and ``edge build --frames``.
+"""One gate reads folders of good frames for ``edge fit``, ``edge calibrate`` and ``edge build --frames``.
 
 Data sets keep more than good frames under one root: defects, masks, frames for tests. Whoever names the root means the good
-frames that are there to learn from, so those are taken, and what is left out is told.
+frames that are there to learn from, so those are taken, and what is left out is reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Small surgery on ONNX graphs: load, rename, cut, prune, run. Nothing here knows what an anomaly map is."""
+"""ONNX graphs get small surgery here: load, rename, cut, prune, run. Nothing here knows what an anomaly map is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LARGEST_BYTES = 2_000_000_000
 
 
 def load_model(path: Path) -> onnx.ModelProto:
-    """An ONNX file with its external data inside, at opset 11 or later.
+    """Load an ONNX file with its external data inside, at opset 11 or later.
 
     Raises:
         UserError: no such file, no ONNX, weights missing or outside the model's folder, too large.
@@ -53,12 +53,12 @@ def load_model(path: Path) -> onnx.ModelProto:
 
 
 def opset(model: onnx.ModelProto) -> int:
-    """Version of the standard operators."""
+    """Return the version of the standard operators."""
     return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
 
 
 def session(model: onnx.ModelProto, what: str) -> ort.InferenceSession:
-    """ONNX Runtime on the CPU.
+    """Open ONNX Runtime on the CPU.
 
     Raises:
         UserError: ``what`` names the model.
@@ -83,23 +83,23 @@ def run_graph(session: ort.InferenceSession, feed: NDArray[Any]) -> dict[str, ND
 
 
 def inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """Real inputs: old exporters list the weights among them."""
+    """Return the real inputs: old exporters list the weights among them."""
     weights = {t.name for t in model.graph.initializer}
     return [i for i in model.graph.input if i.name not in weights]
 
 
 def dims(value: onnx.ValueInfoProto) -> list[int | None]:
-    """Declared shape, None for a symbolic dimension."""
+    """Return the declared shape, None for a symbolic dimension."""
     return [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None for d in value.type.tensor_type.shape.dim]
 
 
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """The node of the main graph that makes each tensor."""
+    """Return the node of the main graph that makes each tensor."""
     return {name: node for node in model.graph.node for name in node.output if name}
 
 
 def constant(model: onnx.ModelProto, name: str) -> NDArray[Any] | None:
-    """The value of a weight, or of a Constant node; None of anything else."""
+    """Return the value of a weight, or of a Constant node; None for anything else."""
     tensors = [t for t in model.graph.initializer if t.name == name]
     made = (n for n in model.graph.node if n.op_type == "Constant" and name in n.output)
     tensors += [a.t for n in made for a in n.attribute if a.name == "value"]
@@ -107,12 +107,12 @@ def constant(model: onnx.ModelProto, name: str) -> NDArray[Any] | None:
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    """The value of one attribute, or ``default``."""
+    """Return the value of one attribute, or ``default``."""
     return next((onnx.helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
 def with_outputs(model: onnx.ModelProto, extra: Iterable[str]) -> onnx.ModelProto:
-    """A copy that also gives these float32 tensors out."""
+    """Return a copy that also gives these float32 tensors out."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     known = {o.name for o in copy.graph.output}
@@ -152,7 +152,7 @@ def prune(graph: onnx.GraphProto) -> None:
 
 
 def is_free(graph: onnx.GraphProto, name: str) -> bool:
-    """No tensor of the graph, or of the graphs inside its nodes, has this name."""
+    """Return True if no tensor of the graph, or of the graphs inside its nodes, has this name."""
     if name in {v.name for v in (*graph.input, *graph.initializer)}:
         return False
     return all(name not in node.output and all(is_free(g, name) for g in _inner_graphs(node)) for node in graph.node)

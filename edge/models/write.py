@@ -1,4 +1,4 @@
-"""Writing a bundle's folder: all of it or nothing, and never over something else."""
+"""A bundle's folder is written whole or not at all, and never over something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every call into a sink goes through here: a failure becomes a fault, and is mended where the sink can."""
+"""Every call into a sink goes through a delivery: a failure becomes a fault, and is mended if the sink can."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from edge.outputs.sink import Sink
 log = structlog.get_logger()
 
 RETRY_S = 1.0
-"""Time between two attempts to mend a broken sink."""
+"""Time in s between two attempts to mend a broken sink."""
 
 
 class Delivery:
-    """Calls a sink in its output's thread. ``note`` and ``tell`` may be called by the judge, and all may be read, too."""
+    """A delivery calls a sink in its output's thread. The judge may call ``note`` and ``tell``, and anyone may read
+    anything.
+    """
 
     def __init__(self, sink: Sink) -> None:
         self.fault: str | None = None
@@ -28,21 +30,22 @@ class Delivery:
         self.failures = 0
         self.last_fault: str | None = None
         self.lost = 0
-        """Records that could not be written."""
+        """Number of records that could not be written."""
         self.broken = False
-        """Nothing is written before the sink has recovered."""
+        """True while nothing is written because the sink has not recovered."""
         self.closing = False
         self.lock = threading.Lock()
-        """Held to end a call, and by whoever acts because one doesn't."""
+        """Held to end a call, and by whoever acts because a call doesn't end."""
         self._sink = sink
         self._call_since: float | None = None
         self._trouble_seen: str | None = None
         self._retry_at = 0.0
 
     def write(self, record: Callable[[], Record], kept: Any) -> bool:
-        """Write one record; where that breaks the sink and it can be mended at once, write it again. False: it is lost.
+        """Write one record; if that breaks the sink and it can be mended at once, write it again. Return False if it is
+        lost.
 
-        ``record``: asked for it before each attempt.
+        ``record`` is called for the record before each attempt.
         """
         # a reopen right after the failure may save this very record
         written = self._written(record, kept) or (self.broken and self._written(record, kept))
@@ -59,14 +62,14 @@ class Delivery:
             self.attempt(self._sink.discard, kept)
 
     def look_around(self) -> None:
-        """Mend the sink where that is due, and let it look around itself."""
+        """Mend the sink if that is due, and let it look around itself."""
         if self.broken and self._usable():
             self.fault = None
         if not self.broken:
             self.attempt(self._sink.idle)
 
     def attempt(self, call: Callable[..., None], *args: object) -> bool:
-        """Call the sink. False where it raised, which is then its fault."""
+        """Call the sink. Return False if it raised; that error is then its fault."""
         self._call_since = time.monotonic()
         try:
             call(*args)
@@ -81,12 +84,12 @@ class Delivery:
         return True
 
     def stalls(self, limit_s: float) -> bool:
-        """Whether a call has not returned for longer than that."""
+        """Return True if a call has not returned for longer than that."""
         since = self._call_since
         return since is not None and time.monotonic() - since > limit_s
 
     def note(self, error: Exception) -> None:
-        """An error is the fault now."""
+        """Make an error the present fault."""
         text = text_of(error)
         news = text != self.fault
         self.fault = text  # before anything else can fail
@@ -99,7 +102,9 @@ class Delivery:
             log.warning("output_failed", output=self._sink.name, error=text, exc_info=unexpected)
 
     def tell(self, fault: str) -> None:
-        """It began: the supervisor, who looks ten times a second, is to hear of it also where it is over by then."""
+        """Report that a fault began, so that the supervisor, who looks ten times a second, hears of it even if it is over
+        by then.
+        """
         with self.lock:  # the judge tells, too
             self.last_fault = fault
             self.failures += 1
@@ -108,7 +113,7 @@ class Delivery:
         return self._usable() and self.attempt(self._sink.write, record(), kept)
 
     def _usable(self) -> bool:
-        """Whether the sink works, after an attempt to mend it where one is due."""
+        """Return True if the sink works, after an attempt to mend it where one is due."""
         if self.broken and time.monotonic() >= self._retry_at:
             self._retry_at = time.monotonic() + RETRY_S
             self.broken = False

@@ -1,4 +1,4 @@
-"""The table of outputs, and the ones that a config asks for."""
+"""A table lists all outputs, and the ones that a config asks for are opened by it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from edge.outputs.zmq.preview import PreviewSink
 from edge.outputs.zmq.publisher import ZmqSink
 
 QUEUE = 1000
-"""Records that wait for a slow output before it loses some: 10 s at 100 frames per second."""
+"""Number of records that wait for a slow output before it loses some: 10 s at 100 frames per second."""
 
 
 class OutputKind(NamedTuple):
-    """One row of the table: an output that a config may ask for."""
+    """A kind of output is one row of the table; a config may ask for it."""
 
     section: str
-    """Key under ``outputs:`` of the section that declares it, an ``OutputConfig``."""
+    """Key under ``outputs:`` of the section that declares the output, an ``OutputConfig``."""
     make: Callable[[Any, Run], Sink | None]
-    """Makes the sink from that section; None where the section doesn't ask for this output."""
+    """Makes the sink from that section; returns None if the section doesn't ask for this output."""
     acts: bool = False
-    """People or machines act on what it says, so it gets a record first, unless another sink ``leads``."""
+    """True if people or machines act on what the output says; it then gets a record first, unless another sink
+    ``leads``."""
     follows: bool = False
-    """Records reach it only after a sink that ``leads`` has them."""
+    """True if records reach the output only after a sink that ``leads`` has them."""
 
 
 KINDS: Final = (  # in the order in which the judge hands a record to them
@@ -42,9 +43,9 @@ KINDS: Final = (  # in the order in which the judge hands a record to them
 
 
 def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Output]:
-    """The config's outputs, each behind a queue that drops rather than blocks.
+    """Make the config's outputs, each behind a queue that drops rather than blocks.
 
-    They are closed in the order of the list, so whoever waits for a sink that leads stands behind it.
+    They are closed in the order of the list, so an output that waits for a leading sink stands behind it.
     """
     run, sections = Run(loaded, identity, folder), loaded.config.outputs.sections
     asked = [(kind, kind.make(sections[kind.section], run)) for kind in KINDS if kind.section in sections]

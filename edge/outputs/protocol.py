@@ -13,9 +13,10 @@ from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
-    """Snapshot for ``state`` and metrics. ``lost``: records that it could not take. ``fault``: its text.
+    """A status is a snapshot for ``state`` and metrics. ``lost`` counts records that the output could not take; ``fault``
+    is a text.
 
-    ``counters``: what else it counts, and ``free_bytes`` of the disk it writes to, for metrics only.
+    ``counters`` holds whatever else it counts, and ``free_bytes`` what is free on its disk, for metrics only.
     """
 
     accepted: int
@@ -25,20 +26,20 @@ class OutputStatus:
     counters: Mapping[str, int] = field(default_factory=dict)
     free_bytes: int | None = None
     subscribers: int | None = None
-    """Subscriptions to it at this moment; None where nobody can subscribe."""
+    """Number of subscriptions at this moment; None if nobody can subscribe."""
     failures: int = 0
-    """Times that something began to be wrong, those included that were over before anyone looked."""
+    """Number of times that a fault began, those included that were over before anyone looked."""
     last_fault: str | None = None
-    """What it was the last time."""
+    """Text of the last fault."""
 
 
 MakeArchive: TypeAlias = Callable[[Path], object]
-"""Writes the texts that made the records beside the log, in this folder. Raises OSError."""
+"""Writes the texts that made the records into this folder, beside the log. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What an output is opened for: the config, the identity that records carry, and the runtime folder of the process."""
+    """An output is opened for a run: the config, the identity that records carry, and the runtime folder of the process."""
 
     loaded: Loaded
     identity: RunIdentity
@@ -46,7 +47,8 @@ class Run:
 
 
 class Output(Protocol):
-    """A place for records. The judge calls ``accept`` and ``skip``, the supervisor ``state`` and ``tick``; none may block.
+    """Records go to outputs. The judge calls ``accept`` and ``skip``, the supervisor ``state`` and ``tick``; none may
+    block.
 
     ``start`` binds, opens and locks (``UserError`` for what a person must mend) before the first record;
     ``close`` writes what is queued, for at most ``timeout_s``.
@@ -57,26 +59,30 @@ class Output(Protocol):
     def start(self) -> None: ...
 
     def accept(self, record: Record, frame: Frame, judged: Judged | None) -> None:
-        """An inspection. ``frame.pixels`` and ``judged`` are valid only during the call: copy what you keep.
+        """Take an inspection. ``frame.pixels`` and ``judged`` are valid only during the call: copy what you keep.
 
-        ``judged``: None where no map was judged.
+        ``judged`` is None if no map was judged.
         """
 
     def skip(self, record: Record) -> None:
-        """Frames that were lost; told in their place in the order."""
+        """Take frames that were lost, at their place in the order."""
 
     def state(self, state: State) -> None:
-        """The daemon's state changed."""
+        """Take the daemon's changed state."""
 
     def tick(self, heartbeat: Heartbeat) -> None:
-        """Every 500 ms."""
+        """Take a heartbeat, every 500 ms."""
 
     def made_by(self, identity: RunIdentity, archive: MakeArchive) -> None:
-        """Another config, model or calibration makes the records from the next frame on. Called by the supervisor."""
+        """Note that another config, model or calibration makes the records from the next frame on. The supervisor calls
+        this.
+        """
 
     @property
     def log_lost(self) -> bool:
-        """It must have every record and can't take them now, so no verdict counts. Asked before each verdict."""
+        """Return True if the output must have every record and can't take them now, so that no verdict counts. Asked before
+        each verdict.
+        """
 
     def status(self) -> OutputStatus: ...
 

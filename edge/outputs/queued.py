@@ -1,4 +1,4 @@
-"""The thread with a bounded queue that an output runs in: whatever a sink does, the judge doesn't wait for it.
+"""An output runs in a thread with a bounded queue, so that the judge never waits, whatever a sink does.
 
 Hand-off from the judge to the sink, measured at 100 records/s on two cores: p50 0.02 ms, p99 0.08 ms with
 ``queue.SimpleQueue``; p50 0.03 ms with a deque and a Condition, 0.03 ms with an eventfd and ``zmq.Poller``.
@@ -24,15 +24,16 @@ from edge.outputs.sink import Sink
 log = structlog.get_logger()
 
 STALLED_S = 2.0
-"""A call into a sink that takes longer is a fault. ``fdatasync`` takes 1.5 to 9 ms, a spinning disk under load 0.5 s."""
+"""Time in s after which a call into a sink is a fault. ``fdatasync`` takes 1.5 to 9 ms, a spinning disk under load 0.5
+s."""
 
 
 class Queued:
-    """An ``Output``: small handles go through a queue of ``capacity`` to ``sink`` in its own thread.
+    """Queued is an ``Output``: small handles go through a queue of ``capacity`` to ``sink`` in its own thread.
 
-    ``when_full``: ``drop`` counts the record as lost and never blocks (live); ``wait`` blocks until there is room
-    (replay). ``after``: records reach this output only once that one has written them, or has failed to, or doesn't return
-    from a call for ``STALLED_S``; what that one lost to a full queue is lost here too. It must be closed first.
+    ``when_full`` is ``drop`` to count the record as lost and never block (live), or ``wait`` to block until there is room
+    (replay). With ``after``, records reach this output only once that one has written them, has failed to, or doesn't
+    return from a call for ``STALLED_S``; what that one lost to a full queue is lost here too. It must be closed first.
     """
 
     def __init__(
@@ -63,10 +64,10 @@ class Queued:
             after._onward = Onward(self.pass_on, required=after._sink.required)  # noqa: SLF001  (its own kind)
 
     def start(self) -> None:
-        """Open the sink in its thread.
+        """Open the sink in its thread, and raise what ``open`` raised.
 
-        Raises what ``open`` raised; but of a sink that can ``recover`` only a UserError that doesn't pass by itself, unless
-        this output ``waits``: the rest is a fault.
+        If the sink can ``recover``, only a UserError that doesn't pass by itself is raised, and not even that if this
+        output ``waits``; the rest is a fault.
         """
         self._thread.start()
         self._opened.wait()
@@ -137,11 +138,13 @@ class Queued:
 
     @property
     def log_lost(self) -> bool:
-        """Records don't get into a sink that must have them. Cheap: the judge asks before each verdict."""
+        """Return True if records don't get into a sink that must have them. It is cheap: the judge asks before each
+        verdict.
+        """
         return self._sink.required and self._trouble() is not None
 
     def close(self, timeout_s: float) -> None:
-        """Write what is queued, close the sink. What isn't written in time counts as lost. May be called twice."""
+        """Write what is queued, then close the sink. What isn't written in time counts as lost. May be called twice."""
         if self._thread.ident is None:
             return
         self._delivery.closing = True
@@ -247,7 +250,7 @@ class Queued:
             onward.done(record, written=written)
 
     def _overtake(self, limit_s: float) -> None:
-        """For the output behind this one: while a call doesn't return, records go on without having been written here."""
+        """Let records go on to the output behind this one without having been written here, while a call doesn't return."""
         if self._onward and (self._ended or self._delivery.stalls(limit_s)):
             with self._delivery.lock:  # the call can't end, nor the next record be taken, before this is over
                 if self._ended or self._delivery.stalls(limit_s):

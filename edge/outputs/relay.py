@@ -1,4 +1,4 @@
-"""Records that pass through one output to the one behind it: in order, each once, past the first one where that stalls."""
+"""Records pass through one output to the one behind it: in order, each once, past the first one while it stalls."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from edge.wire.encode import overruled
 
 
 class Onward:
-    """``add`` by the judge before the first output has a record, ``done`` when that one has written it, or could not.
+    """The judge calls ``add`` before the first output has a record; ``done`` follows when that output has written it, or
+    failed to.
 
     ``overtake`` hands on everything at once, while the first output is inside a call that doesn't return: those are records
-    that it didn't write. Whoever calls ``done`` or ``overtake`` makes sure that nobody calls the other meanwhile.
-
-    ``free``, by whoever calls ``done``: hands on what the first output refused and nothing before it holds back.
-
-    ``required``: what wasn't written is handed on as ``invalid: log_lost``, and counted in ``overruled`` by its verdict.
+    that it didn't write. Whoever calls ``done`` or ``overtake`` makes sure that nobody calls the other meanwhile. Whoever
+    calls ``done`` also calls ``free``, which hands on what the first output refused and nothing before it holds back. With
+    ``required``, what wasn't written is handed on as ``invalid: log_lost``, and counted in ``overruled`` by its verdict.
     """
 
     def __init__(self, to: Callable[[Record], None], *, required: bool) -> None:
@@ -33,12 +32,12 @@ class Onward:
         self._waiting.append((record, refused))
 
     def as_told(self, record: Record) -> Record:
-        """What the first output is to write: of a record that was handed on already, the one that was handed on."""
+        """Return what the first output must write: if a record was handed on already, the version that was handed on."""
         told = not self._waiting or self._waiting[0][0].seq > record.seq
         return overruled(record, "log_lost") if told and self._required else record
 
     def done(self, record: Record, *, written: bool) -> None:
-        """Hand on this record, unless it was already, and those before it that the first output never got."""
+        """Hand on this record, unless that has happened, and those before it that the first output never got."""
         while self._waiting and self._waiting[0][0].seq <= record.seq:
             one, _ = self._waiting.popleft()
             self._hand_on(one, written=written and one.seq == record.seq)

@@ -1,4 +1,6 @@
-"""What people who tune look at, beside a replay's records: overlays, masks, explanations, frames whose verdict changed."""
+"""People who tune get these pictures beside a replay's records: overlays, masks, explanations, frames whose verdict
+changed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from edge.config.regions import RoiConfig
@@ -20,14 +21,15 @@ from edge.report.overlay import draw_overlay
 from edge.report.run_lengths import run_lengths
 from edge.storage.disk import write_whole
 from edge.storage.pictures import encode_png
+from edge.wire.encode import dumps
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is written.
+    """These options say which pictures are written.
 
-    ``overlays``: of what doesn't pass. ``masks``: as pictures or as run lengths. ``explain``: how each verdict came about,
-    the map in these colours. ``before``: the frames whose outcome was another one then.
+    ``overlays`` are drawn of what doesn't pass. ``masks`` are pictures or run lengths. ``explain`` draws how each verdict
+    came about, with the map in these colours. ``before`` selects the frames whose outcome was another one then.
     """
 
     overlays: bool = False
@@ -48,7 +50,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Pictures by folder, what was dropped as text, and the mask's line of ``masks.jsonl``."""
+    """Pictures by folder are kept with the text about dropped candidates and the mask's line of ``masks.jsonl``."""
 
     pictures: dict[str, NDArray[np.uint8]]
     dropped: str
@@ -56,15 +58,15 @@ class _Kept:
 
 
 class PictureSink(Sink):
-    """Writes ``FOLDER/SEQ.png``, ``explain/SEQ.txt`` and ``masks.jsonl`` under ``folder``.
+    """The sink writes ``FOLDER/SEQ.png``, ``explain/SEQ.txt`` and ``masks.jsonl`` under ``folder``.
 
-    For replay, which waits: the judge's thread draws.
+    It is for replay, which waits, because the judge's thread draws.
     """
 
     name = "pictures"
 
     def __init__(self, folder: Path, roi: RoiConfig | None, wanted: Wanted, mask: NDArray[np.uint8] | None = None) -> None:
-        """``roi`` and its ``mask`` picture, (H, W), are drawn."""
+        """Take the folder and what is wanted; ``roi`` and its ``mask`` picture, (H, W), are drawn."""
         self._folder = folder
         self._roi, self._mask = roi, mask
         self._wanted = wanted
@@ -129,4 +131,4 @@ def _mask_line(record: Record, inspection: Inspection, mask: NDArray[np.uint8]) 
         "size": mask.shape,
         "counts": run_lengths(mask),
     }
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+    return dumps(told) + b"\n"

@@ -1,4 +1,4 @@
-"""What one output does with records: the base class of the sinks that run behind a ``Queued``."""
+"""Sink is the base class of what an output does with records; sinks run behind a ``Queued``."""
 
 # ruff: noqa: B027  (optional methods have an empty body)
 
@@ -13,53 +13,53 @@ from edge.outputs.protocol import MakeArchive
 
 
 class Sink(ABC):
-    """One place that records go to. Every method is called in the output's own thread, ``keep`` and ``made_by`` excepted.
+    """Records go to a sink. Every method is called in the output's own thread, except ``keep`` and ``made_by``.
 
     A sink has a ``name`` and writes records; all else is **optional** and does nothing unless it is overridden. A method
     that raises breaks no more than the call: the error becomes the output's fault and the record counts as lost.
 
-    The attributes and properties may be read from any thread.
+    Any thread may read the attributes and properties.
     """
 
     name: str
-    """Names the output in ``state``, metrics and logs."""
+    """Name of the output in ``state``, metrics and logs."""
     required: bool = False
-    """**Optional.** True where a verdict counts only once the sink has its record: while it fails ``log_lost`` says so, and
-    a record that it did not take reaches the output after it as ``invalid: log_lost``."""
+    """**Optional.** True if a verdict counts only once the sink has its record. While the sink fails ``log_lost`` says so,
+    and a record that it did not take reaches the output after it as ``invalid: log_lost``."""
     leads: bool = False
-    """**Optional.** True where those who act on a record get it only after this sink has written it."""
+    """**Optional.** True if those who act on a record get it only after this sink has written it."""
     lost: int = 0
-    """**Optional.** Records that the sink lost without raising."""
+    """**Optional.** Number of records that the sink lost without raising."""
     trouble: str | None = None
-    """**Optional.** A fault that the sink looks after by itself, beside those that it raises."""
+    """**Optional.** Fault that the sink looks after by itself, besides those that it raises."""
 
     @property
     def idle_s(self) -> float:
-        """**Optional.** Longest time in s between two calls of ``idle``; asked for before each wait."""
+        """**Optional.** Return the longest time in s between two calls of ``idle``; asked for before each wait."""
         return 1.0
 
     @property
     def detail(self) -> Mapping[str, Any]:
-        """**Optional.** A small mapping for ``state`` that changes seldom."""
+        """**Optional.** Return a small mapping for ``state`` that seldom changes."""
         return {}
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """**Optional.** What else the sink counts, for metrics."""
+        """**Optional.** Return what else the sink counts, for metrics."""
         return {}
 
     @property
     def free_bytes(self) -> int | None:
-        """**Optional.** Free bytes of the disk that the sink writes to, for metrics."""
+        """**Optional.** Return the free bytes of the disk that the sink writes to, for metrics."""
         return None
 
     @property
     def subscribers(self) -> int | None:
-        """**Optional.** Subscriptions at this moment; None where nobody can subscribe."""
+        """**Optional.** Return the number of subscriptions at this moment; None if nobody can subscribe."""
         return None
 
     def open(self) -> None:
-        """**Optional.** Bind, open, lock. ``UserError`` for what a person must mend; it reaches the caller of ``start``."""
+        """**Optional.** Bind, open, lock. A ``UserError`` for what a person must mend reaches the caller of ``start``."""
 
     def keep(self, record: Record, frame: Frame, judged: Judged | None) -> object | None:
         """**Optional.** Copy what the sink needs of the frame; the result is handed to ``write``.
@@ -72,7 +72,7 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, record: Record, kept: Any) -> None:
-        """Write one record, in order. ``kept``: what ``keep`` returned for it; None for skips."""
+        """Write one record, in order. ``kept`` is what ``keep`` returned for it; None for skips."""
 
     def idle(self) -> None:
         """**Optional.** Look around. Called whenever the queue is empty, and at least every ``idle_s`` seconds."""
@@ -86,17 +86,17 @@ class Sink(ABC):
 
     @property
     def recovers(self) -> bool:
-        """Whether the sink has a ``recover`` of its own."""
+        """Return True if the sink has a ``recover`` of its own."""
         return type(self).recover is not Sink.recover
 
     def state(self, state: State) -> None:
-        """**Optional.** The daemon's state changed."""
+        """**Optional.** Take the daemon's changed state."""
 
     def tick(self, heartbeat: Heartbeat) -> None:
-        """**Optional.** Every 500 ms."""
+        """**Optional.** Take a heartbeat, every 500 ms."""
 
     def made_by(self, identity: RunIdentity, archive: MakeArchive) -> None:
-        """**Optional.** Another config, model or calibration makes the records from about now on; see ``Output``.
+        """**Optional.** Note that another config, model or calibration makes the records from about now on; see ``Output``.
 
         Called by the supervisor, so it mustn't block.
         """

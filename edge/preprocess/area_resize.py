@@ -1,4 +1,4 @@
-"""The area kernel for large frames: each pixel of the result is the mean of what it covers. NumPy in, NumPy out.
+"""The area kernel resizes large frames: each pixel of the result is the mean of what it covers. NumPy in, NumPy out.
 
 It is OpenCV's INTER_AREA, three to six times faster where the factor is not whole: rows are summed first, by instructions
 that add many pixels at a time, and only the few rows that are left are resized across. To 256x256 on one thread of an EPYC,
@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 _LEAST_FACTOR = 2.0
 _LEAST_VALUES = 1_500_000
-"""Below, OpenCV's one call costs less than one call for each row of the result."""
+"""Below this many values, OpenCV's one call costs less than one call for each row of the result."""
 
 
 def area_resize(
@@ -44,7 +44,9 @@ def area_resize(
 
 
 def _sum_rows(lines: NDArray[Any], sums: NDArray[np.float32], row: NDArray[np.float32]) -> None:
-    """``sums[k]``: lines k * f to (k + 1) * f, f = len(lines) / len(sums); a line across a border counts on both sides."""
+    """Sum lines k * f to (k + 1) * f into ``sums[k]``, f = len(lines) / len(sums); a line across a border counts on both
+    sides.
+    """
     height, rows = len(lines), len(sums)
     for k in range(rows):
         # in whole numbers, so that no rounding moves a border

@@ -1,4 +1,4 @@
-"""The homomorphic filter: slow changes of brightness dimmed, fast ones lifted, in the logarithm of a picture (pure).
+"""The homomorphic filter dims slow changes of brightness and lifts fast ones, in the logarithm of a picture (pure).
 
 A frequency of u and v periods per picture width and height is multiplied by
 ``gamma_low + (gamma_high - gamma_low) * (1 - exp(-c * (u^2 + v^2) / (cutoff * max(W, H) / 2)^2))``; see Gonzalez and Woods,
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from edge.preprocess.lookup_tables import CUT, Lut, Plane, bands, look_up
 
 _DARKEST = 1e-6
-"""What level 0 counts as, for the logarithm."""
+"""Value that level 0 counts as, for the logarithm."""
 
 
 class Homomorphic:
-    """The filter for planes of one size, with its buffers: three float32 pictures. Used by one thread."""
+    """The filter is made for planes of one size, with its buffers: three float32 pictures. One thread uses it."""
 
     def __init__(self, width: int, height: int, *, cutoff: float, gamma_low: float, gamma_high: float, c: float) -> None:
         falling = packed(width, height, c / (cutoff * max(width, height) / 2) ** 2)
@@ -28,7 +28,7 @@ class Homomorphic:
         self._scratch = np.empty((self._bands[0].stop, width), np.float32)
 
     def apply(self, plane: Plane, out: Plane, before: Lut | None = None) -> None:
-        """From ``plane``, through the table ``before`` first, into ``out``, which may be the same."""
+        """Filter ``plane``, through the table ``before`` first, into ``out``, which may be the same."""
         levels = np.arange(256) if before is None else before.astype(np.float64)
         look_up(plane, np.log(np.maximum(levels / 255, _DARKEST)).astype(np.float32), self._log)
         # real input: packed spectra, half the work; twice as fast as np.fft.rfft2 in float32
@@ -44,7 +44,7 @@ class Homomorphic:
 
 
 def packed(width: int, height: int, steepness: float) -> NDArray[np.float64]:
-    """``exp(-steepness * (u^2 + v^2))`` where OpenCV keeps frequency (u, v) of a real picture's packed spectrum.
+    """Return ``exp(-steepness * (u^2 + v^2))`` where OpenCV keeps frequency (u, v) of a real picture's packed spectrum.
 
     Columns: 0 is u = 0; then real and imaginary part of u = 1, 2, ... side by side; the last one, of an even width, is
     u = W / 2. Rows are v = 0, 1, ..., -1, but in the columns of u = 0 and W / 2, where real and imaginary parts of v lie

@@ -1,5 +1,4 @@
-"""Illumination and contrast normalisation of 8-bit pictures, before the model sees them (pure): what a bundle declares
-under ``illumination``, and what does it.
+"""A bundle may declare under ``illumination`` how 8-bit pictures are normalised before the model sees them (pure).
 
 The steps run in this order: white balance, homomorphic filter, CLAHE, gamma, contrast stretch. White balance and stretch go
 by statistics of the whole picture. Taken from each frame they let a defect change its own surroundings (a red spot on 16 %
@@ -27,7 +26,7 @@ from edge.preprocess.lookup_tables import Histogram, Lut, Plane, look_up
 
 
 class Illuminator:
-    """One declaration ready to run, with its tables, filters and buffers. Used by one thread."""
+    """An illuminator has one declaration ready to run, with tables, filters and buffers. One thread uses it."""
 
     def __init__(self, spec: IlluminationSpec) -> None:
         self.spec = spec
@@ -41,12 +40,12 @@ class Illuminator:
         self._filter: Homomorphic | None = None
         self._clahe: _Clahe | None = None
         self.grey_first = all(v is None or len(set(v)) == 1 for v in (frozen.gains, frozen.levels))
-        """A grey picture comes out the same whether it becomes three equal channels before or after."""
+        """True if a grey picture comes out the same whether it becomes three equal channels before or after."""
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The result for ``pixels`` uint8 (H, W) or (H, W, 3), which stay as they are; valid until the next call.
+        """Return the result for ``pixels`` uint8 (H, W) or (H, W, 3), which stay as they are; valid until the next call.
 
-        Nothing of the picture's size is allocated while that stays.
+        Nothing of the picture's size is allocated while that size stays.
         """
         if pixels.shape != self._shape:
             self._prepare(pixels.shape)
@@ -74,7 +73,7 @@ class Illuminator:
         self._clahe = None if clahe is None else _Clahe(clahe, width, height, count)
 
     def _balance(self, planes: Sequence[Plane]) -> list[Lut] | None:
-        """Tables of the white balance, one for each plane; None where there is none."""
+        """Return the tables of the white balance, one for each plane; None if there is none."""
         kind = self.spec.white_balance
         if kind == "none" or len(planes) == 1:
             return None
@@ -83,7 +82,7 @@ class Illuminator:
         return [levels.gain_lut(gain) for gain in balance(kind, channel_values(kind, planes))]
 
     def _contrast(self, planes: Sequence[Plane], before: list[Lut] | None) -> list[Lut] | None:
-        """Tables of gamma and stretch behind those of ``before``, one for each plane."""
+        """Return the tables of gamma and stretch behind those of ``before``, one for each plane."""
         tables = before
         if self._gamma is not None:
             tables = [self._gamma] * len(planes) if before is None else [self._gamma[table] for table in before]
@@ -101,24 +100,24 @@ class Illuminator:
 
 
 def channel_values(kind: str, planes: Sequence[Plane]) -> tuple[float, ...]:
-    """What the white balance goes by: each channel's mean, or its maximum."""
+    """Return what the white balance goes by: each channel's mean, or its maximum."""
     if kind == "gray_world":
         return tuple(cv2.mean(plane)[0] for plane in planes)
     return tuple(cv2.minMaxLoc(plane)[1] for plane in planes)
 
 
 def balance(kind: str, values: Sequence[float]) -> tuple[float, ...]:
-    """Gains of the white balance from its channel values."""
+    """Return the gains of the white balance for its channel values."""
     return levels.gray_world(values) if kind == "gray_world" else levels.max_rgb(values)
 
 
 def stretched(spec: StretchSpec, histogram: Histogram) -> tuple[float, float]:
-    """Levels that become black and white."""
+    """Return the levels that become black and white."""
     return levels.percentile(histogram, spec.lower), levels.percentile(histogram, spec.upper)
 
 
 def _through(source: Sequence[Plane], tables: Sequence[Lut] | None, out: Sequence[Plane]) -> Sequence[Plane]:
-    """``source`` itself where there is no table."""
+    """Look ``source`` up in the table; without a table it is returned itself."""
     if tables is None:
         return source
     for plane, table, target in zip(source, tables, out, strict=True):
@@ -127,7 +126,9 @@ def _through(source: Sequence[Plane], tables: Sequence[Lut] | None, out: Sequenc
 
 
 class _Clahe:
-    """For planes of one size. Three are equalised by their mean, and every channel of a pixel is scaled alike."""
+    """CLAHE is made for planes of one size. Three are equalised by their mean, and every channel of a pixel is scaled
+    alike.
+    """
 
     def __init__(self, spec: ClaheSpec, width: int, height: int, count: int) -> None:
         self._clahe = cv2.createCLAHE(spec.clip_limit, spec.grid)
@@ -140,7 +141,7 @@ class _Clahe:
         self._ratio, self._scaled = (np.empty((rows, width), np.float32) for _ in range(2))
 
     def apply(self, source: Sequence[Plane], out: Sequence[Plane]) -> None:
-        """``out`` may be ``source``."""
+        """Equalise ``source`` into ``out``, which may be ``source``."""
         if len(source) == 1:
             self._clahe.apply(source[0], out[0])
             return

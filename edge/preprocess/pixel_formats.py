@@ -1,4 +1,5 @@
-"""Camera bytes to pixels: the PFNC formats that the product reads, in one table, and how each becomes grey or RGB.
+"""Camera bytes become pixels here: one table lists the PFNC formats that the product reads, and how each becomes grey or
+RGB.
 
 PFNC is the GenICam Pixel Format Naming Convention. A 32-bit PFNC code carries the bits that one pixel occupies in
 bits 16 to 23, so the size of a payload follows from the code alone.
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from edge.frames import Frame, FrameMeta
 
 Depth: TypeAlias = Literal[8, 16]
-"""8: the high 8 bits of each sample, or a window of its values. 16: every bit that the format has."""
+"""8 takes the high 8 bits of each sample, or a window of its values; 16 takes every bit that the format has."""
 LevelWindow: TypeAlias = tuple[int, int]
 """Values that become 0 and 255 at depth 8, linear between and cut outside."""
 
@@ -88,14 +89,16 @@ _DEMOSAIC: Final = {
 _TO_RGB: Final = {"BGR": cv2.COLOR_BGR2RGB, "RGBa": cv2.COLOR_RGBA2RGB, "BGRa": cv2.COLOR_BGRA2RGB}
 _CHANNELS: Final = {"RGB": 3, "BGR": 3, "RGBa": 4, "BGRa": 4}
 _YUV_ORDER: Final = {"YUV422_8": (0, 1, 2, 3), "YCbCr422_8": (0, 1, 2, 3), "YUV422_8_UYVY": (1, 0, 3, 2)}
-"""Bytes of a pixel pair that hold Y of the first pixel, U (Cb), Y of the second, V (Cr)."""
+"""Positions of the bytes of a pixel pair that hold Y of the first pixel, U (Cb), Y of the second, V (Cr)."""
 
 RawSamples: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """One PFNC format. ``family``: Mono, Bayer, RGB, BGR, RGBa, BGRa or YUV; ``packing``: none (whole bytes), p, Packed."""
+    """A PFNC format has a ``family`` (Mono, Bayer, RGB, BGR, RGBa, BGRa or YUV) and a ``packing`` (none for whole bytes, p,
+    Packed).
+    """
 
     name: str
     code: int
@@ -103,11 +106,11 @@ class PixelFormat:
     bits: int
     packing: str
     pattern: str = ""
-    """Bayer only: the first two pixels of the first row."""
+    """Colours of the first two pixels of the first row; for Bayer only."""
 
     @property
     def bits_per_pixel(self) -> int:
-        """Occupied in the payload, padding between samples included."""
+        """Return the bits that a pixel occupies in the payload, padding between samples included."""
         return self.code >> 16 & 0xFF
 
 
@@ -126,12 +129,12 @@ _NAMES: Final = {code: name for name, code in _CODES.items()}
 
 
 def format_name(code: int) -> str | None:
-    """PFNC name of a 32-bit PFNC code, or None where ``decode`` doesn't read that format."""
+    """Return the PFNC name of a 32-bit PFNC code, or None if ``decode`` doesn't read that format."""
     return _NAMES.get(code)
 
 
 def payload_bytes(pixel_format: str, width: int, height: int) -> int:
-    """Bytes of one picture. Packed formats are one stream of bits across lines, filled up to a byte at the end.
+    """Return the bytes of one picture. Packed formats are one stream of bits across lines, filled up to a byte at the end.
 
     Raises:
         ValueError: a format that isn't in ``FORMATS``, by its name.
@@ -140,12 +143,12 @@ def payload_bytes(pixel_format: str, width: int, height: int) -> int:
 
 
 def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16, window: LevelWindow | None = None) -> Frame:
-    """Pixels of one payload: (H, W) for Mono, (H, W, 3) RGB for everything else, C-contiguous.
+    """Return the pixels of one payload: (H, W) for Mono, (H, W, 3) RGB for everything else, C-contiguous.
 
-    ``data``: 1-D uint8, at least ``payload_bytes`` long; more is ignored. Mono8 and RGB8, and at ``depth`` 16 Mono10
-    to Mono16 and RGB16 on an even address, are views of ``data``; the rest is a new array. At ``depth`` 8 samples are
-    shifted to their high 8 bits *before* a demosaic (5 MP: 3.3 ms instead of 7.8), in the same pass as unpacking; a
-    ``window`` takes a pass of its own. Formats of 8 bits know neither.
+    ``data`` is 1-D uint8, at least ``payload_bytes`` long; more is ignored. Mono8 and RGB8, and at ``depth`` 16 Mono10 to
+    Mono16 and RGB16 on an even address, are views of ``data``; the rest is a new array. At ``depth`` 8 samples are shifted
+    to their high 8 bits *before* a demosaic (5 MP: 3.3 ms instead of 7.8), in the same pass as unpacking; a ``window``
+    takes a pass of its own. Formats of 8 bits know neither.
 
     Raises:
         ValueError: an unknown format, by its name; too few bytes; a YUV picture of odd width; one that OpenCV refuses.
@@ -178,7 +181,7 @@ def _decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth, window: Leve
 
 
 def to_depth(frame: Frame, depth: Depth, window: LevelWindow | None = None) -> Frame:
-    """A decoded picture as ``decode`` would have given it at that depth. One that is right already is returned as it is."""
+    """Return a decoded picture as ``decode`` would have given it at that depth; itself if it is right already."""
     if depth == 16 or frame.bits == 8:
         return frame
     return Frame(frame.meta, _high_bits(frame.pixels, frame.bits) if window is None else _windowed(frame.pixels, window), 8)
@@ -198,7 +201,7 @@ def _high_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
 
 
 def _windowed(samples: NDArray[Any], window: LevelWindow) -> NDArray[np.uint8]:
-    """Rounded to the nearest; 5 MP: 2.7 ms."""
+    """Apply the window, rounded to the nearest; 5 MP: 2.7 ms."""
     low, high = window
     above = np.maximum(samples, np.uint16(low))
     above -= np.uint16(low)
@@ -207,7 +210,7 @@ def _windowed(samples: NDArray[Any], window: LevelWindow) -> NDArray[np.uint8]:
 
 
 def _samples(form: PixelFormat, data: NDArray[np.uint8], pixels: int, depth: Depth) -> tuple[RawSamples, int]:
-    """1-D samples, aligned to the low bit, and how many bits of them count."""
+    """Return 1-D samples, aligned to the low bit, and how many bits of them count."""
     if form.packing:
         return _unpack(f"{form.bits}{form.packing}", data, pixels, depth), min(form.bits, depth)
     if form.bits == 8:
@@ -220,8 +223,8 @@ def _samples(form: PixelFormat, data: NDArray[np.uint8], pixels: int, depth: Dep
 
 Planes: TypeAlias = list[NDArray[np.uint8]]
 _BLOCK: Final = 1 << 16
-"""Groups of bytes unpacked at a time: temporaries stay in the cache and under malloc's 128 kB mmap limit, beyond which
-each call would pay page faults (12p to 8 bit, 5 MP: 11 ms in one piece, 2.5 ms in blocks)."""
+"""Number of byte groups unpacked at a time: temporaries stay in the cache and under malloc's 128 kB mmap limit, beyond
+which each call would pay page faults (12p to 8 bit, 5 MP: 11 ms in one piece, 2.5 ms in blocks)."""
 
 
 def _wide(values: NDArray[np.uint8], mask: int, shift: int) -> NDArray[np.uint16]:
@@ -229,28 +232,28 @@ def _wide(values: NDArray[np.uint8], mask: int, shift: int) -> NDArray[np.uint16
 
 
 def _12p(b: Planes, depth: Depth) -> list[Any]:
-    """Little-endian bit stream: 3 bytes are p0[7:0], p1[3:0] p0[11:8], p1[11:4]."""
+    """Unpack a little-endian bit stream: 3 bytes are p0[7:0], p1[3:0] p0[11:8], p1[11:4]."""
     if depth == 8:
         return [b[0] >> 4 | b[1] << 4, b[2]]
     return [_wide(b[1], 0x0F, 8) | b[0], _wide(b[2], 0xFF, 4) | b[1] >> 4]
 
 
 def _10p(b: Planes, depth: Depth) -> list[Any]:
-    """Little-endian bit stream: 4 samples in 5 bytes, sample i begins at bit 10 * i."""
+    """Unpack a little-endian bit stream: 4 samples in 5 bytes, sample i begins at bit 10 * i."""
     if depth == 8:
         return [b[i] >> 2 * (i + 1) | b[i + 1] << 8 - 2 * (i + 1) for i in range(3)] + [b[4]]
     return [_wide(b[i + 1], (4 << 2 * i) - 1, 8 - 2 * i) | b[i] >> 2 * i for i in range(4)]
 
 
 def _12packed(b: Planes, depth: Depth) -> list[Any]:
-    """GigE Vision layout: 3 bytes are p0[11:4], p1[3:0] p0[3:0], p1[11:4]."""
+    """Unpack GigE Vision's layout: 3 bytes are p0[11:4], p1[3:0] p0[3:0], p1[11:4]."""
     if depth == 8:
         return [b[0], b[2]]
     return [_wide(b[0], 0xFF, 4) | b[1] & 0x0F, _wide(b[2], 0xFF, 4) | b[1] >> 4]
 
 
 def _10packed(b: Planes, depth: Depth) -> list[Any]:
-    """GigE Vision layout: 3 bytes are p0[9:2], p1[1:0] in bits 5:4 and p0[1:0] in bits 1:0, p1[9:2]."""
+    """Unpack GigE Vision's layout: 3 bytes are p0[9:2], p1[1:0] in bits 5:4 and p0[1:0] in bits 1:0, p1[9:2]."""
     if depth == 8:
         return [b[0], b[2]]
     return [_wide(b[0], 0xFF, 2) | b[1] & 3, _wide(b[2], 0xFF, 2) | b[1] >> 4 & 3]
@@ -266,7 +269,9 @@ _UNPACK: Final[dict[str, tuple[int, int, Callable[[Planes, Depth], list[Any]]]]]
 
 
 def _unpack(kind: str, data: NDArray[np.uint8], pixels: int, depth: Depth) -> RawSamples:
-    """cv2.split and cv2.merge are vectorised where strided NumPy views are not (12p, 5 MP: 9 ms that way)."""
+    """Unpack with cv2.split and cv2.merge, which are vectorised where strided NumPy views are not (12p, 5 MP: 9 ms that
+    way).
+    """
     size, per_group, planes_of = _UNPACK[kind]
     groups = -(-data.size // size)
     out: Any = np.empty((groups, per_group), np.uint8 if depth == 8 else np.uint16)
@@ -283,7 +288,7 @@ def _unpack(kind: str, data: NDArray[np.uint8], pixels: int, depth: Depth) -> Ra
 
 
 def _yuv422(form: PixelFormat, data: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """ITU-R BT.601 at full range (Y 0 to 255), as machine vision cameras send it.
+    """Convert by ITU-R BT.601 at full range (Y 0 to 255), as machine vision cameras send it.
 
     OpenCV's YUV2RGB_YUY2 assumes the limited range of video (Y 16 to 235) and would clip.
     """

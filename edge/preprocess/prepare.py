@@ -1,4 +1,4 @@
-"""From a decoded frame to the picture that the graph takes: depth, channels, illumination, resize. NumPy in, NumPy out.
+"""A decoded frame becomes the picture that the graph takes: depth, channels, illumination, resize. NumPy in, NumPy out.
 
 Everything happens on integer pixels; scale and normalisation are folded into the graph. The resize comes before any
 conversion to float: four times less memory traffic, and one definition of the numbers for every engine.
@@ -28,20 +28,28 @@ KERNELS = {
     "cubic": cv2.INTER_CUBIC,
     "lanczos": cv2.INTER_LANCZOS4,
 }
-"""OpenCV's constant of each kernel that a bundle can name."""
+"""OpenCV's constant for each kernel that a bundle can name."""
 
 
 class FrameSizeMismatch(Exception):  # noqa: N818  (says what it is)
-    """The frame has another size than the bundle takes, and the bundle resizes nothing."""
+    """The frame has another size than the bundle takes, and the bundle resizes nothing; or is of another kind.
+
+    ``reason``: of its record.
+    """
+
+    def __init__(self, text: str, reason: str = "frame_size") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """``image``: C-contiguous (H, W, C), uint8, or uint16 where the bundle takes more than 8 bits; whole, where it is to be
-    cut into tiles. It may be a view of the frame's pixels or of the workspace: valid until either is used for the next
-    frame.
+    """A prepared ``image`` is C-contiguous (H, W, C), uint8, or uint16 if the bundle takes more than 8 bits.
 
-    ``map_to_image``: (sx, sy, ox, oy); a map edge at x lies in the *frame* at ``x * sx + ox``.
+    It is whole if it is still to be cut into tiles. It may be a view of the frame's pixels or of the workspace: valid until
+    either is used for the next frame.
+
+    ``map_to_image`` is (sx, sy, ox, oy); a map edge at x lies in the *frame* at ``x * sx + ox``.
     """
 
     image: NDArray[np.uint8] | NDArray[np.uint16]
@@ -50,7 +58,9 @@ class Prepared:
 
 @dataclass(slots=True)
 class Workspace:
-    """Pictures on the way, kept from frame to frame: none is allocated while size and format stay. One per thread."""
+    """A workspace keeps pictures on the way from frame to frame: none is allocated while size and format stay. One per
+    thread.
+    """
 
     _arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     _illuminator: Illuminator | None = None
@@ -58,14 +68,14 @@ class Workspace:
     _registrar: tuple[str, Registrar] | None = None
 
     def array(self, step: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """The buffer of one step, with whatever it held before."""
+        """Return the buffer of one step, with whatever it held before."""
         array = self._arrays.get(step)
         if array is None or array.shape != shape or array.dtype != dtype:
             array = self._arrays[step] = np.empty(shape, dtype)
         return array
 
     def illuminator(self, spec: IlluminationSpec) -> Illuminator:
-        """The one for this declaration, with its buffers."""
+        """Return the illuminator for this declaration, with its buffers."""
         if self._illuminator is None or self._illuminator.spec != spec:
             self._illuminator = Illuminator(spec)
         return self._illuminator
@@ -77,7 +87,7 @@ class Workspace:
         return self._registrar[1]
 
     def tiling(self, spec: TileSpec, picture: tuple[int, int], scale: tuple[int, int]) -> Tiling:
-        """The one for pictures of this width and height, with its buffers."""
+        """Return the tiling for pictures of this width and height, with its buffers."""
         tiling = self._tiling
         if tiling is None or (tiling.spec, tiling.picture, tiling.scale) != (spec, picture, scale):
             tiling = self._tiling = Tiling(spec, picture, scale)
@@ -85,7 +95,7 @@ class Workspace:
 
 
 def prepare(frame: Frame, spec: BundleSpec, workspace: Workspace | None = None) -> Prepared:
-    """What the bundle asks for, in this order: depth, colour to grey, illumination, resize, grey to colour.
+    """Do what the bundle asks for, in this order: depth, colour to grey, illumination, resize, grey to colour.
 
     A frame that is already right is passed through without a copy.
 
@@ -124,16 +134,16 @@ def prepare(frame: Frame, spec: BundleSpec, workspace: Workspace | None = None) 
 
 
 def _to_channels(pixels: NDArray[Any], channels: int, step: str, work: Workspace) -> NDArray[Any]:
-    """Grey as three equal channels, where the bundle takes colour."""
+    """Make three equal channels of grey, if the bundle takes colour."""
     if pixels.ndim == 3 or channels == 1:
         return pixels
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB, dst=work.array(step, (*pixels.shape, 3), pixels.dtype))
 
 
 def _to_bits(pixels: NDArray[Any], bits: int, wanted: int, work: Workspace) -> NDArray[Any]:
-    """The same pixels with ``wanted`` bits: an exact shift, right by dropping low bits, left by zeros.
+    """Return the same pixels with ``wanted`` bits by an exact shift: right by dropping low bits, left by zeros.
 
-    uint8 for 8 bits, uint16 for more. ``pixels`` itself where nothing is to do.
+    The result is uint8 for 8 bits, uint16 for more; it is ``pixels`` itself if nothing is to do.
     """
     dtype = np.dtype(np.uint8 if wanted == 8 else np.uint16)
     if bits == wanted and pixels.dtype == dtype:
@@ -148,7 +158,9 @@ def _to_bits(pixels: NDArray[Any], bits: int, wanted: int, work: Workspace) -> N
 
 
 def to_frame(spec: BundleSpec, width: int, height: int) -> tuple[float, float, float, float]:
-    """``map_to_image`` for a frame of this size: the bundle's own, times what the resize, host or graph, took away."""
+    """Return ``map_to_image`` for a frame of this size: the bundle's own, times what the resize, host or graph, took
+    away.
+    """
     sx, sy, ox, oy = spec.map_to_image
     seen = spec.resize.size or (width, height)
     fx, fy = width / seen[0], height / seen[1]

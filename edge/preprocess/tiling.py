@@ -1,9 +1,10 @@
-"""A large picture in overlapping tiles, and their maps back as one (pure): what a bundle declares under ``tile``.
+"""A large picture is cut into overlapping tiles, and their maps are put back as one (pure), as a bundle declares under
+``tile``.
 
 Tiles lie ``stride`` apart; the last one of a row or column touches the edge. Where tiles overlap, their maps are blended by
 weights that fall off towards a tile's edges. The weights are products of one factor across and one down, so blending is
 done across each row of tiles, then down: as a running weighted mean, ``mean += (next - mean) * share``, which gives back
-equal values exactly. Where only one tile has a say, its map is copied.
+equal values exactly. Where only one tile counts, its map is copied.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from edge.config.bundle_spec import _LEAST, TileSpec
 
 Map: TypeAlias = NDArray[np.float32]
 TILE_BUFFERS = 4
-"""A stitched map is overwritten by the fourth ``stitch`` after it."""
+"""Number of stitched maps that take turns: one is overwritten by the fourth ``stitch`` after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """Map pixels ``start`` to ``stop`` of one axis, in which a tile has a say; its own map begins there at ``offset``.
+    """A tile counts in the map pixels ``start`` to ``stop`` of one axis; its own map begins there at ``offset``.
 
-    ``shares``: of the tile in the running mean over the first of these pixels, which earlier tiles reach too.
+    ``shares`` are the tile's in the running mean over the first of these pixels, which earlier tiles reach too.
     """
 
     start: int
@@ -38,14 +39,16 @@ class _Reach:
 
 
 class Tiling:
-    """Tiles of pictures of one size, with buffers. Used by one thread.
+    """A tiling cuts pictures of one size, with buffers. One thread uses it.
 
-    ``picture``: width and height. ``scale``: px of the picture for each px of the map, across and down, whole numbers that
-    divide tile, stride and border.
+    ``picture`` is width and height. ``scale`` is px of the picture for each px of the map, across and down: whole numbers
+    that divide tile, stride and border.
     """
 
     def __init__(self, spec: TileSpec, picture: tuple[int, int], scale: tuple[int, int] = (1, 1)) -> None:
-        """Raises ValueError for a scale that doesn't divide them: no tile would have a say in some of the map's pixels."""
+        """Raise ValueError for a scale that doesn't divide them, because some of the map's pixels would belong to no
+        tile.
+        """
         border = spec.border_px, spec.border_px
         for key, pair in (("size", spec.size), ("stride", spec.stride), ("border_px", border)):
             if any(px % s for px, s in zip(pair, scale, strict=True)):
@@ -58,11 +61,11 @@ class Tiling:
             starts(side, tile, stride) for side, tile, stride in zip(self._padded, spec.size, spec.stride, strict=True)
         )
         self.positions = tuple((x, y) for y in rows for x in columns)
-        """Left upper corners, row by row, in px of the picture."""
+        """Upper left corners, row by row, in px of the picture."""
         self._columns = len(columns)
         width, height = (ceil(side / s) for side, s in zip(picture, scale, strict=True))
         self.tile_map = spec.size[1] // scale[1], spec.size[0] // scale[0]
-        """(h, w) of a tile's map; others are resized to it."""
+        """Height and width of a tile's map; others are resized to it."""
         self._across, self._down = (
             _reaches([p // s for p in at], tile // s, spec.border_px // s, side, spec.blend)
             for at, tile, side, s in zip((columns, rows), spec.size, (width, height), scale, strict=True)
@@ -77,7 +80,7 @@ class Tiling:
         self._resized: Map = np.empty(0, np.float32)
 
     def cut(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Tiles (n, h, w, C) of ``image`` (H, W, C), contiguous; overwritten by the next call."""
+        """Cut ``image`` (H, W, C) into tiles (n, h, w, C), contiguous; overwritten by the next call."""
         width, height = self.spec.size
         shape = (len(self.positions), height, width, image.shape[2])
         if self._tiles.shape != shape or self._tiles.dtype != image.dtype:
@@ -94,9 +97,9 @@ class Tiling:
         return self._tiles
 
     def stitch(self, maps: Map) -> Map:
-        """The picture's map (h, w) from those of its tiles, float32 (n, th, tw). What is not finite stays so.
+        """Stitch the picture's map (h, w) from those of its tiles, float32 (n, th, tw). What is not finite stays so.
 
-        Overwritten by the fourth call after this one.
+        The result is overwritten by the fourth call after this one.
         """
         if maps.shape[1:] != self.tile_map:
             maps = self._to_size(maps)
@@ -114,7 +117,7 @@ class Tiling:
         return out
 
     def _stitch_row(self, maps: Map, rows: _Reach, target: Map) -> None:
-        """Row of tiles ``maps`` side by side into ``target``, its map pixels ``rows``."""
+        """Put a row of tiles ``maps`` side by side into ``target``, its map pixels ``rows``."""
         for columns, tile in zip(self._across, maps, strict=False):
             both = len(columns.shares)
             values = tile[rows.offset : rows.offset + len(target), columns.offset :]
@@ -136,20 +139,20 @@ class Tiling:
 
 
 def starts(side: int, tile: int, stride: int) -> list[int]:
-    """Where tiles begin along one side of a picture; the last one ends at its edge."""
+    """Return where tiles begin along one side of a picture; the last one ends at its edge."""
     last = max(side - tile, 0)
     return [*range(0, last, stride), last]
 
 
 def _mix(before: Map, new: Map, shares: NDArray[np.float32], scratch: Map, out: Map) -> None:
-    """The running mean ``before`` with one more contribution, into ``out``."""
+    """Add one more contribution to the running mean ``before``, into ``out``."""
     np.subtract(new, before, out=scratch)
     np.multiply(scratch, shares, out=scratch)
     np.add(before, scratch, out=out)
 
 
 def _reaches(at: Sequence[int], tile: int, border: int, side: int, blend: str) -> tuple[_Reach, ...]:
-    """Of tiles that begin ``at`` along an axis of ``side`` map pixels."""
+    """Return the reach of each tile that begins ``at`` along an axis of ``side`` map pixels."""
     weights = _window(blend, tile, border)
     total = np.zeros(side)
     covered = 0
@@ -167,7 +170,7 @@ def _reaches(at: Sequence[int], tile: int, border: int, side: int, blend: str) -
 
 
 def _window(blend: str, tile: int, border: int) -> NDArray[np.float64]:
-    """Weights along one side of a tile; in the border as at its inner edge."""
+    """Return the weights along one side of a tile; in the border they are as at its inner edge."""
     size = tile - 2 * border
     if blend == "hann":
         inner = np.maximum(np.hanning(size), _LEAST)

@@ -1,4 +1,4 @@
-"""Connected components of a binary picture (pure), all measured at once from their horizontal runs. 8-connected.
+"""Connected components of a binary picture are measured here, all at once from their horizontal runs. 8-connected, pure.
 
 A pass over the picture for each component is what makes crowded maps slow, and labelling is slow on empty ones:
 cv2.connectedComponentsWithStats takes 6.6 ms at 1024 x 1024 whatever it holds; cv2.findContours and the runs of a dozen
@@ -17,17 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 Binary: TypeAlias = NDArray[np.uint8]
-"""(h, w), 0 or 1."""
+"""Array (h, w) of 0 and 1."""
 Chosen: TypeAlias = NDArray[np.bool_]
-"""(n,), True for some of n components."""
+"""Array (n,), True for the chosen ones of n components."""
 
 
 @dataclass(slots=True, eq=False)
 class Blob:
-    """One component, or several told as one; in pixels of the picture that it was found in, x1 and y1 exclusive.
+    """A blob is one component, or several reported as one; x1 and y1 are exclusive, in pixels of the picture where it was
+    found.
 
-    ``centre``: mean of the pixel centres, (0, 0) being that of the picture's first pixel. ``outline``: (n, 1, 2) int32,
-    its outer border, or the convex hull of several.
+    ``centre`` is the mean of the pixel centres, (0, 0) being that of the picture's first pixel. ``outline`` is (n, 1, 2)
+    int32: the outer border, or the convex hull of several components.
     """
 
     x0: int
@@ -52,24 +53,28 @@ class Blob:
 
     @property
     def solidity(self) -> float:
-        """Area inside the outline by that of its convex hull, both through pixel centres; 1 where the hull has none."""
+        """Return the area inside the outline divided by that of its convex hull, both through pixel centres; 1 if the hull
+        has none.
+        """
         if self.known_solidity is None:
             self.known_solidity = _solidity(self.outline)
         return self.known_solidity
 
 
 _DENSE_FROM = 1 / 8
-"""Share of foreground from which a pass over the whole picture is faster than a list of its pixels."""
+"""Share of foreground above which a pass over the whole picture is faster than a list of its pixels."""
 
 
 class Components:
-    """The components of a binary picture that has at least one, in no order that means anything; ``len`` of them.
+    """The components of a binary picture (at least one) are held together, in no meaningful order; ``len`` counts them.
 
     ``area``, ``x0``, ``y0``, ``x1``, ``y1`` (exclusive), ``score_max``, ``score_mean`` (float32): one value for each.
     """
 
     def __init__(self, binary: Binary, values: NDArray[np.float32], borders: Sequence[Any], parents: Any) -> None:
-        """See ``find_components``. ``parents``: for each border the outer one around it if it is a hole's, else -1."""
+        """See ``find_components``. ``parents`` gives, for each border of a hole, the outer border around it, and -1 for
+        others.
+        """
         self._binary = binary
         outer = parents < 0
         self._outlines = [borders[index] for index in np.flatnonzero(outer).tolist()]
@@ -106,20 +111,22 @@ class Components:
         return ratio
 
     def solidity(self, chosen: Chosen) -> NDArray[np.float64]:
-        """As of ``Blob``, for the chosen; NaN for others that it isn't known of."""
+        """Return ``Blob.solidity`` of the chosen components; it is NaN for others if it isn't known."""
         for index in np.flatnonzero(chosen & np.isnan(self._solidity)).tolist():
             self._solidity[index] = _solidity(self._outlines[index])
         return self._solidity
 
     def reaching(self, level: NDArray[np.float32]) -> Chosen:
-        """Those with a pixel at or above ``level``: 0-d, or one for each pixel of the picture."""
+        """Return which components have a pixel at or above ``level``, which is 0-d or has one value for each pixel of the
+        picture.
+        """
         if not level.ndim:
             return np.asarray(self.score_max >= level)
         hot = np.logical_or.reduceat(self._scores >= self._of_pixels(level), self._begins)
         return self._sum(hot) > 0
 
     def peaks(self) -> NDArray[np.intp]:
-        """Where in the flattened picture each has its highest pixel, the first of equals."""
+        """Return where in the flattened picture each component has its highest pixel, the first of equals."""
         owner = np.repeat(self._owner, self._lengths)
         highest = np.flatnonzero(self._scores == self.score_max[owner])
         highest = highest[np.unique(owner[highest], return_index=True)[1]]
@@ -128,9 +135,9 @@ class Components:
         return at
 
     def paint(self, out: NDArray[np.uint8], chosen: Chosen, value: int, *, filled: bool = False) -> None:
-        """Set the pixels of the chosen in ``out``, which has the picture's shape and is 0 everywhere.
+        """Set the pixels of the chosen components in ``out``, which has the picture's shape and is 0 everywhere.
 
-        ``filled``: their holes too, with what lies in them.
+        ``filled`` paints their holes too, with whatever lies in them.
         """
         if filled:
             for index in np.flatnonzero(chosen).tolist():
@@ -145,7 +152,7 @@ class Components:
             out[rows, pixels - rows * out.shape[1]] = value
 
     def blobs(self, chosen: Chosen) -> list[Blob]:
-        """The chosen one by one."""
+        """Return the chosen components one by one."""
         columns = self._sum(self._lengths * self._columns + self._lengths * (self._lengths - 1) / 2) / self.area
         rows = self._sum(self._lengths * self._rows) / self.area
         which = np.flatnonzero(chosen)
@@ -173,14 +180,14 @@ class Components:
         return entries
 
     def _pixels(self, runs: Chosen) -> NDArray[np.intp]:
-        """Flat index of every pixel of some of the runs, run after run."""
+        """Return the flat index of every pixel of some of the runs, run after run."""
         lengths = self._lengths[runs]
         pixels: NDArray[np.intp] = np.repeat(self._starts[runs] - (np.cumsum(lengths) - lengths), lengths)
         pixels += np.arange(len(pixels))
         return pixels
 
     def _of_pixels(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Its value at every pixel, run after run."""
+        """Return the component's value at every pixel, run after run."""
         values: NDArray[np.float32]
         if self._dense:
             values = picture[self._binary.view(bool)]
@@ -203,7 +210,7 @@ class Components:
 
 
 def find_components(binary: Binary, values: NDArray[np.float32]) -> Components | None:
-    """The components of ``binary`` with their scores in ``values``; None where there is none.
+    """Find the components of ``binary``, with their scores in ``values``; return None if there are none.
 
     Both are C-contiguous and of one shape. ``binary`` must stay as it is while the result is used.
     """
@@ -219,7 +226,7 @@ def _solidity(outline: NDArray[np.int32]) -> float:
 def _runs(
     binary: Binary, points: NDArray[np.int32], owner: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """First pixel (flat index), length and component of every horizontal run, row after row.
+    """Return first pixel (flat index), length and component of every horizontal run, row after row.
 
     Both ends of a run have background or the picture's edge beside them, so they lie on a border of their component, an
     outer one or a hole's. ``points``: (n, 2), x and y of every border's pixels, ``owner``: (n,), their components.
@@ -234,16 +241,17 @@ def _runs(
 
 
 def _distinct(values: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Sorted, each once: np.unique takes four times as long for a few thousand."""
+    """Return the sorted values, each once: np.unique takes four times as long for a few thousand."""
     values = np.sort(values)
     distinct: NDArray[np.intp] = values[np.concatenate([[True], values[1:] != values[:-1]])]
     return distinct
 
 
 def merge(blobs: list[Blob], gap: int, mask: NDArray[np.uint8]) -> list[Blob]:
-    """Blobs whose nearest pixels have at most ``gap`` empty pixels between them (the larger of across and down) as one.
+    """Merge blobs whose nearest pixels have at most ``gap`` empty pixels between them (the larger of across and down
+    counts).
 
-    ``mask`` is above 0 on the pixels of these blobs and nothing else, and isn't changed.
+    ``mask`` is above 0 on the pixels of these blobs and nowhere else, and isn't changed.
     """
     merged: list[Blob] = []
     for cluster in _clusters(blobs, gap):
@@ -252,7 +260,9 @@ def merge(blobs: list[Blob], gap: int, mask: NDArray[np.uint8]) -> list[Blob]:
 
 
 def _touching(cluster: list[Blob], gap: int, mask: NDArray[np.uint8]) -> Iterable[list[Blob]]:
-    """Those that belong together: two pixel sets grown by a square of side gap + 1 touch if that gap lies between them."""
+    """Return the groups that belong together: two pixel sets grown by a square of side gap + 1 touch if that gap lies
+    between.
+    """
     x0, y0 = min(b.x0 for b in cluster), min(b.y0 for b in cluster)
     crop = mask[y0 : max(b.y1 for b in cluster), x0 : max(b.x1 for b in cluster)]
     grown = cv2.dilate(crop, np.ones((gap + 1, gap + 1), np.uint8), anchor=(0, 0))
@@ -269,7 +279,7 @@ _PAIRS_UP_TO = 256
 
 
 def _clusters(blobs: list[Blob], gap: int) -> list[list[Blob]]:
-    """Blobs by the chains of boxes with at most ``gap`` between them: no others can belong together."""
+    """Group blobs by chains of boxes with at most ``gap`` between them, because no others can belong together."""
     if len(blobs) > _PAIRS_UP_TO:
         return [blobs]
     x0, y0, x1, y1 = np.array([(b.x0, b.y0, b.x1, b.y1) for b in blobs]).T

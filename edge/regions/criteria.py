@@ -1,26 +1,32 @@
-"""What the judge goes by for one run: thresholds from config or calibration, ROI mask, deadline."""
+"""The judge's criteria for one run are thresholds from config or calibration, the ROI mask and the deadline."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.config.calibration import Calibration, calibration_key, check_key
+from edge.config.line import ModelConfig
 from edge.config.load import Loaded
 from edge.config.regions import RegionsConfig, RoiConfig, ThresholdConfig
 from edge.errors import UserError, may_pass
-from edge.frames import AnomalyMap
+from edge.frames import ANY_KIND, AnomalyMap, FrameKind
 from edge.regions.plan import RegionPlan
 from edge.regions.plans import RegionPlans
+
+log = structlog.get_logger()
+
+_MASK_LEVELS = 2
 
 
 @dataclass(slots=True)
 class Criteria:
-    """Thresholds in force and the plan made for each size of frame. Used by one thread."""
+    """Criteria hold the thresholds in force and the plan made for each size of frame. They are used by one thread."""
 
     regions: RegionsConfig
     high: float
@@ -29,9 +35,11 @@ class Criteria:
     deadline_ms: float | None = None
     calibration_sha256: str | None = None
     overridden: bool = False
-    """True where explicit thresholds stand in the config although there is a calibration file."""
+    """True if explicit thresholds stand in the config although there is a calibration file."""
     explain: bool = False
-    """Also tell what was dropped on the way to the regions. For replay; it costs time."""
+    """Also report what was dropped on the way to the regions. This is for replay, because it costs time."""
+    frames: FrameKind = ANY_KIND
+    """What every frame must be like: those that the thresholds were measured on."""
     _plans: RegionPlans = field(init=False)
     _told: set[str] = field(default_factory=set)
 
@@ -39,7 +47,7 @@ class Criteria:
         self._plans = RegionPlans(self.regions, self.mask, self.high, self.low)
 
     def plan(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan:
-        """The plan for maps of this shape over frames of this size, made once.
+        """Return the plan for maps of this shape over frames of this size, which is made once.
 
         Raises:
             UserError: the ROI or the mask picture doesn't fit such a frame.
@@ -47,7 +55,7 @@ class Criteria:
         return self._plans.plan(amap, width, height)
 
     def is_news(self, error: UserError) -> bool:
-        """True the first time: what is wrong with every frame is logged once."""
+        """Return True the first time, so that a problem that every frame has is logged once."""
         text = str(error)
         news = text not in self._told
         self._told.add(text)
@@ -55,14 +63,14 @@ class Criteria:
 
 
 def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteria:
-    """Thresholds from the config or, where it says ``calibrated``, from the calibration file, checked to fit.
+    """Take thresholds from the config or, where it says ``calibrated``, from the calibration file, and check that it fits.
 
-    ``scales``: ``engines.line_engine.scales_sha256`` of the same two, a part of the calibration's key. It has no default:
-    a caller that forgot it would take an int8 calibration that was made with other scales.
+    ``scales`` is ``edge.engines.line_engine.scales_sha256`` of the same config and bundle, a part of the calibration's key.
+    It has no default, because a caller that forgot it would accept an int8 calibration that was made with other scales.
 
     Raises:
-        UserError: a threshold that no map can reach, no calibration file, one made for another model, ROI, border,
-            smoothing, zones or precision, or a mask picture that can't be read.
+        UserError: there is no calibration file, or it was made for another model, ROI, border, smoothing, zones or
+            precision, or the mask picture can't be read.
     """
     config = loaded.config
     mask, mask_bytes = read_mask(loaded.resolved.regions.roi)
@@ -70,7 +78,9 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
     check_highest(config.regions, bundle.spec.map_highest)
     if isinstance(threshold, ThresholdConfig):
         overridden = config.calibration is not None
-        return Criteria(config.regions, threshold.high, threshold.low, mask, config.deadline_ms, overridden=overridden)
+        criteria = Criteria(config.regions, threshold.high, threshold.low, mask, config.deadline_ms, overridden=overridden)
+        criteria.frames = _of_size(ANY_KIND if bundle.spec.frames is None else bundle.spec.frames.kind, config.model)
+        return criteria
     if config.calibration is None:
         raise UserError(
             f"{loaded.path}: regions.threshold is 'calibrated', but no calibration file is named",
@@ -85,9 +95,27 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
             passes=True,
         )
     calibration = Calibration.load(path)
-    check_key(calibration, calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales), path)
+    precision, source = config.model.precision, config.source
+    key = calibration_key(config.regions, bundle.sha256, precision, mask_bytes, scales, source=source)
+    check_key(calibration, key, path)
     _check_reached(f"{path}: high", calibration.high, bundle.spec.map_highest)
-    return Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
+    criteria = Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
+    measured = calibration.key.frames or bundle.spec.frames
+    criteria.frames = _of_size(ANY_KIND if measured is None else measured.kind, config.model)
+    return criteria
+
+
+def _of_size(kind: FrameKind, model: ModelConfig) -> FrameKind:
+    """``model.frame_size`` binds, too. Raises UserError where it is another size than the good frames had."""
+    size = model.frame_size
+    if size is not None and kind.size not in (None, size):
+        raise UserError(
+            "model.frame_size: the good frames had another size",
+            received=f"{size[0]}x{size[1]}",
+            expected=str(kind),
+            fix="correct it, or fit and calibrate on frames of this size",
+        )
+    return replace(kind, size=size or kind.size)
 
 
 def check_highest(regions: RegionsConfig, highest: float | None) -> None:
@@ -116,7 +144,13 @@ def _check_reached(what: str, value: float, highest: float | None) -> None:
 
 
 def read_mask(roi: RoiConfig | None) -> tuple[NDArray[np.uint8] | None, bytes | None]:
-    """The ROI's mask picture, grey, and the bytes of its file; (None, None) where the config names none."""
+    """Read the ROI's mask picture, 255 where any channel at any depth is above 0, and the bytes of its file.
+
+    (None, None) where the config names none.
+
+    Raises:
+        UserError: the picture can't be read, or has an alpha channel: what is meant by it can't be known.
+    """
     if roi is None or roi.mask is None:
         return None, None
     path = roi.mask
@@ -124,7 +158,18 @@ def read_mask(roi: RoiConfig | None) -> tuple[NDArray[np.uint8] | None, bytes | 
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"regions.roi.mask: {path} cannot be read: {error.strerror}", passes=may_pass(error)) from None
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    # as grey of 8 bits, a label of 1 in 16 bits and a dark blue would both become 0: not inspected
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if picture is None:
         raise UserError(f"regions.roi.mask: {path} is no picture", expected="PNG, BMP or TIFF, above 0 where inspected")
-    return np.asarray(picture, np.uint8), data
+    if picture.ndim == 3 and picture.shape[2] not in (1, 3):
+        raise UserError(
+            f"regions.roi.mask: {path} has an alpha channel",
+            expected="grey or colour, above 0 where inspected",
+            fix="save it without transparency",
+        )
+    values = picture.reshape(*picture.shape[:2], -1).max(axis=2)
+    levels = len(np.unique(values))
+    if levels > _MASK_LEVELS:
+        log.warning("mask_of_many_values", mask=str(path), values=levels, hint="all above 0 are inspected alike")
+    return np.where(values > 0, np.uint8(255), np.uint8(0)), data

@@ -19,7 +19,7 @@ from edge.regions.plan import RegionPlan
 
 
 def _least_areas(components: Components, plan: RegionPlan) -> NDArray[np.intp] | None:
-    """The minimum area in force where each component is highest; None where no component has one."""
+    """Return the minimum area in force where each component is highest; None if no component has one."""
     if not plan.config.min_area_px and not plan.zones:
         return None
     areas = np.full(len(components), plan.config.min_area_px)
@@ -33,33 +33,34 @@ def _least_areas(components: Components, plan: RegionPlan) -> NDArray[np.intp] |
 
 @dataclass(frozen=True, slots=True)
 class RegionFilter:
-    """One row of the table."""
+    """A filter is one row of the table."""
 
     key: str
-    """Its key under ``regions:``, a limit; None there turns it off."""
+    """Key under ``regions:`` that holds the limit; None there turns the filter off."""
     noun: str
-    """What texts call the thing that it measures."""
+    """Name of the measured property in texts."""
     measure: Callable[[Components, Chosen], NDArray[Any]]
-    """The values of all components, right for those chosen so far."""
+    """Measures all components; the values are right for those that are chosen so far."""
     kind: Literal["area", "score", "shape"]
-    """Areas are told as whole numbers. Scores are float32, and so are their limits: else 0.7 would fall short of 0.7."""
+    """Areas are shown as whole numbers. Scores are float32, and so are their limits: otherwise 0.7 would fall short of
+    0.7."""
     limits: Callable[[Components, RegionPlan], NDArray[Any] | None] | None = None
-    """The limit of each component, where it is not one number for all; None turns it off."""
+    """Limit of each component, if it is not one number for all; None turns the filter off."""
 
     @property
     def at_least(self) -> bool:
-        """Whether the limit is a minimum."""
+        """True if the limit is a minimum."""
         return self.key.startswith("min_")
 
     def limit(self, components: Components, plan: RegionPlan) -> Any:
-        """The limit in force, or one for each component; None where the filter is off."""
+        """Return the limit in force, or one for each component; None if the filter is off."""
         if self.limits is not None:
             return self.limits(components, plan)
         limit = getattr(plan.config, self.key)
         return np.float32(limit) if limit is not None and self.kind == "score" else limit
 
     def fails(self, values: NDArray[Any], limit: Any) -> Chosen:
-        """Where a value lies beyond the limit; one that meets it stays."""
+        """Return where a value lies beyond the limit; a value that meets it stays."""
         return np.asarray(values < limit if self.at_least else values > limit)
 
 
@@ -77,7 +78,7 @@ FILTERS: Final = (  # in the order in which they are applied: a candidate counts
 def keep_candidates(
     components: Components, chosen: Chosen, plan: RegionPlan, explain: bool
 ) -> tuple[Chosen, dict[str, int], list[Rejected]]:
-    """Those of ``chosen`` that pass every filter; how many each filter dropped; each of those, where asked for."""
+    """Return the ``chosen`` that pass every filter, how many each filter dropped, and, if asked for, each of those."""
     dropped: dict[str, int] = {}
     rejected: list[Rejected] = []
     y, x = (side.start for side in plan.window)

@@ -1,7 +1,7 @@
-"""An anomaly map to defect regions, in map pixels (pure).
+"""An anomaly map becomes defect regions here, in map pixels (pure).
 
-The order: ROI and border choose the pixels that take part; smoothing; threshold with hysteresis; opening, closing; one
-filter after the other over the components; holes, dilation; regions; merging; order; ``max_regions``.
+The order is: ROI and border choose the pixels that take part; smoothing; threshold with hysteresis; opening, closing; one
+filter after the other over the components; holes, dilation; regions; merging; sorting; ``max_regions``.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from edge.regions.smooth import smooth_window
 
 
 class BadMapError(ValueError):
-    """A map that no inspection can be based on: of another type or size than the plan was made for."""
+    """No inspection can be based on this map: its type or size is not the one that the plan was made for."""
 
 
 class MapNotFinite(BadMapError):  # noqa: N818  (it says what the map is)
-    """A value of the map is NaN or infinite, inside the ROI or not."""
+    """The map holds NaN or infinity, inside the ROI or outside it."""
 
 
 def map_max(values: NDArray[np.float32], plan: RegionPlan) -> float:
-    """Maximum of the raw map inside ROI and border.
+    """Return the maximum of the raw map inside ROI and border.
 
     Raises:
         MapNotFinite: any value of the whole map is NaN or infinite.
-        BadMapError: not float32, or of another shape than the plan are for.
+        BadMapError: the map is not float32, or its shape is not the plan's.
     """
     if values.dtype != np.float32 or values.shape != plan.inside.shape:
         raise BadMapError(f"the map is {values.dtype} {values.shape}, expected float32 {plan.inside.shape}")
@@ -43,10 +43,10 @@ def map_max(values: NDArray[np.float32], plan: RegionPlan) -> float:
 def find_regions(
     values: NDArray[np.float32], plan: RegionPlan, highest: float | None = None, *, explain: bool = False
 ) -> Found:
-    """Regions of one map, largest first by ``sort_by``, ids from 1 in that order.
+    """Find the regions of one map, sorted by ``sort_by`` from the largest, with ids from 1 in that order.
 
-    ``highest``: what ``map_max`` gave for this map; null: it is called here and raises as it does. ``explain``: also give
-    the candidates, and list those that were dropped.
+    ``highest`` is what ``map_max`` gave for this map; with None, ``map_max`` is called here and raises as it does.
+    ``explain`` also returns the candidates, and lists those that were dropped.
     """
     if highest is None:
         highest = map_max(values, plan)
@@ -88,7 +88,7 @@ def find_regions(
 
 
 def _without_border(smoothed: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
-    """With ``faint`` in place of the border's own scores, where a region can grow into it."""
+    """Put ``faint`` in place of the border's own scores, where a region can grow into it."""
     if not plan.border:
         return smoothed
     out = plan.smooth_window
@@ -100,7 +100,7 @@ def _without_border(smoothed: NDArray[np.float32], plan: RegionPlan) -> NDArray[
 
 
 def _candidates(smoothed: NDArray[np.float32], plan: RegionPlan) -> tuple[Components, Chosen] | None:
-    """The components after threshold, opening and closing, and which of them pass hysteresis; None where none does."""
+    """Return the components after threshold, opening and closing, and which of them pass hysteresis; None if none does."""
     binary = plan.candidates
     np.greater_equal(smoothed, plan.high if plan.low is None else plan.low, out=binary.view(bool))
     if plan.solid:
@@ -129,7 +129,7 @@ def _candidates(smoothed: NDArray[np.float32], plan: RegionPlan) -> tuple[Compon
 
 
 def _grown(components: Components, chosen: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:
-    """The kept components with holes filled, then dilated, still in the ROI; there is at least one."""
+    """Fill the holes of the kept components (at least one), then dilate them inside the ROI."""
     config = plan.config
     grown = plan.spare
     grown.fill(0)
@@ -143,7 +143,9 @@ def _grown(components: Components, chosen: Chosen, smoothed: NDArray[np.float32]
 
 
 def _order(blob: Blob, sort_by: str) -> tuple[float, ...]:
-    """Sort key: scores that agree in six decimals count as equal, then the larger, higher, more left comes first."""
+    """Return a sort key: scores that agree in six decimals count as equal, then the larger, higher, more left comes
+    first.
+    """
     score_max, score_mean = round(blob.score_max, 6), round(blob.score_mean, 6)
     first = score_max if sort_by == "score_max" else score_mean if sort_by == "score_mean" else blob.area
     return -first, -score_max, -score_mean, -blob.area, blob.y0, blob.x0, blob.y1, blob.x1
@@ -154,7 +156,7 @@ def _box(blob: Blob, x: int, y: int) -> tuple[int, int, int, int]:
 
 
 def _region(blob: Blob, number: int, x: int, y: int, with_polygon: bool) -> Region:
-    """``x``, ``y``: where the blob's picture begins in the map."""
+    """Make a region; ``x`` and ``y`` say where the blob's picture begins in the map."""
     polygon = None
     if with_polygon:
         points = cv2.approxPolyDP(blob.outline, 0.5, True)[:, 0].tolist()

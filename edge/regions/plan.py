@@ -1,4 +1,4 @@
-"""The plan of ``regions:`` prepared for maps of one size: pixels that take part, thresholds, scratch memory."""
+"""A plan prepares ``regions:`` for maps of one size: which pixels take part, thresholds, scratch memory."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from edge.regions.components import Binary
 from edge.regions.roi import Grid, roi_pixels, without_border, zone_pixels
 
 MapWindow: TypeAlias = tuple[slice, slice]
-"""Rows and columns."""
+"""Slices of rows and columns."""
 ThresholdValues: TypeAlias = NDArray[np.float32]
-"""A threshold: 0-d, or one for each pixel of the window."""
+"""A threshold that is 0-d, or has one value for each pixel of the window."""
 
 
 class RegionPlan:
-    """The plan for maps of one size over frames of one size, with their scratch memory. Used by one thread.
+    """A plan is made for maps of one size over frames of one size, and holds their scratch memory. One thread uses it.
 
-    ``inside``: (h, w) True where a pixel takes part. ``box``: rows and columns around those; ``solid``: all of it does.
-    ``window``: ``box`` and what smoothing and closing reach around it; all the work is done there. ``inner``: ``box`` in
-    the window, ``outside``: the rest of the window. ``growing``: (window) 1 where a region may grow to by closing, filling
-    or dilation: the ROI with the border in it. ``border``: what of the window is border, ``faint``: the score that counts
-    there for a region that grew into it, empty where none can.
-    ``high``, ``low``: 0-d, or (window) where zones have thresholds of their own; ``low`` is None without hysteresis.
-    ``ruled``: (box) True where the line's own thresholds hold, None: everywhere. ``zones``: pixels (window), minimum area.
+    ``inside`` is (h, w), True where a pixel takes part. ``box`` gives the rows and columns around those pixels; ``solid``
+    is True if all of the box takes part. ``window`` is ``box`` with what smoothing and closing reach around it; all the
+    work is done there. ``inner`` is ``box`` in the window, ``outside`` the rest of the window. ``growing`` (window) is 1
+    where a region may grow by closing, filling or dilation: the ROI with the border in it. ``border`` is the part of the
+    window that is border, and ``faint`` the score that counts there for a region that grew into it, empty if none can.
+
+    ``high`` and ``low`` are 0-d, or (window) if zones have thresholds of their own; ``low`` is None without hysteresis.
+    ``ruled`` (box) is True where the line's own thresholds hold; None: everywhere. ``zones`` pairs pixels (window) with
+    their minimum area.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class RegionPlan:
         roi: NDArray[np.bool_],
         zones: list[NDArray[np.bool_]],
     ) -> None:
-        """See ``for_size``. ``roi``: its pixels, with the border; ``zones``: those of each of the config's, none in two."""
+        """See ``for_size``. ``roi`` holds the ROI's pixels with the border; ``zones`` those of each configured zone, none
+        in two.
+        """
         self.config = config
         inside = without_border(roi, config)
         self.inside = inside
@@ -83,10 +87,10 @@ class RegionPlan:
         high: float | None = None,
         low: float | None = None,
     ) -> RegionPlan:
-        """The plan for maps and frames of the sizes that ``grid`` tells.
+        """Make the plan for maps and frames of the sizes that ``grid`` holds.
 
-        ``mask`` is the ROI's mask picture, (H, W), above 0 where inspected. ``high`` None: for measuring thresholds, of
-        which there are none yet; no map has a region then.
+        ``mask`` is the ROI's mask picture, (H, W), above 0 where inspected. ``high`` is None while thresholds are still to
+        be measured; no map has a region then.
 
         Raises:
             UserError: low above high; a ROI or zone beyond the frame or without a pixel; a zone without a pixel that is
@@ -104,14 +108,16 @@ class RegionPlan:
         return cls(config, high, low, roi, zone_pixels(config, grid, without_border(roi, config)))
 
     def is_of_same_pixels(self, other: RegionPlan) -> bool:
-        """True where both plans let the same pixels of a map take part, in the same zones: maps of both are comparable."""
+        """Return True if both plans let the same pixels take part, in the same zones, so that maps of both are
+        comparable.
+        """
         return self is other or (
             np.array_equal(self.inside, other.inside)
             and (self.ruled is other.ruled or np.array_equal(self.ruled, other.ruled))  # type: ignore[arg-type]
         )
 
     def quiet(self, values: NDArray[np.float32], highest: float) -> bool:
-        """True where no pixel inside can reach its threshold, smoothed or not; ``highest`` is the maximum inside.
+        """Return True if no pixel inside can reach its threshold, smoothed or not; ``highest`` is the maximum inside.
 
         Smoothing can raise a pixel inside only as far as a pixel outside that its window reaches.
         """
@@ -128,7 +134,7 @@ class RegionPlan:
         return all(highest_of(values[strip]) < needed for strip in self._strips)
 
     def highest(self, values: NDArray[np.float32]) -> float:
-        """Maximum of the pixels inside; NaN where any value of the whole map is not finite.
+        """Return the maximum of the pixels inside; NaN if any value of the whole map is not finite.
 
         cv2.minMaxLoc passes over NaN, so a sum goes with it: in float64, it is finite exactly when every float32 in it is.
         Both read one band after the other: 0.18 ms at 1024 x 1024, 0.31 ms when each reads the whole map by itself.
@@ -151,11 +157,11 @@ def _bounds(inside: NDArray[np.bool_]) -> MapWindow:
 
 
 _BAND_PX = 1 << 17
-"""Pixels of a band: 512 KiB, what a core's cache holds."""
+"""Number of pixels in a band: 512 KiB, which a core's cache holds."""
 
 
 def _bands(box: MapWindow, inside: NDArray[np.bool_]) -> list[tuple[slice, MapWindow | None, Binary | None]]:
-    """The map's rows in bands; of each the part inside ``box``, and what of that takes part (None: all)."""
+    """Cut the map's rows into bands; each comes with its part inside ``box``, and which of that takes part (None: all)."""
     height, width = inside.shape
     step = max(_BAND_PX // width, 1)
     bands: list[tuple[slice, MapWindow | None, Binary | None]] = []
@@ -184,7 +190,7 @@ def _grows(config: RegionsConfig) -> bool:
 
 
 def _border(config: RegionsConfig, window: MapWindow, shape: tuple[int, ...]) -> list[MapWindow]:
-    """What of the window is border, in its own pixels."""
+    """Return the part of the window that is border, in the window's own pixels."""
     n, (h, w), (rows, columns) = config.border_px, shape, window
     inner = (
         slice(max(n - rows.start, 0), min(h - n, rows.stop) - rows.start),
@@ -201,7 +207,7 @@ def _padded(box: MapWindow, pad: int, shape: tuple[int, ...]) -> MapWindow:
 
 
 def _strips(box: MapWindow, around: MapWindow) -> list[MapWindow]:
-    """What ``around`` has more than ``box``, as up to four rectangles."""
+    """Return what ``around`` has beyond ``box``, as up to four rectangles."""
     (top, bottom), (left, right) = ((side.start, side.stop) for side in box)
     rows, columns = around
     strips = [
@@ -214,7 +220,7 @@ def _strips(box: MapWindow, around: MapWindow) -> list[MapWindow]:
 
 
 def _ring(inside: Binary, reach: int) -> Binary:
-    """Pixels that don't take part but reach into smoothed ones that do."""
+    """Return the pixels that don't take part but reach into smoothed ones that do."""
     near = np.asarray(cv2.dilate(inside, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), np.uint8)
     return near & (1 - inside)
 
@@ -230,7 +236,9 @@ def _ruled(config: RegionsConfig, inside: NDArray[np.bool_], zones: list[NDArray
 def _thresholds(
     config: RegionsConfig, high: float, low: float | None, zones: list[NDArray[np.bool_]], window: MapWindow
 ) -> tuple[ThresholdValues, ThresholdValues | None]:
-    """High and low: one for each pixel of the window where zones have their own. Low is None without hysteresis."""
+    """Return high and low, with one value for each pixel of the window if zones have their own; low is None without
+    hysteresis.
+    """
     if all(zone.threshold is None for zone in config.zones):
         return np.asarray(high, np.float32), None if low is None else np.asarray(low, np.float32)
     shape = zones[0][window].shape
@@ -244,10 +252,10 @@ def _thresholds(
 
 
 def check_reachable(plan: RegionPlan) -> None:
-    """Refuse an opening or a minimum area that nothing survives, not even a map that is hot everywhere.
+    """Refuse an opening or a minimum area that no region survives, not even on a map that is hot everywhere.
 
-    All steps up to the minimum area are monotone, so no region can be larger than the largest piece of what they leave of
-    all the pixels that take part.
+    All steps up to the minimum area are monotone. So no region can be larger than the largest piece that they leave of all
+    the pixels that take part.
 
     Raises:
         UserError: names the key, and how many pixels take part.

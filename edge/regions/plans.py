@@ -1,4 +1,4 @@
-"""The plan of ``regions:`` for each size of frame, made once and kept."""
+"""The plans of ``regions:`` are kept here: one for each size of frame, made once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from edge.regions.plan import RegionPlan, check_reachable
 from edge.regions.roi import Grid
 
 _KEPT_SIZES: Final = 8
-"""Plans kept for frames of this many different sizes; folders of pictures may hold a new size in each."""
+"""Number of frame sizes whose plans are kept; a folder of pictures may hold a new size in each."""
 
 
 class RegionPlans:
-    """Plans of one config, made when the first frame of a size comes. Used by one thread.
+    """The plans of one config are each made when the first frame of a size comes. One thread uses them.
 
     Args:
         config: the line's ``regions``.
@@ -36,7 +36,7 @@ class RegionPlans:
         self._plans: dict[tuple[object, ...], RegionPlan | UserError] = {}
 
     def plan(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan:
-        """The plan for maps of this shape over frames of this size.
+        """Return the plan for maps of this shape over frames of this size.
 
         Raises:
             UserError: the ROI or the mask picture doesn't fit such a frame.

@@ -1,4 +1,4 @@
-"""Which pixels of a map take part: region of interest, border, mask picture and zones, drawn once per map size (pure)."""
+"""Region of interest, border, mask picture and zones decide which pixels of a map take part, once per map size (pure)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where a map's pixels lie in the frame: a map edge at x lies at ``x * sx + ox`` frame pixels, likewise y.
+    """A grid says where a map's pixels lie in the frame: a map edge at x lies at ``x * sx + ox`` frame pixels, likewise y.
 
     ``map_shape`` is (h, w), ``image_size`` (W, H), ``map_to_image`` (sx, sy, ox, oy) with sx and sy above 0.
     """
@@ -24,16 +24,17 @@ class Grid:
     map_to_image: tuple[float, float, float, float]
 
     def centres(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Frame coordinates of the centres of the map's columns (w,) and rows (h,)."""
+        """Return the frame coordinates of the centres of the map's columns (w,) and rows (h,)."""
         (h, w), (sx, sy, ox, oy) = self.map_shape, self.map_to_image
         return (np.arange(w, dtype=np.float64) + 0.5) * sx + ox, (np.arange(h, dtype=np.float64) + 0.5) * sy + oy
 
 
 def roi_pixels(config: RegionsConfig, grid: Grid, mask: NDArray[np.uint8] | None = None) -> NDArray[np.bool_]:
-    """(h, w) True where a pixel is inside the frame and the ROI. ``mask``: the ROI's mask picture, (H, W).
+    """Return (h, w), True where a pixel is inside the frame and the ROI. ``mask`` is the ROI's mask picture, (H, W).
 
     Raises:
-        UserError: a shape that reaches beyond the frame or holds no pixel, a mask picture of another size, nothing left.
+        UserError: a shape reaches beyond the frame or holds no pixel, the mask picture has another size, or nothing is
+            left.
     """
     (h, w), (frame_w, frame_h) = grid.map_shape, grid.image_size
     xs, ys = grid.centres()
@@ -60,10 +61,10 @@ def roi_pixels(config: RegionsConfig, grid: Grid, mask: NDArray[np.uint8] | None
 
 
 def without_border(roi: NDArray[np.bool_], config: RegionsConfig) -> NDArray[np.bool_]:
-    """(h, w) the pixels of ``roi`` without those of the map's border: they take part.
+    """Return (h, w): the pixels of ``roi`` without those of the map's border. These take part.
 
     Raises:
-        UserError: there are none.
+        UserError: no pixel is left.
     """
     n, (h, w) = config.border_px, roi.shape
     inside = roi.copy()
@@ -81,10 +82,10 @@ def without_border(roi: NDArray[np.bool_], config: RegionsConfig) -> NDArray[np.
 
 
 def zone_pixels(config: RegionsConfig, grid: Grid, inside: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """(h, w) for each zone: True on its pixels that no earlier zone has. ``inside``: those that take part.
+    """Return (h, w) for each zone, True on its pixels that no earlier zone has. ``inside`` marks the pixels that take part.
 
     Raises:
-        UserError: a zone that reaches beyond the frame, or none of whose own pixels takes part.
+        UserError: a zone reaches beyond the frame, or none of its own pixels takes part.
     """
     free = np.ones(grid.map_shape, bool)
     zones = []
@@ -111,13 +112,13 @@ def zone_pixels(config: RegionsConfig, grid: Grid, inside: NDArray[np.bool_]) ->
 def shape_pixels(
     shape: Rect | Polygon, units: Units, grid: Grid, key: str, *, may_be_empty: bool = False
 ) -> NDArray[np.bool_]:
-    """(h, w) True inside one rectangle or polygon. ``key`` names it in the errors.
+    """Return (h, w), True inside one rectangle or polygon. ``key`` names the shape in the errors.
 
     A pixel belongs by its centre (a centre on an edge belongs to the shape on its right or below); a rectangle in units
     norm takes every map pixel that it touches. A polygon that crosses itself is filled by the even-odd rule.
 
     Raises:
-        UserError: it reaches beyond the frame, or holds no pixel.
+        UserError: the shape reaches beyond the frame, or holds no pixel.
     """
     points = np.array([shape[:2], shape[2:]] if isinstance(shape, tuple) else shape, np.float64)
     size = np.array(grid.image_size, np.float64)
@@ -160,7 +161,7 @@ def _touched(rect: Rect, grid: Grid) -> NDArray[np.bool_]:
 
 
 def _span(start: float, stop: float, size: int, scale: float, offset: float, count: int) -> slice:
-    """Map columns (or rows) that touch ``start`` to ``stop`` of the frame: floor to ceil."""
+    """Return the map columns (or rows) that touch ``start`` to ``stop`` of the frame, by floor and ceil."""
     across = size / scale
     if abs(across - round(across)) < 1e-6:
         across = round(across)  # 0.25 of 224 is 56, not 56.00000001, whose ceil is 57
@@ -169,7 +170,7 @@ def _span(start: float, stop: float, size: int, scale: float, offset: float, cou
 
 
 def _even_odd(polygon: NDArray[np.float64], xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Each edge flips all centres on its right; what was flipped an odd number of times is inside.
+    """Let each edge flip all centres on its right; a centre that was flipped an odd number of times is inside.
 
     cv2.fillPoly would round the corners to pixels and take the outline in.
     """

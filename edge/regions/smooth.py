@@ -11,16 +11,18 @@ from edge.regions.plan import RegionPlan
 
 
 def smooth_inside(values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
-    """(n,) the smoothed values that ``high`` and ``low`` are compared with, row by row; valid until the next call.
+    """Return (n,): the smoothed values that ``high`` and ``low`` are compared with, row by row; valid until the next call.
 
-    Those inside ROI and border, without the zones that have thresholds of their own.
+    They are the values inside ROI and border, without the zones that have thresholds of their own.
     """
     smoothed: NDArray[np.float32] = smooth_window(values, plan)[plan.inner]
     return smoothed.ravel() if plan.ruled is None else smoothed[plan.ruled]
 
 
 def peak_inside(values: NDArray[np.float32], plan: RegionPlan) -> tuple[int, int]:
-    """Column and row of the highest of ``smooth_inside``'s values, the first of equals; there must be one."""
+    """Return column and row of the highest of ``smooth_inside``'s values, the first of equals; there must be at least
+    one.
+    """
     at = int(np.argmax(smooth_inside(values, plan)))
     rows, columns = plan.box
     if plan.ruled is not None:
@@ -30,7 +32,8 @@ def peak_inside(values: NDArray[np.float32], plan: RegionPlan) -> tuple[int, int
 
 
 def nearest_to_high(values: NDArray[np.float32], plan: RegionPlan) -> tuple[float, float]:
-    """Smoothed value and the ``high`` in force there, at the pixel inside where the one is highest above the other.
+    """Return the smoothed value and the ``high`` in force at the pixel inside where the value is highest above that
+    ``high``.
 
     The value is below that ``high`` exactly where no pixel of the map reaches its threshold.
     """
@@ -43,7 +46,7 @@ def nearest_to_high(values: NDArray[np.float32], plan: RegionPlan) -> tuple[floa
 def smooth(
     values: NDArray[np.float32], config: SmoothConfig, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """(h, w) smoothed as ``config`` says, into ``out`` where it is given; at its edges as OpenCV has it."""
+    """Smooth (h, w) as ``config`` says, into ``out`` if it is given; the map's edges are treated as OpenCV does."""
     if config.kind == "median":
         return np.asarray(cv2.medianBlur(values, config.size, dst=out), np.float32)
     size = config.size, config.size
@@ -53,7 +56,9 @@ def smooth(
 
 
 def smooth_window(values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
-    """C-contiguous, of ``plan.window``, right inside ``plan.box``: the window holds all that smoothing reaches."""
+    """Return the smoothed ``plan.window``, C-contiguous and right inside ``plan.box``: the window holds all that smoothing
+    reaches.
+    """
     window, config, out = values[plan.window], plan.config.smooth, plan.smooth_window
     if config is None:
         if window.flags.c_contiguous:

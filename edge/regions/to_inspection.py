@@ -1,4 +1,4 @@
-"""The inspection itself, in two halves: a frame to its anomaly map, and a map to its verdict.
+"""A map becomes a verdict here; with ``edge.engines.to_map``, which makes a frame's map, that is the whole inspection.
 
 Calibration and evaluation call both. The daemon's infer stage takes the first half in two steps, ``start`` and ``finish``,
 with the engine between them (``edge.line.in_flight``); its judge stage calls the second. Replay is the daemon's own stages.
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 def to_inspection(frame: Frame, amap: AnomalyMap | Unmapped, criteria: Criteria) -> tuple[Inspection, Found | None]:
-    """Judge one map; the latency is added later. ``Found`` holds the mask, valid until the next call with them."""
+    """Judge one map; the latency is added later. ``Found`` holds the mask, which is valid until the next call."""
     if isinstance(amap, Unmapped):
         return invalid(frame.meta, amap.reason, criteria.high), None
     try:

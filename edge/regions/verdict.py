@@ -1,4 +1,4 @@
-"""Regions to a verdict (pure): ``pass`` needs a finite map, no surviving region and the deadline kept."""
+"""Regions become a verdict here (pure): ``pass`` needs a finite map, no surviving region and the deadline kept."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from edge.frames import AnomalyMap, Found, FrameMeta, Inspection, Latency, Regio
 
 
 def judge(meta: FrameMeta, amap: AnomalyMap, map_max: float, found: Found, threshold: float) -> Inspection:
-    """``fail`` where a region survived, else ``pass``. Regions come out in image pixels.
+    """Return ``fail`` if a region survived, otherwise ``pass``, with regions in image pixels.
 
-    ``map_max``: of the unsmoothed map, inside ROI and border. ``threshold``: the ``high`` in force.
+    ``map_max`` is the maximum of the unsmoothed map inside ROI and border; ``threshold`` is the ``high`` in force.
     """
     regions = tuple(to_image(region, amap.map_to_image, meta.width, meta.height) for region in found.regions)
     return Inspection(
@@ -26,15 +26,16 @@ def judge(meta: FrameMeta, amap: AnomalyMap, map_max: float, found: Found, thres
 
 
 def invalid(meta: FrameMeta, reason: str, threshold: float, score: float | None = None) -> Inspection:
-    """No verdict could be reached, for ``reason``."""
+    """Make an inspection without a verdict, for ``reason``."""
     return Inspection(meta=meta, verdict="invalid", reason=reason, threshold=threshold, score=score)
 
 
 def timed(inspection: Inspection, latency: Latency, deadline_ms: float | None, *, log_lost: bool = False) -> Inspection:
-    """With its latency; ``invalid: late`` where the total exceeds the deadline, or did when the frame was recorded.
+    """Add the latency to an inspection; it becomes ``invalid: late`` if the total exceeds the deadline, or did when
+    recorded.
 
-    ``log_lost``: ``invalid`` for that reason, as the record would not get into a log that must have it. A frame that is
-    already invalid keeps its reason: why there is no verdict matters more than when.
+    ``log_lost`` makes it ``invalid`` for that reason, because the record would not get into a log that must have it. A
+    frame that is already invalid keeps its reason: why there is no verdict matters more than when.
     """
     late = inspection.meta.late or (deadline_ms is not None and latency.total > deadline_ms)
     doubt = None if inspection.verdict == "invalid" else "late" if late else "log_lost" if log_lost else None
@@ -44,7 +45,7 @@ def timed(inspection: Inspection, latency: Latency, deadline_ms: float | None, *
 
 
 def to_image(region: Region, map_to_image: tuple[float, float, float, float], width: int, height: int) -> Region:
-    """From map pixels to image pixels: edges outward to whole pixels and inside the frame, areas times sx * sy.
+    """Convert map pixels to image pixels: edges outward to whole pixels and inside the frame, areas times sx * sy.
 
     Fill ratio, aspect ratio and solidity stay the map's: they are what the filters compared.
     """
@@ -65,7 +66,7 @@ def to_image(region: Region, map_to_image: tuple[float, float, float, float], wi
 def box_to_image(
     box: tuple[int, int, int, int], map_to_image: tuple[float, float, float, float], width: int, height: int
 ) -> tuple[int, int, int, int]:
-    """A box of the map in image pixels: its edges outward to whole pixels, and inside the frame."""
+    """Convert a box of the map to image pixels: its edges outward to whole pixels, and inside the frame."""
     sx, sy, ox, oy = map_to_image
     x0, y0, x1, y1 = box
     return (
@@ -77,7 +78,7 @@ def box_to_image(
 
 
 _EPS = 1e-6
-"""800 / 3 * 3 is 800.0000000000001 in floating point: such an edge is 800, not 801."""
+"""Slack for floating point: 800 / 3 * 3 is 800.0000000000001, and such an edge is 800, not 801."""
 
 
 def _clamp(value: int, limit: int) -> int:

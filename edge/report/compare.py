@@ -1,6 +1,6 @@
-"""Two runs over the same frames (pure): which verdicts changed, and how a changed frame looked before and looks now.
+"""Two runs over the same frames are compared (pure): which verdicts changed, and how a changed frame looked before and now.
 
-Records are what ``wire.read`` gives, of a daemon's log or of a replay. Frames are matched by the picture's path where
+Records are what ``edge.wire.read`` gives, of a daemon's log or of a replay. Frames are matched by the picture's path where
 ``frame_ref`` is one, else by ``frame_id`` and, where both sides know it, ``camera_ns``: a camera that was plugged in again
 counts from the beginning.
 """
@@ -25,13 +25,15 @@ from edge.wire.record_fields import inspection_from
 SKIP: Final = "skip"
 _PANEL_PX: Final = 1600
 _MOST_IN_A_SKIP: Final = 1_000_000
-"""Frames of one skip that are told apart; more than that are counted, and match none."""
+"""Most frames of one skip that are matched one by one; the frames beyond are counted, and match none."""
 _FIELDS: Final = ("kind", "verdict", "reason", "map_max", "score", "threshold", "regions")
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One frame of a record: a skip has one for each of its frames. ``name`` is None where the record doesn't tell."""
+    """A frame is seen in a record; a skip has one for each of its frames. ``name`` is None if the record doesn't name
+    it.
+    """
 
     name: str | None
     camera_ns: int | None
@@ -40,7 +42,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A frame whose outcome (a verdict, or ``skip``) is another one now. ``seq``: of its record now."""
+    """A frame's outcome (a verdict, or ``skip``) changed. ``seq`` is that of its present record."""
 
     name: str
     before: str
@@ -50,9 +52,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``transitions``: frames by (outcome before, outcome now), equal ones included. The sum of it is what was compared.
+    """A comparison counts frames by (outcome before, outcome now) in ``transitions``, equal ones included.
 
-    ``only_before``, ``only_now``: frames that the other side doesn't have.
+    The sum of ``transitions`` is the number of frames compared. ``only_before`` and ``only_now`` count frames that the
+    other side doesn't have.
     """
 
     transitions: Mapping[tuple[str, str], int]
@@ -62,13 +65,15 @@ class Comparison:
 
 
 class Outcomes:
-    """What became of each frame in an earlier run; of several runs in ``records``, in the last one that has the frame."""
+    """Outcomes remember what became of each frame in an earlier run; with several runs, the last one that has the frame
+    counts.
+    """
 
     def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
         instances = set()
         self._by_name: dict[str, dict[int | None, dict[str, Any]]] = {}
         self.nameless = 0
-        """Frames whose records don't tell which they were."""
+        """Number of frames whose records don't say which frames they were."""
         for record in records:
             instances.add(record["instance_id"])
             kept = {field: record.get(field) for field in _FIELDS}
@@ -83,12 +88,12 @@ class Outcomes:
         return sum(len(frames) for frames in self._by_name.values())
 
     def of(self, meta: FrameMeta) -> dict[str, Any] | None:
-        """Of the frame's earlier record what ``draw_change`` needs; None where there is none."""
+        """Return what ``draw_change`` needs of the frame's earlier record; None if there is none."""
         found = self._find(frame_name(meta.frame_ref, meta.frame_id), meta.camera_ns)
         return None if found is None else found[1]
 
     def compare(self, records: Iterable[Mapping[str, Any]]) -> Comparison:
-        """The records of the present run against the earlier ones."""
+        """Compare the records of the present run with the earlier ones."""
         transitions: Counter[tuple[str, str]] = Counter()
         changes: list[Change] = []
         used: set[tuple[str, int | None]] = set()
@@ -120,7 +125,7 @@ class Outcomes:
 
 
 def outcome(record: Mapping[str, Any]) -> str:
-    """``pass``, ``fail``, ``invalid`` or ``skip``."""
+    """Return ``pass``, ``fail``, ``invalid`` or ``skip``."""
     return SKIP if record["kind"] == "skip" else str(record["verdict"])
 
 
@@ -133,9 +138,9 @@ def draw_change(
     *,
     seq: int | None = None,
 ) -> NDArray[np.uint8]:
-    """RGB uint8: the overlay of the earlier record and of this one, side by side, or stacked where the frame is wide.
+    """Draw the overlays of the earlier record and of this one side by side, or stacked if the frame is wide. RGB uint8.
 
-    ``roi`` and its ``mask`` picture are this run's, and drawn on both.
+    ``roi`` and its ``mask`` picture are this run's, and are drawn on both.
     """
     panels: list[Any] = [
         draw_overlay(frame, inspection_from(before, frame.meta), roi, mask, note="before"),

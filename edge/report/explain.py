@@ -1,7 +1,7 @@
-"""How a verdict came about, drawn for people who tune (pure): the frame, its map, and what the filters were given.
+"""How a verdict came about is drawn for people who tune (pure): the frame, its map, and what the filters were given.
 
-On the third picture stands, beside candidates that were dropped, why: ``solidity 0.71 < 0.80``. Of all of them it stands in
-a text, for a picture has room for a few.
+The third picture says beside dropped candidates why they were dropped: ``solidity 0.71 < 0.80``. A picture has room for a
+few; a text lists all of them.
 """
 
 from __future__ import annotations
@@ -44,12 +44,15 @@ _SIDE_BY_SIDE, _STACKED = (800, 1600), (1800, 900)
 _ENLARGED_TO: Final = 480
 _NARROWEST: Final = 360
 _MARKED: Final = 40
-"""Regions, and dropped candidates, that get a box and a text in the picture; with 120 they hide what they mark."""
+"""Number of regions and of dropped candidates that get a box and a text in the picture; 120 would hide what they mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What the map's colours stand for. ``low``: null without hysteresis. ``smooth``: of the map, before the thresholds."""
+    """A scale says what the map's colours stand for. ``low`` is None without hysteresis.
+
+    ``smooth`` is the smoothing of the map before the thresholds.
+    """
 
     display_range: tuple[float, float]
     low: float | None
@@ -60,7 +63,7 @@ _FILTERS: Final = {row.key: row for row in FILTERS}
 
 
 def rejected_text(rejected: Rejected) -> str:
-    """Filter, value and limit: ``solidity 0.71 < 0.80``, with as many decimals as it takes to tell the two apart."""
+    """Name filter, value and limit: ``solidity 0.71 < 0.80``, with as many decimals as it takes to tell the two apart."""
     if rejected.filter == "max_regions":  # no filter of shapes: it shortens the list
         return f"region number {rejected.value:.0f} > {rejected.limit:.0f}"
     row = _FILTERS[rejected.filter]
@@ -75,18 +78,18 @@ def rejected_text(rejected: Rejected) -> str:
 
 
 def rejected_summary(rejected: Sequence[Rejected]) -> str:
-    """How many candidates each filter dropped: ``12 by min_area_px, 1 by min_solidity``."""
+    """Say how many candidates each filter dropped: ``12 by min_area_px, 1 by min_solidity``."""
     return ", ".join(f"{count} by {key}" for key, count in Counter(r.filter for r in rejected).items())
 
 
 def by_weight(rejected: Sequence[Rejected]) -> list[Rejected]:
-    """Those that came furthest first: dropped by the latest filter, then the largest."""
+    """Sort the candidates that came furthest first: dropped by the latest filter, then the largest."""
     steps = {key: number for number, key in enumerate(dict.fromkeys(r.filter for r in rejected))}
     return sorted(rejected, key=lambda r: (-steps[r.filter], -r.area_px))
 
 
 def explain_dropped(meta: FrameMeta, amap: AnomalyMap, found: Found) -> str:
-    """Every candidate that was dropped, one in a line, under the number that it has in the picture; empty without any."""
+    """List every dropped candidate on a line of its own, under its number in the picture; empty if there are none."""
     if not found.rejected:
         return ""
     lines = [f"{len(found.rejected)} dropped: {rejected_summary(found.rejected)}; boxes in px of the frame", ""]
@@ -111,13 +114,13 @@ def draw_explanation(
     *,
     seq: int | None = None,
 ) -> NDArray[np.uint8]:
-    """RGB uint8 picture of one inspection; ``amap`` and ``found``, with its candidates, are those that it rests on.
+    """Draw an RGB uint8 picture of one inspection; ``amap`` and ``found``, with its candidates, are what it rests on.
 
-    Three pictures of one size, side by side, or stacked where the frame is wide: the frame with boxes; the map over the
+    Three pictures of one size stand side by side, or stacked if the frame is wide: the frame with boxes; the map over the
     bundle's display range, smoothed, as the thresholds are compared with it; the candidates, white where they became
     regions. Boxes and texts are given to the first regions and to the dropped candidates that came furthest, by
-    ``by_weight``. Large frames are shrunk, the map by the maximum of what a pixel covers, so that no speck is lost. Without
-    a map there is the frame alone. ``roi`` and its ``mask`` picture, (H, W), are drawn.
+    ``by_weight``. Large frames are shrunk, and the map by the maximum of what a pixel covers, so that no speck is lost.
+    Without a map there is the frame alone. ``roi`` and its ``mask`` picture, (H, W), are drawn.
     """
     zoom, stacked = _layout(frame.meta.width, frame.meta.height)
     left = shown(frame, zoom)
@@ -158,7 +161,7 @@ def draw_explanation(
 
 
 def _layout(width: int, height: int) -> tuple[float, bool]:
-    """The factor by which a frame is shown, whole where it enlarges, and whether the pictures are stacked."""
+    """Return the factor by which a frame is shown (whole if it enlarges), and whether the pictures are stacked."""
     stacked = width > 2 * height
     most = _STACKED if stacked else _SIDE_BY_SIDE
     zoom = min(most[0] / width, most[1] / height)
@@ -168,7 +171,7 @@ def _layout(width: int, height: int) -> tuple[float, bool]:
 
 
 def _on_frame(values: NDArray[Any], amap: AnomalyMap, zoom: float, shape: tuple[int, int], outside: float) -> NDArray[Any]:
-    """Map pixels where they lie in the shown frame of ``shape``; of several under one pixel the highest."""
+    """Place map pixels where they lie in the shown frame of ``shape``; of several under one pixel the highest is shown."""
     sx, sy, ox, oy = amap.map_to_image
     rows, inside_y = _starts(shape[0], zoom, sy, oy, values.shape[0])
     columns, inside_x = _starts(shape[1], zoom, sx, ox, values.shape[1])
@@ -181,7 +184,9 @@ def _on_frame(values: NDArray[Any], amap: AnomalyMap, zoom: float, shape: tuple[
 def _starts(
     count: int, zoom: float, scale: float, offset: float, length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The first map pixel under each shown one, and which shown ones have any; ``reduceat`` goes on to the next start."""
+    """Return the first map pixel under each shown one, and which shown ones have any; ``reduceat`` goes on to the next
+    start.
+    """
     at = np.floor((np.arange(count) / zoom - offset) / scale + 1e-6).astype(np.intp)
     return np.clip(at, 0, length - 1), (at >= 0) & (at < length)
 
@@ -217,7 +222,7 @@ def _candidates_title(inspection: Inspection, found: Found) -> str:
 
 
 def _scale_bar(panel: Any, inspection: Inspection, scale: Scale) -> Any:
-    """The colours from lowest to highest below the map, with a tick where the thresholds lie."""
+    """Draw the colours from lowest to highest below the map, with a tick at each threshold."""
     low, high = scale.display_range
     width = panel.shape[1]
     bar = np.repeat(_coloured(np.linspace(low, high, width, dtype=np.float32)[None], scale.display_range), 10, axis=0)
@@ -235,7 +240,7 @@ def _padded(picture: Any) -> Any:
 
 
 def _titled(picture: Any, title: str) -> Any:
-    """Under one line of text."""
+    """Put a picture under one line of text."""
     picture = _padded(picture)
     head = np.full((round(1.8 * TEXT_PX), picture.shape[1], 3), STRIP, np.uint8)
     write(head, title, 4, round(1.3 * TEXT_PX), 0.8 * TEXT_PX)

@@ -1,4 +1,4 @@
-"""Texts beside boxes, as long as there is room; the others as numbers with lines that explain them (pure)."""
+"""Texts stand beside boxes while there is room; other boxes get numbers, and lines that explain them (pure)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from edge.report.overlay import BOX, STRIP, WHITE, Box, Colour, tag, tag_size, text_size, write
 
 DROPPED: Final = (255, 200, 0)
-"""Colour of what was dropped."""
+"""Colour of dropped candidates."""
 _BLACK: Final = (0, 0, 0)
 _COLUMN: Final = 260
-"""The least width of a column of lines."""
+"""Least width of a column of lines, in px."""
 
 
 def write_labels(
     picture: Any, regions: Sequence[tuple[Box, str]], dropped: Sequence[tuple[Box, str]], text_px: float
 ) -> list[str]:
-    """Texts beside their boxes; a number, counted from 1 in the order of ``dropped``, where the text has no room.
+    """Write texts beside their boxes; where a text has no room, write its number, counted from 1 in the order of
+    ``dropped``.
 
-    No text covers another. A number is left out where even that has no room. The lines that are returned explain the
-    numbers.
+    No text covers another. A number is left out if even that has no room. The returned lines explain the numbers.
     """
     boxes = [box for box, _ in regions] + [box for box, _ in dropped]
     tags: list[Box] = []
@@ -44,7 +44,7 @@ def write_labels(
 
 
 def draw_lines(lines: Sequence[str], width: int, text_px: float) -> Any:
-    """RGB uint8 of this width: the lines in columns as wide as the longest."""
+    """Draw the lines in columns as wide as the longest, as an RGB uint8 picture of this width."""
     column = max(_COLUMN, max(text_size(line, text_px)[0] for line in lines) + 24)
     columns = max(1, width // column)
     step = round(1.6 * text_px)
@@ -56,7 +56,9 @@ def draw_lines(lines: Sequence[str], width: int, text_px: float) -> Any:
 
 
 def _free(picture: Any, text: str, box: Box, text_px: float, taken: list[list[Box]]) -> tuple[int, int] | None:
-    """Upper left corner of a tag near the box that covers nothing of what is taken; None where there is no such place."""
+    """Find the upper left corner of a tag near the box that covers nothing that is taken; None if there is no such
+    place.
+    """
     wide, tall, pad = tag_size(text, text_px)
     height, width = picture.shape[:2]
     x0, y0, x1, y1 = box

@@ -1,4 +1,4 @@
-"""What a log tells over hours and days: verdicts per hour, latency, losses and the worst regions, from its segments."""
+"""A log is summarised over hours and days: verdicts per hour, latency, losses and the worst regions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HOUR_NS: Final = 3_600_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which records count: those made in [since_ns, until_ns), UTC, of this part, with these verdicts and this reason."""
+    """A filter chooses records: made in [since_ns, until_ns), UTC, of this part, with these verdicts and this reason."""
 
     since_ns: int | None = None
     until_ns: int | None = None
@@ -45,10 +45,11 @@ class Filter:
 
 @dataclass(slots=True)
 class Damage:
-    """What couldn't be read: files that end in half a line, lines that are no record, records that stand twice.
+    """Damage counts what couldn't be read: files that end in half a line, lines that are no record, records that stand
+    twice.
 
-    ``missing_records``: holes in the numbers of each run, of all records that were read, be they wanted or not; before its
-    first one, too, where no older file was left out.
+    ``missing_records`` counts holes in the numbers of each run, over all records that were read, wanted or not; before its
+    first one too, if no older file was left out.
     """
 
     torn_files: int = 0
@@ -73,7 +74,7 @@ class Damage:
 
 
 def find_files(paths: Iterable[Path]) -> list[Path]:
-    """Log files in their order: each path is a file, or a folder of segments.
+    """Return log files in their order; each path is a file, or a folder of log files.
 
     Raises:
         UserError: no such path, or a folder without segments.
@@ -93,7 +94,8 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_log(files: Iterable[Path], wanted: Filter, damage: Damage) -> Iterator[dict[str, Any]]:
-    """The records of all files that ``wanted`` takes, in order; each once, though a failed sync may have written it twice.
+    """Yield the records that ``wanted`` takes from all files, in order; each once, though a failed sync may have written it
+    twice.
 
     Raises:
         UserError: a file can't be read.
@@ -122,7 +124,7 @@ def read_log(files: Iterable[Path], wanted: Filter, damage: Damage) -> Iterator[
 
 @dataclass
 class Summary:
-    """Counts over records. ``hours``: verdicts and lost frames by the hour's first moment, UTC."""
+    """A summary counts records. ``hours`` holds verdicts and lost frames by the hour's first moment, UTC."""
 
     worst: int = 10
     records: int = 0
@@ -158,7 +160,7 @@ class Summary:
             self._see(region, record)
 
     def latency_ms(self) -> dict[str, dict[str, float]]:
-        """Of each stage p50, p95, p99 (nearest rank) and max; empty without inspections."""
+        """Return p50, p95, p99 (nearest rank) and max of each stage, in ms; empty without inspections."""
         found = {}
         for stage, values in self._latency.items():
             if values:
@@ -168,7 +170,7 @@ class Summary:
         return found
 
     def worst_regions(self) -> list[dict[str, Any]]:
-        """Those with the highest ``score_max``, highest first, each with what names its frame."""
+        """Return the regions with the highest ``score_max``, highest first, each with what names its frame."""
         return [told for _, _, told in sorted(self._worst, key=lambda entry: entry[:2], reverse=True)]
 
     def as_json(self) -> dict[str, Any]:
@@ -200,12 +202,12 @@ class Summary:
 
 
 def utc(ns: int) -> str:
-    """``2026-11-21T18:20:07Z``."""
+    """Write a moment as ``2026-11-21T18:20:07Z``."""
     return datetime.fromtimestamp(ns // 1_000_000_000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment_ns(text: str, option: str, now_ns: Callable[[], int]) -> int:
-    """``2026-11-21``, ``2026-11-21T18:20`` (UTC unless it says otherwise), or how long ago: ``90m``, ``12h``, ``7d``.
+    """Read ``2026-11-21``, ``2026-11-21T18:20`` (UTC unless it says otherwise), or how long ago: ``90m``, ``12h``, ``7d``.
 
     Raises:
         UserError: neither.
@@ -222,7 +224,7 @@ def moment_ns(text: str, option: str, now_ns: Callable[[], int]) -> int:
 
 
 def _is_first(path: Path, files: Sequence[Path]) -> bool:
-    """Whether all older files of this log that are still there are among those that are read."""
+    """Return True if all older files of this log that are still there are among those that are read."""
     name = NAME.fullmatch(path.name)
     if name is None:
         return True
@@ -231,13 +233,13 @@ def _is_first(path: Path, files: Sequence[Path]) -> bool:
 
 
 class _Numbers:
-    """Which of 0, 1, 2 ... were seen: runs of numbers, of which an unbroken log has one."""
+    """Remembers which of 0, 1, 2 ... were seen, as runs of numbers; an unbroken log has one run."""
 
     def __init__(self) -> None:
         self._runs: list[list[int]] = []
 
     def add(self, number: int) -> bool:
-        """False where it was seen before."""
+        """Add a number; return False if it was seen before."""
         runs = self._runs
         at = len(runs)
         while at and runs[at - 1][0] > number:
@@ -265,7 +267,7 @@ class _Numbers:
 
 
 def _is_sound(record: Mapping[str, Any]) -> bool:
-    """Whether the fields that are counted or shown are what the schema says: a file may hold anything."""
+    """Return True if the fields that are counted or shown are what the schema says: a file may hold anything."""
     made, reason = record["created_ns"], record["reason"]
     if not _is_int(made) or not 0 <= made < 1 << 62 or not isinstance(reason, (str, type(None))):
         return False

@@ -1,4 +1,4 @@
-"""An inspection drawn for people (pure): verdict strip, boxes with number and score, what isn't inspected dimmed.
+"""An inspection is drawn for people (pure): verdict strip, boxes with number and score, and the uninspected part dimmed.
 
 The parts that other pictures are made of have public names. Pictures are RGB uint8; boxes (x0, y0, x1, y1), x1 and y1
 exclusive.
@@ -28,11 +28,11 @@ STRIP: Final = (32, 34, 38)
 WHITE: Final = (255, 255, 255)
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PX: Final = 22.0
-"""Height of a capital of that font at scale 1."""
+"""Height of a capital of that font at scale 1, in px."""
 _WIDE, _TALL, _NARROW = 480, 2048, 320
-"""A frame narrower than ``_WIDE`` is shown enlarged, up to ``_TALL`` rows; the strip is at least ``_NARROW`` wide."""
+"""A frame narrower than ``_WIDE`` is enlarged, up to ``_TALL`` rows; the strip is at least ``_NARROW`` wide. All in px."""
 _LABELS: Final = 50
-"""Boxes that get a label: the first in the record, which begins with the worst."""
+"""Number of boxes that get a label, from the worst on: a record begins with the worst."""
 
 
 def draw_overlay(
@@ -44,11 +44,11 @@ def draw_overlay(
     seq: int | None = None,
     note: str | None = None,
 ) -> NDArray[np.uint8]:
-    """RGB uint8 picture of one inspected frame, with a strip above it that says ``note``, verdict, numbers and reason.
+    """Draw one inspected frame with a strip above it that says ``note``, verdict, numbers and reason. RGB uint8.
 
-    Frames under 480 px are enlarged by a whole factor, so that a 100 px tile is readable; lines and text grow with
-    frames above 800 px. ``roi`` and its ``mask`` picture, (H, W), are drawn as ``dim_outside`` has it. Boxes lie around
-    the pixels that they mean, not on them.
+    Frames under 480 px are enlarged by a whole factor, so that a 100 px tile is readable; lines and text grow with frames
+    above 800 px. ``roi`` and its ``mask`` picture, (H, W), are drawn as ``dim_outside`` does. Boxes lie around the pixels
+    that they mean, not on them.
     """
     picture, zoom = enlarged(frame)
     text_px = max(13.0, picture.shape[1] / 64)
@@ -64,19 +64,19 @@ def draw_overlay(
 
 
 def region_text(region: Region) -> str:
-    """What stands beside a region's box: its number in the record, and its highest value."""
+    """Write the text beside a region's box: its number in the record, and its highest value."""
     return f"{region.id}: {region.score_max:.3g}"
 
 
 def enlarged(frame: Frame) -> tuple[Any, int]:
-    """The frame as ``draw_overlay`` shows it, and the whole factor by which it is enlarged."""
+    """Return the frame as ``draw_overlay`` shows it, and the whole factor by which it is enlarged."""
     height, width = frame.pixels.shape[:2]
     zoom = max(1, min(math.ceil(_WIDE / width), _TALL // height))
     return shown(frame, zoom), zoom
 
 
 def shown(frame: Frame, zoom: float) -> Any:
-    """The frame as RGB, a copy that may be drawn on; enlarged in squares or shrunk by averages."""
+    """Return the frame as RGB, a copy that may be drawn on; enlarged in squares or shrunk by averages."""
     pixels: Any = to_depth(frame, 8).pixels
     height, width = pixels.shape[:2]
     if zoom != 1:
@@ -86,20 +86,22 @@ def shown(frame: Frame, zoom: float) -> Any:
 
 
 def scaled(box: Sequence[float], zoom: float) -> Box:
-    """A box of the frame in the enlarged or shrunken picture: its edges rounded."""
+    """Return a box of the frame in the enlarged or shrunken picture, its edges rounded."""
     x0, y0, x1, y1 = (round(edge * zoom) for edge in box)
     return x0, y0, x1, y1
 
 
 def frame_box(picture: Any, box: Box, line: int, colour: Colour = BOX) -> None:
-    """A box around its pixels, ``line`` px wide and at least 2, with a dark rim that shows on white parts, too."""
+    """Draw a box around its pixels, ``line`` px wide and at least 2, with a dark rim that shows on white parts, too."""
     bold = max(line, 2)
     ring(picture, box, 0, bold + 2, (0, 0, 0))
     ring(picture, box, 1, bold + 1, colour)
 
 
 def under_strip(picture: Any, title: str, colour: Colour, facts: Sequence[str], text_px: float) -> NDArray[np.uint8]:
-    """``picture`` below a strip of its width that says ``title`` on ``colour``, then the facts; padded where narrow."""
+    """Put ``picture`` below a strip of its width that says ``title`` on ``colour``, then the facts; narrow pictures are
+    padded.
+    """
     strip = _strip(title, colour, facts, max(picture.shape[1], _NARROW), text_px)
     missing = strip.shape[1] - picture.shape[1]
     if missing > 0:
@@ -110,7 +112,8 @@ def under_strip(picture: Any, title: str, colour: Colour, facts: Sequence[str], 
 def dim_outside(picture: Any, roi: RoiConfig | None, mask: NDArray[np.uint8] | None, zoom: float, line: int) -> None:
     """Darken what lies outside the ROI's rectangles, polygons and mask picture, and draw their edges.
 
-    ``picture``: the frame, zoomed. ``mask``: (H, W), above 0 where inspected; one that isn't the frame's size is not drawn.
+    ``picture`` is the enlarged frame. ``mask`` is (H, W), above 0 where inspected; one that isn't the frame's size is not
+    drawn.
     """
     height, width = picture.shape[:2]
     if mask is not None and not all(abs(m * zoom - p) < 1 for m, p in zip(mask.shape, (height, width), strict=True)):
@@ -137,11 +140,11 @@ def dim_outside(picture: Any, roi: RoiConfig | None, mask: NDArray[np.uint8] | N
 
 
 _SHIFT: Final = 4
-"""Fractional bits of the corners that OpenCV draws between."""
+"""Number of fractional bits of the corners that OpenCV draws between."""
 
 
 def _corners(shape: Shape, roi: RoiConfig, size: tuple[float, float], zoom: float) -> NDArray[np.int32]:
-    """(n, 2) in the enlarged picture, as OpenCV counts: 0 is the centre of the first pixel."""
+    """Return (n, 2) in the enlarged picture, as OpenCV counts: 0 is the centre of the first pixel."""
     flat: Sequence[Any] = shape
     if not isinstance(shape[0], tuple | list):
         x0, y0, x1, y1 = flat
@@ -152,7 +155,7 @@ def _corners(shape: Shape, roi: RoiConfig, size: tuple[float, float], zoom: floa
 
 
 def ring(picture: Any, box: Box, near: int, far: int, colour: Colour) -> None:
-    """Colour what lies ``near`` to ``far`` px outside the box. cv2.rectangle draws thick lines wider than asked for."""
+    """Colour the ring from ``near`` to ``far`` px outside the box. cv2.rectangle draws thick lines wider than asked for."""
     x0, y0, x1, y1 = box
     left, top = max(x0 - far, 0), max(y0 - far, 0)
     picture[top : max(y0 - near, 0), left : x1 + far] = colour
@@ -162,7 +165,7 @@ def ring(picture: Any, box: Box, near: int, far: int, colour: Colour) -> None:
 
 
 def text_size(text: str, text_px: float) -> tuple[int, int, float, int]:
-    """Width and height of the capitals in px, OpenCV's font scale and thickness."""
+    """Return width and height of the capitals in px, OpenCV's font scale and thickness."""
     scale = text_px / _CAPITAL_PX
     thickness = max(1, round(text_px / 10))
     (width, _), _ = cv2.getTextSize(text, _FONT, scale, thickness)
@@ -170,7 +173,7 @@ def text_size(text: str, text_px: float) -> tuple[int, int, float, int]:
 
 
 def write(picture: Any, text: str, x: int, baseline: int, text_px: float, colour: Colour = WHITE) -> None:
-    """One line of text, its capitals ``text_px`` high; ``x`` and ``baseline`` are where its first letter stands."""
+    """Write one line of text, its capitals ``text_px`` high; ``x`` and ``baseline`` are where its first letter stands."""
     _, _, scale, thickness = text_size(text, text_px)
     cv2.putText(
         picture, text, (x, baseline), _FONT, fontScale=scale, color=colour, thickness=thickness, lineType=cv2.LINE_AA
@@ -178,7 +181,7 @@ def write(picture: Any, text: str, x: int, baseline: int, text_px: float, colour
 
 
 def label(picture: Any, text: str, box: Box, text_px: float) -> None:
-    """Above the box, or below it where there is no room, and never outside the picture."""
+    """Write a label above the box, or below it if there is no room, and never outside the picture."""
     wide, tall, pad = tag_size(text, text_px)
     gap = pad + 2
     x = max(0, min(box[0] - gap, picture.shape[1] - wide))
@@ -187,21 +190,21 @@ def label(picture: Any, text: str, box: Box, text_px: float) -> None:
 
 
 def tag_size(text: str, text_px: float) -> tuple[int, int, int]:
-    """Width and height of what ``tag`` draws, and the width of its margins, in px."""
+    """Return width and height of what ``tag`` draws, and the width of its margins, in px."""
     width, height, _, _ = text_size(text, 0.8 * text_px)
     pad = max(2, round(0.2 * text_px))
     return width + 2 * pad, height + 2 * pad, pad
 
 
 def tag(picture: Any, text: str, x: int, y: int, text_px: float, fill: Colour = BOX, colour: Colour = WHITE) -> None:
-    """Text on a filled rectangle whose upper left corner is (x, y)."""
+    """Write text on a filled rectangle whose upper left corner is (x, y)."""
     wide, tall, pad = tag_size(text, text_px)
     cv2.rectangle(picture, (x, y), (x + wide - 1, y + tall - 1), fill, cv2.FILLED)
     write(picture, text, x + pad, y + tall - pad, 0.8 * text_px, colour)
 
 
 def _strip(title: str, colour: Colour, facts: Sequence[str], width: int, text_px: float) -> NDArray[np.uint8]:
-    """The title on its colour, then the facts, on as many lines as they need."""
+    """Write the title on its colour, then the facts, on as many lines as they need."""
     pad = round(text_px * 0.7)
     block = text_size(title, text_px)[0] + 2 * pad
     lines: list[tuple[int, str]] = []
@@ -224,7 +227,7 @@ def _strip(title: str, colour: Colour, facts: Sequence[str], width: int, text_px
 
 
 def inspection_facts(inspection: Inspection, seq: int | None) -> list[str]:
-    """What the strip says of an inspection besides its verdict."""
+    """List what the strip says about an inspection besides its verdict."""
     meta = inspection.meta
     facts = [] if seq is None else [f"seq {seq}"]
     facts.append(f"frame {meta.frame_id}")

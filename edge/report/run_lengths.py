@@ -1,4 +1,4 @@
-"""Masks as run lengths, for a log that holds more of them than anyone wants picture files of (pure)."""
+"""Masks are written as run lengths, for a log that holds more of them than anyone wants picture files of (pure)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 
 def run_lengths(mask: NDArray[np.uint8]) -> list[int]:
-    """Lengths of the runs of (h, w) ``mask``, row by row: first of zeros, perhaps 0 of them, then in turn.
+    """Return the lengths of the runs of (h, w) ``mask``, row by row: first of zeros, perhaps 0 of them, then alternating.
 
-    COCO's uncompressed RLE is the same column by column (counts in Fortran order). Back again:
+    COCO's uncompressed RLE is the same column by column (counts in Fortran order). To reverse it:
     ``np.repeat(np.arange(len(counts)) % 2, counts).reshape(h, w)``.
     """
     flat = mask.ravel() > 0

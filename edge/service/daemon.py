@@ -1,4 +1,4 @@
-"""The daemon: lock, model, outputs and health server from the config; signals, systemd, exit codes."""
+"""The daemon makes lock, model, outputs and health server from the config, and handles signals, systemd and exit codes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 ShowBuild: TypeAlias = Callable[[], AbstractContextManager[BuildProgress]]
 """Opens what shows a build that takes minutes, and closes it when the model is there."""
 LATER_S = 1.0
-"""Time between two looks for what isn't there yet."""
+"""Time in s between two looks for what isn't there yet."""
 Made = TypeVar("Made")
 
 
@@ -57,8 +57,8 @@ def run_daemon(
 ) -> ExitCode:
     """Inspect until SIGTERM, SIGINT or the source's end. Returns the exit code.
 
-    ``source``: instead of the config's own. ``each_turn``: called about every 0.1 s, for a live display.
-    ``show_build``: for whoever watches, while the model is opened.
+    ``source`` replaces the config's own. ``each_turn`` is called about every 0.1 s, for a live display. ``show_build`` is
+    for whoever watches, while the model is opened.
 
     Raises:
         UserError: whatever keeps the line from starting that a person must mend.
@@ -151,7 +151,7 @@ def _run_locked(
 
 
 def _model_when_there(loaded: Loaded, stop: StopFlag, show_build: ShowBuild) -> tuple[Engine, Criteria] | None:
-    """Open the model, and wait for what isn't there yet; None when told to stop meanwhile."""
+    """Open the model, and wait for what isn't there yet; return None if asked to stop meanwhile."""
     notify(f"STATUS=loading the model {loaded.config.model.bundle}")
     start = StartProgress()
     with show_build() as show:
@@ -164,7 +164,7 @@ def _model_when_there(loaded: Loaded, stop: StopFlag, show_build: ShowBuild) -> 
 
 
 def _log_exit(code: ExitCode, line: Line) -> None:
-    """Say why the line ends where nobody asked for it."""
+    """Log why the line ends if nobody asked for it."""
     if code == ExitCode.HUNG:
         log.error("exit", code=int(code), reason="a stage hangs")
     if code == ExitCode.STAGE:
@@ -176,7 +176,7 @@ def _log_exit(code: ExitCode, line: Line) -> None:
 
 
 class _Watchdog:
-    """WATCHDOG=1 while every stage answers; STATUS when it changes.
+    """The watchdog is fed with WATCHDOG=1 while every stage answers, and STATUS when it changes.
 
     Every stage must have made progress since the last feed, and within ``limit_s``: a stage that froze is covered by one
     more feed at the most.
@@ -209,7 +209,8 @@ def _take(loaded: Loaded) -> tuple[Path, InstanceLock]:
 
 
 def when_there(make: Callable[[], Made], stop: StopSign) -> Made | None:
-    """What ``make`` makes, once it can: a disk may be mounted, and a share answer, later than we start. None: ``stop``.
+    """Return what ``make`` makes, once it can: a disk may be mounted, and a share answer, later than we start. None after
+    ``stop``.
 
     Raises:
         UserError: what doesn't pass by itself.

@@ -1,4 +1,4 @@
-"""Descriptors of the process: the three standard ones are open, and there are more than strangers can take."""
+"""The three standard descriptors of the process are opened here, and there are more than strangers can take."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ LOOK_S = 1.0
 
 
 class EndpointsFile:
-    """``turn`` from the supervisor. A full disk is no reason not to inspect: it is tried again each second."""
+    """The supervisor calls ``turn``. A full disk is no reason not to inspect: it is tried again each second."""
 
     def __init__(self, folder: Path, server: HealthServer) -> None:
         self._folder = folder

@@ -14,9 +14,9 @@ from edge.wire.keys import PUBLIC, SECRET, ClientKeys, client_keys
 
 
 def find_endpoint(text: str, overrides: Sequence[str] = ()) -> str:
-    """The endpoint itself, or the one that stands in the endpoints.json of a config's daemon or of a runtime folder.
+    """Return the endpoint itself, or the one in the endpoints.json of a config's daemon or of a runtime folder.
 
-    ``overrides``: keys of the config, as the daemon was started with.
+    ``overrides`` are keys of the config, as the daemon was started with.
 
     Raises:
         UserError: a path without a readable endpoints.json, or one that names no publisher; overrides of no config.
@@ -44,7 +44,8 @@ def find_endpoint(text: str, overrides: Sequence[str] = ()) -> str:
 
 
 def find_keys(endpoint: str, key: Path | None, server_key: Path | None, overrides: Sequence[str] = ()) -> ClientKeys | None:
-    """The keys to connect with; None without ``key``. The daemon's is found in the config that ``endpoint`` may name.
+    """Return the keys to connect with; None without ``key``. The daemon's is found in the config that ``endpoint`` may
+    name.
 
     Raises:
         UserError: a file that holds no such key, a secret that others may read, or the daemon's key is not known.
@@ -63,7 +64,7 @@ def find_keys(endpoint: str, key: Path | None, server_key: Path | None, override
 
 
 def check_overrides(overrides: Sequence[str], named: Sequence[str]) -> None:
-    """Raises UserError where there are overrides and nothing of what was ``named`` is a config."""
+    """Raise UserError if there are overrides and nothing of what was ``named`` is a config."""
     if overrides and not any(name.endswith((".yaml", ".yml")) for name in named):
         raise UserError(
             "--set overrides a key of a line's config, and none is named",

@@ -1,4 +1,4 @@
-"""All daemons of a machine at once: what each one says of itself, followed over its own subscription."""
+"""All daemons of a machine are followed at once: what each one reports, over its own subscription."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from edge.errors import UserError
 from edge.service.instances import Instance
 
 _WINDOW_S = 5.0
-"""Span of the rate that is shown."""
+"""Time in s that the shown rate covers."""
 _OpenLine = Callable[[Instance], Subscriber]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One daemon at one moment. ``text``: what is wrong with it, or empty."""
+    """A row is one daemon at one moment. ``text`` says what is wrong with it, or is empty."""
 
     instance: Instance
     state: str = "not heard yet"
@@ -37,7 +37,7 @@ class Row:
 
 
 class Watch:
-    """One daemon, heard in a thread of its own until closed."""
+    """A watch hears one daemon in a thread of its own until closed."""
 
     def __init__(self, instance: Instance, open_line: _OpenLine) -> None:
         self.instance = instance
@@ -109,7 +109,7 @@ class Watch:
 
 
 class Fleet:
-    """Follows the daemons that ``find`` names, those that come and go included."""
+    """The fleet follows the daemons that ``find`` names, those that come and go included."""
 
     def __init__(self, find: Callable[[], list[Instance]], open_line: _OpenLine) -> None:
         self._find = find
@@ -117,7 +117,7 @@ class Fleet:
         self._watches: list[Watch] = []
 
     def look(self) -> list[Row]:
-        """One row for each instance there is now."""
+        """Return one row for each instance there is now."""
         found = self._find()
         gone = [watch for watch in self._watches if watch.instance not in found]
         self._watches = [watch for watch in self._watches if watch not in gone]

@@ -1,4 +1,4 @@
-"""What the daemon says about itself over HTTP on loopback: /live, /ready and Prometheus /metrics."""
+"""The daemon reports about itself over HTTP on loopback: /live, /ready and Prometheus /metrics."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from edge.line.tally import BUCKETS_MS, Tally
 from edge.outputs.protocol import OutputStatus
 
 AT_ONCE = 8
-"""Requests at a time; a scraper and an orchestrator have two."""
+"""Number of requests at a time; a scraper and an orchestrator have two."""
 TIMEOUT_S = 5.0
-"""A request that isn't said by then gives its place up."""
+"""Time in s after which an unfinished request gives its place up."""
 AGAIN_S = 1.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics(Collector):
-    """Reads the run's counters whenever Prometheus asks; nothing is counted twice."""
+    """Metrics read the run's counters whenever Prometheus asks; nothing is counted twice."""
 
     def __init__(self, tally: Tally, ring: Ring, snapshot: Callable[[], LineSnapshot]) -> None:
         self._tally = tally
@@ -107,10 +107,10 @@ class Metrics(Collector):
 
 
 class HealthServer:
-    """Serves until closed, at most ``AT_ONCE`` requests at a time. An address that can't be had yet is tried each second.
+    """The server answers until closed, at most ``AT_ONCE`` requests at a time. A busy address is tried each second.
 
     Raises:
-        UserError: an address that only another config makes possible: a port below 1024, say.
+        UserError: an address that only another config makes possible, for example a port below 1024.
     """
 
     def __init__(self, bind: str, metrics: Metrics, snapshot: Callable[[], LineSnapshot]) -> None:
@@ -125,7 +125,7 @@ class HealthServer:
         self.address: str | None = None
         """Where it serves, once it does: port 0 in the config takes any free port."""
         self.fault: str | None = None
-        """Why it doesn't."""
+        """Why it doesn't serve."""
         self._open()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._thread.start()
@@ -178,7 +178,7 @@ class _Server(ThreadingHTTPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """With all places taken the oldest one is given up, if it had its time; else the new one is turned away."""
+        """Give up the oldest place if all are taken and it had its time; otherwise turn the new request away."""
         now = time.monotonic()
         with self._lock:
             oldest = min(self._open.values(), key=lambda held: held[0], default=None)
@@ -199,7 +199,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever hangs up on us is not worth a traceback each time: they would fill the journal."""
+        """Ignore whoever hangs up on us: a traceback each time would fill the journal."""
 
 
 def _handler(snapshot: Callable[[], LineSnapshot], registry: CollectorRegistry, host: str) -> type[BaseHTTPRequestHandler]:
@@ -232,7 +232,7 @@ def _handler(snapshot: Callable[[], LineSnapshot], registry: CollectorRegistry, 
             self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
-            """Requests are not logged: a scraper asks every few seconds."""
+            """Log no requests, because a scraper asks every few seconds."""
 
     return Handler
 

@@ -1,4 +1,4 @@
-"""The lock against a second instance, who holds it, and signals that reach nobody but the holder."""
+"""A lock keeps a second instance out, says who holds it, and lets signals reach nobody but the holder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOCK = "lock"
 
 
 def taken(folder: Path, camera: str, owner: str) -> UserError:
-    """What is said to a second instance. ``owner``: the process id of the first one."""
+    """Make the error for a second instance. ``owner`` is the process id of the first one."""
     return UserError(
         f"camera {camera}: another instance is running",
         received=f"{folder / LOCK} is held by process {owner or 'unknown'}",
@@ -29,7 +29,7 @@ def taken(folder: Path, camera: str, owner: str) -> UserError:
 
 
 class InstanceLock:
-    """Held while the daemon runs. A second daemon in the same folder would silently take over its ipc socket.
+    """The lock is held while the daemon runs. A second daemon in the same folder would silently take over its ipc socket.
 
     A daemon of the same camera name in another runtime folder is not kept out by this lock, but by those of its log, its
     evidence and its endpoint wherever they are the same, and by the camera, which only one can open.
@@ -64,7 +64,7 @@ class InstanceLock:
         os.close(self._fd)
 
     def _write(self, text: str) -> None:
-        """The process id is for people and for ``edge reload``; a full disk is no reason not to inspect."""
+        """Write the process id for people and for ``edge reload``; a full disk is no reason not to inspect."""
         try:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, text.encode(), 0)
@@ -73,7 +73,7 @@ class InstanceLock:
 
 
 def holder(folder: Path) -> int | None:
-    """Process id of the daemon that holds the lock in ``folder``; None where none runs.
+    """Return the process id of the daemon that holds the lock in ``folder``; None if none runs.
 
     Nothing is locked to find out: a daemon that starts at this moment must not meet our lock. The kernel says who holds it;
     what stands in the file must agree.
@@ -118,7 +118,7 @@ def send_signal(folder: Path, pid: int, number: signal.Signals) -> None:
 
 
 def _holds(pid: int, path: Path) -> bool:
-    """Whether the process has this very file open. Raises PermissionError where this user may not look."""
+    """Return True if the process has this very file open. Raises PermissionError if this user may not look."""
     wanted = path.stat()
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
@@ -131,7 +131,7 @@ def _holds(pid: int, path: Path) -> bool:
 
 
 def _owner(path: Path) -> str:
-    """The process id that stands in a lock file."""
+    """Return the process id that stands in a lock file."""
     try:
         return path.read_text(errors="replace")[:32].strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The daemons of this machine, as their runtime folders tell of them."""
+"""The daemons of this machine are found by their runtime folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.service.runtime_folder import INSTANCE, found_folder, read_json, trust
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """``pid``: None where it ran once and doesn't now. ``endpoints``: by name, as in endpoints.json."""
+    """An instance has ``pid``, None if it ran once and doesn't now, and ``endpoints`` by name, as in endpoints.json."""
 
     camera: str
     folder: Path
@@ -25,7 +25,7 @@ class Instance:
 
 
 def instance_in(folder: Path) -> Instance:
-    """What ``folder`` tells, as far as this user may read it."""
+    """Read what ``folder`` says, as far as this user may read it."""
     told, endpoints = read_json(folder, INSTANCE), read_json(folder, "endpoints.json")
     path, overrides = told.get("config"), told.get("overrides")
     return Instance(
@@ -39,7 +39,7 @@ def instance_in(folder: Path) -> Instance:
 
 
 def instances(more: Iterable[Path] = ()) -> list[Instance]:
-    """All with a runtime folder in one of the usual places, or in ``more``; by camera."""
+    """Find all that have a runtime folder in one of the usual places, or in ``more``; by camera."""
     folders: list[Path] = [*more]
     for root in trusted_roots():
         try:
@@ -51,7 +51,7 @@ def instances(more: Iterable[Path] = ()) -> list[Instance]:
 
 
 def find_instance(text: str) -> Instance:
-    """The daemon of a camera's name, a config or a runtime folder; it must be running.
+    """Find the daemon of a camera's name, a config or a runtime folder; it must be running.
 
     Raises:
         UserError: there is none, or the config can't be used.

@@ -1,4 +1,4 @@
-"""Standard error that nobody reads, or that is gone: inspection outlives its log.
+"""Inspection outlives its log: standard error may be read by nobody, or be gone.
 
 A journal on a dying disk, Ctrl-S on a terminal or a stopped ``| tee`` block whoever writes. So a thread of its own writes,
 behind a queue with an end; what it has no room for is dropped, and counted.
@@ -13,11 +13,11 @@ import threading
 import time
 
 WAITING = 2000
-"""Lines that may wait."""
+"""Number of lines that may wait."""
 
 
 class LogLines:
-    """A file for log lines that never blocks and never raises. One line may come in several writes."""
+    """Log lines go to a file that never blocks and never raises. One line may come in several writes."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[str] = queue.Queue(WAITING)
@@ -39,7 +39,7 @@ class LogLines:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: the thread flushes."""
+        """Do nothing: the thread flushes."""
 
     def drain(self, timeout_s: float) -> None:
         """Wait until all is written, so long at most."""
@@ -60,7 +60,7 @@ class LogLines:
 
 
 def write_error(text: str) -> None:
-    """To standard error, if there is one."""
+    """Write to standard error, if there is one."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(text)
         sys.stderr.flush()

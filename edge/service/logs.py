@@ -1,4 +1,4 @@
-"""structlog set up once: readable on a terminal, one JSON line per event elsewhere, with the journal's priority."""
+"""Logging is set up once: readable on a terminal, one JSON line per event elsewhere, with the journal's priority."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from structlog.typing import Processor, WrappedLogger
 from edge.service.log_lines import LogLines, write_error
 
 _PRIORITY = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-"""sd-daemon(3) levels: journald reads <4> at the start of a line as a warning."""
+"""Levels of sd-daemon(3): journald reads <4> at the start of a line as a warning."""
 
 
 class _Unbreakable:
-    """Standard error that may be gone: what can't be written is dropped."""
+    """Standard error may be gone: what can't be written is dropped."""
 
     def write(self, text: str) -> int:
         write_error(text)
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: it was flushed."""
+        """Do nothing: it was flushed."""
 
 
 _lines: LogLines | None = None

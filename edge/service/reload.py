@@ -1,4 +1,6 @@
-"""SIGHUP: the config is read again, its model loaded and warmed beside the old one, and both swapped between two frames."""
+"""On SIGHUP the config is read again, its model loaded and warmed beside the old one, and both exchanged between two
+frames.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions")
 FAULT = "reload_refused"
 SLOW = "reload_slow"
 SLOW_S = 120.0
-"""A load that takes longer is a fault, for as long as it takes: no other reload begins before it ends."""
+"""Time in s after which a load is a fault, for as long as it takes: no other reload begins before it ends."""
 
 OpenModel = Callable[[Loaded], tuple[Engine, Criteria]]
 TryModel = Callable[[Loaded], object]
@@ -31,10 +33,10 @@ Report = Callable[[ReloadReport], object]
 
 
 class Reloader:
-    """``ask`` from a signal handler; ``turn`` from the supervisor, which never waits for a model to load."""
+    """A signal handler calls ``ask``, and the supervisor ``turn``, which never waits for a model to load."""
 
     def __init__(self, loaded: Loaded, open_model: OpenModel, try_model: TryModel | None = None) -> None:
-        """``try_model``: called first, and raises where the model must not be opened in this process."""
+        """Take ``try_model``, which is called first, and raises if the model must not be opened in this process."""
         self._try_model = try_model
         self._loaded = loaded
         self._open_model = open_model
@@ -48,11 +50,13 @@ class Reloader:
         """Called when a reload is over. May raise OSError."""
 
     def ask(self) -> None:
-        """Safe in a signal handler: an event's lock may be held by the very thread that the signal interrupts."""
+        """Ask for a reload. Safe in a signal handler: an event's lock may be held by the very thread that the signal
+        interrupts.
+        """
         self._asked = True
 
     def turn(self, line: Line) -> None:
-        """Begin what was asked for and exchange the recipe when it is ready. What fails is a fault; the old one runs on."""
+        """Begin what was asked for and exchange the recipe when it is ready. A failure is a fault; the old one runs on."""
         if self._thread is not None:
             if not self._thread.is_alive():
                 self._thread = None
@@ -105,5 +109,5 @@ class Reloader:
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:
-    """Top-level keys that differ and can't be changed while the line runs."""
+    """Return the top-level keys that differ and can't be changed while the line runs."""
     return [name for name in Config.model_fields if name not in RELOADED and getattr(old, name) != getattr(new, name)]

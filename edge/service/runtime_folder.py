@@ -1,4 +1,6 @@
-"""The runtime folder of one camera: the lock against a second instance, and endpoints.json for those who look for us."""
+"""The runtime folder of one camera holds the lock against a second instance, and endpoints.json for those who look for
+us.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ import orjson
 from edge.config.load import Loaded
 from edge.errors import UserError, may_pass
 from edge.service.instance_lock import LOCK
+from edge.storage.archive import secret_mode
 from edge.storage.disk import why_unwritable, write_whole
 from edge.storage.ownership import why_not_ours
 
@@ -24,19 +27,21 @@ _OWN = "/run/user/{}"  # file-hierarchy(7): made at login, for this user alone
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
-    """How a reload went. ``number``: counted from the start; ``began_ns``: monotonic, before the config was read."""
+    """A report says how a reload went. ``number`` counts from the start; ``began_ns``: monotonic, before the config was
+    read.
+    """
 
     number: int
     began_ns: int
     tried_sha256: str | None
-    """Of the config that was read; None where it could not be."""
+    """Hash of the config that was read; None if it could not be."""
     config_sha256: str
-    """Of the config in force after it."""
+    """Hash of the config in force after it."""
     refused: str | None
 
 
 def runtime_folder(loaded: Loaded) -> Path:
-    """The folder, made if it isn't there.
+    """Return the folder, made if it isn't there.
 
     ``runtime_dir`` of the config, else systemd's $RUNTIME_DIRECTORY, else /run/edge/CAMERA where it can be made, else
     /run/user/UID/edge/CAMERA, else edge-UID/CAMERA in the system's temporary folder. The last three have names that anybody
@@ -68,12 +73,12 @@ def runtime_folder(loaded: Loaded) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A place for the folder. ``parts``: those in front of it whose names anybody can guess."""
+    """A candidate is a place for the folder. ``parts`` are those in front of it whose names anybody can guess."""
 
     folder: Path
     parts: tuple[Path, ...] = ()
     chosen: bool = False
-    """A person or systemd chose it, and whom its group lets write in it."""
+    """True if a person or systemd chose it, and whom its group lets write in it."""
 
     def why_not_ours(self) -> str | None:
         folder = self.folder.resolve() if self.chosen else self.folder
@@ -85,18 +90,18 @@ class _Candidate:
 
 
 def runtime_roots() -> list[Path]:
-    """Folders under which daemons without ``runtime_dir`` have theirs, one per camera."""
+    """Return folders under which daemons without ``runtime_dir`` have theirs, one per camera."""
     own = Path(_OWN.format(os.geteuid()))
     return [_SHARED, *([own / "edge"] if own.is_dir() else []), Path(tempfile.gettempdir()) / f"edge-{os.geteuid()}"]
 
 
 def trusted_roots() -> list[Path]:
-    """Those that nobody else can have put there: what lies in the others is not believed."""
+    """Return those that nobody else can have put there: what lies in the others is not believed."""
     return [root for root in runtime_roots() if root == _SHARED or why_not_ours(root) is None]
 
 
 def found_folder(loaded: Loaded) -> Path:
-    """Where this config's daemon would be running, for those who look for it: nothing is made.
+    """Return where this config's daemon would be running, for those who look for it; nothing is made.
 
     /run/edge/CAMERA may be another user's, the service's: only root can make it.
     """
@@ -118,12 +123,12 @@ def _candidates(loaded: Loaded) -> list[_Candidate]:
 
 
 def write_endpoints(folder: Path, endpoints: dict[str, str | None]) -> Path:
-    """endpoints.json: where clients find the daemon."""
+    """Write endpoints.json, where clients find the daemon."""
     return _write(folder, "endpoints.json", endpoints)
 
 
 def write_instance(folder: Path, loaded: Loaded) -> Path:
-    """instance.json: what the daemon runs with, for ``edge reload`` and ``edge fleet``."""
+    """Write instance.json: what the daemon runs with, for ``edge reload`` and ``edge fleet``."""
     told = {
         "camera": loaded.config.camera,
         "config": str(loaded.path.absolute()),
@@ -131,16 +136,16 @@ def write_instance(folder: Path, loaded: Loaded) -> Path:
         "effective": loaded.config.model_dump(mode="json"),
     }
     (folder / RELOAD).unlink(missing_ok=True)  # of a run before: reloads are counted from the start
-    return _write(folder, INSTANCE, told)
+    return _write(folder, INSTANCE, told, mode=secret_mode(loaded))
 
 
 def write_reload(folder: Path, report: ReloadReport) -> Path:
-    """reload.json: how the last reload went."""
+    """Write reload.json: how the last reload went."""
     return _write(folder, RELOAD, asdict(report))
 
 
 def read_reload(folder: Path) -> ReloadReport | None:
-    """None where there was no reload in this run."""
+    """Read how the last reload went; None if there was none in this run."""
     try:
         return ReloadReport(**read_json(folder, RELOAD))
     except TypeError:  # of another version
@@ -148,7 +153,7 @@ def read_reload(folder: Path) -> ReloadReport | None:
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """A file of the runtime folder; empty where it isn't there or is none."""
+    """Read a file of the runtime folder; empty if it isn't there or is no JSON object."""
     try:
         found = orjson.loads((folder / name).read_bytes())
     except (OSError, ValueError):
@@ -156,7 +161,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _write(folder: Path, name: str, content: object) -> Path:
+def _write(folder: Path, name: str, content: object, *, mode: int | None = None) -> Path:
     path = folder / name
-    write_whole(path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+    write_whole(path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n", mode=mode)
     return path

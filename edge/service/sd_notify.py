@@ -1,4 +1,4 @@
-"""sd_notify(3): one datagram to the service manager. Ten lines, where the packages add nothing."""
+"""sd_notify(3) sends one datagram to the service manager: ten lines, where the packages add nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final
 
 SEND_S: Final = 0.2
 START_EVERY_S: Final = 5.0
-"""Time between two requests for more time to start."""
+"""Time in s between two requests for more time to start."""
 START_EXTEND_S: Final = 30.0
-"""What each of them adds to the start timeout."""
+"""Time in s that each of them adds to the start timeout."""
 
 
 def notify(message: str) -> None:
@@ -32,7 +32,7 @@ def notify(message: str) -> None:
 class StartProgress:
     """Asks systemd for more time to start while a build goes on, at most every 5 s, and says how far it is.
 
-    sd_notify(3): the 30 s count from now, not from the last message.
+    The 30 s count from now, not from the last message: sd_notify(3).
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class StartProgress:
 
 
 def watchdog_interval_s() -> float | None:
-    """``WATCHDOG_USEC`` in seconds, if it is meant for this process; None where no watchdog is asked for."""
+    """Return ``WATCHDOG_USEC`` in seconds, if it is meant for this process; None if no watchdog is asked for."""
     usec = os.environ.get("WATCHDOG_USEC")
     pid = os.environ.get("WATCHDOG_PID")
     if not usec or not usec.isdigit() or (pid and pid != str(os.getpid())):

@@ -1,4 +1,4 @@
-"""What the daemon does on signals. Handlers set flags and take no lock."""
+"""The daemon handles signals here: handlers set flags and take no lock."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from types import FrameType
 from edge.line.stop_sign import StopFlag
 
 AGAIN_S = 1.0
-"""Another SIGTERM so soon is the same wish again."""
+"""Time in s within which another SIGTERM is the same wish again."""
 
 
 @contextmanager
 def signals(stop: StopFlag, reload: Callable[[], object]) -> Iterator[None]:
-    """SIGTERM and SIGINT set ``stop``; another one a second later ends the process at once. SIGHUP asks for a reload.
+    """Let SIGTERM and SIGINT set ``stop``; another one a second later ends the process at once. SIGHUP asks for a reload.
 
     Sooner it is the same wish again: ``timeout`` and process supervisors signal a process and its group. Handlers are put
     back afterwards.

@@ -19,7 +19,7 @@ from edge.errors import ExitCode, UserError
 from edge.line.recipe import open_model
 
 TRIAL_S = 300.0
-"""Time for a model to load and to give its first map. A TensorRT engine may have to be built first."""
+"""Time in s for a model to load and to give its first map. A TensorRT engine may have to be built first."""
 _MOST = 0.8
 """Share of the memory that is free now that the trial may take."""
 
@@ -51,7 +51,7 @@ def try_model(loaded: Loaded, timeout_s: float = TRIAL_S) -> None:
 
 
 def main(path: str, overrides: str) -> int:
-    """In the process of its own."""
+    """Run the trial, in the process of its own."""
     os.nice(19)
     _limit_memory()
     try:
@@ -64,7 +64,9 @@ def main(path: str, overrides: str) -> int:
 
 
 def _limit_memory() -> None:
-    """RLIMIT_DATA counts what is private and writable; CUDA reserves address space far beyond what it takes."""
+    """Limit RLIMIT_DATA, which counts what is private and writable; CUDA reserves address space far beyond what it
+    takes.
+    """
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines())
     most = int(int(fields["MemAvailable"].split()[0]) * 1024 * _MOST)
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]

@@ -1,4 +1,4 @@
-"""The files that make a daemon a systemd service: where they lie in this installation, and where they go on the machine."""
+"""These files make a daemon a systemd service: where they lie in this installation, and where they go on the machine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _TARGETS: Final = {
     "60-edge-gige.conf": "etc/sysctl.d/60-edge-gige.conf",
 }
 _PROGRAM: Final = "/opt/edge/venv/bin/edge"
-"""What ``ExecStart`` of the shipped unit starts; replaced by the program of the installation that installs it."""
+"""Program that ``ExecStart`` of the shipped unit starts; replaced by that of the installation that installs it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceFile:
-    """One file for the machine. ``path``: relative to the root."""
+    """A service file is one file for the machine. ``path`` is relative to the root."""
 
     path: Path
     text: str
@@ -54,9 +54,9 @@ class ServiceFile:
 
 
 def service_files(camera: str, drop_ins: tuple[DropIn, ...] = (), program: Path | None = None) -> list[ServiceFile]:
-    """Everything that ``edge@CAMERA`` needs; of ``drop_ins`` this camera's own copy.
+    """Return everything that ``edge@CAMERA`` needs; drop-ins come as this camera's own copy.
 
-    ``program``: what the unit starts; None: the ``edge`` of this Python.
+    ``program`` is what the unit starts; None: the ``edge`` of this Python.
     """
     folder = _folder()
     program = program or Path(sys.prefix) / "bin" / "edge"
@@ -71,12 +71,12 @@ def service_files(camera: str, drop_ins: tuple[DropIn, ...] = (), program: Path 
 
 
 def usb_vendors() -> set[str]:
-    """Vendor ids of USB cameras, as the udev rule has them: four hexadecimal digits."""
+    """Return vendor ids of USB cameras, as the udev rule has them: four hexadecimal digits."""
     return set(re.findall(r'idVendor}=="([0-9a-f]{4})"', (_folder() / "70-edge-usb3vision.rules").read_text("utf-8")))
 
 
 def next_steps(camera: str) -> list[str]:
-    """Commands that make the installed files take effect, in their order; each may be run again."""
+    """Return the commands that make the installed files take effect, in order; each may be run again."""
     return [
         "systemd-sysusers",
         "systemd-tmpfiles --create",
@@ -89,7 +89,7 @@ def next_steps(camera: str) -> list[str]:
 
 
 def _folder() -> Path:
-    """``systemd/`` of a checkout, or where pip put its files."""
+    """Return ``systemd/`` of a checkout, or where pip put its files."""
     beside = Path(__file__).parents[2] / "systemd"
     if (beside / UNIT).is_file():
         return beside

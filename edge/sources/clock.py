@@ -1,4 +1,4 @@
-"""Time as the sources that set their own pace see it; tests give one that they turn by hand."""
+"""Sources that set their own pace read time from a clock; tests give one that they turn by hand."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """``now``: monotonic seconds. ``sleep``: waits for seconds."""
+    """A clock has ``now``, monotonic seconds, and ``sleep``, which waits for seconds."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
     def wait_until(self, due_s: float, timeout_s: float) -> bool:
-        """Whether ``due_s`` has come; waits for it, but at most for ``timeout_s``."""
+        """Wait until ``due_s``, but at most for ``timeout_s``; return True if it has come."""
         wait_s = due_s - self.now()
         if wait_s <= 0:
             return True

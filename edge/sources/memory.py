@@ -1,4 +1,4 @@
-"""Pictures in memory as a source: what a benchmark replays, without a copy and without a file."""
+"""Pictures in memory serve as a source that a benchmark replays, without a copy and without a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.storage.pictures import decoded_format
 
 
 class MemorySource:
-    """``count`` frames that go round and round through ``pictures``; ids are counted from 0.
+    """The source gives ``count`` frames that go round and round through ``pictures``; ids are counted from 0.
 
     Args:
         pictures: each C-contiguous (H, W) or (H, W, 3) RGB, uint8, or uint16 of 16 bits. They are not copied.

@@ -1,4 +1,4 @@
-"""The table of sources, and the choice by kind.
+"""A table lists the sources, and one is chosen by its kind.
 
 A new kind of camera is a file or folder beside this one, a section in ``config/sources.py`` and a row here.
 """
@@ -18,7 +18,7 @@ from edge.sources.protocol import DeviceFinding, Source
 
 
 def open_source(config: SourceConfig, camera: str, folder: Path) -> Source:
-    """The source that the config names, not yet opened. Relative paths lie under ``folder``: the config file's."""
+    """Make the source that the config names, not yet opened. Relative paths lie under ``folder``, the config file's."""
     return _KINDS[config.kind].open(config, camera, folder)
 
 
@@ -34,7 +34,9 @@ def check_source(config: SourceConfig, folder: Path) -> None:
 
 
 def device_findings(config: SourceConfig) -> Iterator[DeviceFinding]:
-    """What keeps this machine and user from the config's device, or that nothing does; none for sources without one."""
+    """Say what keeps this machine and user from the config's device, or that nothing does; empty for sources without
+    one.
+    """
     return _KINDS[config.kind].examine(config)
 
 
@@ -45,10 +47,12 @@ def _open_genicam(config: Any, camera: str, _folder: Path) -> Source:
 
 
 def _check_genicam(config: Any, _folder: Path) -> None:
+    from edge.sources.genicam.cameras import library
     from edge.sources.genicam.producers import producer_files
 
     if config.producer is not None:
         producer_files(config.producer)
+    library()  # that it is installed doesn't say that it can be loaded
 
 
 def _examine_genicam(config: Any) -> Iterator[DeviceFinding]:
@@ -91,8 +95,9 @@ def _open_opencv(config: Any, _camera: str, folder: Path) -> Source:
 
 
 def _check_opencv(config: Any, folder: Path) -> None:
-    from edge.sources.opencv.source import check_file, video_file
+    from edge.sources.opencv.source import check_address, check_file, video_file
 
+    check_address(config)
     file = video_file(config, folder)
     if file is not None:
         check_file(file)
@@ -111,7 +116,7 @@ def _examine_opencv(config: Any) -> Iterator[DeviceFinding]:
 
 
 def _accept(_config: Any, _folder: Path) -> None:
-    """A kind without files has nothing that could be missing."""
+    """Accept a kind without files, which has nothing that could be missing."""
 
 
 def _no_device(_config: Any) -> Iterator[DeviceFinding]:
@@ -120,14 +125,16 @@ def _no_device(_config: Any) -> Iterator[DeviceFinding]:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """One row. Each function is given the kind's own section of the config; imports that cost time stand inside them."""
+    """A kind is one row. Each function gets the kind's own section of the config; imports that cost time stand inside
+    them.
+    """
 
     open: Callable[[Any, str, Path], Source]
-    """From section, camera name and the config file's folder, as ``open_source``."""
+    """Makes the source from section, camera name and the config file's folder, like ``open_source``."""
     check: Callable[[Any, Path], None] = _accept
-    """As ``check_source``."""
+    """Does what ``check_source`` does for this kind."""
     examine: Callable[[Any], Iterator[DeviceFinding]] = _no_device
-    """As ``device_findings``."""
+    """Does what ``device_findings`` does for this kind."""
 
 
 _KINDS: dict[str, _Kind] = {

@@ -11,16 +11,15 @@ from edge.frames import Payload, Skip, SourceState
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """A snapshot of a source, safe to take from any thread.
+    """A status is a snapshot of a source, safe to take from any thread.
 
-    ``announced``: frames that the producer's own ids say were taken so far: last id - first id + 1 for each stream
-    start, wraps undone, summed over starts; every one of them has been returned by ``read``, as a payload or inside a skip.
-    ``counters``: losses by skip reason, ``reconnects``, ``timeouts`` (times that frames were due and none came for a
-    while; an idle trigger is none) and whatever else the source counts.
-    ``problem``: why what comes now can't be used or relied on, though it comes: every payload unreadable, part ids that
-    stay away. A fault and not ready, until the source says None again.
-    ``busy_until_ns``: ``time.monotonic_ns()`` until which ``open`` or ``read`` may still be in one call, connecting say,
-    before it counts as hung; past moments are signs of progress.
+    ``announced`` counts the frames that the producer's own ids say were taken so far: last id - first id + 1 for each
+    stream start, wraps undone, summed over starts; every one of them has been returned by ``read``, as a payload or inside
+    a skip. ``counters`` has losses by skip reason, ``reconnects``, ``timeouts`` (times that frames were due and none came
+    for a while; an idle trigger is none) and whatever else the source counts. ``problem`` says why what comes now can't be
+    used or relied on, though it comes: every payload unreadable, part ids that stay away. It is a fault and not ready,
+    until the source says None again. ``busy_until_ns`` is ``time.monotonic_ns()`` until which ``open`` or ``read`` may
+    still be in one call, for example connecting, before it counts as hung; past moments are signs of progress.
     """
 
     state: SourceState
@@ -33,9 +32,9 @@ class SourceStatus:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFinding:
-    """What ``edge doctor`` says of a source's device before anything is opened, and how to mend it.
+    """A finding is what ``edge doctor`` says about a source's device before anything is opened, and how to mend it.
 
-    ``fail``: no frame can come. ``warn``: none comes until someone acts, and the daemon waits for that.
+    ``fail`` means that no frame can come; ``warn``, that none comes until someone acts, and the daemon waits for that.
     """
 
     level: Literal["ok", "warn", "fail"]
@@ -45,13 +44,13 @@ class DeviceFinding:
 
 
 class Source(Protocol):
-    """A camera, a folder, a generator. All methods but ``status`` are called in the acquisition thread.
+    """A camera, a folder or a generator is a source. All methods but ``status`` are called in the acquisition thread.
 
     Order of calls: ``open`` once, ``read`` again and again, ``close`` once, also after ``open`` or ``read`` raised.
     """
 
     simulated: bool
-    """True where pixels don't come from a camera now: records of such a source say ``simulated: true``."""
+    """True if pixels don't come from a camera now: records of such a source say ``simulated: true``."""
 
     def open(self) -> None:
         """Check what can be checked (``UserError`` for what a person must mend) and get ready.
@@ -60,7 +59,7 @@ class Source(Protocol):
         """
 
     def read(self, timeout_s: float) -> Payload | Skip | None:
-        """The next frame, or the loss that lies before it, or None if nothing came within ``timeout_s``.
+        """Return the next frame, or the loss that lies before it, or None if nothing came within ``timeout_s``.
 
         Returns within ``timeout_s`` plus a few milliseconds, whatever the camera does. A payload's data are valid
         until the next call. Raises EOFError when a finite source has no more. Connection losses are handled inside
@@ -71,4 +70,4 @@ class Source(Protocol):
         """Give the device back. Never raises; may be called twice."""
 
     def status(self) -> SourceStatus:
-        """Thread-safe snapshot; never touches the device."""
+        """Return a thread-safe snapshot; it never touches the device."""

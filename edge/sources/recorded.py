@@ -1,4 +1,6 @@
-"""Recorded frames as a source: a folder of pictures, one picture, a video file, a recording, or one exported to MCAP."""
+"""Recorded frames serve as a source: a folder of pictures, one picture, a video file, a recording, or one exported to
+MCAP.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ log = structlog.get_logger()
 
 
 class RecordedSource:
-    """Frames of ``path`` in order, then EOFError; ids, stamps and losses of a recording come out as they were recorded.
+    """The source gives the frames of ``path`` in order, then EOFError; ids, stamps and losses of a recording come out as
+    recorded.
 
     Pictures of a folder are counted from 0 in natural order, and ``frame_ref`` is the path under the folder. What can't
     be read becomes ``Skip("unreadable")``, and the next one follows. ``received_ns`` is the time of the replay.
@@ -47,7 +50,7 @@ class RecordedSource:
     ) -> None:
         self.path = path
         self.total: int | None = None
-        """Frames, lost ones included, for progress bars; known after ``open``, None where a video doesn't tell."""
+        """Number of frames, lost ones included, for progress bars; known after ``open``, None if a video doesn't say."""
         self.left_out = ""
         """What lies in a folder beside its pictures and can't be read, in words; known after ``open``."""
         self._pace = pace
@@ -106,8 +109,9 @@ class RecordedSource:
 
 
 def of_one_camera(source: Source) -> bool:
-    """Whether its frames come from one run of one camera, as far as is known: those of a folder of pictures need not, nor
-    evidence of many runs.
+    """Return True if its frames come from one run of one camera, as far as is known.
+
+    Those of a folder of pictures need not, nor evidence of many runs.
     """
     if not isinstance(source, RecordedSource):
         return True

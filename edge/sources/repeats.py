@@ -1,4 +1,6 @@
-"""A picture that stands still while frame ids run on: noise makes each true picture differ from the one before."""
+"""Noise makes each true picture differ from the one before, so a picture that stands still while frame ids run on is
+caught.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SAMPLES: Final = 1024
-"""Bytes of each frame that are compared first: 20 µs of 5 MB. Where all are equal, a checksum of the frame decides."""
+"""Number of bytes of each frame that are compared first: 20 µs of 5 MB. If all are equal, a checksum of the frame
+decides."""
 
 
 class Repeats:
-    """Counts frames whose bytes are those of the frame before. One thread."""
+    """Frames are counted whose bytes are those of the frame before. One thread uses this."""
 
     def __init__(self, most: int) -> None:
-        """``most``: repeats in a row that are still believed, at least 1."""
+        """Take ``most``, the repeats in a row that are still believed, at least 1."""
         self._most = most
         self._sample: NDArray[np.uint8] | None = None
         self._checksum: tuple[int, int] | None = None
         self._repeats = 0
 
     def too_many(self, data: NDArray[np.uint8]) -> bool:
-        """Whether this frame, 1-D uint8, is one repeat too many."""
+        """Return True if this frame, 1-D uint8, is one repeat too many."""
         sample = data[:: max(1, data.size // _SAMPLES)].copy()
         before, self._sample = self._sample, sample
         if before is None or not np.array_equal(before, sample):

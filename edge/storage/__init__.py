@@ -1,1 +1,1 @@
-"""What is kept on a disk is written and read here: pictures, recordings, log files, whole writes and locks."""
+"""Everything kept on a disk is written and read here: pictures, recordings, log files, whole writes and locks."""

@@ -1,7 +1,8 @@
-"""The texts that made a record, kept by the hashes that stand in it: config, calibration, bundle."""
+"""The archive keeps the texts that made a record, by the hashes that stand in it: config, calibration, bundle."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ FOLDER = "archive"
 
 
 def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
-    """Write what isn't there yet into ``folder``/archive; returns how many files were written.
+    """Write what isn't there yet into ``folder``/archive; return how many files were written.
 
     ``HASH.json``: the config in force, defaults filled in; the SHA-256 of its bytes is the record's ``config_sha256``.
     ``HASH.yaml``: the texts as people wrote them, comments and all, by the record's ``config_sha256`` (``--set`` in front),
@@ -28,16 +29,41 @@ def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
     with a warning.
 
     Raises:
-        OSError: the disk is full, say.
+        OSError: for example, the disk is full.
     """
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
     written = 0
     for name, text in _texts(loaded, identity):
-        if not (place / name).exists():
-            write_whole(place / name, text)
+        mode = secret_mode(loaded) if name.startswith(identity.config_sha256) else None
+        if not _is_there(place / name, text):
+            write_whole(place / name, text, sync=True, mode=mode)
             written += 1
+        elif mode is not None and (place / name).stat().st_mode & 0o777 & ~mode:  # an older version wrote it for all
+            (place / name).chmod(mode)
     return written
+
+
+def secret_mode(loaded: Loaded) -> int:
+    """Return the mode for copies of a config: no more may read them than the file, as it may hold a camera's password."""
+    try:
+        return loaded.path.stat().st_mode & 0o640 | 0o600
+    except OSError:
+        return 0o600
+
+
+def _is_there(path: Path, text: bytes) -> bool:
+    """Whether the archive has this text. A power cut leaves empty files and pages of zeros, which are written again.
+
+    A text with other comments is the same config, and stays.
+    """
+    try:
+        kept = path.read_bytes()
+    except FileNotFoundError:
+        return False
+    if path.suffix == ".json":
+        return hashlib.sha256(kept).hexdigest() == path.stem
+    return kept == text or bool(kept.strip() and b"\0" not in kept)
 
 
 def _texts(loaded: Loaded, identity: RunIdentity) -> Iterator[tuple[str, bytes]]:

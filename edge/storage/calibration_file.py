@@ -1,4 +1,4 @@
-"""The calibration file is written here; ``config.calibration`` reads it."""
+"""The calibration file is written here; ``edge.config.calibration`` reads it."""
 
 from __future__ import annotations
 

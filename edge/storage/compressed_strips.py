@@ -1,4 +1,4 @@
-"""How many bytes a TIFF strip's compressed data give: damage shows as another number than the strip must have.
+"""The size of what a TIFF strip's compressed data give shows damage: it is not the size that the strip must have.
 
 libtiff writes what it could decode and goes on, and OpenCV shows it. Deflate carries a checksum; LZW and PackBits don't,
 but damage nearly always changes how much comes out of them. TIFF 6.0, sections 9 (PackBits), 13 (LZW) and 22 (JPEG).
@@ -15,11 +15,13 @@ import simplejpeg
 _CLEAR: Final = 256
 _END: Final = 257
 _MOST_CODES: Final = 4096 - 258 + 2
-"""From one clearing of LZW's table to the next."""
+"""Most codes from one clearing of LZW's table to the next."""
 
 
 def _code_ends() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Where each LZW code after a clear ends, in bits: codes grow from 9 to 12 bits as the table fills, one code early."""
+    """Return where each LZW code after a clear ends, in bits: codes grow from 9 to 12 bits as the table fills, one code
+    early.
+    """
     entries = 258 + np.maximum(np.arange(_MOST_CODES) - 1, 0)
     return np.cumsum(9 + (entries >= 511).astype(np.int64) + (entries >= 1023) + (entries >= 2047))
 
@@ -29,7 +31,7 @@ _WIDTHS: Final = np.diff(_ENDS, prepend=0)
 
 
 def deflated_bytes(data: bytes) -> int:
-    """Bytes that a zlib stream gives. Raises ValueError where it is damaged or cut off."""
+    """Return how many bytes a zlib stream gives. Raises ValueError if it is damaged or cut off."""
     inflate = zlib.decompressobj()
     try:
         length = len(inflate.decompress(data))
@@ -41,7 +43,7 @@ def deflated_bytes(data: bytes) -> int:
 
 
 def packbits_bytes(data: bytes) -> int:
-    """Bytes that PackBits data give. Raises ValueError where they end within a run of bytes."""
+    """Return how many bytes PackBits data give. Raises ValueError if they end within a run of bytes."""
     at = total = 0
     end = len(data)
     while at < end:
@@ -60,7 +62,8 @@ def packbits_bytes(data: bytes) -> int:
 
 
 def lzw_bytes(data: bytes) -> int:
-    """Bytes that LZW data give. Raises ValueError where a code stands for nothing, or the data are of before TIFF 6.0.
+    """Return how many bytes LZW data give. Raises ValueError if a code stands for nothing, or the data are of before TIFF
+    6.0.
 
     5 MP of noisy grey take 0.26 s, six times as long as to decode them.
     """
@@ -85,7 +88,7 @@ def lzw_bytes(data: bytes) -> int:
 
 
 def _string_bytes(codes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
-    """Bytes of the strings between two clears: each code adds the string before it and one byte more to the table."""
+    """Return the bytes of the strings between two clears: each code adds the string before it and one byte to the table."""
     known = 257 + np.arange(len(codes))
     known[:1] = 255
     if (codes > known).any():

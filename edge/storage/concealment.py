@@ -1,4 +1,4 @@
-"""What of a predicted video can be believed: damage spreads from frame to frame until a key frame ends it.
+"""Damage in a predicted video spreads from frame to frame until a key frame ends it; this finds the frames to believe.
 
 H.264 and its kin send frames in another order than they show them: a packet's time stamp is its place in the order of
 showing. Groups begin with key frames; what is decoded after one and shown before it belongs to the group before, from which
@@ -14,31 +14,33 @@ MISSING: Final = "data are missing, here or in a frame that it is predicted from
 FILLED_IN: Final = "the decoder filled in what is missing, here or in a frame that it is predicted from"
 LOST: Final = "the decoder gave no frame for its data"
 MOST_WAITING: Final = 64
-"""Packets whose frames the decoder holds back to bring them into their order: 16 of H.264 at most."""
+"""Most packets whose frames the decoder holds back to bring them into order: 16 in H.264."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A packet whose frame never came, or came to nothing. ``pts``: its time stamp, in the stream's own unit."""
+    """A packet's frame never came, or came to nothing. ``pts`` is its time stamp, in the stream's own unit."""
 
     pts: int | None
     why: str
 
 
 class Concealment:
-    """Follows packets into the decoder and frames out of it, so that each packet is told once: believed, or damaged."""
+    """Packets are followed into the decoder and frames out of it, so that each is reported once: believed, or damaged."""
 
     def __init__(self) -> None:
         self._group = 0
         self._key_pts: int | None = None
         self._damaged: dict[int, str] = {}
-        """Why, of the latest two groups."""
+        """Why the latest two groups are damaged, if they are."""
         self._waiting: dict[int, tuple[int, str | None]] = {}
-        """By time stamp, in the order of decoding: the group, and the damage that was known when the packet was sent."""
+        """Group and damage known when the packet was sent, by time stamp, in the order of decoding."""
         self._shown: int | None = None
 
     def sent(self, pts: int | None, *, key: bool, whole: bool) -> list[Lost]:
-        """A packet goes to the decoder. ``whole``: the container misses nothing of it. Returns what is given up for it."""
+        """Note that a packet goes to the decoder, ``whole`` if the container misses nothing of it. Returns what is given up
+        for it.
+        """
         lost: list[Lost] = []
         if key:
             if pts is not None and self._shown is not None and pts <= self._shown:  # the stream's clock began anew
@@ -57,7 +59,7 @@ class Concealment:
         return lost
 
     def failed(self, pts: int | None, why: str) -> list[Lost]:
-        """The decoder raised with the packet that was sent last. Its frame may come out all the same, later."""
+        """Note that the decoder raised with the packet that was sent last. Its frame may still come out later."""
         group = self._group_of(pts)
         self._damaged.setdefault(group, why)
         if pts is None:
@@ -67,9 +69,10 @@ class Concealment:
         return []
 
     def came(self, pts: int | None, *, whole: bool) -> tuple[list[Lost], str | None] | None:
-        """A frame came out: what is lost before it, and why it is damaged, or None. None: it has been told already.
+        """Take a frame that came out; return what is lost before it, and why it is damaged, or None.
 
-        ``whole``: the decoder says that it filled nothing in.
+        The result is None if the frame has been reported already. ``whole`` is True if the decoder says that it filled
+        nothing in.
         """
         if pts is None:
             return [], self._doubt(self._group, self._damaged.get(self._group), whole=whole)
@@ -81,7 +84,7 @@ class Concealment:
         return lost, self._doubt(group, why, whole=whole)
 
     def rest(self) -> list[Lost]:
-        """Packets without a frame when there are no more."""
+        """Return the packets without a frame when there are no more."""
         return self._before(None)
 
     def _doubt(self, group: int, why: str | None, *, whole: bool) -> str | None:
@@ -94,7 +97,7 @@ class Concealment:
         return why
 
     def _before(self, pts: int | None) -> list[Lost]:
-        """Packets that should have been shown before this one."""
+        """Return the packets that should have been shown before this one."""
         early = sorted(waiting for waiting in self._waiting if pts is None or waiting < pts)
         lost = [Lost(waiting, self._waiting.pop(waiting)[1] or LOST) for waiting in early]
         if early:

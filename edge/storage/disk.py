@@ -1,4 +1,4 @@
-"""Files on a disk: what is free there, whole writes, and locks."""
+"""Files on a disk are handled here: what is free there, whole writes, and locks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import BinaryIO, Final
 from edge.errors import ExitCode, UserError
 
 _SPARE: Final = 1.05
-"""Writing begins again with a little more than what it stopped at, so that it doesn't stop and start with each file."""
+"""Writing begins again with a little more room than it stopped at, so that it doesn't stop and start with each file."""
 
 
 def space(folder: Path) -> tuple[int, int]:
-    """(free for this user, whole size) in bytes, of the disk that ``folder`` or its nearest parent lies on.
+    """Return (free for this user, whole size) in bytes for the disk that ``folder`` or its nearest parent lies on.
 
     Raises:
         OSError: the disk doesn't answer.
@@ -35,7 +35,7 @@ def space(folder: Path) -> tuple[int, int]:
 
 
 def why_unwritable(folder: Path) -> str | None:
-    """Why this user can't make or fill ``folder``, as far as that shows without trying; None where nothing does."""
+    """Say why this user can't make or fill ``folder``, as far as that shows without trying; None if nothing does."""
     for place in (folder, *folder.parents):
         if os.path.isdir(place):  # False, too, where we may not look: then the parent tells
             # a disk that is read-only now is a trouble that may pass, as a full one is
@@ -47,7 +47,7 @@ def why_unwritable(folder: Path) -> str | None:
 
 
 def limit_bytes(folder: Path, quota_gb: float | None, quota_percent: float | None) -> int | None:
-    """The smaller one of both quotas; None where there is none. Raises OSError as ``space``."""
+    """Return the smaller of both quotas; None if there is none. Raises OSError as ``space`` does."""
     limits = [] if quota_gb is None else [quota_gb * 1e9]
     if quota_percent is not None:
         limits.append(space(folder)[1] * quota_percent / 100)
@@ -55,9 +55,9 @@ def limit_bytes(folder: Path, quota_gb: float | None, quota_percent: float | Non
 
 
 class Reserve:
-    """What must stay free on the disk of ``folder``.
+    """A reserve must stay free on the disk of ``folder``.
 
-    ``free_bytes``: as the last look found it; None before the first, or where the disk doesn't answer.
+    ``free_bytes`` is what the last look found; None before the first, or if the disk doesn't answer.
     """
 
     def __init__(self, folder: Path, min_free_gb: float) -> None:
@@ -68,7 +68,7 @@ class Reserve:
         self.low = False
 
     def look(self) -> bool:
-        """Whether there is room. A disk that doesn't answer has it: the write itself will tell."""
+        """Return True if there is room. A disk that doesn't answer counts as roomy: the write itself will tell."""
         try:
             self.free_bytes = space(self._folder)[0]
         except OSError:
@@ -78,7 +78,7 @@ class Reserve:
         return not self.low
 
     def check(self) -> None:
-        """Raises OSError ENOSPC while there is too little."""
+        """Raise OSError ENOSPC while there is too little room."""
         if not self.look():
             raise OSError(errno.ENOSPC, self._text)
 
@@ -91,10 +91,10 @@ def write_whole(path: Path, data: bytes, *, sync: bool = False, mode: int | None
 
 @contextmanager
 def whole_file(path: Path, *, sync: bool = False, mode: int | None = None) -> Iterator[BinaryIO]:
-    """Open a file of its own beside ``path``, and rename it to ``path`` at the end. Nothing is left when that fails.
+    """Open a file of its own beside ``path``, and rename it to ``path`` at the end. Nothing is left if that fails.
 
-    ``sync``: both the content and the name survive a power loss from here on. ``mode``: the file's, whatever the umask;
-    None: what the umask leaves of 0666.
+    With ``sync``, both the content and the name survive a power loss from here on. ``mode`` is the file's, whatever the
+    umask; None: what the umask leaves of 0666.
     """
     # several processes may write the same path, and so may two threads of one
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.tmp")
@@ -119,7 +119,7 @@ _numbers = itertools.count()
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """One ``write``; more only where that one was short: a signal, a disk about to be full."""
+    """Call ``write`` once, and again only if it was short because of a signal or a disk about to be full."""
     while data:
         data = data[os.write(fd, data) :]
 
@@ -137,7 +137,7 @@ def lock(fd: int, refused: Callable[[], UserError]) -> None:
 
 
 def lock_file(path: Path, refused: Callable[[], UserError]) -> int:
-    """Make a file that stands for something else, and take it as ``lock`` does. Returns its descriptor, open to write.
+    """Make a file that stands for something else, and lock it as ``lock`` does. Return its descriptor, open to write.
 
     The file stays when the lock goes: who deletes it might delete another's.
     """
@@ -151,7 +151,7 @@ def lock_file(path: Path, refused: Callable[[], UserError]) -> int:
 
 
 def written_by_another(path: Path, key: str, what: str) -> UserError:
-    """Another process writes there. ``key``: the config's, that named the place."""
+    """Make the error for a place that another process writes to. ``key`` is the config key that named the place."""
     return UserError(
         f"{key}: {path}: another process writes {what}",
         fix="stop that one first, or give this one another folder",
@@ -160,7 +160,7 @@ def written_by_another(path: Path, key: str, what: str) -> UserError:
 
 
 def sync_folder(folder: Path) -> None:
-    """Names in ``folder`` survive a power loss from here on."""
+    """Sync ``folder``, so that the names in it survive a power loss from here on."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -1,4 +1,6 @@
-"""Pictures under a folder, in natural order, and what of the folder was left out: nothing is passed over without a word."""
+"""Pictures are found under a folder in natural order, with a list of what was left out: nothing is passed over in
+silence.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +20,20 @@ _NAMES: Final = (
     *(".pnm", ".ppm", ".qoi", ".raw", ".tga", ".webp", ".avi", ".mcap", ".mkv", ".mov", ".mp4", ".ts", ".webm"),
     *(".7z", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"),
 )
-"""Pictures that aren't read, and videos and archives, which may hold some."""
+"""Kinds of pictures that aren't read, and of videos and archives, which may hold some."""
 _NUMBERS: Final = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPictures:
-    """``names``: paths under the folder. ``left_out``: why, in words, and the paths that it goes for."""
+    """Found pictures have ``names``, their paths under the folder; ``left_out`` maps a reason in words to the paths left
+    out for it.
+    """
 
     names: tuple[str, ...]
     left_out: dict[str, tuple[str, ...]]
     other_files: int = 0
-    """Files of no kind that holds pictures: notes, labels."""
+    """Number of files of a kind that holds no pictures, such as notes and labels."""
 
     @property
     def count_left_out(self) -> int:
@@ -37,11 +41,11 @@ class FoundPictures:
 
     @property
     def told(self) -> str:
-        """What was left out, for people; empty where nothing was."""
+        """Say what was left out, for people; empty if nothing was."""
         return "; ".join(f"{len(paths)} {why}: {_some(paths)}" for why, paths in self.left_out.items())
 
     def beside(self, names: Collection[str]) -> FoundPictures:
-        """These pictures alone, and of what was left out that which lies in their folders."""
+        """Return only these pictures, and what was left out in their folders."""
         folders = {name.rpartition("/")[0] for name in names}
         near = {
             why: tuple(path for path in paths if path.rpartition("/")[0] in folders) for why, paths in self.left_out.items()
@@ -57,7 +61,7 @@ AGAIN: Final = "that lead back to a folder above them"
 
 
 def find_pictures(folder: Path) -> FoundPictures:
-    """Pictures under ``folder``, nested folders and links to folders included, in natural order.
+    """Find the pictures under ``folder``, nested folders and links to folders included, in natural order.
 
     Hidden files and folders are passed over. A folder that is reached twice is read twice, but not within itself.
     """
@@ -78,7 +82,7 @@ def find_pictures(folder: Path) -> FoundPictures:
 
 
 def natural_key(path: str) -> tuple[Any, ...]:
-    """Sort key by which ``part_9`` comes before ``part_10``, folder by folder; capitals count as small letters."""
+    """Return a sort key by which ``part_9`` comes before ``part_10``, folder by folder; capitals count as small letters."""
     folders = [
         [(0, int(text), "") if i % 2 else (1, 0, text) for i, text in enumerate(_NUMBERS.split(part.casefold()))]
         for part in path.split("/")
@@ -87,7 +91,7 @@ def natural_key(path: str) -> tuple[Any, ...]:
 
 
 def _files(folder: Path, under: str, above: tuple[tuple[int, int] | None, ...]) -> Iterator[tuple[str, str | None]]:
-    """Every file under the folder; or a path that can't be followed, and why."""
+    """Yield every file under the folder, or a path that can't be followed, and why."""
     try:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if not entry.name.startswith(".")]
@@ -114,7 +118,7 @@ def _files(folder: Path, under: str, above: tuple[tuple[int, int] | None, ...]) 
 
 
 def _may_be_picture(path: Path) -> bool:
-    """By its name or its first bytes."""
+    """Judge by its name or its first bytes whether a file may be a picture."""
     suffix = path.suffix.lower()
     if suffix in _NAMES or suffix in _NO_PICTURES:
         return suffix in _NAMES

@@ -25,18 +25,20 @@ from edge.storage.video import INSTALL, Damaged, Shot, VideoError, has_pyav, ope
 log = structlog.get_logger()
 
 Item: TypeAlias = tuple[float, Callable[[], Frame | Skip]]
-"""When an entry is due, in s after the first one, and what reads it."""
+"""An item knows when an entry is due, in s after the first one, and what reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reel:
-    """``total``: frames, lost ones included; None where the file doesn't tell. ``begin`` gives all from the first on."""
+    """A reel has ``total`` frames, lost ones included (None if the file doesn't say); ``begin`` gives all from the first
+    on.
+    """
 
     what: str
     total: int | None
     begin: Callable[[], Iterator[Item]]
     left_out: str = ""
-    """What lies there and isn't in it, in words; empty where nothing does."""
+    """What lies there and isn't in the reel, in words; empty if nothing."""
 
 
 def read_frames(path: Path, bits: int | None = None, start: int = 0, stop: int | None = None) -> Iterator[Frame | Skip]:
@@ -76,7 +78,7 @@ def read_pictures(folder: Path, names: Iterable[str], bits: int | None = None, f
 
 
 def pictures_in(folder: Path) -> FoundPictures:
-    """The pictures under a folder. What lies there and is left out is warned of, once."""
+    """List the pictures under a folder, and warn once of what lies there and is left out."""
     found = find_pictures(folder)
     if found.left_out:
         _warn_of_left_out(str(folder), found.told)
@@ -89,19 +91,22 @@ def _warn_of_left_out(folder: str, told: str) -> None:
 
 
 def left_out_of(path: Path) -> str:
-    """What lies under a folder and ``read_frames`` leaves out, in words; empty where nothing does. Errors as there."""
+    """Say what lies under a folder and ``read_frames`` leaves out; empty if nothing. Raises the same errors."""
     return open_reel(path, fps=10.0).left_out
 
 
 def count_frames(path: Path) -> int | None:
-    """How many frames ``read_frames`` will give, lost ones included; None where a video doesn't tell. Errors as there."""
+    """Return how many frames ``read_frames`` will give, lost ones included; None if a video doesn't say. Raises the same
+    errors.
+    """
     return open_reel(path, fps=10.0).total
 
 
 def open_reel(path: Path, fps: float, bits: int | None = None) -> Reel:
-    """``bits``: how many of a sample's low bits count in frames of 16 bits; None: as the files say, else all.
+    """Open the frames of ``path``. ``bits`` says how many low bits count in frames of 16 bits; None: as the files say,
+    otherwise all.
 
-    A frame whose values need more is unreadable. Raises UserError as ``read_frames``.
+    A frame whose values need more is unreadable. Raises UserError as ``read_frames`` does.
     """
     reel = _opened(path, fps)
     return Reel(reel.what, reel.total, partial(_with_bits, reel, bits), reel.left_out)
@@ -174,7 +179,7 @@ def _mcap(path: Path) -> Reel:
 
 
 def _paced(entries: Iterable[tuple[int, Callable[[], Frame | Skip]]]) -> Iterator[Item]:
-    """From stamps in ns to when each is due."""
+    """Turn stamps in ns into the times when each frame is due."""
     last_ns, due_s = None, 0.0
     for stamp_ns, load in entries:
         if last_ns is not None:
@@ -238,7 +243,7 @@ def _video(path: Path, fps: float) -> Reel:
 
 
 def _tried(path: Path) -> int | None:
-    """How many frames the video promises, once one of them was decoded, or found damaged."""
+    """Return how many frames the video promises, once one of them was decoded, or found damaged."""
     try:
         video = open_video(str(path))
     except VideoError:

@@ -1,8 +1,9 @@
-"""Pairs of CURVE keys are made here, and the list of clients that may connect is kept: one ``NAME.key`` for each."""
+"""Pairs of CURVE keys are made here, and the list of clients that may connect is kept, one ``NAME.key`` for each."""
 
 from __future__ import annotations
 
 import os
+import pwd
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +17,13 @@ from edge.wire.keys import PUBLIC, SECRET, read_public
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}")
 
 
-def new_pair(folder: Path, name: str) -> tuple[Path, Path]:
+def new_pair(folder: Path, name: str, owner: str | None = None) -> tuple[Path, Path]:
     """Make ``NAME.key`` and ``NAME.key_secret`` in ``folder``, both with mode 0600.
 
+    ``owner``: the user that gets them, and the folder where it is made: root makes them for the service.
+
     Raises:
-        UserError: a name that is none, a key of that name is there already, or the folder can't be written.
+        UserError: a name that is none, no such user, a key of that name is there already, or the folder can't be written.
     """
     _check_name(name)
     public, secret = folder / f"{name}{PUBLIC}", folder / f"{name}{SECRET}"
@@ -29,8 +32,10 @@ def new_pair(folder: Path, name: str) -> tuple[Path, Path]:
             raise UserError(f"{path} is there already", fix="choose another name, or remove the old pair first")
     before = os.umask(0o077)  # pyzmq writes secret keys with the mode that the umask leaves, 0644 mostly
     try:
+        made = [] if folder.is_dir() else [folder]
         folder.mkdir(parents=True, exist_ok=True)
         create_certificates(folder, name)
+        _give_to(owner, *made, public, secret)
     except OSError as error:
         raise UserError(f"{folder}: no key can be written: {error.strerror}") from None
     finally:
@@ -38,8 +43,10 @@ def new_pair(folder: Path, name: str) -> tuple[Path, Path]:
     return public, secret
 
 
-def allow(clients: Path, public_key: Path, name: str | None = None) -> Path:
+def allow(clients: Path, public_key: Path, name: str | None = None, owner: str | None = None) -> Path:
     """Put a client's public key on the list, under ``name`` (the file's own if None). The folder is made if need be.
+
+    ``owner``: as ``new_pair``'s.
 
     Raises:
         UserError: a secret key, no key at all, another key has that name, or this key another one.
@@ -61,15 +68,17 @@ def allow(clients: Path, public_key: Path, name: str | None = None) -> Path:
             fix=f"`edge keys revoke {others[0]}` first, to give it another name",
         )
     try:
+        made = [] if clients.is_dir() else [clients]
         clients.mkdir(mode=0o750, parents=True, exist_ok=True)
         write_whole(path, b'metadata\ncurve\n    public-key = "' + key + b'"\n', mode=0o640)
+        _give_to(owner, *made, path)
     except OSError as error:
         raise UserError(f"{clients}: cannot be written: {error.strerror}") from None
     return path
 
 
 def revoke(clients: Path, name: str) -> Path:
-    """Take a key off the list. A daemon that runs cuts its open sessions within a second.
+    """Take a key off the list. A running daemon cuts its open sessions within a second.
 
     Raises:
         UserError: nobody of that name is on it; or it was taken off, but stands there under another name, too.
@@ -97,13 +106,25 @@ def revoke(clients: Path, name: str) -> Path:
 
 
 def _names(clients: Path, key: bytes, *, but: Path) -> list[str]:
-    """Under which names the key is on the list, beside the file ``but``."""
+    """Return the names under which the key is on the list, besides the file ``but``."""
     found = []
     for path in sorted(clients.glob(f"*{PUBLIC}")):
         with suppress(UserError):
             if path != but and not path.name.startswith(".") and read_public(path) == key:
                 found.append(path.name.removesuffix(PUBLIC))
     return found
+
+
+def _give_to(owner: str | None, *paths: Path) -> None:
+    """Raises OSError where this user may not."""
+    if owner is None:
+        return
+    try:
+        user = pwd.getpwnam(owner)
+    except KeyError:
+        raise UserError(f"--owner {owner}: no such user", fix="systemd-sysusers makes the user edge") from None
+    for path in paths:
+        os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def _check_name(name: str) -> None:

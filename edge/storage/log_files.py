@@ -1,4 +1,4 @@
-"""The files of a log: their names, which there are, and their records, be they whole, torn or compressed."""
+"""A log's files are found and read here, be they whole, torn or compressed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ PLAIN: Final = ".jsonl"
 PACKED: Final = ".jsonl.zst"
 NAME: Final = re.compile(r"edge-(?P<camera>[a-z0-9_]{1,32})-(?P<start>\d{8}T\d{6}Z)-(?P<number>\d{6,})\.jsonl(?:\.zst)?")
 _LONGEST_LINE: Final = 1 << 24
-"""Bytes; longer is no record, whatever it is, and must not fill the memory."""
+"""Most bytes of a line; longer is no record, whatever it is, and must not fill the memory."""
 
 
 def segment_name(camera: str, start: str, number: int) -> str:
-    """``edge-cam1-20261121T182007Z-000000.jsonl``: ``start`` is the file's first moment (UTC), ``number`` counts."""
+    """Return a name like ``edge-cam1-20261121T182007Z-000000.jsonl``: ``start`` is the first moment (UTC), ``number``
+    counts.
+    """
     return f"edge-{camera}-{start}-{number:06d}{PLAIN}"
 
 
 def segments(folder: Path, camera: str | None = None) -> list[Path]:
-    """The log's files in ``folder``, oldest first. Where a file and its compressed copy are there, the file counts."""
+    """List the log's files in ``folder``, oldest first. If a file and its compressed copy are there, the file counts."""
     found: dict[tuple[str, str, int], Path] = {}
     for path in folder.iterdir():
         name = NAME.fullmatch(path.name)
@@ -39,7 +41,7 @@ def segments(folder: Path, camera: str | None = None) -> list[Path]:
 
 
 def read_messages(path: Path, counts: MutableMapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
-    """All messages of one log file in its order, its header among them; ``.zst`` is unpacked on the way.
+    """Yield all messages of one log file in order, its header among them; ``.zst`` is unpacked on the way.
 
     A last line without its end is never read: it may be half a record. ``counts`` gets ``torn`` (0 or 1: such a line, or
     a compressed file that is cut off or damaged) and ``unreadable``: lines that are no message of this schema.
@@ -71,7 +73,7 @@ def read_messages(path: Path, counts: MutableMapping[str, int] | None = None) ->
 
 
 def read_records(path: Path, counts: MutableMapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
-    """The inspections and skips of one log file; headers are left out. Otherwise as ``read_messages``."""
+    """Yield the inspections and skips of one log file without its headers; otherwise like ``read_messages``."""
     return (message for message in read_messages(path, counts) if message["kind"] in ("inspection", "skip"))
 
 
@@ -84,6 +86,6 @@ def _lines(opened: ExitStack, path: Path) -> BinaryIO:
 
 
 def _pass_over(lines: BinaryIO) -> None:
-    """The rest of a line that is too long."""
+    """Read past the rest of a line that is too long."""
     while (rest := lines.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
         pass

@@ -1,4 +1,4 @@
-"""Recordings as MCAP files, for Foxglove and Lichtblick, and back: pictures, identities and records on one time line.
+"""Recordings become MCAP files for Foxglove and Lichtblick, and back: pictures, identities and records on one time line.
 
 Three topics: ``/CAMERA/image`` (``foxglove.CompressedImage``, Protobuf: JSON would carry pictures as base64, a third
 larger), ``/CAMERA/frame`` (a frame's or a loss's line of the recording's index) and ``/CAMERA/record`` (the record as it
@@ -33,7 +33,7 @@ _LARGEST_RECORD: Final = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What such a file says of itself: entries, and frames in them, lost ones included."""
+    """An exported file says how many entries it has, and how many frames are in them, lost ones included."""
 
     camera: str
     entries: int
@@ -43,7 +43,7 @@ class Exported:
 def write_mcap(folder: Path, out: Path, progress: Callable[[int, int], None]) -> tuple[int, int]:
     """Write the recording in ``folder`` to ``out``. Returns how many pictures and how many records it then holds.
 
-    ``progress``: is told how many of how many entries are done. A picture that is missing is a loss in the file, too.
+    ``progress`` is called with how many of how many entries are done. A picture that is missing is a loss in the file, too.
 
     Raises:
         UserError: no recording, ``out`` is there already or can't be written, or the package mcap is missing.
@@ -72,7 +72,7 @@ def write_mcap(folder: Path, out: Path, progress: Callable[[int, int], None]) ->
 
 
 def is_mcap(path: Path) -> bool:
-    """Whether the file begins as one. False where it can't be read."""
+    """Return True if the file begins as an MCAP file does; False if it can't be read."""
     try:
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
@@ -81,7 +81,7 @@ def is_mcap(path: Path) -> bool:
 
 
 def open_mcap(path: Path) -> Exported:
-    """Look who recorded it, and how much.
+    """Look who recorded the file, and how much.
 
     Raises:
         UserError: an MCAP file that ``edge export`` didn't make, or the package mcap is missing.
@@ -98,7 +98,7 @@ def open_mcap(path: Path) -> Exported:
 
 
 def read_mcap(path: Path) -> Iterator[tuple[int, Callable[[], Frame | Skip]]]:
-    """Frames and losses in their order: ``received_ns``, and what decodes the picture. Ends where a file is cut off."""
+    """Yield frames and losses in order: ``received_ns``, and what decodes the picture. Ends where a file is cut off."""
     from_mcap = _package()
     topics: dict[int, str] = {}
     waiting: RecordedFrame | None = None
@@ -123,7 +123,7 @@ def read_mcap(path: Path) -> Iterator[tuple[int, Callable[[], Frame | Skip]]]:
 
 
 class _Tape:
-    """The file being written."""
+    """A tape is the file being written."""
 
     def __init__(self, file: BinaryIO, camera: str, head: dict[str, str]) -> None:
         from mcap.writer import CompressionType, Writer
@@ -142,7 +142,7 @@ class _Tape:
         self._camera = camera
 
     def entry(self, entry: RecordedFrame | Skip, line: bytes, folder: Path) -> bool:
-        """A frame's or a loss's line, and the picture, where there is one."""
+        """Write a frame's or a loss's line, and the picture if there is one."""
         if isinstance(entry, Skip):
             self._say(self._line, entry.received_ns, _without_record(line))
             return False
@@ -161,7 +161,7 @@ class _Tape:
         return True
 
     def record(self, entry: RecordedFrame | Skip, line: bytes) -> bool:
-        """The record beside a line, where there is one."""
+        """Write the record beside a line, if there is one."""
         record = orjson.loads(line).get("record")
         if record is None:
             return False
@@ -189,7 +189,7 @@ def _package() -> Any:
 
 
 def _records(path: Path) -> Iterator[Any]:
-    """Everything in the file up to its end, or to where it is cut off or damaged."""
+    """Yield everything in the file up to its end, or to where it is cut off or damaged."""
     from mcap.exceptions import McapError
     from mcap.stream_reader import StreamReader
 
@@ -233,7 +233,9 @@ def _image_class() -> Any:
 
 @cache
 def _image_schema() -> bytes:
-    """Field numbers: https://github.com/foxglove/foxglove-sdk/blob/main/schemas/proto/foxglove/CompressedImage.proto"""
+    """Make the schema of a picture. Field numbers:
+    https://github.com/foxglove/foxglove-sdk/blob/main/schemas/proto/foxglove/CompressedImage.proto
+    """
     from google.protobuf import descriptor_pb2, timestamp_pb2
 
     files = descriptor_pb2.FileDescriptorSet()

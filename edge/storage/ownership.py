@@ -1,4 +1,4 @@
-"""Whose a folder or a file is: at a place that others can guess they may have made it first."""
+"""Another user may make a folder or a file first at a place that can be guessed, so its owner is checked here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def why_not_ours(folder: Path, *, group_may_write: bool = False) -> str | None:
-    """Why somebody else could put files into ``folder`` in our place; None where only this user and root can.
+    """Say why somebody else could put files into ``folder`` in our place; None if only this user and root can.
 
     A link is none of ours, wherever it leads: who made it can turn it. A folder that isn't there is no danger.
     """
@@ -31,7 +31,7 @@ def why_not_ours(folder: Path, *, group_may_write: bool = False) -> str | None:
 
 
 def why_not_our_file(fd: int, path: Path) -> str | None:
-    """Why an open file is another one than what we would have made at ``path``; None where it is ours."""
+    """Say why an open file is another one than what we would have made at ``path``; None if it is ours."""
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         return f"{path} is no plain file"

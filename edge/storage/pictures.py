@@ -1,4 +1,5 @@
-"""Picture files: PNG, JPEG, TIFF and BMP in, pixels out; damage is told, never shown as pixels. And lossless PNG out.
+"""Picture files come in as PNG, JPEG, TIFF and BMP, and pixels come out; damage is reported, never shown. PNG goes out,
+lossless.
 
 What a decoder warns of is damage: OpenCV passes over libjpeg's and libtiff's warnings and shows the rest grey or shifted.
 JPEG is therefore decoded by simplejpeg, whose pixels are the same (libjpeg-turbo's) and which raises at the first warning;
@@ -29,16 +30,17 @@ Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 _FORMATS: Final = ("Mono8", "Mono10", "Mono12", "Mono14", "Mono16", "RGB8", "RGB10", "RGB12", "RGB16")
 _FLAGS: Final = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
 _PNG_PARAMS: Final = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
-"""Level 1 with run lengths only: noisy grey of 3 MP in 50 ms at 2.7:1; level 1 alone takes 59 ms and reaches 2.2:1."""
+"""Level 1 with run lengths only takes 50 ms for noisy grey of 3 MP, at 2.7:1; level 1 alone takes 59 ms and reaches
+2.2:1."""
 
 
 class PictureError(ValueError):
-    """Not a picture, not whole, or of a kind that has no place here; the text says which."""
+    """The file is no picture, not whole, or of a kind that has no place here; the text says which."""
 
 
 @cache
 def silence_opencv() -> None:
-    """Keep OpenCV's own log off stderr: what goes wrong with a picture or a stream is told by us, once."""
+    """Keep OpenCV's own log off stderr, because we report once what goes wrong with a picture or a stream."""
     cv: Any = cv2
     logger = getattr(cv, "setLogLevel", None)  # OpenCV 4; gone in 5
     if logger is None:
@@ -49,9 +51,9 @@ def silence_opencv() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """``pixels`` as the file holds them: (H, W) or (H, W, 3) RGB, uint8 or uint16, C-contiguous.
+    """A picture has ``pixels`` as the file holds them: (H, W) or (H, W, 3) RGB, uint8 or uint16, C-contiguous.
 
-    ``bits``: how many of a sample's low bits count, as the file says; 8 or 16 where it says nothing.
+    ``bits`` says how many of a sample's low bits count, as the file says; 8 or 16 if it says nothing.
     """
 
     pixels: Pixels
@@ -59,7 +61,7 @@ class Picture:
 
 
 def read_picture(path: Path) -> Pixels:
-    """Pixels as the file holds them: (H, W) or (H, W, 3) RGB, uint8 or uint16, C-contiguous.
+    """Return pixels as the file holds them: (H, W) or (H, W, 3) RGB, uint8 or uint16, C-contiguous.
 
     No rotation by metadata, whatever the format; no scaling of 16 bits; alpha is dropped; black is 0.
 
@@ -72,12 +74,12 @@ def read_picture(path: Path) -> Pixels:
 
 
 def decode_picture(data: bytes) -> Pixels:
-    """As ``read_picture``, of the bytes of a file."""
+    """Decode the bytes of a file as ``read_picture`` does."""
     return decode(data).pixels
 
 
 def decode(data: bytes) -> Picture:
-    """As ``read_picture``, of the bytes of a file, with the bits that the file says its samples have."""
+    """Decode the bytes of a file as ``read_picture`` does, and return the bits too that the file says its samples have."""
     silence_opencv()
     if not data:
         raise PictureError("an empty file")
@@ -105,7 +107,7 @@ def write_png(path: Path, pixels: Pixels) -> int:
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """Grey or RGB, 8 or 16 bit, as an ordinary PNG."""
+    """Encode grey or RGB, 8 or 16 bit, as an ordinary PNG."""
     ok, data = cv2.imencode(".png", _bgr(pixels), _PNG_PARAMS)
     if not ok:
         raise OSError("OpenCV could not encode a PNG")
@@ -113,7 +115,7 @@ def encode_png(pixels: Pixels) -> bytes:
 
 
 def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 90) -> bytes:
-    """Grey or RGB, 8 bit, for people to look at."""
+    """Encode grey or RGB, 8 bit, for people to look at."""
     ok, data = cv2.imencode(".jpg", _bgr(pixels), (cv2.IMWRITE_JPEG_QUALITY, quality))
     if not ok:
         raise OSError("OpenCV could not encode a JPEG")
@@ -121,7 +123,7 @@ def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 90) -> bytes:
 
 
 def frame_name(frame_ref: str | None, frame_id: int) -> str:
-    """What tells a frame from the others of its source, for people: its picture's path, or its number.
+    """Return what tells a frame from the others of its source, for people: its picture's path, or its number.
 
     All frames of a video have the video's name as their ``frame_ref``.
     """
@@ -157,7 +159,7 @@ def _by_opencv(data: bytes, kind: str, *, grey: bool = False) -> Pixels:
 
 
 def decode_jpeg(data: bytes) -> NDArray[np.uint8]:
-    """(H, W) or (H, W, 3) RGB. Raises ValueError at the decoder's first warning, with its text."""
+    """Decode to (H, W) or (H, W, 3) RGB. Raises ValueError at the decoder's first warning, with its text."""
     colours = simplejpeg.decode_jpeg_header(data)[2]
     pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "GRAY" if colours == "Gray" else "RGB", strict=True)
     return pixels[..., 0] if colours == "Gray" else pixels
@@ -186,8 +188,10 @@ def _tiff(data: bytes) -> Picture:
 
 
 def _png_bits(significant: bytes, pixels: Pixels) -> int:
-    """By the chunk sBIT. The standard has such samples scaled to the full range, their highest bits repeated at the low end
-    (or zeros there): those are of 16 bits. Cameras' programs write them aligned to the low bit.
+    """Return the bits by the chunk sBIT.
+
+    The standard has such samples scaled to the full range, their highest bits repeated at the low end (or zeros there):
+    those are of 16 bits. Cameras' programs write them aligned to the low bit.
     """
     known = significant[0] if significant else 0
     if pixels.itemsize == 1 or known not in _KNOWN_BITS or int(pixels.max()) >> known:
@@ -198,7 +202,7 @@ def _png_bits(significant: bytes, pixels: Pixels) -> int:
 
 
 def _png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """The short ones, after a look at all of them: whole up to IEND, checksums right, and one picture in them.
+    """Return the short chunks, after a look at all of them: whole up to IEND, checksums right, and one picture in them.
 
     https://www.w3.org/TR/png-3/#5Chunk-layout
     """
@@ -222,7 +226,7 @@ def _png_chunks(data: bytes) -> dict[bytes, bytes]:
 
 
 def _check_jpeg_end(data: bytes) -> None:
-    """Raises PictureError where the end-of-image marker isn't there, going segment by segment.
+    """Raise PictureError if the end-of-image marker isn't there, going segment by segment.
 
     Segments are stepped over by their length, so that the end of a thumbnail inside one is not taken for the picture's.
     https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
@@ -244,7 +248,9 @@ def _check_jpeg_end(data: bytes) -> None:
 
 
 def decoded_format(pixels: Pixels, bits: int) -> str | None:
-    """PFNC name of decoded pixels: Mono8, Mono10, Mono12, Mono14, Mono16, RGB8, RGB10, RGB12, RGB16. None: no such."""
+    """Return the PFNC name of decoded pixels: Mono8, Mono10, Mono12, Mono14, Mono16, RGB8, RGB10, RGB12, RGB16. None: no
+    such.
+    """
     if (pixels.itemsize == 1) != (bits == 8):
         return None
     name = f"{'RGB' if pixels.ndim == 3 else 'Mono'}{bits}"

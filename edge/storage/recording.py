@@ -1,4 +1,4 @@
-"""A recording: frames as they were decoded, lossless, with their identity and stamps, and the losses between them.
+"""A recording holds frames as they were decoded, lossless, with identity and stamps, and the losses between them.
 
 A folder with ``recording.json`` (what was recorded, when), ``frames.jsonl`` (one line per frame or loss, in order) and
 ``frames/00000000.png``. A frame's picture is whole before its line is written, so that every line can be believed;
@@ -31,9 +31,10 @@ HEAD, FRAMES = "recording.json", "frames"
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The index of a recording, as it was when it was opened.
+    """The index of a recording is held as it was when it was opened.
 
-    ``deleted``: frames that a quota took away. ``missing``: records that were never written, wanted ones among them.
+    ``deleted`` counts frames that a quota took away; ``missing`` counts records that were never written, wanted ones among
+    them.
     """
 
     folder: Path
@@ -45,7 +46,7 @@ class Recording:
     missing: int
 
     def load(self, entry: RecordedFrame | Skip) -> Frame | Skip:
-        """Pixels of an entry; ``Skip("unreadable")`` where the picture is missing, damaged or another one."""
+        """Return the pixels of an entry; ``Skip("unreadable")`` if the picture is missing, damaged or another one."""
         if isinstance(entry, Skip):
             return entry
         try:
@@ -56,7 +57,7 @@ class Recording:
 
 
 def framed(entry: RecordedFrame, pixels: Pixels | None) -> Frame | Skip:
-    """The frame with its pixels; ``Skip("unreadable")`` where there are none, or another picture's."""
+    """Return the frame with its pixels; ``Skip("unreadable")`` if there are none, or they are another picture's."""
     meta = entry.meta
     if pixels is None or pixels.shape[:2] != (meta.height, meta.width) or decoded_format(pixels, entry.bits) is None:
         return Skip.of(meta if meta.frame_ref else replace(meta, frame_ref=entry.file), "unreadable")
@@ -64,16 +65,16 @@ def framed(entry: RecordedFrame, pixels: Pixels | None) -> Frame | Skip:
 
 
 EVIDENCE = "evidence"
-"""The source of a recording that a daemon's evidence makes."""
+"""Name of the source of a recording that a daemon's evidence makes."""
 
 
 def is_recording(folder: Path) -> bool:
-    """Whether ``folder`` holds a recording (and not just pictures)."""
+    """Return True if ``folder`` holds a recording (and not just pictures)."""
     return (folder / HEAD).is_file()
 
 
 def read_recording(folder: Path) -> Iterator[Frame | Skip]:
-    """Frames and losses in their order, with ids and stamps as recorded; ``received_mono_ns`` is 0.
+    """Yield frames and losses in order, with ids and stamps as recorded; ``received_mono_ns`` is 0.
 
     Raises:
         UserError: no recording, one of another schema, or a damaged line that isn't the last.
@@ -84,7 +85,9 @@ def read_recording(folder: Path) -> Iterator[Frame | Skip]:
 
 
 def is_of_one_run(folder: Path) -> bool:
-    """Whether a recording holds frames of one run only: evidence goes on over restarts. Errors as ``read_recording``."""
+    """Return True if a recording holds frames of one run only: evidence goes on over restarts. Errors as
+    ``read_recording``.
+    """
     return bool(read_head(folder)["source"] != EVIDENCE)
 
 
@@ -118,7 +121,7 @@ def open_recording(folder: Path) -> Recording:
 
 
 def _refuse_garbage(folder: Path) -> None:
-    """An index without one line that can be read is another file. Raises UserError."""
+    """Refuse an index without one readable line, because it is another file. Raises UserError."""
     first = next((line for _, line in read_index(folder) if is_damaged(line)), None)
     if first is not None:
         raise UserError(
@@ -129,7 +132,7 @@ def _refuse_garbage(folder: Path) -> None:
 
 
 def head_is_damaged(folder: Path) -> bool:
-    """Whether there is a head that can't be understood; one of another version can. Raises OSError."""
+    """Return True if there is a head that can't be understood; one of another version can. Raises OSError."""
     data = (folder / HEAD).read_bytes()
     try:
         head = orjson.loads(data)

@@ -1,4 +1,4 @@
-"""The index of a recording, ``frames.jsonl``: what its lines mean. Reads no pictures."""
+"""The lines of a recording's index, ``frames.jsonl``, are understood here; no pictures are read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from edge.frames import FrameMeta, Skip
 INDEX: Final = "frames.jsonl"
 _MOST_DELETED: Final = 1_000_000
 _LONGEST_LINE: Final = 1 << 24
-"""Bytes; longer is no line, whatever it is, and must not fill the memory."""
+"""Most bytes of a line; longer is no line, whatever it is, and must not fill the memory."""
 _META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks"))
 _SKIP: Final = tuple(f.name for f in fields(Skip))
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """A line of the index: ``number`` and ``file`` of the picture, the frame without its pixels, why it was kept."""
+    """A line of the index names ``number`` and ``file`` of the picture, the frame without its pixels, and why it was
+    kept.
+    """
 
     number: int
     file: str
@@ -33,7 +35,7 @@ class RecordedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """Pictures that were deleted on purpose: ``numbers``, and ``before`` this line so many that have no lines any more.
+    """Pictures were deleted on purpose: ``numbers``, and ``before`` this line so many that have no lines any more.
 
     ``next_number``: no later frame has a lower one.
     """
@@ -45,7 +47,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Records that came about here and are not in the recording: the disk failed, or was slower than they came."""
+    """Some records came about here and are not in the recording: the disk failed, or was slower than they came."""
 
     records: int
 
@@ -54,7 +56,7 @@ Entry: TypeAlias = RecordedFrame | Skip | Deleted | Missing
 
 
 def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
-    """Every whole line and what it means. A last line without its line end is torn, and no entry.
+    """Return every whole line and what it means. A last line without its line end is torn, and no entry.
 
     A line that is damaged stands for a record that is ``Missing``; it may have been more than one.
 
@@ -77,7 +79,7 @@ def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
 
 
 def is_damaged(line: bytes) -> bool:
-    """Whether a line is none of an index."""
+    """Return True if a line is none of an index."""
     try:
         read_entry(line)
     except ValueError:
@@ -86,7 +88,7 @@ def is_damaged(line: bytes) -> bool:
 
 
 def read_entry(line: bytes) -> Entry:
-    """One line of an index. Raises ValueError where it is none."""
+    """Read one line of an index. Raises ValueError if it is none."""
     try:
         return _entry(orjson.loads(line))
     except (LookupError, TypeError, AttributeError) as error:
@@ -122,7 +124,7 @@ def _frame(line: dict[str, Any]) -> RecordedFrame:
 
 
 def ranges(numbers: Sequence[int]) -> list[list[int]]:
-    """Ascending numbers as first and last of each run."""
+    """Turn ascending numbers into first and last of each run."""
     found: list[list[int]] = []
     for number in numbers:
         if found and found[-1][1] == number - 1:

@@ -24,7 +24,7 @@ from edge.storage.set_aside import keep_aside, set_aside
 
 
 def cannot_be_written(folder: Path, error: OSError) -> UserError:
-    """What is told of a folder that is no place for a recording."""
+    """Make the error for a folder that is no place for a recording."""
     return UserError(
         f"{folder}: cannot be written: {why_unwritable(folder) or error.strerror}",
         fix="choose another folder, or give the user of this process the right to write there",
@@ -32,7 +32,7 @@ def cannot_be_written(folder: Path, error: OSError) -> UserError:
 
 
 class RecordingWriter:
-    """Writes a recording; used by one thread.
+    """The writer writes a recording; one thread uses it.
 
     Args:
         folder: made if it isn't there. It must not hold a recording, unless ``append``.
@@ -70,7 +70,7 @@ class RecordingWriter:
         self._fd = -1
         self._unsynced = False
         self.held: dict[int, str | None] = {}
-        """Frames that the recording had when it was opened, oldest first: number, and why it was kept."""
+        """Frames that the recording had when it was opened, oldest first: number, and why each was kept."""
         try:
             (folder / FRAMES).mkdir(parents=True, exist_ok=True)
             if not held:
@@ -87,13 +87,13 @@ class RecordingWriter:
             raise cannot_be_written(folder, error) from None
 
     def frame(self, frame: Frame, record: bytes | None = None, why: str | None = None) -> int:
-        """Write one frame; returns its number, from 0.
+        """Write one frame; return its number, from 0.
 
-        ``record``: the frame's record as JSON, kept in its line for people and for ``edge export``; replay passes over it.
-        ``why``: what the frame was kept for.
+        ``record`` is the frame's record as JSON, kept in its line for people and for ``edge export``; replay passes over
+        it. ``why`` says what the frame was kept for.
 
         Raises:
-            OSError: the disk is full, say; the recording is as it was before the call.
+            OSError: for example, the disk is full; the recording is as it was before the call.
             ValueError: pixels that no format describes.
         """
         name = decoded_format(frame.pixels, frame.bits)
@@ -125,7 +125,7 @@ class RecordingWriter:
         return number
 
     def skip(self, skip: Skip, record: bytes | None = None) -> None:
-        """Write one loss, in its place. Raises OSError as ``frame``."""
+        """Write one loss, in its place. Raises OSError as ``frame`` does."""
         line = {"kind": "skip", **asdict(skip)}
         if record is not None:
             line["record"] = orjson.Fragment(record)
@@ -133,11 +133,13 @@ class RecordingWriter:
         self.losses += 1
 
     def missing(self, records: int) -> None:
-        """So many records should stand here and don't: one line says so, for all of them, once something can be written."""
+        """Note that so many records should stand here and don't: one line says so for all, once something can be
+        written.
+        """
         self._missing += records
 
     def forget(self, numbers: Sequence[int]) -> None:
-        """Pictures are about to be deleted: say so, and shorten the index when most of it is about such.
+        """Note that pictures are about to be deleted, and shorten the index when most of it is about such pictures.
 
         A shortened index has lost these frames, and the losses that stood before the last of them.
         """
@@ -157,7 +159,7 @@ class RecordingWriter:
         return self._size
 
     def close(self) -> None:
-        """May be called twice."""
+        """Close the recording. May be called twice."""
         if self._fd >= 0:
             if self._missing:
                 with suppress(OSError):
@@ -169,13 +171,13 @@ class RecordingWriter:
             self._fd = -1
 
     def sync(self) -> None:
-        """What was written stands after a power cut."""
+        """Sync, so that what was written stands after a power cut."""
         if self._unsynced:
             os.fdatasync(self._fd)
             self._unsynced = False
 
     def _check_head(self) -> bool:
-        """Whether there is a whole head; a damaged one is set aside, an empty one, say, that a power cut left."""
+        """Return True if there is a whole head; a damaged one, for example an empty one after a power cut, is set aside."""
         try:
             if head_is_damaged(self.folder):
                 self.damaged.append(set_aside(self.folder / HEAD))
@@ -225,7 +227,7 @@ class RecordingWriter:
         self.next_number = max([self.next_number, *(number + 1 for number in (*numbers, *self.held))])
 
     def _mend(self, index: Path) -> None:
-        """Write an index with damaged lines anew: in the place of each a line says that a record is missing there."""
+        """Write an index with damaged lines anew; in the place of each, a line says that a record is missing."""
         damaged = 0
         if index.exists():
             for entry, line in read_index(self.folder):
@@ -238,10 +240,12 @@ class RecordingWriter:
                 anew.write(b'{"kind":"missing","records":1}\n' if is_damaged(line) else line)
 
     def _append(self, *lines: dict[str, Any]) -> None:
-        """One write, what is missing before; what didn't fit is taken back, so that the next line isn't glued to it."""
+        """Write once, what is missing before included; take back what didn't fit, so that the next line isn't glued to
+        it.
+        """
         if self._missing:
             lines = ({"kind": "missing", "records": self._missing}, *lines)
-        data = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+        data = b"".join(_dumped(line) + b"\n" for line in lines)
         try:
             whole = os.write(self._fd, data) == len(data)
         except OSError:
@@ -256,7 +260,7 @@ class RecordingWriter:
         self._missing = 0
 
     def _shorten(self, *, losses: bool) -> None:
-        """Rewrite the index without deleted frames. ``losses``: keep those that stand after the last of these."""
+        """Rewrite the index without deleted frames. With ``losses``, keep those that stand after the last of these."""
         gone: set[int] = set()
         total, last = 0, -1
         for entry, _ in read_index(self.folder):
@@ -284,4 +288,16 @@ class RecordingWriter:
 
 
 _SHORTEN_FROM: Final = 1000
-"""Lines; a shorter index is not worth the rewriting."""
+"""Least number of lines for which rewriting the index is worth it."""
+
+
+def _dumped(line: dict[str, Any]) -> bytes:
+    """One line. A file name that is no UTF-8 is escaped, as in records."""
+    try:
+        return orjson.dumps(line)
+    except TypeError:
+        return orjson.dumps({name: _unicode(value) for name, value in line.items()})
+
+
+def _unicode(value: object) -> object:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

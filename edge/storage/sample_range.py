@@ -1,4 +1,4 @@
-"""How many bits of a 16-bit sample count: cameras of 10, 12 and 14 bits are saved in 16, and the files rarely say so."""
+"""Files rarely say how many bits of a 16-bit sample count, although cameras of 10, 12 and 14 bits are saved in 16."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _LIKELY: Final = (10, 12, 14)
 
 
 class SampleRange:
-    """Frames of one source as they are read. Used by one thread."""
+    """The range follows the frames of one source as they are read. One thread uses it."""
 
     def __init__(self, what: str, bits: int | None) -> None:
-        """``bits``: how many low bits count in frames of 16 bits; None: all, and a range that they never fill is warned of.
+        """Take ``bits``, the number of low bits that count in frames of 16 bits; None: all, and warn of a range that they
+        never fill.
 
-        ``what``: the source, for the warning.
+        ``what`` names the source in the warning.
         """
         self._what = what
         self._bits = bits
@@ -31,7 +32,7 @@ class SampleRange:
         self._told = False
 
     def checked(self, load: Callable[[], Frame | Skip]) -> Frame | Skip:
-        """The frame that ``load`` gives, with the declared bits; unreadable where its values need more."""
+        """Return the frame that ``load`` gives, with the declared bits; it is unreadable if its values need more."""
         frame = load()
         if isinstance(frame, Skip) or frame.pixels.itemsize == 1:
             return frame
@@ -52,7 +53,7 @@ class SampleRange:
         return replace(frame, meta=replace(meta, pixel_format=name), bits=self._bits)
 
     def tell(self) -> None:
-        """There are no more frames: warn where few have been seen, too."""
+        """Warn at the end too, if only few frames have been seen."""
         if self._told or not self._frames:
             return
         likely = next((bits for bits in _LIKELY if not self._most >> bits), None)

@@ -14,7 +14,7 @@ SUFFIX = ".damaged"
 
 
 def keep_aside(path: Path) -> Path:
-    """A second name for what ``path`` holds now, before it is written anew: as ``set_aside``'s."""
+    """Give what ``path`` holds now a second name before it is written anew; the name is as in ``set_aside``."""
     to = _free_name(path)
     try:
         to.hardlink_to(path)
@@ -25,10 +25,10 @@ def keep_aside(path: Path) -> Path:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename to ``NAME.damaged``, or ``NAME.damaged-2`` and so on where one is there. Returns the new path.
+    """Rename to ``NAME.damaged``, or to ``NAME.damaged-2`` and so on if that is taken. Returns the new path.
 
     Raises:
-        OSError: the disk is read-only, say.
+        OSError: for example, the disk is read-only.
     """
     to = _free_name(path)
     path.rename(to)

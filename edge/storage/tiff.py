@@ -1,6 +1,6 @@
-"""What a TIFF file says of itself, and whether its one page is whole: TIFF 6.0, and BigTIFF with its wider fields.
+"""A TIFF file is checked for what it says about itself, and whether its one page is whole: TIFF 6.0, and BigTIFF.
 
-OpenCV decodes the pixels. What it would do without a word is seen to here: it passes over damage inside compressed data,
+OpenCV decodes the pixels. What it would do without a word is prevented here: it passes over damage inside compressed data,
 turns a picture by its orientation tag, inverts "white is zero" at 8 bits and not at 16, and reads the first of many pages.
 """
 
@@ -26,7 +26,7 @@ _MEANINGS: Final = {4: "a transparency mask", 8: "CIE Lab", 9: "ICC Lab", 10: "I
     32845: "LogLuv",
     34892: "linear raw",
 }
-"""Photometric interpretations that are no grey and no RGB; 0 to 3, 5 and 6 are, or become it."""
+"""Photometric interpretations that are neither grey nor RGB; 0 to 3, 5 and 6 are, or become it."""
 _UNCOMPRESSED, _LZW, _JPEG = 1, 5, 7
 _COUNTED: Final[dict[int, Callable[[bytes], int]]] = {
     _LZW: lzw_bytes,
@@ -38,12 +38,14 @@ Tags: TypeAlias = dict[int, tuple[int, ...]]
 
 
 class TiffError(ValueError):
-    """Why the file has no picture for us; the text says it."""
+    """The file has no picture for us; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``tags``: the whole numbers of each tag that has some. ``places``: where in the file they stand, and their code."""
+    """A page has ``tags``, the whole numbers of each tag that has some, and ``places``, where in the file they stand, and
+    their code.
+    """
 
     tags: Tags
     places: dict[int, tuple[int, str]]
@@ -54,10 +56,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Tiff:
-    """The one page of a file that is whole.
+    """A checked file has one page that is whole.
 
-    ``plain``: the file with its orientation and "white is zero" taken away, so that OpenCV gives the samples as stored.
-    ``white_is_zero``: they must be inverted. ``most``: the largest value that they may have, as the file says; else None.
+    ``plain`` is the file with its orientation and "white is zero" taken away, so that OpenCV gives the samples as stored.
+    ``white_is_zero`` is True if they must be inverted. ``most`` is the largest value that they may have, as the file says;
+    otherwise None.
     """
 
     plain: bytes
@@ -103,7 +106,7 @@ def _only_page(pages: list[Page]) -> Page:
 
 
 def _pages(data: bytes, order: str) -> Iterator[Page]:
-    """Each directory in its order. Raises struct.error where one is cut off."""
+    """Yield each directory in order. Raises struct.error if one is cut off."""
     big = data[2:4] in (b"+\0", b"\0+")
     pointer = order + ("Q" if big else "I")
     (directory,) = struct.unpack_from(pointer, data, 8 if big else 4)
@@ -142,14 +145,14 @@ def _page(data: bytes, order: str, entries: range, *, big: bool) -> Page:
 
 
 def _extents(page: Page) -> Iterator[tuple[int, int]]:
-    """Offset and byte count of each strip or tile."""
+    """Return offset and byte count of each strip or tile."""
     for offsets, counts in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
         if offsets in page.tags and counts in page.tags:
             yield from zip(page.tags[offsets], page.tags[counts], strict=False)
 
 
 def _check_compressed(data: bytes, page: Page, places: list[tuple[int, int]]) -> None:
-    """Every strip or tile gives as many bytes as it must."""
+    """Check that every strip or tile gives as many bytes as it must."""
     compression = page.first(_COMPRESSION, _UNCOMPRESSED)
     expected = _expected(page)
     count = _COUNTED.get(compression)
@@ -174,7 +177,9 @@ def _check_compressed(data: bytes, page: Page, places: list[tuple[int, int]]) ->
 
 
 def _expected(page: Page) -> list[tuple[int, int]]:
-    """The least and the most bytes of each strip or tile. A last strip may be filled up with rows beyond the picture."""
+    """Return the least and the most bytes of each strip or tile. A last strip may be filled up with rows beyond the
+    picture.
+    """
     width, height = page.first(_WIDTH, 0), page.first(_HEIGHT, 0)
     samples = page.first(_SAMPLES, 1)
     planes = samples if page.first(_PLANES, 1) == 2 else 1

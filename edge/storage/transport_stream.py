@@ -1,4 +1,4 @@
-"""Packets that an MPEG transport stream lost, by its continuity counters: FFmpeg's demuxer passes over most of them.
+"""Continuity counters show which packets an MPEG transport stream lost: FFmpeg's demuxer passes over most of them.
 
 ISO/IEC 13818-1, 2.4.3: packets of 188 bytes (192 with a time stamp in front), each with a 13-bit PID and a 4-bit counter
 that rises with each packet of the PID that carries data.
@@ -14,14 +14,16 @@ import numpy as np
 _SYNC: Final = 0x47
 _LAYOUTS: Final = ((188, 0), (192, 4))
 _LOOKED_AT: Final = 16
-"""Packets whose sync bytes tell the layout."""
+"""Number of packets whose sync bytes show the layout."""
 
 
 class SpoiltPackets:
-    """The elementary packets of one PID that lost some of their data, by where they begin in the file."""
+    """Spoilt are the elementary packets of one PID that lost some of their data; they are known by where they begin in the
+    file.
+    """
 
     def __init__(self, path: Path, pid: int) -> None:
-        """Reads four bytes of each 188. A file of another kind, or one that can't be read, has none."""
+        """Read four bytes out of each 188. A file of another kind, or one that can't be read, has no spoilt packets."""
         self._starts = np.empty(0, np.int64)
         self._spoilt = np.empty(0, bool)
         try:
@@ -36,7 +38,7 @@ class SpoiltPackets:
                 return
 
     def holds(self, position: int | None) -> bool:
-        """Whether the packet that begins at this byte of the file, or in the one around it, lost some."""
+        """Return True if the packet that begins at this byte of the file, or in the one around it, lost some data."""
         if position is None or position < 0 or not len(self._starts):
             return False
         index = int(np.searchsorted(self._starts, position, side="right")) - 1

@@ -1,7 +1,8 @@
-"""Videos and network streams, frame by frame, with what the decoder says against each: damage is told, never shown.
+"""Videos and network streams are read frame by frame, with what the decoder says against each: damage is reported, never
+shown.
 
-FFmpeg conceals: what is lost it fills in from other frames, and every frame that was predicted from those is wrong, too, up
-to the next key frame. OpenCV tells nothing of it. Motion JPEG is therefore taken apart by OpenCV and decoded by simplejpeg,
+FFmpeg conceals: it fills in what is lost from other frames, and every frame that was predicted from those is wrong, too, up
+to the next key frame. OpenCV doesn't say so. Motion JPEG is therefore taken apart by OpenCV and decoded by simplejpeg,
 which raises at a warning; other codecs go through PyAV where it is installed (``pip install 'edge-inspect[video]'``), whose
 decoder stops at an error. Without it OpenCV decodes them, and a warning says that damage can't be seen.
 
@@ -22,6 +23,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from edge.config.address import shown
 from edge.storage.concealment import MISSING, Concealment, Lost
 from edge.storage.pictures import Pixels, decode_jpeg, silence_opencv
 from edge.storage.transport_stream import SpoiltPackets
@@ -29,7 +31,7 @@ from edge.storage.transport_stream import SpoiltPackets
 log = structlog.get_logger()
 
 TIMEOUT_MS: Final = 5000
-"""To open a network stream, and to get the next packet of one."""
+"""Time in ms to open a network stream, and to get the next packet of one."""
 _MJPEG: Final = ("MJPG", "mjpg", "jpeg", "JPEG", "AVRn", "dmb1")
 _RAW: Final = -1
 _GREY_BITS: Final = {"gray": 8, "gray10le": 10, "gray12le": 12, "gray14le": 14, "gray16le": 16}
@@ -42,9 +44,9 @@ class VideoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One frame: ``pixels`` (H, W) or (H, W, 3), valid until the next ``read``; ``bits`` of a sample count.
+    """One frame: ``pixels`` (H, W) or (H, W, 3), ``bits`` of a sample count.
 
-    ``format``: PFNC name of the pixels, BGR8 where OpenCV decoded them. ``at_s``: its time in the video, if known.
+    ``format`` is the PFNC name of the pixels, BGR8 if OpenCV decoded them. ``at_s`` is its time in the video, if known.
     """
 
     pixels: Pixels
@@ -55,7 +57,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A frame that came and can't be believed."""
+    """A frame came and can't be believed."""
 
     why: str
     at_s: float | None = None
@@ -65,23 +67,29 @@ Read: TypeAlias = Shot | Damaged
 
 
 class Video(Protocol):
-    """A file or stream that is open. One thread."""
+    """An open file or stream belongs to one thread."""
 
     codec: str
     fps: float | None
     promised: int | None
-    """Frames in it, as the container says or by its duration; None where it doesn't tell, or there is no end."""
+    """Number of frames as the container or its duration says; None if it doesn't say, or there is no end."""
     counted: bool
-    """``promised`` is the container's own count."""
+    """True if ``promised`` is the container's own count."""
 
-    def read(self) -> Read | None:
-        """The next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``."""
+    finite: bool
+    """It has an end: a clip, whatever its address, and no camera."""
+
+    def read(self, buffer: Any = None) -> Read | None:
+        """The next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``.
+
+        ``buffer``: memory that a frame before came in and that may be used again.
+        """
 
     def close(self) -> None: ...
 
 
 def open_video(address: str, *, live: bool = False) -> Video:
-    """Open a file or an address, by whatever tells most about damage.
+    """Open a file or an address with the decoder that reports most about damage.
 
     Raises:
         VideoError: it can't be opened, or holds no video.
@@ -99,7 +107,7 @@ def open_video(address: str, *, live: bool = False) -> Video:
         raise VideoError("not a video that OpenCV reads")
     log.warning(
         "video_damage_unseen",
-        video=without_credentials(address),
+        video=shown(address) if live else address,
         codec=fourcc(capture),
         hint=f"OpenCV shows damaged frames as good ones: {INSTALL}",
     )
@@ -107,7 +115,7 @@ def open_video(address: str, *, live: bool = False) -> Video:
 
 
 def shortage(video: Video, given: int) -> int:
-    """Frames that the container promised and that never came; an estimate may be off by 2 %, and by two of few frames."""
+    """Return how many promised frames never came; an estimate may be off by 2 %, and by two of few frames."""
     missing = (video.promised or given) - given
     return missing if missing > (0 if video.counted else max(2, given // 50)) else 0
 
@@ -123,7 +131,7 @@ def has_pyav() -> bool:
 
 
 def opened(address: str, *, live: bool = False, raw: bool = False) -> cv2.VideoCapture | None:
-    """An open capture, or None. ``raw``: it gives packets as they come, (1, N) uint8, not pictures."""
+    """Return an open capture, or None. With ``raw`` it gives packets as they come, (1, N) uint8, not pictures."""
     params = [cv2.CAP_PROP_FORMAT, _RAW] if raw else []
     if live:
         params += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
@@ -143,25 +151,17 @@ def fourcc(capture: cv2.VideoCapture) -> str:
     return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=False).decode("latin-1").strip("\0 ")
 
 
-def without_credentials(address: str) -> str:
-    """The address for logs: nothing in front of the last ``@`` of its host part."""
-    scheme, separator, rest = address.partition("://")
-    if not separator:
-        return address
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://{'***@' if '@' in rest else ''}{(rest if '@' in path else host + slash + path).rpartition('@')[2]}"
-
-
 class JpegVideo:
-    """Motion JPEG: packets from OpenCV, each a picture of its own."""
+    """Motion JPEG comes as packets from OpenCV, each a picture of its own."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
         self.codec = fourcc(capture)
         self.fps = _rate(capture)
         self.promised, self.counted = _promised(capture), False
+        self.finite = self.promised is not None
 
-    def read(self) -> Read | None:
+    def read(self, _buffer: Any = None) -> Read | None:
         ok, packet = self._capture.read()
         if not ok:
             return None
@@ -177,20 +177,19 @@ class JpegVideo:
 
 
 class PlainVideo:
-    """Whatever OpenCV decodes; damage in it can't be seen."""
+    """OpenCV decodes whatever it can; damage in it can't be seen."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
         self.codec = fourcc(capture)
         self.fps = _rate(capture)
         self.promised, self.counted = _promised(capture), False
-        self._buffer: Any = None
+        self.finite = self.promised is not None
 
-    def read(self) -> Read | None:
-        ok, bgr = self._capture.read(self._buffer)
+    def read(self, buffer: Any = None) -> Read | None:
+        ok, bgr = self._capture.read(buffer)
         if not ok or bgr is None or not bgr.size:
             return None
-        self._buffer = bgr
         return Shot(np.ascontiguousarray(bgr), 8, "BGR8", self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
 
     def close(self) -> None:
@@ -198,7 +197,7 @@ class PlainVideo:
 
 
 class PyavVideo:
-    """Any codec through PyAV, single-threaded so that an error belongs to its packet.
+    """PyAV decodes any codec, single-threaded so that an error belongs to its packet.
 
     A frame is damaged where its packet is (MPEG-TS tells lost packets), where its decoder raised, and from there up to the
     next key frame that is whole: in the order of decoding, for frames shown earlier may be predicted from later ones.
@@ -227,10 +226,11 @@ class PyavVideo:
         self._spoilt = SpoiltPackets(Path(address), self._stream.id) if transported else None
         self.fps = float(self._stream.average_rate) if self._stream.average_rate else None
         self.counted = bool(self._stream.frames) and not live
+        self.finite = bool(self._container.duration)
         self.promised = None if live else self._count()
         self._reads = _filled(self._all(), self.fps)
 
-    def read(self) -> Read | None:
+    def read(self, _buffer: Any = None) -> Read | None:
         return next(self._reads, None)
 
     def close(self) -> None:
@@ -238,7 +238,7 @@ class PyavVideo:
         self._container.close()
 
     def _count(self) -> int | None:
-        """Frames that the container promises; by its duration where it doesn't count them."""
+        """Return how many frames the container promises; by its duration if it doesn't count them."""
         if self._stream.frames:
             return int(self._stream.frames)
         base = self._stream.time_base
@@ -277,7 +277,7 @@ class PyavVideo:
 
 
 def _filled(reads: Iterator[Read], fps: float | None) -> Iterator[Read]:
-    """With a damaged frame for each that lacks beside one: of a frame in a single lost packet nothing is left."""
+    """Add a damaged frame for each that is missing beside one: of a frame in a single lost packet nothing is left."""
     before: Read | None = None
     for read in reads:
         doubtful = isinstance(before, Damaged) or (before is not None and isinstance(read, Damaged))
@@ -304,7 +304,9 @@ def _shot(frame: Any) -> Shot:
 
 
 def stream_options(address: str) -> dict[str, str]:
-    """FFmpeg's options for a live address: as OpenCV's, RTSP over TCP and what OPENCV_FFMPEG_CAPTURE_OPTIONS says."""
+    """Return FFmpeg's options for a live address: as OpenCV's, RTSP over TCP and what OPENCV_FFMPEG_CAPTURE_OPTIONS
+    says.
+    """
     told = os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
     if told is not None:
         return dict(pair.split(";", 1) for pair in told.split("|") if ";" in pair)

@@ -1,11 +1,11 @@
-"""Records and messages as JSON, and back. Pure: no sockets, no files.
+"""Records and messages become JSON here, and JSON records and messages. Pure: no sockets, no files.
 
 One JSON object per message; ``schema`` is its major version, and within one major version fields are only ever added: a
 reader ignores what it doesn't know. Readers in other languages take ``SCHEMA``.
 
 Numbers that come from the float32 map are published as the shortest decimal that gives back the same float32 (0.3, not
 0.30000001192092896): a replay that computes the same bits writes the same bytes. Milliseconds and areas have three
-decimals. A number that isn't finite becomes null. Text that isn't valid Unicode (a file name, say) is escaped.
+decimals. A number that isn't finite becomes null. Text that isn't valid Unicode (for example in a file name) is escaped.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _f32 = np.float32
 
 
 def topic(kind: Kind, camera: str) -> bytes:
-    """``inspection/1/cam1/``. Skips go out among the inspections: they hold the place of results."""
+    """Return a topic such as ``inspection/1/cam1/``. Skips go out among the inspections: they hold the place of results."""
     return f"{'inspection' if kind == 'skip' else kind}/{VERSION}/{camera}/".encode()
 
 
 class Wire:
-    """Encodes what one run tells: what all its messages have in common is built once.
+    """A wire encodes the messages of one run: what all of them have in common is built once.
 
     No method raises, whatever the camera, the model or a file name contributed. May be used from any thread.
     """
@@ -60,7 +60,9 @@ class Wire:
         self._record = {name: known.get(name) for name in [*order.split(), *made_by]}
 
     def inspection(self, seq: int, inspection: Inspection, created_ns: int, created_mono_ns: int | None = None) -> Record:
-        """One inspected frame as record ``seq``; ``created_ns`` is UTC now, ``created_mono_ns`` the monotonic clock now."""
+        """Encode an inspected frame as record ``seq``; ``created_ns`` is UTC now, ``created_mono_ns`` the monotonic clock
+        now.
+        """
         message = self._record.copy()
         meta = inspection.meta
         message.update(
@@ -69,10 +71,10 @@ class Wire:
         message.update(zip(_NAMES, _values(inspection), strict=True))
         for name, written in _WRITTEN:
             message[name] = written(message[name])
-        return Record(seq, inspection, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
+        return Record(seq, inspection, dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def skip(self, seq: int, skip: Skip, created_ns: int, created_mono_ns: int | None = None) -> Record:
-        """Frames that never reached the engine as record ``seq``."""
+        """Encode frames that never reached the engine as record ``seq``."""
         message = self._record.copy()
         message.update(
             kind="skip",
@@ -89,11 +91,11 @@ class Wire:
             part_id_first=skip.part_id_first,
             part_id_last=skip.part_id_last,
         )
-        return Record(seq, skip, _dumps(message | _by_the_monotonic_clock(created_mono_ns)))
+        return Record(seq, skip, dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def state(self, state: State, created_ns: int) -> bytes:
-        """The whole state. The same bytes go again to each new subscriber, who knows them by ``state_seq``."""
-        return _dumps(
+        """Encode the whole state. The same bytes go again to each new subscriber, who knows them by ``state_seq``."""
+        return dumps(
             {
                 "schema": VERSION,
                 "kind": "state",
@@ -110,8 +112,8 @@ class Wire:
         )
 
     def heartbeat(self, heartbeat: Heartbeat, created_ns: int, created_mono_ns: int | None = None) -> bytes:
-        """Sign of life; ``progress_age_ms`` tells a pipeline that moves from a process that merely runs."""
-        return _dumps(
+        """Encode a sign of life; ``progress_age_ms`` tells a pipeline that moves from a process that merely runs."""
+        return dumps(
             {
                 "schema": VERSION,
                 "kind": "heartbeat",
@@ -126,20 +128,22 @@ class Wire:
         )
 
     def header(self, started_ns: int, torn_bytes: int = 0) -> bytes:
-        """First line of each log file: which run wrote it, and since when. Readers of records skip it.
+        """Encode the first line of a log file: which run wrote it, and since when. Readers of records skip it.
 
-        ``torn_bytes``: length of the half lines that were found at the ends of files before it, and moved aside.
+        ``torn_bytes`` is the length of the half lines that were found at the ends of earlier files, and moved aside.
         """
         header = {"schema": VERSION, "kind": "header", **self._head, **self._made_by}
-        return _dumps(header | {"started_ns": started_ns, "torn_bytes": torn_bytes})
+        return dumps(header | {"started_ns": started_ns, "torn_bytes": torn_bytes})
 
 
 def overruled(record: Record, reason: str) -> Record:
-    """The same inspection as ``invalid`` for ``reason``, where it was decided after the record was made. Skips stay."""
+    """Return the same inspection as ``invalid`` for ``reason``, if that was decided after the record was made. Skips
+    stay.
+    """
     if not isinstance(record.body, Inspection) or record.body.verdict == "invalid":
         return record
     message = orjson.loads(record.line) | {"verdict": "invalid", "reason": reason}
-    return Record(record.seq, replace(record.body, verdict="invalid", reason=reason), _dumps(message))
+    return Record(record.seq, replace(record.body, verdict="invalid", reason=reason), dumps(message))
 
 
 def _by_the_monotonic_clock(created_mono_ns: int | None) -> dict[str, Any]:
@@ -184,7 +188,8 @@ _stages: Final = attrgetter(*STAGES)
 _WRITTEN: Final = tuple((row.name, _FORMS[row.form]) for row in INSPECTION_FIELDS if row.form != "plain")
 
 
-def _dumps(message: dict[str, Any]) -> bytes:
+def dumps(message: Mapping[str, Any]) -> bytes:
+    """Any message as JSON. It never raises: text that is no Unicode is escaped, a number that isn't finite is null."""
     try:
         # writes a float32 scalar as its shortest decimal, and null for what isn't finite
         return orjson.dumps(message, _plain, orjson.OPT_SERIALIZE_NUMPY)

@@ -1,4 +1,4 @@
-"""The types that JSON Schema knows, as far as our messages use them."""
+"""These are the types that JSON Schema knows, as far as our messages use them."""
 
 from __future__ import annotations
 

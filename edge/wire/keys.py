@@ -1,7 +1,7 @@
-"""CURVE keys as files, in the format of pyzmq and CZMQ: NAME.key is public, NAME.key_secret (mode 0600) is not.
+"""CURVE keys lie in files in the format of pyzmq and CZMQ: NAME.key is public, NAME.key_secret (mode 0600) is not.
 
-A daemon has a pair of its own and a folder of the public keys that may connect; a client has its own pair and the
-daemon's public key. They are read here, and made and listed by ``storage.key_list``.
+A daemon has a pair of its own and a folder of the public keys that may connect; a client has its own pair and the daemon's
+public key. They are read here, and made and listed by ``edge.storage.key_list``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _READABLE_BY_OTHERS = stat.S_IRWXO | stat.S_IWGRP  # a group may read: root:edge
 
 @dataclass(frozen=True, slots=True)
 class DoorKeys:
-    """A daemon's side: the file of its secret key, and the folder of the public keys that may connect."""
+    """The daemon's side has the file of its secret key, and the folder of the public keys that may connect."""
 
     server_key: Path
     clients: Path
@@ -30,7 +30,7 @@ class DoorKeys:
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """A client's side: its own pair and the daemon's public key, each in Z85 (40 characters)."""
+    """The client's side has its own pair and the daemon's public key, each in Z85 (40 characters)."""
 
     public: bytes
     secret: bytes
@@ -38,7 +38,7 @@ class ClientKeys:
 
 
 def read_public(path: Path) -> bytes:
-    """The public key in a file, in Z85.
+    """Read the public key from a file, in Z85.
 
     Raises:
         UserError: no such file, or no key in it.
@@ -47,7 +47,7 @@ def read_public(path: Path) -> bytes:
 
 
 def read_pair(path: Path) -> tuple[bytes, bytes]:
-    """Public and secret key of a ``.key_secret`` file, in Z85.
+    """Read public and secret key from a ``.key_secret`` file, in Z85.
 
     Raises:
         UserError: no such file, no secret key in it, or others may read it.
@@ -67,12 +67,12 @@ def read_pair(path: Path) -> tuple[bytes, bytes]:
 
 
 def client_keys(key: Path, server_key: Path) -> ClientKeys:
-    """From the client's ``.key_secret`` and the daemon's public ``.key`` file."""
+    """Read a client's keys from its ``.key_secret`` and the daemon's public ``.key`` file."""
     return ClientKeys(*read_pair(key), read_public(server_key))
 
 
 def allowed(clients: Path) -> tuple[dict[bytes, str], list[str]]:
-    """Names by key (Z85) of all who may connect, and in words which files hold no key.
+    """Return names by key (Z85) of all who may connect, and in words which files hold no key.
 
     A key that stands in two files has both names: ``alice, bob``.
 

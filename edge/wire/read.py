@@ -14,7 +14,7 @@ UNSTABLE = frozenset({"instance_id", "created_ns", "created_mono_ns", "received_
 
 
 class WireError(ValueError):
-    """Bytes that are no message of this schema. ``major``: their schema, where it is another one."""
+    """The bytes are no message of this schema. ``major`` is their schema, if it is another one."""
 
     def __init__(self, text: str, major: int | None = None) -> None:
         super().__init__(text)
@@ -22,7 +22,8 @@ class WireError(ValueError):
 
 
 def read(line: bytes | str) -> dict[str, Any]:
-    """One message of any kind, checked: this schema, all required fields, and in a record a verdict and a seq to rely on.
+    """Read one message of any kind and check it: this schema, all required fields, and in a record a verdict and a seq to
+    rely on.
 
     Kinds that this version doesn't know pass with no more than ``schema`` and ``kind`` checked.
 
@@ -48,7 +49,7 @@ def read(line: bytes | str) -> dict[str, Any]:
 
 
 def stable(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record without what may differ between a live run and its replay."""
+    """Return the record without what may differ between a live run and its replay."""
     return {name: value for name, value in record.items() if name not in UNSTABLE}
 
 

@@ -1,4 +1,4 @@
-"""An inspection's record, one row for each field: the schema, the encoder and the reader follow this table."""
+"""An inspection's record has one row here for each field: the schema, the encoder and the reader follow this table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REGION_FIELDS: Final = {
 
 
 class RecordField(NamedTuple):
-    """One row of the table: what follows a record's head, which is the same in every kind of record."""
+    """A field is one row of the table; the head before it is the same in every kind of record."""
 
     name: str
     path: str
@@ -63,9 +63,9 @@ _OWN: Final = {row.name for row in INSPECTION_FIELDS} & {field.name for field in
 
 
 def inspection_from(message: Mapping[str, Any], meta: FrameMeta) -> Inspection:
-    """Give back what a record tells of a frame; ``meta`` is the frame's, of which a record holds only a part.
+    """Return the inspection that a record describes; ``meta`` is the frame's, of which a record holds only a part.
 
-    What the message doesn't have takes the default. A skip's is an inspection without a threshold.
+    What the message doesn't have takes the default. A skip becomes an inspection without a threshold.
     """
     told = {name: message[name] for name in _OWN if name in message}
     if "regions" in told:

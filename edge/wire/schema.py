@@ -1,4 +1,4 @@
-"""JSON Schema (draft 2020-12) of every message that goes out, for readers in any language.
+"""A JSON Schema (draft 2020-12) describes every message that goes out, for readers in any language.
 
 Within one major version fields are only ever added, so unknown ones are allowed everywhere and are to be ignored.
 """
@@ -12,10 +12,10 @@ from edge.wire.record_fields import INSPECTION_FIELDS
 from edge.wire.record_fields import VERDICTS as VERDICTS
 
 VERSION = 1
-"""Major version: stands in each message as ``schema`` and in each topic."""
+"""Major version; it stands in each message as ``schema`` and in each topic."""
 RECORD_KINDS = ("inspection", "skip")
 SEQ_MAX = 2**53 - 1
-"""Highest ``seq`` of a record: what every language holds exactly. At 1,000 records a second it takes 285,000 years."""
+"""Highest ``seq`` of a record, which every language holds exactly. At 1,000 records a second it takes 285,000 years."""
 
 
 _ADDED = {"torn_bytes", "created_mono_ns", *(field.name for field in INSPECTION_FIELDS if field.added)}

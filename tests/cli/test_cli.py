@@ -314,7 +314,7 @@ def test_a_folder_with_a_replay_in_it_is_not_overwritten(line: Path) -> None:
         (["--masks", "npy"], "--masks\n  received: npy\n  expected: png or rle"),
         (["--publish", "tcp://*:5556"], "--publish: bind: 'tcp://*:5556' would open the records to the network without "
          "keys; expected ipc:// or tcp:// on 127.0.0.1, or keys under curve"),
-        (["--set", "ring"], "--set\n  received: ring\n  expected: key=value, regions.min_area_px=16 say"),
+        (["--set", "ring"], "--set\n  received: ring\n  expected: key=value, for example regions.min_area_px=16"),
     ],
 )  # fmt: skip
 def test_a_wrong_option_of_replay(line: Path, arguments: list[str], text: str) -> None:

@@ -116,3 +116,41 @@ def test_an_installed_wheel_has_the_files(tmp_path: Path) -> None:
     assert files_in(tmp_path / "root") == sorted(FILES)
     for file in service_files("cam1"):
         assert (tmp_path / "root" / file.path).read_text() == file.text
+
+
+def config_in(root: Path, text: str) -> None:
+    (root / "etc" / "edge").mkdir(parents=True)
+    (root / "etc" / "edge" / "cam1.yaml").write_text(text)
+
+
+def test_folders_that_the_config_writes_to_may_be_written_by_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the sandbox they are read-only, for ever, and a shell doesn't show it."""
+    monkeypatch.setenv("GENICAM_GENTL64_PATH", "/opt/my vendor/cti")
+    outputs = (
+        "outputs: {zmq: {bind: 'ipc:///srv/edge/pub'}, jsonl: {dir: /data/log}, evidence: {dir: /var/lib/edge/cam1/kept}}\n"
+    )
+    text = "camera: cam1\nsource: {kind: genicam}\nmodel: {bundle: /opt/m}\nregions: {threshold: {high: 2.0}}\n"
+    config_in(tmp_path, text + outputs)
+    told = install("cam1", "--root", str(tmp_path), "--program", "/opt/edge/venv/bin/edge")
+    assert "warning" not in told
+    found = (tmp_path / "etc/systemd/system/edge@cam1.service.d/40-config.conf").read_text().splitlines()[1:]
+    assert found == [
+        "[Service]",
+        "ReadWritePaths=-/data/log",
+        "ReadWritePaths=-/srv/edge",
+        'Environment="GENICAM_GENTL64_PATH=/opt/my vendor/cti"',
+    ]
+
+
+def test_paths_that_the_service_cannot_see_are_warned_of(tmp_path: Path) -> None:
+    text = (
+        "camera: cam1\nsource: {kind: genicam, producer: /home/me/x.cti}\nmodel: {bundle: /root/m}\n"
+        "regions: {threshold: {high: 2.0}}\noutputs: {zmq: {bind: 'ipc:///tmp/pub'}, jsonl: {dir: /home/me/log}}\n"
+    )
+    config_in(tmp_path, text)
+    told = install("cam1", "--root", str(tmp_path), "--program", "/opt/edge/venv/bin/edge")
+    warnings = [line.removeprefix("warning: ").split(":")[0] for line in told.splitlines() if line.startswith("warning")]
+    assert warnings == ["outputs.jsonl.dir", "outputs.zmq.bind", "model.bundle", "source.producer"]
+    assert not (tmp_path / "etc/systemd/system/edge@cam1.service.d").exists()

@@ -40,9 +40,10 @@ def test_build_tells_what_it_found_and_what_it_wrote(tmp_path: Path) -> None:
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
         "frames        RGB, resize to 32x32, linear, on the host",
         "model input   input, float32 nchw, 3 channels",
+        "values fed    0 to 1",
         "map           anomaly_map, 32x32, raw, in front of clip((raw - 0.3) / 0.8 + 0.5, 0, 1)",
         "score         pred_score, raw, in front of clip((raw - 0.25) / 0.5 + 0.5, 0, 1)",
-        "map to image  1, 1, 0, 0; measured 1, 1, 0.26, -0.14",
+        "map to image  1, 1, 0, 0; measured 1, 1, 0.24, -0.13",
         "check         10 pictures, largest difference 0.0e+00 of the map's range",
         f"wrote {out}, model {load_bundle(out).sha256[:12]}",
     ]
@@ -96,11 +97,11 @@ def test_bundle_check_prints_the_contract(tmp_path: Path) -> None:
         (("build", "{t}/m.onnx", "-o", "{t}/b"), "{t}/m.onnx: cannot be read: No such file or directory\n"),
         (
             ("build", "{t}/m.onnx", "-o", "{t}/b", "--size", "256"),
-            "--size\n  received: 256\n  expected: WIDTH,HEIGHT in px, 256,256 say\n",
+            "--size\n  received: 256\n  expected: WIDTH,HEIGHT in px, for example 256,256\n",
         ),
         (
             ("build", "{t}/m.onnx", "-o", "{t}/b", "--mean", "a,b"),
-            "--mean\n  received: a,b\n  expected: numbers with commas between, 0.485,0.456,0.406 say\n",
+            "--mean\n  received: a,b\n  expected: numbers with commas, for example 0.485,0.456,0.406\n",
         ),
         (
             ("build", "{t}/m.onnx", "-o", "{t}/b", "--kernel", "sinc"),

@@ -92,8 +92,8 @@ def test_the_window_is_before_and_after_the_call_and_is_waited_for() -> None:
         (Daemon().beat(10.0).judge(42, 10.1, "fail"), "fail", "fail"),
         (Daemon().beat(10.0).judge(42, 10.1, "invalid", reason="late"), "invalid", "invalid: late"),
         (Daemon().beat(10.0).lose(10.1, 41, 43), "invalid", "invalid: frame_id_gap"),
-        (Daemon().beat(10.0).judge(42, 10.1).judge(42, 10.15), "ambiguous", "2 records tell of part 42"),
-        (Daemon().beat(10.0).judge(42, 10.1).lose(10.15, 42, 42), "ambiguous", "2 records tell of part 42"),
+        (Daemon().beat(10.0).judge(42, 10.1).judge(42, 10.15), "ambiguous", "2 records name part 42"),
+        (Daemon().beat(10.0).judge(42, 10.1).lose(10.15, 42, 42), "ambiguous", "2 records name part 42"),
         (
             Daemon().beat(10.0).judge(41, 10.0).judge(42, 10.1, lose=3),
             "gap",

@@ -195,7 +195,7 @@ def test_a_newer_schema_is_refused_before_its_keys(tmp_path: Path) -> None:
             {"resize": {"where": "none", "kernal": "area"}},
             "{p}:11: resize.kernal: unknown key\n  expected: did you mean 'kernel'?",
         ),
-        ({"name": 7}, '{p}:2: name\n  received: 7\n  expected: text: write it in quotes, "7"'),
+        ({"name": 7}, "{p}:2: name\n  received: 7\n  expected: text: write it in quotes, exactly as it stands there"),
         (
             {"input": {"channels": 2, "size": "any"}},
             "{p}:6: input.channels\n  received: 2\n  expected: input should be 1 or 3",

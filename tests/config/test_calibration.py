@@ -79,6 +79,8 @@ def test_the_file_is_for_people_to_read(tmp_path: Path) -> None:
         "  zones_sha256: null\n"
         "  precision: fp32\n"
         "  samples_sha256: null\n"
+        "  frames: null\n"
+        "  source: {}\n"
     )
 
 
@@ -124,7 +126,7 @@ def test_the_hash_is_of_the_values_not_of_comments_or_order(tmp_path: Path) -> N
         (
             "precision: fp32",
             "precision: 32",
-            '{}:18: key.precision\n  received: 32\n  expected: text: write it in quotes, "32"',
+            "{}:18: key.precision\n  received: 32\n  expected: text: write it in quotes, exactly as it stands there",
         ),
         (
             "border_px: 2",

@@ -164,7 +164,7 @@ def test_set_overrides_a_value_a_section_and_a_missing_one(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("item", "text"),
     [
-        ("ring", "--set\n  received: ring\n  expected: key=value, regions.min_area_px=16 say"),
+        ("ring", "--set\n  received: ring\n  expected: key=value, for example regions.min_area_px=16"),
         (
             "camera.x=1",
             "--set camera.x=1: camera is a value, not a section\n"
@@ -186,8 +186,11 @@ def test_the_hash_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("source.serial=99", 'source.serial\n  received: 99\n  expected: text: write it in quotes, "99"'),
-        ("recipe_id=true", 'recipe_id\n  received: true\n  expected: text: write it in quotes, "true"'),
+        (
+            "source.serial=99",
+            "source.serial\n  received: 99\n  expected: text: write it in quotes, exactly as it stands there",
+        ),
+        ("recipe_id=true", "recipe_id\n  received: true\n  expected: text: write it in quotes, exactly as it stands there"),
         ("camera=null", "camera\n  received: null\n  expected: text"),
         (
             "health.bind=0.0.0.0:9100",
@@ -220,9 +223,9 @@ def test_a_feature_that_is_no_pair_is_told_in_one_sentence(
     tmp_path: Path, features: str, where: str, received: str
 ) -> None:
     expected = (
-        "a list of features, each [name, value]: [[ExposureTime, 800.0]] say"
+        "a list of features, each [name, value], for example [[ExposureTime, 800.0]]"
         if where.endswith("features")
-        else "a feature is [name, value], [ExposureTime, 800.0] say"
+        else "a feature is [name, value], for example [ExposureTime, 800.0]"
     )
     assert error(tmp_path, GOOD, f"source.features={features}") == (
         f"cam1.yaml: {where}\n  received: {received}\n  expected: {expected}"

@@ -45,7 +45,7 @@ def refusal(text: str, **keys: Any) -> str:
         ("sizes: [{width: 1, widht: 2}]", "x.yaml:1: sizes.0.widht: unknown key\n  expected: did you mean 'width'?"),
         ("sizes: [{width: 1, z: 2}]", "x.yaml:1: sizes.0.z: unknown key\n  expected: one of kind, width"),
         ("sizes: [{}]", "x.yaml:1: sizes.0.width: missing\n  expected: a value: this key has no default"),
-        ("name: 7", 'x.yaml:1: name\n  received: 7\n  expected: text: write it in quotes, "7"'),
+        ("name: 7", "x.yaml:1: name\n  received: 7\n  expected: text: write it in quotes, exactly as it stands there"),
         (
             "schema: 1\nsizes: [{width: 0}]\nnmae: b",
             "x.yaml:2: sizes.0.width\n  received: 0\n  expected: input should be greater than or equal to 1\n"

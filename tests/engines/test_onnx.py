@@ -161,13 +161,13 @@ def test_a_map_of_another_size_than_told_is_refused(tmp_path: Path) -> None:
     bundle = write_identity_bundle(tmp_path / "b", 1, (16, 12))
     wrong = replace(bundle, spec=bundle.spec.model_copy(update={"map_to_image": (2.0, 1.0, 0.0, 0.0)}))
     assert refusal(wrong) == (
-        "M: the map has another size than bundle.yaml tells\n"
+        "M: the map has another size than bundle.yaml says\n"
         "  received: 16x12, which map_to_image stretches to 32x12\n  expected: at most the picture's 16x12\n"
         "  fix: run `edge build` on the original model"
     )
 
 
-SHRUNK = "M: the map has another size than bundle.yaml tells\n  received: {}\n  expected: {}\n{}"
+SHRUNK = "M: the map has another size than bundle.yaml says\n  received: {}\n  expected: {}\n{}"
 MEND = "  fix: run `edge build` on the original model"
 
 

@@ -125,7 +125,7 @@ def test_auto_without_any_engine_for_the_precision(tmp_path: Path, monkeypatch: 
         open_engine(config(bundle.folder, precision="fp16"), bundle)
     assert str(caught.value) == (
         "model.engine: auto: no engine runs fp16 here\n  received: tensorrt: no GPU\n"
-        "  fix: mend that (with model.engine: tensorrt `edge check` tells how), or set model.precision: fp32"
+        "  fix: mend that (with model.engine: tensorrt `edge check` says how), or set model.precision: fp32"
     )
     here(monkeypatch, tensorrt="the NVIDIA driver is too old", openvino="not installed", onnx="not installed")
     with pytest.raises(UserError) as caught:
@@ -133,7 +133,7 @@ def test_auto_without_any_engine_for_the_precision(tmp_path: Path, monkeypatch: 
     assert str(caught.value) == (
         "model.engine: auto: no engine runs int8 here\n"
         "  received: tensorrt: the NVIDIA driver is too old; openvino: not installed; onnx: not installed\n"
-        "  fix: mend that (with model.engine: tensorrt `edge check` tells how), "
+        "  fix: mend that (with model.engine: tensorrt `edge check` says how), "
         "or install openvino or onnx (docs/engines.md), or set model.precision: fp32"
     )
 

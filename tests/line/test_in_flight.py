@@ -48,8 +48,7 @@ def test_a_size_that_changes_in_mid_stream_is_invalid_until_it_is_back(
     assert verdicts(tmp_path, MemorySource(PICTURES, len(PICTURES))) == [good] * 3 + [squashed] * 2 + [good]
     told = [line for line in capsys.readouterr().out.splitlines() if "frame_size" in line]
     assert len(told) == 1
-    assert "the frame is 48x48, the stream began with 64x48; the bundle would squash it to 32x32" in told[0]
-    assert "another size needs a new start" in told[0]
+    assert "the frame is 48x48, the stream began with 64x48: another size needs a new start" in told[0]
 
 
 @pytest.mark.usefixtures("resizing")
@@ -61,9 +60,19 @@ def test_a_folder_of_pictures_may_hold_any_sizes(tmp_path: Path) -> None:
     assert verdicts(tmp_path, RecordedSource(folder, "max", 10.0)) == [("pass", None)] * 6
 
 
-def test_a_model_that_takes_any_size_goes_on(tmp_path: Path) -> None:
+def test_a_model_that_takes_any_size_does_not_follow_a_camera_that_changes_its_own(tmp_path: Path) -> None:
+    """Binned pixels are four times as large, and so is what ``min_area_px`` drops."""
     write_identity_bundle(tmp_path / "resizing")
-    assert verdicts(tmp_path, MemorySource(PICTURES, len(PICTURES))) == [("pass", None)] * 6
+    good, other = ("pass", None), ("invalid", "frame_size")
+    assert verdicts(tmp_path, MemorySource(PICTURES, len(PICTURES))) == [good] * 3 + [other] * 2 + [good]
+
+
+def test_a_pixel_format_that_changes_in_mid_stream_is_invalid_until_it_is_back(tmp_path: Path) -> None:
+    write_identity_bundle(tmp_path / "resizing")
+    grey = np.full((48, 64), 10, np.uint8)
+    pictures = [grey, np.stack([grey] * 3, axis=2), grey.astype(np.uint16), grey]
+    good, other = ("pass", None), ("invalid", "frame_kind")
+    assert verdicts(tmp_path, MemorySource(pictures, 4)) == [good, other, other, good]
 
 
 def test_an_infer_stage_that_is_started_again_gives_no_frame_an_earlier_one_s_map(

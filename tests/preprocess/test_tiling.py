@@ -406,8 +406,8 @@ def test_the_engine_warms_up_on_a_tile_of_a_bundle_of_any_size(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("16", None, "hann", 0), "--tile\n  received: 16\n  expected: WIDTH,HEIGHT in px, 256,256 say"),
-        (("16,12", "a,b", "hann", 0), "--stride\n  received: a,b\n  expected: WIDTH,HEIGHT in px, 256,256 say"),
+        (("16", None, "hann", 0), "--tile\n  received: 16\n  expected: WIDTH,HEIGHT in px, for example 256,256"),
+        (("16,12", "a,b", "hann", 0), "--stride\n  received: a,b\n  expected: WIDTH,HEIGHT in px, for example 256,256"),
         (
             ("16,12", "17,12", "hann", 0),
             "--tile: stride 17 is larger than size 16 across: pixels between tiles would be lost",

@@ -89,3 +89,33 @@ def test_a_text_that_was_changed_since_it_was_loaded_is_not_archived_as_if_it_we
             "log_level": "warning",
         }
     ]
+
+
+@pytest.mark.parametrize("damage", [b"", bytes(64)])
+def test_texts_that_a_power_cut_left_empty_are_written_again(tmp_path: Path, damage: bytes) -> None:
+    config = loaded(tmp_path)
+    line = make_line(config)
+    folder = tmp_path / "log"
+    folder.mkdir(exist_ok=True)
+    count = archive(config, line.identity, folder)
+    whole = {path: path.read_bytes() for path in (folder / "archive").iterdir()}
+    assert len(whole) == count
+    for path in whole:
+        path.write_bytes(damage)
+    assert archive(config, line.identity, folder) == count
+    assert {path: path.read_bytes() for path in whole} == whole
+    assert archive(config, line.identity, folder) == 0
+    line.recipes.close()
+
+
+def test_copies_of_a_config_are_for_nobody_who_may_not_read_it(tmp_path: Path) -> None:
+    config = loaded(tmp_path)
+    line = make_line(config)
+    folder = tmp_path / "log"
+    folder.mkdir(exist_ok=True)
+    for mode, expected in ((0o640, 0o640), (0o644, 0o640), (0o600, 0o600), (0o400, 0o600)):
+        config.path.chmod(mode)
+        archive(config, line.identity, folder)
+        found = {path.stat().st_mode & 0o777 for path in (folder / "archive").glob(f"{line.identity.config_sha256}.*")}
+        assert found <= {expected, 0o600, 0o640 & expected}
+    line.recipes.close()

@@ -476,3 +476,14 @@ def test_a_picture_is_on_the_disk_before_its_line(tmp_path: Path, monkeypatch: p
 def _name(fd: int) -> str:
     path = os.readlink(f"/proc/self/fd/{fd}")
     return ".png" if ".png" in path else Path(path).suffix
+
+
+def test_a_file_name_that_is_no_text_is_escaped(tmp_path: Path) -> None:
+    writer = RecordingWriter(tmp_path, camera="cam1", source="test")
+    odd = frame(0)
+    writer.frame(replace(odd, meta=replace(odd.meta, frame_ref="bad\udce9.png")), b'{"seq":1}')
+    writer.skip(replace(GAP, frame_ref="worse\udce9.png"))
+    writer.close()
+    recording = open_recording(tmp_path)
+    refs = [entry.frame_ref if isinstance(entry, Skip) else entry.meta.frame_ref for entry in recording.entries]
+    assert refs == ["bad\\udce9.png", "worse\\udce9.png"]

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from support.lines import loaded
@@ -54,14 +54,18 @@ def daemon(
     watchdog_s: float | None = None,
     script: str | None = None,
     stderr: int = subprocess.PIPE,
+    sets: Sequence[str] = LIVE,
+    text: str | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     loaded(folder)
+    if text is not None:
+        (folder / "cam1.yaml").write_text(text)
     environment = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY")}
     if manager is not None:
         environment["NOTIFY_SOCKET"] = str(manager.path)
     if watchdog_s is not None:
         environment["WATCHDOG_USEC"] = str(int(watchdog_s * 1e6))
-    sets = [part for item in [*LIVE, *overrides] for part in ("--set", item)]
+    sets = [part for item in [*sets, *overrides] for part in ("--set", item)]
     start = ["-c", script] if script else ["-m", "edge"]
     command = [sys.executable, *start, "run", "-c", str(folder / "cam1.yaml"), *sets]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)

@@ -1,4 +1,4 @@
-"""The little of CUDA that an engine needs, behind one protocol; and what its errors mean to a person.
+"""An engine needs this little of CUDA, behind one protocol; here is also what its errors mean to a person.
 
 Two bindings keep the protocol, ``pycuda`` and ``cuda-python``. Both use the device's primary context, which is the one that
 TensorRT works in. Neither has run on a GPU yet: ``scripts/gpu/README.md`` says what has run and what has not.
@@ -18,7 +18,7 @@ from edge.errors import UserError
 
 
 class CudaError(Exception):
-    """A CUDA call that failed. ``code``: its name in the driver API, ``CUDA_ERROR_OUT_OF_MEMORY`` say."""
+    """A CUDA call failed. ``code`` is its name in the driver API, for example ``CUDA_ERROR_OUT_OF_MEMORY``."""
 
     def __init__(self, code: str, call: str) -> None:
         super().__init__(f"{call}: {code}")
@@ -26,15 +26,15 @@ class CudaError(Exception):
 
 
 class Pinned(Protocol):
-    """Page-locked host memory, which the device copies from and to while the CPU does something else."""
+    """Pinned is page-locked host memory, which the device copies from and to while the CPU does something else."""
 
     @property
     def array(self) -> NDArray[Any]:
-        """The memory. Only while no copy from or to it is on its way."""
+        """Return the memory. It may be used only while no copy from or to it is on its way."""
 
 
 class Cuda(Protocol):
-    """One device. Streams and graphs are plain handles; addresses are the device's.
+    """One CUDA device is behind this. Streams and graphs are plain handles; addresses are the device's.
 
     Copies, launches, ``record`` and ``wait`` return at once; ``synchronize`` and ``drain`` wait, asleep and without the
     GIL. Every call raises ``CudaError``; an asynchronous failure shows at a later call, often the next that waits.
@@ -45,13 +45,13 @@ class Cuda(Protocol):
     name: str
     capability: tuple[int, int]
     graphs: bool
-    """Whether ``capture`` and ``launch`` are there."""
+    """True if ``capture`` and ``launch`` are there."""
 
     def attach(self) -> None:
-        """Make the calling thread work with the device; cheap where it does already."""
+        """Make the calling thread work with the device; this is cheap if it does already."""
 
     def free_bytes(self) -> int:
-        """Device memory that is free now."""
+        """Return the device memory that is free now, in bytes."""
 
     def malloc(self, nbytes: int) -> int: ...
 
@@ -64,26 +64,26 @@ class Cuda(Protocol):
     def stream(self) -> int: ...
 
     def event(self) -> Any:
-        """An event without timing, which counts as completed until it is first recorded."""
+        """Make an event without timing, which counts as completed until it is first recorded."""
 
     def copy_in(self, address: int, source: Pinned, stream: int) -> None: ...
 
     def copy_out(self, target: Pinned, address: int, stream: int) -> None: ...
 
     def record(self, event: Any, stream: int) -> None:
-        """``event`` completes with all that ``stream`` was given before."""
+        """Let ``event`` complete with all that ``stream`` was given before."""
 
     def wait(self, stream: int, event: Any) -> None:
-        """What ``stream`` is given from here on starts after ``event``."""
+        """Let what ``stream`` is given from here on start after ``event``."""
 
     def synchronize(self, event: Any) -> None:
-        """Returns when ``event`` has completed."""
+        """Return when ``event`` has completed."""
 
     def drain(self) -> None:
-        """Returns when the device has done all that it was given."""
+        """Return when the device has done all that it was given."""
 
     def capture(self, stream: int, work: Callable[[], None]) -> Any:
-        """A graph of what ``work`` gives to ``stream``; nothing of it runs now."""
+        """Make a graph of what ``work`` gives to ``stream``; nothing of it runs now."""
 
     def launch(self, graph: Any, stream: int) -> None: ...
 
@@ -102,11 +102,11 @@ BINDINGS: Final = (
     _Binding("pycuda.driver", "edge.engines.tensorrt.cuda_pycuda", "PyCuda"),
     _Binding("cuda.bindings.driver", "edge.engines.tensorrt.cuda_python", "CudaPython"),
 )
-"""In order of preference: JetPack systems have pycuda, and pip has cuda-python ready built everywhere else."""
+"""Bindings in order of preference: JetPack systems have pycuda, and pip has cuda-python ready built everywhere else."""
 
 
 def open_cuda() -> Cuda:
-    """The first device, through the first binding that is installed.
+    """Open the first device, through the first binding that is installed.
 
     Raises:
         UserError: no binding, no driver, no GPU, or a driver that does not fit.
@@ -143,7 +143,7 @@ def no_driver(received: str) -> UserError:
 
 
 def explained(error: CudaError, *, needed_bytes: int | None = None, free_bytes: int | None = None) -> UserError:
-    """The same in words, with what to do about it."""
+    """Return the same error in words, with what to do about it."""
     code = error.code
     if code in ("CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_INVALID_DEVICE"):
         return UserError(

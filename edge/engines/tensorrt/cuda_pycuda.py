@@ -1,4 +1,6 @@
-"""CUDA's driver API through pycuda. Never run on a GPU: see ``scripts/gpu/README.md``. Pycuda offers no graphs."""
+"""CUDA's driver API is called through pycuda. Never run on a GPU: see ``scripts/gpu/README.md``. Pycuda offers no
+graphs.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,12 @@ class _Memory:
 
 
 class PyCuda:
-    """``driver``: the module ``pycuda.driver``. Its objects are held here: their finalizers free what they stand for.
+    """``driver`` is the module ``pycuda.driver``. Its objects are held here, because their finalizers free what they stand
+    for.
 
-    Pycuda has a stack of contexts for each thread, and aborts the process if one ends with a context on it. So the
-    stack is used only while something is made or freed, which insists on it; otherwise the context is the thread's own
-    through the driver library.
+    Pycuda has a stack of contexts for each thread, and aborts the process if one ends with a context on it. So the stack is
+    used only while something is made or freed, which insists on it; otherwise the context is the thread's own through the
+    driver library.
     """
 
     binding = "pycuda"
@@ -142,7 +145,7 @@ class PyCuda:
 
     @contextmanager
     def _making(self, call: str) -> Iterator[None]:
-        """With the context on this thread's stack."""
+        """Put the context on this thread's stack for a while."""
         with _errors(self._driver, call):
             self._context.push()
             try:
@@ -153,7 +156,7 @@ class PyCuda:
 
 @contextmanager
 def _errors(driver: Any, call: str) -> Iterator[None]:
-    """Pycuda's exceptions as ours. Their texts read ``cuMemAlloc failed: out of memory``."""
+    """Turn pycuda's exceptions into ours. Their texts read ``cuMemAlloc failed: out of memory``."""
     try:
         yield
     except driver.Error as error:
@@ -170,4 +173,4 @@ _CODES = {
     "CUDA driver is a stub library": "CUDA_ERROR_STUB_LIBRARY",
     "CUDA driver version is insufficient for CUDA runtime version": "CUDA_ERROR_INSUFFICIENT_DRIVER",
 }
-"""Texts of cuGetErrorString, which is all that pycuda tells."""
+"""Codes by the texts of cuGetErrorString, which is all that pycuda gives."""

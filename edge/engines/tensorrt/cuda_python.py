@@ -1,4 +1,6 @@
-"""CUDA's driver API through cuda-python (``cuda.bindings``). Never run on a GPU: see ``scripts/gpu/README.md``."""
+"""CUDA's driver API is called through cuda-python (``cuda.bindings``). Never run on a GPU: see
+``scripts/gpu/README.md``.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ class _Memory:
 
 
 class CudaPython:
-    """``driver``: the module ``cuda.bindings.driver``, whose functions return (status, values...)."""
+    """``driver`` is the module ``cuda.bindings.driver``, whose functions return (status, values...)."""
 
     binding = "cuda-python"
     graphs = True
@@ -130,7 +132,7 @@ class CudaPython:
         self._graphs, self._events, self._streams = [], [], {}
 
     def _call(self, name: str, *args: Any) -> Any:
-        """What the function returns beside its status: a value, a tuple where there are several, or None."""
+        """Return what the function returns besides its status: a value, a tuple if there are several, or None."""
         status, *values = getattr(self._driver, name)(*args)
         if int(status) != 0:
             raise CudaError(status.name, name)

@@ -1,4 +1,6 @@
-"""TensorRT on an NVIDIA GPU. Never run on one yet, though its engine files are built for real: scripts/gpu/README.md."""
+"""TensorRT runs the model on an NVIDIA GPU. It never ran on one yet, but engine files are built for real:
+scripts/gpu/README.md.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ log = structlog.get_logger()
 
 
 class Maker(Protocol):
-    """Makes and loads engine files: TensorRT, or what stands in for it in tests."""
+    """A maker makes and loads engine files: TensorRT, or what stands in for it in tests."""
 
     @property
     def name(self) -> str: ...
@@ -45,11 +47,11 @@ class Maker(Protocol):
     ) -> bytes: ...
 
     def load(self, payload: bytes, kernels: bytes | None, where: Path) -> Plan:
-        """Raises PlanRejected where the file must be built again."""
+        """Load an engine file. Raises PlanRejected if the file must be built again."""
 
 
 class TrtMaker:
-    """TensorRT itself, for the device of ``cuda``."""
+    """TensorRT itself makes engine files, for the device of ``cuda``."""
 
     def __init__(self, runtime: Runtime, cuda: Cuda, tell: BuildProgress = untold) -> None:
         self.name, self.version = runtime.name, runtime.version
@@ -69,7 +71,7 @@ class TrtMaker:
 def open_tensorrt(
     config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int = 1, tell: BuildProgress = untold
 ) -> TensorrtEngine:
-    """The engine of the config, its file built where the cache has none.
+    """Open the engine of the config; its file is built if the cache has none.
 
     Raises:
         UserError: no GPU, no driver or one that doesn't fit, a package that is missing, a precision or bundle that is none
@@ -97,7 +99,7 @@ def open_tensorrt(
 
 
 def why_not_here() -> str | None:
-    """Why there is no TensorRT here, for the choice of ``auto``; None where it can be tried."""
+    """Say why there is no TensorRT here, for the choice of ``auto``; None if it can be tried."""
     try:
         open_cuda().close()  # first: TensorRT's library takes 0.1 s and 80 MB
         open_runtime()
@@ -107,11 +109,11 @@ def why_not_here() -> str | None:
 
 
 class TensorrtEngine(Engine):
-    """Pictures of one shape, two of them in work. ``infer`` is ``submit`` and ``collect``; whoever has the next picture
-    before this one's map (``lane.py``) calls them apart, so that copies and compute overlap.
+    """The engine takes pictures of one shape, two of them in work; ``submit`` and ``collect`` apart let copies and compute
+    overlap.
 
-    ``bundle``: its input has a fixed size, unless it has tiles. ``frame_size``: width and height of the frames, where
-    known. ``batch``: pictures of one run, which its file is built for; fewer are filled up, and cost as much.
+    ``bundle``: its input has a fixed size, unless it has tiles. ``frame_size`` is width and height of the frames, if known.
+    ``batch`` is the number of pictures of one run, which its file is built for; fewer are filled up, and cost as much.
     """
 
     name = "tensorrt"
@@ -146,9 +148,9 @@ class TensorrtEngine(Engine):
             self._plan.close()
             raise explained(error) from None
         self._done: list[tuple[int, Prediction]] = []
-        """Frames of more tiles than go in at once: finished, not yet collected."""
+        """Finished frames, not yet collected, that had more tiles than go in at once."""
         self._single: deque[bool] = deque()
-        """Of each frame on the device: whether it is one picture, in a run of one or filled up."""
+        """For each frame in flight: True if it is a single picture rather than tiles, in a run of one or filled up."""
         self._filled: NDArray[Any] = np.empty(0)
         self._stitched: dict[int, list[NDArray[np.float32]]] = {}
         self._turn = 0
@@ -179,7 +181,7 @@ class TensorrtEngine(Engine):
     def submit(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> int:
         """Start on one picture (H, W, C) or the tiles of one (n, H, W, C). It may be overwritten once this has returned.
 
-        The number that ``collect`` asks for.
+        Returns the number that ``collect`` asks for.
         """
         staging = self._open()
         pictures = image if image.ndim == 4 else self._full(image[None])
@@ -196,7 +198,7 @@ class TensorrtEngine(Engine):
         )
 
     def collect(self, number: int) -> Prediction:
-        """Of the picture that was submitted first among those not yet collected: it must be ``number``."""
+        """Return the prediction of the picture submitted first among those not collected: it must be ``number``."""
         if self._done and self._done[0][0] == number:
             return self._done.pop(0)[1]
         outputs = self._open().collect(number)
@@ -210,7 +212,7 @@ class TensorrtEngine(Engine):
             raise
 
     def abandon(self) -> None:
-        """Forget what was submitted, after an error. Raises what the device still has to say of it."""
+        """Forget what was submitted, after an error. Raises what the device still reports."""
         self._done.clear()
         self._single.clear()
         self._open().abandon()
@@ -233,7 +235,7 @@ class TensorrtEngine(Engine):
         return staging.collect()
 
     def _full(self, pictures: NDArray[Any]) -> NDArray[Any]:
-        """As many as go in at once, behind ``pictures`` whatever there was."""
+        """Fill the pictures up to as many as go in at once, with whatever was there before."""
         if len(pictures) == self._shape[0] or pictures.shape[1:] != self._shape[1:]:
             return pictures
         if self._filled.dtype != pictures.dtype:
@@ -242,7 +244,7 @@ class TensorrtEngine(Engine):
         return self._filled
 
     def _one_by_one(self, tiles: NDArray[Any]) -> tuple[int, Prediction]:
-        """Tiles of a graph that takes one picture at a time; two are on the device at once. The last one's number."""
+        """Infer tiles one picture at a time, two on the device at once. Return the last one's number."""
         staging = self._open()
         if staging.pending or self._done:
             raise RuntimeError("tiles that go in one by one leave no room for another frame: collect it first")
@@ -278,7 +280,7 @@ class TensorrtEngine(Engine):
         return key
 
     def _open_plan(self, samples: SamplePictures | None) -> Plan:
-        """From the cache where that holds; else built, stored and loaded as it will be loaded the next time."""
+        """Load the plan from the cache; if it has none, build, store and load it as it will be loaded the next time."""
         payload = self._cache.load(self._key)
         where = self.bundle.model_path
         if payload is not None:
@@ -315,7 +317,7 @@ def _precision(wanted: str) -> TrtPrecision:
 
 
 def _fixed(bundle: Bundle, frame_size: tuple[int, int] | None) -> Bundle:
-    """The bundle with one input size, which an engine file is built for. Frames of another are then refused."""
+    """Return the bundle with one input size, for which an engine file is built; other frames are then refused."""
     spec = bundle.spec
     if spec.tile is not None:
         size: tuple[int, int] | None = spec.tile.size
@@ -326,14 +328,14 @@ def _fixed(bundle: Bundle, frame_size: tuple[int, int] | None) -> Bundle:
     if size is None:
         raise UserError(
             "model.frame_size: tensorrt builds its engine for one size of frames, and the bundle takes any",
-            expected="width and height of the camera's frames: [2448, 2048], say",
+            expected="width and height of the camera's frames, for example [2448, 2048]",
             fix="set model.frame_size, or build the bundle with a resize on the host",
         )
     return replace(bundle, spec=spec.model_copy(update={"input": spec.input.model_copy(update={"size": size})}))
 
 
 def _pictures_at_once(bundle: Bundle, frame_size: tuple[int, int] | None, batch: int) -> int:
-    """Where the graph takes a batch: ``batch``, or all tiles of a frame if their number is known; else one."""
+    """Return how many pictures go in at once: 1, or if the graph takes a batch ``batch`` or all tiles of a frame."""
     spec = bundle.spec
     picture = spec.resize.size or frame_size
     if batch_of(bundle) is not None:

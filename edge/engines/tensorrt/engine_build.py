@@ -1,4 +1,4 @@
-"""An ONNX graph to TensorRT's engine file."""
+"""An ONNX graph becomes TensorRT's engine file here."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from edge.errors import UserError
 
 
 class Progress(Protocol):
-    """Told of the build's phases, which lie inside one another; by any thread."""
+    """Hears of the build's phases, which lie inside one another; any thread may call it."""
 
     def phase(self, name: str, parent: str | None, steps: int) -> None:
-        """A phase of so many steps began."""
+        """Note that a phase of so many steps began."""
 
     def step(self, name: str) -> None:
-        """One of its steps is done."""
+        """Note that one of its steps is done."""
 
     def finish(self, name: str) -> None: ...
 
@@ -27,7 +27,7 @@ class Progress(Protocol):
 def build_engine(
     model: onnx.ModelProto, where: Path, runtime: Runtime, capability: tuple[int, int], progress: Progress
 ) -> bytes:
-    """The engine file of a graph whose shapes are fixed. ``where``: the model's place, for error texts.
+    """Build the engine file of a graph whose shapes are fixed. ``where`` is the model's place, for error texts.
 
     Raises:
         UserError: an operator that TensorRT lacks, named with its node; a driver that doesn't fit; too little memory.
@@ -54,7 +54,7 @@ def build_engine(
 
 
 def failed(what: str, runtime: Runtime, where: Path, otherwise: str = "no reason given") -> UserError:
-    """The error that fits to what TensorRT complained of."""
+    """Return the error that fits what TensorRT complained of."""
     text = runtime.complaint() or otherwise
     lower = text.lower()
     if (

@@ -1,4 +1,4 @@
-"""Engine files kept between starts. One that is stale, damaged or of another key is as good as none.
+"""Engine files are kept between starts. One that is stale, damaged or has another key is as good as none.
 
 A file: ``EDGE-TRT 1``, a line of JSON {key, nbytes, sha256 of the payload}, the payload. It is written under a temporary
 name, synced and renamed. TensorRT runs what an engine file holds without checking it, so nothing is handed to it unchecked.
@@ -25,13 +25,13 @@ log = structlog.get_logger()
 Key: TypeAlias = Mapping[str, str]
 """Everything that an engine file depends on, by name."""
 KEEP: Final = 8
-"""Files of this many keys are kept, the last used ones: an engine file is as large as its model."""
+"""Number of keys whose files are kept, the last used ones: an engine file is as large as its model."""
 _MAGIC: Final = b"EDGE-TRT 1\n"
 _LINE_BYTES: Final = 1 << 16
 
 
 class EngineCache:
-    """Opened before a build, so that minutes of work don't end at a folder that can't be written.
+    """The cache is opened before a build, so that minutes of work don't end at a folder that can't be written.
 
     Raises:
         UserError: the folder can't be made or written.
@@ -47,7 +47,7 @@ class EngineCache:
             raise _unwritable(folder, error) from None
 
     def load(self, key: Key, kind: str = "engine") -> bytes | None:
-        """The payload that was stored under ``key``; None where there is none, or where it is not what was stored."""
+        """Return the payload that was stored under ``key``; None if there is none, or it is not what was stored."""
         path = self._path(key, kind)
         try:
             with path.open("rb") as file:
@@ -68,8 +68,8 @@ class EngineCache:
     def store(self, key: Key, payload: bytes, kind: str = "engine") -> None:
         """Replace what was stored under ``key``, and drop the files that were used longest ago.
 
-        Where it can't be written, the disk is full, say, the log tells, and the next start makes it again: what was made
-        is at hand, and a line that can inspect does.
+        If it can't be written, for example on a full disk, the log says so, and the next start makes it again: what was
+        made is at hand, and a line that can inspect does.
         """
         path = self._path(key, kind)
         head = {"key": dict(key), "nbytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
@@ -83,7 +83,7 @@ class EngineCache:
             log.warning("tensorrt_cache_not_written", path=str(path), why=error.strerror, effect=effect)
 
     def drop(self, key: Key, why: str, kind: str = "engine") -> None:
-        """Forget what was stored under ``key``: TensorRT itself refused it."""
+        """Forget what was stored under ``key``, because TensorRT itself refused it."""
         path = self._path(key, kind)
         log.warning("tensorrt_cache_rejected", path=str(path), why=why)
         with contextlib.suppress(OSError):
@@ -107,7 +107,7 @@ class EngineCache:
 
 
 def _damage(head: bytes, payload: bytes, key: Key) -> str | None:
-    """What is wrong with a file, or None."""
+    """Say what is wrong with a file, or return None."""
     if not head.startswith(_MAGIC):
         return "no engine file of this program's"
     try:

@@ -1,4 +1,4 @@
-"""An engine file, loaded on the GPU: what goes in and comes out, and how to start it."""
+"""An engine file is loaded on the GPU as a plan: what goes in and comes out, and how to start it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from edge.errors import UserError
 
 
 class PlanRejected(Exception):  # noqa: N818  (says what it is)
-    """TensorRT does not take this engine file; built again, it may."""
+    """TensorRT does not take this engine file; it may, once it is built again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input or output; its shape is fixed."""
+    """A tensor is an input or output; its shape is fixed."""
 
     name: str
     shape: tuple[int, ...]
@@ -34,27 +34,27 @@ class Tensor:
 
 
 class Plan(Protocol):
-    """A loaded engine with one context: runs that were started on one stream follow each other."""
+    """A plan is a loaded engine with one context: runs that were started on one stream follow each other."""
 
     tensors: tuple[Tensor, ...]
 
     def bind(self, addresses: Mapping[str, int]) -> None:
-        """Device addresses of all tensors, for the runs that are started from here on."""
+        """Set the device addresses of all tensors, for the runs that are started from here on."""
 
     def enqueue(self, stream: int) -> None:
-        """Start a run. RuntimeError, with TensorRT's own words, where it can't be started."""
+        """Start a run. Raises RuntimeError, with TensorRT's own words, if it can't be started."""
 
     def capturable(self, stream: int) -> bool:
-        """Whether a run can become a CUDA graph."""
+        """Return True if a run can become a CUDA graph."""
 
     def kernels(self) -> bytes | None:
-        """What was compiled for this GPU at the first run and is worth keeping; None where nothing was."""
+        """Return what was compiled for this GPU at the first run and is worth keeping; None if nothing was."""
 
     def close(self) -> None: ...
 
 
 class TrtPlan:
-    """``kernels``: an earlier plan's. ``where``: the model, for error texts.
+    """Load an engine file with ``kernels``, an earlier plan's. ``where`` names the model in error texts.
 
     Raises:
         PlanRejected: the file is of another TensorRT, another GPU, or damaged.

@@ -1,4 +1,6 @@
-"""A bundle's graph as TensorRT takes it: one fixed shape, input types that it knows, its arithmetic written into it."""
+"""A bundle's graph is changed for TensorRT here: one fixed shape, input types that it knows, its arithmetic written into
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,22 @@ from edge.config.bundle import Bundle
 from edge.engines.protocol import SamplePictures
 
 InputShape: TypeAlias = tuple[int, int, int, int]
-"""Pictures, height, width, channels."""
+"""Number of pictures, height, width, channels."""
 TrtPrecision: TypeAlias = Literal["fp32", "fp16", "int8"]
 FORM: Final = 1
-"""Part of the engine cache's key: counts changes of how the graph is made."""
+"""Part of the engine cache's key; it counts changes in how the graph is made."""
 _HEAVY: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def typed_graph(
     bundle: Bundle, precision: TrtPrecision, shape: InputShape, samples: SamplePictures | None
 ) -> onnx.ModelProto:
-    """The graph for ``shape`` at ``precision``; inputs and outputs keep their float32 and integer types.
+    """Return the graph for ``shape`` at ``precision``; inputs and outputs keep their float32 and integer types.
 
-    ``fp16``: everything behind the first convolution or product, where half the memory traffic is worth something. What
-    comes before stays float32: pixels of 16 bits reach 65535, and half precision ends at 65504. ``int8``: convolutions
-    between QuantizeLinear and DequantizeLinear without zero points (TensorRT knows none), scales from ``samples``.
+    ``fp16`` applies to everything behind the first convolution or product, where half the memory traffic is worth
+    something. What comes before stays float32: pixels of 16 bits reach 65535, and half precision ends at 65504. ``int8``
+    puts convolutions between QuantizeLinear and DequantizeLinear without zero points (TensorRT knows none), with scales
+    from ``samples``.
 
     Raises:
         UserError: int8 without samples, or without anything that it would speed up.
@@ -45,7 +48,7 @@ def typed_graph(
 
 
 def batch_of(bundle: Bundle) -> int | None:
-    """Pictures that the graph takes at once; None for any number."""
+    """Return how many pictures the graph takes at once; None for any number."""
     model = onnx.load(bundle.model_path, load_external_data=False)
     first = model.graph.input[0].type.tensor_type.shape.dim[0]
     return first.dim_value if first.HasField("dim_value") else None
@@ -60,9 +63,9 @@ def _fix_shape(model: onnx.ModelProto, shape: InputShape) -> None:
 
 
 def _cast_first(model: onnx.ModelProto) -> None:
-    """A Cast as the only thing that touches ``frame``; 16-bit frames travel as int32.
+    """Put a Cast in as the only thing that touches ``frame``; 16-bit frames travel as int32.
 
-    TensorRT knows no uint16, and uint8 only where a Cast follows.
+    TensorRT knows no uint16, and uint8 only if a Cast follows.
     """
     graph = model.graph
     tensor = graph.input[0].type.tensor_type
@@ -94,9 +97,10 @@ def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _skip_detours(graph: onnx.GraphProto, own: set[str]) -> None:
-    """Between two float32 nodes the converter goes through half precision and back; these values stay as they are.
+    """Connect float32 nodes directly where the converter goes through half precision and back.
 
-    It also adds the same Cast once for each node that reads a value; one will do. ``own``: names of nodes that it found.
+    It also adds the same Cast once for each node that reads a value; one will do. ``own`` holds the names of the nodes that
+    it adds.
     """
     added: list[onnx.NodeProto] = []
     made: set[str] = set()
@@ -123,7 +127,9 @@ _LARGEST_HALF: Final = float(np.finfo(np.float16).max)
 
 
 def _head(graph: onnx.GraphProto) -> list[str]:
-    """Names of the nodes that the frame reaches without passing a heavy one. Nodes stand in topological order."""
+    """Return the names of the nodes that the frame reaches without passing a heavy one. Nodes stand in topological
+    order.
+    """
     reached, head = {graph.input[0].name}, []
     for node in graph.node:
         if node.op_type not in _HEAVY and reached.intersection(node.input):

@@ -17,8 +17,8 @@ log = structlog.get_logger()
 
 _LOOK_S: Final = 0.2
 BUILD_SILENT_S: Final = 900.0
-"""A build that says nothing for this long is taken to hang, and nobody is told of it any more: a service manager that is
-asked for no more time ends it. Single steps that try out kernels take minutes on a Jetson."""
+"""Time in s after which a silent build is taken to hang, and nobody is told of it any more: a service manager that is asked
+for no more time ends it. Single steps that try out kernels take minutes on a Jetson."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class _Phase:
 
 
 class Phases:
-    """How far a build is: each phase counts as one step of the phase that it lies in. Thread-safe."""
+    """Phases count how far a build is: each counts as one step of the phase that it lies in. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Phases:
         self.latest = ""
         """The phase that began last and is still open."""
         self.told = time.monotonic()
-        """When the build last said anything."""
+        """Time at which the build last said anything."""
 
     def phase(self, name: str, parent: str | None, steps: int) -> None:
         with self._lock:
@@ -72,7 +72,7 @@ class Phases:
 
 @contextmanager
 def shown_build(model: str, tell: BuildProgress) -> Iterator[Phases]:
-    """Tell of the build inside until it ends. ``tell`` is called in a thread of its own, five times a second."""
+    """Report the build inside until it ends. ``tell`` is called in a thread of its own, five times a second."""
     phases, over = Phases(), threading.Event()
     teller = threading.Thread(target=_tell, args=(model, phases, over, tell), name="tensorrt-build", daemon=True)
     began = time.monotonic()

@@ -1,9 +1,9 @@
-"""The two TensorRTs behind one face, and all that differs between them.
+"""The two TensorRTs stand behind one face here, with all that differs between them.
 
 ``tensorrt`` serves Jetsons and data-centre cards, ``tensorrt_rtx`` desktop RTX cards. Both are driven through strongly
-typed networks: the graph itself says which arithmetic each operator has (``trt_graph.py`` writes it), so a precision means
-the same in both. Weakly typed networks, their FP16 and INT8 flags and their calibrators are gone since TensorRT 11, and
-RTX never had them.
+typed networks: the graph itself says which arithmetic each operator has (``edge.engines.tensorrt.graph`` writes it), so a
+precision means the same in both. Weakly typed networks, their FP16 and INT8 flags and their calibrators are gone since
+TensorRT 11, and RTX never had them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from edge.errors import UserError
 log = structlog.get_logger()
 
 PACKAGES: Final = ("tensorrt", "tensorrt_rtx")
-"""In order of preference where both are installed: the first tunes its kernels on the very GPU."""
+"""Packages in order of preference if both are installed: the first tunes its kernels on the very GPU."""
 _OLDEST: Final = {"tensorrt": (10, 0), "tensorrt_rtx": (1, 2)}
-"""10.0: ``execute_async_v3`` and typed networks without further flags. RTX 1.2: streams that can be captured."""
+"""Oldest versions. 10.0: ``execute_async_v3`` and typed networks without further flags. RTX 1.2: streams that can be
+captured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One TensorRT. ``api``: its Python module. ``logger``: collects what it complains of, see ``complaints``."""
+    """A runtime is one TensorRT. ``api`` is its Python module; ``logger`` collects its complaints, see ``complaint``."""
 
     name: str
     version: str
@@ -40,14 +41,14 @@ class Runtime:
         return self.name == "tensorrt_rtx"
 
     def complaint(self) -> str | None:
-        """The first error since the last question: what follows is its echo."""
+        """Return the first error since the last question, because what follows is its echo."""
         first = self.complaints[0] if self.complaints else None
         self.complaints.clear()
         return first
 
 
 def open_runtime(packages: tuple[str, ...] = PACKAGES) -> Runtime:
-    """The first that is installed.
+    """Open the first TensorRT that is installed.
 
     Raises:
         UserError: none is, or the one that is can't be loaded or is too old.
@@ -81,7 +82,7 @@ def open_runtime(packages: tuple[str, ...] = PACKAGES) -> Runtime:
 
 
 def configure_build(runtime: Runtime, config: Any, capability: tuple[int, int]) -> None:
-    """What a build depends on besides the network: full float32, and the GPU that it is for.
+    """Set what a build depends on besides the network: full float32, and the GPU that it is for.
 
     Only RTX builds for a GPU that isn't there; the other one tunes on the GPU of this machine, whatever ``capability`` is.
     """
@@ -98,7 +99,9 @@ def configure_build(runtime: Runtime, config: Any, capability: tuple[int, int]) 
 
 @dataclass(slots=True)
 class JitCache:
-    """Kernels that RTX compiled for this GPU at the first run. ``tensorrt`` has none: its engine file holds them."""
+    """A cache holds kernels that RTX compiled for this GPU at the first run. ``tensorrt`` has none: its engine file holds
+    them.
+    """
 
     _cache: Any
 
@@ -108,9 +111,10 @@ class JitCache:
 
 
 def make_context(engine: Any, runtime: Runtime, kernels: bytes | None) -> tuple[Any, JitCache]:
-    """An execution context and the cache that its kernels are collected in; None for the context where memory is too short.
+    """Make an execution context and the cache that its kernels are collected in; the context is None if memory is too
+    short.
 
-    ``kernels``: an earlier cache's dump. TensorRT checks it against GPU and driver, and refuses what doesn't fit.
+    ``kernels`` is an earlier cache's dump. TensorRT checks it against GPU and driver, and refuses what doesn't fit.
     """
     if not runtime.is_rtx:
         return engine.create_execution_context(), JitCache(None)

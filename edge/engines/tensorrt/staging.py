@@ -29,7 +29,7 @@ from edge.engines.tensorrt.execution_plan import Plan
 log = structlog.get_logger()
 
 DEPTH: Final = 2
-"""Frames on the device at once."""
+"""Number of frames on the device at once."""
 
 MapBuffers: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -45,10 +45,10 @@ class _Set:
 
 
 class Staging:
-    """Frames go in by ``submit`` and come out by ``collect``, in order. Used by one thread at a time.
+    """Frames go in by ``submit`` and come out by ``collect``, in order. One thread at a time uses it.
 
     Raises:
-        CudaError: there is not enough memory, say; nothing is held then.
+        CudaError: for example, there is not enough memory; nothing is held then.
     """
 
     depth = DEPTH
@@ -78,13 +78,13 @@ class Staging:
 
     @property
     def pending(self) -> int:
-        """Frames submitted and not yet collected."""
+        """Return the number of frames submitted and not yet collected."""
         return len(self._numbers)
 
     def submit(self, pictures: NDArray[Any]) -> int:
         """Start on (n, H, W, C). They are copied before this returns. At most ``depth`` may be pending.
 
-        The frame's number: no other one ever gets it. After an error nothing is to be trusted until ``abandon``.
+        Returns the frame's number, which no other one ever gets. After an error nothing is to be trusted until ``abandon``.
         """
         self._check_let_go()
         if self.pending == DEPTH:
@@ -110,7 +110,7 @@ class Staging:
         return number
 
     def collect(self, number: int | None = None) -> MapBuffers:
-        """Outputs of the oldest pending frame; overwritten by the fourth frame collected after it.
+        """Return the outputs of the oldest pending frame; they are overwritten by the fourth frame collected after it.
 
         Raises:
             RuntimeError: it is not ``number``: these would be another frame's maps.
@@ -128,9 +128,9 @@ class Staging:
         return {name: memory.array for name, memory in maps.items()}
 
     def abandon(self) -> None:
-        """Forget what is pending, after an error: waits until the device has let go of every buffer.
+        """Forget what is pending, after an error: wait until the device has let go of every buffer.
 
-        Where that raises nothing is submitted or collected until it has succeeded.
+        If that raises, nothing is submitted or collected until it has succeeded.
         """
         self._abandoning = True
         self._numbers.clear()
@@ -140,9 +140,10 @@ class Staging:
         self._abandoning = False
 
     def capture(self) -> bool:
-        """Make a CUDA graph of each set's run, which is then started by one call. After at least one frame, none pending.
+        """Make a CUDA graph of each set's run, which is then started by one call. Call this after at least one frame, none
+        pending.
 
-        False, and a line in the log, where binding or model don't allow it: runs are started as before.
+        Returns False, with a line in the log, if binding or model don't allow it; runs are then started as before.
         """
         self._cuda.attach()
         why = None

@@ -1,4 +1,5 @@
-"""Features without weights: how strongly each cell of 16 x 16 px answers to lines of six directions and four sizes.
+"""Gabor features need no weights: they say how strongly each cell of 16 x 16 px answers to lines of six directions and four
+sizes.
 
 A Gabor filter is a wave under a Gaussian (Daugman, 1985). Even and odd wave together give an energy that doesn't depend on
 where exactly a line lies. Of each the mean and the maximum over the cell are taken, as logarithms, so that a brighter lamp
@@ -16,15 +17,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 CELL = 16
-"""Px; the stride of the one layer, ``cells``."""
+"""Side of a cell in px; the stride of the one layer, ``cells``."""
 DIRECTIONS, SIZES = 6, 4
 """Each size is seen in a picture half as large as the one before."""
 _SIDE, _WAVELENGTH, _SIGMA = 9, 4.0, 2.0
-"""Px: of a filter, its wave, its Gaussian."""
+"""Sides in px of a filter, its wave, its Gaussian."""
 _QUIET = 2.0
 """Grey levels added in front of the logarithm: below that it is noise."""
 _DARK = 8.0
-"""The same for a cell's mean."""
+"""Grey levels added likewise for a cell's mean."""
 
 
 def gabor(channels: int) -> onnx.ModelProto:
@@ -66,7 +67,7 @@ def filters() -> NDArray[np.float32]:
 
 
 def _energies(graph: _Graph, grey: str, size: int) -> list[str]:
-    """Tensors of one size: the logarithm of each direction's energy, mean and maximum of each cell."""
+    """Make tensors of one size: the logarithm of each direction's energy, mean and maximum of each cell."""
     reach, cell = _SIDE // 2, CELL >> size
     # the edge repeated: with zeros around it every picture would end in a line
     margin = graph.constant(np.array([0, 0, reach, reach, 0, 0, reach, reach], np.int64))
@@ -84,7 +85,7 @@ def _energies(graph: _Graph, grey: str, size: int) -> list[str]:
 
 
 def _level(graph: _Graph, planes: str) -> list[str]:
-    """Tensors of each channel's mean and deviation in each cell."""
+    """Make tensors of each channel's mean and deviation in each cell."""
     window: dict[str, Any] = {"kernel_shape": [CELL, CELL], "strides": [CELL, CELL]}
     graph.add("AveragePool", [planes], "level", **window)
     graph.add("Mul", [planes, planes], "squares")

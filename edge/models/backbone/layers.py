@@ -1,4 +1,4 @@
-"""The layers of a network whose features a model can be made of: which there are, how fine and how wide each is.
+"""A model can be made of the features of these layers of a network: which there are, how fine and how wide each is.
 
 Declared shapes are not trusted: the network is run on one picture, and what comes out of each node is looked at.
 """
@@ -40,14 +40,14 @@ _OWN = "edge/"
 """Tensors that this project put into a graph are no layers."""
 _LEAST_STRIDE, _LARGEST_STRIDE = 2, 64
 _LEAST_WIDTH = 4
-"""Channels; a tensor of one or three is a map or a picture."""
+"""Least number of channels; a tensor of one or three is a map or a picture."""
 _SHOWN = 6
-"""Layers of a stride that an error message lists; the last of a stride see most."""
+"""Number of layers of a stride that an error message lists; the last of a stride see most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A tensor (n, ``width``, h, w) of the network; each of its places stands for ``stride`` x ``stride`` px."""
+    """A layer is a tensor (n, ``width``, h, w) of the network; each of its places stands for ``stride`` x ``stride`` px."""
 
     name: str
     stride: int
@@ -109,7 +109,7 @@ def chosen_layers(layers: Sequence[Layer], names: Sequence[str], what: str, opti
 
 
 def default_layers(model: onnx.ModelProto, layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """Return the layers to use where nobody names any: the file's own word, else the last of its two deepest strides.
+    """Return the layers to use if nobody names any: the file's own choice, otherwise the last of its two deepest strides.
 
     Strides above 32 are left out, for they hardly tell where a thing is.
     """
@@ -123,7 +123,7 @@ def default_layers(model: onnx.ModelProto, layers: Sequence[Layer]) -> tuple[Lay
 
 
 def listed(layers: Sequence[Layer]) -> str:
-    """Return the layers in words, by stride; of each stride the last few."""
+    """Return the layers in words, by stride; for each stride the last few."""
     texts = []
     for stride in sorted({layer.stride for layer in layers}):
         same = [f"{layer.name} ({layer.width} wide)" for layer in layers if layer.stride == stride]
@@ -143,7 +143,7 @@ def cut_after(model: onnx.ModelProto, layers: Sequence[str]) -> onnx.ModelProto:
 
 
 def _ends(model: onnx.ModelProto) -> list[str]:
-    """Names of the tensors of the main graph that more than an activation reads, or that are given out."""
+    """Return the names of the tensors of the main graph that more than an activation reads, or that are outputs."""
     given = {o.name for o in model.graph.output}
     readers: dict[str, list[str]] = {}
     for node in model.graph.node:
@@ -159,7 +159,7 @@ def _ends(model: onnx.ModelProto) -> list[str]:
 
 
 def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
-    """A copy that gives these tensors out; their types are left to the runtime, for not all are features."""
+    """Return a copy that outputs these tensors; their types are left to the runtime, because not all are features."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[:]
@@ -168,7 +168,7 @@ def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelPro
 
 
 def _stride(values: NDArray[Any], size: tuple[int, int]) -> int | None:
-    """Of a tensor that is features; None of any other."""
+    """Return the stride of a tensor of features; None for any other."""
     if values.dtype != np.float32 or values.ndim != 4 or values.shape[0] != 1:
         return None
     if values.shape[1] < _LEAST_WIDTH or min(values.shape[2:]) < 2:

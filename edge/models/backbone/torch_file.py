@@ -28,7 +28,7 @@ _STORAGES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """A run of numbers that stands behind the pickles; several tensors may look into one."""
+    """A storage is a run of numbers that stands behind the pickles; several tensors may look into one."""
 
     dtype: np.dtype[Any]
     key: str
@@ -37,7 +37,7 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A tensor as the pickle describes it, before its storage was read. Offset and strides count elements."""
+    """A view is a tensor as the pickle describes it, before its storage was read. Offset and strides count elements."""
 
     storage: _Storage
     offset: int

@@ -1,4 +1,4 @@
-"""Writing a backbone as one ONNX file that ``edge fit --backbone`` takes on any machine."""
+"""A backbone is written as one ONNX file that ``edge fit --backbone`` takes on any machine."""
 
 from __future__ import annotations
 

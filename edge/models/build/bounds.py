@@ -1,4 +1,4 @@
-"""Between which values a tensor of a graph can lie at all, by interval arithmetic from its output backwards.
+"""Interval arithmetic from a tensor's output backwards shows between which values it can lie at all.
 
 A threshold above what a map can reach lets every frame pass. Sigmoids, clamps, comparisons and per-picture scaling bound a
 map; convolutions with known weights, pooling and resizes pass bounds on.
@@ -20,9 +20,9 @@ Interval: TypeAlias = tuple[float, float]
 UNBOUNDED: Interval = (-math.inf, math.inf)
 _TIED = 1e-6
 _SEVERAL = 3
-"""Pictures that aren't flat; the same maximum on so many is no chance."""
+"""Number of pictures that aren't flat; the same maximum on so many is no chance."""
 _DEEPEST = 200
-"""Nodes on the longest way that is followed."""
+"""Number of nodes on the longest way that is followed."""
 
 _FIXED: dict[str, Interval] = {
     **dict.fromkeys(("Sigmoid", "HardSigmoid", "Softmax"), (0.0, 1.0)),
@@ -41,17 +41,19 @@ _KEPT = frozenset(
 
 
 def bounds_of(model: onnx.ModelProto, name: str) -> Interval:
-    """Lowest and highest value that this float tensor can have; infinite where the graph doesn't bound it. NaN aside."""
+    """Return the lowest and highest value that this float tensor can have; infinite if the graph doesn't bound it. NaN
+    aside.
+    """
     return _Bounds(model).of(name)
 
 
 def highest_of(
     model: onnx.ModelProto, name: str, ranges: Mapping[str, tuple[float, float]]
 ) -> tuple[float | None, tuple[str, ...]]:
-    """The highest value that a map can have, None where none is known, and a warning where pictures reach it already.
+    """Return the highest value that a map can have, None if none is known, and a warning if pictures reach it already.
 
-    ``ranges``: lowest and highest value by picture. By the graph; else where both are the same on every picture, as of maps
-    that are scaled by their own values.
+    ``ranges`` are lowest and highest value by picture. The graph decides; otherwise a value that both are on every picture,
+    as in maps that are scaled by their own values.
     """
     spans = [(low, high) for low, high in ranges.values() if high > low]
     bottoms, tops = [low for low, _ in spans], [high for _, high in spans]

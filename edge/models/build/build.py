@@ -1,8 +1,9 @@
-"""``edge build``: a bundle from any ONNX model of the form image -> anomaly map [, score], checked against the original."""
+"""``edge build`` makes a bundle from any ONNX model of the form image -> anomaly map [, score], checked against the
+original.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, InputSpec, ResizeSpec
-from edge.engines.graph_io import check_first, check_input, check_outputs
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build import trial_pictures as trial
+from edge.models.build.adapt import adapted
 from edge.models.build.bounds import highest_of
 from edge.models.build.describe_bundle import display_of, own_resize_of, provenance_of, warnings_of
 from edge.models.build.foreign import (
@@ -28,14 +29,15 @@ from edge.models.build.foreign import (
     find_score,
     find_tail,
     read_input,
-    spatial_axes,
 )
 from edge.models.build.lighten import lightened
+from edge.models.build.map_place import check_scales, settle_place
 from edge.models.build.options import BuildOptions
-from edge.models.build.parity import Check, compare
-from edge.models.build.placement import MapToImage, Placement, place_of
+from edge.models.build.parity import Check, check_repeats, compare
+from edge.models.build.placement import Placement
 from edge.models.build.probe import Look, look_at, thawed
-from edge.models.build.tiles import check_tile, takes_batch, tile_map_to_image, tiled
+from edge.models.build.tiles import check_tile, takes_batch, tiled
+from edge.models.build.value_range import check_values, metadata_warning, values_fed
 from edge.models.build.wrap import GRAPH_KERNELS, Exposed, InputTransform, input_transform_of, reference_feed, wrapped
 from edge.models.freeze_illumination import frozen
 from edge.models.write import check_target, write_bundle
@@ -43,7 +45,7 @@ from edge.models.write import check_target, write_bundle
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What was built from what, and how it compares."""
+    """A report says what was built from what, and how it compares."""
 
     bundle: Bundle
     taken: ModelInput
@@ -52,17 +54,19 @@ class BuildReport:
     map_size: tuple[int, int]
     check: Check
     one_run: bool = False
-    """Tiles only: the graph takes all of a frame at once."""
+    """True if the graph takes all tiles of a frame at once."""
     rewritten: tuple[str, ...] = ()
     """What the graph computes in a shorter way than the model did, in words."""
     place: Placement | None = None
-    """Where the map was found to lie; None where it doesn't answer clearly enough to tell."""
+    """Where the map was found to lie; None if it doesn't answer clearly enough."""
     warnings: tuple[str, ...] = ()
+    fed: tuple[float, float] = (0.0, 1.0)
+    """Lowest and highest value that the network can get from a frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Original:
-    """The model as it came, and what was learned of it."""
+    """The model as it came is kept with what was learned about it."""
 
     model: onnx.ModelProto
     path: Path
@@ -104,7 +108,18 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
     display = display_of(built.outputs["map"], built.check, list(given))
     spec = spec.model_copy(update={"display": display, "map_highest": highest})
     built = replace(built, warnings=(*built.warnings, *cut_off))
-    spec, map_size, place, warnings = _placed(built, original, spec, pictures, folder, options.map_to_image)
+    settled = settle_place(
+        built.model,
+        look,
+        look.outputs[built.outputs["map"].name].shape,
+        taken.batch or 1,
+        spec,
+        by_hand=options.map_to_image,
+        picture=next(iter(pictures.values())),
+        folder=folder,
+        path=model_path,
+    )
+    spec = settled.spec
     provenance = provenance_of(
         model=original.model,
         path=model_path,
@@ -114,30 +129,32 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
         check=built.check,
         rewritten=built.rewritten,
         own_resize=own_resize_of(look, spec),
-        place=place,
+        place=settled.place,
     )
-    spec = spec.model_copy(update={"provenance": provenance})
+    spec = spec.model_copy(update={"provenance": provenance, "frames": trial.kind_of(options.frames)})
     return BuildReport(
         bundle=write_bundle(folder, built.model, spec, force=options.force),
         taken=taken,
         amap=built.outputs["map"],
         score=built.outputs.get("score"),
-        map_size=map_size,
+        map_size=settled.map_size,
         check=built.check,
         one_run=one_run,
         rewritten=built.rewritten,
-        place=place,
-        warnings=warnings,
+        place=settled.place,
+        warnings=(*built.warnings, *settled.warnings, *metadata_warning(model_path)),
+        fed=values_fed(transform, taken),
     )
 
 
 def _read(path: Path, options: BuildOptions) -> tuple[_Original, InputTransform]:
-    """The model with what a first run of it tells, and how pixels become its input."""
-    model = graphs.load_model(path)
+    """Read the model with what a first run of it shows, and how pixels become its input."""
+    model = adapted(graphs.load_model(path), options, path)
     taken = read_input(model, path, options.layout, options.channels)
     transform = input_transform_of(taken, options, path)
+    check_values(model, taken, options, path)
     if options.map_to_image is not None:
-        _check_scales(options.map_to_image)
+        check_scales(options.map_to_image)
     if options.tile is not None:
         check_tile(options.tile, taken, options.resize, path)
     seen = options.tile.size if options.tile else options.size
@@ -145,75 +162,9 @@ def _read(path: Path, options: BuildOptions) -> tuple[_Original, InputTransform]
 
 
 def _unbatched(original: _Original) -> _Original:
-    """The same model for one picture at a time, where it was exported for a fixed batch and that can be undone."""
+    """Return the same model for one picture at a time, if it was exported for a fixed batch and that can be undone."""
     model, taken, look = thawed(original.model, original.taken, original.look, original.path)
     return _Original(model, original.path, taken, look)
-
-
-def _placed(
-    built: _Built,
-    original: _Original,
-    spec: BundleSpec,
-    pictures: Mapping[str, NDArray[Any]],
-    folder: Path,
-    by_hand: MapToImage | None,
-) -> tuple[BundleSpec, tuple[int, int], Placement | None, tuple[str, ...]]:
-    """The spec with the map's size and place, that size, where the map was measured to lie, and all warnings.
-
-    Raises:
-        UserError: the graph breaks the contract that engines hold it to, or its map lies elsewhere than it tells.
-    """
-    look, path, batch = original.look, original.path, original.taken.batch or 1
-    shape = look.outputs[built.outputs["map"].name].shape
-    rows, columns = (shape[axis] for axis in spatial_axes(shape, batch))
-    declared = by_hand or look.map_to_image(shape, batch)
-    spec = spec.model_copy(
-        update={
-            "map_to_image": tile_map_to_image(declared, spec.tile, path) if spec.tile else declared,
-            "map_size": None if look.follows else (columns, rows),
-        }
-    )
-    session = graphs.session(built.model, f"the bundle of {path}")
-    _check_contract(session, Bundle(folder, spec, ""), next(iter(pictures.values())))
-    place = place_of(
-        lambda picture: graphs.run_graph(session, picture)["map"],
-        look.size,
-        spec.input.channels,
-        spec.input.bits,
-        declared,
-    )
-    warnings = built.warnings
-    if place is not None and place.wrong:
-        if by_hand is None:
-            raise _misplaced(declared, place, path)
-        warnings += (f"--map-to-image says {_four(declared)}, and measured it is about {place}: boxes may lie wrong",)
-    return spec, (columns, rows), place, warnings
-
-
-def _check_scales(map_to_image: MapToImage) -> None:
-    if not (all(map(math.isfinite, map_to_image)) and min(map_to_image[:2]) > 0):
-        raise UserError("--map-to-image", received=_four(map_to_image), expected="SX,SY,OX,OY, finite, with scales above 0")
-
-
-def _misplaced(declared: MapToImage, place: Placement, path: Path) -> UserError:
-    return UserError(
-        f"{path}: the map does not lie where the graph tells",
-        received=f"sx, sy, ox, oy of about {place}, measured with a patch at nine places",
-        expected=f"about {_four(declared)}",
-        fix="the model crops, mirrors or skips pixels in a way that is not understood: export it without, or say where its "
-        "map lies: --map-to-image SX,SY,OX,OY",
-    )
-
-
-def _four(values: MapToImage) -> str:
-    return ", ".join(f"{v:.3g}" for v in values)
-
-
-def _check_contract(session: ort.InferenceSession, bundle: Bundle, picture: NDArray[Any]) -> None:
-    """What every engine holds a bundle to; asked before it is written."""
-    check_input(session.get_inputs(), bundle)
-    check_outputs(session.get_outputs(), bundle)
-    check_first(bundle, picture[None].shape, graphs.run_graph(session, picture[None]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +183,7 @@ def _built(
     pictures: Mapping[str, NDArray[Any]],
     options: BuildOptions,
 ) -> _Built:
-    """The bundle's graph, checked on ``pictures`` against the model as it came; lightened where it then passes."""
+    """Make the bundle's graph, checked on ``pictures`` against the model as it came; lightened if it then passes."""
     model, path, taken, look = original.model, original.path, original.taken, original.look
     feeds = [reference_feed(p, taken, transform) for p in pictures.values()]
     outputs = _outputs(original, feeds[: trial.RANDOM], options)
@@ -241,6 +192,7 @@ def _built(
     tensors = {label: output.tensor for label, output in outputs.items()}
     session = graphs.session(graphs.with_outputs(model, tensors.values()), str(path))
     runs = [_run(session, feed, picture, path) for picture, feed in zip(pictures, feeds, strict=True)]
+    check_repeats(runs[0], _run(session, feeds[0], next(iter(pictures)), path), path)
     exposed = {label: Exposed(tensor, runs[0][tensor].shape) for label, tensor in tensors.items()}
     wrapper = wrapped(
         model,
@@ -273,7 +225,7 @@ def _run(session: ort.InferenceSession, feed: NDArray[Any], picture: str, path: 
 
 
 def _spec(name: str, original: _Original, transform: InputTransform, options: BuildOptions) -> BundleSpec:
-    """The spec as far as frames are concerned."""
+    """Make the spec as far as frames are concerned."""
     look = original.look
     channels: Any = transform.channels
     if options.resize == "host":
@@ -302,7 +254,7 @@ def _spec(name: str, original: _Original, transform: InputTransform, options: Bu
 
 
 def _outputs(original: _Original, feeds: Sequence[NDArray[Any]], options: BuildOptions) -> dict[str, ModelOutput]:
-    """By the bundle's name for them: map and score in front of the exporter's normalisation where there is one."""
+    """Return by the bundle's names for them: map and score in front of the exporter's normalisation if there is one."""
     outputs, path, batch = original.look.outputs, original.path, original.taken.batch or 1
 
     def tapped(name: str) -> ModelOutput:

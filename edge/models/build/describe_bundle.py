@@ -1,4 +1,4 @@
-"""What a bundle tells people about its model: which values to show, where it came from, what to mind."""
+"""A bundle tells people about its model: which values to show, where it came from, what to mind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def display_of(amap: ModelOutput, check: Check, frames: Sequence[str]) -> Displa
 
 
 def own_resize_of(look: Look, spec: BundleSpec) -> dict[str, Any] | None:
-    """The exporter's resize inside the graph, which stays there; None where there is none."""
+    """Return the exporter's resize inside the graph, which stays there; None if there is none."""
     geometry = look.geometry
     if geometry.resized is None:
         return None
@@ -52,8 +52,13 @@ def own_resize_of(look: Look, spec: BundleSpec) -> dict[str, Any] | None:
 
 
 def warnings_of(look: Look, batch: int, amap: ModelOutput, score: ModelOutput | None) -> list[str]:
-    """What a person should mind of a model that can be built."""
+    """List what a person should mind about a model that can be built."""
     warnings = []
+    if look.guessed:
+        warnings.append(
+            f"the model brings every picture to one size that does not show: it gets {look.size[0]}x{look.size[1]}, "
+            "its map's; if it was made for another, say --size WIDTH,HEIGHT"
+        )
     others = score_candidates({n: a for n, a in look.outputs.items() if n != amap.name}, batch)
     if score is None and len(others) > 1:
         warnings.append(f"none of {', '.join(others)} is taken for the score; say which: --score NAME")
@@ -72,7 +77,7 @@ def provenance_of(
     own_resize: Mapping[str, Any] | None,
     place: Placement | None,
 ) -> dict[str, Any]:
-    """``outputs``: of the model by the bundle's name for them."""
+    """Describe where the model comes from; ``outputs`` are the model's, by the bundle's names for them."""
     return {
         "built_with": f"edge {edge.__version__}",
         "built_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),

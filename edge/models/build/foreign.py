@@ -1,4 +1,4 @@
-"""Reading a foreign model: what its input takes, which outputs are map and score, and what its exporter did to them.
+"""A foreign model is read here: what its input takes, which outputs are map and score, and what its exporter did to them.
 
 Declared shapes of outputs are not trusted (exporters leave symbolic leftovers there); the model is run and looked at.
 """
@@ -22,7 +22,8 @@ Layout: TypeAlias = Literal["nchw", "nhwc"]
 _MAP_NAMES = ("anomaly_map", "map", "anomaly_maps", "score_map", "heatmap", "heat_map")
 _SCORE_NAMES = ("pred_score", "score", "scores", "image_score", "anomaly_score")
 _TAIL_DEPTH = 8
-"""Nodes between the exporter's Add and the output: a clamp of one node or two, one to three Where, perhaps a reshape."""
+"""Number of nodes between the exporter's Add and the output: a clamp of one node or two, one to three Where, perhaps a
+reshape."""
 _CLAMPS = ("Clip", "Min", "Max", "Relu")
 
 
@@ -40,12 +41,12 @@ class ModelInput:
     size: tuple[int, int] | None
     batch: int | None
     sides: tuple[int | None, int | None] = (None, None)
-    """Width and height as declared, each for itself."""
+    """Return width and height as declared, each for itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What an exporter put behind a raw output, by ``FORMULA``."""
+    """A tail is what an exporter put behind a raw output, by ``FORMULA``."""
 
     FORMULA: ClassVar = "clip((raw - threshold) / range + 0.5, 0, 1)"
     raw: str
@@ -56,7 +57,7 @@ class Tail:
         return f"{self.FORMULA.replace('threshold', f'{self.threshold:.6g}').replace('range', f'{self.range:.6g}')}"
 
     def applied(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """The exporter's own output for these raw values."""
+        """Return the exporter's own output for these raw values."""
         return np.clip((raw - self.threshold) / self.range + 0.5, 0.0, 1.0)
 
 
@@ -131,11 +132,15 @@ def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: 
     named = [name] if name else [n for wanted in _MAP_NAMES for n in outputs if n.lower() == wanted][:1]
     maps = [n for n, a in outputs.items() if np.issubdtype(a.dtype, np.floating) and _spatial(a.shape, batch) is not None]
     candidates = named or maps
+    if not name and named and any("anomal" in n.lower() and "anomal" not in named[0].lower() for n in maps):
+        candidates = maps  # an output called map may be another one
     if not candidates:
         raise UserError(
             f"{path}: the model gives no anomaly map",
             received=_listed(outputs),
             expected="a float32 output of shape (n, 1, h, w) or (n, h, w)",
+            fix="of a class map (n, k, h, w) name one class: --map NAME --class N; of a model that gives a score alone "
+            "name that: --map NAME, and the whole frame is one region",
         )
     if len(candidates) > 1:
         raise UserError(
@@ -154,6 +159,7 @@ def find_map(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name: 
             f"{path}: output {candidates[0]!r} is no anomaly map",
             received=f"shape {values.shape} for {_pictures(batch)}",
             expected="(n, 1, h, w) or (n, h, w)",
+            fix="of a class map (n, k, h, w) name one class: --map NAME --class N",
         )
     return candidates[0]
 
@@ -185,18 +191,18 @@ def find_score(outputs: Mapping[str, NDArray[Any]], batch: int, path: Path, name
 
 
 def score_candidates(outputs: Mapping[str, NDArray[Any]], batch: int) -> list[str]:
-    """Names of the outputs that may be a score: float32, one value for each picture."""
+    """Return the names of the outputs that may be a score: float32, one value for each picture."""
     return [n for n, a in outputs.items() if a.dtype == np.float32 and a.size == batch and a.ndim <= 4]
 
 
 def find_embedding(outputs: Mapping[str, NDArray[Any]], batch: int) -> str | None:
-    """Name of the output that is called an embedding and is one: float32 (n, d)."""
+    """Return the name of the output that is called an embedding and is one: float32 (n, d)."""
     named = (n for n, a in outputs.items() if n.lower() == "embedding" and a.dtype == np.float32 and a.ndim == 2)
     return next((n for n in named if outputs[n].shape[0] == batch), None)
 
 
 def spatial_axes(shape: Sequence[int], batch: int) -> tuple[int, int]:
-    """Axes of height and width in a map that ``find_map`` took."""
+    """Return the axes of height and width in a map that ``find_map`` took."""
     axes = _spatial(shape, batch)
     assert axes is not None
     return axes
@@ -238,7 +244,7 @@ def _normalisations(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[tu
 
 
 def _close_in_front(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
-    """What stands in front of ``output``, nearest first, as far as switches, clamps and reshapes lead."""
+    """Return what stands in front of ``output``, nearest first, as far as switches, clamps and reshapes lead."""
     close: list[onnx.NodeProto] = []
     front = [output]
     for _ in range(_TAIL_DEPTH):
@@ -270,14 +276,14 @@ def _layout(dims: Sequence[int | None], value: onnx.ValueInfoProto, path: Path) 
             expected="1 or 3 channels: (n, c, h, w) or (n, h, w, c)",
         )
     raise UserError(
-        f"{path}: input {value.name!r} does not tell where its channels are",
+        f"{path}: input {value.name!r} does not say where its channels are",
         received=_shown(value),
         fix="say it: --layout nchw or --layout nhwc",
     )
 
 
 def _spatial(shape: Sequence[int], batch: int) -> tuple[int, int] | None:
-    """Axes of height and width, or None where the shape is no map's."""
+    """Return the axes of height and width, or None if the shape is no map's."""
     rank = len(shape)
     if rank == 2 and batch == 1:
         axes = (0, 1)

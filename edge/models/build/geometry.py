@@ -1,4 +1,4 @@
-"""What a foreign model does to its picture before it looks at it: the exporter's own resize and centre crop.
+"""A foreign model may resize and crop its picture before it looks at it; both are measured here.
 
 Both are ordinary operators at the head of the graph. They are followed from the input on, and their sizes are measured on a
 run rather than read, for exporters compute them from shapes. What isn't understood ends the way; ``placement`` then sees
@@ -22,10 +22,12 @@ from edge.models.build.foreign import ModelInput
 _ON_THE_WAY = frozenset(
     {"Identity", "Cast", "Sub", "Add", "Mul", "Div", "Clip", "Round", "Transpose", "Concat"}
     | {"Resize", "Slice", "Gather", "Pad"}
+    | {"Reshape", "Squeeze", "Unsqueeze", "Expand", "Flatten", "Dropout"}
 )
+"""Operators that exporters put in front of the network proper; both of torch's put a Reshape in front of a Resize."""
 _MOVE = frozenset({"Resize", "Slice", "Gather", "Pad"})
 _LONGEST_WAY = 24
-"""Nodes; a network proper begins long before."""
+"""Most nodes on the way; a network proper begins long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,12 @@ class Geometry:
 
     @property
     def untouched(self) -> bool:
-        """Nothing on the way moved a pixel."""
+        """Return True if nothing on the way moved a pixel."""
         return self.resized is None and self.to_input == (1.0, 1.0, 0.0, 0.0)
 
 
 def find_geometry(model: onnx.ModelProto, taken: ModelInput, feed: NDArray[Any], path: Path) -> Geometry:
-    """Of one ``feed`` in the model's own form. Nothing on the way: the size that went in."""
+    """Measure the geometry on one ``feed`` in the model's own form. With nothing on the way it is the size that went in."""
     steps = _way(model, taken.name)
     wanted = [n.input[0] for n in steps] + [n.output[0] for n in steps]
     numbers = [name for n in steps if n.op_type in ("Slice", "Gather", "Pad") for name in n.input[1:] if name]
@@ -63,6 +65,12 @@ def find_geometry(model: onnx.ModelProto, taken: ModelInput, feed: NDArray[Any],
             order = next(list(a.ints) for a in node.attribute if a.name == "perm")
             rows, columns = order.index(rows), order.index(columns)
         before, after = values[node.input[0]].shape, values[node.output[0]].shape
+        if node.op_type in _RESHAPES:
+            axes = _same_axes(before, after)
+            if axes is None or not {rows, columns} <= axes.keys():
+                break
+            rows, columns = axes[rows], axes[columns]
+            continue
         if len(before) != len(after):
             break
         size = (after[columns], after[rows])
@@ -80,6 +88,17 @@ def find_geometry(model: onnx.ModelProto, taken: ModelInput, feed: NDArray[Any],
         elif node.op_type == "Concat" and graphs.attribute(node, "axis", 0) % len(after) in (rows, columns):
             break
     return geometry
+
+
+_RESHAPES = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Expand", "Flatten"})
+
+
+def _same_axes(before: Sequence[int], after: Sequence[int]) -> dict[int, int] | None:
+    """Where each axis of more than one element went, if all that changed is axes of one; else None."""
+    ours, theirs = ([axis for axis, side in enumerate(shape) if side > 1] for shape in (before, after))
+    if [before[axis] for axis in ours] != [after[axis] for axis in theirs]:
+        return None
+    return dict(zip(ours, theirs, strict=True))
 
 
 def _way(model: onnx.ModelProto, name: str) -> list[onnx.NodeProto]:
@@ -113,7 +132,7 @@ def _joined(model: onnx.ModelProto, split: onnx.NodeProto) -> onnx.NodeProto | N
 def _values(
     model: onnx.ModelProto, tensors: Sequence[str], numbers: Sequence[str], feed: NDArray[Any], path: Path
 ) -> dict[str, NDArray[Any]]:
-    """What these tensors are on one run; ``numbers`` are the int64 ones, most of them constants."""
+    """Return what these tensors are on one run; ``numbers`` are the int64 ones, most of them constants."""
     values: dict[str, NDArray[Any]] = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     if not tensors:
         return values
@@ -142,7 +161,7 @@ def _scaled(geometry: Geometry, size: tuple[int, int], node: onnx.NodeProto) -> 
 def _cropped(
     geometry: Geometry, size: tuple[int, int], starts: tuple[int, int], steps: tuple[int, int] = (1, 1)
 ) -> Geometry:
-    """Of steps of 2 each pixel that is kept stands for two."""
+    """Note a crop; in steps of 2 each pixel that is kept stands for two."""
     sx, sy, ox, oy = geometry.to_input
     to_input = (sx * steps[0], sy * steps[1], ox + sx * starts[0], oy + sy * starts[1])
     return replace(geometry, size=size, to_input=to_input)

@@ -1,4 +1,4 @@
-"""The same numbers for less work: what an exporter writes the long way, written the short way.
+"""What an exporter writes the long way is written the short way here: the same numbers for less work.
 
 Each rewriting is an identity of real numbers, so only the order of the float32 sums changes. ``build`` checks the result
 against the original model, and keeps the graph as it came where that fails.
@@ -19,11 +19,13 @@ from onnx import helper, numpy_helper
 from edge.models import graphs
 
 _SAME = 1e-6
-"""Of a kernel's absolute sum: what its two halves may miss. The output moves by no more than this share of the input."""
+"""Share of a kernel's absolute sum that its two halves may miss. The output moves by no more than this share of the
+input."""
 _LEAST_GAIN = 3
 """A convolution is split where that leaves a third of its products: from 7x7 on."""
 _BLOCK = 32
-"""Columns. Of a form in 100 variables the blocks keep 67 % of the matrix; narrower ones keep less and ran no faster."""
+"""Number of columns in a block. For a form in 100 variables the blocks keep 67 % of the matrix; narrower ones keep less and
+ran no faster."""
 _LEAST_FORM_BYTES = 4_000_000
 """Smaller matrices stay in the cache, and cost nothing worth saving."""
 
@@ -57,7 +59,7 @@ def lightened(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]
 
 
 def _split(node: onnx.NodeProto, constants: _Constants, graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], str] | None:
-    """A convolution with k = a b' for each channel as one by a and one by b'."""
+    """Replace a convolution with k = a b' for each channel by one with a and one with b'."""
     kernel = constants.get(node.input[1]) if node.op_type == "Conv" else None
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if kernel is None or kernel.ndim != 4 or kernel.shape[1] != 1 or attributes.get("group", 1) != len(kernel):

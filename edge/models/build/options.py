@@ -1,4 +1,4 @@
-"""What a person says of a model that its graph doesn't tell, and of the bundle that is made from it."""
+"""A person says with these options what a model's graph doesn't, and how the bundle is made."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class BuildOptions:
     """The options of ``edge build``; each default leaves it to the graph, or to what most models want."""
 
     name: str | None = None
-    """What records call the model. None: the folder's name."""
+    """Name of the model in records. None: the folder's name."""
     size: tuple[int, int] | None = None
-    """Width and height in px of the picture that the network sees; needed only where the model leaves it open and its map
-    doesn't follow. With ``tile`` the network sees one of those, and ``size`` is of the picture that is cut into them."""
+    """Width and height in px of the picture that the network sees; needed only if the model leaves it open and its map
+    doesn't follow. With ``tile`` the network sees tiles, and ``size`` is that of the picture that is cut into them."""
     resize: Literal["host", "graph"] = "host"
     """Where frames are brought to that size."""
     kernel: ResizeKernel | None = None
-    """By which kernel. None: area on the host; in the graph the exporter's own, else linear."""
+    """Kernel of that resize. None: area on the host; in the graph the exporter's own, otherwise linear."""
     channels: Literal[1, 3] | None = None
-    """Channels of the frames, where a grey camera feeds a model of colour. None: as the model's."""
+    """Channels of the frames, if a grey camera feeds a colour model. None: as the model's."""
     bits: int = 8
     """Bits of the frames' values, 8 to 16; above 8 the graph takes uint16."""
     mean: Sequence[float] | None = None
@@ -38,9 +38,12 @@ class BuildOptions:
     order: Literal["rgb", "bgr"] = "rgb"
     """The model's order of channels; frames are RGB."""
     layout: Layout | None = None
-    """Whether channels come first or last, where the model doesn't tell."""
+    """Whether channels come first or last, if the model doesn't say."""
     map_name: str | None = None
     """The output that is the map. None: it is found by its shape."""
+    map_class: int | None = None
+    """Which class of the output ``map_name`` is the map: a channel of a class map (n, k, h, w) or (n, h, w, k), or an id
+    in a map of ids. None: it has no classes."""
     score_name: str | None = None
     """The output that is the score. None: it is found by its shape."""
     map_to_image: MapToImage | None = None
@@ -48,7 +51,7 @@ class BuildOptions:
     tile: TileSpec | None = None
     """How frames are cut into tiles. None: they go in whole."""
     illumination: IlluminationSpec | None = None
-    """What evens out the light before the resize. None: nothing."""
+    """Steps that even out the light before the resize. None: nothing."""
     frames: Iterable[Frame] = ()
     """Good frames; the first 16 are checked besides the generated pictures, and statistics that ``illumination`` lacks are
     measured on all of them. Gone through more than once."""

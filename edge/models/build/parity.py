@@ -1,4 +1,4 @@
-"""Whether a bundle gives the numbers of the model that it was built from."""
+"""Parity is checked here: a bundle must give the numbers of the model that it was built from."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from edge.errors import UserError
 from edge.models import graphs
 
 LARGEST_DIFFERENCE = 1e-4
-"""Of the map's range; float32 sums in another order stay below 1e-5."""
+"""Largest difference as a share of the map's range; float32 sums in another order stay below 1e-5."""
+_ONE_REGION = 4
+"""Pixels of a map that is a score alone (``adapt``)."""
 _FLAT = 1e-6
-"""Of the map's largest value: what the sums' rounding alone makes of a map that is the same everywhere."""
+"""Share of the map's largest value that the sums' rounding alone makes of a map that is the same everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``difference``: the largest one, as a share of the map's range ``low`` to ``high`` over the pictures of the check.
+    """A check has ``difference``, the largest one, as a share of the map's range ``low`` to ``high`` over its pictures.
 
-    ``ranges``: lowest and highest value of the map by picture, of those where it has one. ``not_finite``: names of the
+    ``ranges`` are lowest and highest value of the map by picture, of those where it has one. ``not_finite`` names the
     pictures whose map has NaN or infinity, in the original too.
     """
 
@@ -74,8 +76,23 @@ def compare(
     return Check(len(pictures), difference, ranges, blind)
 
 
+def check_repeats(once: Mapping[str, NDArray[Any]], again: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Raise UserError if a model gives other numbers for the same picture: dropout left in training, random noise."""
+    for name, values in once.items():
+        if values.dtype.kind == "f" and not np.array_equal(values, again[name], equal_nan=True):
+            off = np.abs(values - again[name])
+            spanned = float(np.nanmax(values) - np.nanmin(values)) or 1.0
+            if float(np.nanmax(off)) > LARGEST_DIFFERENCE * spanned:
+                raise UserError(
+                    f"{path}: the model gives other numbers each time for the same picture",
+                    received=f"{name}: a difference of {float(np.nanmax(off)) / spanned:.2g} of its range",
+                    expected="the same numbers",
+                    fix="export the model in evaluation mode: dropout off, nothing random in it",
+                )
+
+
 def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) -> dict[str, tuple[float, float]]:
-    """By picture. Raises UserError where the maps tell nothing."""
+    """Return the ranges by picture. Raises UserError if the maps say nothing."""
     ranges = {
         name: (float(finite.min()), float(finite.max()))
         for name, values in zip(names, maps, strict=True)
@@ -89,7 +106,8 @@ def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) 
             fix="export the model again, or look for a division by 0 in it (statistics that were never fitted, say)",
         )
     mend = "look at --scale, --mean and --std, export the model again, or show it what it knows: --frames FOLDER"
-    if all(high - low <= _FLAT * max(abs(low), abs(high)) for low, high in ranges.values()):
+    one_region = maps[0].size <= _ONE_REGION and len({low for low, _ in ranges.values()}) > 1
+    if not one_region and all(high - low <= _FLAT * max(abs(low), abs(high)) for low, high in ranges.values()):
         raise UserError(
             f"{path}: the model's map is the same everywhere on every picture",
             received=", ".join(f"{low:g} on {name}" for name, (low, _) in ranges.items()),
@@ -107,7 +125,10 @@ def _ranges(maps: Sequence[NDArray[Any]], names: Mapping[str, Any], path: Path) 
 
 
 def _difference(got: NDArray[Any], want: NDArray[Any], least: float, *, own: bool) -> float:
-    """Largest one as a share of ``least``, the map's range; ``own``: or of the values where those are larger."""
+    """Return the largest difference as a share of ``least``, the map's range.
+
+    ``own``: as a share of the values if those are larger.
+    """
     got, want = got.ravel(), want.ravel()[: got.size]  # a frozen batch gives its one picture more than once
     finite = np.isfinite(want)
     if not np.array_equal(finite, np.isfinite(got)):

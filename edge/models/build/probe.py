@@ -1,4 +1,4 @@
-"""A foreign model as it behaves: run on pictures of one size or two, to learn what its declaration leaves open."""
+"""A foreign model is run on pictures of one size or two, to learn what its declaration leaves open."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from edge.engines.probe_pictures import generated_pictures
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build.foreign import ModelInput, find_map, spatial_axes
@@ -19,10 +21,13 @@ from edge.models.build.geometry import Geometry, find_geometry
 from edge.models.build.unbatch import unbaked
 
 _PROBES = ((256, 256), (320, 288))
-"""Width, height. Two sizes tell whether a model's map follows the picture; multiples of 32 suit networks with strides."""
+"""Widths and heights to try. Two sizes show whether a model's map follows the picture; multiples of 32 suit networks with
+strides."""
+_GUESS = 0.05
+"""Share of the map's range, on soft shapes, which a resize hardly changes."""
 _ODD = (271, 233)
 _STEPS = (2, 4, 8, 16, 32)
-"""Px of which sides must be multiples in networks with strides; tried where an odd size fails."""
+"""Steps in px of which sides must be multiples in networks with strides; tried if an odd size fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Look:
     """One run. ``size`` (w, h): of its picture, which is the one that a bundle would feed.
 
     ``follows``: the model takes any size and its map follows, so the bundle need fix none. ``own_resize``: the model takes
-    any size and brings it to ``size`` by itself, so that fed at ``size`` its own resize does nothing.
+    any size and brings it to ``size`` by itself, so that fed at ``size`` its own resize does nothing. ``guessed``: ``size``
+    is the map's, for the model brings all pictures to one size that doesn't show.
     """
 
     size: tuple[int, int]
@@ -38,9 +44,10 @@ class Look:
     geometry: Geometry
     follows: bool = False
     own_resize: bool = False
+    guessed: bool = False
 
     def map_to_image(self, shape: tuple[int, ...], batch: int) -> tuple[float, float, float, float]:
-        """From the edges of a map of this shape to the picture of ``size``, across the model's own crop."""
+        """Return the place of the edges of a map of this shape in the picture of ``size``, across the model's own crop."""
         rows, columns = (shape[axis] for axis in spatial_axes(shape, batch))
         sx, sy, ox, oy = self.geometry.to_input
         return sx * self.geometry.size[0] / columns, sy * self.geometry.size[1] / rows, ox, oy
@@ -76,7 +83,9 @@ def look_at(
             fix="say to which size frames are brought before that crop: --size WIDTH,HEIGHT",
         )
     if sizes[0] == sizes[1]:  # it resizes inside, in a way that isn't seen from outside
-        return _run(session, model, taken, (sizes[0][0], sizes[0][1]), path)
+        guess = _run(session, model, taken, (sizes[0][0], sizes[0][1]), path)
+        _check_guess(session, taken, guess, map_name, path)
+        return replace(guess, guessed=True)
     if any(s[k] * _PROBES[0][k] != sizes[0][k] * p[k] for s, p in zip(sizes, _PROBES, strict=True) for k in (0, 1)):
         raise UserError(
             f"{path}: the model takes any size, but its map does not follow it evenly",
@@ -85,6 +94,26 @@ def look_at(
         )
     _check_any_size(session, taken, sizes[0], map_name, path)
     return replace(looks[0], follows=True)
+
+
+def _check_guess(session: ort.InferenceSession, taken: ModelInput, guess: Look, map_name: str | None, path: Path) -> None:
+    """Raises UserError where a picture that is four times as large gives another map: then the guess was wrong."""
+    batch = taken.batch or 1
+    name = find_map(guess.outputs, batch, path, map_name)
+    large = (4 * guess.size[0], 4 * guess.size[1])
+    picture = generated_pictures(large, taken.channels, 8)["soft shapes"]
+    small = cv2.resize(picture, guess.size, interpolation=cv2.INTER_AREA).reshape(guess.size[1], guess.size[0], -1)
+    planes = [p.transpose(2, 0, 1) if taken.layout == "nchw" else p for p in (picture, small)]
+    one, other = (graphs.run_graph(session, _feed(np.ascontiguousarray(p), taken))[name] for p in planes)
+    spanned = float(np.ptp(one[np.isfinite(one)])) if np.isfinite(one).any() else 0.0
+    off = np.abs(one - other)
+    if np.isfinite(off).any() and float(np.nanmax(np.where(np.isfinite(off), off, 0))) > _GUESS * spanned:
+        raise UserError(
+            f"{path}: the model takes any size and brings it to one that does not show",
+            received=f"a map of {guess.size[0]}x{guess.size[1]} from any picture, and another one from "
+            f"{guess.size[0]}x{guess.size[1]} than from {large[0]}x{large[1]}",
+            fix="say to which size it brings its pictures: --size WIDTH,HEIGHT",
+        )
 
 
 def _check_any_size(
@@ -169,7 +198,7 @@ def thawed(model: onnx.ModelProto, taken: ModelInput, look: Look, path: Path) ->
 
 
 def _declared(model: onnx.ModelProto, batch: int | str) -> onnx.ModelProto:
-    """A copy whose input is of ``batch`` pictures, and whose other shapes are left to the runtime."""
+    """Return a copy whose input is of ``batch`` pictures, and whose other shapes are left to the runtime."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     first = graphs.inputs(copy)[0].type.tensor_type.shape.dim[0]
@@ -182,7 +211,7 @@ def _declared(model: onnx.ModelProto, batch: int | str) -> onnx.ModelProto:
 
 
 def _same_together(model: onnx.ModelProto, taken: ModelInput, size: tuple[int, int], path: Path) -> bool:
-    """Three pictures in one run give what each gives alone."""
+    """Return True if three pictures in one run give what each gives alone."""
     session = graphs.session(model, str(path))
     feed = np.concatenate([_feed(planes, taken) for planes in _others(taken, size)])
     try:
@@ -221,7 +250,7 @@ def _same_on_others(
 
 
 def _others(taken: ModelInput, size: tuple[int, int]) -> list[NDArray[np.uint8]]:
-    """A black picture, a ramp with a bright corner, and the ramp upside down."""
+    """Make a black picture, a ramp with a bright corner, and the ramp upside down."""
     ramp = np.linspace(0, 200, size[0] * size[1]).reshape(size[1], size[0]).astype(np.uint8)
     ramp[: size[1] // 8, -size[0] // 8 :] = 255
     axis = 0 if taken.layout == "nchw" else 2

@@ -1,4 +1,4 @@
-"""What a tiled bundle needs of its model, settled at the build: tile size, map scale, whether one run takes all tiles."""
+"""A tiled bundle needs this of its model, settled at the build: tile size, map scale, whether one run takes all tiles."""
 
 from __future__ import annotations
 
@@ -36,21 +36,22 @@ def check_tile(tile: TileSpec, taken: ModelInput, resize: str, path: Path) -> No
 
 
 def tiled(spec: BundleSpec, tile: TileSpec, size: tuple[int, int] | None) -> BundleSpec:
-    """The spec of whole pictures of a tile's size, for pictures of ``size`` (None: any) that are cut into tiles."""
+    """Return the spec of whole pictures of a tile's size, for pictures of ``size`` (None: any) that are cut into tiles."""
     resize = ResizeSpec(where="none" if size is None else "host", kernel=spec.resize.kernel, size=size)
     return spec.model_copy(update={"tile": tile, "resize": resize})
 
 
 def middle_tile(image: NDArray[Any], tile: TileSpec) -> NDArray[Any]:
-    """One tile of a prepared picture (H, W, C), copied."""
+    """Copy one tile of a prepared picture (H, W, C)."""
     tiles = Tiling(tile, (image.shape[1], image.shape[0])).cut(image)
     return np.array(tiles[len(tiles) // 2])
 
 
 def tile_map_to_image(declared: MapToImage, tile: TileSpec, path: Path) -> MapToImage:
-    """Of the whole map, from ``declared`` for one tile: its own scale where that is whole and divides stride and border.
+    """Return the whole map's place from ``declared`` for one tile: its own scale, if whole and a divisor of stride and
+    border.
 
-    Else (1, 1, 0, 0): tile maps are then resized to the picture's own px before they are put together.
+    Otherwise (1, 1, 0, 0): tile maps are then resized to the picture's own px before they are put together.
 
     Raises:
         UserError: the model crops, so that tiles would leave gaps, or its map is larger than the tile.
@@ -74,7 +75,7 @@ def tile_map_to_image(declared: MapToImage, tile: TileSpec, path: Path) -> MapTo
 
 
 def takes_batch(model: onnx.ModelProto, pictures: Mapping[str, NDArray[Any]], path: Path) -> bool:
-    """Whether a graph whose batch is open gives the same for pictures one by one and together.
+    """Return True if a graph whose batch is open gives the same for pictures one by one and together.
 
     Exporters declare it open and still bake 1 into a Reshape; others let one picture of a batch see the next.
     """

@@ -1,4 +1,4 @@
-"""Pictures that a build is checked on: generated ones, larger ones that go through the host's resize, given frames."""
+"""A build is checked on these pictures: generated ones, larger ones that go through the host's resize, given frames."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.bundle_spec import BundleSpec
+from edge.config.frame_kind import FrameKindSpec, common_kind
 from edge.engines.probe_pictures import generated_pictures
 from edge.errors import UserError
-from edge.frames import Frame, FrameMeta
+from edge.frames import Frame, FrameKind, FrameMeta
 from edge.models.build.tiles import middle_tile
 from edge.preprocess.prepare import Workspace, prepare
 
 RANDOM = 4
-"""Of the generated pictures these come first, all of one size."""
+"""Names of the generated pictures that come first, all of one size."""
 _MOST_FRAMES = 16
 _HALF = 0.501
-"""Of a grey level: exact means are rounded to the nearest, halves either way."""
+"""Half a grey level: exact means are rounded to the nearest, halves either way."""
 _FLOAT = 5e-7
-"""Of full scale: what float32 sums miss besides; 0.03 grey levels of 16 bits."""
+"""Share of full scale that float32 sums miss besides; 0.03 grey levels of 16 bits."""
 _SLIVER = 1.001e-3
-"""Of a source pixel: OpenCV's bound of 1e-3, which it compares in floating point."""
+"""Share of a source pixel: OpenCV's bound of 1e-3, which it compares in floating point."""
 
 Pictures = dict[str, NDArray[Any]]
 
@@ -53,12 +54,18 @@ def generated(spec: BundleSpec, fed: tuple[int, int]) -> Pictures:
 
 
 def given(spec: BundleSpec, frames: Iterable[Frame]) -> Pictures:
-    """The first 16 frames as the graph takes them, a tile from the middle where there are tiles."""
+    """Return the first 16 frames as the graph takes them, a tile from the middle if there are tiles."""
     workspace = Workspace()
     return {
         f"frame {frame.meta.frame_ref or index}": _prepared(frame, spec, workspace)
         for index, frame in enumerate(islice(frames, _MOST_FRAMES))
     }
+
+
+def kind_of(frames: Iterable[Frame]) -> FrameKindSpec | None:
+    """What the first 16 frames have in common; None where there are none."""
+    kinds = [FrameKind.of(frame) for frame in islice(frames, _MOST_FRAMES)]
+    return common_kind(kinds) if kinds else None
 
 
 def _prepared(frame: Frame, spec: BundleSpec, workspace: Workspace) -> NDArray[Any]:

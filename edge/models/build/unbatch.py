@@ -1,4 +1,4 @@
-"""A batch that an exporter wrote into the graph's constants, brought down to one picture."""
+"""A batch that an exporter wrote into the graph's constants is brought down to one picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a foreign model's graph to a bundle's: preprocessing folded in front, map and score brought into form behind."""
+"""A foreign model's graph becomes a bundle's: preprocessing folded in front, map and score brought into form behind."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ GRAPH_KERNELS = tuple(_RESIZE)
 
 @dataclass(frozen=True, slots=True)
 class InputTransform:
-    """Numbers between a frame's pixels and the model's input: ``(pixel * scale - mean) / std`` for each channel.
+    """A transform gives the numbers between a frame's pixels and the model's input: ``(pixel * scale - mean) / std`` per
+    channel.
 
     ``scale`` None: division by ``2 ** bits - 1``. ``mean`` and ``std``: one value, or one for each channel of the model.
     ``order``: the model's channels; frames are RGB. ``channels`` and ``bits``: of the frame. ``inner``: (w, h) of a resize
@@ -51,7 +52,7 @@ class InputTransform:
 
 
 def input_transform_of(taken: ModelInput, options: BuildOptions, path: Path) -> InputTransform:
-    """From what a person asked for.
+    """Make the transform from what a person asked for.
 
     Raises:
         UserError: numbers that are no preprocessing, or none that this model takes.
@@ -98,7 +99,7 @@ class Exposed:
 
 
 def reference_feed(image: NDArray[Any], taken: ModelInput, recipe: InputTransform) -> NDArray[Any]:
-    """The model's own input from one (H, W, C) picture, in NumPy: what the folded graph is checked against."""
+    """Make the model's own input from one (H, W, C) picture, in NumPy: the folded graph is checked against it."""
     x: NDArray[Any] = image
     if recipe.inner is not None:
         resized = cv2.resize(x.astype(np.float32), recipe.inner, interpolation=KERNELS[recipe.kernel])
@@ -125,7 +126,7 @@ def wrapped(
     embedding: Exposed | None,
     map_follows: bool,
 ) -> onnx.ModelProto:
-    """A copy of ``model`` under the bundle's contract: ``frame`` in, ``map``, ``score`` and ``embedding`` out.
+    """Return a copy of ``model`` under the bundle's contract: ``frame`` in, ``map``, ``score`` and ``embedding`` out.
 
     ``size``: (w, h) of ``frame``, None for any. ``map_follows``: the map's size varies with the frame's.
     """
@@ -211,7 +212,7 @@ class _Writer:
 
 
 def _preprocessing(w: _Writer, taken: ModelInput, recipe: InputTransform, target: str) -> list[onnx.NodeProto]:
-    """Nodes from ``frame`` to the model's input. Cast comes first: TensorRT takes uint8 only into a Cast."""
+    """Make the nodes from ``frame`` to the model's input. Cast comes first: TensorRT takes uint8 only into a Cast."""
     nodes: list[onnx.NodeProto] = []
     last = "frame"
 
@@ -256,7 +257,7 @@ def _preprocessing(w: _Writer, taken: ModelInput, recipe: InputTransform, target
 
 
 def _resized(w: _Writer, tensor: str, size: tuple[int, int], kernel: str) -> list[onnx.NodeProto]:
-    """Nodes of a resize of (n, c, h, w)."""
+    """Make the nodes of a resize of (n, c, h, w)."""
     shape = w.node("Shape", [tensor])
     leading = w.node("Slice", [shape.output[0], *(w.constant(np.array([v], np.int64)) for v in (0, 2, 0))])
     target = w.constant(np.array([size[1], size[0]], np.int64))
@@ -267,7 +268,7 @@ def _resized(w: _Writer, tensor: str, size: tuple[int, int], kernel: str) -> lis
 
 
 def _first(w: _Writer, tensor: str, batch: int) -> str:
-    """The first picture's part of a frozen batch."""
+    """Take the first picture's part of a frozen batch."""
     if batch == 1:
         return tensor
     bounds = [w.constant(np.array([v], np.int64)) for v in (0, 1, 0)]

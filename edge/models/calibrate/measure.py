@@ -1,4 +1,6 @@
-"""A line's thresholds measured on recorded good frames: its own model and ROI, through the live inspection's first half."""
+"""A line's thresholds are measured on recorded good frames: its own model and ROI, through the live inspection's first
+half.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import load_bundle
 from edge.config.calibration import Calibration, CalibrationKey, calibration_key
+from edge.config.frame_kind import common_kind
 from edge.config.line import Config
 from edge.config.sources import SourceConfig
 from edge.engines.graph_io import blank_picture
@@ -21,7 +24,7 @@ from edge.engines.probe_pictures import generated_pictures
 from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
 from edge.errors import UserError
-from edge.frames import AnomalyMap, Frame, Skip, Unmapped
+from edge.frames import AnomalyMap, Frame, FrameKind, Skip, Unmapped
 from edge.models.calibrate.thresholds import CalibrationResult, calibrate
 from edge.models.frame_survey import Survey
 from edge.preprocess.pixel_formats import to_depth
@@ -74,7 +77,7 @@ def measure(
     finally:
         engine.close()
     scales = scales_sha256(config.model, config.source, bundle)
-    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales)
+    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales, source=config.source)
     calibration = Calibration(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         high=result.high,
@@ -85,7 +88,7 @@ def measure(
         left_out=result.left_out,
         source=source,
         note="; ".join(filter(None, [result.note, *passes.survey.notes()])),
-        key=CalibrationKey.model_validate(key),
+        key=CalibrationKey.model_validate({**key, "frames": common_kind(passes.kinds)}),
     )
     return calibration, result
 
@@ -101,6 +104,8 @@ class _Passes:
     source: str
     """What the frames are, for error texts."""
     survey: Survey = field(default_factory=Survey)
+    kinds: set[FrameKind] = field(default_factory=set)
+    """Return this for the frames as the model gets them."""
     _begun: list[Iterator[_Named]] = field(default_factory=list)
     """The pass whose first map was looked at for its size; it is gone on with."""
     _plan: RegionPlan | None = None
@@ -138,7 +143,7 @@ class _Passes:
         self.survey.check(self.source)
 
     def _maps(self) -> Iterator[_Named]:
-        return _maps((as_live(frame, self.config) for frame in self.survey.seen(self.frames())), self.engine)
+        return _maps((as_live(frame, self.config) for frame in self.survey.seen(self.frames())), self.engine, self.kinds)
 
 
 def _other_size(name: str, size: tuple[int, int], first: tuple[int, int]) -> UserError:
@@ -159,16 +164,17 @@ def _reach(engine: Engine) -> float:
 
 
 def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:
-    """Files may hold more bits than the line's model is given."""
+    """Return a frame with the bits that the line's model is given, because files may hold more."""
     return frame if isinstance(frame, Skip) else to_depth(frame, *source.levels)
 
 
-def _maps(frames: Iterable[Frame | Skip], engine: Engine) -> Iterator[_Named]:
+def _maps(frames: Iterable[Frame | Skip], engine: Engine, kinds: set[FrameKind]) -> Iterator[_Named]:
     workspace = Workspace()
     for frame in frames:
         if isinstance(frame, Skip):
             continue
         name = frame_name(frame.meta.frame_ref, frame.meta.frame_id)
+        kinds.add(FrameKind.of(frame))
         amap = to_map(frame, engine, workspace)
         if isinstance(amap, Unmapped):
             raise UserError(f"{name}: {amap.text}")

@@ -1,4 +1,4 @@
-"""Pictures of the frames that calibration calls outliers, with the place of their maximum: a defect among the good, say."""
+"""Calibration draws the frames that it calls outliers, with the place of their maximum: perhaps a defect among the good."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MARK_PX: Final = 24
 
 
 def outlier_folder(calibration: Path) -> Path:
-    """Where the pictures lie: beside the calibration file."""
+    """Return the folder of the pictures, beside the calibration file."""
     return calibration.with_name(f"{calibration.name}.outliers")
 
 
@@ -99,7 +99,7 @@ def draw_outlier(
     *,
     left_out: bool = False,
 ) -> NDArray[np.uint8]:
-    """RGB uint8: the frame with a box around ``box``, the pixels of its maximum, at least 24 px wide in the picture.
+    """Draw the frame with a box around ``box``, the pixels of its maximum, at least 24 px wide. RGB uint8.
 
     ``roi`` and its ``mask`` picture, (H, W), are drawn.
     """

@@ -1,4 +1,4 @@
-"""Quantiles of any number of float32 values in one pass and bounded memory."""
+"""Quantiles of any number of float32 values are found in one pass and bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 class QuantileSketch:
-    """The 4 million largest values as they are, and a histogram over the leading 22 bits of all.
+    """The sketch keeps the 4 million largest values as they are, and a histogram over the leading 22 bits of all.
 
     A quantile with at most that many values above it, such as 0.999 of 4 billion pixels, is exact. One further down is
     off by less than 1/8192 of its size (1.2e-4) and never outside the values. Memory: 32 MiB for the largest values, and 8
@@ -47,7 +47,7 @@ class QuantileSketch:
             self._let_go()
 
     def quantile(self, q: float) -> float:
-        """As ``np.quantile`` with its linear rule; ``q`` from 0 to 1. Raises ValueError where nothing was counted."""
+        """Return ``np.quantile`` by its linear rule; ``q`` from 0 to 1. Raises ValueError if nothing was counted."""
         if not self.count:
             raise ValueError("no values were counted")
         position = q * (self.count - 1)
@@ -61,7 +61,9 @@ class QuantileSketch:
         return below + (above - below) * (position - rank)
 
     def share_from(self, value: float) -> float:
-        """Share of the values from ``value`` up; where it is far from the largest, from the beginning of its bin up."""
+        """Return the share of the values from ``value`` up; if it is far from the largest, from the beginning of its bin
+        up.
+        """
         at = np.float32(value)
         if at >= self._floor:
             count = sum(int(np.count_nonzero(part >= at)) for part in self._top) + (self._ties if at == self._floor else 0)
@@ -92,7 +94,7 @@ class QuantileSketch:
         self.count += int(counts.sum())
 
     def _value_at(self, rank: int, cumulative: NDArray[np.int64]) -> float:
-        """The value of this rank, from 0, if a bin's values lie evenly in it."""
+        """Return the value of this rank, from 0, as if a bin's values lay evenly in it."""
         index = int(np.searchsorted(cumulative, rank, side="right"))
         inside = self._counts[index]
         before = int(cumulative[index]) - int(inside)

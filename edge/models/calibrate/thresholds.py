@@ -1,4 +1,4 @@
-"""Thresholds from good frames: statistics alone, on the very map that they are compared with.
+"""Thresholds come from good frames by statistics alone, on the very map that they are compared with.
 
 That map is smoothed, inside ROI and border, without the zones that have thresholds of their own.
 """
@@ -22,7 +22,7 @@ from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_inside
 
 _TIED = 1e-6
-"""Of a value: maxima that differ by less are the same."""
+"""Relative difference of maxima below which they are the same."""
 _MARGIN = 0.02
 _FLOODED = 0.05
 """A low threshold that this share of all good pixels reaches is the background's value, not its upper end."""
@@ -186,7 +186,7 @@ def _measured(
 
 
 def choose_high(maxima: Sequence[float], false_rejects: float, floor: float | None) -> tuple[float, list[str]]:
-    """The threshold for the wanted share of false rejects, and what to know about it.
+    """Return the threshold for the wanted share of false rejects, and what to know about it.
 
     Split conformal prediction: a new good frame exceeds the k-th smallest of n maxima, k = ceil((n + 1) * (1 - share)),
     with at most that share of probability, whatever the distribution (Vovk et al. 2005). A frame fails *at* ``high``, so
@@ -234,7 +234,7 @@ def _choose_low(pixels: QuantileSketch, quantile: float | None, high: float) -> 
 
 
 def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tuple[Candidate, ...]:
-    """Candidates for ``high`` and how many of the frames each would have rejected, highest first."""
+    """Return candidates for ``high`` and how many of the frames each would have rejected, highest first."""
     ordered = np.sort(np.asarray(maxima, np.float32))
     count = len(ordered)
     steps = {0, 1, 2, 5, 10, count // 100, count // 20, count // 10}

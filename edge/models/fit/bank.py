@@ -17,7 +17,7 @@ _ROOM = 8
 
 
 class Bank:
-    """At most ``_ROOM * most`` vectors (n, ``width``) float32.
+    """A bank holds at most ``_ROOM * most`` vectors (n, ``width``) float32.
 
     ``owners``: the number of the picture that each came from. ``reaches``: how far from it, in the space of ``thin``, lies
     a vector of *another* picture that was dropped in its favour; inf where there is none. Without the first picture, that
@@ -38,7 +38,7 @@ class Bank:
 
     @property
     def is_full(self) -> bool:
-        """It should be thinned before more is added."""
+        """Return True if it should be thinned before more is added."""
         return self._count > _ROOM * self.most
 
     def add(self, vectors: Vectors, owner: int) -> None:

@@ -1,4 +1,4 @@
-"""The space in which features are compared: how much each counts, from sums over good pictures that merge exactly.
+"""Features are compared in this space: how much each counts, from sums over good pictures that merge exactly.
 
 Every layer counts the same, whatever its values are; then the directions in which good features vary most are kept
 (principal components), which makes the comparison several times cheaper and loses nothing that was measured.
@@ -18,7 +18,7 @@ COMPONENTS = 64
 _WIDEST = 384
 """Features of a layer above which it is first thinned out at random (Johnson and Lindenstrauss, 1984)."""
 _FAINT = 1e-3
-"""Of the largest variance, added before directions are brought to one variance: what is weaker is noise."""
+"""Share of the largest variance, added before directions are brought to one variance: what is weaker is noise."""
 
 _NONE = 1e-6
 """A total variance, after each layer was brought to 1, that means that nothing ever changed."""
@@ -87,7 +87,9 @@ class FeatureSums:
         return FeatureSpace(mean.astype(np.float32), (scale[:, None] * directions).astype(np.float32), share)
 
     def _scale(self, variance: NDArray[np.float64], floor: float, *, each: bool) -> NDArray[np.float64]:
-        """Of each feature. ``floor``: a variance that is rounding alone, of features that never change."""
+        """Return the scale of each feature. ``floor`` is a variance that is rounding alone, of features that never
+        change.
+        """
         if each:
             return np.asarray(1 / np.sqrt(variance + floor))
         edges = np.cumsum([0, *self.widths])

@@ -1,4 +1,4 @@
-"""Features of a backbone's layers on one grid: what the methods that compare features add up and compare.
+"""Features of a backbone's layers lie on one grid; the methods that compare features add up and compare these.
 
 The grid is that of the finest layer; a coarser layer's value stands at each place that it covers. The picture is first made
 a multiple of the coarsest stride by repeating its last row and column, so that all layers lie evenly on it.
@@ -189,5 +189,5 @@ def _padded(model: onnx.ModelProto, multiple: int) -> onnx.ModelProto:
 
 
 def hint(net: FeatureNet, key: str) -> Any:
-    """What the backbone's file says about how its features are best used, or None."""
+    """Return what the backbone's file says about how its features are best used, or None."""
     return next((p.value for p in net.backbone.model.metadata_props if p.key == key), None)

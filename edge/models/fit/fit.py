@@ -188,6 +188,7 @@ def spec_of(fitted: Fit, source: str) -> BundleSpec:
     }
     return plan.spec.model_copy(
         update={
+            "frames": notes.survey.common,
             "map_to_image": model.map_to_image,
             "map_size": model.map_size,
             "display": DisplaySpec(threshold=threshold, range=(0.0, 2 * threshold)),

@@ -175,7 +175,7 @@ class MemoryStatistics:
             self._bank.thin(2 * self._bank.most, self._sums.space(whiten=self._whiten).project)
 
     def _vectors(self, picture: Picture) -> NDArray[np.float32]:
-        """Features (h, w, d), wide layers thinned out."""
+        """Return features (h, w, d), wide layers thinned out."""
         whole = self._net.features(picture)
         if all(matrix is None for matrix in self._thinning):
             return whole
@@ -187,7 +187,7 @@ class MemoryStatistics:
         return np.concatenate(parts, axis=2)
 
     def _weights(self, space: FeatureSpace) -> list[NDArray[np.float32]]:
-        """For each layer the matrix from its own values to the space's components."""
+        """Return for each layer the matrix from its own values to the space's components."""
         found, start = [], 0
         for width, matrix in zip(self._sums.widths, self._thinning, strict=True):
             part = space.matrix[start : start + width]
@@ -196,7 +196,7 @@ class MemoryStatistics:
         return found
 
     def _map(self, distance: NDArray[np.float32], picture: Picture) -> MapValues:
-        """As the graph does it behind the distances."""
+        """Smooth and place the distances as the graph does."""
         if self._whiten:
             distance = _mean_of_neighbours(distance)
         scale, (across, down) = map_scale(self._net), map_shift(self._net)
@@ -239,7 +239,7 @@ def _digest(picture: Picture) -> bytes:
 
 
 def _mean_of_neighbours(distance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Over 3x3 places, those beyond the edge left out."""
+    """Return the mean over 3x3 places, those beyond the edge left out."""
     sums, counts = (
         cv2.blur(values, (3, 3), borderType=cv2.BORDER_CONSTANT) for values in (distance, np.ones_like(distance))
     )
@@ -247,7 +247,9 @@ def _mean_of_neighbours(distance: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _quiet_distance(places: NDArray[np.float32], bank: Bank) -> float:
-    """A distance that places of good pictures hardly reach: of the bank's own vectors to the nearest of another picture."""
+    """Return a distance that places of good pictures hardly reach: of the bank's own vectors to the nearest of another
+    picture.
+    """
     squares = np.einsum("kc,kc->k", places, places)
     found = np.empty(len(places), np.float32)
     for start in range(0, len(places), 1024):

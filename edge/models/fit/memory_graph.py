@@ -75,7 +75,7 @@ def memory_graph(net: FeatureNet, comparison: Comparison) -> onnx.ModelProto:
 
 
 def _distance(graph: _Graph, net: FeatureNet, comparison: Comparison) -> str:
-    """Of each place to its nearest in the bank, (n, 1, h, w)."""
+    """Make the distance of each place to its nearest in the bank, (n, 1, h, w)."""
     parts: list[str] = []
     for index, (layer, weight) in enumerate(zip(net.layers, comparison.weights, strict=True)):
         # one more row, of zeros: the bias makes it the constant 1 that the bank's squares are multiplied by
@@ -103,7 +103,9 @@ def _distance(graph: _Graph, net: FeatureNet, comparison: Comparison) -> str:
 
 
 def _nearest(graph: _Graph, net: FeatureNet, features: str, bank: NDArray[np.float32]) -> str:
-    """The distance to the nearest of the bank, (n, 1, h, w), of ``features`` (n, c + 1, h, w), the last of which are 1."""
+    """Make the distance to the nearest of the bank, (n, 1, h, w), from ``features`` (n, c + 1, h, w), the last of which are
+    1.
+    """
     last = graph.add("Transpose", [features], "places", perm=[0, 2, 3, 1])
     squares = np.einsum("kc,kc->k", bank, bank) - 1  # the last feature's own square, which the norm holds
     products = graph.add("MatMul", [last, graph.constant("bank", np.vstack([-2 * bank.T, squares]))], "products")

@@ -1,4 +1,4 @@
-"""The table of the methods that ``edge fit`` knows."""
+"""A table lists the methods that ``edge fit`` knows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.models.fit.protocol import Method, Pose
 
 @dataclass(frozen=True, slots=True)
 class MethodRow:
-    """One method, known without importing it."""
+    """A row is one method, known without importing it."""
 
     name: str
     summary: str

@@ -1,4 +1,4 @@
-"""What every method of ``edge fit`` keeps: statistics that grow picture by picture, and the model that they make.
+"""Every method of ``edge fit`` keeps statistics that grow picture by picture, and makes a model of them.
 
 ``edge fit`` does what all methods share: it reads good frames, brings each to the picture that the graph will take (depth,
 channels, illumination, resize, registration), spreads the work, merges, lists outliers, tests the model and writes the

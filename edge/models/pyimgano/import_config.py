@@ -1,4 +1,4 @@
-"""pyimgano's ``infer_config.json`` as a line's config, with every setting that means something else here, or nothing.
+"""pyimgano's ``infer_config.json`` becomes a line's config, with every setting that means something else here, or nothing.
 
 Defect extraction stands in ``defects``, tiling in ``adaptation.tiling``, illumination in
 ``preprocessing.illumination_contrast``. The last two belong to a bundle here: what to build it with is told as text.
@@ -21,11 +21,13 @@ from edge.config.validate import expectation, parse
 from edge.config.yaml_reader import dump_yaml
 from edge.errors import UserError
 from edge.models.pyimgano.infer_config_reader import Json, Note, Notes
+from edge.models.pyimgano.map_postprocess import add_map_postprocess
 from edge.models.pyimgano.to_bundle import FROZEN, illumination, tiling
 from edge.models.pyimgano.to_regions import regions_of
 from edge.regions.filters import FILTERS
 
 _RECIPE: Final = (
+    ("postprocess", "a summary: what acts of it stands in defects and in adaptation.postprocess"),
     ("model", "a bundle takes its place: export the model to ONNX and run edge build"),
     ("threshold", "the image score's threshold; here regions decide the verdict, not the score"),
     ("prediction", "rejection by confidence of the image score; here regions decide the verdict"),
@@ -43,11 +45,11 @@ _RECIPE: Final = (
     ("trust_summary", "provenance of pyimgano's run"),
     ("bundle_artifact_refs", "files of pyimgano's bundle"),
 )
-"""Sections beside ``defects`` that have no counterpart, with the reason; told where they stand in the file."""
+"""Sections beside ``defects`` that have no counterpart, with the reason; reported if they stand in the file."""
 
-_POSTPROCESS: Final = (
-    "it scales each map by its own values, so that clean noise reaches any fixed threshold; here thresholds are "
-    "compared with the raw map: calibrate them anew"
+_PX: Final = (
+    "maps of different models have different sizes, and an area of 16 px on 64x64 is 256 px on 256x256: compare the sizes, "
+    "then scale "
 )
 _THEIRS: Final = {
     "roi": "roi_xyxy_norm",
@@ -79,7 +81,7 @@ class Imported:
 
 
 def read_infer_config(path: Path) -> dict[str, Any]:
-    """Raises UserError where it can't be read, is no JSON, or has no ``defects`` section."""
+    """Read the file. Raises UserError if it can't be read, is no JSON, or has no ``defects`` section."""
     try:
         data = orjson.loads(path.read_bytes())
     except OSError as error:
@@ -105,18 +107,26 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
     notes = Notes()
     top = Json(data, "", name)
     defects = top.section("defects")
-    regions = _checked(regions_of(defects, notes), data["defects"], name)
+    regions = regions_of(defects, notes)
     adaptation, preprocessing = top.section("adaptation"), top.section("preprocessing")
     tile = tiling(adaptation.section("tiling"), notes)
     light = illumination(preprocessing.section("illumination_contrast"), notes)
-    if adaptation.take("postprocess") is not None:
-        notes.ignore("adaptation.postprocess", _POSTPROCESS)
+    if isinstance(data.get("adaptation"), dict) and data["adaptation"].get("postprocess") is not None:
+        add_map_postprocess(adaptation.section("postprocess"), regions, notes)
+    else:
+        adaptation.take("postprocess")
+    regions = _checked(regions, data["defects"], name)
+    in_px = [key for key in regions if key.endswith("_px")] + [key for key in ("smooth",) if key in regions]
+    if in_px:
+        notes.differ("(px)", "pixels of the old model's map", "pixels of the new one's", _PX + ", ".join(in_px))
     if adaptation.take("save_maps"):
         notes.ignore("adaptation.save_maps", "edge replay --explain draws maps")
     for key, reason in _RECIPE:
         if top.take(key) is not None:
             notes.ignore(key, reason)
-    notes.differ("(verdict)", "image score > threshold", "fail where a region is left", "regions decide; the score is told")
+    notes.differ(
+        "(verdict)", "image score > threshold", "fail where a region is left", "regions decide, the score is shown"
+    )
     unknown = (*notes.unknown, *(key for section in (defects, adaptation, preprocessing, top) for key in section.left()))
     options = _build_options(tile, light)
     return Imported(

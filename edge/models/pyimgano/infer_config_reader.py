@@ -1,4 +1,4 @@
-"""Reading another program's JSON: every key is taken once, checked for its type, and what nobody took is told."""
+"""Another program's JSON is read here: every key is taken once, checked for its type, and what nobody took is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Note:
 
 @dataclass(slots=True)
 class Notes:
-    """What is to be told of an import."""
+    """Notes collect what an import must report."""
 
     differs: list[Note] = field(default_factory=list)
     ignored: list[Note] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Tiling and illumination of pyimgano's ``infer_config.json`` as a bundle declares them."""
+"""Tiling and illumination of pyimgano's ``infer_config.json`` become what a bundle declares."""
 
 from __future__ import annotations
 

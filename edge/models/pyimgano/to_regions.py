@@ -1,4 +1,4 @@
-"""The ``defects`` section of pyimgano's ``infer_config.json`` as a line's ``regions:``."""
+"""The ``defects`` section of pyimgano's ``infer_config.json`` becomes a line's ``regions:``."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _keys(kind: str) -> list[str]:
 
 
 def _list(defects: Json, notes: Notes) -> dict[str, Any]:
-    """Merging, order, and how many are told."""
+    """Return merging, order, and how many are reported."""
     regions: dict[str, Any] = {}
     merging = defects.section("merge_nearby")
     enabled, gap = merging.flag("enabled", default=False), merging.integer("max_gap_px", 0)

@@ -1,4 +1,4 @@
-"""Which frames become evidence, decided by their verdicts as they come."""
+"""Verdicts decide, as they come, which frames become evidence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from edge.frames import Inspection
 
 
 class Choice:
-    """Asked for every inspection, in order. ``losses``: whether skips are wanted: their verdict is ``invalid``."""
+    """The choice is asked for every inspection, in order. ``losses`` is True if skips are wanted: their verdict is
+    ``invalid``.
+    """
 
     def __init__(self, config: EvidenceConfig) -> None:
         self._config = config
@@ -16,7 +18,9 @@ class Choice:
         self.losses = "invalid" in config.keep
 
     def why(self, inspection: Inspection) -> str | None:
-        """``fail``, ``invalid``, ``near_threshold``, ``pass``, ``pass_sample`` or ``after_fail``; None: not wanted."""
+        """Return ``fail``, ``invalid``, ``near_threshold``, ``pass``, ``pass_sample`` or ``after_fail``; None if it is not
+        wanted.
+        """
         verdict = inspection.verdict
         after = self._after > 0
         self._after = self._config.after_fail if verdict == "fail" else max(self._after - 1, 0)
@@ -32,6 +36,8 @@ class Choice:
 
 
 def is_near(inspection: Inspection, margin: float) -> bool:
-    """Whether ``map_max`` is at least ``threshold - margin * |threshold|``: below, above or at it, but hardly a pass."""
+    """Return True if ``map_max`` is at least ``threshold - margin * |threshold|``: below, above or at it, but hardly a
+    pass.
+    """
     high = inspection.threshold
     return inspection.map_max is not None and inspection.map_max >= high - margin * abs(high)

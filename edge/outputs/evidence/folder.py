@@ -1,4 +1,4 @@
-"""The folder of the evidence: it is taken by one process, and what was damaged in it is told for a while."""
+"""The folder of the evidence is taken by one process, and damage that was found in it is reported for a while."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from edge.storage.recording_writer import cannot_be_written
 EVIDENCE_LOCK: Final = "lock"
 """Held by the process that writes to the folder."""
 DAMAGE_TOLD_S: Final = 600.0
-"""How long files that were found damaged at the start are a fault."""
+"""Time in s that files which were found damaged at the start are reported as a fault."""
 
 
 class Damage:
-    """Files that were set aside when the folder was opened."""
+    """Damage remembers the files that were set aside when the folder was opened."""
 
     def __init__(self) -> None:
         self._text = ""
         self._until = 0.0
 
     def note(self, paths: Sequence[Path]) -> None:
-        """These were set aside now."""
+        """Note that these files were set aside now."""
         if paths:
             names = ", ".join(path.name for path in paths)
             self._text = f"{paths[0].parent}: damaged, set aside as {names} and begun anew"
@@ -34,7 +34,7 @@ class Damage:
 
     @property
     def told(self) -> str | None:
-        """What is a fault now."""
+        """Return what is a fault now."""
         return self._text if time.monotonic() < self._until else None
 
 

@@ -1,4 +1,4 @@
-"""Buffers for copies of frames, made once and used again."""
+"""Buffers for copies of frames are made once and used again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.storage.pictures import Pixels
 
 
 class Pool:
-    """``count`` buffers that grow to the frames' size. One thread copies, another one gives back."""
+    """A pool has ``count`` buffers that grow to the frames' size. One thread copies, another one gives back."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -21,7 +21,9 @@ class Pool:
         self._lent: dict[int, NDArray[np.uint8]] = {}
 
     def copy(self, pixels: Pixels, *, leave: int = 0) -> tuple[int, Pixels] | None:
-        """A copy of ``pixels`` and the ticket to give it back with; None where no more than ``leave`` buffers are free."""
+        """Return a copy of ``pixels`` and the ticket to give it back with; None if no more than ``leave`` buffers are
+        free.
+        """
         if len(self._free) <= leave:
             return None
         buffer = self._free.popleft()
@@ -34,7 +36,7 @@ class Pool:
         return self._tickets, copy
 
     def give_back(self, ticket: int) -> None:
-        """The copy isn't used any more. A ticket that was given back already is no matter."""
+        """Give back a copy that isn't used any more. A ticket may be given back twice."""
         buffer = self._lent.pop(ticket, None)
         if buffer is not None:
             self._free.append(buffer)

@@ -1,4 +1,4 @@
-"""A limit on the size of a folder of numbered files; the lowest numbers are deleted first, precious ones last."""
+"""A quota limits the size of a folder of numbered files; the lowest numbers are deleted first, precious ones last."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Quota:
             self.add(number, nbytes, precious=number in precious)
 
     def add(self, number: int, nbytes: int, *, precious: bool = False) -> None:
-        """A new number, higher than all before, with the bytes of its files."""
+        """Add a new number, higher than all before, with the bytes of its files."""
         self._queues[precious].append((number, nbytes))
         self.used_bytes += nbytes
 
@@ -44,11 +44,11 @@ class Quota:
         return self.used_bytes + besides_bytes > self._limit
 
     def excess(self, besides_bytes: int) -> int:
-        """Bytes to free, once it is full: down to a little below the limit."""
+        """Return how many bytes to free once the quota is full: down to a little below the limit."""
         return max(0, int(self.used_bytes + besides_bytes - self._limit * (1 - _SPARE)))
 
     def oldest(self, nbytes: int, *, precious: bool = False) -> list[int]:
-        """The lowest numbers of one kind that take ``nbytes`` together; fewer where there aren't so many."""
+        """Return the lowest numbers of one kind that take ``nbytes`` together; fewer if there aren't so many."""
         found: list[int] = []
         for number, size in self._queues[precious]:
             if nbytes <= 0:
@@ -58,7 +58,9 @@ class Quota:
         return found
 
     def delete(self, numbers: Sequence[int], *, precious: bool = False) -> None:
-        """Delete the files of these numbers, which ``oldest`` gave. Raises OSError where the disk is read-only, say."""
+        """Delete the files of these numbers, which ``oldest`` gave. Raises OSError, for example if the disk is
+        read-only.
+        """
         queue = self._queues[precious]
         for number in numbers:
             for folder, suffix in self._kinds.items():

@@ -1,4 +1,4 @@
-"""Frames of chosen verdicts as a recording that ``edge replay`` reads, with an overlay beside each fail.
+"""Frames of chosen verdicts are kept as a recording that ``edge replay`` reads, with an overlay beside each fail.
 
 A recording of one camera that goes on over restarts: ``frames.jsonl`` holds each frame's record as well, and why it was
 kept. When the folder exceeds its quota the oldest pictures and their overlays are deleted, those of fails last.
@@ -39,16 +39,16 @@ from edge.storage.recording_writer import RecordingWriter, cannot_be_written
 log = structlog.get_logger()
 
 EVIDENCE_BUFFERS: Final = 8
-"""Frames that may wait to be written. With all in use the next one is lost, and counted."""
+"""Number of frames that may wait to be written. With all in use the next one is lost, and counted."""
 _KEY: Final = "outputs.evidence.dir"
 _PROBE_BYTES: Final = 1 << 16
 _MOST_LOSSES: Final = 64
-"""Losses that wait for their place among the frames before a fail."""
+"""Number of losses that may wait for their place among the frames before a fail."""
 
 
 @dataclass(slots=True)
 class _Kept:
-    """A copy of a frame; ``ticket`` gives its buffer back. ``why``: None of one that waits for a fail to come."""
+    """A frame was copied; ``ticket`` gives its buffer back. ``why`` is None while it waits for a fail."""
 
     ticket: int
     frame: Frame
@@ -56,7 +56,7 @@ class _Kept:
 
 
 class EvidenceSink(Sink):
-    """Runs in its output's thread, ``keep`` excepted.
+    """The sink runs in its output's thread, except for ``keep``.
 
     Skips are recorded where ``keep`` names ``invalid``, which is their verdict. A frame whose verdict was ``invalid:
     late`` is recorded as late, so that its replay says so, too. With ``before_fail`` every frame waits until so many came
@@ -78,7 +78,7 @@ class EvidenceSink(Sink):
         buffers: int = EVIDENCE_BUFFERS,
         mask: NDArray[np.uint8] | None = None,
     ) -> None:
-        """``roi`` and its ``mask`` picture, (H, W), are drawn into overlays."""
+        """Take folder and choice; ``roi`` and its ``mask`` picture, (H, W), are drawn into overlays."""
         self._config = config
         self._folder = folder
         self._camera = identity.camera
@@ -102,7 +102,7 @@ class EvidenceSink(Sink):
 
     @classmethod
     def of(cls, config: EvidenceConfig, run: Run) -> EvidenceSink:
-        """The evidence of a live line."""
+        """Make the evidence sink of a live line."""
         loaded = run.loaded
         roi, (mask, _) = loaded.config.regions.roi, read_mask(loaded.resolved.regions.roi)
         return cls(config, loaded.resolve(config.dir), run.identity, roi, mask=mask)
@@ -113,7 +113,7 @@ class EvidenceSink(Sink):
 
     @property
     def trouble(self) -> str | None:  # type: ignore[override]
-        """What keeps evidence from being written; else what was found damaged at the start, for a while."""
+        """Return what keeps evidence from being written; otherwise damage found at the start, for a while."""
         return self._damage.told if self._stopped is None else self._stopped
 
     @property
@@ -125,7 +125,7 @@ class EvidenceSink(Sink):
         return self._room.free_bytes
 
     def open(self) -> None:
-        """A full disk is a trouble.
+        """Open the recording. A full disk is a trouble, not an error.
 
         Raises:
             UserError: the folder can't be written, belongs to another camera, or another process writes there.
@@ -143,7 +143,7 @@ class EvidenceSink(Sink):
             self._note(error)
 
     def keep(self, record: Record, frame: Frame, _judged: Judged | None) -> _Kept | None:
-        """Copy a frame that is wanted, or may be; None for another one. In the judge's thread.
+        """Copy a frame that is wanted, or may be; return None for another one. Called in the judge's thread.
 
         Raises:
             OSError: every buffer waits to be written.
@@ -164,11 +164,11 @@ class EvidenceSink(Sink):
         return _Kept(ticket, Frame(meta, pixels, frame.bits), why)
 
     def discard(self, kept: _Kept) -> None:
-        """The buffer of a frame that will not be written."""
+        """Give back the buffer of a frame that will not be written."""
         self._pool.give_back(kept.ticket)
 
     def write(self, record: Record, kept: _Kept | None) -> None:
-        """Record one frame or one loss, or hold it until it is known whether a fail follows. Trouble is kept to itself."""
+        """Record a frame or loss, or hold it until it is known whether a fail follows. Trouble is noted, not raised."""
         self._expect(record.seq)
         self._expected = record.seq + 1
         self._waiting.append((record, kept))
@@ -235,7 +235,7 @@ class EvidenceSink(Sink):
         self._make_room()
 
     def _sync(self) -> None:
-        """Each second: what the index says of pictures that were synced before stands after a power cut."""
+        """Sync each second, so that the index names only pictures that survive a power cut."""
         if self._writer is not None:
             try:
                 self._writer.sync()
@@ -243,7 +243,7 @@ class EvidenceSink(Sink):
                 self._note(error)
 
     def _expect(self, seq: int) -> None:
-        """Every record before ``seq`` should have been here: those that weren't got lost on their way."""
+        """Count the records before ``seq`` that never arrived here, because they got lost on their way."""
         if self._expected is not None:
             self._missing += max(seq - self._expected, 0)
 
@@ -256,7 +256,7 @@ class EvidenceSink(Sink):
             self._lock = None
 
     def _call_back(self) -> None:
-        """A fail came: write what waits before it, too."""
+        """Write what waits before a fail, because the fail came."""
         for record, kept in self._waiting:
             if kept is None:
                 self._counters["before_fail_missing"] += isinstance(record.body, Inspection)
@@ -266,7 +266,7 @@ class EvidenceSink(Sink):
             self._release()
 
     def _release(self) -> None:
-        """The oldest one that waits: to the disk, or back to the pool."""
+        """Take the oldest frame that waits: to the disk, or back to the pool."""
         record, kept = self._waiting.popleft()
         self._frames_waiting -= isinstance(record.body, Inspection)
         wanted = kept.why is not None if kept is not None else isinstance(record.body, Skip) and self._choice.losses
@@ -315,7 +315,7 @@ class EvidenceSink(Sink):
             self._make_room()
 
     def _make_room(self) -> None:
-        """Within the quota again: the oldest frames go, then the losses between them, fails when nothing else is left."""
+        """Return to the quota: the oldest frames go first, then losses between them, fails when nothing else is left."""
         assert self._writer is not None
         assert self._quota is not None
         writer, quota = self._writer, self._quota
@@ -327,7 +327,7 @@ class EvidenceSink(Sink):
         self._delete(quota.excess(writer.index_bytes), precious=True)
 
     def _delete(self, nbytes: int, *, precious: bool) -> None:
-        """The index says first what is about to be deleted: no replay takes a missing picture for a damaged one."""
+        """Delete pictures after the index says so: no replay takes a missing picture for a damaged one."""
         assert self._writer is not None
         assert self._quota is not None
         numbers = self._quota.oldest(nbytes, precious=precious)

@@ -16,20 +16,21 @@ import structlog
 log = structlog.get_logger()
 
 FIRST_S = 3600.0
-"""Nothing is deleted by age before the process has run so long: after a power cut the clock may be set only then."""
+"""Time in s that the process must have run before anything is deleted by age: after a power cut the clock may be set only
+then."""
 RATE = 2.0
 """Days of the log that may be deleted for each day that the process has run: a line that was off for a month catches up in
-another one, and a clock that is years ahead costs little until somebody looks."""
+another one, and a clock that is years ahead costs little before somebody sees it."""
 STEP_S = 60.0
-"""Clocks that went apart by more between two looks: one of them was set."""
+"""Difference in s by which the clocks drift apart between two looks if one of them was set."""
 PAUSE_S = 86400.0
-"""After a step nothing is deleted by age for so long."""
+"""Time in s after such a step in which nothing is deleted by age."""
 DAY_S = 86400.0
 _START = re.compile(r"-(\d{8}T\d{6}Z)-\d{6,}\.jsonl")
 
 
 class TooOld:
-    """Asked again and again by one thread. ``wall``, ``mono``: the two clocks, in s."""
+    """One thread asks this again and again. ``wall`` and ``mono`` are the two clocks, in s."""
 
     def __init__(
         self, keep_days: int | None, wall: Callable[[], float] = time.time, mono: Callable[[], float] = time.monotonic
@@ -42,7 +43,7 @@ class TooOld:
         self._oldest: float | None = None
 
     def of(self, files: Iterable[tuple[Path, float]]) -> set[Path]:
-        """Those of ``files``, each with the time of its last record (mtime), that may be deleted now."""
+        """Return those of ``files``, each with the time of its last record (mtime), that may be deleted now."""
         if self._keep_days is None:
             return set()
         now = self._mono()
@@ -66,7 +67,9 @@ class TooOld:
 
 
 def last_moment(path: Path, mtime: float) -> float:
-    """When the file's last record was written. A modification before the beginning that its name tells is no such time."""
+    """Return when the file's last record was written. A modification before the beginning that its name gives is no such
+    time.
+    """
     start = _START.search(path.name)
     if start is None:
         return mtime

@@ -1,4 +1,4 @@
-"""What a crash leaves at the end of a log file: half a line, moved aside so that the file ends with a whole one."""
+"""A crash may leave half a line at the end of a log file; it is moved aside, so that the file ends with a whole one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of records: one JSON line each, written with one ``write`` to a file opened for appending.
+"""The log holds records as one JSON line each, written with one ``write`` to a file opened for appending.
 
 Measured (ext4, 400-byte records): ``write`` 2 us; ``fdatasync`` 1.5 to 9 ms, so by default it runs once a second. After a
 sync that failed a record may stand twice, with the same ``instance_id`` and ``seq``: it is written again to a new file.
@@ -34,17 +34,18 @@ log = structlog.get_logger()
 
 _DAY_S = 86400
 _LOOK_S = 1.0
-"""Time between two looks at the free space of the disk."""
+"""Time in s between two looks at the free space of the disk."""
 _ARCHIVE_AGAIN_S = 60.0
 _SHORTEST_WAIT_S = 0.01
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class JsonlSink(Sink):
-    """Files ``edge-CAMERA-START-N.jsonl`` in ``folder``: START is the file's first moment (UTC), N counts within the run.
+    """The sink writes files ``edge-CAMERA-START-N.jsonl`` into ``folder``; START is the first moment (UTC), N counts within
+    the run.
 
-    A new file is begun at ``rotate_mb``, at each UTC day and after a failure; each begins with a header record. What
-    becomes of closed files: ``ClosedSegments``. Last lines that crashes tore are moved aside at ``open``, and the header of
+    A new file is begun at ``rotate_mb``, at each UTC day and after a failure; each begins with a header record.
+    ``ClosedSegments`` looks after closed files. Last lines that crashes tore are moved aside at ``open``, and the header of
     the new file says so.
     """
 
@@ -59,7 +60,9 @@ class JsonlSink(Sink):
         path: Path | None = None,
         archive: MakeArchive | None = None,
     ) -> None:
-        """``path``: write this one file instead, never rotated, nothing deleted. ``archive``: as ``made_by``'s."""
+        """Take the folder; with ``path`` write this one file instead, never rotated, nothing deleted. ``archive`` as in
+        ``made_by``.
+        """
         self._config = config
         self._folder = folder if path is None else path.parent
         self._fixed = path
@@ -84,13 +87,13 @@ class JsonlSink(Sink):
 
     @classmethod
     def of(cls, config: JsonlConfig, run: Run) -> JsonlSink:
-        """The log of a live line."""
+        """Make the log of a live line."""
         texts = partial(archive, run.loaded, run.identity)
         return cls(config, run.loaded.resolve(config.dir), run.identity, archive=texts)
 
     @property
     def idle_s(self) -> float:
-        """Until the next sync is due, a second at most."""
+        """Return the time in s until the next sync is due, a second at most."""
         longest = min(self._config.sync_interval_s, 1.0)
         if self._config.sync != "interval" or not self._dirty:
             return longest
@@ -109,7 +112,7 @@ class JsonlSink(Sink):
         return self._room.free_bytes
 
     def made_by(self, identity: RunIdentity, archive: MakeArchive | None) -> None:
-        """Records come from another config, model or calibration from about now on. From any thread.
+        """Note that records come from another config, model or calibration from about now on. Any thread may call this.
 
         The next header says so, and ``archive`` is called with the folder in this sink's own thread, again until it
         raises no OSError.
@@ -117,7 +120,7 @@ class JsonlSink(Sink):
         self._archives.append((identity, archive))
 
     def open(self) -> None:
-        """Make the folder, mend what was torn, begin a new one.
+        """Make the folder, mend what was torn, begin a new file.
 
         Raises:
             UserError: the folder can't be made or written to, or another process writes this camera's log.
@@ -154,7 +157,7 @@ class JsonlSink(Sink):
             self._sync()
 
     def recover(self) -> None:
-        """Go on in a new file: after a failed sync the kernel may have dropped what the old one should hold."""
+        """Go on in a new file, because after a failed sync the kernel may have dropped what the old one should hold."""
         with suppress(OSError):  # what was written before the trouble is worth a try
             self._finish()
         self._start()
@@ -187,9 +190,10 @@ class JsonlSink(Sink):
         self._begin()
 
     def _mend(self) -> None:
-        """At first every file: with a clock that was set back the torn one need not have the newest name.
+        """Mend every file at first, because with a clock that was set back the torn one need not have the newest name.
 
-        Later the one that was written last. What can't be mended stays torn, but for a full disk: that passes.
+        Later only the file that was written last is mended. What can't be mended stays torn, except on a full disk, which
+        passes.
         """
         last = self._fixed or self._path
         for path in [last] if last else sorted(self._folder.glob(f"edge-{self._camera}-*{PLAIN}")):
@@ -205,14 +209,14 @@ class JsonlSink(Sink):
                     log.warning("log_not_repaired", file=str(path), error=error.strerror)
 
     def _look(self) -> None:
-        """Raises OSError ENOSPC while the disk is too full, whoever filled it."""
+        """Raise OSError ENOSPC while the disk is too full, whoever filled it."""
         now = time.monotonic()
         if now >= self._look_at or self._room.low:
             self._look_at = now + _LOOK_S
             self._room.check()
 
     def _archive(self) -> None:
-        """What can't be archived now is tried again in a minute: records are worth more than the texts that made them."""
+        """Archive the texts behind the records; a failure is tried again in a minute, because records are worth more."""
         while self._archives and time.monotonic() >= self._archive_at and self._fd is not None:
             identity, archive = self._archives[0]
             self._wire = Wire(identity)

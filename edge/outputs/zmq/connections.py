@@ -1,4 +1,4 @@
-"""The connections to a publisher's socket: what each has subscribed to, how many there may be, and an end for one alone.
+"""A publisher's socket keeps a list of its connections: what each subscribed to, how many there may be, and how to end one.
 
 Libzmq tells with each subscription over which descriptor it came (``ZMQ_SRCFD``), and has no call that ends one session.
 But a socket that is shut down on our side is a session that ends.
@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 import zmq
 
 CONNECTIONS_MAX = 256
-"""At once. Each takes a descriptor, of which a process has 1,024 unless it is told otherwise."""
+"""Most connections at once. Each takes a descriptor, of which a process has 1,024 unless the system allows more."""
 TOPICS_MAX_BYTES = 1024
-"""Topics that one connection may have subscribed to at any moment: a gateway has 60 bytes. Libzmq keeps 50 bytes for each
-of these (measured), without a limit of its own."""
+"""Most bytes of topics that one connection may have subscribed to: a gateway has 60. Libzmq keeps 50 bytes for each topic
+(measured), without a limit of its own."""
 
 
 @dataclass(slots=True)
 class Connection:
-    """One connection; descriptors are used again, so its inode tells it from the next one. ``user``: its key (Z85)."""
+    """A connection is told apart by its inode, because descriptors are used again. ``user`` is its key (Z85)."""
 
     fd: int
     inode: int
@@ -37,14 +37,14 @@ class Connection:
 
 
 class Connections:
-    """All that are open, in the order in which they came. For one thread."""
+    """All open connections are listed in the order in which they came. One thread uses the list."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], Connection] = {}
 
     def opened(self, fd: int) -> int:
-        """A connection was accepted. With too many of them one is ended: the first that never said what it wants to hear,
-        else the newest. Returns how many were ended.
+        """Add an accepted connection. With too many of them one is ended: the first that never said what it wants to hear,
+        otherwise the newest. Returns how many were ended.
         """
         connection = self._at(fd)
         if connection is None or len(self._known) <= CONNECTIONS_MAX:
@@ -57,7 +57,7 @@ class Connections:
         return 1
 
     def heard(self, frame: zmq.Frame, topic: bytes, *, came: bool) -> Connection | None:
-        """The connection that subscribed (``came``) or cancelled; None where it is gone itself."""
+        """Return the connection that subscribed (``came``) or cancelled; None if it is gone itself."""
         try:
             fd, user = int(frame.get("__fd")), _user(frame)
         except zmq.ZMQError:  # told by libzmq at the end of a connection
@@ -78,7 +78,7 @@ class Connections:
         return [known for known in self._known.values() if known.user is not None and known.user in users]
 
     def cut(self, connection: Connection) -> None:
-        """End this one; libzmq forgets what it had subscribed to. One that has ended already is no matter."""
+        """End one connection; libzmq forgets what it had subscribed to. It may have ended already."""
         self._known.pop((connection.fd, connection.inode), None)
         try:
             copy = os.dup(connection.fd)  # so that the number stays ours while we look
@@ -108,7 +108,7 @@ def _user(frame: zmq.Frame) -> str | None:
 
 
 def _inode(fd: int) -> int | None:
-    """Of the socket; None where there is none of this number."""
+    """Return the inode of a socket; None if there is no socket with this number."""
     try:
         found = os.fstat(fd)
     except OSError:

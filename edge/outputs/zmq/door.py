@@ -1,6 +1,6 @@
-"""A publisher's socket and all that guards it: who may bind, who may connect, and what a connection may cost.
+"""The door is a publisher's socket and all that guards it: who may bind, who may connect, and what a connection may cost.
 
-One per sink, made, used and closed in its thread.
+Each sink has one, made, used and closed in its thread.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ log = structlog.get_logger()
 
 LINGER_MS = 100
 INBOUND_MAX_BYTES = 128
-"""A subscription is a topic; more than this is no subscriber, and its connection is closed."""
+"""Most bytes of an inbound message: a subscription is a topic; whoever sends more is no subscriber, and is disconnected."""
 INBOUND_MAX_BYTES_CURVE = 512
-"""The same with keys, whose handshake takes 330."""
+"""Most bytes of an inbound message with keys, whose handshake takes 330."""
 HANDSHAKE_MS = 3000
-"""A connection that hasn't said by then what it is, is closed."""
+"""Time in ms after which a connection that hasn't said what it is, is closed."""
 _AT_ONCE = 1000  # inbound messages looked at between two records
 _TELL_S = 60.0
-"""Time between two warnings of the same kind: who floods is not to fill the journal."""
+"""Time in s between two warnings of the same kind, so that a flood doesn't fill the journal."""
 
 
 class Door:
-    """An XPUB socket that never blocks and tells of each subscription. ``key`` names the endpoint in errors.
+    """A door is an XPUB socket that never blocks and reports each subscription. ``key`` names the endpoint in errors.
 
     Its name is taken with the first ``open`` and given back by ``close`` alone: whoever looks for it afterwards must find
     us, not somebody who waited for the port to be free.
@@ -42,7 +42,7 @@ class Door:
 
     def __init__(self, endpoint: str, hwm: int, key: str, keys: DoorKeys | None = None) -> None:
         self.endpoint = endpoint
-        """Where it is bound, once it is: with the port that was chosen for port 0."""
+        """Where the socket is bound, once it is; for port 0 with the port that was chosen."""
         self._hwm = hwm
         self._key = key
         self._keys = keys
@@ -54,7 +54,7 @@ class Door:
         self._tell_at: dict[str, float] = {}
 
     def open(self) -> None:
-        """Take the name, unless we have it, and let subscribers in.
+        """Take the name, unless it is ours already, and let subscribers in.
 
         Raises:
             UserError: as ``Listener``; keys that are missing or that others may read.
@@ -91,7 +91,7 @@ class Door:
         return self._context is not None
 
     def changes(self) -> list[tuple[bool, bytes]]:
-        """Who came (True) and went (False) since the last call, each with its topic prefix."""
+        """Return who came (True) and went (False) since the last call, each with its topic prefix."""
         found = []
         for _ in range(_AT_ONCE):
             if not int(self.socket.get(zmq.EVENTS)) & zmq.POLLIN:
@@ -110,7 +110,7 @@ class Door:
     def refresh(self) -> bool:
         """End the sessions of keys that were revoked, and those beyond how many there may be.
 
-        True when all sessions were ended: the thread that answers for keys has died.
+        Returns True if all sessions were ended because the thread that answers for keys has died.
 
         Raises:
             UserError: the list of keys can't be read. All sessions are ended.
@@ -162,13 +162,13 @@ class Door:
 
 
 def keys_of(config: ZmqConfig, loaded: Loaded) -> DoorKeys | None:
-    """The files of ``config.curve``, their paths resolved; None where there are no keys."""
+    """Return the files of ``config.curve`` with resolved paths; None if there are no keys."""
     curve = config.curve
     return None if curve is None else DoorKeys(loaded.resolve(curve.server_key), loaded.resolve(curve.clients))
 
 
 def _monitor(context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-    """A socket that tells of each connection that was accepted. Without a limit: a full one would hold up libzmq."""
+    """Make a socket that reports each accepted connection. It has no limit, because a full one would hold up libzmq."""
     address = "inproc://accepted"
     socket.monitor(address, zmq.EVENT_ACCEPTED)
     monitor = context.socket(zmq.PAIR)

@@ -1,4 +1,6 @@
-"""Who may connect with a key: the list, its changes, bans that end, and the thread that answers libzmq's question."""
+"""Guests connect with a key: here are the list, its changes, bans that end, and the thread that answers libzmq's
+question.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LOOK_S = 0.5
-"""How often the list of allowed keys is looked at."""
+"""Time in s between two looks at the list of allowed keys."""
 BAN_S = 60.0
-"""How long a key that flooded stays out."""
+"""Time in s that a key stays out after it flooded."""
 DOMAIN = "edge"
 _REFUSED_TOLD = 100
 
 
 class Bans:
-    """Keys (Z85) that are out for a while. Outlives the sessions."""
+    """Bans keep keys (Z85) out for a while, and outlive the sessions."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
@@ -40,7 +42,7 @@ class Bans:
 
 
 class Guests:
-    """The keys that may connect.
+    """Only guests, the keys on the list, may connect.
 
     The domain is named and enforced: without an answer nobody gets in. pyzmq's domain ``*`` would match no socket that
     has one.
@@ -64,7 +66,7 @@ class Guests:
         log.info("keys", allowed=sorted(self._names.values()), folder=str(keys.clients))
 
     def guard(self, socket: zmq.Socket[bytes]) -> None:
-        """To be called before ``bind``."""
+        """Protect the socket; call this before ``bind``."""
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.CURVE_SECRETKEY, self._secret)
         socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
@@ -74,11 +76,11 @@ class Guests:
         return self._thread.is_alive()
 
     def welcomes(self, user: str | None) -> bool:
-        """Whether who has connected may stay."""
+        """Return True if whoever has connected may stay."""
         return user is not None and user.encode() in self._names and user not in self._bans
 
     def callback(self, _domain: str, key: bytes) -> bool:
-        """Whether ``key`` (Z85) may connect; called in the authenticator's thread, once per handshake."""
+        """Return True if ``key`` (Z85) may connect; called in the authenticator's thread, once per handshake."""
         welcome = self.welcomes(key.decode())
         if not welcome and key not in self._refused and len(self._refused) < _REFUSED_TOLD:
             self._refused.add(key)
@@ -87,10 +89,10 @@ class Guests:
         return welcome
 
     def left(self) -> set[str]:
-        """Read the list again if it changed; the keys that are gone from it.
+        """Read the list again if it changed, and return the keys that are gone from it.
 
         Raises:
-            UserError: it can't be read. Nobody may connect then, and nobody may stay.
+            UserError: the list can't be read. Nobody may connect then, and nobody may stay.
         """
         now = time.monotonic()
         if now < self._next_look:
@@ -119,7 +121,7 @@ class Guests:
 
 
 def _look(folder: Path) -> object:
-    """Whatever differs when a file of the folder was added, removed or written."""
+    """Return a value that differs when a file of the folder was added, removed or written."""
     try:
         with os.scandir(folder) as entries:
             stats = [(entry.name, entry.stat()) for entry in entries]

@@ -1,4 +1,4 @@
-"""Our own listening sockets, of which libzmq gets copies: a name that is ours is never free while the daemon lives.
+"""We own our listening sockets and give libzmq copies, so that a name of ours is never free while the daemon lives.
 
 Libzmq can only bind anew to end all sessions, and between its two binds any user of the machine could take the port, and
 publish passes in our name.
@@ -18,25 +18,25 @@ from edge.errors import ExitCode, UserError, may_pass
 from edge.storage.disk import lock_file
 
 SOCKET_MODE = 0o660
-"""Of an ipc socket: who may connect is decided by its folder. To connect takes the right to write."""
+"""Mode of an ipc socket: its folder decides who may connect. Connecting takes the right to write."""
 _BACKLOG = 100
 _IPC_PATH_MAX = 107  # sockaddr_un.sun_path without its last zero
 _SIOCGIFADDR = 0x8915  # netdevice(7)
 
 _FIX = {
     errno.EADDRINUSE: "stop the program that has it, or choose another; tcp port 0 takes any free one",
-    errno.EADDRNOTAVAIL: "use an address that this machine has, 127.0.0.1 say",
+    errno.EADDRNOTAVAIL: "use an address that this machine has, for example 127.0.0.1",
     errno.EACCES: "choose a port above 1023 or a folder that this user may write",
     errno.EINVAL: "write ipc://PATH or tcp://127.0.0.1:PORT",
 }
 
 
 class Listener:
-    """A socket that listens at ``endpoint`` until it is closed. ``key`` names the endpoint in errors.
+    """A listener is a socket that listens at ``endpoint`` until it is closed. ``key`` names the endpoint in errors.
 
     Raises:
-        UserError: in use, no such address, a path that is too long, not writable or not ours to take. What may pass by
-            itself ``passes``.
+        UserError: in use, no such address, a path that is too long, not writable or not ours to take. What may end by
+            itself has ``passes``.
     """
 
     def __init__(self, endpoint: str, key: str) -> None:
@@ -65,7 +65,7 @@ class Listener:
             ) from None
 
     def copy(self) -> int:
-        """A descriptor for libzmq, which closes it."""
+        """Return a descriptor for libzmq, which closes it."""
         return os.dup(self._socket.fileno())
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ def _at_address(place: str) -> sockets.socket:
 
 
 def _numeric(found: sockets.socket, host: str, port: int) -> str:
-    """The address of a name, of a network interface, or of all of them (``*``)."""
+    """Return the address of a name, of a network interface, or of all of them (``*``)."""
     if host == "*":
         return "0.0.0.0"  # noqa: S104  (asked for, and only with keys)
     if host in {name for _, name in sockets.if_nameindex()}:
@@ -133,7 +133,7 @@ def _address_of(found: sockets.socket) -> str:
 
 
 def _own_path(path: Path, endpoint: str, key: str) -> int:
-    """Make sure that nobody else has the path. Whatever lies there would be deleted, another daemon's live socket included.
+    """Make sure that nobody else has the path. Whatever lies there would be deleted, even another daemon's live socket.
 
     Returns a descriptor that holds ``PATH.lock``, so that of two daemons that start at once one is refused.
     """
@@ -172,7 +172,9 @@ def _own_path(path: Path, endpoint: str, key: str) -> int:
 
 
 def _answers(path: Path) -> bool:
-    """Whether somebody listens at the socket ``path``; one that nobody has open was left by a process that was killed."""
+    """Return True if somebody listens at the socket ``path``; a socket that nobody has open was left by a killed
+    process.
+    """
     with sockets.socket(sockets.AF_UNIX) as probe:
         probe.settimeout(1.0)
         try:

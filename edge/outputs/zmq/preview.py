@@ -1,4 +1,6 @@
-"""Small JPEG pictures for people who look on, over an endpoint of their own: encoded only while someone subscribes."""
+"""Small JPEG pictures go to people who look on, over an endpoint of their own; they are encoded only while someone
+subscribes.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,16 @@ from edge.wire.keys import DoorKeys
 
 PREVIEW_HWM = 2
 SIDE_PX = 960
-"""The longer side of a preview at most."""
+"""Most px of a preview's longer side."""
 PERIOD_S = 0.2
 QUALITY = 80
 _AT_WORK = 2  # pictures copied and not yet sent
 
 
 class PreviewSink(Sink):
-    """Publishes ``[preview/1/CAMERA/, record, JPEG]``, at most five a second. The record's boxes are in frame pixels."""
+    """The sink publishes ``[preview/1/CAMERA/, record, JPEG]``, at most five a second. The record's boxes are in frame
+    pixels.
+    """
 
     name = "preview"
     idle_s = 0.1
@@ -40,11 +44,11 @@ class PreviewSink(Sink):
         self._taken = 0  # counted by the judge's thread
         self._done = 0  # counted by this output's
         self.endpoint: str | None = None
-        """Where it is bound, once it is."""
+        """Where the socket is bound, once it is."""
 
     @classmethod
     def of(cls, config: ZmqConfig, run: Run) -> PreviewSink | None:
-        """The previews of a live line; None where the config names no endpoint for them."""
+        """Make the previews of a live line; None if the config names no endpoint for them."""
         return None if config.preview is None else cls(config.preview, run.identity, keys_of(config, run.loaded))
 
     @property
@@ -56,7 +60,9 @@ class PreviewSink(Sink):
         self.endpoint = self._door.endpoint
 
     def keep(self, _record: Record, frame: Frame, _judged: Judged | None) -> NDArray[np.uint8] | None:
-        """Every n-th pixel, 8 bits: at most 0.4 ms of the judge's time for 5 megapixels; an area resize takes 3 ms."""
+        """Copy every n-th pixel in 8 bits: at most 0.4 ms of the judge's time for 5 megapixels, where an area resize takes
+        3 ms.
+        """
         now = time.monotonic()
         if self.subscribers <= 0 or now < self._next_at or self._taken - self._done >= _AT_WORK:
             return None

@@ -1,4 +1,4 @@
-"""Records, state and heartbeat over ZeroMQ: one XPUB socket, made, used and closed in the output's thread.
+"""Records, state and heartbeat go out over ZeroMQ by one XPUB socket, made, used and closed in the output's thread.
 
 Loss toward a slow subscriber is the subscriber's alone and shows there as a gap in ``seq``: each has a queue of 50
 messages, and XPUB_NODROP stays off, which would let one stalled subscriber starve the others.
@@ -24,13 +24,13 @@ SEND_HWM = 50
 
 
 class ZmqSink(Sink):
-    """Publishes ``[topic, JSON]``. The last state is sent again whenever someone subscribes to it."""
+    """The sink publishes ``[topic, JSON]``. The last state is sent again whenever someone subscribes to it."""
 
     name = "zmq"
     idle_s = 0.05  # how late a new subscriber gets the state, at most
 
     subscribers = 0
-    """Live subscriptions to the records."""
+    """Return the number of live subscriptions to the records."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class ZmqSink(Sink):
         keys: DoorKeys | None = None,
         key: str = "outputs.zmq.bind",
     ) -> None:
-        """``folder``: the runtime folder, where the ipc socket lies unless the config says otherwise.
+        """Take ``folder``, the runtime folder, where the ipc socket lies unless the config says otherwise.
 
-        ``keys``: the files of ``config.curve``, their paths resolved. ``key``: who named the endpoint, for errors.
+        ``keys`` are the files of ``config.curve`` with resolved paths. ``key`` names the endpoint in errors.
         """
         self._wire = Wire(identity)
         self._records = topic("inspection", identity.camera)
@@ -51,11 +51,11 @@ class ZmqSink(Sink):
         self._last_state: bytes | None = None
         self._door = Door(config.bind or f"ipc://{folder / 'pub'}", SEND_HWM, key, keys)
         self.endpoint: str | None = None
-        """Where it is bound, once it is: with the port that was chosen for port 0."""
+        """Where the socket is bound, once it is; for port 0 with the port that was chosen."""
 
     @classmethod
     def of(cls, config: ZmqConfig, run: Run) -> ZmqSink:
-        """The publisher of a live line."""
+        """Make the publisher of a live line."""
         return cls(config, run.identity, run.folder, keys_of(config, run.loaded))
 
     @property

@@ -1,4 +1,4 @@
-"""What keeps a machine or a config from inspecting well, found before the line runs, each with how to mend it."""
+"""The doctor finds what keeps a machine or a config from inspecting well before the line runs, and says how to mend it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ Severity: TypeAlias = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One answer. ``fail``: the line can't run, or not as its config says. ``warn``: it runs, and will be sorry one day."""
+    """A finding is one answer. ``fail``: the line can't run, or not as its config says. ``warn``: it runs, but may fail one
+    day.
+    """
 
     level: Severity
     what: str

@@ -1,4 +1,4 @@
-"""How many frames a minute this machine inspects with a config, and how late: the real line on generated frames."""
+"""The real line runs on generated frames to show how many a minute this machine inspects with a config, and how late."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ from edge.sources.memory import MemorySource
 from edge.sources.synthetic.parts import make_scene
 
 LOADS: Final = (0.8, 0.6, 0.4)
-"""Shares of the limit at which lateness is measured where the config doesn't tell the camera's rate: the first at which
-nothing is lost."""
+"""Shares of the limit at which lateness is measured if the config doesn't say the camera's rate: the first at which nothing
+is lost."""
 _ASSUMED: Final = (1024, 1024)
 _PICTURES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """``limit_fps``: frames per second when they wait for us. ``p50_ms`` and ``p99_ms``: from received to judged when they
-    come at ``fps``, in time or not; ``lost``: share of those that the ring dropped.
+    """The capacity is ``limit_fps``, the frames per second when they wait for us.
+
+    ``p50_ms`` and ``p99_ms`` go from received to judged when frames come at ``fps``, in time or not; ``lost`` is the share
+    of those that the ring dropped.
     """
 
     engine: str
@@ -48,7 +50,7 @@ class Capacity:
 
 
 def capacity_findings(loaded: Loaded, seconds: float, size: tuple[int, int] | None) -> list[Finding]:
-    """Model and capacity; half of ``seconds`` without a pace, half at the camera's."""
+    """Check model and capacity; half of ``seconds`` goes without a pace, half at the camera's."""
     try:
         capacity = measure_capacity(loaded, seconds, size)
     except UserError as error:
@@ -58,7 +60,7 @@ def capacity_findings(loaded: Loaded, seconds: float, size: tuple[int, int] | No
 
 
 def capacity_finding(loaded: Loaded, capacity: Capacity) -> Finding:
-    """What was measured against what the config asks for."""
+    """Compare what was measured with what the config asks for."""
     wanted, deadline = loaded.config.source.wanted_fps, loaded.config.deadline_ms
     width, height = capacity.size
     text = (
@@ -79,9 +81,9 @@ def capacity_finding(loaded: Loaded, capacity: Capacity) -> Finding:
 
 
 def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | None = None) -> Capacity:
-    """Both runs, with those of the config's outputs that say how they go to a temporary folder.
+    """Measure both runs, with those of the config's outputs that say how they go to a temporary folder.
 
-    ``size``: width and height of the frames in px; None: as far as the config tells, else 1024x1024.
+    ``size`` is width and height of the frames in px; None: as far as the config says, otherwise 1024x1024.
 
     Raises:
         UserError: the model or the criteria can't be used.
@@ -111,7 +113,7 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
 
 
 def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
-    """Generated parts, a few of them flawed, grey or RGB."""
+    """Make generated parts, a few of them flawed, grey or RGB."""
     width, height = size
     scene, frames = make_scene("medium", 0, height, width), []
     for index in range(_PICTURES):
@@ -122,7 +124,7 @@ def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
 
 
 def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:
-    """The same line with outputs that reach nobody: a daemon may be running."""
+    """Return the same line with outputs that reach nobody, because a daemon may be running."""
     outputs = loaded.config.outputs.elsewhere(folder)
     return replace(loaded, config=loaded.config.model_copy(update={"outputs": outputs, "runtime_dir": folder}))
 
@@ -136,7 +138,7 @@ def _line(loaded: Loaded, engine: Engine, criteria: Criteria, source: MemorySour
 def _limit(
     loaded: Loaded, engine: Engine, criteria: Criteria, frames: Sequence[NDArray[np.uint8]], seconds: float
 ) -> float:
-    """Frames per second when the source waits for the line; the first fifth of the time warms up."""
+    """Return the frames per second when the source waits for the line; the first fifth of the time warms up."""
     line = _line(loaded, engine, criteria, MemorySource(frames, None), drops=False)
     marks: list[tuple[float, int]] = []
 

@@ -1,4 +1,4 @@
-"""One line's config against the machine: producer, folders, disks, and the systemd unit's limits."""
+"""One line's config is checked against the machine: producer, folders, disks, and the systemd unit's limits."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _SLOW_SYNC_MS: Final = 20.0
 
 
 def line_findings(loaded: Loaded) -> list[Finding]:
-    """Everything but model and capacity."""
+    """Check everything but model and capacity."""
     return [*source_findings(loaded), *folder_findings(loaded), *watchdog_findings(loaded)]
 
 
 def source_findings(loaded: Loaded) -> Iterator[Finding]:
-    """The device of the source, where it has one."""
+    """Check the device of the source, if it has one."""
     for finding in device_findings(loaded.config.source):
         yield Finding(finding.level, finding.what, finding.text, finding.fix)
 
 
 def folder_findings(loaded: Loaded) -> Iterator[Finding]:
-    """Writable, with room for what the config promises, and how long a sync takes there."""
+    """Check that folders are writable, with room for what the config promises, and how long a sync takes there."""
     for section in loaded.config.outputs.sections.values():
         if (disk := section.disk) is not None:
             folder = _plain(loaded.resolve(disk.dir))
@@ -43,7 +43,7 @@ def folder_findings(loaded: Loaded) -> Iterator[Finding]:
 
 
 def watchdog_findings(loaded: Loaded) -> Iterator[Finding]:
-    """Systemd must wait longer than the daemon's own limit, or it kills what the daemon would have told."""
+    """Check that systemd waits longer than the daemon's own limit: otherwise it kills a daemon that would have said why."""
     unit = service_files(loaded.config.camera)[0].text
     match = re.search(r"^WatchdogSec=(\d+)$", unit, flags=re.M)
     limit = loaded.config.supervise.limit_s
@@ -90,7 +90,7 @@ def _sync_findings(folder: Path, sync: str) -> Iterator[Finding]:
 
 
 def sync_times_ms(folder: Path) -> list[float]:
-    """Milliseconds of each of 20 appended lines, synced. Raises OSError."""
+    """Return the milliseconds of each of 20 appended lines, synced. Raises OSError."""
     times = []
     with tempfile.TemporaryFile(dir=folder) as file:
         for _ in range(_SYNCS):
@@ -102,12 +102,12 @@ def sync_times_ms(folder: Path) -> list[float]:
 
 
 def _plain(path: Path) -> Path:
-    """Without ``..``, for people."""
+    """Return a path without ``..``, for people."""
     return Path(os.path.normpath(path))
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """Return the folder, or the nearest one above it that is there."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder

@@ -1,4 +1,4 @@
-"""The machine, whatever line runs on it: network, USB, GPU, clock."""
+"""The machine is checked, whatever line runs on it: network, USB, GPU, clock."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from edge.service.unit_files import usb_vendors
 
 ROOT: Final = Path("/")
 RMEM_MAX: Final = 32 * 1024 * 1024
-"""Bytes; ten frames of 3 MB, as the shipped sysctl file sets it."""
+"""Receive buffer in bytes: ten frames of 3 MB, as the shipped sysctl file sets it."""
 USBFS_MB: Final = 1000
 MTU: Final = 8192
 _STA_UNSYNC, _TIME_ERROR = 0x0040, 5  # adjtimex(2)
 
 
 def machine_findings(*, gige: bool, root: Path = ROOT) -> list[Finding]:
-    """``gige``: a real GenICam camera is wanted, which may come over Ethernet."""
+    """Check the machine; ``gige`` is True if a real GenICam camera is wanted, which may come over Ethernet."""
     return [
         user_finding(),
         *network_findings(gige=gige, root=root),
@@ -100,7 +100,7 @@ def usb_findings(root: Path = ROOT) -> Iterator[Finding]:
 
 
 def gpu_finding(root: Path = ROOT) -> Finding:
-    """Driver and packages; whether an engine works is tried where a config is given."""
+    """Check driver and packages; whether an engine works is tried if a config is given."""
     packages = [name for name in ("tensorrt", "tensorrt_rtx") if importlib.util.find_spec(name) is not None]
     jetson = _text(root / "etc/nv_tegra_release")
     driver = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", _text(root / "proc/driver/nvidia/version") or "")
@@ -116,7 +116,7 @@ def gpu_finding(root: Path = ROOT) -> Finding:
 
 
 def clock_finding() -> Finding:
-    """What the kernel says of its clock, whoever keeps it: timesyncd, chrony, ntpd, ptp4l."""
+    """Report what the kernel says about its clock, whoever keeps it: timesyncd, chrony, ntpd, ptp4l."""
     timex = (ctypes.c_long * 64)()  # struct timex takes 208 bytes; all zero is a question
     try:
         answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
@@ -136,7 +136,7 @@ def clock_finding() -> Finding:
 
 
 def _usb_cameras(root: Path) -> Iterator[tuple[str, Path]]:
-    """Name and device node of each camera: an interface of USB3 Vision's class, or a vendor of the udev rule."""
+    """Return name and device node of each camera: an interface of USB3 Vision's class, or a vendor of the udev rule."""
     vendors = usb_vendors()
     for device in sorted((root / "sys/bus/usb/devices").glob("*")):
         bus, number = _number(device / "busnum"), _number(device / "devnum")

@@ -1,4 +1,4 @@
-"""What becomes of each frame that a camera's ids speak of: a payload, or a place inside a skip, in the camera's order."""
+"""Every frame that a camera's ids speak of becomes a payload, or a place inside a skip, in the camera's order."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ if TYPE_CHECKING:
 _COUNTED = ("frames", "frame_id_gap", "incomplete", "bad_payload", "timeouts", "reconnects")
 """Counters that are there from the start; rarer ones appear when they first count."""
 _IN_A_ROW: Final = 3
-"""One frame that can't be used is a loss like others; with so many, what is wrong will not pass by itself."""
+"""Number of unusable frames in a row that make a problem: one is a loss like others, so many will not pass by
+themselves."""
 
 REPEATED: Final = "the camera repeats its last picture"
 
 PROBLEM_S: Final = 10.0
-"""A problem lasts for so long after it was last seen: a network that spoils three frames of four has one, not many."""
+"""Time in s that a problem lasts after it was last seen: a network that spoils three frames of four has one problem, not
+many."""
 
 _MOST_NAMED: Final = 64
-"""Problems that the log names, each once: of a picture that is cut short each length is another."""
+"""Number of problems that the log names, each once: for pictures that are cut short, each length is another problem."""
 
 
 class Accounts:
-    """Turns buffers into payloads and skips, and counts them. One thread puts and takes."""
+    """Accounts turn buffers into payloads and skips, and count them. One thread puts and takes."""
 
     def __init__(self, part_id: str | None, log: Any, max_repeats: int | None = None) -> None:
-        """``max_repeats``: frames that may repeat the one before bit for bit; None: any number."""
+        """Take ``max_repeats``, the frames in a row that may repeat the one before bit for bit; None: any number."""
         self._repeats = None if max_repeats is None else Repeats(max_repeats)
         self._part_chunk = part_id
         self._log = log
@@ -43,27 +45,29 @@ class Accounts:
         self._named: set[str] = set()
         self._parts = PartIds()
         self._unusable = self._partless = 0
-        """Frames in a row that could not be used, and of those that could, in a row without a part id."""
+        """Frames in a row that could not be used, and usable ones in a row without a part id."""
         self._problem: tuple[str, float] | None = None
-        """The last one, and when it was seen last."""
+        """Text of the last problem, and when it was seen last."""
         self._seen = False
-        """The newest frame shows it."""
+        """True if the newest frame shows it."""
         self.announced = 0
         self.counters: Counter[str] = Counter(dict.fromkeys(_COUNTED, 0))
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with every frame, though frames come, or was until ``PROBLEM_S`` ago. From any thread."""
+        """Return what is wrong with every frame though frames come, now or until ``PROBLEM_S`` ago. Any thread may call
+        this.
+        """
         problem = self._problem
         return None if problem is None or (not self._seen and time.monotonic() - problem[1] >= PROBLEM_S) else problem[0]
 
     @property
     def waiting(self) -> bool:
-        """Something can be taken."""
+        """Return True if something can be taken."""
         return bool(self._waiting)
 
     def start(self) -> None:
-        """A stream begins or ends: ids have nothing to do with those before. What waits is forgotten, and not announced."""
+        """Begin or end a stream: ids have nothing to do with those before. What waits is forgotten, and not announced."""
         self._waiting.clear()
         self._ids.start()
         self._parts.start()
@@ -131,7 +135,7 @@ class Accounts:
         self._waiting.append((frame_id, Payload(meta, frame.data)))
 
     def take(self) -> Payload | Skip:
-        """The next in line; from now on it counts, and is announced."""
+        """Return the next in line; from now on it counts, and is announced."""
         last_id, item = self._waiting.popleft()
         self._ids.tell(last_id)
         self.announced = self._ids.announced

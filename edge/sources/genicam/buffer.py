@@ -1,4 +1,4 @@
-"""What a filled GenTL buffer holds: one plain picture as a view and its description, or the words why not."""
+"""A filled GenTL buffer holds one plain picture, given as a view and its description, or else words say why not."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from edge.sources.genicam.features import BINDING_ERRORS, reason
 
 _IMAGE_TYPES: Final = (gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_IMAGE, gentl.PAYLOADTYPE_INFO_IDS.PAYLOAD_TYPE_CHUNK_DATA)
 _PFNC_NAMESPACES: Final = (0, 1, 4)
-"""Unknown, GigE Vision 1.x (same codes) and PFNC 32 bit; the others number their formats in another way."""
+"""Namespaces unknown, GigE Vision 1.x (same codes) and PFNC 32 bit; the others number their formats in another way."""
 _BIG_ENDIAN: Final = 2
 _ASK_AGAIN_S: Final = 1.0
-"""A buffer without a time stamp costs an exception (20 us): so long, the next ones are not asked for theirs."""
+"""Time in s before a buffer is asked for its time stamp again: one without it costs an exception (20 us)."""
 _PAYLOADS: Final = {0: "unknown", 2: "raw data", 3: "file", 5: "JPEG", 6: "JPEG 2000", 7: "H.264", 8: "chunks only"} | {
     9: "device-specific",
     10: "multi-part",
@@ -32,12 +32,12 @@ _PAYLOADS: Final = {0: "unknown", 2: "raw data", 3: "file", 5: "JPEG", 6: "JPEG 
 
 
 Chunks: TypeAlias = tuple[tuple[str, int | float | None], ...]
-"""Name and value; None where the buffer came without it."""
+"""Pairs of name and value; the value is None if the buffer came without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """One filled buffer. ``data`` is a view that dies when the buffer is queued again.
+    """A raw frame is one filled buffer. ``data`` is a view that dies when the buffer is queued again.
 
     Without ``data``, ``reason`` says what the loss counts as (incomplete, bad_payload) and ``problem`` why, in words.
     """
@@ -51,7 +51,7 @@ class RawFrame:
     height: int = 0
     pixel_format: str = ""
     camera_ns: int | None = None
-    """UTC, by the clock that ``timestamp_source`` names; None where that is ``host``."""
+    """UTC in ns by the clock that ``timestamp_source`` names; None if that is ``host``."""
     timestamp_source: TimestampSource = "host"
     part_id: int | None = None
     chunks: Chunks = ()
@@ -64,7 +64,7 @@ class ShortError(ValueError):
 
 
 class BufferReader:
-    """Reads the filled buffers of one stream, in the acquisition thread. No method raises."""
+    """A reader reads the filled buffers of one stream, in the acquisition thread. No method raises."""
 
     def __init__(self, config: GenicamConfig, stream: Any, clock: CameraClock, node_map: Any, chunk_adapter: Any) -> None:
         self._config = config
@@ -73,14 +73,15 @@ class BufferReader:
         self._node_map = node_map
         self._chunk_adapter = chunk_adapter
         self.stamped = True
-        """The camera stamps its frames, as far as is known: its clock is worth a sample."""
+        """True if the camera stamps its frames, as far as is known: its clock is worth a sample."""
         self._ask_again_s = 0.0
 
     def read(self, buffer: Any, now_ns: int, now_mono_ns: int, earliest: tuple[int, int] | None = None) -> RawFrame:
-        """What the buffer holds. Chunks of a buffer with anything missing are not read: they may be an earlier frame's.
+        """Return what the buffer holds. Chunks of a buffer with anything missing are not read: they may be an earlier
+        frame's.
 
-        ``earliest``: UTC and monotonic time at which the producer's queue was last seen empty; None: now. The frame came
-        then, or at its own stamp where that is later and the camera's clock can be followed: latencies count from there.
+        ``earliest`` is UTC and monotonic time at which the producer's queue was last seen empty; None: now. The frame came
+        then, or at its own stamp if that is later and the camera's clock can be followed: latencies count from there.
         """
         frame_id = item(buffer, "frame_id")
         received_ns, received_mono_ns = earliest or (now_ns, now_mono_ns)
@@ -129,7 +130,9 @@ class BufferReader:
         return chunks_of(buffer, self._chunk_adapter, self._node_map, part_id, names)
 
     def _stamp(self, buffer: Any) -> int | None:
-        """The camera's own time of the frame in ns; None where it gives none. 0 is none: some begin with it, some stay."""
+        """Return the camera's own time of the frame in ns; None if it gives none. 0 counts as none: some begin with it,
+        some stay.
+        """
         if not self.stamped and time.monotonic() < self._ask_again_s:
             return None
         stamp: int | None = item(buffer, "timestamp_ns")
@@ -144,7 +147,7 @@ class BufferReader:
 
 
 def item(module: Any, name: str, default: Any = None) -> Any:
-    """An item that a producer need not provide."""
+    """Return an item that a producer need not provide, or None."""
     try:
         return getattr(module, name)
     except BINDING_ERRORS:
@@ -152,12 +155,14 @@ def item(module: Any, name: str, default: Any = None) -> Any:
 
 
 def measured(buffer: Any) -> bool:
-    """Whether the producer tells how much of the buffer was filled, so that an unfilled rest can't pass for a picture."""
+    """Return True if the producer says how much of the buffer was filled, so that an unfilled rest can't pass for a
+    picture.
+    """
     return item(buffer, "size_filled") is not None
 
 
 def image_of(buffer: Any) -> tuple[NDArray[np.uint8], int, int, str]:
-    """View, width, height and PFNC name of a buffer that holds one plain picture.
+    """Return view, width, height and PFNC name of a buffer that holds one plain picture.
 
     Raises:
         ShortError: it is called whole, but not all of the picture came. Queued buffers are not blanked where the producer
@@ -191,7 +196,7 @@ def image_of(buffer: Any) -> tuple[NDArray[np.uint8], int, int, str]:
 def chunks_of(
     buffer: Any, adapter: Any, node_map: Any, part_id: str | None, names: tuple[str, ...]
 ) -> tuple[int | None, Chunks]:
-    """Part id and the other chunks of this buffer, read before it is queued again."""
+    """Return part id and the other chunks of this buffer, read before it is queued again."""
     try:
         # the library's _update_chunk_data swallows a failed attach: nodes would answer with an earlier frame's values
         _attach_chunks(adapter, buffer)

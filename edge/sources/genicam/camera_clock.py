@@ -1,4 +1,4 @@
-"""The camera's clock on the host's time line: latch both at once, now and then, and fit a line.
+"""The camera's clock is put on the host's time line: latch both at once, now and then, and fit a line.
 
 A latch is taken as the middle between the host's time before and after it. Of several the one with the shortest round
 trip is kept; a line through the kept ones gives offset and drift. A camera in step by PTP needs none of that, if what it
@@ -19,18 +19,18 @@ from edge.frames import TimestampSource
 from edge.sources.genicam.features import BINDING_ERRORS
 
 LATCH_EVERY_S: Final = 5.0
-"""Register access holds the interpreter lock: seldom, and between frames."""
+"""Time in s between latches: register access holds the interpreter lock, so it is rare, and between frames."""
 _NEAR_NS: Final = 5_000_000_000
-"""A PTP stamp is that of a clock that knows the time, if it lies this near to the frame's arrival."""
+"""A PTP stamp comes from a clock that knows the time, if it lies this near to the frame's arrival."""
 TAI_MINUS_UTC_NS: Final = 37_000_000_000
-"""PTP counts TAI, which has had no leap seconds; since 2017, and until one is announced."""
+"""PTP counts TAI, which has had no leap seconds; this has held since 2017, and will until one is announced."""
 _TRIES: Final = 3
 _KEPT: Final = 12
 _MOST_DRIFT: Final = 500e-6
 """A quartz is off by 100 ppm at most; a line that is steeper was fitted through noise."""
 _LEAST_SPAN_NS: Final = 2_000_000_000
 _STEP_NS: Final = 5_000_000
-"""A sample this far off the line is no noise: the clock was set."""
+"""Distance in ns from the line at which a sample is no noise: the clock was set."""
 _SYNCED: Final = ("Slave", "Master")
 _LATCHES: Final = (
     ("TimestampLatch", "TimestampLatchValue", None),
@@ -40,7 +40,7 @@ _LATCHES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Camera time in ns, and the host's monotonic time in ns before and after it was latched."""
+    """A sample has camera time in ns, and the host's monotonic time in ns before and after it was latched."""
 
     camera_ns: int
     before_ns: int
@@ -56,7 +56,7 @@ class Sample:
 
 
 class ClockFit:
-    """Camera time to the host's monotonic time, through the last samples."""
+    """A fit turns camera time into the host's monotonic time, through the last samples."""
 
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque(maxlen=_KEPT)
@@ -66,11 +66,11 @@ class ClockFit:
 
     @property
     def uncertainty_ns(self) -> int:
-        """Half the shortest round trip: no latch can be placed better."""
+        """Return half the shortest round trip in ns: no latch can be placed better."""
         return min((s.round_trip_ns for s in self._samples), default=0) // 2
 
     def add(self, sample: Sample) -> None:
-        """A clock that ran backwards or jumped was set: what was learnt before is dropped."""
+        """Add a sample. A clock that ran backwards or jumped was set, and what was learnt before is dropped."""
         expected = self.host_ns(sample.camera_ns)
         if expected is not None:
             since = sample.camera_ns - self._samples[-1].camera_ns
@@ -88,7 +88,7 @@ class ClockFit:
         self._offset_ns = float(np.average(host - self._slope * camera, weights=weights))
 
     def host_ns(self, camera_ns: int) -> int | None:
-        """``time.monotonic_ns()`` at that camera time; None before the first sample."""
+        """Return ``time.monotonic_ns()`` at that camera time; None before the first sample."""
         if self._base is None:
             return None
         since = camera_ns - self._base.camera_ns
@@ -96,7 +96,7 @@ class ClockFit:
 
 
 class CameraClock:
-    """One connection's clock. All methods read registers, and none raises, but ``utc``, which only computes."""
+    """A camera clock belongs to one connection. No method raises; all read registers but ``utc``, which only computes."""
 
     def __init__(self, node_map: Any) -> None:
         self._node_map = node_map
@@ -104,11 +104,11 @@ class CameraClock:
         self._fit = ClockFit()
         self._ptp = False
         self.next_s = 0.0
-        """``time.monotonic()`` from which on another sample is due."""
+        """``time.monotonic()`` from which another sample is due."""
 
     @property
     def uncertainty_ns(self) -> int | None:
-        """Of mapped stamps; None where there is no latch."""
+        """Return the uncertainty of mapped stamps in ns; None if there is no latch."""
         return None if self._latch is None else self._fit.uncertainty_ns
 
     def sample(self) -> None:
@@ -127,11 +127,12 @@ class CameraClock:
             self._fit.add(min(samples, key=lambda s: s.round_trip_ns))
 
     def utc(self, camera_ns: int, received_ns: int, received_mono_ns: int) -> tuple[int | None, TimestampSource]:
-        """UTC in ns of a camera stamp and what it goes by, from the arrival's UTC and monotonic time.
+        """Return UTC in ns for a camera stamp and what it goes by, from the arrival's UTC and monotonic time.
 
-        In step by PTP, the stamp is taken as TAI or UTC, whichever lies nearer to the arrival. One that lies near neither
-        is of a clock that nobody set (a master that counts from its start, say) or of a frame that was held up for long:
-        it goes by the latched clock. Where that is of no help either, it is None, and the source ``host``.
+        In step by PTP, the stamp is taken as TAI or UTC, whichever lies nearer to the arrival. A stamp that lies near
+        neither comes from a clock that nobody set (for example a master that counts from its start) or from a frame that
+        was held up for long: it goes by the latched clock. If that is of no help either, it is None, and the source
+        ``host``.
         """
         if self._ptp:
             for utc in (camera_ns, camera_ns - TAI_MINUS_UTC_NS):
@@ -158,7 +159,7 @@ class CameraClock:
             return False
 
     def _node(self, *names: str) -> Any:
-        """The first of these nodes that the camera has and lets be used, or None."""
+        """Return the first of these nodes that the camera has and lets be used, or None."""
         for name in names:
             try:
                 node = self._node_map.get_node(name)

@@ -1,7 +1,8 @@
-"""What cameras there are, and what one of them can do: what ``edge cameras`` shows."""
+"""``edge cameras`` gets from here what cameras there are, and what one of them can do."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from edge.config.sources import Feature
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def list_cameras(producer: str | None) -> list[CameraInfo]:
-    """Every camera that the producer finds; ``producer`` as in the config.
+    """List every camera that the producer finds; ``producer`` is as in the config.
 
     Raises:
         UserError: no camera library, no such producer, or one that can't be loaded.
@@ -27,7 +28,7 @@ def list_cameras(producer: str | None) -> list[CameraInfo]:
 
 
 def read_camera(producer: str | None, serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
-    """One camera (``serial`` None: the only one), its features, and its settings as ``source.features`` takes them.
+    """Read one camera (``serial`` None: the only one), its features, and its settings as ``source.features`` takes them.
 
     Raises:
         UserError: as ``list_cameras``; no such camera, several, or one that another program has open.
@@ -38,10 +39,15 @@ def read_camera(producer: str | None, serial: str | None) -> tuple[CameraInfo, l
 
 
 def library() -> Any:
-    """The part that needs harvesters, imported here alone: when a camera is used, and not before."""
+    """Import the part that needs harvesters; this happens only when a camera is used."""
     try:
         from edge.sources.genicam import link as genicam_link
     except ImportError as error:
+        missing = re.search(r"(libpython3\.\d+)\.so", str(error))
+        if missing:  # its wheel wants the shared library, which Debian's and Ubuntu's Python don't bring
+            raise UserError(
+                "source: the camera library cannot be loaded", received=error, fix=f"apt install {missing[1]}"
+            ) from None
         raise UserError(
             "source: the camera library is not installed", received=error, fix="pip install 'edge-inspect[camera]'"
         ) from None

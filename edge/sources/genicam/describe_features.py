@@ -1,4 +1,6 @@
-"""What a camera's features are now, for people: values, limits, choices, access; and as a config writes them."""
+"""A camera's features are described for people as they are now: values, limits, choices, access; and as a config writes
+them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ _INVISIBLE: Final = genapi.EVisibility.Invisible
 
 @dataclass(frozen=True, slots=True)
 class FeatureInfo:
-    """One feature. ``value`` is None where it can't be read, limits where it has none; ``access``: RW, RO, WO or NA."""
+    """A feature's ``value`` is None if it can't be read, limits are None if it has none; ``access`` is RW, RO, WO or NA."""
 
     name: str
     kind: str
@@ -40,7 +42,7 @@ class FeatureInfo:
 
 
 def describe_features(node_map: Any) -> list[FeatureInfo]:
-    """Every feature that the camera implements and shows, in the order of its description file."""
+    """Describe every feature that the camera implements and shows, in the order of its description file."""
     features = []
     for node in node_map.nodes:
         kind = _KINDS.get(type(node))
@@ -53,7 +55,7 @@ def describe_features(node_map: Any) -> list[FeatureInfo]:
 
 
 def settings(node_map: Any) -> list[Feature]:
-    """The writable features that GenICam holds to be a camera's settings, as ``source.features`` takes them.
+    """Return the writable features that GenICam counts as a camera's settings, as ``source.features`` takes them.
 
     What one selector selects is read for each of its values, with the selector written before it; camera and list leave
     the selector as it was. Features under several selectors are taken at the selectors' present values. The picture's
@@ -75,7 +77,7 @@ def settings(node_map: Any) -> list[Feature]:
 
 
 def _selected(selector: Any, nodes: list[Any]) -> list[Feature]:
-    """What the selector selects, at each of its values; at last the selector's own."""
+    """Return what the selector selects, at each of its values; at last the selector's own value."""
     if selector.get_access_mode() != genapi.EAccessMode.RW:
         return _in_order([[feature] for feature in _settings_of(nodes)], _smallest(nodes))
     name, before = selector.node.name, read_value(selector)
@@ -95,16 +97,18 @@ def _selected(selector: Any, nodes: list[Any]) -> list[Feature]:
 _SIZES: Final = ("Width", "Height")
 _OFFSETS: Final = ("OffsetX", "OffsetY")
 _SCALES: Final = ("Binning", "Decimation", "PixelFormat")
-"""They change what sizes there are, and some cameras change the size with them."""
+"""Features that change what sizes there are; some cameras change the size with them."""
 
 
 def _smallest(nodes: list[Any]) -> list[Feature]:
-    """The offsets among these that can be written, each at its least."""
+    """Return those of these offsets that can be written, each at its least."""
     return [(node.node.name, node.min) for node in nodes if node.node.name in _OFFSETS and _settings_of([node])]
 
 
 def _in_order(blocks: list[list[Feature]], smallest: list[Feature]) -> list[Feature]:
-    """Offsets of 0 (a size may reach as far as the offset leaves room), scales, sizes, offsets; others in their order."""
+    """Sort: offsets of 0 (a size may reach as far as the offset leaves room), scales, sizes, offsets; others in their
+    order.
+    """
 
     def rank(block: list[Feature]) -> int | None:
         names = [name for name, _ in block]
@@ -148,7 +152,7 @@ def _describe_one(node: Any, kind: str, mode: int) -> FeatureInfo:
 
 
 def _settings_of(nodes: list[Any]) -> list[Feature]:
-    """Those that can be read and written now, as entries."""
+    """Return those that can be read and written now, as entries."""
     writable = [node for node in nodes if node.get_access_mode() == genapi.EAccessMode.RW]
     values = [(node.node.name, _value(node)) for node in writable]
     return [(name, value) for name, value in values if value is not None]
@@ -163,7 +167,7 @@ def _value(node: Any) -> bool | int | float | str | None:
 
 
 def _choices(selector: Any) -> list[Any]:
-    """Every value of an enumeration, or of an integer that counts a few; else only the present one."""
+    """Return every value of an enumeration, or of an integer that counts a few; otherwise only the present one."""
     if isinstance(selector, genapi.IEnumeration):
         return list(selector.symbolics)
     if isinstance(selector, genapi.IInteger) and selector.max - selector.min < 32:

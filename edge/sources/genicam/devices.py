@@ -1,4 +1,4 @@
-"""The cameras that GenTL producers find, through harvesters."""
+"""GenTL producers find cameras, which are listed here through harvesters."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _quiet.propagate = False
 
 @dataclass(frozen=True, slots=True)
 class CameraInfo:
-    """A camera as its producer lists it. ``access``: free, in use, read-only, no access, or unknown."""
+    """A camera is described as its producer lists it. ``access`` is free, in use, read-only, no access, or unknown."""
 
     serial: str
     vendor: str
     model: str
     name: str
-    """The user-defined name, empty where none was given."""
+    """User-defined name, empty if none was given."""
     id: str
     transport: str
-    """GEV, U3V, CL, CXP ... or Custom."""
+    """Transport layer: GEV, U3V, CL, CXP ... or Custom."""
     access: str
     producer: str
 
 
 def list_devices(producers: list[Path]) -> list[CameraInfo]:
-    """Every camera of these producers. Empty while another object of this process has one of them open.
+    """List every camera of these producers. The list is empty while another object of this process has one of them open.
 
     Raises:
         UserError: no camera, and a producer that can't be loaded.
@@ -87,7 +87,7 @@ def new_harvester(producers: list[Path]) -> Any:
 
 @contextlib.contextmanager
 def tolerate() -> Iterator[None]:
-    """Teardown of a camera that may be gone: whatever a vendor's library raises, the next step must still run."""
+    """Tear down a camera that may be gone: whatever a vendor's library raises, the next step must still run."""
     try:
         yield
     except Exception as error:  # noqa: BLE001

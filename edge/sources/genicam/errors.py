@@ -1,4 +1,4 @@
-"""What may go wrong between a source and its camera. Needs no camera library, so that everyone can import it."""
+"""These errors may happen between a source and its camera. They need no camera library, so everyone can import them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class UnansweredError(Exception):
-    """The camera did not answer. Nobody's mistake: trying again may help."""
+    """The camera did not answer. It is nobody's mistake, and trying again may help."""
 
 
 class FetchError(Exception):
@@ -31,15 +31,15 @@ class SeveralCamerasError(UserError):
     """The config doesn't say which of ``cameras`` is meant."""
 
     def __init__(self, cameras: list[CameraInfo], *, option: bool = False) -> None:
-        """``option``: in the words of the command line, not of the config."""
+        """Take ``option``, which names the missing choice in the words of the command line instead of the config."""
         serials, producers = ({getattr(c, name) for c in cameras} for name in ("serial", "producer"))
         serial, producer = cameras[0].serial, cameras[0].producer
         through = " through {0.producer}" if len(producers) > 1 else ""
         what, expected = "source.serial: more than one camera matches", "the serial number of one camera"
-        fix = f"--serial {serial}, say" if option else f'serial: "{serial}", say'
+        fix = f"for example --serial {serial}" if option else f'for example serial: "{serial}"'
         if len(serials) == 1 and len(producers) > 1:
             what, expected = f"source.producer: more than one finds a camera with serial {serial}", "one producer"
-            fix = f"--producer {producer}, say" if option else f"producer: {producer}, say"
+            fix = f"for example --producer {producer}" if option else f"for example producer: {producer}"
         elif len(serials) == 1:
             what = f"source.serial: more than one camera has the serial number {serial or '(none)'}"
             expected, fix = "one such camera", "disconnect the others"
@@ -51,5 +51,5 @@ class SeveralCamerasError(UserError):
 
 
 def named(camera: CameraInfo) -> str:
-    """A camera as messages call it."""
+    """Return a camera as messages call it."""
     return f"{camera.serial} ({camera.vendor} {camera.model})"

@@ -1,4 +1,4 @@
-"""Camera features: written in the order of the config, checked against the camera's own limits, read back."""
+"""Camera features are written in the order of the config, checked against the camera's own limits, and read back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.errors import UserError
 from edge.sources.genicam.errors import UnansweredError
 
 BINDING_ERRORS: Final = (gentl.GenericException, genapi.GenericException)
-"""What the binding raises: two families, neither derived from the other. Node access may raise either (port I/O)."""
+"""Errors of the binding: two families, neither derived from the other. Node access may raise either (port I/O)."""
 CONNECTION_ERRORS: Final = (
     gentl.IoException,
     gentl.TimeoutException,
@@ -25,9 +25,9 @@ CONNECTION_ERRORS: Final = (
     gentl.NotInitializedException,
     genapi.TimeoutException,
 )
-"""Of those, what says nothing against the value that was written: the way to the camera failed."""
+"""Those of them that say nothing against the value that was written: the way to the camera failed."""
 COMMAND_TIMEOUT_S: Final = 10.0
-"""A user set load takes a second or two."""
+"""Time in s that a command may take; a user set load takes a second or two."""
 
 WRITABLE: Final = (genapi.EAccessMode.WO, genapi.EAccessMode.RW)
 READABLE: Final = (genapi.EAccessMode.RO, genapi.EAccessMode.RW)
@@ -62,7 +62,7 @@ def apply_features(node_map: Any, features: Iterable[Feature], each: Callable[[]
 
 
 def _find(node_map: Any, name: str, where: str) -> Any:
-    """The node of that name.
+    """Return the node with that name.
 
     Raises:
         UserError: none such; names the nearest one.
@@ -82,7 +82,7 @@ def _find(node_map: Any, name: str, where: str) -> Any:
 
 
 def value_of(node_map: Any, name: str) -> Any:
-    """The feature's value read from the camera itself, past every cache; None if there is none to be read.
+    """Read the feature's value from the camera itself, past every cache; return None if there is none to be read.
 
     Raises:
         UnansweredError: the way to the camera failed.
@@ -96,9 +96,10 @@ def value_of(node_map: Any, name: str) -> Any:
 
 
 def register_of(node_map: Any) -> Any:
-    """A node that is a register of the camera itself, readable now: a constant or a formula says nothing of the camera.
+    """Return a node that is a register of the camera itself, readable now: a constant or a formula says nothing of the
+    camera.
 
-    The one behind Width, or behind the first feature that has one; None where the camera shows none.
+    It is the one behind Width, or behind the first feature that has one; None if the camera shows none.
     """
     names = [*_PROBED, *(node.node.name for node in node_map.nodes if node.node.is_feature())]
     seen: set[str] = set()
@@ -114,7 +115,7 @@ def register_of(node_map: Any) -> Any:
 
 _PROBED: Final = ("Width", "Height", "PixelFormat", "DeviceModelName")
 _PORT: Final = "Device"
-"""The port of the camera itself, by the standard; others lead into chunks and events."""
+"""Name of the camera's own port, by the standard; other ports lead into chunks and events."""
 
 
 def _register_below(node: Any, seen: set[str]) -> Any:
@@ -129,8 +130,10 @@ def _register_below(node: Any, seen: set[str]) -> Any:
 
 
 def check_chunks(node_map: Any, part_id: str | None, chunks: Iterable[str]) -> None:
-    """Raises:
-    UserError: no integer chunk named ``part_id``, or no number chunk of another name; lists those that the camera has.
+    """Check that the camera has these chunks.
+
+    Raises:
+        UserError: no integer chunk named ``part_id``, or no number chunk of another name; lists those that the camera has.
     """
     numbers = (genapi.IInteger, genapi.IFloat)
     wanted: list[tuple[str, str, str, tuple[Any, ...]]] = []
@@ -191,7 +194,7 @@ def _execute(node: Any, value: object, where: str) -> None:
 
 
 def _check(node: Any, value: bool | float | str, where: str) -> None:
-    """Type, range and choice, before anything is written."""
+    """Check type, range and choice before anything is written."""
     if isinstance(node, genapi.IEnumeration):
         choices = tuple(node.symbolics)
         fits = isinstance(value, str) and value in choices
@@ -239,7 +242,7 @@ def increment(node: Any) -> float | None:
 
 
 def _shown(value: object) -> str:
-    """As it stands in YAML: booleans in small letters, text that would not be text in quotes."""
+    """Write a value as it stands in YAML: booleans in small letters, text that would not be text in quotes."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and (value in ("true", "false") or value.replace(".", "", 1).isdecimal()):
@@ -248,5 +251,5 @@ def _shown(value: object) -> str:
 
 
 def reason(error: Exception) -> str:
-    """The binding's own words, without the source file and line that it appends."""
+    """Return the binding's own words, without the source file and line that it appends."""
     return str(error).split(" : ")[0].rstrip(". ")

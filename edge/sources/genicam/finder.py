@@ -1,4 +1,4 @@
-"""The camera that the config means, among those that the producers find: found, opened, given back."""
+"""The camera that the config means is found among those of the producers, opened, and given back."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from edge.sources.genicam.producers import is_simulated, unloadable
 
 
 class Finder:
-    """Looks through the producers as often as it takes; what it found once it finds again. One thread."""
+    """A finder looks through the producers as often as it takes; what it found once it finds again. One thread uses it."""
 
     def __init__(self, producers: list[Path], serial: str | None, *, simulated: bool) -> None:
-        """``simulated``: the simulated camera will do."""
+        """With ``simulated``, accept the simulated camera."""
         self._producers = producers
         self._serial = serial
         self._simulated = simulated
@@ -28,10 +28,10 @@ class Finder:
         self._unloadable: dict[str, UserError] | None = None
         self.info: CameraInfo | None = None
         self.opened = 0
-        """Cameras opened so far: each may have cost memory that no library gives back."""
+        """Number of cameras opened so far: each may have cost memory that no library gives back."""
 
     def open(self, parameters: Any, step: Callable[[], None]) -> Any:
-        """The library's acquirer of the camera, opened. ``step`` is called before each call that may take seconds.
+        """Open the camera and return the library's acquirer. ``step`` is called before each call that may take seconds.
 
         Raises:
             NotConnectedError: it isn't there.
@@ -107,13 +107,13 @@ class Finder:
 
 
 def _identity(camera: CameraInfo) -> tuple[str, ...]:
-    """One for the same device on two interfaces; a camera that has no serial number is only its own."""
+    """Return one name for the same device on two interfaces; a camera without a serial number is only its own."""
     return camera.producer, camera.vendor, camera.model, camera.serial or camera.id
 
 
 @contextlib.contextmanager
 def _sigint_kept() -> Iterator[None]:
-    """The library replaces the process's SIGINT handler when an acquirer is made in the main thread."""
+    """Keep the process's SIGINT handler, which the library replaces when an acquirer is made in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The camera's own frame ids as arithmetic: what was lost between two of them, through wraps, restarts and nonsense."""
+"""Arithmetic on the camera's own frame ids shows what was lost between two, through wraps, restarts and nonsense."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edge.frames import FrameIdSource
 
 _MOST_16_BIT = 65535
-"""GigE Vision 1.x: ids are 1 to 65535 and wrap to 1; 0 is never used."""
+"""Highest id of GigE Vision 1.x: ids are 1 to 65535 and wrap to 1; 0 is never used."""
 _LATE = 64
 """An id this little behind the newest one is a late or repeated frame, farther behind a new count."""
 _LEAP = 1000
@@ -15,19 +15,19 @@ _LEAP = 1000
 _NO_IDS = (2**32 - 1, 2**64 - 1)
 """GenTL's invalid id, and what is left of it in 32 bits."""
 _PATIENCE = 8
-"""Whole frames in a row whose ids place none of them: with the last of these, frames are counted here."""
+"""Number of whole frames in a row whose ids place none of them; with the last of these, frames are counted here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One frame's unwrapped id, and how many ids lie between it and the frame before (0: none lost)."""
+    """An arrival has one frame's unwrapped id, and how many ids lie between it and the frame before (0: none lost)."""
 
     frame_id: int
     missing: int
 
 
 class FrameIds:
-    """Follows the ids of one camera over stream starts; not thread-safe.
+    """Frame ids are followed for one camera over stream starts; not thread-safe.
 
     Ids are published unwrapped, so they rise through a whole stream: after 65535 of a 16-bit camera comes 65536.
     A stream's first id is the first one seen: cameras begin at 0 (USB3 Vision), at 1, or anywhere, so frames lost
@@ -50,31 +50,32 @@ class FrameIds:
         self._last = 0
         self._told: int | None = None
         self._raw: int | None = None
-        """The camera's own id of the newest frame that was placed."""
+        """Camera's own id of the newest frame that was placed."""
         self._wide = False
         self._behind: list[tuple[int, int]] = []
-        """Ids behind the newest that rise among themselves, a new count perhaps: first and last of each such run."""
+        """Ids behind the newest that rise among themselves, perhaps a new count: first and last of each such run."""
         self._ahead: int | None = None
-        """The step of the frame before, where that was too far to be believed at once."""
+        """Step of the frame before, if that was too far to be believed at once."""
         self._unplaced = 0
         self._doubts = 0
-        """Buffers since the newest frame that was placed, and the whole ones among them."""
+        """Number of buffers since the newest frame that was placed, and of whole ones among them."""
         self.source: FrameIdSource = "device"
 
     @property
     def announced(self) -> int:
-        """Last id - first id + 1, summed over streams, of what ``tell`` was called for."""
+        """Return last id - first id + 1, summed over streams, for everything that ``tell`` was called for."""
         if self._first is None or self._told is None:
             return self._closed
         return self._closed + self._told - self._first + 1
 
     def start(self) -> None:
-        """A stream begins: its ids have nothing to do with those before."""
+        """Begin a stream: its ids have nothing to do with those before."""
         self._closed = self.announced
         self._restart()
 
     def arrived(self, raw: int | None, *, complete: bool = True) -> Arrival | None:
-        """Place a frame by the id that its buffer carries; None for a frame that is accounted for already, or will be.
+        """Place a frame by the id that its buffer carries; return None for a frame that is accounted for already, or will
+        be.
 
         Args:
             raw: the buffer's id; None where it has none.
@@ -98,7 +99,7 @@ class FrameIds:
         return self._go_on(raw, step) if believed else self._doubted(raw)
 
     def tell(self, last_id: int) -> None:
-        """Everything up to ``last_id`` has been handed on, as a frame or inside a skip."""
+        """Note that everything up to ``last_id`` has been handed on, as a frame or inside a skip."""
         self._told = last_id
 
     def _begin(self, raw: int | None) -> Arrival:
@@ -127,7 +128,9 @@ class FrameIds:
         return None
 
     def _doubted(self, raw: int | None) -> Arrival | None:
-        """A whole frame not newer than the newest, or far ahead: late, repeated, the first of a new count, or nonsense."""
+        """Place a whole frame not newer than the newest, or far ahead: late, repeated, the first of a new count, or
+        nonsense.
+        """
         assert self._raw is not None
         never_moved = raw == self._raw and self._last == self._first
         if raw is not None and self._ahead is None:
@@ -147,11 +150,11 @@ class FrameIds:
         return None
 
     def _run_before(self, raw: int) -> tuple[int, int] | None:
-        """The run of ids behind the newest that this one goes on from; of several the lowest."""
+        """Return the run of ids behind the newest that this one goes on from; of several the lowest."""
         return min((run for run in self._behind if 0 < raw - run[1] <= _LATE), default=None)
 
     def _step(self, raw: int) -> int:
-        """From the newest id to this one, over a wrap of 16 bits; 0 or less: this one is not newer."""
+        """Return the step from the newest id to this one, over a wrap of 16 bits; 0 or less: this one is not newer."""
         assert self._raw is not None
         step = raw - self._raw
         if self._wide or self._run_before(raw) is not None:

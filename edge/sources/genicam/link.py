@@ -1,6 +1,7 @@
-"""One connection to one GenICam camera through harvesters: open, configure, start, tear down.
+"""A link is one connection to one GenICam camera through harvesters: open, configure, start, tear down.
 
-The frames of a connection that runs are ``stream.py``'s; which camera it is, ``finder.py``'s.
+``edge.sources.genicam.stream`` handles the frames of a running connection; ``edge.sources.genicam.finder`` finds the
+camera.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _nothing() -> None:
 
 
 class Link:
-    """Open to streaming and back, as often as it takes. One thread."""
+    """A link goes from open to streaming and back, as often as it takes. One thread uses it."""
 
     def __init__(
         self,
@@ -55,9 +56,9 @@ class Link:
         step: Callable[[], None] = _nothing,
         counters: Counter[str] | None = None,
     ) -> None:
-        """``simulated``: the simulated camera will do. ``step``: called before each call that may take seconds.
+        """With ``simulated``, accept the simulated camera. ``step`` is called before each call that may take seconds.
 
-        ``counters``: where software triggers are counted.
+        ``counters`` is where software triggers are counted.
         """
         self._config = config
         self._step = step
@@ -69,25 +70,27 @@ class Link:
         self._register: Any = None
         self._trigger: SoftwareTrigger | None = None
         self.triggered = False
-        """A trigger that isn't ours is on: no frames for hours are no fault."""
+        """True if a trigger that isn't ours is on: no frames for hours are no fault."""
 
     @property
     def info(self) -> CameraInfo | None:
-        """The camera that was found last."""
+        """Return the camera that was found last."""
         return self._finder.info
 
     @property
     def opened(self) -> int:
-        """How often a camera was opened so far."""
+        """Return how often a camera was opened so far."""
         return self._finder.opened
 
     @property
     def node_map(self) -> Any:
-        """The connected camera's features."""
+        """Return the connected camera's features."""
         return self._camera.remote_device.node_map
 
     def expected_interval_s(self) -> float:
-        """The time between frames that the camera's own features announce; 0: they don't, or it does not answer."""
+        """Return the time in s between frames that the camera's own features announce; 0 if they don't, or it does not
+        answer.
+        """
         try:
             return expected_interval_s(partial(value_of, self.node_map))
         except UnansweredError:
@@ -169,7 +172,7 @@ class Link:
             raise
 
     def fetch(self) -> RawFrame | None:
-        """The oldest filled buffer, or None; returns at once. ``release`` it before or after the next fetch.
+        """Return the oldest filled buffer, or None, at once. ``release`` it before or after the next fetch.
 
         Fires the software trigger when it is due.
 
@@ -185,12 +188,14 @@ class Link:
         return self._stream.fetch()
 
     def release(self, frame: RawFrame) -> None:
-        """Queue the buffer again, as ``Stream.release``."""
+        """Queue the buffer again, as ``Stream.release`` does."""
         assert self._stream is not None
         self._stream.release(frame)
 
     def alive(self) -> bool:
-        """Whether the camera answers a register read past every cache. A lost device shows nowhere else: polls time out."""
+        """Return True if the camera answers a register read past every cache. A lost device shows nowhere else: polls time
+        out.
+        """
         if self._camera is None:
             return False
         self._step()
@@ -241,7 +246,7 @@ class Link:
         self._clock.sample()
 
     def _parameters(self) -> Any:
-        """A set of its own for each create, which removes keys from it."""
+        """Make a set of parameters for each create, which removes keys from it."""
         return ParameterSet(
             {
                 ParameterKey.NUM_BUFFERS_FOR_FETCH_CALL: self._config.buffers,
@@ -251,7 +256,9 @@ class Link:
         )
 
     def _check_bayer(self, node_map: Any) -> None:
-        """By the standard the pixel format names the pattern of the picture; some cameras go on naming the sensor's."""
+        """Warn if some cameras' habit shows: the pixel format should name the picture's pattern, but they keep naming the
+        sensor's.
+        """
         pixel_format, x, y = (value_of(node_map, name) for name in ("PixelFormat", "OffsetX", "OffsetY"))
         odd = any(isinstance(offset, int) and offset % 2 for offset in (x, y))
         if odd and self._config.bayer is None and str(pixel_format).startswith("Bayer"):
@@ -264,7 +271,7 @@ class Link:
 
 
 def ask_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
-    """One camera, its features, and its settings as ``source.features`` takes them. Opens it for a moment.
+    """Return one camera, its features, and its settings as ``source.features`` takes them. Opens it for a moment.
 
     Raises:
         UserError: no such camera, several, or one that another program has open.

@@ -1,18 +1,18 @@
-"""Part ids of frames that never came, where the camera's frame ids and its part counter go in step."""
+"""Frames that never came get part ids if the camera's frame ids and its part counter go in step."""
 
 from __future__ import annotations
 
 from typing import Final
 
 _SURE: Final = 3
-"""Readings in a row one part per frame after the one before, after which a frame without a reading is given its part id."""
+"""Number of readings in a row, each one part after the one before, after which a frame without a reading gets a part id."""
 
 Range = tuple[int | None, int | None]
-"""Part ids of the first and the last of some frames; None where they can't be told."""
+"""Part ids of the first and the last of some frames; None if they aren't known."""
 
 
 class PartIds:
-    """Follows the part ids of one stream by frame id; not thread-safe.
+    """Part ids of one stream are followed by frame id; not thread-safe.
 
     A part id that can't be told is None: a wrong one would name another part. Of an encoder, whose values step by
     whatever a part is long, only those read are told.
@@ -22,12 +22,14 @@ class PartIds:
         self.start()
 
     def start(self) -> None:
-        """A stream begins: what was before says nothing about it."""
+        """Begin a stream: what was before says nothing about it."""
         self._last: tuple[int, int] | None = None
         self._steps = 0
 
     def of_lost(self, first: int, last: int, frame_id: int, part_id: int | None) -> Range:
-        """Of the frames ``first`` to ``last``, all lost before ``frame_id``, whose own part id is ``part_id``."""
+        """Return the part ids of the frames ``first`` to ``last``, all lost before ``frame_id``, whose own is
+        ``part_id``.
+        """
         if part_id is None:
             return self._ahead(first), self._ahead(last)
         if self._last is None or not self._in_step(frame_id, part_id) or self._last[0] >= first:
@@ -35,7 +37,7 @@ class PartIds:
         return part_id + first - frame_id, part_id + last - frame_id
 
     def of(self, frame_id: int, part_id: int | None) -> int | None:
-        """Of a frame that came, but perhaps without its part id: as read, or as the frames before it say."""
+        """Return the part id of a frame that came: as read, or if it came without one, as the frames before it suggest."""
         if part_id is None:
             return self._ahead(frame_id)
         self._steps = self._steps + 1 if self._in_step(frame_id, part_id) else 0

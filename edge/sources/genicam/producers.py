@@ -1,4 +1,4 @@
-"""GenTL producers: the camera vendors' ``.cti`` libraries, by path, by the environment, or the simulated one."""
+"""GenTL producers are the camera vendors' ``.cti`` libraries, found by path, by the environment, or the simulated one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRODUCER_PATH: Final = "GENICAM_GENTL64_PATH"
 
 
 def producer_files(producer: str | None) -> list[Path]:
-    """The ``.cti`` files that ``source.producer`` means: ``simulated``, a path, or (None) the environment's folders.
+    """Return the ``.cti`` files that ``source.producer`` means: ``simulated``, a path, or (None) the environment's folders.
 
     Raises:
         UserError: there is none.
@@ -56,12 +56,14 @@ def producer_files(producer: str | None) -> list[Path]:
 
 
 def is_simulated(producer: Path) -> bool:
-    """Whether this file is the simulated camera's."""
+    """Return True if this file is the simulated camera's."""
     return producer.name == "viky.cti"
 
 
 def means_simulated(producer: str | None) -> bool:
-    """Whether ``source.producer`` leads to the simulated camera alone, by word, path or environment. Never raises."""
+    """Return True if ``source.producer`` leads to the simulated camera alone, by word, path or environment. Never
+    raises.
+    """
     try:
         return all(map(is_simulated, producer_files(producer)))
     except UserError:
@@ -69,7 +71,7 @@ def means_simulated(producer: str | None) -> bool:
 
 
 def check_loadable(producers: list[Path]) -> None:
-    """Say why a producer can't be loaded; to be asked when no camera was found.
+    """Say why a producer can't be loaded; call this when no camera was found.
 
     Raises:
         UserError: a file that the system's loader refuses: another architecture, a missing library, no library at all.
@@ -79,7 +81,7 @@ def check_loadable(producers: list[Path]) -> None:
 
 
 def unloadable(producers: list[Path]) -> dict[str, UserError]:
-    """Those that the system's loader refuses, each by a few words of why, with the whole of it."""
+    """Return those that the system's loader refuses, each with a few words of why, and the whole of it."""
     errors: dict[str, UserError] = {}
     for producer in producers:
         made_for = _made_for(producer)
@@ -107,7 +109,7 @@ _ELF_MACHINES: Final = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64"}
 
 
 def _made_for(library: Path) -> str | None:
-    """The machine, as ``platform.machine`` names it; None where the file's head doesn't tell.
+    """Return the machine as ``platform.machine`` names it; None if the file's head doesn't say.
 
     ELF: 16 bytes of identification, then type and machine of 2 bytes each, in the byte order that byte 5 gives.
     """

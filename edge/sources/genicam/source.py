@@ -1,7 +1,8 @@
-"""The ``genicam`` source: any GenTL camera, each of its frames accounted for by the camera's own ids, back by itself.
+"""The ``genicam`` source reads any GenTL camera, accounts for each frame by the camera's own ids, and comes back by itself.
 
 All GenICam calls are made by ``open``, ``read`` and ``close``, in the one thread that calls them: the binding holds
-Python's interpreter lock while it waits, so this loop asks without waiting and sleeps when nothing is there.
+Python's interpreter lock while it waits (https://github.com/genicam/harvesters/issues/508), so this loop asks without
+waiting and sleeps when nothing is there.
 """
 
 from __future__ import annotations
@@ -27,25 +28,26 @@ if TYPE_CHECKING:
     from edge.sources.genicam.link import Link
 
 POLL_S: Final = 0.001
-"""Pause when no buffer waits: adds at most this to the latency, and leaves other threads 97 % of their speed."""
+"""Pause in s when no buffer waits: it adds at most this to the latency, and leaves other threads 97 % of their speed."""
 SILENT_S: Final = 1.0
-"""Without a frame for longer, the camera is asked whether it is there, and again after each such time. A free-running one
-that says nothing for three times its own frame interval too is silent."""
+"""Time in s without a frame after which the camera is asked whether it is there, and again after each such time. A
+free-running one that says nothing for three times its own frame interval too is silent."""
 BACKOFF_S: Final = (0.5, 30.0)
-"""First and longest pause between two attempts to connect; doubled each time."""
+"""First and longest pause in s between two attempts to connect; it doubles each time."""
 RESTART_S: Final = (10.0, 600.0)
-"""A free-running camera that answers but sends nothing for the first time has its stream stopped and started; again
-after twice that, up to the second, so that a camera with minutes between frames gets its chance."""
+"""Time in s after which the stream of a free-running camera that answers but sends nothing is stopped and started; again
+after twice that, up to the second value, so that a camera with minutes between frames gets its chance."""
 STEP_S: Final = 60.0
-"""Longest step of opening or closing a camera that is still no hang: a producer searches six network interfaces for 6 s."""
+"""Longest step in s of opening or closing a camera that is still no hang: a producer searches six network interfaces for 6
+s."""
 FETCH_ERRORS: Final = 10
-"""A camera that answers but whose stream fails this often in a row is opened anew."""
+"""Number of stream errors in a row after which a camera that answers is opened anew."""
 
 log = structlog.get_logger()
 
 
 class GenicamSource:
-    """A camera, from absent to streaming and back. Keeps the protocol of ``edge.sources.Source``.
+    """The source is a camera, from absent to streaming and back. It keeps the protocol of ``edge.sources.Source``.
 
     A payload's data are a view of the producer's buffer, which is queued again by the next ``read``. A loss is returned
     before the frame that revealed it. A frame with a known id that came incomplete or unreadable is in one skip of its
@@ -102,8 +104,10 @@ class GenicamSource:
             self._end_step()
 
     def read(self, timeout_s: float) -> Payload | Skip | None:
-        """As the protocol says, but for an attempt to connect: it takes as long as library and camera need for it, in
-        steps of at most ``STEP_S`` (looking for devices on each network interface, a user set), told in the status.
+        """Read as the protocol says, except that an attempt to connect takes as long as library and camera need for it.
+
+        It goes in steps of at most ``STEP_S`` (looking for devices on each network interface, a user set), shown in the
+        status.
         """
         try:
             return self._read(timeout_s)
@@ -128,7 +132,7 @@ class GenicamSource:
         return self._accounts.take()
 
     def write(self, *features: Feature) -> bool:
-        """Write features while frames come, in the thread that reads; False where the camera is not connected now.
+        """Write features while frames come, in the thread that reads; return False if the camera is not connected now.
 
         Raises:
             UserError: what the camera doesn't accept.
@@ -171,7 +175,7 @@ class GenicamSource:
         self._busy_until_ns = min(self._busy_until_ns, time.monotonic_ns())
 
     def _connect(self, *, raising: bool) -> None:
-        """One attempt; sets the time of the next one where it fails."""
+        """Make one attempt; set the time of the next one if it fails."""
         assert self._link is not None
         self._attempt += 1
         opened = self._link.opened
@@ -212,7 +216,7 @@ class GenicamSource:
             self._enter("waiting_for_trigger", "TriggerMode is On")
 
     def _poll(self) -> bool:
-        """Take one buffer if there is one; True if something is pending now."""
+        """Take one buffer if there is one; return True if something is pending now."""
         assert self._link is not None
         try:
             frame = self._link.fetch()
@@ -253,7 +257,7 @@ class GenicamSource:
         self._next_restart = now + RESTART_S[0]
 
     def _watch(self, now: float) -> None:
-        """Ask a camera that says nothing whether it is there: an idle trigger is not a fault, a pulled cable is."""
+        """Ask a silent camera whether it is there: an idle trigger is not a fault, a pulled cable is."""
         if now < self._next_probe or not self._streaming:
             return
         assert self._link is not None
@@ -269,7 +273,7 @@ class GenicamSource:
                 self._restart()
 
     def _restart(self) -> None:
-        """Stop and start the stream of a connected camera: costs no memory, as opening it anew does."""
+        """Stop and start the stream of a connected camera, which costs no memory as opening it anew does."""
         assert self._link is not None
         self._log.warning("stream_restarted", silent_s=round(time.monotonic() - self._last_frame, 1))
         self._counters["stream_restarts"] += 1
@@ -283,7 +287,7 @@ class GenicamSource:
             self._lose(str(error))
 
     def _lose(self, why: str) -> None:
-        """``lost`` it stays until the first attempt to connect again: long enough for whoever looks every 0.1 s."""
+        """Stay ``lost`` until the first attempt to connect again: long enough for whoever looks every 0.1 s."""
         assert self._link is not None
         self._streaming, self._held = False, None
         self._enter("lost", why)
@@ -310,6 +314,6 @@ class GenicamSource:
 
 
 def _sleep_until(moment: float, deadline: float) -> bool:
-    """Sleep; False if ``moment`` is the deadline."""
+    """Sleep; return False if ``moment`` is the deadline."""
     time.sleep(max(0.0, moment - time.monotonic()))
     return moment < deadline

@@ -1,4 +1,4 @@
-"""The stream of one open camera: buffers out of the producer, and back into it.
+"""The stream of one open camera brings buffers out of the producer, and back into it.
 
 Nothing here waits inside the binding: it holds Python's interpreter lock while it does, which slows every other
 thread 200 to 400 times (https://github.com/genicam/harvesters/issues/508).
@@ -19,14 +19,15 @@ from edge.sources.genicam.errors import FetchError
 from edge.sources.genicam.features import BINDING_ERRORS, reason
 
 _EAGER_POLL: Final = 64
-"""A producer may say that nothing waits and be wrong: every so many polls it is asked for a buffer all the same."""
+"""Number of polls after which a producer is asked for a buffer all the same, because it may say that nothing waits and be
+wrong."""
 
 
 class Stream:
-    """From start to stop. One thread."""
+    """A stream lives from start to stop. One thread uses it."""
 
     def __init__(self, config: GenicamConfig, camera: Any, clock: CameraClock) -> None:
-        """Announces the buffers and lets ``camera`` (the library's acquirer) run; raises whatever the library does."""
+        """Announce the buffers and let ``camera`` (the library's acquirer) run; raises whatever the library does."""
         self._clock = clock
         camera.start()
         self._stream = camera.data_streams[0].module
@@ -39,7 +40,7 @@ class Stream:
         self._queue = ForeignQueue()
 
     def fetch(self) -> RawFrame | None:
-        """The oldest filled buffer, or None; returns at once. ``release`` it before or after the next fetch.
+        """Return the oldest filled buffer, or None, at once. ``release`` it before or after the next fetch.
 
         Raises:
             FetchError: the producer reports an error; ask ``alive``.

@@ -1,4 +1,4 @@
-"""What starts a camera's frames, by the camera's own word, and the trigger that we give it ourselves."""
+"""A camera says itself what starts its frames; we may also give it the trigger ourselves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ SELECTOR: Final = "TriggerSelector"
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """TriggerMode and TriggerSource as they are for one value of TriggerSelector (None: the camera has no selector)."""
+    """A trigger has TriggerMode and TriggerSource as they are for one value of TriggerSelector (None: the camera has no
+    selector).
+    """
 
     selector: str | None
     mode: str | None
@@ -32,13 +34,13 @@ class Trigger:
         return self.on and self.source == "Software"
 
     def __str__(self) -> str:
-        """As it stands in the camera: ``FrameStart: TriggerMode On, TriggerSource Line1``."""
+        """Write it as it stands in the camera: ``FrameStart: TriggerMode On, TriggerSource Line1``."""
         text = f"TriggerMode {self.mode}, TriggerSource {self.source}"
         return text if self.selector is None else f"{self.selector}: {text}"
 
 
 def triggers_of(node_map: Any) -> list[Trigger]:
-    """Every trigger of the camera; none where it has no TriggerMode. The selector is left as it was.
+    """Return every trigger of the camera; none if it has no TriggerMode. The selector is left as it was.
 
     Raises:
         UnansweredError, BINDING_ERRORS: the way to the camera failed.
@@ -63,10 +65,10 @@ def triggers_of(node_map: Any) -> list[Trigger]:
 
 
 class SoftwareTrigger:
-    """Fires TriggerSoftware ``hz`` times a second, while asked often whether it is time. Missed times are lost."""
+    """Fires TriggerSoftware ``hz`` times a second, if it is asked often whether it is time. Missed times are lost."""
 
     def __init__(self, node_map: Any, triggers: list[Trigger], hz: float, counters: Counter[str]) -> None:
-        """``counters``: software_triggers are counted there, and those that the camera was not ready for.
+        """Take ``counters``, where software_triggers are counted, and those that the camera was not ready for.
 
         Raises:
             UserError: no trigger of the camera is on and waits for software.
@@ -88,8 +90,10 @@ class SoftwareTrigger:
             node_map.get_node(SELECTOR).set_value(ours[0])
 
     def fire_if_due(self) -> None:
-        """Raises:
-        BINDING_ERRORS: the way to the camera failed.
+        """Fire the trigger if it is time.
+
+        Raises:
+            BINDING_ERRORS: the way to the camera failed.
         """
         now = time.monotonic()
         if now < self._next_s:

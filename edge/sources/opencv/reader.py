@@ -1,4 +1,4 @@
-"""The thread that reads from OpenCV, which blocks for as long as a device pleases, and what it won't believe."""
+"""A thread reads from OpenCV, which blocks for as long as a device pleases, and doubts what no camera would send."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 
 from edge.config.sources import OpencvConfig
 from edge.frames import SourceState
+from edge.sources.arrival import BlockingCall, Moment
+from edge.storage.pictures import decode_jpeg
+from edge.storage.video import Damaged, Read, Shot, Video, VideoError, fourcc, open_video
 
 LONGEST_WAIT_S: Final = 30.0
-"""Waits between attempts to connect double from the first to this."""
+"""Longest wait in s between attempts to connect; waits double up to this."""
 REOPEN_S: Final = 10.0
 """A device that has sent nothing believable for longer is opened anew."""
-_TIMEOUT_MS: Final = 5000
+_OLDEST_NS: Final = 600_000_000_000
+"""A driver's stamp that is older is of another clock."""
 _GRID: Final = 8
 """Pictures are compared on each eighth pixel of each eighth row first: 0.1 ms at 1920x1080."""
 
@@ -29,25 +33,29 @@ Enter: TypeAlias = Callable[[SourceState, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """One picture as OpenCV gave it, (H, W, 3) BGR, and its stamps. ``doubt``: why it is no picture of this moment."""
+    """One picture, (H, W) or (H, W, 3), and its stamps. ``doubt``: why it is no picture of this moment, or damaged.
 
-    picture: NDArray[np.uint8]
+    ``pixel_format``: the PFNC name of its samples. ``picture`` is None of a damaged one.
+    """
+
+    picture: NDArray[Any] | None
+    pixel_format: str
     received_ns: int
     received_mono_ns: int
     doubt: str | None
 
 
 class Doubts:
-    """What devices send when they have lost their camera: the last picture again, or a blank one."""
+    """Devices that have lost their camera send the last picture again, or a blank one; doubts catch these."""
 
     def __init__(self, max_repeats: int | None, blank_level: int | None) -> None:
         self._max_repeats = max_repeats
         self._blank_level = blank_level
-        self._last: NDArray[np.uint8] | None = None
-        self._grid: NDArray[np.uint8] | None = None
+        self._last: NDArray[Any] | None = None
+        self._grid: NDArray[Any] | None = None
         self._repeats = 0
 
-    def about(self, picture: NDArray[np.uint8]) -> str | None:
+    def about(self, picture: NDArray[Any]) -> str | None:
         """None for a picture to believe. The one before must be unchanged in memory, or be this very array."""
         if self._max_repeats is not None:
             self._repeats = self._repeats + 1 if self._same(picture) else 0
@@ -57,7 +65,7 @@ class Doubts:
             return "the device sends blank pictures"
         return None
 
-    def _same(self, picture: NDArray[np.uint8]) -> bool:
+    def _same(self, picture: NDArray[Any]) -> bool:
         last, before = self._last, self._grid
         grid = self._grid = picture[::_GRID, ::_GRID].copy()
         self._last = picture
@@ -65,7 +73,7 @@ class Doubts:
             return False
         return last is picture or np.array_equal(last, picture)  # type: ignore[arg-type]
 
-    def _is_blank(self, picture: NDArray[np.uint8], level: int) -> bool:
+    def _is_blank(self, picture: NDArray[Any], level: int) -> bool:
         return all(
             (pixels.max(axis=(0, 1)) - pixels.min(axis=(0, 1)) <= level).all()
             for pixels in (picture[::_GRID, ::_GRID], picture)
@@ -73,7 +81,7 @@ class Doubts:
 
 
 class Reader:
-    """Connects, reads until the device fails, waits, and again, in a thread of its own until ``stop``.
+    """A reader connects, reads until the device fails, waits, and begins again, in a thread of its own until ``stop``.
 
     One picture at a time waits in ``ready`` (None: a file's end); the next is read when its memory comes back to ``free``.
     """
@@ -95,6 +103,7 @@ class Reader:
         self._first_wait_s = first_wait_s
         self._now = now
         self._doubts = Doubts(None, None) if is_file else Doubts(config.max_repeats, config.blank_level)
+        self._queue = BlockingCall()
         self._believed = 0
         self._called_s: float | None = None
         self._wake = threading.Event()
@@ -109,7 +118,7 @@ class Reader:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the call in progress, and tell nothing from now on."""
+        """End after the call in progress, and report nothing from now on."""
         self._wake.set()
         self.free.put(None)  # a reader that waits for memory looks at the event
 
@@ -119,22 +128,24 @@ class Reader:
 
     @property
     def died(self) -> bool:
-        """The thread is gone, and not because the file is."""
+        """Return True if the thread is gone, and not because the file is at its end."""
         return not self._thread.is_alive() and self.ready.empty()
 
     def called_for_s(self) -> float:
-        """How long the call in progress has been taking; 0 where there is none."""
+        """Return how long, in s, the call in progress has been taking; 0 if there is none."""
         since = self._called_s
         return 0.0 if since is None else self._now() - since
 
     def run(self) -> None:
         wait_s = self._first_wait_s
         while not self._wake.is_set():
-            self._believed, error = 0, ""
+            self._believed, error, why = 0, "", "no stream"
             try:
                 capture = self.connected()
                 if capture is not None:
                     self._pump(capture)
+            except VideoError as refused:
+                why = str(refused)
             except Exception as raised:  # noqa: BLE001  (a driver's, or no memory: the next connection may do better)
                 error = f"{type(raised).__name__}: {raised}"
             if self._wake.is_set():
@@ -147,26 +158,26 @@ class Reader:
             if self._is_file:
                 self.ready.put(None)
                 return
-            self._enter("backoff", f"{self._name}: no stream, tried again in {wait_s:g} s")
+            self._enter("backoff", f"{self._name}: {why}, tried again in {wait_s:g} s")
             self._wake.wait(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
-    def connected(self) -> cv2.VideoCapture | None:
-        """An open capture, or None."""
+    def connected(self) -> Video | None:
+        """An open device, stream or file, or None. Raises VideoError where an address is that of a clip."""
         try:
-            capture: cv2.VideoCapture = self._called(lambda: _capture(self._config))
-        except cv2.error:
+            video: Video | None = self._called(lambda: opened_device(self._config, is_file=self._is_file))
+        except (cv2.error, VideoError):
             return None
-        if capture.isOpened():
-            return capture
-        capture.release()
-        return None
+        if video is not None and video.finite and not self._is_file:
+            video.close()
+            raise VideoError("it has an end: a clip, and no camera; use kind: recorded")
+        return video
 
-    def _pump(self, capture: cv2.VideoCapture) -> None:
+    def _pump(self, video: Video) -> None:
         """Hand over pictures until the device fails, or sends nothing to believe."""
         believed_s = self._now()
         try:
-            while (arrived := self._next(capture)) is not None:
+            while (arrived := self._next(video)) is not None:
                 self.ready.put(arrived)
                 if arrived.doubt is None:
                     if self._believed == 0:
@@ -175,26 +186,40 @@ class Reader:
                 elif self._now() - believed_s > REOPEN_S:
                     return
         finally:
-            capture.release()
+            video.close()
 
-    def _next(self, capture: cv2.VideoCapture) -> Arrived | None:
+    def _next(self, video: Video) -> Arrived | None:
         """The next picture, in memory that comes back to ``free`` when it was read, or here where there is none."""
         buffer = self.free.get()
         arrived = None
         try:
             if self._wake.is_set():
                 return None
-            ok, picture = self._called(lambda: capture.read(buffer))
-            if ok and picture is not None and picture.size:
-                received_ns, received_mono_ns = time.time_ns(), time.monotonic_ns()
-                picture = np.ascontiguousarray(picture)
-                arrived = Arrived(picture, received_ns, received_mono_ns, self._doubts.about(picture))
+            began = self._queue.looking()
+            shot = self._called(lambda: video.read(buffer))
+            if shot is not None:
+                arrived = self._arrived(shot, *self._came(video, began))
         except cv2.error:
             pass
         finally:
             if arrived is None:
                 self.free.put(buffer)
         return arrived
+
+    def _came(self, video: Video, began: Moment) -> tuple[int, int]:
+        """UTC and monotonic time at which a frame came: by the driver's stamp, or by how long the call waited."""
+        stamp_ns = video.stamp_ns() if isinstance(video, V4l2Video) else None
+        if stamp_ns is not None:
+            now_ns, now_mono_ns = time.time_ns(), time.monotonic_ns()
+            if 0 <= now_mono_ns - stamp_ns < _OLDEST_NS:
+                return now_ns - (now_mono_ns - stamp_ns), stamp_ns
+        return self._queue.came(began)
+
+    def _arrived(self, shot: Read, received_ns: int, received_mono_ns: int) -> Arrived:
+        if isinstance(shot, Damaged):
+            return Arrived(None, "", received_ns, received_mono_ns, f"damaged: {shot.why}")
+        picture: NDArray[Any] = np.ascontiguousarray(shot.pixels)
+        return Arrived(picture, shot.format, received_ns, received_mono_ns, self._doubts.about(picture))
 
     def _called(self, call: Callable[[], Any]) -> Any:
         self._called_s = self._now()
@@ -208,14 +233,53 @@ class Reader:
             self._enter_state(state, detail)
 
 
-def _capture(config: OpencvConfig) -> cv2.VideoCapture:
-    """An opened capture, or one that says it isn't. Blocks, for a network stream up to ``_TIMEOUT_MS``."""
+def opened_device(config: OpencvConfig, *, is_file: bool) -> Video | None:
+    """What the config names, open, or None. Blocks, for a network stream up to ``video.TIMEOUT_MS``."""
     device = config.device
-    if isinstance(device, str) and not device.startswith("/dev/"):
-        # V4L2 refuses to open with these two; its own limit for a frame is 10 s
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
-        return cv2.VideoCapture(device, cv2.CAP_FFMPEG, limits)
-    capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+    if is_file or (isinstance(device, str) and not device.startswith("/dev/")):
+        return open_video(str(device), live=not is_file)
+    capture = _capture(config)
+    if capture.isOpened():
+        return V4l2Video(capture)
+    capture.release()
+    return None
+
+
+class V4l2Video:
+    """A V4L2 device. Where it sends Motion JPEG, its pictures are decoded here, so that damage in one shows."""
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self.fps: float | None = None
+        self.promised: int | None = None
+        self.counted = self.finite = False
+        self._capture = capture
+        self.codec = fourcc(capture)
+        self._packets = self.codec in ("MJPG", "JPEG") and capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+
+    def read(self, buffer: Any = None) -> Read | None:
+        ok, picture = self._capture.read(None if self._packets else buffer)
+        if not ok or picture is None or not picture.size:
+            return None
+        if not (self._packets and picture.shape[0] == 1):
+            return Shot(picture, 8, "BGR8", None)
+        try:
+            pixels = decode_jpeg(picture.tobytes())
+        except ValueError as error:
+            return Damaged(f"JPEG: {error}")
+        return Shot(pixels, 8, "Mono8" if pixels.ndim == 2 else "RGB8", None)
+
+    def stamp_ns(self) -> int | None:
+        """The driver's monotonic time of the last frame, in ns; None where it gives none."""
+        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        return int(stamp_ms * 1e6) if stamp_ms > 0 else None
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def _capture(config: OpencvConfig) -> cv2.VideoCapture:
+    """An opened V4L2 device, or one that says it isn't."""
+    capture = cv2.VideoCapture(config.device, cv2.CAP_V4L2)
     for prop, value in (
         (cv2.CAP_PROP_FRAME_WIDTH, config.width),
         (cv2.CAP_PROP_FRAME_HEIGHT, config.height),

@@ -1,4 +1,4 @@
-"""A V4L2 device or a network stream through OpenCV.
+"""A V4L2 device or a network stream is read through OpenCV.
 
 OpenCV's ``read`` blocks for as long as the device pleases, so it has a thread of its own, which hands over one frame at
 a time and waits until it is taken: what is lost before is lost in the device, and devices behind OpenCV have no ids to
@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import structlog
 
+from edge.config.address import shown, with_secrets
 from edge.config.sources import OpencvConfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
@@ -27,21 +29,24 @@ from edge.storage.pictures import silence_opencv
 log = structlog.get_logger()
 
 FIRST_WAIT_S: Final = 0.5
-"""Wait between two attempts to connect, at first."""
+"""First wait in s between two attempts to connect."""
 STREAM_SILENT_S: Final = 2.0
-"""Connected, but without a frame for longer, and longer than its pace allows: ``silent``, a timeout, and so on."""
+"""Time in s without a frame, longer than its pace allows, after which a connected device is ``silent``: a timeout, and so
+on."""
 HUNG_S: Final = 20.0
-"""OpenCV's own limits are 5 s (network) and 10 s (V4L2): a call that takes longer won't return, and is left behind."""
+"""Time in s after which a call won't return, and is left behind: OpenCV's own limits are 5 s (network) and 10 s (V4L2)."""
 _CLOSE_S: Final = 1.0
+LIVE_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srtp", "udp", "srt", "http", "https")
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 class OpencvSource:
-    """Frames of ``config.device``, counted from 0 over reconnections; BGR8 as OpenCV gives them.
+    """Frames of ``config.device``, counted from 0 over reconnections; BGR8 where OpenCV decodes them.
 
     A device that is absent or goes away is tried again, after 0.5 s at first and 30 s at most. A picture that repeats the
-    one before, or is blank, is no picture of this moment: it is counted as a ``bad_payload`` loss, and a device that
-    sends nothing else for 10 s is opened anew. How many frames a device lost by itself can't be known.
+    one before, or is blank, is no picture of this moment, and one that its decoder calls damaged is none at all: it is
+    counted as a ``bad_payload`` loss, and a device that sends nothing else for 10 s is opened anew. How many frames a
+    device lost by itself can't be known.
 
     A video file, relative to ``folder``, may stand in for a device: it plays as fast as it is read, once, and its records
     say ``simulated``.
@@ -58,8 +63,9 @@ class OpencvSource:
         file = video_file(config, folder)
         self._is_file = self.simulated = file is not None
         device = config.device if file is None else str(file)
+        self._device = device
         self._config = config.model_copy(update={"device": device})
-        self._name = _without_password(device) if isinstance(device, str) else f"/dev/video{device}"
+        self._name = f"/dev/video{device}" if isinstance(device, int) else device if file else shown(device)
         self._first_wait_s = first_wait_s
         self._now = now
         self._reader: Reader | None = None
@@ -74,13 +80,16 @@ class OpencvSource:
 
     def open(self) -> None:
         silence_opencv()
+        check_address(self._config)
+        if isinstance(self._device, str) and not self._is_file:
+            self._config = self._config.model_copy(update={"device": with_secrets(self._device)})
         reader = self._new_reader()
         if self._is_file:
             check_file(Path(self._name))
-            capture = reader.connected()
-            if capture is None:
-                raise UserError(f"source.device: {self._name} is not a video that OpenCV reads")
-            capture.release()
+            video = reader.connected()
+            if video is None:
+                raise UserError(f"source.device: {self._name} is not a video that can be read")
+            video.close()
         self._heard_s = self._now()
         self._pace.start(1.0 / self._config.fps if self._config.fps else 0.0)
         self._reader = reader
@@ -112,17 +121,18 @@ class OpencvSource:
         self._pace.heard(self._heard_s)
         if self._state == "silent":
             self._enter("streaming", self._name)
+        assert item.picture is not None
         height, width = item.picture.shape[:2]
         meta = FrameMeta(
             frame_id=frame_id,
             frame_id_source="counted",
             width=width,
             height=height,
-            pixel_format="BGR8",
+            pixel_format=item.pixel_format,
             received_ns=item.received_ns,
             received_mono_ns=item.received_mono_ns,
         )
-        return Payload(meta, item.picture.reshape(-1))
+        return Payload(meta, item.picture.reshape(-1).view(np.uint8))
 
     def close(self) -> None:
         reader, self._reader, self._held = self._reader, None, None
@@ -139,7 +149,7 @@ class OpencvSource:
         return SourceStatus(self._state, self._detail, self._frames, {**self._counters, "reconnects": reconnects})
 
     def _watch(self, reader: Reader) -> None:
-        """Nothing came: a device that is connected should send, and every call into OpenCV should end."""
+        """Look after a silence: a device that is connected should send, and every call into OpenCV should end."""
         now = self._now()
         limit_s = self._pace.limit_s(STREAM_SILENT_S)
         if self._state in ("streaming", "silent") and now - self._heard_s > limit_s:
@@ -172,15 +182,34 @@ class OpencvSource:
 
 
 def video_file(config: OpencvConfig, folder: Path) -> Path | None:
-    """The file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
+    """Return the file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
     device = config.device
     if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):
         return None
     return (folder / Path(device).expanduser()).absolute()
 
 
+def check_address(config: OpencvConfig) -> None:
+    """Refuse an address that is no camera's: a list of what is live, for FFmpeg opens files under many schemes.
+
+    Raises:
+        UserError: another scheme.
+    """
+    device = config.device
+    if isinstance(device, int) or not _ADDRESS.match(device):
+        return
+    scheme = device.partition(":")[0].lower()
+    if scheme not in LIVE_SCHEMES:
+        raise UserError(
+            f"source.device: {scheme}: is no scheme of a live stream",
+            received=shown(device),
+            expected=f"{', '.join(LIVE_SCHEMES)}; or a V4L2 device, or the path of a video file",
+            fix="name a file by its path, or use kind: recorded; its records then say simulated",
+        )
+
+
 def check_file(path: Path) -> None:
-    """Raises ``UserError`` where no such video file can be played."""
+    """Raise ``UserError`` if no such video file can be played."""
     if not path.exists() or path.is_dir():
         raise UserError(
             "source.device: a folder, not a video file" if path.is_dir() else "source.device: no such file",
@@ -189,8 +218,3 @@ def check_file(path: Path) -> None:
             fix="correct the path; a relative one lies beside the config file",
             passes=not path.exists(),
         )
-
-
-def _without_password(address: str) -> str:
-    """For logs: ``rtsp://user:secret@host`` becomes ``rtsp://user:***@host``."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", address)

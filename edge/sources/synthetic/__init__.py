@@ -1,1 +1,1 @@
-"""A synthetic part is drawn here, with exact defects."""
+"""Synthetic parts are drawn here, with exact defects."""

@@ -1,4 +1,4 @@
-"""Generated parts: a machined plate with holes on a conveyor, and planted defects of known place, size and contrast.
+"""Parts are generated: a machined plate with holes on a conveyor, and planted defects of known place, size and contrast.
 
 Everything follows from (preset, seed, size, index): frame k is the same bytes whenever and in whatever order it is made.
 Two frames that differ in ``defect_rate`` alone differ in the defects alone. 512x512 takes 0.45 ms, ``pinned`` 25.
@@ -24,7 +24,7 @@ Preset: TypeAlias = Literal["easy", "medium", "hard", "pinned"]
 
 @dataclass(frozen=True, slots=True)
 class SyntheticPart:
-    """One frame and its truth. ``pixels`` uint8 (H, W); ``mask`` uint8 (H, W), 255 on defects."""
+    """A part is one frame and its truth. ``pixels`` uint8 (H, W); ``mask`` uint8 (H, W), 255 on defects."""
 
     pixels: NDArray[np.uint8]
     mask: NDArray[np.uint8]
@@ -33,7 +33,7 @@ class SyntheticPart:
 
 @dataclass(frozen=True, slots=True)
 class _Difficulty:
-    """Grey levels, px, and shares of brightness; ``size`` scales the defects."""
+    """Difficulty is given in grey levels, px, and shares of brightness; ``size`` scales the defects."""
 
     noise: float
     grain: float
@@ -52,14 +52,14 @@ PRESETS: Final[dict[Preset, _Difficulty | None]] = {
 }
 """``pinned`` is a scene of its own kind, in ``posed.py``."""
 _DRIFT_FRAMES: Final = 400
-"""Frames in which the brightness of ``hard`` swings up, down and back."""
+"""Number of frames in which the brightness of ``hard`` swings up, down and back."""
 _MARGIN: Final = 4
 """Template pixels around the frame, for the jitter."""
 _BANK_ROWS: Final = 512
 
 
 def synthetic_part(config: SyntheticConfig, index: int) -> SyntheticPart:
-    """Frame ``index`` (from 0) of the source that ``config`` describes, with its truth; new arrays at each call."""
+    """Make frame ``index`` (from 0) of the source that ``config`` describes, with its truth; new arrays at each call."""
     shape = (config.height, config.width)
     pixels, mask = np.empty(shape, np.uint8), np.zeros(shape, np.uint8)
     defects = part_scene(config.preset, config.seed, *shape).render(index, config.defect_rate, pixels, mask)
@@ -82,7 +82,7 @@ def make_scene(preset: Preset, seed: int, height: int, width: int) -> Scene:
 
 
 class PartScene:
-    """The part's template and a bank of sensor noise, from which frames are put together."""
+    """A scene has the part's template and a bank of sensor noise, from which frames are put together."""
 
     def __init__(self, difficulty: _Difficulty, seed: int, number: int, height: int, width: int) -> None:
         """``number``: the preset's place among all, part of every seed."""
@@ -124,7 +124,7 @@ class PartScene:
         return defects
 
     def _plant(self, rng: np.random.Generator, dx: int, dy: int, mask: NDArray[np.uint8] | None) -> tuple[Defect, ...]:
-        """One or two defects that don't touch, drawn into the scene."""
+        """Draw one or two defects that don't touch into the scene."""
         planted: list[Defect] = []
         for _ in range(1 + int(rng.random() < 0.25)):
             for _attempt in range(8):
@@ -153,7 +153,7 @@ class PartScene:
     def _draw(
         self, kind: DefectKind, flaw: Flaw, rng: np.random.Generator, taken: list[PartBox], mask: NDArray[np.uint8] | None
     ) -> Defect | None:
-        """Change the scene; None, and nothing changed, where the defect touches another or lies outside the frame."""
+        """Change the scene; return None, with nothing changed, if the defect touches another or lies outside the frame."""
         height, width = self._shape
         contrast = rng.uniform(*self.difficulty.contrast)
         clipped = flaw.within(width, height)
@@ -174,7 +174,7 @@ class PartScene:
 
 
 def _noise_bank(rng: np.random.Generator, rows: int, columns: int, difficulty: _Difficulty) -> NDArray[np.float32]:
-    """Sensor noise, and grain that is drawn out along the rows, differing from part to part.
+    """Make sensor noise, and grain that is drawn out along the rows, differing from part to part.
 
     Half a grey level is added, so that cutting off the fraction rounds.
     """

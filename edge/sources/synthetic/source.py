@@ -1,4 +1,6 @@
-"""Generated parts as a source that behaves like a camera: device ids from 1, its own pace, losses for a late reader."""
+"""Generated parts serve as a source that behaves like a camera: device ids from 1, its own pace, losses for a late
+reader.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,12 @@ from edge.sources.synthetic.parts import make_scene
 from edge.sources.synthetic.plate import Scene
 
 WAITING: int = 32
-"""Frames that may be due and not yet read, as many as a GenICam source has buffers; the oldest of more are lost."""
+"""Number of frames that may be due and not yet read, as many as a GenICam source has buffers; beyond, the oldest are
+lost."""
 
 
 class SyntheticSource:
-    """Frame k (from 0) of the config has the id k + 1 and is ``synthetic_part(config, k)``.
+    """The source gives frame k (from 0) of the config the id k + 1; it is ``synthetic_part(config, k)``.
 
     With ``fps``, frames are due at their times from the first ``read`` on; what a late reader missed comes as a
     ``frame_id_gap`` skip. Without, frames come as fast as they are read, and none is lost. ``camera_ns`` is the device's
@@ -82,7 +85,7 @@ class SyntheticSource:
         return SourceStatus(self._state, detail, self._next, {"frame_id_gap": self._lost})
 
     def _missed(self, fps: float) -> int:
-        """Frames that are due beyond the ``WAITING`` newest ones."""
+        """Return the frames that are due beyond the ``WAITING`` newest ones."""
         assert self._began_s is not None
         due = int((self._clock.now() - self._began_s) * fps + 1e-6) + 1
         if self.total is not None:

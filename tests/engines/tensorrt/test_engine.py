@@ -178,7 +178,7 @@ def test_too_little_memory_is_told_in_words(tmp_path: Path) -> None:
 def test_a_map_of_another_size_than_told_is_refused(tmp_path: Path) -> None:
     bundle = write_identity_bundle(tmp_path / "b", 1, (16, 12))
     wrong = replace(bundle, spec=bundle.spec.model_copy(update={"map_to_image": (2.0, 1.0, 0.0, 0.0)}))
-    with pytest.raises(UserError, match=r"the map has another size than bundle\.yaml tells"):
+    with pytest.raises(UserError, match=r"the map has another size than bundle\.yaml says"):
         opened(wrong, tmp_path / "cache")
 
 
@@ -187,7 +187,7 @@ def test_a_bundle_of_any_size_needs_to_know_the_frames(tmp_path: Path) -> None:
         module._fixed(write_identity_bundle(tmp_path / "b"), None)
     assert str(caught.value) == (
         "model.frame_size: tensorrt builds its engine for one size of frames, and the bundle takes any\n"
-        "  expected: width and height of the camera's frames: [2448, 2048], say\n"
+        "  expected: width and height of the camera's frames, for example [2448, 2048]\n"
         "  fix: set model.frame_size, or build the bundle with a resize on the host"
     )
 

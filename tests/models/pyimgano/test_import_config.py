@@ -87,6 +87,7 @@ def test_the_references_own_example_arrives_whole(tmp_path: Path) -> None:
         "defects.shape_filters.min_solidity": ("0.8", "0.8"),
         "defects.merge_nearby.max_gap_px": ("1", "1"),
         "defects.min_area": ("16", "16"),
+        "(px)": ("pixels of the old model's map", "pixels of the new one's"),
         "(verdict)": ("image score > threshold", "fail where a region is left"),
     }
     assert ignored(imported) == ["defects.pixel_normal_quantile", "defects.enabled", "defects.mask_format"]
@@ -193,13 +194,55 @@ def test_what_has_no_counterpart_is_ignored_with_the_reason() -> None:
         adaptation={"postprocess": {"normalize": True}, "save_maps": True},
     )
     assert ignored(imported) == [
-        "adaptation.postprocess",
+        "adaptation.postprocess.normalize",
         "adaptation.save_maps",
         "model",
         "threshold",
         "prediction",
         "schema_version",
     ]
+
+
+def test_what_acts_on_the_map_becomes_keys_of_regions() -> None:
+    """Where each map is scaled by itself, too: smoothing and opening are the same there."""
+    acts = {"gaussian_sigma": 1.5, "morph_open_ksize": 3, "morph_close_ksize": 4, "min_component_area": 16}
+    for scaled in (False, True):
+        imported = converted(adaptation={"postprocess": {"normalize": scaled, "component_threshold": 0.5, **acts}})
+        made = parse_yaml(imported.text, "x")[0]["regions"]
+        assert made["smooth"] == {"kind": "gaussian", "size": 13, "sigma": 1.5}
+        assert (made["open_px"], made["close_px"], made["min_area_px"]) == (3, 5, 16)
+        assert ("adaptation.postprocess.normalize" in ignored(imported)) == scaled
+        assert imported.unknown == ()
+    taken = converted(defects={"open_ksize": 5}, adaptation={"postprocess": {"normalize": False, "morph_open_ksize": 3}})
+    assert parse_yaml(taken.text, "x")[0]["regions"]["open_px"] == 5
+    assert ignored(taken) == ["adaptation.postprocess.morph_open_ksize"]
+    idle = converted(adaptation={"postprocess": {"normalize": False, "min_component_area": 9}})
+    assert "min_area_px" not in parse_yaml(idle.text, "x")[0]["regions"]
+    assert ignored(idle) == ["adaptation.postprocess.min_component_area"]
+
+
+def test_settings_in_px_are_of_the_old_models_map() -> None:
+    assert differs(converted(defects={"min_area": 16}))["(px)"] == (
+        "pixels of the old model's map",
+        "pixels of the new one's",
+    )
+    assert "(px)" not in differs(converted(defects={"pixel_threshold": 0.5}))
+
+
+def test_the_summary_that_every_real_file_has_is_no_unknown_key() -> None:
+    """As pyimgano-train 0.9 writes it."""
+    summary = {
+        "schema_version": 1,
+        "threshold_scope": "image",
+        "image_threshold": {"threshold": 0.5, "score_order": "higher_is_more_anomalous", "provenance": None},
+        "pixel_threshold": {"enabled": True, "strategy": "fixed", "threshold": 0.6, "normal_quantile": 0.999},
+        "map_postprocess": None,
+        "review_policy": {},
+        "label_encoding": {"normal": 0, "anomalous": 1},
+    }
+    imported = converted(postprocess=summary, adaptation={"tiling": None, "postprocess": None, "save_maps": False})
+    assert imported.unknown == ()
+    assert ignored(imported) == ["postprocess"]
 
 
 def test_tiling_becomes_options_of_edge_build() -> None:

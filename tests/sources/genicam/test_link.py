@@ -122,7 +122,7 @@ def test_a_camera_that_two_producers_find(two):
         "source.producer: more than one finds a camera with serial 0\n"
         f"  received: {where}\n"
         "  expected: one producer\n"
-        f"  fix: producer: {two[0]}, say"
+        f"  fix: for example producer: {two[0]}"
     )
     with pytest.raises(UserError) as error:
         read_camera(None, "0")
@@ -130,7 +130,7 @@ def test_a_camera_that_two_producers_find(two):
         "--producer: more than one finds a camera with serial 0\n"
         f"  received: {where}\n"
         "  expected: one producer\n"
-        f"  fix: --producer {two[0]}, say"
+        f"  fix: for example --producer {two[0]}"
     )
 
 
@@ -141,7 +141,7 @@ def test_several_cameras_on_the_command_line():
         "--serial: more than one camera matches\n"
         f"  received: {', '.join(f'{n} ({VIKY})' for n in range(3))}\n"
         "  expected: the serial number of one camera\n"
-        "  fix: --serial 0, say"
+        "  fix: for example --serial 0"
     )
 
 
