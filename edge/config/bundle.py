@@ -188,6 +188,9 @@ def _check_external(folder: Path, spec: BundleSpec) -> None:
 
 def _identity(spec: BundleSpec) -> str:
     content = spec.model_dump(mode="json", by_alias=True, exclude=NOT_COMPUTED)
+    if spec.resize.fit == "stretch":  # so that bundles from before these keys keep their hash
+        for key in ("fit", "pad", "short_side"):
+            del content["resize"][key]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
