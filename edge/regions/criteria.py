@@ -106,7 +106,7 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
 
 
 def _of_size(kind: FrameKind, model: ModelConfig) -> FrameKind:
-    """``model.frame_size`` binds, too. Raises UserError where it is another size than the good frames had."""
+    """Check ``model.frame_size`` too. Raises UserError if it is another size than the good frames had."""
     size = model.frame_size
     if size is not None and kind.size not in (None, size):
         raise UserError(

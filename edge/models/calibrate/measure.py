@@ -105,7 +105,7 @@ class _Passes:
     """What the frames are, for error texts."""
     survey: Survey = field(default_factory=Survey)
     kinds: set[FrameKind] = field(default_factory=set)
-    """Return this for the frames as the model gets them."""
+    """Kinds of the frames as the model gets them."""
     _begun: list[Iterator[_Named]] = field(default_factory=list)
     """The pass whose first map was looked at for its size; it is gone on with."""
     _plan: RegionPlan | None = None

@@ -140,7 +140,7 @@ def fit_to_bundle(
     source: str = "",
     force: bool = False,
 ) -> Bundle:
-    """``fit`` and write; ``name`` defaults to the folder's.
+    """Call ``fit`` and write the bundle; ``name`` defaults to the folder's.
 
     Raises:
         UserError: as ``fit`` and ``write_bundle`` do.
