@@ -124,9 +124,9 @@ class GenicamConfig(SourceSection):
     """Colours of the first two pixels of a Bayer picture, for a camera that keeps naming the sensor's pattern while an odd
     OffsetX or OffsetY moves it. null: as the camera's pixel format says."""
     max_repeats: Annotated[int, Field(ge=1)] | None = 1
-    """Number of frames in a row that may repeat the one before bit for bit: noise makes each true picture differ, and frame
-    ids may run on while the picture stands still. The next one is lost as ``bad_payload``. null: not checked. The simulated
-    camera is not checked."""
+    """Number of frames in a row that may repeat the one before bit for bit and are still believed; the next one is lost as
+    ``bad_payload``. Noise makes each true picture differ, and frame ids may run on while the picture stands still. null:
+    not checked. The simulated camera is not checked."""
     max_reconnects: Annotated[int, Field(ge=1)] | None = 100
     """Number of reconnections after which the next loss of the camera ends the process with 5, to be started anew: camera
     libraries leak up to one frame at each reconnection. null: never."""
