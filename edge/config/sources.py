@@ -246,7 +246,8 @@ class OpencvConfig(SourceSection):
     kind: Literal["opencv"]
     device: Annotated[int, Field(ge=0)] | str
     """Number or path of a V4L2 device (0 is /dev/video0), an address (``rtsp://...``), or a video file that plays once, as
-    fast as it is inspected. A file's path is relative to the config file."""
+    fast as it is inspected. A file's path is relative to the config file. Frames that are damaged on the way become
+    ``bad_payload`` losses: always for Motion JPEG, for H.264 and the like only with the extra ``video`` installed."""
     width: Annotated[int, Field(ge=1)] | None = None
     """Width in px that a V4L2 device is asked for. null: the device's own."""
     height: Annotated[int, Field(ge=1)] | None = None
