@@ -41,6 +41,13 @@ def build(
             help=f"Kernel of that resize: {', '.join(KERNELS)}. Default: area; in the graph linear or the exporter's own."
         ),
     ] = None,
+    fit: Annotated[
+        str, typer.Option(help="Of frames of another shape: stretch, letterbox (bars) or crop (the middle).")
+    ] = "stretch",
+    pad: Annotated[int, typer.Option(min=0, max=255, help="Grey level of a letterbox's bars.")] = 114,
+    short_side: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="With --fit crop: the short side after the resize.")
+    ] = None,
     channels: Annotated[int | None, typer.Option(help="Channels of the frames. 1: grey frames for a colour model.")] = None,
     bits: Annotated[int, typer.Option(min=8, max=16, help="Bits of a frame's values; above 8 the graph takes uint16.")] = 8,
     scale: Annotated[float | None, typer.Option(help="Factor on pixels. Default: 1/255 (of the bits), so 0 to 1.")] = None,
@@ -83,10 +90,12 @@ def build(
     """Make a bundle from an ONNX model and check it against the original."""
     _one_of("--resize", resize, ("host", "graph"))
     _one_of("--kernel", kernel, tuple(KERNELS))
+    _one_of("--fit", fit, ("stretch", "letterbox", "crop"))
     _one_of("--layout", layout, ("nchw", "nhwc"))
     _one_of("--channels", channels, (1, 3))
     words: Any = {
         "resize": resize,
+        "fit": fit,
         "kernel": kernel,
         "layout": layout,
         "channels": channels,
@@ -97,6 +106,8 @@ def build(
         name=name,
         size=parse_size(size),
         bits=bits,
+        pad=pad,
+        short_side=short_side,
         scale=scale,
         mean=parse_numbers("--mean", mean),
         std=parse_numbers("--std", std),

@@ -98,4 +98,10 @@ def resize_text(spec: BundleSpec) -> str:
         taken = spec.input.size if spec.tile is None else "any"
         return "none, any size" if taken == "any" else f"none, only {taken[0]}x{taken[1]}"
     width, height = spec.resize.size
-    return f"to {width}x{height}, {spec.resize.kernel}, {'on the host' if spec.resize.where == 'host' else 'in the graph'}"
+    fits = {
+        "stretch": "",
+        "letterbox": f", letterboxed with bars of {spec.resize.pad}",
+        "crop": ", its middle; the rest of a frame is NOT inspected",
+    }
+    where = "on the host" if spec.resize.where == "host" else "in the graph"
+    return f"to {width}x{height}, {spec.resize.kernel}, {where}{fits[spec.resize.fit]}"

@@ -192,6 +192,9 @@ def _identity(spec: BundleSpec) -> str:
     content["files"] = {name: sha256 for name, sha256 in spec.files.items() if name not in REPORTS}
     if content["register"] is None:  # bundles from before there was a registration keep their identity
         del content["register"]
+    if spec.resize.fit == "stretch":  # so that bundles from before these keys keep their hash
+        for key in ("fit", "pad", "short_side"):
+            del content["resize"][key]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -50,6 +50,24 @@ class ResizeSpec(Section):
     shrink."""
     size: Size | None = None
     """Width and height after the resize, in px. null: no resize."""
+    fit: Literal["stretch", "letterbox", "crop"] = "stretch"
+    """How a frame of another shape is brought to that size, on the host alone. ``stretch``: each side for itself.
+    ``letterbox``: whole, with bars of ``pad`` beside it. ``crop``: its middle; what is left outside is not inspected."""
+    pad: Annotated[int, Field(ge=0, le=255)] = 114
+    """Grey level of the bars, of 255. Ultralytics: 114."""
+    short_side: SidePx | None = None
+    """``crop`` only: the frame's short side becomes this before the middle is cut out, in px. null: what just covers it."""
+
+    @model_validator(mode="after")
+    def _fits_in(self) -> ResizeSpec:
+        if self.fit != "stretch" and self.where != "host":
+            raise ValueError(f"fit {self.fit} belongs to a resize on the host, not to where: {self.where}")
+        if self.short_side is not None:
+            if self.fit != "crop" or self.size is None:
+                raise ValueError("short_side belongs to fit: crop")
+            if self.short_side < max(self.size):
+                raise ValueError(f"short_side {self.short_side} is below size {_by(self.size)}, which is cut out of it")
+        return self
 
 
 class ToleranceSpec(Section):

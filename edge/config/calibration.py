@@ -65,6 +65,8 @@ class Calibration(Section):
     """Threshold of the smoothed map. The maximum of a good frame lies below it, except for the share ``false_rejects``."""
     low: Score | None = None
     """Value of the map at which regions end: the quantile ``quantile`` of good frames' pixels. null: no hysteresis."""
+    score_high: Score | None = None
+    """Threshold of the image score, measured as ``high`` is. null: the model gives none, or an older file."""
     false_rejects: Annotated[float, Field(gt=0, lt=1)]
     """Share of good frames that may be rejected, as the user asked for it."""
     quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -89,12 +91,17 @@ class Calibration(Section):
     @property
     def text(self) -> str:
         """Return the text of the file."""
-        return _HEAD + dump_yaml(self.model_dump(mode="json", by_alias=True))
+        return _HEAD + dump_yaml(self._values)
 
     @property
     def sha256(self) -> str:
         """Return the hash of the values; comments and the order of keys have no effect on it."""
-        return hashlib.sha256(_canonical(self.model_dump(mode="json", by_alias=True))).hexdigest()
+        return hashlib.sha256(_canonical(self._values)).hexdigest()
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        """A file without a score's threshold has the hash that it had before there was one."""
+        return self.model_dump(mode="json", by_alias=True, exclude=None if self.score_high is not None else {"score_high"})
 
     @classmethod
     def load(cls, path: Path) -> Calibration:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from edge.config.outputs import OutputsConfig
-from edge.config.regions import RegionsConfig
+from edge.config.regions import RegionsConfig, ScoreConfig
 from edge.config.sources import SourceConfig
 from edge.config.yaml_reader import Section
 
@@ -120,6 +120,9 @@ class Config(Section):
     ``regions.threshold`` must give numbers."""
     regions: RegionsConfig = RegionsConfig()
     """How an anomaly map becomes defect regions."""
+    score: ScoreConfig | None = None
+    """The model's image score as a rule beside the regions, for models whose score sees what no region shows. null: the
+    score is reported and decides nothing."""
     outputs: OutputsConfig = OutputsConfig()
     """Where records go."""
     health: HealthConfig = HealthConfig()

@@ -98,6 +98,13 @@ class ThresholdConfig(Section):
         return self
 
 
+class ScoreConfig(Section):
+    """The image score is a rule of its own here: at or above ``high`` a frame fails, with or without a region."""
+
+    high: Score | Literal["calibrated"] = "calibrated"
+    """Threshold of the model's raw score. ``calibrated``: from the calibration file."""
+
+
 Threshold: TypeAlias = Annotated[
     Annotated[Literal["calibrated"], Tag("calibrated")] | Annotated[ThresholdConfig, Tag("explicit")],
     Discriminator(lambda v: "explicit" if isinstance(v, (dict, ThresholdConfig)) else "calibrated"),

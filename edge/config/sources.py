@@ -124,9 +124,9 @@ class GenicamConfig(SourceSection):
     """Colours of the first two pixels of a Bayer picture, for a camera that keeps naming the sensor's pattern while an odd
     OffsetX or OffsetY moves it. null: as the camera's pixel format says."""
     max_repeats: Annotated[int, Field(ge=1)] | None = 1
-    """Number of frames in a row that may repeat the one before bit for bit: noise makes each true picture differ, and frame
-    ids may run on while the picture stands still. The next one is lost as ``bad_payload``. null: not checked. The simulated
-    camera is not checked."""
+    """Number of frames in a row that may repeat the one before bit for bit and are still believed; the next one is lost as
+    ``bad_payload``. Noise makes each true picture differ, and frame ids may run on while the picture stands still. null:
+    not checked. The simulated camera is not checked."""
     max_reconnects: Annotated[int, Field(ge=1)] | None = 100
     """Number of reconnections after which the next loss of the camera ends the process with 5, to be started anew: camera
     libraries leak up to one frame at each reconnection. null: never."""
@@ -246,7 +246,8 @@ class OpencvConfig(SourceSection):
     kind: Literal["opencv"]
     device: Annotated[int, Field(ge=0)] | str
     """Number or path of a V4L2 device (0 is /dev/video0), an address (``rtsp://...``), or a video file that plays once, as
-    fast as it is inspected. A file's path is relative to the config file."""
+    fast as it is inspected. A file's path is relative to the config file. Frames that are damaged on the way become
+    ``bad_payload`` losses: always for Motion JPEG, for H.264 and the like only with the extra ``video`` installed."""
     width: Annotated[int, Field(ge=1)] | None = None
     """Width in px that a V4L2 device is asked for. null: the device's own."""
     height: Annotated[int, Field(ge=1)] | None = None

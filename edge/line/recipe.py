@@ -13,6 +13,7 @@ from edge.config.load import Loaded
 from edge.engines.line_engine import open_line_engine, scales_sha256
 from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
+from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria, load_criteria
@@ -98,6 +99,12 @@ def open_model(
             amap = to_map(blank, engine, Workspace())
             if isinstance(amap, AnomalyMap):
                 criteria.plan(amap, *size)
+                if criteria.score_high is not None and amap.score is None:
+                    raise UserError(
+                        "score: the model gives no score",
+                        expected="a bundle whose model gives one (edge build --score NAME)",
+                        fix="leave score out, or use another bundle",
+                    )
     except BaseException:
         engine.close()  # a refused reload would keep its memory, on the GPU too
         raise

@@ -159,7 +159,7 @@ def is_free(graph: onnx.GraphProto, name: str) -> bool:
 
 
 def free_prefix(graph: onnx.GraphProto, prefix: str) -> str:
-    """``prefix``, or ``prefix2`` and so on where names begin with it already, as those of a bundle's graph do."""
+    """Return ``prefix``, or ``prefix2`` and so on if names begin with it already, as those of a bundle's graph do."""
     names = _all_names(graph)
     count = 1
     while any(name.startswith(f"{prefix}{count if count > 1 else ''}/") for name in names):

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from edge.config.bundle_spec import BundleSpec, IlluminationSpec, TileSpec
 from edge.frames import Frame
 from edge.preprocess.area_resize import area_resize
+from edge.preprocess.fit_to_size import FrameFit, fit_of
 from edge.preprocess.illumination import Illuminator
 from edge.preprocess.register import Registrar
 from edge.preprocess.tiling import Tiling
@@ -123,14 +124,31 @@ def prepare(frame: Frame, spec: BundleSpec, workspace: Workspace | None = None) 
         )
     size = spec.resize.size
     if spec.resize.where == "host" and size is not None and size != (width, height):
-        resized = work.array("resized", (size[1], size[0], *pixels.shape[2:]), pixels.dtype)
-        if spec.resize.kernel == "area":
-            pixels = area_resize(pixels, resized, work.array)
-        else:
-            pixels = cv2.resize(pixels, size, dst=resized, interpolation=KERNELS[spec.resize.kernel])
+        fit = fit_of(spec.resize, width, height)
+        if fit.inner != (width, height):
+            resized = work.array("resized", (fit.inner[1], fit.inner[0], *pixels.shape[2:]), pixels.dtype)
+            if spec.resize.kernel == "area":
+                pixels = area_resize(pixels, resized, work.array)
+            else:
+                pixels = cv2.resize(pixels, fit.inner, dst=resized, interpolation=KERNELS[spec.resize.kernel])
+        if fit.inner != size:
+            pixels = _placed(pixels, spec, fit, work)
     pixels = _to_channels(pixels, spec.input.channels, "colour", work)
     image = pixels if pixels.ndim == 3 else pixels[:, :, None]
     return Prepared(image, to_frame(spec, width, height))
+
+
+def _placed(pixels: NDArray[Any], spec: BundleSpec, fit: FrameFit, work: Workspace) -> NDArray[Any]:
+    """Put the resized frame between the bars of a letterbox, or cut the picture out of its middle."""
+    width, height = spec.resize.size or fit.inner
+    out = work.array("placed", (height, width, *pixels.shape[2:]), pixels.dtype)
+    left, top = max(fit.left, 0), max(fit.top, 0)
+    x, y = max(-fit.left, 0), max(-fit.top, 0)
+    across, down = min(fit.inner[0] - x, width - left), min(fit.inner[1] - y, height - top)
+    if across < width or down < height:
+        out[...] = round(spec.resize.pad / 255 * (2**spec.input.bits - 1))
+    np.copyto(out[top : top + down, left : left + across], pixels[y : y + down, x : x + across])
+    return out
 
 
 def _to_channels(pixels: NDArray[Any], channels: int, step: str, work: Workspace) -> NDArray[Any]:
@@ -161,7 +179,4 @@ def to_frame(spec: BundleSpec, width: int, height: int) -> tuple[float, float, f
     """Return ``map_to_image`` for a frame of this size: the bundle's own, times what the resize, host or graph, took
     away.
     """
-    sx, sy, ox, oy = spec.map_to_image
-    seen = spec.resize.size or (width, height)
-    fx, fy = width / seen[0], height / seen[1]
-    return sx * fx, sy * fy, ox * fx, oy * fy
+    return fit_of(spec.resize, width, height).to_frame(spec.map_to_image, width, height)

@@ -38,6 +38,8 @@ class Criteria:
     """True if explicit thresholds stand in the config although there is a calibration file."""
     explain: bool = False
     """Also report what was dropped on the way to the regions. This is for replay, because it costs time."""
+    score_high: float | None = None
+    """Threshold of the image score, None where it decides nothing."""
     frames: FrameKind = ANY_KIND
     """What every frame must be like: those that the thresholds were measured on."""
     _plans: RegionPlans = field(init=False)
@@ -76,10 +78,18 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
     mask, mask_bytes = read_mask(loaded.resolved.regions.roi)
     threshold = config.regions.threshold
     check_highest(config.regions, bundle.spec.map_highest)
+    given = None if config.score is None else config.score.high
     if isinstance(threshold, ThresholdConfig):
         overridden = config.calibration is not None
         criteria = Criteria(config.regions, threshold.high, threshold.low, mask, config.deadline_ms, overridden=overridden)
         criteria.frames = _of_size(ANY_KIND if bundle.spec.frames is None else bundle.spec.frames.kind, config.model)
+        if given == "calibrated":
+            raise UserError(
+                f"{loaded.path}: score.high is 'calibrated', and regions.threshold gives numbers",
+                expected="both from the calibration file, or both by hand",
+                fix="set score: {high: NUMBER}, or regions.threshold: calibrated",
+            )
+        criteria.score_high = given
         return criteria
     if config.calibration is None:
         raise UserError(
@@ -100,13 +110,20 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
     check_key(calibration, key, path)
     _check_reached(f"{path}: high", calibration.high, bundle.spec.map_highest)
     criteria = Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
+    if given == "calibrated" and calibration.score_high is None:
+        raise UserError(
+            f"{path}: no threshold of the score was measured",
+            expected="a model that gives a score, and a calibration of it",
+            fix="run edge calibrate again, or set score: {high: NUMBER}",
+        )
+    criteria.score_high = calibration.score_high if given == "calibrated" else given
     measured = calibration.key.frames or bundle.spec.frames
     criteria.frames = _of_size(ANY_KIND if measured is None else measured.kind, config.model)
     return criteria
 
 
 def _of_size(kind: FrameKind, model: ModelConfig) -> FrameKind:
-    """``model.frame_size`` binds, too. Raises UserError where it is another size than the good frames had."""
+    """Check ``model.frame_size`` too. Raises UserError if it is another size than the good frames had."""
     size = model.frame_size
     if size is not None and kind.size not in (None, size):
         raise UserError(

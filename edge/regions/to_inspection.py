@@ -6,6 +6,8 @@ with the engine between them (``edge.line.in_flight``); its judge stage calls th
 
 from __future__ import annotations
 
+import math
+
 import structlog
 
 from edge.errors import UserError
@@ -31,5 +33,7 @@ def to_inspection(frame: Frame, amap: AnomalyMap | Unmapped, criteria: Criteria)
         highest = map_max(amap.values, plan)
     except MapNotFinite:
         return invalid(frame.meta, "map_not_finite", criteria.high, amap.score), None
+    if criteria.score_high is not None and (amap.score is None or not math.isfinite(amap.score)):
+        return invalid(frame.meta, "score_not_finite", criteria.high, amap.score), None
     found = find_regions(amap.values, plan, highest, explain=criteria.explain)
-    return judge(frame.meta, amap, highest, found, criteria.high), found
+    return judge(frame.meta, amap, highest, found, criteria.high, criteria.score_high), found

@@ -8,15 +8,20 @@ from dataclasses import replace
 from edge.frames import AnomalyMap, Found, FrameMeta, Inspection, Latency, Region
 
 
-def judge(meta: FrameMeta, amap: AnomalyMap, map_max: float, found: Found, threshold: float) -> Inspection:
-    """Return ``fail`` if a region survived, otherwise ``pass``, with regions in image pixels.
+def judge(
+    meta: FrameMeta, amap: AnomalyMap, map_max: float, found: Found, threshold: float, score_high: float | None = None
+) -> Inspection:
+    """Return ``fail`` if a region survived or the score reaches ``score_high``, otherwise ``pass``.
 
-    ``map_max`` is the maximum of the unsmoothed map inside ROI and border; ``threshold`` is the ``high`` in force.
+    Regions come in image pixels. ``map_max`` is the maximum of the unsmoothed map inside ROI and border; ``threshold`` is
+    the ``high`` in force. If the score alone decides, ``reason`` is ``score``.
     """
+    by_score = score_high is not None and amap.score is not None and amap.score >= score_high
     regions = tuple(to_image(region, amap.map_to_image, meta.width, meta.height) for region in found.regions)
     return Inspection(
         meta=meta,
-        verdict="fail" if regions else "pass",
+        verdict="fail" if regions or by_score else "pass",
+        reason="score" if by_score and not regions else None,
         map_max=map_max,
         score=amap.score,
         threshold=threshold,

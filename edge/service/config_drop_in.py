@@ -96,6 +96,6 @@ def _read(loaded: Loaded) -> Iterator[tuple[str, Path]]:
 
 
 def _escaped(text: str) -> str:
-    """systemd.syntax(7): % begins a specifier; a path with spaces stands in quotes."""
+    """Escape a path as systemd.syntax(7) asks: % begins a specifier; a path with spaces stands in quotes."""
     text = text.replace("%", "%%")
     return f'"{text}"' if " " in text and not text.startswith('"') else text

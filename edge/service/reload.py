@@ -20,7 +20,7 @@ from edge.service.runtime_folder import ReloadReport
 
 log = structlog.get_logger()
 
-RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions")
+RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions", "score")
 """Keys that take effect at once; any other needs a restart."""
 FAULT = "reload_refused"
 SLOW = "reload_slow"

@@ -40,21 +40,23 @@ class ForeignQueue:
 
 
 class BlockingCall(ForeignQueue):
-    """A queue behind a call that waits for the next entry, and that nobody can look into.
+    """A blocking call waits for the next entry of a queue that nobody can look into.
 
     A call that takes less than half of what those take that had to wait found an entry there: it may be as old as the last
     moment at which one had to wait. Where decoding alone takes longer than that, nothing can be told.
     """
 
     _SURE = 8
-    """Calls until it is known what is usual; till then each is taken for one that waited."""
+    """Number of calls until it is known what is usual; till then each is taken for one that waited."""
 
     def __init__(self) -> None:
         super().__init__()
         self._waits_ns: deque[int] = deque(maxlen=31)
 
     def came(self, began: Moment) -> tuple[int, int]:
-        """UTC and monotonic ns before which what the call gave did not come. ``began``: ``looking`` before the call."""
+        """Return UTC and monotonic ns before which what the call gave can't have come. ``began`` is ``looking`` before the
+        call.
+        """
         now = _now()
         took_ns = now[2] - began[2]
         if len(self._waits_ns) >= self._SURE and 2 * took_ns < median_low(self._waits_ns):

@@ -116,7 +116,7 @@ def _names(clients: Path, key: bytes, *, but: Path) -> list[str]:
 
 
 def _give_to(owner: str | None, *paths: Path) -> None:
-    """Raises OSError where this user may not."""
+    """Give these files to ``owner``; None keeps them ours. Raises OSError if this user may not."""
     if owner is None:
         return
     try:

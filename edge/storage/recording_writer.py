@@ -292,7 +292,7 @@ _SHORTEN_FROM: Final = 1000
 
 
 def _dumped(line: dict[str, Any]) -> bytes:
-    """One line. A file name that is no UTF-8 is escaped, as in records."""
+    """Return one line. A file name that is no UTF-8 is escaped, as in records."""
     try:
         return orjson.dumps(line)
     except TypeError:

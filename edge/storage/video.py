@@ -44,7 +44,7 @@ class VideoError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One frame: ``pixels`` (H, W) or (H, W, 3), ``bits`` of a sample count.
+    """A shot is one frame: ``pixels`` (H, W) or (H, W, 3), ``bits`` of a sample count.
 
     ``format`` is the PFNC name of the pixels, BGR8 if OpenCV decoded them. ``at_s`` is its time in the video, if known.
     """
@@ -77,10 +77,10 @@ class Video(Protocol):
     """True if ``promised`` is the container's own count."""
 
     finite: bool
-    """It has an end: a clip, whatever its address, and no camera."""
+    """True if it has an end: a clip, whatever its address, and no camera."""
 
     def read(self, buffer: Any = None) -> Read | None:
-        """The next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``.
+        """Return the next frame; None at the end, or when the stream ended or nothing came for ``TIMEOUT_MS``.
 
         ``buffer``: memory that a frame before came in and that may be used again.
         """

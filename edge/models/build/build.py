@@ -224,16 +224,42 @@ def _run(session: ort.InferenceSession, feed: NDArray[Any], picture: str, path: 
         raise UserError(what, received=graphs.first_line(error)) from None
 
 
+def _host_resize(size: tuple[int, int] | None, options: BuildOptions) -> ResizeSpec:
+    if options.fit == "stretch":
+        if options.short_side is not None:
+            raise UserError("--short-side goes with --fit crop")
+        return ResizeSpec(where="none" if size is None else "host", kernel=options.kernel or "area", size=size)
+    if size is None or options.tile is not None:
+        what = "tiles" if options.tile is not None else "a model that takes any size"
+        raise UserError(f"--fit {options.fit}", received=what, expected="a model that sees pictures of one size")
+    if options.short_side is not None and (options.fit != "crop" or options.short_side < max(size)):
+        raise UserError(
+            "--short-side",
+            received=f"{options.short_side} with --fit {options.fit}",
+            expected=f"at least {max(size)}, with --fit crop: the picture of {size[0]}x{size[1]} is cut out of it",
+        )
+    return ResizeSpec(
+        where="host",
+        kernel=options.kernel or "area",
+        size=size,
+        fit=options.fit,
+        pad=options.pad,
+        short_side=options.short_side,
+    )
+
+
 def _spec(name: str, original: _Original, transform: InputTransform, options: BuildOptions) -> BundleSpec:
     """Make the spec as far as frames are concerned."""
     look = original.look
     channels: Any = transform.channels
     if options.resize == "host":
         size: Any = None if look.follows else look.size
-        where = ResizeSpec(where="none" if size is None else "host", kernel=options.kernel or "area", size=size)
+        where = _host_resize(size, options)
         taken = InputSpec(channels=channels, size=size or "any", bits=transform.bits)
         spec = BundleSpec(name=name, input=taken, resize=where)
         return spec if options.tile is None else tiled(spec, options.tile, options.size)
+    if options.fit != "stretch":
+        raise UserError(f"--fit {options.fit} with --resize graph", fix="resize on the host: --resize host")
     if look.follows:
         raise UserError(
             "--resize graph",

@@ -63,7 +63,9 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """``name``: as exported. ``tensor``: what a bundle gives out, in front of ``tail`` where there is one."""
+    """An output has ``name`` as exported, and ``tensor``, which a bundle gives out, in front of ``tail`` if there is
+    one.
+    """
 
     name: str
     tensor: str
@@ -232,7 +234,7 @@ def find_tail(model: onnx.ModelProto, output: str, feeds: Sequence[NDArray[Any]]
 
 
 def _normalisations(nodes: Mapping[str, onnx.NodeProto], output: str) -> list[tuple[onnx.NodeProto, onnx.NodeProto]]:
-    """(Sub, Div) of each Add(Div(Sub(raw, a), b), c) that stands close in front of ``output``."""
+    """Return (Sub, Div) of each Add(Div(Sub(raw, a), b), c) that stands close in front of ``output``."""
     found = []
     for add in _close_in_front(nodes, output):
         if add.op_type == "Add":

@@ -168,7 +168,7 @@ def _cropped(
 
 
 def _sliced(node: onnx.NodeProto, values: Mapping[str, NDArray[Any]], sides: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """(first, step) of what a Slice keeps of each axis that it cuts."""
+    """Return (first, step) of what a Slice keeps of each axis that it cuts."""
     starts = np.atleast_1d(values[node.input[1]]).tolist()
     axes, steps = (
         values[node.input[at]].tolist() if len(node.input) > at and node.input[at] else default
@@ -182,7 +182,7 @@ def _sliced(node: onnx.NodeProto, values: Mapping[str, NDArray[Any]], sides: Seq
 
 
 def _gathered(node: onnx.NodeProto, values: Mapping[str, NDArray[Any]], sides: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """(first, step) of what a Gather keeps of its axis; step 0 where the indices are in no such order."""
+    """Return (first, step) of what a Gather keeps of its axis; step 0 if the indices are in no such order."""
     axis = graphs.attribute(node, "axis", 0) % len(sides)
     indices = np.asarray(values[node.input[1]]) % sides[axis]
     steps = np.unique(np.diff(indices))

@@ -33,7 +33,7 @@ _Constants: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 def lightened(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """``model`` rewritten, and what was done in words; the model itself and nothing where no pattern is found.
+    """Rewrite ``model``, and say in words what was done; return the model itself and nothing if no pattern is found.
 
     Found are, in the main graph, a convolution of single channels whose kernel is an outer product (the Gaussian that
     anomalib smooths its maps with: 33x33 on one channel, a third of PatchCore's time), and a quadratic form with a
@@ -100,7 +100,9 @@ def _split(node: onnx.NodeProto, constants: _Constants, graph: onnx.GraphProto) 
 
 
 def _halves(kernel: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """(channels, 1, h, 1) and (channels, 1, 1, w) whose product is ``kernel``; None where it is none, or not float32."""
+    """Return (channels, 1, h, 1) and (channels, 1, 1, w) whose product is ``kernel``; None if there are none, or not
+    float32.
+    """
     if kernel.dtype != np.float32 or not np.isfinite(kernel).all():
         return None
     plain = kernel[:, 0].astype(np.float64)
@@ -153,7 +155,9 @@ def _halved(
 def _is_form(
     product: onnx.NodeProto, constants: _Constants, uses: Mapping[str, int], model: onnx.ModelProto, rank: int
 ) -> bool:
-    """``product`` goes into a Mul with its own vector, that into a sum over the last axis, and both nowhere else."""
+    """Return True if ``product`` goes into a Mul with its own vector, that into a sum over the last axis, and nowhere
+    else.
+    """
     vector, given = product.input[0], product.output[0]
     times = next((n for n in model.graph.node if n.op_type == "Mul" and sorted(n.input) == sorted((given, vector))), None)
     if times is None or uses[given] != 1 or uses[times.output[0]] != 1:

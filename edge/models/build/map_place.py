@@ -31,7 +31,9 @@ _UNEVEN = 0.15
 
 @dataclass(frozen=True, slots=True)
 class SettledPlace:
-    """``spec`` with the map's size and place. ``map_size``: the map's width and height. ``place``: as measured, or None."""
+    """A settled place is ``spec`` with the map's size and place; ``map_size`` is width and height; ``place`` is measured,
+    or None.
+    """
 
     spec: BundleSpec
     map_size: tuple[int, int]

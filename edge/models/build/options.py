@@ -25,6 +25,12 @@ class BuildOptions:
     """Where frames are brought to that size."""
     kernel: ResizeKernel | None = None
     """Kernel of that resize. None: area on the host; in the graph the exporter's own, otherwise linear."""
+    fit: Literal["stretch", "letterbox", "crop"] = "stretch"
+    """How frames of another shape are brought to that size, on the host alone."""
+    pad: int = 114
+    """Grey level of a letterbox's bars, of 255."""
+    short_side: int | None = None
+    """With ``crop``: the frame's short side becomes this first. None: just enough to cover the size."""
     channels: Literal[1, 3] | None = None
     """Channels of the frames, if a grey camera feeds a colour model. None: as the model's."""
     bits: int = 8

@@ -65,7 +65,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """``place``: None where the map doesn't answer to the patch clearly. ``warnings``: what the answers say of the map."""
+    """Answers have ``place``, None if the map doesn't answer to the patch clearly, and ``warnings`` about the map."""
 
     place: Placement | None
     warnings: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class Answers:
 def place_of(
     run: Callable[[NDArray[Any]], NDArray[Any]], size: tuple[int, int], channels: int, bits: int, declared: MapToImage
 ) -> Answers:
-    """``run`` takes one picture (1, H, W, C) of ``size`` (w, h) and gives its map (1, h, w).
+    """Measure the place; ``run`` takes one picture (1, H, W, C) of ``size`` (w, h) and gives its map (1, h, w).
 
     No place where the map doesn't answer to five patches at least, on lines with them.
     """
@@ -119,7 +119,7 @@ def _pictures(
 
 
 def _answers(maps: NDArray[Any]) -> NDArray[Any]:
-    """(places, 2): x and y of each answer in px of the map; NaN where there is none, or where the map's edge cuts it.
+    """Return (places, 2): x and y of each answer in px of the map; NaN if there is none, or the map's edge cuts it.
 
     The median over all places is what the map is without any patch. Places at which the map isn't finite say nothing.
     """

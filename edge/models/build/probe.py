@@ -236,7 +236,7 @@ def _same(batch: Mapping[str, NDArray[Any]], alone: Mapping[str, NDArray[Any]]) 
 def _same_on_others(
     model: onnx.ModelProto, taken: ModelInput, single: onnx.ModelProto, one: ModelInput, size: tuple[int, int], path: Path
 ) -> bool:
-    """``_others``, besides the noise that ``_run`` feeds."""
+    """Return True if the model gives the same on ``_others``, besides the noise that ``_run`` feeds."""
     sessions = [graphs.session(m, str(path)) for m in (model, single)]
     for planes in _others(taken, size):
         feeds = [_feed(planes, t) for t in (taken, one)]

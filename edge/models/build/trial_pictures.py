@@ -48,9 +48,15 @@ def generated(spec: BundleSpec, fed: tuple[int, int]) -> Pictures:
         larger = (size[0] * 3 // 2 + 1, size[1] * 2 + 3)
         for name, pixels in islice(generated_pictures(larger, channels, bits).items(), 2):
             pictures[f"larger {name}"] = _prepared(_as_frame(pixels, bits), spec, Workspace())
-            if spec.resize.kernel == "area" and spec.illumination is None and spec.tile is None:
+            if _is_plain(spec):
                 _check_means(pixels, pictures[f"larger {name}"], bits)
     return pictures
+
+
+def _is_plain(spec: BundleSpec) -> bool:
+    """Whether the prepared picture is the mean of what its pixels cover, and nothing besides."""
+    resize = spec.resize
+    return resize.kernel == "area" and resize.fit == "stretch" and spec.illumination is None and spec.tile is None
 
 
 def given(spec: BundleSpec, frames: Iterable[Frame]) -> Pictures:

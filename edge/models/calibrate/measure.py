@@ -5,7 +5,7 @@ half.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, TypeAlias
@@ -25,8 +25,9 @@ from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameKind, Skip, Unmapped
-from edge.models.calibrate.thresholds import CalibrationResult, calibrate
+from edge.models.calibrate.thresholds import CalibrationResult, calibrate, choose_high
 from edge.models.frame_survey import Survey
+from edge.models.robust_outliers import find_outliers
 from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import read_mask
@@ -82,6 +83,7 @@ def measure(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         high=result.high,
         low=result.low,
+        score_high=_score_high(passes.scores, result, false_rejects, needed=config.score is not None),
         false_rejects=false_rejects,
         quantile=quantile,
         frames=result.frames,
@@ -91,6 +93,30 @@ def measure(
         key=CalibrationKey.model_validate({**key, "frames": common_kind(passes.kinds)}),
     )
     return calibration, result
+
+
+def _score_high(
+    scores: Sequence[tuple[str, float | None]], result: CalibrationResult, false_rejects: float, *, needed: bool
+) -> float | None:
+    """The threshold of the score, by the rule that gives ``high``; None where there is no score to measure.
+
+    Raises:
+        UserError: the line needs one (``needed``), and an outlier among the scores would set it.
+    """
+    used = [(name, score) for name, score in scores if score is not None and name not in result.left_out]
+    values = [score for _, score in used]
+    if not values or not np.isfinite(values).all() or (max(values) == min(values) and max(values) <= 0):
+        return None
+    high, _ = choose_high(values, false_rejects, None)
+    setting = [outlier for outlier in find_outliers(used) if outlier.maximum < high]
+    if needed and setting:
+        raise UserError(
+            f"{setting[0].name}: its score is unlike the other good frames', and sets score.high",
+            received=f"{high:.4g}; its score is {setting[0].z:.0f} times the usual spread",
+            expected="good frames alone: a defect among them would pass from then on",
+            fix="look at it, then take it out of the folder, or set score: {high: NUMBER} by hand",
+        )
+    return high
 
 
 @dataclass(slots=True)
@@ -105,7 +131,9 @@ class _Passes:
     """What the frames are, for error texts."""
     survey: Survey = field(default_factory=Survey)
     kinds: set[FrameKind] = field(default_factory=set)
-    """Return this for the frames as the model gets them."""
+    """Kinds of the frames as the model gets them."""
+    scores: list[tuple[str, float | None]] = field(default_factory=list)
+    """Each frame's name and image score, None where the model gives none."""
     _begun: list[Iterator[_Named]] = field(default_factory=list)
     """The pass whose first map was looked at for its size; it is gone on with."""
     _plan: RegionPlan | None = None
@@ -136,9 +164,12 @@ class _Passes:
             UserError: frames of several sizes or kinds.
         """
         assert self._plan is not None
+        first = bool(self._begun)
         for name, amap, width, height in self._begun.pop() if self._begun else self._maps():
             if not self._plan.is_of_same_pixels(self.plans.plan(amap, width, height)):
                 raise _other_size(name, (width, height), self._size)
+            if first:
+                self.scores.append((name, amap.score))
             yield name, amap.values
         self.survey.check(self.source)
 

@@ -21,7 +21,7 @@ class QuantileSketch:
     """
 
     def __init__(self, kept: int = _KEPT) -> None:
-        """``kept``: how many of the largest values are kept."""
+        """Take ``kept``, the number of the largest values that are kept."""
         self.count = 0
         self._kept = kept
         self._top: list[NDArray[np.float32]] = []

@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
-    """``high`` and ``low`` (null: no hysteresis), and what they rest on. ``frames`` counts those that were used.
+    """A result has ``high``, ``low`` (None: no hysteresis) and what they rest on. ``frames`` counts those that were used.
 
     ``maxima``: of every frame, in the order of the frames. ``outliers``: highest first; ``left_out``: their names where
     they were left out. ``table``: candidates for ``high``, highest first, over the frames that were used.

@@ -26,7 +26,7 @@ _NONE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpace:
-    """``(features - mean) @ matrix``; good features have a total variance of 1 in it.
+    """A space takes features to ``(features - mean) @ matrix``; good features have a total variance of 1 in it.
 
     ``mean`` (d,), ``matrix`` (d, components), ``share``: of the variance that the components hold.
     """

@@ -120,7 +120,7 @@ def _expect_size(backbone: Backbone, own: tuple[int, int], size: tuple[int, int]
 
 
 def _expect_one_grid(net: FeatureNet, channels: int, size: tuple[int, int]) -> None:
-    """Raises UserError where a network without padding gives layers that are smaller than their stride tells."""
+    """Raise UserError if a network without padding gives layers that are smaller than their stride says."""
     frame = np.zeros((1, size[1], size[0], channels), np.uint8)
     try:
         values = graphs.run_graph(net._session, frame)  # noqa: SLF001  (made just here)

@@ -1,4 +1,4 @@
-"""``--method memory``: how far each place's features lie from the nearest that good pictures showed anywhere.
+"""The method ``memory`` measures how far each place's features lie from the nearest that good pictures showed anywhere.
 
 Nearest neighbours of patch features (Roth et al., "Towards total recall in industrial anomaly detection", CVPR 2022), at
 the picture's own scale. The bank is chosen farthest point first.

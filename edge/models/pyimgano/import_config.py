@@ -68,7 +68,7 @@ _THEIRS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """``text``: the line's YAML. ``differs``: settings taken over that mean something else. ``ignored``: the others.
+    """An import has ``text``, the line's YAML; ``differs``, settings that mean something else; and ``ignored``, the others.
 
     ``build_options``: what to give to ``edge build`` for tiling and illumination; empty where there is neither.
     """
@@ -99,7 +99,8 @@ def read_infer_config(path: Path) -> dict[str, Any]:
 
 
 def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
-    """``data``: as ``read_infer_config`` gives it. ``name`` stands in errors and in the YAML; ``bundle`` becomes its model.
+    """Convert ``data``, from ``read_infer_config``. ``name`` stands in errors and in the YAML; ``bundle`` becomes its
+    model.
 
     Raises:
         UserError: a value of the wrong type or out of range, an ROI without a pixel.
@@ -139,7 +140,7 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
 
 
 def _checked(regions: dict[str, Any], defects: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """``defects``: the file's own, which errors tell: what we made of a value is another one at times."""
+    """Check ``defects``, the file's own, which errors name: what we made of a value is another one at times."""
     try:
         parse(RegionsConfig, regions)
     except ValidationError as error:

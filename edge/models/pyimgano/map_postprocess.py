@@ -1,4 +1,4 @@
-"""pyimgano's ``adaptation.postprocess``, what it does to a map before the threshold, as keys of a line's ``regions:``."""
+"""pyimgano's ``adaptation.postprocess`` changes a map before the threshold; it becomes keys of a line's ``regions:``."""
 
 from __future__ import annotations
 

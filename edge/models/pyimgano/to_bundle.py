@@ -22,7 +22,7 @@ _THEIRS: Final = {
 
 
 def tiling(section: Json, notes: Notes) -> dict[str, Any] | None:
-    """``size``, ``stride`` and ``blend`` of the bundle's ``tile``; None where nothing is tiled."""
+    """Return ``size``, ``stride`` and ``blend`` of the bundle's ``tile``; None if nothing is tiled."""
     size, stride = section.integer("tile_size", None), section.integer("stride", None)
     blend = section.word("map_reduce", "max", ("max", "mean", "hann", "gaussian"))
     reduce, topk = section.take("score_reduce"), section.take("score_topk")
@@ -57,7 +57,7 @@ def tiling(section: Json, notes: Notes) -> dict[str, Any] | None:
 
 
 def illumination(section: Json, notes: Notes) -> dict[str, Any] | None:
-    """The bundle's ``illumination``; None where no step is on."""
+    """Return the bundle's ``illumination``; None if no step is on."""
     key = "preprocessing.illumination_contrast"
     enabled = section.flag("enabled", default=True)
     balance = section.word("white_balance", "none", ("none", "gray_world", "max_rgb", "grayworld", "maxrgb"))

@@ -29,7 +29,7 @@ _WHY: Final = {
 
 
 def regions_of(defects: Json, notes: Notes) -> dict[str, Any]:
-    """``regions:`` with the keys that are not at their defaults, their values not yet checked for range.
+    """Return ``regions:`` with the keys that are not at their defaults, their values not yet checked for range.
 
     Raises:
         UserError: a value of the wrong type, an ROI without a pixel.
@@ -96,7 +96,7 @@ def _smooth(method: str, size: int, sigma: float) -> dict[str, Any] | None:
 
 
 def _threshold(defects: Json, notes: Notes) -> str | dict[str, float | None]:
-    """``calibrated``, or high and low."""
+    """Return ``calibrated``, or high and low."""
     given = defects.number("pixel_threshold")
     strategy = defects.word(
         "pixel_threshold_strategy", "normal_pixel_quantile", ("normal_pixel_quantile", "fixed", "infer_config")

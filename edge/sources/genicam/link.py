@@ -39,6 +39,9 @@ from edge.sources.pace import expected_interval_s
 
 log = structlog.get_logger()
 
+BUFFERS_MOST_MB = 150
+"""Buffers that take more are warned of: eight cameras of 270 MB fill a small box."""
+
 
 def _nothing() -> None:
     pass
@@ -138,9 +141,21 @@ class Link:
         self._step()
         try:
             self._stream = Stream(self._config, self._camera, self._clock)
+            self._log_buffers()
         except Exception as error:
             self.disconnect()
             raise NotConnectedError("camera_start_failed", f"{type(error).__name__}: {reason(error)}") from error
+
+    def _log_buffers(self) -> None:
+        """Say what the producer's buffers take: most of the memory of a daemon with a large camera."""
+        try:
+            payload = int(self._camera.remote_device.node_map.PayloadSize.value)
+        except Exception:  # noqa: BLE001  (not every camera has it)
+            return
+        count = self._config.buffers
+        total = round(count * payload / 1e6)
+        tell = log.warning if total > BUFFERS_MOST_MB else log.info
+        tell("camera_buffers", buffers=count, payload_bytes=payload, total_mb=total)
 
     def stop(self) -> None:
         """Stop the stream, stay connected; ``start`` goes on. Frames that wait in buffers are gone.

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 genapi = pytest.importorskip("genicam.genapi", reason="the extra 'camera' is not installed")
 
@@ -300,3 +301,19 @@ def test_a_search_that_takes_longer_than_the_limit_of_a_stage_is_no_hang(proxy: 
             stop.set()
 
     assert run_line(line, stop, each_turn) == 0
+
+
+def test_the_memory_of_the_buffers_is_told_at_the_start_and_warned_of_where_it_is_much() -> None:
+    """32 buffers of a simulated camera were 270 of a daemon's 394 MB, and nothing said so."""
+    for buffers, level in ((4, "info"), (40, "warning")):
+        config = Config(kind="genicam", producer="simulated", serial="0", buffers=buffers)
+        link = Link(config, producer_files("simulated"))
+        try:
+            link.connect()
+            with capture_logs() as told:
+                link.start()
+        finally:
+            link.close()
+        (entry,) = [entry for entry in told if entry["event"] == "camera_buffers"]
+        assert (entry["log_level"], entry["buffers"]) == (level, buffers)
+        assert entry["total_mb"] == round(buffers * entry["payload_bytes"] / 1e6)
