@@ -93,7 +93,7 @@ class Survey:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Survey:
-        """As ``to_json`` told it."""
+        """Read what ``to_json`` wrote."""
         survey = cls(frames=data["frames"], highest=dict(data["highest"]))
         survey.sizes.update({(width, height): names for width, height, names in data["sizes"]})
         survey.kinds.update(data["kinds"])

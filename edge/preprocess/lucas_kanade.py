@@ -22,9 +22,9 @@ _BLUR = 2.4
 _BLUR_COARSE = 1.0
 _BLOCKS = 16
 _POINTS = 8
-"""Of each of 16x16 blocks the 8 px with the steepest slopes are compared, spread over the whole picture."""
+"""In each of 16x16 blocks the 8 px with the steepest slopes are compared, spread over the whole picture."""
 _PROBES = 2
-"""Of each block, where two starts are compared."""
+"""Px of each block that are used to compare two starts."""
 _COARSE = 8
 """The first start is found on pictures so many times smaller again."""
 _ROUNDS = (12, 12)
@@ -210,7 +210,7 @@ class Level:
 
 
 def _median(values: NDArray[np.float32]) -> float:
-    """As np.median, ten times faster for a thousand values: it takes the upper of the two in the middle."""
+    """Return the median like np.median, ten times faster for a thousand values: it takes the upper of the two in the middle."""
     middle = len(values) // 2
     return float(np.partition(values, middle)[middle])
 

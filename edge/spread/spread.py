@@ -17,7 +17,7 @@ _LEAST_SHARDS = 2
 
 
 def default_workers(shards: int) -> int:
-    """As many workers as there are cores for this process, and shards."""
+    """Return as many workers as there are cores for this process, and no more than shards."""
     cores = len(os.sched_getaffinity(0))
     return 1 if shards < _LEAST_SHARDS else max(1, min(cores, shards))
 

@@ -87,12 +87,7 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
     original = _unbatched(original)
     taken, look = original.taken, original.look
     spec = _spec(options.name or folder.absolute().name, original, transform, options)
-    if options.illumination is not None:
-        if options.bits != 8:
-            raise UserError("--bits with --illumination", received=options.bits, expected="8: it works on 8-bit pictures")
-        lack = "give good frames: --frames FOLDER"
-        light = frozen(options.illumination, spec.input.channels, options.frames, lack)
-        spec = spec.model_copy(update={"illumination": light})
+    spec = _with_light(spec, options)
     if spec.resize.where == "graph" and not (look.own_resize and options.size is None):
         transform = replace(transform, inner=spec.resize.size, kernel=spec.resize.kernel)
     given = trial.given(spec, options.frames)
@@ -120,17 +115,7 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
         path=model_path,
     )
     spec = settled.spec
-    provenance = provenance_of(
-        model=original.model,
-        path=model_path,
-        taken=taken,
-        recipe=transform,
-        outputs=built.outputs,
-        check=built.check,
-        rewritten=built.rewritten,
-        own_resize=own_resize_of(look, spec),
-        place=settled.place,
-    )
+    provenance = _provenance(original, model_path, transform, built, settled)
     spec = spec.model_copy(update={"provenance": provenance, "frames": trial.kind_of(options.frames)})
     return BuildReport(
         bundle=write_bundle(folder, built.model, spec, force=options.force),
@@ -144,6 +129,32 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
         place=settled.place,
         warnings=(*built.warnings, *settled.warnings, *metadata_warning(model_path)),
         fed=values_fed(transform, taken),
+    )
+
+
+def _with_light(spec: BundleSpec, options: BuildOptions) -> BundleSpec:
+    """Add the options' illumination to the spec, its statistics measured on the good frames."""
+    if options.illumination is None:
+        return spec
+    if options.bits != 8:
+        raise UserError("--bits with --illumination", received=options.bits, expected="8: it works on 8-bit pictures")
+    light = frozen(options.illumination, spec.input.channels, options.frames, "give good frames: --frames FOLDER")
+    return spec.model_copy(update={"illumination": light})
+
+
+def _provenance(
+    original: _Original, path: Path, transform: InputTransform, built: _Built, settled: SettledPlace
+) -> dict[str, Any]:
+    return provenance_of(
+        model=original.model,
+        path=path,
+        taken=original.taken,
+        recipe=transform,
+        outputs=built.outputs,
+        check=built.check,
+        rewritten=built.rewritten,
+        own_resize=own_resize_of(original.look, settled.spec),
+        place=settled.place,
     )
 
 

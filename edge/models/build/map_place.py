@@ -80,8 +80,7 @@ def settle_place(
     )
     place, warnings = answers.place, list(answers.warnings)
     if by_hand is not None:
-        if place is not None and place.verdict != "agrees":
-            warnings.append(f"--map-to-image says {_four(declared)}, and measured it is about {place}: boxes may lie wrong")
+        warnings += _doubt_of_hand(declared, place)
         return SettledPlace(spec, (columns, rows), place, tuple(warnings))
     _check_shape(look, (columns, rows), place, path)
     if place is None and min(look.size) >= LEAST_SIDE:
@@ -103,6 +102,13 @@ def settle_place(
             f"{look.size[0]}x{look.size[1]} from where the graph tells, at {place}: boxes may lie wrong"
         )
     return SettledPlace(spec, (columns, rows), place, tuple(warnings))
+
+
+def _doubt_of_hand(declared: MapToImage, place: Placement | None) -> list[str]:
+    """Warn if the measure doesn't agree with the place that a person gave."""
+    if place is None or place.verdict == "agrees":
+        return []
+    return [f"--map-to-image says {_four(declared)}, and measured it is about {place}: boxes may lie wrong"]
 
 
 def check_scales(map_to_image: MapToImage) -> None:

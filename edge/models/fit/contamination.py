@@ -72,7 +72,7 @@ class ScoreTask:
 
 
 def scores_from_bytes(data: bytes) -> list[Score]:
-    """As ``ScoreTask`` wrote them."""
+    """Read the scores that ``ScoreTask`` wrote."""
     return [Score(*entry) for entry in orjson.loads(data)]
 
 

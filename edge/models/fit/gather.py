@@ -88,7 +88,7 @@ def empty(plan: FitPlan) -> Gathered:
 
 
 def from_bytes(data: bytes, plan: FitPlan) -> Gathered:
-    """As ``Gathered.to_bytes`` wrote it. Raises ValueError or KeyError where it is something else."""
+    """Read what ``Gathered.to_bytes`` wrote. Raises ValueError or KeyError where it is something else."""
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         named: dict[str, NDArray[Any]] = {name: arrays[name] for name in arrays.files}
     gathered = empty(plan)

@@ -26,7 +26,7 @@ PoseChoice: TypeAlias = Literal["auto", "fixed", "texture"]
 _LOOKED_AT = 16
 """Frames on which pose and reference are settled."""
 _SHARE = 0.75
-"""Of those, so many must lie alike for a pose to be called fixed."""
+"""So many of those must lie alike for a pose to be called fixed."""
 _CONTRAST = 2.0
 """Grey levels by which a picture must vary at 64 px for a registration to have something to go by."""
 _SLACK, _AGREEMENT = 4.0, (0.3, 0.85)

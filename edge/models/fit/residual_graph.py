@@ -17,7 +17,7 @@ SLOW: Final = 13
 MIDDLE: Final = 128.0
 """Grey level that the statistics add to a picture without its slow changes, so that they sum numbers above 0."""
 Weights: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Of one scale, (H, W, C): mean, and 1 / (deviation * q)."""
+"""Arrays (H, W, C) of one scale: mean, and 1 / (deviation * q)."""
 Constants: TypeAlias = dict[str, NDArray[Any]]
 
 

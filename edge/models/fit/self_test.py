@@ -38,7 +38,7 @@ _ROOM_PX: Final = 24
 """How far a defect's place may lie from the next grid line."""
 _BORDER_PX: Final = 12
 _TILE_PX, _ZOOM, _SHOWN_PX = 48, 2, 8
-"""Of the picture sheet: side of a cut-out, its magnification, and the size of the defects in it."""
+"""The picture sheet's side of a cut-out, its magnification, and the size of the defects in it."""
 
 
 _CHANGED: Final = 2
@@ -236,7 +236,7 @@ def _changes(plan: FitPlan, good: Sequence[tuple[Picture, Scorer]], threshold: f
 
 
 def _sentence(kind: str, cells: Sequence[Cell]) -> str:
-    """As ``spots of >= 4 px at >= 12 % contrast: 98 %; under 6 %: not found``."""
+    """Say for example ``spots of >= 4 px at >= 12 % contrast: 98 %; under 6 %: not found``."""
     plural = {"crack": "cracks", "smear": "smears", "scratch": "scratches"}.get(kind, f"{kind}s")
     by_contrast = {c: [cell for cell in cells if cell.contrast == c] for c in sorted({cell.contrast for cell in cells})}
     for size in sorted({cell.size_px for cell in cells}):
