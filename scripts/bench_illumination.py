@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from peer import Peer, peer_or_none
 
-from edge.config.bundle_spec import FrozenSpec, IlluminationSpec, TileSpec
+from edge.config.bundle_spec import TileSpec
+from edge.config.illumination_spec import FrozenSpec, IlluminationSpec
 from edge.preprocess.illumination import Illuminator
 from edge.preprocess.tiling import Tiling
 

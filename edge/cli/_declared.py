@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from edge.config.bundle_spec import ILLUMINATION_PRESETS, IlluminationSpec
+from edge.config.illumination_spec import ILLUMINATION_PRESETS, IlluminationSpec
 from edge.config.validate import validate
 from edge.config.yaml_reader import parse_yaml, read_yaml
 from edge.errors import UserError

@@ -12,7 +12,8 @@ from rich.table import Column, Table
 
 from edge.cli._tables import print_table
 from edge.config.bundle import load_bundle, unlisted
-from edge.config.bundle_spec import BundleSpec, IlluminationSpec
+from edge.config.bundle_spec import BundleSpec
+from edge.config.illumination_spec import IlluminationSpec
 from edge.engines.acceptance import check_finite
 from edge.engines.onnx import OnnxEngine
 

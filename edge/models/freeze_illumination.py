@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.bundle_spec import BundleSpec, FrozenSpec, IlluminationSpec, InputSpec, ResizeSpec
+from edge.config.bundle_spec import BundleSpec, InputSpec, ResizeSpec
+from edge.config.illumination_spec import FrozenSpec, IlluminationSpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.preprocess import lookup_tables as levels

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.bundle_spec import ClaheSpec, FrozenSpec, IlluminationSpec, StretchSpec
+from edge.config.illumination_spec import ClaheSpec, FrozenSpec, IlluminationSpec, StretchSpec
 from edge.preprocess import lookup_tables as levels
 from edge.preprocess.homomorphic import Homomorphic
 from edge.preprocess.lookup_tables import Histogram, Lut, Plane, look_up

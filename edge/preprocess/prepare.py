@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edge.config.bundle_spec import BundleSpec, IlluminationSpec, TileSpec
+from edge.config.bundle_spec import BundleSpec, TileSpec
+from edge.config.illumination_spec import IlluminationSpec
 from edge.frames import Frame
 from edge.preprocess.area_resize import area_resize
 from edge.preprocess.fit_to_size import FrameFit, fit_of

@@ -16,7 +16,8 @@ from support.fits import pixel_model
 from support.graphs import identity_model
 
 from edge.cli._declared import illumination_of
-from edge.config.bundle_spec import ILLUMINATION_PRESETS, BundleSpec, IlluminationSpec, ResizeSpec
+from edge.config.bundle_spec import BundleSpec, ResizeSpec
+from edge.config.illumination_spec import ILLUMINATION_PRESETS, IlluminationSpec
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
 from edge.models.freeze_illumination import frozen

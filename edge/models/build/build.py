@@ -31,7 +31,7 @@ from edge.models.build.foreign import (
     read_input,
 )
 from edge.models.build.lighten import lightened
-from edge.models.build.map_place import check_scales, settle_place
+from edge.models.build.map_place import SettledPlace, check_scales, settle_place
 from edge.models.build.options import BuildOptions
 from edge.models.build.parity import Check, check_repeats, compare
 from edge.models.build.placement import Placement

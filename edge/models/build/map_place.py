@@ -80,8 +80,7 @@ def settle_place(
     )
     place, warnings = answers.place, list(answers.warnings)
     if by_hand is not None:
-        warnings += _doubt_of_hand(declared, place)
-        return SettledPlace(spec, (columns, rows), place, tuple(warnings))
+        return SettledPlace(spec, (columns, rows), place, (*warnings, *_doubt_of_hand(declared, place)))
     _check_shape(look, (columns, rows), place, path)
     if place is None and min(look.size) >= LEAST_SIDE:
         warnings.append(

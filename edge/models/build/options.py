@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.config.bundle_spec import IlluminationSpec, ResizeKernel, TileSpec
+from edge.config.bundle_spec import ResizeKernel, TileSpec
+from edge.config.illumination_spec import IlluminationSpec
 from edge.frames import Frame
 from edge.models.build.foreign import Layout
 from edge.models.build.placement import MapToImage

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 import cv2
 import numpy as np
 
-from edge.config.bundle_spec import BundleSpec, IlluminationSpec, InputSpec, ResizeSpec
+from edge.config.bundle_spec import BundleSpec, InputSpec, ResizeSpec
+from edge.config.illumination_spec import IlluminationSpec
 from edge.config.register_spec import RegisterLimits, RegisterSpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip

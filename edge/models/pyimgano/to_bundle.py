@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from edge.config.bundle_spec import IlluminationSpec
+from edge.config.illumination_spec import IlluminationSpec
 from edge.config.validate import expectation, parse
 from edge.errors import UserError
 from edge.models.pyimgano.infer_config_reader import Json, Notes

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from edge.config.bundle_spec import IlluminationSpec
+from edge.config.illumination_spec import IlluminationSpec
 from edge.config.load import load_config
 from edge.config.yaml_reader import parse_yaml
 from edge.errors import UserError
