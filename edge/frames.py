@@ -101,13 +101,16 @@ class FrameKind:
 
     def doubt(self, frame: Frame) -> Unmapped | None:
         """Why a frame is of another kind: ``frame_size`` or ``frame_kind``; None where it is of this one."""
+        shape = frame.pixels.shape
+        fits = self.size is None or self.size == (shape[1], shape[0])
+        if (
+            fits
+            and self.bits in (None, frame.bits)
+            and (self.colour is None or (self.colour == "grey") == (len(shape) == 2))
+        ):
+            return None  # without an object: this is on every frame's way
         given = FrameKind.of(frame)
-        if self.size not in (None, given.size):
-            reason = "frame_size"
-        elif self.colour not in (None, given.colour) or self.bits not in (None, given.bits):
-            reason = "frame_kind"
-        else:
-            return None
+        reason = "frame_kind" if fits else "frame_size"
         return Unmapped(reason, f"the frame is {given}, expected {self}, as the good frames were")
 
 

@@ -254,7 +254,7 @@ def test_a_log_folder_that_cannot_be_written(line: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("command", [["run", "-c"], ["check"]])
+@pytest.mark.parametrize("command", [["check"]])  # `edge run` waits for it: tests/service/test_daemon.py
 def test_a_producer_that_does_not_exist(line: Path, command: list[str]) -> None:
     result = edge(line, *command, "cam1.yaml", "--set", "source={kind: genicam, producer: /opt/none.cti}")
     text = refused(result)
