@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,17 +12,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.cli._bars import build_bar, tracked
+from edge.cli._bars import build_bar, spread_bar
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
 from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.frames import Frame, Skip
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import outlier_folder, write_outliers
+from edge.models.calibrate.spread_measure import SpreadRun
 from edge.models.calibrate.thresholds import CalibrationResult, OutlierError
+from edge.models.frame_set import FrameSet
 from edge.models.good_frames import good_frames
 from edge.storage.calibration_file import save_calibration
 
@@ -41,6 +43,12 @@ def calibrate(
         Path | None, typer.Option("--out", "-o", help="The calibration file. Default: the config's `calibration`.")
     ] = None,
     bits: BitsOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes. Default: one for each core, where there are frames enough.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep finished shards beside the file, and go on from those that are there.")
+    ] = False,
     overrides: SetOption = None,
 ) -> None:
     """Measure the line's model on good frames and write its thresholds into the calibration file."""
@@ -53,24 +61,21 @@ def calibrate(
             )
         out = loaded.resolve(loaded.config.calibration)
     console = Console(highlight=False)
-    labels = iter(("measuring", "measuring without the outliers"))
     good = good_frames(source, declared_bits(bits, loaded.config.source))
     show_notes(console, good.notes)
-
-    def frames() -> Iterable[Frame | Skip]:
-        # the count is only the bar's; an unreadable source is told by read_frames, in the loop
-        return tracked(iter(good), next(labels), good.count())
+    parts = out.with_name(f"{out.name}.parts")
 
     try:
-        with build_bar() as tell:
+        with build_bar() as tell, spread_bar() as bar:
             calibration, result = measure(
                 loaded.resolved,
-                frames,
+                lambda: iter(good),
                 source=str(source),
                 false_rejects=false_rejects,
                 quantile=quantile,
                 outliers=outliers_choice(leave_out=leave_out, keep=keep),
                 tell=tell,
+                run=SpreadRun(FrameSet.of(good), workers, parts if resume else None, bar),
             )
     except OutlierError as error:
         pictures = write_outliers(loaded.resolved, good, error.result, outlier_folder(out))
@@ -79,6 +84,8 @@ def calibrate(
     except UserError as error:
         raise loaded.located(error) from None
     save_calibration(calibration, out)
+    if resume:
+        shutil.rmtree(parts, ignore_errors=True)
     pictures = write_outliers(loaded.resolved, good, result, outlier_folder(out))
     _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"

@@ -19,7 +19,7 @@ REPORTS = frozenset({"self_test.json", "self_test.png", "statistics.npz"})
 
 
 NOT_COMPUTED = {"name", "frames", "map_size", "map_highest", "tolerance", "display", "provenance"}
-"""Keys of ``bundle.yaml`` that leave every number of a frame's map as it is."""
+"""These keys of ``bundle.yaml`` change no number in a frame's map."""
 
 
 Size: TypeAlias = tuple[SidePx, SidePx]
@@ -154,7 +154,7 @@ class BundleSpec(Section):
     input: InputSpec
     resize: ResizeSpec
     illumination: IlluminationSpec | None = None
-    """Steps that change the pixels before the resize. null: none."""
+    """What happens to the pixels before the resize. null: nothing."""
     register_: Annotated[RegisterSpec | None, Field(alias="register")] = None
     """How the picture is brought to a reference's place and light after the resize. null: it is taken as it lies."""
     tile: TileSpec | None = None

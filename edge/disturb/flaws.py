@@ -151,11 +151,33 @@ KINDS: Final[dict[str, Maker]] = {
 """Makers of the kinds by their names: ``(rng, cx, cy, size_px)``. The size is a blob's width; lines are twice as long."""
 
 
-def paste(picture: NDArray[np.uint8], flaw: Flaw, contrast: float) -> NDArray[np.bool_] | None:
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The pixels of a pasted defect: ``mask``, bool (h, w), whose corner lies at (x0, y0) of the picture."""
+
+    x0: int
+    y0: int
+    mask: NDArray[np.bool_]
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1; tight, x1 and y1 exclusive."""
+        ys, xs = np.nonzero(self.mask)
+        x0, y0 = self.x0, self.y0
+        return x0 + int(xs.min()), y0 + int(ys.min()), x0 + int(xs.max()) + 1, y0 + int(ys.max()) + 1
+
+    def whole(self, width: int, height: int) -> NDArray[np.bool_]:
+        """The mask of a picture of this size."""
+        out = np.zeros((height, width), np.bool_)
+        out[self.y0 : self.y0 + self.mask.shape[0], self.x0 : self.x0 + self.mask.shape[1]] = self.mask
+        return out
+
+
+def paste(picture: NDArray[np.uint8], flaw: Flaw, contrast: float, level: Any = None) -> Footprint | None:
     """Draw the flaw into ``picture``, uint8 (H, W, C), in place; all channels change by the same share.
 
-    ``contrast``: by which share of the level that is there the footprint's pixels change, on average. Returns the footprint
-    in the picture, bool (H, W); None, and nothing changed, where it lies outside.
+    ``contrast``: by which share of ``level`` (one for each channel; None: the level that is there) the footprint's pixels
+    change, on average. Returns None, and changes nothing, where the footprint lies outside the picture.
     """
     height, width = picture.shape[:2]
     clipped = flaw.within(width, height)
@@ -164,12 +186,10 @@ def paste(picture: NDArray[np.uint8], flaw: Flaw, contrast: float) -> NDArray[np
     x0, y0, shape, footprint = clipped
     place = slice(y0, y0 + shape.shape[0]), slice(x0, x0 + shape.shape[1])
     before = picture[place].astype(np.float32)
-    level = before[footprint].mean(axis=0)
+    level = before[footprint].mean(axis=0) if level is None else level
     step = shape[:, :, None] * (contrast * level / np.abs(shape[footprint]).mean())
     picture[place] = np.rint(np.clip(before + step, 0, 255)).astype(np.uint8)
-    mask = np.zeros((height, width), np.bool_)
-    mask[place] = footprint
-    return mask
+    return Footprint(x0, y0, footprint)
 
 
 def _patch(cx: float, cy: float, reach: float) -> tuple[int, int, NDArray[np.float64], NDArray[np.float64]]:

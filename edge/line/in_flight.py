@@ -166,9 +166,7 @@ class InFlight:
         return start(frame, recipe.engine.bundle, self._workspace)
 
     def _unmapped(self, error: Exception) -> Unmapped:
-        """Pass a frame on without a map: a size that the model doesn't take, or a part that lies elsewhere, is no error of
-        the engine.
-        """
+        """A frame of a size that the model doesn't take, or whose part lies elsewhere, is no error of the engine."""
         reason = unmapped(error)
         if reason is not None:
             # each size is another problem; places differ with every frame, and the log names the first

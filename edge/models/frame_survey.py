@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.frame_kind import FrameKindSpec
+from edge.config.frame_kind import FrameKindSpec, common_kind
 from edge.errors import UserError
-from edge.frames import Frame, Skip
+from edge.frames import Frame, FrameKind, Skip
 from edge.models.robust_outliers import Outlier, find_outliers
 from edge.storage.pictures import frame_name
 
@@ -69,18 +69,15 @@ class Survey:
         for bits, highest in other.highest.items():
             self.highest[bits] = max(self.highest.get(bits, 0), highest)
 
-    @property
     def common(self) -> FrameKindSpec:
-        """What all frames have in common: size, colour, bits; null where they differ."""
-        colours = {kind.partition(",")[0] for kind in self.kinds}
-        bits = {int(kind.split()[1]) for kind in self.kinds}
-        return FrameKindSpec.model_validate(
-            {
-                "size": next(iter(self.sizes)) if len(self.sizes) == 1 else None,
-                "colour": colours.pop() if len(colours) == 1 else None,
-                "bits": bits.pop() if len(bits) == 1 else None,
-            }
-        )
+        """What all of them have in common."""
+        looks = [look.split(", ") for look in self.kinds]
+        kinds = [
+            FrameKind(size, "grey" if colour == "grey" else "RGB", int(bits.split()[0]))
+            for size in self.sizes
+            for colour, bits in looks
+        ]
+        return common_kind(kinds)
 
     def to_json(self) -> dict[str, Any]:
         """Without its small pictures."""

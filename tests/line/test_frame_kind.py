@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
+from support.fits import pixel_bundle
 from support.graphs import write_identity_bundle
 from support.lines import loaded, make_line, records, run
 
@@ -19,7 +20,6 @@ from edge.errors import UserError
 from edge.frames import AnomalyMap, FrameMeta
 from edge.line.recipe import open_model
 from edge.models.calibrate.measure import measure
-from edge.models.fit.fit import fit_to_bundle
 from edge.preprocess.pixel_formats import decode
 from edge.regions.plans import RegionPlans
 from edge.regions.smooth import smooth_inside
@@ -191,7 +191,7 @@ def test_a_frame_of_another_kind_than_the_model_was_fitted_on_gets_no_verdict(tm
     (tmp_path / "good").mkdir()
     for index in range(12):
         cv2.imwrite(str(tmp_path / "good" / f"{index}.png"), grey(90 + index))
-    fit_to_bundle(list(read_frames(tmp_path / "good")), tmp_path / "bundle")
+    pixel_bundle(read_frames(tmp_path / "good"), tmp_path / "bundle")
     picture, expected = TRAITS[trait]
     assert verdicts(tmp_path, picture, "regions.threshold={high: 6.0}") == {expected}
 

@@ -5,7 +5,7 @@ half.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, TypeAlias
@@ -25,6 +25,8 @@ from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameKind, Skip, Unmapped
+from edge.models.calibrate.quantile import QuantileSketch
+from edge.models.calibrate.spread_measure import SpreadRun, measure_spread, other_size
 from edge.models.calibrate.thresholds import CalibrationResult, calibrate, choose_high
 from edge.models.frame_survey import Survey
 from edge.models.robust_outliers import find_outliers
@@ -48,12 +50,14 @@ def measure(
     quantile: float = 0.999,
     outliers: Literal["refuse", "leave_out", "keep"] = "refuse",
     tell: BuildProgress = untold,
+    run: SpreadRun | None = None,
 ) -> tuple[Calibration, CalibrationResult]:
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
 
     ``config``: with its paths resolved.
     ``frames`` gives them; it is called once more, for the same frames, where there are outliers to be left out.
-    ``outliers``: as in ``calibrate``. ``tell``: hears how far a build is that takes minutes.
+    ``outliers``: as in ``calibrate``. ``tell``: hears how far a build is that takes minutes. ``run``: the same frames
+    spread over processes; parts out of place are then left out, and noted as frames are that were lost.
 
     Raises:
         OutlierError: an outlier would set the threshold.
@@ -74,6 +78,7 @@ def measure(
             outliers=outliers,
             reach=lambda: _reach(engine),
             highest=bundle.spec.map_highest,
+            measured=None if run is None else lambda left_out: passes.spread(config, run, left_out),
         )
     finally:
         engine.close()
@@ -89,7 +94,7 @@ def measure(
         frames=result.frames,
         left_out=result.left_out,
         source=source,
-        note="; ".join(filter(None, [result.note, *passes.survey.notes()])),
+        note="; ".join(filter(None, [result.note, *passes.survey.notes(), *passes.notes])),
         key=CalibrationKey.model_validate({**key, "frames": common_kind(passes.kinds)}),
     )
     return calibration, result
@@ -131,7 +136,11 @@ class _Passes:
     """What the frames are, for error texts."""
     survey: Survey = field(default_factory=Survey)
     kinds: set[FrameKind] = field(default_factory=set)
-    """Kinds of the frames as the model gets them."""
+    """Of the frames as the model gets them."""
+    notes: list[str] = field(default_factory=list)
+    """Frames that were left out or lost, and why."""
+    _numbers: list[int] = field(default_factory=list)
+    """Of the frames that had a map in the last spread pass."""
     scores: list[tuple[str, float | None]] = field(default_factory=list)
     """Each frame's name and image score, None where the model gives none."""
     _begun: list[Iterator[_Named]] = field(default_factory=list)
@@ -167,23 +176,28 @@ class _Passes:
         first = bool(self._begun)
         for name, amap, width, height in self._begun.pop() if self._begun else self._maps():
             if not self._plan.is_of_same_pixels(self.plans.plan(amap, width, height)):
-                raise _other_size(name, (width, height), self._size)
+                raise other_size(name, (width, height), self._size)
             if first:
                 self.scores.append((name, amap.score))
             yield name, amap.values
         self.survey.check(self.source)
 
+    def spread(
+        self, config: Config, run: SpreadRun, left_out: Collection[int]
+    ) -> tuple[list[tuple[str, float]], QuantileSketch]:
+        """One pass of ``run``: names and maxima, and the pixels of all but those at the places ``left_out``."""
+        done = measure_spread(config, run, self.engine, self._size, [self._numbers[place] for place in left_out])
+        done.survey.check(self.source)
+        self._numbers = [number for number, _, _ in done.maxima]
+        self.survey, self.kinds, self.scores = done.survey, done.kinds, done.scores
+        # whoever gave the frames asks them what is missing
+        run.frames.places[0].unread.update(done.unread | {lost.name: 1 for lost in done.lost})
+        self.notes = [f"left out: {text}" for text in done.out_of_place]
+        self.notes += [f"lost: {lost.name} ended two workers ({lost.how})" for lost in done.lost]
+        return [(name, maximum) for _, name, maximum in done.maxima], done.pixels
+
     def _maps(self) -> Iterator[_Named]:
         return _maps((as_live(frame, self.config) for frame in self.survey.seen(self.frames())), self.engine, self.kinds)
-
-
-def _other_size(name: str, size: tuple[int, int], first: tuple[int, int]) -> UserError:
-    return UserError(
-        f"{name}: a frame of another size than the first",
-        received=f"{size[0]}x{size[1]}",
-        expected=f"{first[0]}x{first[1]}: one ROI and one map size for all",
-        fix="calibrate on frames of one camera setting",
-    )
 
 
 def _reach(engine: Engine) -> float:

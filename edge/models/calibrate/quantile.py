@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +48,43 @@ class QuantileSketch:
         self._held += len(self._top[-1])
         if self._held >= 2 * self._kept:
             self._let_go()
+
+    def merge(self, other: QuantileSketch) -> None:
+        """Count what ``other`` counted."""
+        if not other.count:
+            return
+        self._least, self._largest = min(self._least, other._least), max(self._largest, other._largest)
+        self._put(other._first, other._counts)
+        floor = max(self._floor, other._floor)
+        self._ties = (self._ties if self._floor == floor else 0) + (other._ties if other._floor == floor else 0)
+        # below the higher floor not all values are known any more
+        self._top = [kept for part in (*self._top, *other._top) if len(kept := part[part >= floor])]
+        self._held, self._floor = sum(map(len, self._top)), floor
+        if self._held >= 2 * self._kept:
+            self._let_go()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that ``from_arrays`` needs."""
+        if self._held > self._kept:
+            self._let_go()
+        return {
+            "top": np.concatenate(self._top) if self._top else np.zeros(0, np.float32),
+            "counts": self._counts,
+            "whole": np.array([self.count, self._first, self._ties], np.int64),
+            "bounds": np.array([self._least, self._largest, self._floor], np.float64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], kept: int = _KEPT) -> QuantileSketch:
+        """As it was when ``arrays`` gave these."""
+        sketch = cls(kept)
+        sketch._top = [arrays["top"]] if len(arrays["top"]) else []
+        sketch._held = len(arrays["top"])
+        sketch._counts = arrays["counts"]
+        sketch.count, sketch._first, sketch._ties = (int(value) for value in arrays["whole"])
+        sketch._least, sketch._largest = (float(value) for value in arrays["bounds"][:2])
+        sketch._floor = np.float32(arrays["bounds"][2])
+        return sketch
 
     def quantile(self, q: float) -> float:
         """Return ``np.quantile`` by its linear rule; ``q`` from 0 to 1. Raises ValueError if nothing was counted."""

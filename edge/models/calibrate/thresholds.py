@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 from math import floor as whole
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,10 @@ class OutlierError(UserError):
         self.result = result
 
 
+Measure: TypeAlias = Callable[[Collection[int]], tuple[list[tuple[str, float]], QuantileSketch]]
+"""Each frame's name and maximum, and the pixels of all but those at these places of the order."""
+
+
 def calibrate(
     maps: Callable[[], Iterable[tuple[str, NDArray[np.float32]]]],
     plan: RegionPlan,
@@ -85,6 +89,7 @@ def calibrate(
     outliers: Literal["refuse", "leave_out", "keep"] = "refuse",
     reach: Callable[[], float] | None = None,
     highest: float | None = None,
+    measured: Measure | None = None,
 ) -> CalibrationResult:
     """Measure the maps that ``maps`` gives, each with its frame's name; a map is used before the next one is asked for.
 
@@ -94,14 +99,16 @@ def calibrate(
     hysteresis. ``floor``: ``high`` where all maps are 0 and there is nothing to measure (the bundle's display threshold).
     ``outliers``: what to do with frames that look like no good ones; they are refused only where ``high`` would lie above
     one. ``reach``: asked for where frames share the highest value: what the map reaches on pictures full of contrast.
-    ``highest``: the highest value that the map can have at all, where that is known.
+    ``highest``: the highest value that the map can have at all, where that is known. ``measured``: gives what would be
+    measured on the maps, in place of ``maps``.
 
     Raises:
         OutlierError: an outlier would set ``high``.
         UserError: no frame, a map that is not finite, nothing to measure, more outliers than a set of good frames can have,
             a map that is cut off at a value which good frames reach.
     """
-    maxima, pixels = _measured(maps(), plan)
+    measured = measured or (lambda left_out: _measured(maps(), plan, left_out))
+    maxima, pixels = measured(())
     if not maxima:
         raise UserError(
             "no frame to calibrate on", expected="good frames: the more, the fewer false rejects can be promised"
@@ -111,7 +118,7 @@ def calibrate(
     left_out: tuple[str, ...] = ()
     if outliers == "leave_out" and found:
         indices = _without(found, maxima)
-        _, pixels = _measured(maps(), plan, indices)
+        _, pixels = measured(indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in found)
     _check_headroom(used, false_rejects, reach if highest is None else lambda: highest)
@@ -178,7 +185,7 @@ def _measured(
     maxima: list[tuple[str, float]] = []
     pixels = QuantileSketch()
     for index, (name, values) in enumerate(maps):
-        compared = _compared(name, values, plan)
+        compared = compared_values(name, values, plan)
         maxima.append((name, float(compared.max())))
         if index not in left_out:
             pixels.add(compared)
@@ -248,7 +255,8 @@ def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tup
     return tuple(sorted(candidates.values(), key=lambda candidate: -candidate.threshold))
 
 
-def _compared(name: str, values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
+def compared_values(name: str, values: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
+    """The values of a map that thresholds are compared with: smoothed, inside ROI and border, without the zones."""
     try:
         map_max(values, plan)
     except MapNotFinite:

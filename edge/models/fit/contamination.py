@@ -9,9 +9,9 @@ import numpy as np
 import orjson
 
 from edge.frames import Frame, Skip
-from edge.models.fit.frame_set import FrameSet, name_of
 from edge.models.fit.gather import Gathered, from_bytes
 from edge.models.fit.plan import FitPlan, Pictures
+from edge.models.frame_set import FrameSet, name_of
 from edge.models.robust_outliers import Outlier
 from edge.spread.shards import At, Shard
 

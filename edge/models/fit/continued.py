@@ -9,11 +9,11 @@ from edge.config.bundle import Bundle, load_bundle
 from edge.engines.registration import read_reference
 from edge.errors import UserError
 from edge.models.fit.fit import STATISTICS, Fit, FitRun, finish, gather_all
-from edge.models.fit.frame_set import FrameSet
 from edge.models.fit.gather import Gathered, from_bytes
 from edge.models.fit.methods import method_row
 from edge.models.fit.plan import FitPlan, FitRequest
 from edge.models.fit.protocol import MethodOptions, Pose
+from edge.models.frame_set import FrameSet
 
 
 def plan_of(bundle: Bundle, name: str) -> FitPlan:
@@ -44,16 +44,7 @@ def plan_of(bundle: Bundle, name: str) -> FitPlan:
         update={"name": name, "files": {}, "map_size": None, "map_to_image": (1.0, 1.0, 0.0, 0.0), "provenance": {}}
     )
     reference: Any = None if spec.register_ is None else read_reference(bundle)
-    return FitPlan(
-        spec=spec,
-        method=method,
-        options=options,
-        pose=pose,
-        why=why,
-        shape=shape,
-        frame_size=frame_size,
-        reference=reference,
-    )
+    return FitPlan(spec, method, options, pose, why, shape, frame_size, reference)
 
 
 def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:

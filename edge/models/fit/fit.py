@@ -15,12 +15,12 @@ from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.fit.contamination import Score, ScoreTask, outliers_of, scores, scores_from_bytes
-from edge.models.fit.frame_set import FrameSet
 from edge.models.fit.gather import Gathered, GatherTask, Notes, from_bytes, gather
 from edge.models.fit.methods import MethodRow, method_row
 from edge.models.fit.plan import MEND, FitPlan, FitRequest, plan_fit
 from edge.models.fit.protocol import FittedModel
 from edge.models.fit.self_test import SelfTest, self_test
+from edge.models.frame_set import FrameSet
 from edge.models.robust_outliers import Outlier
 from edge.models.write import check_target, write_bundle
 from edge.spread import SHARD_FRAMES, Lost, Progress, default_workers, shards_of, spread
@@ -116,16 +116,7 @@ def finish(
         model = gathered.statistics.model(gathered.kept.pictures())
         found = _scores(plan, gathered, frames, run, numbers)
     tested = self_test(plan, gathered, found)
-    return Fit(
-        plan=plan,
-        gathered=gathered,
-        model=model,
-        scores=tuple(found),
-        outliers=outliers,
-        left_out=left_out,
-        lost=tuple(lost),
-        tested=tested,
-    )
+    return Fit(plan, gathered, model, tuple(found), outliers, left_out, tuple(lost), tested)
 
 
 def fit_to_bundle(
@@ -188,9 +179,9 @@ def spec_of(fitted: Fit, source: str) -> BundleSpec:
     }
     return plan.spec.model_copy(
         update={
-            "frames": notes.survey.common,
             "map_to_image": model.map_to_image,
             "map_size": model.map_size,
+            "frames": notes.survey.common(),
             "display": DisplaySpec(threshold=threshold, range=(0.0, 2 * threshold)),
             "provenance": provenance,
         }

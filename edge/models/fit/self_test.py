@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from edge.disturb.flaws import KINDS, paste
+from edge.disturb.flaws import KINDS, Footprint, paste
 from edge.models.calibrate.thresholds import choose_high
 from edge.models.fit.contamination import Score, outliers_of
 from edge.models.fit.gather import Gathered
@@ -29,6 +29,8 @@ SIZES_PX: Final = (4, 8, 12)
 CONTRASTS: Final = (0.04, 0.06, 0.08, 0.12, 0.2, 0.35)
 _SEED: Final = 12
 _NEAR_PX: Final = 2
+_PICTURES: Final = 12
+"""Most good frames that defects are pasted into."""
 _DRAWS: Final = 24
 """Defects of each kind, size and contrast, over all frames."""
 _AT_ONCE: Final = 64
@@ -95,7 +97,8 @@ class SelfTest:
             "threshold": self.threshold,
             "frames": self.frames,
             "note": "defects pasted into good frames, each scored by a model that hasn't seen the frame; "
-            "sizes in px of the picture that the model sees, contrast as a share of the level there",
+            "sizes in px of the picture that the model sees, contrast as a share of the picture's bright level, its upper "
+            "quartile",
             "sentences": self.sentences(),
             "cells": [
                 {
@@ -132,15 +135,15 @@ def self_test(plan: FitPlan, gathered: Gathered, found: Sequence[Score]) -> Self
     pictures = [picture for picture in gathered.kept.pictures() if min(picture.shape[:2]) > 3 * _BORDER_PX]
     if not pictures:
         return None
-    scorers = [gathered.statistics.scorer(picture) for picture in pictures]
+    scorers = [gathered.statistics.scorer(picture) for picture in pictures[:_PICTURES]]
     listed = {outlier.name for outlier in outliers_of(found)}
     maxima = [score.maximum for score in found if score.name not in listed]
     if not maxima:
-        maxima = [float(scorer(picture).max()) for scorer, picture in zip(scorers, pictures, strict=True)]
+        maxima = [float(scorer(picture).max()) for scorer, picture in zip(scorers, pictures, strict=False)]
     threshold, _ = choose_high(maxima, 0.001, 1.0)
     scale = plan_scale(pictures[0], scorers[0])
     good = [
-        (picture, scorer) for picture, scorer in zip(pictures, scorers, strict=True) if scorer(picture).max() < threshold
+        (picture, scorer) for picture, scorer in zip(pictures, scorers, strict=False) if scorer(picture).max() < threshold
     ]
     if not good:
         return None
@@ -151,6 +154,11 @@ def self_test(plan: FitPlan, gathered: Gathered, found: Sequence[Score]) -> Self
         changes=_changes(plan, good, threshold),
         sheet=_sheet(good, threshold),
     )
+
+
+def bright_level(picture: Picture) -> NDArray[np.float64]:
+    """The upper quartile of each channel: the level of the part, where the part is what is bright in the picture."""
+    return np.asarray(np.quantile(picture[::4, ::4].reshape(-1, picture.shape[2]), 0.75, axis=0), np.float64)
 
 
 def plan_scale(picture: Picture, scorer: Scorer) -> tuple[float, float]:
@@ -172,13 +180,13 @@ def _cells(good: Sequence[tuple[Picture, Scorer]], scale: tuple[float, float], t
     while done < len(rows):
         picture, scorer = good[turn % len(good)]
         turn += 1
-        changed, masks = picture.copy(), []
+        changed, masks, level = picture.copy(), [], bright_level(picture)
         for x, y in _places(rng, picture.shape[1], picture.shape[0]):
             if done == len(rows):
                 break
             kind, size, contrast = rows[done]
             own = np.random.default_rng((_SEED, list(KINDS).index(kind), size, pasted[rows[done]]))
-            mask = paste(changed, KINDS[kind](own, x, y, size), contrast)
+            mask = paste(changed, KINDS[kind](own, x, y, size), contrast, level)
             if mask is not None:
                 pasted[rows[done]] += 1
                 masks.append((rows[done], mask))
@@ -205,11 +213,11 @@ def _places(rng: np.random.Generator, width: int, height: int) -> list[tuple[flo
     return places
 
 
-def _is_seen(over: NDArray[np.bool_], mask: NDArray[np.bool_], scale: tuple[float, float]) -> bool:
+def _is_seen(over: NDArray[np.bool_], footprint: Footprint, scale: tuple[float, float]) -> bool:
     """Whether the map reaches the threshold at the defect or within two px of it."""
-    ys, xs = np.nonzero(mask)
-    x0, x1 = (int(xs.min()) - _NEAR_PX) / scale[0], (int(xs.max()) + 1 + _NEAR_PX) / scale[0]
-    y0, y1 = (int(ys.min()) - _NEAR_PX) / scale[1], (int(ys.max()) + 1 + _NEAR_PX) / scale[1]
+    left, top, right, bottom = footprint.box
+    x0, x1 = (left - _NEAR_PX) / scale[0], (right + _NEAR_PX) / scale[0]
+    y0, y1 = (top - _NEAR_PX) / scale[1], (bottom + _NEAR_PX) / scale[1]
     return bool(over[max(0, int(y0)) : ceil(y1), max(0, int(x0)) : ceil(x1)].any())
 
 
@@ -262,9 +270,15 @@ def _sheet(good: Sequence[tuple[Picture, Scorer]], threshold: float) -> NDArray[
         picture, scorer = good[turn % len(good)]
         turn += 1
         changed, places = picture.copy(), _places(rng, picture.shape[1], picture.shape[0])
+        level = bright_level(picture)
         todo = names[len(tiles) : len(tiles) + len(places)]
         masks = [
-            paste(changed, KINDS[kind](np.random.default_rng((_SEED, list(KINDS).index(kind))), x, y, _SHOWN_PX), contrast)
+            paste(
+                changed,
+                KINDS[kind](np.random.default_rng((_SEED, list(KINDS).index(kind))), x, y, _SHOWN_PX),
+                contrast,
+                level,
+            )
             for (kind, contrast), (x, y) in zip(todo, places, strict=False)
         ]
         over, scale = scorer(changed) >= threshold, plan_scale(picture, scorer)
