@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.frames import Frame, FrameMeta
 from edge.models.sets.frame_set import SetFrame
 from edge.models.sets.manifest import LabelLine
 from edge.storage.pictures import write_png
@@ -56,3 +57,9 @@ def frame(file: str, label: str | None = "good", part: str | None = None, side: 
     else:
         votes = (vote(file, "defect", defects=(label,)),)
     return SetFrame(file, part=part or file, tags=dict(tags), votes=votes, side=side)
+
+
+def as_frame(pixels: np.ndarray) -> Frame:
+    """A frame of 8 bits with these pixels."""
+    height, width = pixels.shape[:2]
+    return Frame(FrameMeta(0, "counted", width, height, "Mono8" if pixels.ndim == 2 else "RGB8", 0, 0), pixels, 8)
