@@ -56,21 +56,32 @@ class PixelCurves:
     _waiting: list[_Counts] = field(default_factory=list)
     _entries: int = 0
 
-    def add(self, values: NDArray[np.float32], mask: NDArray[np.bool_] | None, part: str) -> None:
+    def add(
+        self,
+        values: NDArray[np.float32],
+        mask: NDArray[np.bool_] | None,
+        part: str,
+        where: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Count one map, (h, w) float32 and finite; ``mask``: (h, w) True on defective pixels, None where there are none.
 
-        ``part`` names what is drawn in the bootstrap.
+        ``part`` names what is drawn in the bootstrap. ``where``: (h, w) True on pixels that count, None: all do.
         """
         if mask is not None and mask.shape != values.shape:
             raise ValueError(f"a mask of {mask.shape} for a map of {values.shape}")
         keys = _ordered(np.ascontiguousarray(values, np.float32).ravel()) >> self._dropped_bits
+        chosen = slice(None) if where is None else where.ravel()
         weight, count = None, 0
         if mask is not None and mask.any():
-            count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-            area = np.bincount(labels.ravel(), minlength=count).astype(np.float64)
+            named, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+            place = np.asarray(labels).ravel()[chosen]
+            area = np.bincount(place, minlength=named).astype(np.float64)
+            count = int(np.count_nonzero(area[1:]))
             area[0] = np.inf
-            weight = 1 / area[labels.ravel()]
-            count -= 1
+            weight = 1 / area[place]
+        keys = keys[chosen]
+        if not len(keys):
+            return
         counts = _counted(keys, weight)
         self.regions += count
         self.by_part.setdefault(part, _Coarse()).add(counts, max(_COARSE_BITS - self._dropped_bits, 0))

@@ -110,7 +110,7 @@ def threshold_at(good_scores: Floats, rate: float) -> float:
     allowed = int(np.floor(rate * len(ordered) * (1 + 1e-12)))
     if allowed >= len(ordered):
         return float(ordered[-1])
-    return float(np.nextafter(ordered[allowed], np.inf))
+    return float(np.nextafter(np.float32(ordered[allowed]), np.float32(np.inf)))  # maps are compared in float32
 
 
 def roc_points(ranked: Steps, most: int = 400) -> tuple[Floats, Floats]:
