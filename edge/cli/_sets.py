@@ -21,7 +21,7 @@ ByOption: TypeAlias = Annotated[
         "--by",
         metavar="EXPRESSION",
         help="Tells frames apart: a regular expression with named groups, such as 'cam(?P<camera>\\d)_(?P<part>\\d+)'; "
-        "TABLE.csv with a column file; manifest; recording; or frame: each picture is a part of its own.",
+        "TABLE.csv with a column file; manifest; recording; content: by what pictures show; frame: each is a part.",
     ),
 ]
 PartGapOption: TypeAlias = Annotated[
@@ -37,7 +37,22 @@ _NAMED = 5
 
 def described_set(path: Path, by: str | None, part_gap: str | None) -> FrameSet:
     """The set of ``path`` with the parts and tags that the two options give."""
-    return described(open_set(path), by, parse_gap(part_gap))
+    gap = parse_gap(part_gap)
+    if by != "content":
+        return described(open_set(path), by, gap)
+    from edge.models.audit.by_content import parts_by_content
+
+    if gap is not None:
+        raise UserError(
+            "--part-gap", received=part_gap, expected="nothing beside --by content, which finds parts by itself"
+        )
+    source, unreadable = open_set(path), list[tuple[str, str]]()
+    with progress_bar(f"looking at {path}", transient=True) as step:
+        found = parts_by_content(
+            source, lambda frame, why: unreadable.append((frame.file, why)), lambda done: step(done, len(source))
+        )
+    tell_unreadable(path, unreadable)
+    return found
 
 
 def hashed_set(frames: FrameSet) -> FrameSet:

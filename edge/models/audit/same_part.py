@@ -42,6 +42,8 @@ TRIED: Final = 24
 """Frames on which that is tried."""
 LEAST_PAIRS: Final = 200
 """With fewer there is no distribution that a pair could stand out of."""
+_WORTH_A_LOOK: Final = 0.02
+"""Correlation below which no pair was ever of one part."""
 _ROWS: Final = 512
 """Pictures whose correlations with all others are held at a time."""
 
@@ -111,6 +113,24 @@ class TwinFinder:
         chosen = np.flatnonzero(scores >= limit).tolist()
         pairs = [Twin(int(near[i]), i, float(scores[i]), float(correlations[i])) for i in chosen]
         return Twins(tuple(sorted(pairs, key=lambda pair: -pair.score)), self.way, limit, True, float(scores.max()))
+
+    def groups(self, looks: Sequence[NDArray[np.float16]]) -> list[int]:
+        """For each picture of one set the first picture that shows the same part; its own index where none does."""
+        first = list(range(len(looks)))
+        if len(looks) * (len(looks) - 1) // 2 < LEAST_PAIRS:
+            return first
+        values = np.stack(looks).astype(np.float32)
+        blocks = _unit(_without_common(values) if self._registrar is None else _in_deviations(values))
+
+        def root(index: int) -> int:
+            while first[index] != index:
+                index = first[index]
+            return index
+
+        for left, right in _pairs_above(blocks, LIMITS[self.way]):
+            a, b = root(left), root(right)
+            first[max(a, b)] = min(a, b)
+        return [root(index) for index in range(len(first))]
 
 
 def _common_pose(sample: Sequence[Frame]) -> Registrar | None:
@@ -192,6 +212,26 @@ def _outstanding(
     middle = float(np.median(pairs))
     spread = 1.4826 * float(np.median(np.abs(pairs - middle))) + 1e-9
     return (highest.astype(np.float64) - middle) / spread, np.concatenate(near), highest
+
+
+def _pairs_above(blocks: NDArray[np.float32], limit: float) -> Iterator[tuple[int, int]]:
+    """Pairs of pictures of one set, each once, that stand out of all its pairs."""
+    count = blocks.shape[1]
+    found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]] = []
+    sample = []
+    for rows in _chunks(count):
+        alike = np.median([block[rows] @ block.T for block in blocks], axis=0)
+        later = np.arange(count)[None, :] > np.arange(rows.start, rows.stop)[:, None]
+        values = alike[later]
+        sample.append(values[:: max(1, values.size // 200_000)])
+        row, column = np.nonzero(later & (alike > _WORTH_A_LOOK))
+        found.append((row + rows.start, column, alike[row, column]))
+    pairs = np.concatenate(sample)
+    middle = float(np.median(pairs))
+    spread = 1.4826 * float(np.median(np.abs(pairs - middle))) + 1e-9
+    for left, right, values in found:
+        for at in np.flatnonzero((values - middle) / spread >= limit).tolist():
+            yield int(left[at]), int(right[at])
 
 
 def _chunks(count: int) -> Iterator[slice]:
