@@ -17,6 +17,8 @@ from edge.errors import UserError
 from edge.models.audit.audit import NamedSet, distinctly_named, sides_of
 from edge.models.audit.audit import audit as audit_sets
 from edge.models.audit.finding import Finding, is_forbidden
+from edge.models.audit.label_drift import audit_labels
+from edge.models.sets.frame_set import FrameSet
 
 SHOWN = 8
 """Frames of a finding that the table names."""
@@ -31,15 +33,22 @@ def audit(
     ],
     by: ByOption = None,
     part_gap: PartGapOption = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Also hold labels and masks to what the pictures show; one set will do.")
+    ] = False,
     frames: Annotated[bool, typer.Option("--frames", help="Name every frame of each finding.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.json", help="Also write the JSON here.")] = None,
 ) -> None:
     """Look for what makes figures lie: shared parts, cleaned pictures, kinds that one set lacks. Exit 1: don't compare."""
-    named = _named(sets, by, part_gap)
+    named, whole = _named(sets, by, part_gap, alone=labels)
     with progress_bar("reading", transient=True) as step:
         total = sum(len(one.frames) for one in named)
         findings = audit_sets(named, lambda done: step(done, total))
+    if labels:
+        with progress_bar("holding labels to pictures", transient=True) as step:
+            for name, opened in whole:
+                findings += audit_labels(name, opened, lambda done: step(done, None))
     message = {
         "schema": 1,
         "kind": "audit",
@@ -60,22 +69,27 @@ def audit(
     raise typer.Exit(1 if is_forbidden(findings) else 0)
 
 
-def _named(texts: list[str], by: str | None, part_gap: str | None) -> list[NamedSet]:
+def _named(
+    texts: list[str], by: str | None, part_gap: str | None, *, alone: bool
+) -> tuple[list[NamedSet], list[tuple[str, FrameSet]]]:
+    """Every side of every set under its name, and the sets themselves."""
     named: list[NamedSet] = []
+    whole: list[tuple[str, FrameSet]] = []
     for text in texts:
         name, equals, path = text.partition("=")
         if not equals or Path(text).exists():
             name, path = "", text
         opened = described_set(Path(path), by, part_gap)
+        whole.append((name or Path(path).name, opened))
         named += sides_of(name or (Path(path).name if len(texts) > 1 or not opened.sides else ""), opened)
-    if len(named) < 2:
+    if len(named) < 2 and not alone:
         only = named[0]
         raise UserError(
             f"{only.source.path}: one set without sides, so there is nothing to compare it with",
             expected="two sets or more, or one with a split or with the folders train and test",
             fix="name a second set, or split this one: edge split",
         )
-    return distinctly_named(named)
+    return distinctly_named(named), whole
 
 
 def _show(named: list[NamedSet], findings: list[Finding], shown: int, *, every: bool) -> None:
