@@ -35,7 +35,6 @@ from edge.models.evaluate.summary import (
 )
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.used import KEY, refuse_shared, used_frames
-from edge.preprocess.pixel_formats import levels_of
 from edge.regions.criteria import load_criteria
 from edge.spread import shards_of, spread
 
@@ -209,11 +208,12 @@ def _inspector(contestant: Contestant, bundle: Bundle, options: Options) -> tupl
     if options.threshold is not None:
         regions = line.config.regions.model_copy(update={"threshold": ThresholdConfig(high=options.threshold, low=None)})
         line = replace(line, config=line.config.model_copy(update={"regions": regions}))
-    criteria = load_criteria(line, bundle, scales_sha256(line, bundle))
-    model = line.config.model.model_copy(update={"bundle": contestant.bundle})
+    config = line.resolved
+    criteria = load_criteria(line, bundle, scales_sha256(config.model, config.source, bundle))
+    model = config.model.model_copy(update={"bundle": contestant.bundle})
     told = "the calibration file" if criteria.calibration_sha256 else "the config"
     return (
-        Inspector(model, criteria.regions, criteria.high, criteria.low, criteria.mask, levels_of(line.config.source)),
+        Inspector(model, criteria.regions, criteria.high, criteria.low, criteria.mask, line.config.source.levels),
         told if options.threshold is None else "--threshold",
     )
 

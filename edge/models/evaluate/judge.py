@@ -47,7 +47,7 @@ class Inspector:
     levels: tuple[Depth, LevelWindow | None] = (16, None)
 
     def criteria(self) -> Criteria:
-        return Criteria(self.regions, self.high, self.low, self.mask, None, None, False)
+        return Criteria(self.regions, self.high, self.low, self.mask)
 
 
 @dataclass(slots=True)

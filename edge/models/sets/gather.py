@@ -15,8 +15,9 @@ from edge.frames import Frame, Skip
 from edge.models.sets.frame_set import FrameSet, SetFrame, read_set, why_unreadable, with_hash, write_set
 from edge.models.sets.manifest import MANIFEST
 from edge.models.sets.open import open_set
+from edge.storage.find_pictures import SUFFIXES
 from edge.storage.frames_on_disk import read_frames
-from edge.storage.pictures import SUFFIXES, PictureError, write_png
+from edge.storage.pictures import PictureError, write_png
 
 BALANCED: Final = ("camera", "day", "cause")
 

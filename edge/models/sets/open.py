@@ -12,7 +12,7 @@ from edge.errors import UserError
 from edge.frames import Skip
 from edge.models.sets.frame_set import FrameSet, SetFrame, read_set
 from edge.models.sets.manifest import MANIFEST, LabelLine
-from edge.storage.pictures import find_pictures
+from edge.storage.find_pictures import find_pictures
 from edge.storage.recording import Recording, is_recording, open_recording
 from edge.storage.recording_index import RecordedFrame
 
@@ -73,7 +73,7 @@ def _day(received_ns: int) -> str:
 
 
 def _folder(path: Path) -> FrameSet:
-    names = [name for name in find_pictures(path) if GROUND_TRUTH not in name.split("/")[:-1]]
+    names = [name for name in find_pictures(path).names if GROUND_TRUTH not in name.split("/")[:-1]]
     if not names:
         files = sum(1 for file in path.rglob("*") if file.is_file())
         raise UserError(
@@ -118,7 +118,7 @@ def _masks(root: Path) -> dict[str, str]:
     if not folder.is_dir():
         return {}
     found = {}
-    for name in find_pictures(folder):
+    for name in find_pictures(folder).names:
         stem = name.rpartition(".")[0].removesuffix("_mask")
         found[stem] = f"{GROUND_TRUTH}/{name}"
     return found

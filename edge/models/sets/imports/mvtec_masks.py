@@ -9,7 +9,8 @@ from pathlib import Path
 from edge.errors import UserError
 from edge.models.sets.imports.protocol import ImportedLabel
 from edge.models.sets.open import GOOD, GROUND_TRUTH
-from edge.storage.pictures import PictureError, find_pictures, read_picture
+from edge.storage.find_pictures import find_pictures
+from edge.storage.pictures import PictureError, read_picture
 
 
 def read_mvtec(folder: Path) -> list[ImportedLabel]:
@@ -20,7 +21,7 @@ def read_mvtec(folder: Path) -> list[ImportedLabel]:
     """
     truth = folder / GROUND_TRUTH if (folder / GROUND_TRUTH).is_dir() else folder
     labels = []
-    for name in find_pictures(truth):
+    for name in find_pictures(truth).names:
         kind = name.split("/")[-2] if "/" in name else ""
         stem = name.rpartition("/")[2].rpartition(".")[0]
         if not stem.endswith("_mask") or not kind:
@@ -39,7 +40,7 @@ def read_mvtec(folder: Path) -> list[ImportedLabel]:
     for good in (truth.parent / "test" / GOOD, truth.parent / "train" / GOOD):
         if good.is_dir():
             side = good.parent.name
-            labels += [ImportedLabel(f"{side}/{GOOD}/{name}", "good") for name in find_pictures(good)]
+            labels += [ImportedLabel(f"{side}/{GOOD}/{name}", "good") for name in find_pictures(good).names]
     return labels
 
 
