@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge.config.bundle import Bundle, load_bundle
+from edge.config.calibration import Calibration
 from edge.config.line import ModelConfig
 from edge.config.load import Loaded
 from edge.config.regions import RegionsConfig, ThresholdConfig
@@ -34,7 +35,7 @@ from edge.models.evaluate.summary import (
     verdicts,
 )
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.sets.used import KEY, refuse_shared, used_frames
+from edge.models.sets.used import fitted_on, ids_of, refuse_used, refuse_used_parts
 from edge.regions.criteria import load_criteria
 from edge.spread import shards_of, spread
 
@@ -157,13 +158,6 @@ def _judged(
     source: FrameSet, frames: tuple[SetFrame, ...], contestant: Contestant, options: Options, progress: Progress
 ) -> Judged:
     bundle = load_bundle(contestant.bundle)
-    if not options.seen_before:
-        refuse_shared(
-            used_frames(bundle.spec.provenance.get(KEY)),
-            frames,
-            f"{contestant.name} was fitted on",
-            "judge another side of the split (--side), or split the set: edge split",
-        )
     calibration = tuple(f for f in source.of("calibrate") if f.label == "good")
     if options.values and options.tags:
         calibration = tuple(f for f in calibration if f.tags.get(options.tags[0]) in options.values)
@@ -187,7 +181,24 @@ def _judged(
             inspector = _plain_inspector(contestant, _threshold(good, options.false_rejects))
             told = f"the {len(good)} good frames that are judged here: optimistic, for want of a side calibrate"
     result = run(inspector, source, frames, options, pixels=options.pixels, say=_said(progress, contestant, "judging"))
+    if not options.seen_before:
+        _refuse_seen(source, frames, contestant, bundle, result)
     return Judged(contestant, bundle, inspector, told, result, calibrated)
+
+
+def _refuse_seen(
+    source: FrameSet, frames: Sequence[SetFrame], contestant: Contestant, bundle: Bundle, result: ShardResult
+) -> None:
+    """Refuse frames, and parts, that the model was fitted on or its threshold measured on."""
+    fix = "judge another side of the split (--side), or split the set: edge split"
+    seen = [(fitted_on(bundle), f"{contestant.name} was fitted on")]
+    line = contestant.line
+    if line is not None and line.config.calibration is not None and line.config.regions.threshold == "calibrated":
+        calibration = Calibration.load(line.resolve(line.config.calibration))
+        seen.append((ids_of(calibration.frames_used), f"the threshold of {contestant.name} was measured on"))
+    for used, what in seen:
+        refuse_used(used, result.contents, what, fix)
+        refuse_used_parts(used, source, frames, what, fix)
 
 
 def _threshold(scores: Sequence[float | None], rate: float) -> float:
@@ -244,6 +255,7 @@ def run(
         part: ShardResult = pickle.loads(data)  # noqa: S301  (this program's own, from its own workers)
         whole.frames += part.frames
         whole.notes += part.notes
+        whole.contents += part.contents
         whole.unreadable += part.unreadable
         whole.curves.merge(part.curves)
     whole.unreadable += [(lost.name, f"it killed two workers: {lost.how}") for lost in done.lost]

@@ -23,6 +23,7 @@ from edge.models.evaluate.describe import defects_of, seen_of
 from edge.models.evaluate.pixels import PixelCurves
 from edge.models.evaluate.scored import Defect, Scored, Seen
 from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable
+from edge.models.sets.used import content_id
 from edge.preprocess.pixel_formats import Depth, LevelWindow, to_depth
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria
@@ -52,11 +53,14 @@ class Inspector:
 
 @dataclass(slots=True)
 class ShardResult:
-    """What came of one shard. ``notes``: files and what was wrong with their masks. ``unreadable``: files and why."""
+    """What came of one shard. ``notes``: files and what was wrong with their masks. ``contents``: files and their content
+    ids. ``unreadable``: files and why.
+    """
 
     frames: list[Scored] = field(default_factory=list)
     curves: PixelCurves = field(default_factory=PixelCurves)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    contents: list[tuple[str, str]] = field(default_factory=list)
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -87,6 +91,7 @@ class JudgeTask:
             except (OSError, PictureError) as error:
                 result.unreadable.append((frame.file, why_unreadable(error)))
                 continue
+            result.contents.append((frame.file, content_id(loaded.pixels)))
             self._judge(frame, loaded, criteria, workspace, result)
         return pickle.dumps(result)
 

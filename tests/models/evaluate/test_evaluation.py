@@ -13,7 +13,7 @@ from edge.models.evaluate.evaluation import Contestant, Options, chosen_frames, 
 from edge.models.sets.frame_set import hashed
 from edge.models.sets.metadata import described
 from edge.models.sets.open import open_set
-from edge.models.sets.used import KEY, UsedFrames
+from edge.models.sets.used import KEY, UsedFrames, refuse_used_parts
 
 NAMES = r"part(?P<part>\d+)_day(?P<day>\d)"
 OPTIONS = Options(replicates=100, tags=("day",))
@@ -90,14 +90,14 @@ def test_two_models_are_compared_on_the_same_frames(made, tmp_path):
 def test_frames_that_the_model_was_fitted_on_are_refused_and_named(made, monkeypatch):
     source, bundle = made
     used = UsedFrames()
-    used.add(source.read(source.frames[0]))
+    used.add(source.read(source.frames[0]).pixels)
     from edge.models.evaluate import evaluation
 
     load = evaluation.load_bundle
 
     def with_provenance(folder):
         found = load(folder)
-        spec = found.spec.model_copy(update={"provenance": {KEY: used.message()}})
+        spec = found.spec.model_copy(update={"provenance": {KEY: used.text}})
         return replace(found, spec=spec)
 
     monkeypatch.setattr(evaluation, "load_bundle", with_provenance)
@@ -106,7 +106,23 @@ def test_frames_that_the_model_was_fitted_on_are_refused_and_named(made, monkeyp
     text = str(caught.value)
     assert "1 of 40 frames are among those that easy was fitted on, so figures on them say nothing" in text
     assert source.frames[0].file in text
+    assert "--seen-before" in text
     evaluate(source, [Contestant("easy", bundle)], Options(replicates=10, pixels=False, seen_before=True))
+
+
+def test_frames_of_a_part_that_the_model_was_fitted_on_are_refused_with_the_part(made):
+    source, _ = made
+    first, second, *rest = source.frames
+    used = UsedFrames()
+    used.add(source.read(first).pixels)
+    twin = replace(second, part=first.part)
+    whole = source.with_frames([first, twin, *rest])
+    with pytest.raises(UserError) as caught:
+        refuse_used_parts(frozenset(used.ids), whole, [twin, *rest], "m was fitted on", "split the set")
+    text = str(caught.value)
+    assert "1 of 39 frames show parts that m was fitted on, so figures on them say little" in text
+    assert f"{second.file} (part {first.part}, as {first.file})" in text
+    refuse_used_parts(frozenset(used.ids), whole, rest, "m was fitted on", "split the set")
 
 
 def test_masks_that_cannot_be_used_and_damaged_pictures_are_named_and_the_rest_is_judged(tmp_path, made):

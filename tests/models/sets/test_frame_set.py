@@ -109,3 +109,26 @@ def test_a_set_may_lie_elsewhere_than_its_pictures(tmp_path):
     assert [replace(f, side=None) for f in again.frames] == [replace(f, side=None) for f in frames.frames]
     assert (again.read(again.frames[0]).pixels == frames.read(frames.frames[0]).pixels).all()
     assert again.read_mask(next(f for f in again.frames if f.kind == "crack")).sum() == 12
+
+
+def test_fit_takes_the_good_frames_of_a_split_and_calibrate_those_of_its_own_side(tmp_path):
+    from edge.models.good_frames import good_frames
+    from edge.models.sets.split import split
+
+    save_all = [(f"{i:02d}.png", "good" if i < 24 else "crack") for i in range(30)]
+    for index, (name, _) in enumerate(save_all):
+        save(tmp_path / name, picture(index))
+    frames = hashed(open_set(tmp_path), pytest.fail)
+    named = [
+        replace(f, part=f.file, votes=(vote(f.file, "good" if k == "good" else "defect"),))
+        for f, (_, k) in zip(frames.frames, save_all, strict=True)
+    ]
+    result = split(named)
+    write_set(frames.with_frames(named), tmp_path / MANIFEST, SplitLine(at=AT, seed=0, by="names", sides=result.sides))
+    fit, calibrate = (good_frames(tmp_path, side=side) for side in ("fit", "calibrate"))
+    assert fit.names == result.sides["fit"]
+    assert calibrate.names == result.sides["calibrate"]
+    assert len(list(fit)) == len(result.sides["fit"])
+    assert "are taken: the side fit of the split" in fit.notes[0]
+    with pytest.raises(UserError, match="no good frame is in its side train"):
+        good_frames(tmp_path, side="train")
