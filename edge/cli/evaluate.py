@@ -18,7 +18,8 @@ from edge.errors import UserError
 from edge.models.evaluate.evaluation import Contestant, Judged, Options
 from edge.models.evaluate.evaluation import evaluate as evaluate_set
 
-MOST_MODELS = 2
+MOST_MODELS = 12
+_SIDE_BY_SIDE = 2
 
 
 def evaluate(
@@ -26,7 +27,10 @@ def evaluate(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "-m", "--model", metavar="[NAME=]BUNDLE", help="A bundle, or a line's YAML file. Twice: side by side."
+            "-m",
+            "--model",
+            metavar="[NAME=]BUNDLE",
+            help="A bundle or a line's YAML. Twice: side by side. Named after values of --by: a matrix.",
         ),
     ] = None,
     by: Annotated[
@@ -63,8 +67,12 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge one or two models on a labelled set: ranking, pixels, kinds, false positives, with intervals over parts."""
-    if not model or len(model) > MOST_MODELS:
-        raise UserError("-m", received=f"{len(model or ())} models", expected="one, or two to be compared side by side")
+    if not model or len(model) > MOST_MODELS or (len(model) > _SIDE_BY_SIDE and not by):
+        raise UserError(
+            "-m",
+            received=f"{len(model or ())} models",
+            expected="one, two to be compared side by side, or with --by one for each value, named after it",
+        )
     if out is not None and out.suffix not in (".html", ".json"):
         raise UserError(f"--out {out}", received=out.suffix or "no ending", expected="a name that ends in .html or .json")
     options = Options(
@@ -152,6 +160,9 @@ def show(report: dict[str, Any]) -> None:
         _wrong_regions(console, model["false_positives"])
     if "comparison" in report:
         _comparison(report["comparison"])
+    if "matrix" in report:
+        console.print("each row with the model of its name", soft_wrap=True)
+        _matrix(report["matrix"])
     for note in report["notes"]:
         console.print("[yellow]note:[/yellow] ", end="")
         console.print(note, soft_wrap=True, markup=False)

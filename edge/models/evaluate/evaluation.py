@@ -118,6 +118,8 @@ def evaluate(
         report["comparison"] = side_by_side(
             judged[0].result.frames, judged[1].result.frames, names, replicates=options.replicates, seed=options.seed
         )
+    if (across := _across(judged, options)) is not None:
+        report["matrix"] = across
     report["seconds"] = round(time.monotonic() - began, 1)
     result: dict[str, Any] = plain(report)
     return result, judged
@@ -304,6 +306,26 @@ def _matrix(one: Judged, tag: str, options: Options) -> dict[str, Any]:
     rows = {value: ([f for f in taken if f.tags.get(tag) == value], frames) for value in values}
     message = matrix(rows, tag, options.false_rejects, replicates=options.replicates, seed=options.seed)
     message["thresholds_from"] = "side calibrate" if one.calibrated_on else "the judged frames themselves: optimistic"
+    return message
+
+
+def _across(judged: Sequence[Judged], options: Options) -> dict[str, Any] | None:
+    """The matrix in which each row has a model of its own; None where the models aren't named after values of the first
+    tag.
+    """
+    if not options.tags or len(judged) < 2:
+        return None
+    tag = options.tags[0]
+    values = {frame.tags.get(tag) for one in judged for frame in one.result.frames}
+    if not all(one.contestant.name in values for one in judged):
+        return None
+    rows = {}
+    for one in judged:
+        own = [frame for frame in one.calibrated_on or one.result.frames if frame.tags.get(tag) == one.contestant.name]
+        rows[one.contestant.name] = (own, one.result.frames)
+    message = matrix(rows, tag, options.false_rejects, replicates=options.replicates, seed=options.seed)
+    apart = all(one.calibrated_on for one in judged)
+    message["thresholds_from"] = "side calibrate" if apart else "the judged frames themselves: optimistic"
     return message
 
 

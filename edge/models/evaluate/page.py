@@ -43,6 +43,9 @@ def page_of(report: dict[str, Any], judged: Sequence[Judged], source: FrameSet) 
     _headline(page, report["models"])
     if "comparison" in report:
         _comparison(page, report["comparison"])
+    if "matrix" in report:
+        page.smaller_heading("each row with the model of its name")
+        _matrix(page, report["matrix"])
     _curves(page, judged)
     for model, one in zip(report["models"], judged, strict=True):
         name = f" of {model['name']}" if len(judged) > 1 else ""

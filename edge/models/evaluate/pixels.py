@@ -19,6 +19,8 @@ from edge.models.evaluate.ranking import Floats
 
 _MOST = 1 << 21
 """Bins that are kept, with 32 bytes each, and values that wait to be put into them."""
+_TINY = np.float32(2.0**-30)
+_GAP = int(_TINY.view(np.int32))
 _COARSE_BITS = 18
 """Bits that a part's own histogram drops: 32 bins for each power of two."""
 PRO_LIMITS = (0.3, 0.05)
@@ -168,9 +170,11 @@ class PixelCurves:
     def _settled(self) -> _Counts:
         """All that waits, as one; with more bits dropped where it has too many different values."""
         together = _joined(self._waiting)
-        while len(together.keys) > self.most:
-            together = together.coarser(1)
-            self._dropped_bits += 1
+        if len(together.keys) > self.most:
+            # from here on a map is counted into bins side by side, which is ten times as fast as sorting its values
+            while together.keys[-1] - together.keys[0] >= self.most:
+                together = together.coarser(1)
+                self._dropped_bits += 1
         self._waiting, self._entries = [together], len(together.keys)
         return together
 
@@ -196,7 +200,7 @@ def _counted(keys: NDArray[np.int64], weight: Floats | None) -> _Counts:
     """One map's pixels by key. ``weight``: (n,) above 0 on defective pixels; None where there are none."""
     low = int(keys.min())
     width = int(keys.max()) - low + 1
-    if width <= 4 * len(keys):
+    if width <= max(4 * len(keys), _MOST):
         local = keys - low
         everything = np.bincount(local, minlength=width)
         filled = np.flatnonzero(everything)
@@ -301,8 +305,7 @@ def _stacked(parts: list[_Coarse]) -> tuple[Floats, Floats, Floats]:
 
 
 def _ordered(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Whole numbers in the order of the values; -0.0 is 0.0."""
-    bits = (values + np.float32(0)).view(np.int32)
-    return (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(
-        np.int64
-    )  # negative floats count down as their bits count up
+    """Whole numbers in the order of the values, without a gap around zero; what is nearer to it than 1e-9 is zero."""
+    bits = np.where(np.abs(values) < _TINY, np.float32(0), values).view(np.int32)
+    numbers = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64)  # negative floats count down as bits count up
+    return np.where(numbers > 0, numbers - _GAP + 1, np.where(numbers < 0, numbers + _GAP, 0))

@@ -176,3 +176,16 @@ def test_three_frames_are_judged_and_their_doubt_is_total(tmp_path, made):
     root = parts_folder(tmp_path / "set", good=2, bad=1)
     (model,) = evaluate(open_set(root), [Contestant("easy", bundle)], Options(replicates=50))[0]["models"]
     assert model["verdicts"]["recall"]["low"] == pytest.approx(0.025)
+
+
+def test_models_named_after_conditions_make_a_matrix_with_a_model_to_a_row(made, tmp_path):
+    source, bundle = made
+    other = fitted(tmp_path, seed=9, preset="hard")
+    report, _ = evaluate(source, [Contestant("1", bundle), Contestant("2", other)], replace(OPTIONS, pixels=False))
+    cells = {(c["row"], c["column"]): c["auroc"]["value"] for c in report["matrix"]["cells"]}
+    assert cells["1", "1"] == cells["1", "2"] == 1.0
+    assert cells["2", "1"] < 0.9
+    assert (
+        "matrix"
+        not in evaluate(source, [Contestant("a", bundle), Contestant("b", other)], replace(OPTIONS, pixels=False))[0]
+    )

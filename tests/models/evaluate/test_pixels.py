@@ -63,10 +63,11 @@ def test_the_stream_equals_all_pixels_at_once(offset, scale):
 
 
 def test_the_order_of_values_is_the_order_of_their_numbers():
-    values = np.array([-1e30, -5, -1, -1e-20, -0.0, 0, 1e-20, 2.0**-30, 1e-3, 1, 1.0000001, 7, 1e30], np.float32)
+    values = np.array([-1e30, -5, -1, -(2.0**-30), -1e-20, 0, 1e-20, 2.0**-30, 1e-3, 1, 1.0000001, 7, 1e30], np.float32)
     numbers = _ordered(values)
     assert (np.diff(numbers) >= 0).all()
-    assert len(np.unique(numbers)) == 12  # -0.0 is 0.0
+    assert numbers[3:8].tolist() == [-1, 0, 0, 0, 1]  # no number is spent on what is nearer to zero than 1e-9
+    assert len(np.unique(numbers)) == 11
 
 
 def test_with_fewer_bins_than_values_the_areas_stay_within_their_bound():
@@ -76,7 +77,7 @@ def test_with_fewer_bins_than_values_the_areas_stay_within_their_bound():
         few.add(values, mask if mask.any() else None, part)
     rough = few.metrics()
     assert exact.tie_bound == 0
-    assert 0 < abs(rough.auroc - exact.auroc) <= rough.tie_bound < 1e-3
+    assert 0 < abs(rough.auroc - exact.auroc) <= rough.tie_bound < 1e-2
     assert rough.au_pro_30 == pytest.approx(exact.au_pro_30, abs=1e-3)
 
 
