@@ -19,6 +19,8 @@ from edge.models.evaluate.ranking import Floats
 
 _MOST = 1 << 21
 """Bins that are kept, with 32 bytes each, and values that wait to be put into them."""
+_FULL = 1e-3
+"""Share of all pixels from which on a bin holds equal values: a map that is cut off at 1, a background of 0."""
 _TINY = np.float32(2.0**-30)
 _GAP = int(_TINY.view(np.int32))
 _COARSE_BITS = 18
@@ -110,7 +112,7 @@ class PixelCurves:
         bound = shared / 2 / both if both else math.nan
         return PixelMetrics(
             auroc=float(_auroc(good, bad)),
-            average_precision=float(_average_precision(good, bad)),
+            average_precision=float(_average_precision(good, bad, spread=self._dropped_bits > 0)),
             au_pro_30=float(au_pro(good, overlap, PRO_LIMITS[0])),
             au_pro_05=float(au_pro(good, overlap, PRO_LIMITS[1])),
             regions=self.regions,
@@ -172,7 +174,7 @@ class PixelCurves:
         together = _joined(self._waiting)
         if len(together.keys) > self.most:
             # from here on a map is counted into bins side by side, which is ten times as fast as sorting its values
-            while together.keys[-1] - together.keys[0] >= self.most:
+            while together.keys[-1] - together.keys[0] >= self.most // 4:
                 together = together.coarser(1)
                 self._dropped_bits += 1
         self._waiting, self._entries = [together], len(together.keys)
@@ -200,7 +202,7 @@ def _counted(keys: NDArray[np.int64], weight: Floats | None) -> _Counts:
     """One map's pixels by key. ``weight``: (n,) above 0 on defective pixels; None where there are none."""
     low = int(keys.min())
     width = int(keys.max()) - low + 1
-    if width <= max(4 * len(keys), _MOST):
+    if width <= max(4 * len(keys), _MOST // 4):
         local = keys - low
         everything = np.bincount(local, minlength=width)
         filled = np.flatnonzero(everything)
@@ -284,12 +286,19 @@ def _auroc(good: Floats, bad: Floats) -> Floats:
         return np.asarray(np.sum(gained * (bad + before) / 2, axis=-1) / (bad[..., -1] * good[..., -1]))
 
 
-def _average_precision(good: Floats, bad: Floats) -> Floats:
+def _average_precision(good: Floats, bad: Floats, *, spread: bool = False) -> Floats:
+    """``spread``: values of a bin differ, so its pixels come one after the other; those of a very full bin are equal."""
     if not good.shape[-1]:
         return np.asarray(np.nan)
     gained = np.diff(bad, axis=-1, prepend=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(gained > 0, bad / (bad + good), 0.0)
+        hits, misses = bad, good
+        if spread:
+            missed = np.diff(good, axis=-1, prepend=0)
+            apart = gained + missed < _FULL * (bad[..., -1:] + good[..., -1:])
+            hits = np.where(apart, bad - (gained - 1) / 2, bad)
+            misses = np.where(apart, good - missed / 2, good)
+        precision = np.where(gained > 0, hits / (hits + misses), 0.0)
         return np.asarray(np.sum(gained * precision, axis=-1) / bad[..., -1])
 
 
