@@ -147,9 +147,9 @@ class EvidenceConfig(OutputConfig):
     keep: Annotated[
         tuple[Literal["pass", "fail", "invalid", "near_threshold", "sample", "novel"], ...], Field(min_length=1)
     ] = ("fail", "invalid")
-    """Verdicts whose frames are kept. ``near_threshold`` keeps passes that come as close to the threshold as ``near_margin``
-    says. ``sample`` keeps one frame of ``sample_every``, whatever its verdict. ``novel`` keeps frames that look unlike those
-    before, by ``novel_limit``. ``edge gather`` makes a set of them."""
+    """Verdicts whose frames are kept. ``near_threshold`` keeps passes that come as close to the threshold as
+    ``near_margin`` says. ``sample`` keeps one frame of ``sample_every``, whatever its verdict. ``novel`` keeps frames that
+    look unlike those before, by ``novel_limit``. ``edge gather`` makes a set of them."""
     sample_every: Annotated[int, Field(ge=1)] = 500
     """Frames to each one that ``sample`` keeps."""
     novel_limit: Annotated[float, Field(gt=0)] = 8.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.models.fit.pixel import fit_to_bundle
-from edge.sources.synthetic.parts import make_scene
+from edge.sources.synthetic.parts import part_scene
 from edge.storage.frames_on_disk import read_frames
 from support.sets import save
 
@@ -16,7 +16,7 @@ SIDE = 96
 
 def parts_folder(root: Path, *, good: int, bad: int, seed: int = 0, preset: str = "easy") -> Path:
     """Generated parts in MVTec AD's layout, without a train folder; kinds as planted."""
-    scene = make_scene(preset, seed, SIDE, SIDE)
+    scene = part_scene(preset, seed, SIDE, SIDE)
     pixels, mask = np.empty((SIDE, SIDE), np.uint8), np.zeros((SIDE, SIDE), np.uint8)
     for index in range(good):
         scene.render(1000 + index, 0.0, pixels)
@@ -36,7 +36,7 @@ def parts_folder(root: Path, *, good: int, bad: int, seed: int = 0, preset: str 
 
 def fitted(root: Path, *, seed: int = 0, preset: str = "easy", frames: int = 30) -> Path:
     """The built-in model of good parts that stand in no set."""
-    scene = make_scene(preset, seed, SIDE, SIDE)
+    scene = part_scene(preset, seed, SIDE, SIDE)
     pixels = np.empty((SIDE, SIDE), np.uint8)
     for index in range(frames):
         scene.render(5000 + index, 0.0, pixels)

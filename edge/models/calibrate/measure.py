@@ -53,10 +53,9 @@ def measure(
 ) -> tuple[Calibration, CalibrationResult]:
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
 
-    ``config``: with its paths resolved.
-    ``frames`` gives them; it is called once more, for the same frames, where there are outliers to be left out.
-    ``outliers``: as in ``calibrate``. ``seen_before``: frames that the model was fitted on may be among them; a threshold from
-    such frames is too low for others. ``tell``: hears how far a build is that takes minutes.
+    ``config``: with its paths resolved. ``frames`` gives them; it is called once more, for the same frames, where there are
+    outliers to be left out. ``outliers``: as in ``calibrate``. ``seen_before``: frames that the model was fitted on may be
+    among them; a threshold from such frames is too low for others. ``tell``: hears how far a build is that takes minutes.
 
     Raises:
         OutlierError: an outlier would set the threshold.

@@ -21,9 +21,11 @@ class Choice:
         self.losses = "invalid" in config.keep
 
     def why(self, inspection: Inspection, frame: Frame) -> str | None:
-        """Return ``fail``, ``invalid``, ``near_threshold``, ``pass``, ``novel``, ``sample``, ``pass_sample`` or ``after_fail``.
+        """Return ``fail``, ``invalid``, ``near_threshold``, ``pass``, ``novel``, ``sample``, ``pass_sample`` or
+        ``after_fail``.
 
-        None says that it is not wanted. ``sample`` doesn't depend on the verdict, so it stands where a frame is wanted for nothing else.
+        None says that it is not wanted. ``sample`` doesn't depend on the verdict, so it stands where a frame is wanted for
+        nothing else.
         """
         novel = self._novelty is not None and self._novelty.is_novel(frame.pixels, frame.bits)
         sample = "sample" in self._config.keep and self._frames % self._config.sample_every == 0

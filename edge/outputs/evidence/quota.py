@@ -69,7 +69,9 @@ class Quota:
         return _first(self._sizes[precious], nbytes)
 
     def beyond_cause(self) -> list[int]:
-        """Return the lowest numbers of every cause that takes more than it may, enough of them to bring it below that again."""
+        """Return the lowest numbers of every cause that takes more than it may, enough of them to bring it below that
+        again.
+        """
         if self._cause_limit is None:
             return []
         numbers: list[int] = []

@@ -11,7 +11,7 @@ from edge.models.audit.label_drift import audit_labels
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.manifest import LabelLine
 from edge.models.sets.open import open_set
-from edge.sources.synthetic.parts import make_scene
+from edge.sources.synthetic.parts import part_scene
 
 SIDE, COUNT = 160, 110
 
@@ -20,7 +20,7 @@ SIDE, COUNT = 160, 110
 def parts(tmp_path_factory):
     """Generated parts, half of them with one defect, each with its mask and its kind."""
     root = tmp_path_factory.mktemp("parts")
-    scene, frames, index = make_scene("medium", 0, SIDE, SIDE), [], 0
+    scene, frames, index = part_scene("medium", 0, SIDE, SIDE), [], 0
     while len(frames) < COUNT:
         pixels, mask = np.empty((SIDE, SIDE), np.uint8), np.zeros((SIDE, SIDE), np.uint8)
         defects = scene.render(index, 0.55, pixels, mask)

@@ -6,11 +6,11 @@ import pytest
 from support.sets import as_frame
 
 from edge.models.audit.same_part import TRIED, TwinFinder
-from edge.sources.synthetic.parts import make_scene
+from edge.sources.synthetic.parts import part_scene
 
 
 def parts(preset, seed, count, side=192):
-    scene, out = make_scene(preset, seed, side, side), []
+    scene, out = part_scene(preset, seed, side, side), []
     for index in range(count):
         pixels = np.empty((side, side), np.uint8)
         scene.render(index, 0.0, pixels)
