@@ -39,6 +39,9 @@ def calibrate(
     ] = 0.999,
     leave_out: LeaveOutOption = False,
     keep: KeepOption = False,
+    seen_before: Annotated[
+        bool, typer.Option("--seen-before", help="Measure on frames that the model was fitted on all the same.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The calibration file. Default: the config's `calibration`.")
     ] = None,
@@ -61,7 +64,7 @@ def calibrate(
             )
         out = loaded.resolve(loaded.config.calibration)
     console = Console(highlight=False)
-    good = good_frames(source, declared_bits(bits, loaded.config.source))
+    good = good_frames(source, declared_bits(bits, loaded.config.source), side="calibrate")
     show_notes(console, good.notes)
     parts = out.with_name(f"{out.name}.parts")
 
@@ -74,6 +77,7 @@ def calibrate(
                 false_rejects=false_rejects,
                 quantile=quantile,
                 outliers=outliers_choice(leave_out=leave_out, keep=keep),
+                seen_before=seen_before,
                 tell=tell,
                 run=SpreadRun(FrameSet.of(good), workers, parts if resume else None, bar),
             )

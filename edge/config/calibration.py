@@ -81,6 +81,9 @@ class Calibration(Section):
     """Remarks that a reader should know about these thresholds."""
     key: CalibrationKey
     """What the thresholds are valid for."""
+    frames_used: str | None = None
+    """Content ids of the frames, with blanks between: ``edge evaluate`` refuses to judge on them. null: the file is
+    older."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Calibration:

@@ -144,12 +144,17 @@ class EvidenceConfig(OutputConfig):
 
     dir: Path
     """Folder of the pictures, which is made if it isn't there; relative to the config file."""
-    keep: Annotated[tuple[Literal["pass", "fail", "invalid", "near_threshold"], ...], Field(min_length=1)] = (
-        "fail",
-        "invalid",
-    )
+    keep: Annotated[
+        tuple[Literal["pass", "fail", "invalid", "near_threshold", "sample", "novel"], ...], Field(min_length=1)
+    ] = ("fail", "invalid")
     """Verdicts whose frames are kept. ``near_threshold`` keeps passes that come as close to the threshold as
-    ``near_margin`` says."""
+    ``near_margin`` says. ``sample`` keeps one frame of ``sample_every``, whatever its verdict. ``novel`` keeps frames that
+    look unlike those before, by ``novel_limit``. ``edge gather`` makes a set of them."""
+    sample_every: Annotated[int, Field(ge=1)] = 500
+    """Frames to each one that ``sample`` keeps."""
+    novel_limit: Annotated[float, Field(gt=0)] = 8.0
+    """How much further a frame must lie from all that is known than frames usually do, in robust deviations, to be kept as
+    ``novel``. The first 64 frames are only looked at."""
     near_margin: Annotated[float, Field(gt=0, le=1)] = 0.1
     """A pass is near the threshold if ``map_max`` is at least ``high - near_margin * |high|``. With 0.1 these are all
     passes from 90 % of the threshold on, and those that passed only because of smoothing or a filter of ``regions``."""
@@ -167,6 +172,9 @@ class EvidenceConfig(OutputConfig):
     left."""
     quota_percent: Annotated[float, Field(gt=0, le=100)] | None = None
     """The same limit as a share of the disk, in %; the smaller one counts. null: ``quota_gb`` alone."""
+    quota_by_cause_gb: Annotated[float, Field(gt=0)] | None = None
+    """Size of what was kept for any one cause but ``fail``, in GB; the oldest of that cause are deleted first, so that one
+    cause can't push out the others. null: no such limit."""
     min_free_gb: Annotated[float, Field(ge=0)] = 1.0
     """No picture is written while less than this is free on the disk, in GB. That is a fault, and each frame that should
     have been kept counts as lost."""

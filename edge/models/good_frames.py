@@ -15,6 +15,8 @@ from typing import Final
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
+from edge.models.sets.manifest import MANIFEST
+from edge.models.sets.open import open_set
 from edge.storage.frames_on_disk import count_entries, count_frames, pictures_in, read_frames, read_pictures
 from edge.storage.pictures import frame_name
 from edge.storage.recording import is_recording
@@ -86,8 +88,11 @@ class GoodFrames:
         return replace(self, without=self.without | frozenset(names))
 
 
-def good_frames(path: Path, bits: int | None = None) -> GoodFrames:
-    """The good frames that ``path`` means: a folder of pictures, the root of a data set, a recording, a picture or a video.
+def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> GoodFrames:
+    """The good frames that ``path`` means: a set, a folder of pictures, the root of a data set, a recording, a picture or a
+    video.
+
+    Of a set (``edge gather``) the frames that are labelled good, and of a split one those of ``side``.
 
     Of a folder tree in which some folders are called ``good`` (``ok``, ``normal``) those are taken, and of these the ones
     under ``train`` where there is one. Otherwise folders and files of masks and of defects are left out.
@@ -96,6 +101,8 @@ def good_frames(path: Path, bits: int | None = None) -> GoodFrames:
         UserError: there is no such path; the good frames of several products lie under it; all that it holds are masks
             or defects.
     """
+    if path.suffix == ".jsonl" or (path / MANIFEST).is_file():
+        return _of_set(path, bits, side)
     if not path.is_dir() or is_recording(path):
         return GoodFrames(path, bits=bits)
     found = pictures_in(path)
@@ -120,6 +127,25 @@ def good_frames(path: Path, bits: int | None = None) -> GoodFrames:
         return GoodFrames(path, bits=bits, not_taken=found.told)
     notes = tuple(_notes(path, taken, left, folders))
     return GoodFrames(path, tuple(taken), notes, bits=bits, not_taken=found.beside(taken).told)
+
+
+def _of_set(path: Path, bits: int | None, side: str) -> GoodFrames:
+    """Good frames of a set's side; frames without a label count as good where no frame of the set has one."""
+    frames = open_set(path)
+    labelled = any(frame.label for frame in frames.frames)
+    chosen = [f for f in (frames.of(side) if frames.sides else frames.frames) if f.label == ("good" if labelled else None)]
+    if not chosen:
+        raise UserError(
+            f"{path}: no good frame is in its side {side}" if frames.sides else f"{path}: no frame of it is labelled good",
+            received=_listed(Counter(f"{frame.side or 'no side'}, {frame.kind}" for frame in frames.frames)),
+            expected="frames that somebody called good",
+            fix="label it: edge label; or split it: edge split",
+        )
+    whole = f"the side {side} of the split" if frames.sides else "its frames that are labelled good"
+    note = f"{path}: {len(chosen)} of {len(frames)} frames are taken: {whole}"
+    depths = {frame.bits for frame in chosen if frame.bits is not None}
+    depth = depths.pop() if len(depths) == 1 and depths != {8} else None
+    return GoodFrames(frames.root, tuple(frame.file for frame in chosen), (note,), bits=bits or depth)
 
 
 def _is_mask(name: str, folders: Sequence[str]) -> bool:

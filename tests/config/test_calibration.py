@@ -81,6 +81,7 @@ def test_the_file_is_for_people_to_read(tmp_path: Path) -> None:
         "  samples_sha256: null\n"
         "  frames: null\n"
         "  source: {}\n"
+        "frames_used: null\n"
     )
 
 

@@ -30,6 +30,7 @@ from edge.models.calibrate.spread_measure import SpreadRun, measure_spread, othe
 from edge.models.calibrate.thresholds import CalibrationResult, calibrate, choose_high
 from edge.models.frame_survey import Survey
 from edge.models.robust_outliers import find_outliers
+from edge.models.sets.used import content_id, fitted_on, refuse_used
 from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import read_mask
@@ -49,15 +50,17 @@ def measure(
     false_rejects: float = 0.001,
     quantile: float = 0.999,
     outliers: Literal["refuse", "leave_out", "keep"] = "refuse",
+    seen_before: bool = True,
     tell: BuildProgress = untold,
     run: SpreadRun | None = None,
 ) -> tuple[Calibration, CalibrationResult]:
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
 
-    ``config``: with its paths resolved.
-    ``frames`` gives them; it is called once more, for the same frames, where there are outliers to be left out.
-    ``outliers``: as in ``calibrate``. ``tell``: hears how far a build is that takes minutes. ``run``: the same frames
-    spread over processes; parts out of place are then left out, and noted as frames are that were lost.
+    ``config``: with its paths resolved. ``frames`` gives them; it is called once more, for the same frames, where there are
+    outliers to be left out. ``outliers``: as in ``calibrate``. ``seen_before``: frames that the model was fitted on may be
+    among them; a threshold from such frames is too low for others. ``tell``: hears how far a build is that takes minutes.
+    ``run``: the same frames spread over processes; parts out of place are then left out, and noted as frames are that were
+    lost.
 
     Raises:
         OutlierError: an outlier would set the threshold.
@@ -68,6 +71,8 @@ def measure(
     mask, mask_bytes = read_mask(config.regions.roi)
     engine = open_line_engine(config.model, config.source, bundle, tell=tell)
     passes = _Passes(config.source, frames, engine, RegionPlans(config.regions, mask), source)
+    if not seen_before:
+        passes.refused = fitted_on(bundle)
     try:
         result = calibrate(
             passes.values,
@@ -94,6 +99,7 @@ def measure(
         frames=result.frames,
         left_out=result.left_out,
         source=source,
+        frames_used=" ".join(sorted(set(passes.contents.values()))),
         note="; ".join(filter(None, [result.note, *passes.survey.notes(), *passes.notes])),
         key=CalibrationKey.model_validate({**key, "frames": common_kind(passes.kinds)}),
     )
@@ -143,6 +149,10 @@ class _Passes:
     """Of the frames that had a map in the last spread pass."""
     scores: list[tuple[str, float | None]] = field(default_factory=list)
     """Each frame's name and image score, None where the model gives none."""
+    contents: dict[str, str] = field(default_factory=dict)
+    """Names and content ids of the frames."""
+    refused: frozenset[str] = frozenset()
+    """Content ids that must not be among them."""
     _begun: list[Iterator[_Named]] = field(default_factory=list)
     """The pass whose first map was looked at for its size; it is gone on with."""
     _plan: RegionPlan | None = None
@@ -181,6 +191,7 @@ class _Passes:
                 self.scores.append((name, amap.score))
             yield name, amap.values
         self.survey.check(self.source)
+        refuse_used(self.refused, self.contents.items(), "the model was fitted on", "calibrate on other frames")
 
     def spread(
         self, config: Config, run: SpreadRun, left_out: Collection[int]
@@ -190,6 +201,8 @@ class _Passes:
         done.survey.check(self.source)
         self._numbers = [number for number, _, _ in done.maxima]
         self.survey, self.kinds, self.scores = done.survey, done.kinds, done.scores
+        self.contents |= done.contents
+        refuse_used(self.refused, self.contents.items(), "the model was fitted on", "calibrate on other frames")
         # whoever gave the frames asks them what is missing
         run.frames.places[0].unread.update(done.unread | {lost.name: 1 for lost in done.lost})
         self.notes = [f"left out: {text}" for text in done.out_of_place]
@@ -197,7 +210,16 @@ class _Passes:
         return [(name, maximum) for _, name, maximum in done.maxima], done.pixels
 
     def _maps(self) -> Iterator[_Named]:
-        return _maps((as_live(frame, self.config) for frame in self.survey.seen(self.frames())), self.engine, self.kinds)
+        frames = noted(self.survey.seen(self.frames()), self.contents)
+        return _maps((as_live(frame, self.config) for frame in frames), self.engine, self.kinds)
+
+
+def noted(frames: Iterable[Frame | Skip], contents: dict[str, str]) -> Iterator[Frame | Skip]:
+    """Yield the frames as they come; ``contents`` gets the name and the content id of each."""
+    for frame in frames:
+        if isinstance(frame, Frame):
+            contents[frame_name(frame.meta.frame_ref, frame.meta.frame_id)] = content_id(frame.pixels)
+        yield frame
 
 
 def _reach(engine: Engine) -> float:

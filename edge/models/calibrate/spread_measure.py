@@ -22,6 +22,7 @@ from edge.models.calibrate.quantile import QuantileSketch
 from edge.models.calibrate.thresholds import compared_values
 from edge.models.frame_set import FrameSet, name_of
 from edge.models.frame_survey import Survey
+from edge.models.sets.used import content_id
 from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import read_mask
@@ -58,6 +59,8 @@ class Measured:
     out_of_place: list[str] = field(default_factory=list)
     unread: dict[str, int] = field(default_factory=dict)
     """Entries that could not be read, and how many frames each stands for."""
+    contents: dict[str, str] = field(default_factory=dict)
+    """Names and content ids of the frames."""
     lost: tuple[Lost, ...] = ()
 
     def merge(self, other: Measured) -> None:
@@ -69,6 +72,7 @@ class Measured:
         self.scores += other.scores
         self.out_of_place += other.out_of_place
         self.unread |= other.unread
+        self.contents |= other.contents
 
     def to_bytes(self) -> bytes:
         """All of it, as an .npz file."""
@@ -79,6 +83,7 @@ class Measured:
             "kinds": [(kind.size, kind.colour, kind.bits) for kind in self.kinds],
             "out_of_place": self.out_of_place,
             "unread": self.unread,
+            "contents": self.contents,
         }
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {**self.pixels.arrays(), "told": np.frombuffer(orjson.dumps(told), np.uint8)}
@@ -87,7 +92,7 @@ class Measured:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Measured:
-        """As ``to_bytes`` wrote it."""
+        """Read what ``to_bytes`` wrote."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             told = orjson.loads(arrays["told"].tobytes())
             pixels = QuantileSketch.from_arrays(arrays, _KEPT)
@@ -100,6 +105,7 @@ class Measured:
             scores=[(name, score) for name, score in told["scores"]],
             out_of_place=told["out_of_place"],
             unread=told["unread"],
+            contents=told["contents"],
         )
 
 
@@ -132,6 +138,7 @@ class MeasureTask:
                 continue
             frame = to_depth(entry, *self.config.source.levels)
             found.survey.add(entry, compare=False)
+            found.contents[name] = content_id(entry.pixels)
             found.kinds.add(FrameKind.of(frame))
             amap = to_map(frame, self.engine, work)
             width, height = frame.meta.width, frame.meta.height

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edge.config.outputs import EvidenceConfig
-from edge.frames import Inspection
+from edge.frames import Frame, Inspection
+from edge.outputs.evidence.novelty import Novelty
 
 
 class Choice:
@@ -15,12 +16,20 @@ class Choice:
         self._config = config
         self._passes = 0
         self._after = 0
+        self._frames = 0
+        self._novelty = Novelty(config.novel_limit) if "novel" in config.keep else None
         self.losses = "invalid" in config.keep
 
-    def why(self, inspection: Inspection) -> str | None:
-        """Return ``fail``, ``invalid``, ``near_threshold``, ``pass``, ``pass_sample`` or ``after_fail``; None if it is not
-        wanted.
+    def why(self, inspection: Inspection, frame: Frame) -> str | None:
+        """Return ``fail``, ``invalid``, ``near_threshold``, ``pass``, ``novel``, ``sample``, ``pass_sample`` or
+        ``after_fail``.
+
+        None says that it is not wanted. ``sample`` doesn't depend on the verdict, so it stands where a frame is wanted for
+        nothing else.
         """
+        novel = self._novelty is not None and self._novelty.is_novel(frame.pixels, frame.bits)
+        sample = "sample" in self._config.keep and self._frames % self._config.sample_every == 0
+        self._frames += 1
         verdict = inspection.verdict
         after = self._after > 0
         self._after = self._config.after_fail if verdict == "fail" else max(self._after - 1, 0)
@@ -32,6 +41,8 @@ class Choice:
                 return "near_threshold"
         if verdict in self._config.keep:
             return verdict
+        if novel or sample:
+            return "novel" if novel else "sample"
         return "pass_sample" if sampled else "after_fail" if after else None
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 _SPARE: Final = 0.01
-"""Share of the limit that is freed beyond what is needed, so that not every new file deletes an old one."""
+"""Share of a limit that is freed beyond what is needed, so that not every new file deletes an old one."""
 
 
 class Quota:
@@ -19,25 +18,43 @@ class Quota:
     Args:
         kinds: folders and the suffix of the files in each.
         limit_bytes: what they may take, together with what the caller adds.
-        precious: numbers to be deleted last.
+        causes: what numbers that are there already were kept for.
+        precious: the cause whose numbers are deleted last, and have no limit of their own.
+        cause_bytes: what the files of any other one cause may take; None: no limit.
     """
 
-    def __init__(self, kinds: Mapping[Path, str], limit_bytes: int, precious: Container[int] = ()) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[Path, str],
+        limit_bytes: int,
+        causes: Mapping[int, str | None],
+        *,
+        precious: str,
+        cause_bytes: int | None = None,
+    ) -> None:
         self._limit = limit_bytes
         self._kinds = dict(kinds)
+        self._precious = precious
+        self._cause_limit = cause_bytes
         sizes: dict[int, int] = {}
         for folder, suffix in kinds.items():
             for path in folder.iterdir():
                 if path.suffix == suffix and path.stem.isdecimal():
                     sizes[int(path.stem)] = sizes.get(int(path.stem), 0) + path.stat().st_size
-        self._queues: dict[bool, deque[tuple[int, int]]] = {False: deque(), True: deque()}
+        self._sizes: dict[bool, dict[int, int]] = {False: {}, True: {}}
+        self._by_cause: dict[str | None, dict[int, int]] = {}
+        self._cause_of: dict[int, str | None] = {}
+        self._cause_used: dict[str | None, int] = {}
         self.used_bytes = 0
         for number, nbytes in sorted(sizes.items()):
-            self.add(number, nbytes, precious=number in precious)
+            self.add(number, nbytes, causes.get(number))
 
-    def add(self, number: int, nbytes: int, *, precious: bool = False) -> None:
-        """Add a new number, higher than all before, with the bytes of its files."""
-        self._queues[precious].append((number, nbytes))
+    def add(self, number: int, nbytes: int, cause: str | None) -> None:
+        """Count a new number, higher than all before, with the bytes of its files."""
+        self._sizes[cause == self._precious][number] = nbytes
+        self._by_cause.setdefault(cause, {})[number] = nbytes
+        self._cause_of[number] = cause
+        self._cause_used[cause] = self._cause_used.get(cause, 0) + nbytes
         self.used_bytes += nbytes
 
     def is_full(self, besides_bytes: int) -> bool:
@@ -48,21 +65,38 @@ class Quota:
         return max(0, int(self.used_bytes + besides_bytes - self._limit * (1 - _SPARE)))
 
     def oldest(self, nbytes: int, *, precious: bool = False) -> list[int]:
-        """Return the lowest numbers of one kind that take ``nbytes`` together; fewer if there aren't so many."""
-        found: list[int] = []
-        for number, size in self._queues[precious]:
-            if nbytes <= 0:
-                break
-            found.append(number)
-            nbytes -= size
-        return found
+        """Return the lowest numbers of one kind that take ``nbytes`` together; fewer where there aren't so many."""
+        return _first(self._sizes[precious], nbytes)
 
-    def delete(self, numbers: Sequence[int], *, precious: bool = False) -> None:
-        """Delete the files of these numbers, which ``oldest`` gave. Raises OSError, for example if the disk is
-        read-only.
+    def beyond_cause(self) -> list[int]:
+        """Return the lowest numbers of every cause that takes more than it may, enough of them to bring it below that
+        again.
         """
-        queue = self._queues[precious]
+        if self._cause_limit is None:
+            return []
+        numbers: list[int] = []
+        for cause, used in self._cause_used.items():
+            if cause != self._precious and used > self._cause_limit:
+                numbers += _first(self._by_cause[cause], int(used - self._cause_limit * (1 - _SPARE)))
+        return sorted(numbers)
+
+    def delete(self, numbers: Sequence[int]) -> None:
+        """Delete the files of these numbers. Raises OSError where the disk is read-only, for example."""
         for number in numbers:
             for folder, suffix in self._kinds.items():
                 (folder / f"{number:08d}{suffix}").unlink(missing_ok=True)
-            self.used_bytes -= queue.popleft()[1]
+            cause = self._cause_of.pop(number)
+            nbytes = self._by_cause[cause].pop(number)
+            del self._sizes[cause == self._precious][number]
+            self._cause_used[cause] -= nbytes
+            self.used_bytes -= nbytes
+
+
+def _first(sizes: Mapping[int, int], nbytes: int) -> list[int]:
+    numbers: list[int] = []
+    for number, size in sizes.items():
+        if nbytes <= 0:
+            break
+        numbers.append(number)
+        nbytes -= size
+    return numbers

@@ -10,7 +10,7 @@ import errno
 import os
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -150,7 +150,7 @@ class EvidenceSink(Sink):
         """
         assert isinstance(record.body, Inspection)
         self._seen = record.seq
-        why = self._choice.why(record.body)
+        why = self._choice.why(record.body, frame)
         if why is None and not self._config.before_fail:
             return None
         copied = self._pool.copy(frame.pixels, leave=0 if why else self._buffers)
@@ -225,8 +225,14 @@ class EvidenceSink(Sink):
                 torn.unlink()
             limit = limit_bytes(self._folder, self._config.quota_gb, self._config.quota_percent)
             assert limit is not None
-            fails = {number for number, why in writer.held.items() if why == "fail"}
-            self._quota = Quota({self._folder / "frames": ".png", overlays: ".jpg"}, limit, fails)
+            by_cause = self._config.quota_by_cause_gb
+            self._quota = Quota(
+                {self._folder / "frames": ".png", overlays: ".jpg"},
+                limit,
+                writer.held,
+                precious="fail",
+                cause_bytes=None if by_cause is None else int(by_cause * 1e9),
+            )
         except OSError:
             writer.close()
             raise
@@ -311,7 +317,7 @@ class EvidenceSink(Sink):
                 write_whole(self._folder / "overlays" / f"{number:08d}.jpg", overlay)
                 nbytes += len(overlay)
         finally:
-            self._quota.add(number, nbytes, precious=kept.why == "fail")
+            self._quota.add(number, nbytes, kept.why)
             self._make_room()
 
     def _make_room(self) -> None:
@@ -319,23 +325,23 @@ class EvidenceSink(Sink):
         assert self._writer is not None
         assert self._quota is not None
         writer, quota = self._writer, self._quota
+        self._delete(quota.beyond_cause())
         if not quota.is_full(writer.index_bytes):
             return
-        self._delete(quota.excess(writer.index_bytes), precious=False)
+        self._delete(quota.oldest(quota.excess(writer.index_bytes), precious=False))
         if writer.losses and quota.excess(writer.index_bytes):
             writer.forget_losses()
-        self._delete(quota.excess(writer.index_bytes), precious=True)
+        self._delete(quota.oldest(quota.excess(writer.index_bytes), precious=True))
 
-    def _delete(self, nbytes: int, *, precious: bool) -> None:
+    def _delete(self, numbers: Sequence[int]) -> None:
         """Delete pictures after the index says so: no replay takes a missing picture for a damaged one."""
         assert self._writer is not None
         assert self._quota is not None
-        numbers = self._quota.oldest(nbytes, precious=precious)
         if numbers:
             self._writer.forget(numbers)
-            self._quota.delete(numbers, precious=precious)
+            self._quota.delete(numbers)
             self._counters["pictures_deleted"] += len(numbers)
-            log.debug("evidence_deleted", dir=str(self._folder), frames=len(numbers), fails=precious)
+            log.debug("evidence_deleted", dir=str(self._folder), frames=len(numbers))
 
     def _note(self, error: Exception) -> None:
         self._probe_at = time.monotonic() + self.idle_s

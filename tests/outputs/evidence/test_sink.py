@@ -26,7 +26,8 @@ from edge.frames import Frame, Inspection, Record, Skip, Verdict
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.outputs.queued import Queued
 from edge.sources.recorded import RecordedSource
-from edge.storage import disk, recording_writer
+from edge.storage import disk, recording_index, recording_writer
+from edge.storage.pictures import encode_png
 from edge.storage.recording import open_recording, read_recording
 
 
@@ -541,3 +542,23 @@ def test_a_folder_that_was_deleted_is_made_again(tmp_path: Path, monkeypatch: py
     output.accept(inspected(frame(1), "fail"), frame(1), None)
     output.close(5)
     assert reasons(tmp_path / "e") == [(1, "fail")]
+
+
+def test_samples_keep_within_their_cause_s_quota_over_restarts_and_fails_stay(tmp_path: Path) -> None:
+    one = len(encode_png(frame(0).pixels))
+    keys = {"keep": ("fail", "sample"), "sample_every": 1, "quota_by_cause_gb": 2.5 * one / 1e9}
+    folder = tmp_path / "evidence"
+    for start in (0, 10):
+        sink = sink_in(folder, **keys)
+        sink.open()
+        for k in range(start, start + 5):
+            deliver(sink, inspected(frame(k), "pass"), frame(k))
+        deliver(sink, inspected(frame(start + 5), "fail"), frame(start + 5))
+        sink.close()
+    entries = open_recording(folder).entries
+    assert [entry.why for entry in entries if isinstance(entry, recording_index.RecordedFrame)] == [
+        "fail",
+        "sample",
+        "sample",
+        "fail",
+    ]

@@ -1,0 +1,84 @@
+"""What the commands on sets share: options that tell parts apart, reading with a bar, and naming what can't be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+
+from edge.cli._bars import progress_bar
+from edge.errors import UserError
+from edge.models.sets.frame_set import FrameSet, SetFrame, hashed
+from edge.models.sets.metadata import described, parse_gap
+from edge.models.sets.open import open_set
+
+ByOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="EXPRESSION",
+        help="Tells frames apart: a regular expression with named groups, such as 'cam(?P<camera>\\d)_(?P<part>\\d+)'; "
+        "TABLE.csv with a column file; manifest; recording; content: by what pictures show; frame: each is a part.",
+    ),
+]
+PartGapOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--part-gap",
+        metavar="[NAME:]NUMBER",
+        help="Frames whose numbers follow each other by less show one part: n:500 for the group or tag n.",
+    ),
+]
+_NAMED = 5
+
+
+def described_set(path: Path, by: str | None, part_gap: str | None) -> FrameSet:
+    """The set of ``path`` with the parts and tags that the two options give."""
+    gap = parse_gap(part_gap)
+    if by != "content":
+        return described(open_set(path), by, gap)
+    from edge.models.audit.by_content import parts_by_content
+
+    if gap is not None:
+        raise UserError(
+            "--part-gap", received=part_gap, expected="nothing beside --by content, which finds parts by itself"
+        )
+    source, unreadable = open_set(path), list[tuple[str, str]]()
+    with progress_bar(f"looking at {path}", transient=True) as step:
+        found = parts_by_content(
+            source, lambda frame, why: unreadable.append((frame.file, why)), lambda done: step(done, len(source))
+        )
+    tell_unreadable(path, unreadable)
+    return found
+
+
+def hashed_set(frames: FrameSet) -> FrameSet:
+    """Every frame with its hash, under a bar; those that can't be read are named on stderr and left out.
+
+    Raises:
+        UserError: no frame can be read.
+    """
+    unreadable: list[tuple[SetFrame, str]] = []
+    with progress_bar(f"reading {frames.path}", transient=True) as step:
+        whole = hashed(frames, lambda frame, why: unreadable.append((frame, why)), lambda done: step(done, len(frames)))
+    tell_unreadable(frames.path, [(frame.file, why) for frame, why in unreadable])
+    if not len(whole):
+        raise UserError(f"{frames.path}: no frame can be read", received=f"{len(frames)} damaged pictures")
+    return whole
+
+
+def tell_unreadable(path: Path, unreadable: Sequence[tuple[str, str]]) -> None:
+    """Name the first few on stderr, and count all."""
+    if not unreadable:
+        return
+    console = Console(stderr=True, highlight=False)
+    console.print(
+        f"[yellow]note:[/yellow] {len(unreadable)} pictures of {path} can't be read and are left out", soft_wrap=True
+    )
+    for file, why in unreadable[:_NAMED]:
+        console.print(f"  {file}: {why}", soft_wrap=True, markup=False)
+    if len(unreadable) > _NAMED:
+        console.print(f"  and {len(unreadable) - _NAMED} more")

@@ -1,0 +1,289 @@
+"""A set of frames as commands use it: its pictures, what people say about them, the part and the side of each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UserError
+from edge.frames import Frame, FrameMeta
+from edge.models.sets.manifest import (
+    MANIFEST,
+    FrameLine,
+    HeadLine,
+    LabelLine,
+    SplitLine,
+    append_lines,
+    now,
+    read_manifest,
+    write_manifest,
+)
+from edge.storage.pictures import PictureError, Pixels, decoded_format, read_picture
+
+Label: TypeAlias = Literal["good", "defect", "disputed"]
+UNKNOWN_KIND: Final = "defect"
+"""The kind of a defective frame whose label names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetFrame:
+    """One frame of a set.
+
+    ``file``: under the set's root. ``sha256``: of its pixels; None where nobody computed it yet. ``votes``: the word of
+    each person that counts. ``part``: None where unknown. ``side``: of the last split, or the folder's own ``train`` and
+    ``test``.
+    """
+
+    file: str
+    sha256: str | None = None
+    size: tuple[int, int] | None = None
+    """Width and height in px, where they are known without reading."""
+    bits: int | None = None
+    part: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    votes: tuple[LabelLine, ...] = ()
+    side: str | None = None
+    source: str | None = None
+
+    @property
+    def label(self) -> Label | None:
+        """What all agree on; ``disputed`` where they don't; None where nobody said anything."""
+        words = {vote.label for vote in self.votes}
+        if not words:
+            return None
+        if len(words) > 1:
+            return "disputed"
+        return "good" if words == {"good"} else "defect"
+
+    @property
+    def kind(self) -> str:
+        """``good``, the kinds of defect joined by ``+``, or ``unlabelled``, ``disputed``."""
+        label = self.label
+        if label != "defect":
+            return label or "unlabelled"
+        return "+".join(sorted({kind for vote in self.votes for kind in vote.defects})) or UNKNOWN_KIND
+
+    @property
+    def mask(self) -> str | None:
+        """The mask that was drawn last, under the set's root."""
+        drawn = [vote for vote in self.votes if vote.mask is not None]
+        return max(drawn, key=lambda vote: vote.at).mask if drawn else None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSet:
+    """``path``: as it was named. ``root``: the folder that files lie under. ``manifest``: None for a folder without one."""
+
+    path: Path
+    root: Path
+    frames: tuple[SetFrame, ...]
+    manifest: Path | None = None
+    parts_by: str | None = None
+    """How parts were told apart, for people."""
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def of(self, *sides: str) -> tuple[SetFrame, ...]:
+        """Frames of these sides."""
+        return tuple(frame for frame in self.frames if frame.side in sides)
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The sides that frames have, in their usual order."""
+        order = ("train", "fit", "adapt", "calibrate", "validation", "test")
+        present = {frame.side for frame in self.frames if frame.side is not None}
+        return tuple(side for side in order if side in present) + tuple(sorted(present.difference(order)))
+
+    def with_frames(self, frames: Iterable[SetFrame]) -> FrameSet:
+        return replace(self, frames=tuple(frames))
+
+    def read(self, frame: SetFrame) -> Frame:
+        """The frame with its pixels.
+
+        Raises:
+            PictureError: damaged, or of a kind that has no place here.
+            OSError: it can't be read.
+        """
+        pixels = read_picture(self.root / frame.file)
+        bits = frame.bits or 8 * pixels.itemsize
+        name = decoded_format(pixels, bits)
+        if name is None:
+            raise PictureError(f"{pixels.dtype} pixels of {bits} bits")
+        height, width = pixels.shape[:2]
+        meta = FrameMeta(0, "counted", width, height, name, 0, 0, frame_ref=frame.file)
+        return Frame(meta, pixels, bits)
+
+    def read_mask(self, frame: SetFrame) -> NDArray[np.bool_] | None:
+        """True on defective pixels, (H, W); None where nobody drew a mask.
+
+        Raises:
+            PictureError: damaged.
+            OSError: it can't be read.
+        """
+        if frame.mask is None:
+            return None
+        pixels = read_picture(self.root / frame.mask)
+        return np.asarray(pixels if pixels.ndim == 2 else pixels.max(axis=2)) > 0
+
+
+def pixels_sha256(pixels: Pixels) -> str:
+    """SHA-256 of decoded pixels, their shape and type, in hexadecimal."""
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype.itemsize}".encode())
+    digest.update(np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder("<"), copy=False)).data)
+    return digest.hexdigest()
+
+
+def hashed(
+    frames: FrameSet, unreadable: Callable[[SetFrame, str], None], seen: Callable[[int], None] = lambda _: None
+) -> FrameSet:
+    """The set with the hash and the size of every frame; ``unreadable`` hears of frames that can't be read.
+
+    These are left out.
+    """
+    kept: list[SetFrame] = []
+    for number, frame in enumerate(frames.frames, 1):
+        try:
+            kept.append(frame if frame.sha256 and frame.size else with_hash(frame, frames.read(frame)))
+        except (OSError, PictureError) as error:
+            unreadable(frame, why_unreadable(error))
+        seen(number)
+    return frames.with_frames(kept)
+
+
+def with_hash(frame: SetFrame, loaded: Frame) -> SetFrame:
+    """The frame with the hash, the size and the bits of its pixels."""
+    size = (loaded.meta.width, loaded.meta.height)
+    return replace(frame, sha256=pixels_sha256(loaded.pixels), size=size, bits=loaded.bits)
+
+
+def why_unreadable(error: Exception) -> str:
+    """A picture's trouble in words."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
+
+
+def read_set(manifest: Path) -> FrameSet:
+    """The set of a manifest.
+
+    Raises:
+        UserError: it can't be read; a label or a split names a frame that isn't there; a frame stands twice, or on two
+        sides.
+    """
+    root = manifest.parent
+    frames: dict[str, SetFrame] = {}
+    votes: list[LabelLine] = []
+    split: SplitLine | None = None
+    for number, line in enumerate(read_manifest(manifest), 1):
+        if isinstance(line, HeadLine):
+            root = (manifest.parent / line.root).absolute()
+        elif isinstance(line, FrameLine):
+            if line.file in frames:
+                raise UserError(f"{manifest}:{number}: {line.file} stands twice in the set", fix="delete one of the lines")
+            frames[line.file] = SetFrame(
+                line.file, line.sha256, (line.width, line.height), line.bits, line.part, dict(line.tags), source=line.source
+            )
+        elif isinstance(line, LabelLine):
+            if line.file not in frames:
+                raise UserError(
+                    f"{manifest}:{number}: a label of a frame that isn't in the set",
+                    received=line.file,
+                    expected=f"one of the {len(frames)} frames that stand before it",
+                    fix="delete the line, or gather the frame first",
+                )
+            votes.append(line)
+        elif isinstance(line, SplitLine):
+            split = line
+    sides = {} if split is None else _sides(manifest, split, frames)
+    said = last_words(votes)
+    kept = [replace(f, votes=said.get(f.file, ()), side=sides.get(f.file)) for f in frames.values()]
+    return FrameSet(manifest, root, tuple(kept), manifest, None if split is None else split.by)
+
+
+def last_words(lines: Sequence[LabelLine]) -> dict[str, tuple[LabelLine, ...]]:
+    """For each file the words that count: each person's last one, without those before a word that decides."""
+    said: dict[str, dict[str, LabelLine]] = {}
+    for line in lines:
+        voices = said.setdefault(line.file, {})
+        if line.decides:
+            voices.clear()
+        voices.pop(line.by, None)
+        if line.label != "withdrawn":
+            voices[line.by] = line
+    return {file: tuple(voices.values()) for file, voices in said.items() if voices}
+
+
+def write_set(frames: FrameSet, manifest: Path, split: SplitLine | None = None) -> None:
+    """Write a whole manifest, with every word that counts; every frame must have its hash."""
+    lines: list[FrameLine | LabelLine | HeadLine | SplitLine] = [HeadLine(created=now(), root=_root(frames, manifest))]
+    for frame in frames.frames:
+        assert frame.sha256 is not None
+        assert frame.size is not None
+        width, height = frame.size
+        lines.append(
+            FrameLine(
+                file=frame.file,
+                sha256=frame.sha256,
+                width=width,
+                height=height,
+                bits=frame.bits or 8,
+                part=frame.part,
+                tags=frame.tags,
+                source=frame.source,
+            )
+        )
+    for frame in frames.frames:
+        lines += frame.votes
+    if split is not None:
+        lines.append(split)
+    write_manifest(manifest, lines)
+
+
+def add_labels(frames: FrameSet, lines: Sequence[LabelLine]) -> None:
+    """Append people's words to the set's manifest; raises UserError where there is none, or a frame isn't in the set."""
+    if frames.manifest is None:
+        raise UserError(
+            f"{frames.path}: has no {MANIFEST}, so there is nowhere to write labels",
+            fix=f"make it a set first: edge gather {frames.path} -o SET",
+        )
+    names = {frame.file for frame in frames.frames}
+    unknown = [line.file for line in lines if line.file not in names]
+    if unknown:
+        raise UserError(
+            f"{frames.path}: {len(unknown)} labels are of frames that aren't in the set",
+            received=", ".join(unknown[:3]) + (" ..." if len(unknown) > 3 else ""),
+            expected=f"names as the set has them, such as {min(names, default='frames/00000000.png')}",
+        )
+    append_lines(frames.manifest, lines)
+
+
+def _root(frames: FrameSet, manifest: Path) -> str:
+    root, home = frames.root.absolute(), manifest.parent.absolute()
+    if root.is_relative_to(home):
+        return root.relative_to(home).as_posix()
+    return root.as_posix()
+
+
+def _sides(manifest: Path, split: SplitLine, frames: dict[str, SetFrame]) -> dict[str, str]:
+    sides: dict[str, str] = {}
+    for side, files in split.sides.items():
+        for file in files:
+            if file not in frames:
+                raise UserError(
+                    f"{manifest}: the split names a frame that isn't in the set", received=file, fix="split the set again"
+                )
+            if file in sides:
+                raise UserError(
+                    f"{manifest}: the sides of the split overlap",
+                    received=f"{file} in {sides[file]} and in {side}",
+                    fix="split the set again: edge split",
+                )
+            sides[file] = side
+    return sides

@@ -1,0 +1,1 @@
+"""Labels that other tools wrote: CSV, MVTec AD's masks, COCO, Label Studio."""

@@ -1,0 +1,200 @@
+"""The manifest of a set: one JSON line for each frame, each word that a person said about it, and each split.
+
+``set.jsonl`` begins with a line of kind ``set``. Lines are only ever appended while people label, so two may work on one
+set, and a torn last line costs one word. Whoever reads takes of each person the last word on a frame, and the last split.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import orjson
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from edge.config.yaml_reader import Section
+from edge.errors import UserError
+from edge.storage.disk import write_whole
+
+MANIFEST: Final = "set.jsonl"
+SET_SCHEMA: Final = 1
+SIDES: Final = ("fit", "adapt", "calibrate", "validation", "test")
+"""What a split hands out. ``validation`` is the pseudo-validation set: models and thresholds are chosen on it, never
+judged."""
+_SHA256 = r"^[0-9a-f]{64}$"
+_STAMP = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
+
+Sha256: TypeAlias = Annotated[str, Field(pattern=_SHA256)]
+Stamp: TypeAlias = Annotated[str, Field(pattern=_STAMP)]
+Word: TypeAlias = Literal["good", "defect", "withdrawn"]
+
+
+class HeadLine(Section):
+    """The first line."""
+
+    kind: Literal["set"] = "set"
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    """Version of this file's form."""
+    created: Stamp
+    """When the set was made, UTC."""
+    root: str = "."
+    """Folder that files are named under; relative to the manifest's own folder."""
+
+
+class FrameLine(Section):
+    """One frame."""
+
+    kind: Literal["frame"] = "frame"
+    file: str
+    """The picture, under ``root``; with ``/`` between folders."""
+    sha256: Sha256
+    """Of the decoded pixels, their shape and type: the same for a lossless copy of another format."""
+    width: Annotated[int, Field(ge=1)]
+    """In px."""
+    height: Annotated[int, Field(ge=1)]
+    """In px."""
+    bits: Annotated[int, Field(ge=8, le=16)] = 8
+    """Bits of each sample that count."""
+    part: str | None = None
+    """What tells the physical part from all others. null: unknown."""
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    """Camera, day, lighting, cause and whatever else is known of the frame."""
+    source: str | None = None
+    """Where the frame was taken from."""
+
+
+class LabelLine(Section):
+    """What one person, or one import, says about one frame."""
+
+    kind: Literal["label"] = "label"
+    file: str
+    """The frame's picture."""
+    label: Word
+    """``withdrawn``: this person has no word on the frame any more."""
+    defects: tuple[str, ...] = ()
+    """Kinds of defect that the frame shows."""
+    mask: str | None = None
+    """Picture that is above 0 on defective pixels, under ``root``. null: nobody drew one."""
+    by: Annotated[str, Field(min_length=1)]
+    """Who said it."""
+    at: Stamp
+    """When, UTC."""
+    decides: bool = False
+    """This word ends a disagreement: earlier words of others don't count any more."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LabelLine:
+        if self.label != "defect" and (self.defects or self.mask):
+            raise ValueError(f"a frame that is {self.label} has neither kinds of defect nor a mask")
+        return self
+
+
+class SplitLine(Section):
+    """One split of the set."""
+
+    kind: Literal["split"] = "split"
+    at: Stamp
+    """When, UTC."""
+    seed: int
+    """The same frames, labels, shares and seed give the same split."""
+    by: str
+    """How parts were told apart."""
+    sides: dict[str, tuple[str, ...]]
+    """Files of each side."""
+
+
+Line: TypeAlias = Annotated[HeadLine | FrameLine | LabelLine | SplitLine, Field(discriminator="kind")]
+_LINE: TypeAdapter[Any] = TypeAdapter(Line)
+
+
+def now() -> str:
+    """The time of the call, as lines have it."""
+    return dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def encode(line: Section) -> bytes:
+    """One line of a manifest, with its line end."""
+    return orjson.dumps(line.model_dump(mode="json", by_alias=True), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def read_manifest(path: Path) -> Iterator[Section]:
+    """Every whole line. A last line without its line end is torn, and passed over.
+
+    Raises:
+        UserError: it can't be read, a line is damaged, or a newer version wrote it.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    lines = data.split(b"\n")[:-1]
+    for number, text in enumerate(lines, 1):
+        try:
+            line = _LINE.validate_json(text)
+        except ValidationError as error:
+            raise _not_a_line(path, number, text, error) from None
+        if (number == 1) != isinstance(line, HeadLine):
+            raise UserError(f"{path}:{number}: a manifest begins with its one line of kind set", received=line.kind)
+        yield line
+    if not lines:
+        raise UserError(f"{path}: not the manifest of a set", received="an empty file", fix="edge gather writes one")
+
+
+def write_manifest(path: Path, lines: Iterable[Section]) -> None:
+    """Write the whole file anew; whoever reads sees the old one or the new one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, b"".join(encode(line) for line in lines))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def append_lines(path: Path, lines: Iterable[Section]) -> None:
+    """Add lines at the end in one write, after a torn line was closed off.
+
+    Raises:
+        UserError: the file can't be written.
+    """
+    data = b"".join(encode(line) for line in lines)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            size = os.fstat(fd).st_size
+            if size and os.pread(fd, 1, size - 1) != b"\n":
+                os.ftruncate(fd, _last_line_end(fd, size))
+            os.write(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _last_line_end(fd: int, size: int) -> int:
+    return os.pread(fd, size, 0).rfind(b"\n") + 1
+
+
+def _not_a_line(path: Path, number: int, text: bytes, error: ValidationError) -> UserError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"][1:])
+    message = str(first.get("ctx", {}).get("error", first["msg"]))
+    try:
+        schema = orjson.loads(text).get("schema")
+    except (orjson.JSONDecodeError, AttributeError):
+        schema = None
+    if isinstance(schema, int) and schema > SET_SCHEMA:
+        return UserError(
+            f"{path}: the set was written by a newer version",
+            received=f"schema {schema}",
+            expected=f"schema {SET_SCHEMA}",
+            fix="update this installation",
+        )
+    return UserError(
+        f"{path}:{number}: not a line of a set's manifest",
+        received=repr(text[:60].decode("utf-8", "replace")),
+        expected=f"{key}: {message}" if key else message,
+        fix="mend the line, or gather the set again",
+    )

@@ -1,0 +1,132 @@
+"""Any place that frames lie in, opened as a set: a manifest, a recording, a folder in MVTec AD's layout, plain pictures."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from edge.errors import UserError
+from edge.frames import Skip
+from edge.models.sets.frame_set import FrameSet, SetFrame, read_set
+from edge.models.sets.manifest import MANIFEST, LabelLine
+from edge.storage.find_pictures import find_pictures
+from edge.storage.recording import Recording, is_recording, open_recording
+from edge.storage.recording_index import RecordedFrame
+
+GOOD: Final = "good"
+BAD: Final = "bad"
+GROUND_TRUTH: Final = "ground_truth"
+FOLDERS: Final = "the folders"
+"""Who labelled a frame whose folder names its class."""
+_NO_DAY: Final = "1970-01-01"
+_EPOCH: Final = "1970-01-01T00:00:00Z"
+
+
+def open_set(path: Path) -> FrameSet:
+    """The frames of ``path``, in natural order, with what folders or a recording say about them; no picture is read.
+
+    Folders as in MVTec AD (``train/good``, ``test/KIND``, ``ground_truth/KIND``), in ``path`` or one level up, or ``good``
+    and ``bad``, label their frames. A recording gives camera, day, part id and cause.
+
+    Raises:
+        UserError: no such place, no picture in it, or a damaged manifest or recording.
+    """
+    if path.is_file() and path.suffix == ".jsonl":
+        return read_set(path)
+    if not path.is_dir():
+        raise UserError(
+            f"{path}: no such set",
+            expected=f"a folder of pictures, a recording, or a folder with {MANIFEST}, or such a file itself",
+        )
+    if (path / MANIFEST).is_file():
+        found = read_set(path / MANIFEST)
+        return replace(found, path=path)
+    if is_recording(path):
+        return _recorded(path, open_recording(path))
+    return _folder(path)
+
+
+def _recorded(path: Path, recording: Recording) -> FrameSet:
+    frames = [_recorded_frame(recording, entry) for entry in recording.entries if not isinstance(entry, Skip)]
+    if not frames:
+        raise UserError(f"{path}: the recording holds no frames")
+    return FrameSet(path, path, tuple(frames), parts_by="the recording" if frames[0].part else None)
+
+
+def _recorded_frame(recording: Recording, entry: RecordedFrame) -> SetFrame:
+    meta = entry.meta
+    day = _day(meta.received_ns)
+    tags = {"camera": recording.camera, "day": day, "frame_id": str(meta.frame_id)}
+    if entry.why is not None:
+        tags["cause"] = entry.why
+    # part counters begin anew after a power cut: a part of another day is another part
+    part = None if meta.part_id is None else f"{recording.camera}/{day}/{meta.part_id}"
+    size = (meta.width, meta.height)
+    return SetFrame(entry.file, None, size, entry.bits, part, tags, source=meta.frame_ref)
+
+
+def _day(received_ns: int) -> str:
+    return dt.datetime.fromtimestamp(received_ns / 1e9, dt.timezone.utc).strftime("%Y-%m-%d") if received_ns else _NO_DAY
+
+
+def _folder(path: Path) -> FrameSet:
+    names = [name for name in find_pictures(path).names if GROUND_TRUTH not in name.split("/")[:-1]]
+    if not names:
+        files = sum(1 for file in path.rglob("*") if file.is_file())
+        raise UserError(
+            f"{path}: holds no pictures",
+            received=f"{files} files of other kinds" if files else "an empty folder",
+            expected="PNG, JPEG, TIFF or BMP files, in it or in folders under it, a recording, or a set",
+        )
+    root, under = _root_of(path)
+    classes = _has_classes(names, under)
+    masks = _masks(root)
+    frames = []
+    for name in names:
+        file = f"{under}{name}"
+        folders = file.split("/")[:-1]
+        side = folders[0] if folders and folders[0] in ("train", "test", "validation") else None
+        votes = (_vote(file, folders[-1], masks),) if classes and folders else ()
+        frames.append(SetFrame(file, votes=votes, side=side))
+    return FrameSet(path, root, tuple(frames))
+
+
+def _root_of(path: Path) -> tuple[Path, str]:
+    """The folder that masks lie under, too, and what stands before the names of ``path``'s files there."""
+    whole = path.absolute()
+    for up in (whole, whole.parent, whole.parent.parent):
+        if (up / GROUND_TRUTH).is_dir() and (up / "test").is_dir():
+            under = whole.relative_to(up).as_posix()
+            return up, "" if under == "." else f"{under}/"
+    if whole.name in (GOOD, BAD):
+        return whole.parent, f"{whole.name}/"
+    return whole, ""
+
+
+def _has_classes(names: list[str], under: str) -> bool:
+    """Whether every picture lies in a folder that can be a class, and one of these is ``good`` or ``bad``."""
+    holders = Counter(f"{under}{name}".split("/")[-2] if "/" in f"{under}{name}" else "" for name in names)
+    return bool(holders.keys() & {GOOD, BAD}) and "" not in holders
+
+
+def _masks(root: Path) -> dict[str, str]:
+    """Mask pictures of ``root/ground_truth`` by kind and name: ``crack/000`` to ``ground_truth/crack/000_mask.png``."""
+    folder = root / GROUND_TRUTH
+    if not folder.is_dir():
+        return {}
+    found = {}
+    for name in find_pictures(folder).names:
+        stem = name.rpartition(".")[0].removesuffix("_mask")
+        found[stem] = f"{GROUND_TRUTH}/{name}"
+    return found
+
+
+def _vote(file: str, folder: str, masks: dict[str, str]) -> LabelLine:
+    if folder == GOOD:
+        return LabelLine(file=file, label="good", by=FOLDERS, at=_EPOCH)
+    kinds = () if folder == BAD else (folder,)
+    mask = masks.get(f"{folder}/{file.rpartition('/')[2].rpartition('.')[0]}")
+    return LabelLine(file=file, label="defect", defects=kinds, mask=mask, by=FOLDERS, at=_EPOCH)

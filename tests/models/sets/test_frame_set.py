@@ -1,0 +1,134 @@
+"""Sets as commands use them: whose word counts, what is refused, and what a hash stands for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.sets import AT, mvtec, picture, save, vote
+
+from edge.errors import UserError
+from edge.models.sets.frame_set import SetFrame, add_labels, hashed, last_words, pixels_sha256, read_set, write_set
+from edge.models.sets.manifest import MANIFEST, SplitLine, append_lines
+from edge.models.sets.open import open_set
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A set of three pictures with its manifest."""
+    for index in range(3):
+        save(tmp_path / f"{index}.png", picture(index))
+    frames = hashed(open_set(tmp_path), pytest.fail)
+    write_set(frames, tmp_path / MANIFEST)
+    return open_set(tmp_path)
+
+
+def test_each_person_has_one_word_and_the_last_one_counts():
+    said = last_words([vote("a", "good"), vote("a", "defect", defects=["crack"]), vote("a", "good", by="ben")])
+    frame = SetFrame("a", votes=said["a"])
+    assert frame.label == "disputed"
+    assert frame.kind == "disputed"
+    assert {v.by: v.label for v in frame.votes} == {"anna": "defect", "ben": "good"}
+
+
+def test_a_deciding_word_ends_the_disagreement_and_a_withdrawn_one_is_gone():
+    said = last_words([vote("a"), vote("a", "defect", by="ben"), vote("a", "good", by="eva", decides=True)])
+    assert [v.by for v in said["a"]] == ["eva"]
+    assert last_words([vote("a"), vote("a", "withdrawn")]) == {}
+
+
+def test_kinds_of_all_who_agree_are_joined():
+    votes = (vote("a", "defect", defects=["crack"]), vote("a", "defect", by="ben", defects=["stain"], mask="m.png"))
+    frame = SetFrame("a", votes=votes)
+    assert (frame.label, frame.kind, frame.mask) == ("defect", "crack+stain", "m.png")
+    assert SetFrame("a", votes=(vote("a", "defect"),)).kind == "defect"
+    assert SetFrame("a").kind == "unlabelled"
+
+
+def test_labels_and_splits_come_back_from_the_file(small):
+    add_labels(small, [vote("0.png"), vote("1.png", "defect", defects=["dent"])])
+    append_lines(
+        small.manifest, [SplitLine(at=AT, seed=1, by="names", sides={"fit": ("0.png",), "test": ("1.png", "2.png")})]
+    )
+    again = read_set(small.manifest)
+    assert [(f.kind, f.side) for f in again.frames] == [("good", "fit"), ("dent", "test"), ("unlabelled", "test")]
+    assert again.sides == ("fit", "test")
+    assert [f.file for f in again.of("test")] == ["1.png", "2.png"]
+
+
+def test_a_label_of_a_frame_that_isnt_there_is_refused(small):
+    with pytest.raises(UserError) as caught:
+        add_labels(small, [vote("7.png")])
+    assert str(caught.value) == (
+        f"{small.path}: 1 labels are of frames that aren't in the set\n"
+        "  received: 7.png\n"
+        "  expected: names as the set has them, such as 0.png"
+    )
+    append_lines(small.manifest, [vote("7.png")])
+    with pytest.raises(UserError, match=r"set.jsonl:5: a label of a frame that isn't in the set\n  received: 7.png"):
+        read_set(small.manifest)
+
+
+def test_overlapping_sides_are_refused(small):
+    append_lines(small.manifest, [SplitLine(at=AT, seed=1, by="x", sides={"fit": ("0.png",), "test": ("0.png",)})])
+    with pytest.raises(UserError, match=r"the sides of the split overlap\n  received: 0.png in fit and in test"):
+        read_set(small.manifest)
+
+
+def test_a_folder_without_a_manifest_takes_no_labels(tmp_path):
+    save(tmp_path / "a.png", picture(0))
+    with pytest.raises(UserError, match=r"has no set.jsonl, so there is nowhere to write labels"):
+        add_labels(open_set(tmp_path), [vote("a.png")])
+
+
+def test_the_hash_is_of_the_pixels_not_of_the_file(tmp_path):
+    import cv2
+
+    pixels = picture(1)
+    save(tmp_path / "a.png", pixels)
+    cv2.imwrite(str(tmp_path / "b.tif"), pixels)
+    frames = hashed(open_set(tmp_path), pytest.fail).frames
+    assert frames[0].sha256 == frames[1].sha256 == pixels_sha256(pixels)
+    assert pixels_sha256(pixels.astype(np.uint16)) != pixels_sha256(pixels)
+    assert pixels_sha256(pixels.reshape(-1, 8)) != pixels_sha256(pixels)
+
+
+def test_an_unreadable_picture_is_told_and_left_out(tmp_path):
+    save(tmp_path / "a.png", picture(1))
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    told = []
+    frames = hashed(open_set(tmp_path), lambda frame, why: told.append((frame.file, why)))
+    assert [f.file for f in frames.frames] == ["a.png"]
+    assert told[0][0] == "b.png"
+
+
+def test_a_set_may_lie_elsewhere_than_its_pictures(tmp_path):
+    root = mvtec(tmp_path / "data")
+    frames = hashed(open_set(root), pytest.fail)
+    write_set(frames, tmp_path / "sets" / "mine.jsonl")
+    again = open_set(tmp_path / "sets" / "mine.jsonl")
+    assert [replace(f, side=None) for f in again.frames] == [replace(f, side=None) for f in frames.frames]
+    assert (again.read(again.frames[0]).pixels == frames.read(frames.frames[0]).pixels).all()
+    assert again.read_mask(next(f for f in again.frames if f.kind == "crack")).sum() == 12
+
+
+def test_fit_takes_the_good_frames_of_a_split_and_calibrate_those_of_its_own_side(tmp_path):
+    from edge.models.good_frames import good_frames
+    from edge.models.sets.split import split
+
+    save_all = [(f"{i:02d}.png", "good" if i < 24 else "crack") for i in range(30)]
+    for index, (name, _) in enumerate(save_all):
+        save(tmp_path / name, picture(index))
+    frames = hashed(open_set(tmp_path), pytest.fail)
+    named = [
+        replace(f, part=f.file, votes=(vote(f.file, "good" if k == "good" else "defect"),))
+        for f, (_, k) in zip(frames.frames, save_all, strict=True)
+    ]
+    result = split(named)
+    write_set(frames.with_frames(named), tmp_path / MANIFEST, SplitLine(at=AT, seed=0, by="names", sides=result.sides))
+    fit, calibrate = (good_frames(tmp_path, side=side) for side in ("fit", "calibrate"))
+    assert fit.names == result.sides["fit"]
+    assert calibrate.names == result.sides["calibrate"]
+    assert len(list(fit)) == len(result.sides["fit"])
+    assert "are taken: the side fit of the split" in fit.notes[0]
+    with pytest.raises(UserError, match="no good frame is in its side train"):
+        good_frames(tmp_path, side="train")
