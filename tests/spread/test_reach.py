@@ -64,9 +64,10 @@ def test_a_token_that_is_refused_is_said_while_ray_still_tries(
 
 def test_what_answers_but_is_no_cluster_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked(monkeypatch, "print('edge: loaded', flush=True); import time; time.sleep(30)", limit_s=0.3)
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(UserError) as caught:
+    with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        expect_cluster(address)
+        with pytest.raises(UserError) as caught:
+            expect_cluster(address)
     assert str(caught.value) == (
         f"--cluster {address}: what answers there is no Ray cluster that this version can join\n"
         "  received: no answer within 0.3 s\n"
