@@ -72,6 +72,12 @@ def fit(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes. Default: one for each core, where there are frames enough.")
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT|auto", help="Ray cluster that does the work; its nodes see the frames by the same paths."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished shards beside the bundle, and go on from those that are there.")
     ] = False,
@@ -91,7 +97,7 @@ def fit(
         options=MethodOptions(
             floor=floor,
             flat_field=flat_field,
-            backbone=backbone,
+            backbone=backbone.absolute() if backbone is not None and backbone.exists() else backbone,
             layers=tuple(filter(None, (layers or "").split(","))),
             vectors=vectors,
         ),
@@ -100,7 +106,15 @@ def fit(
     base, frames = (None, None) if merged else _frames(console, places, add or [], checked_bits(bits))
     parts = out.with_name(f"{out.name}.parts")
     with spread_bar() as bar:
-        run = FitRun(workers=workers, kept_in=parts if resume else None, leave_out=leave_out, progress=bar)
+        run = FitRun(
+            workers=workers,
+            cluster=cluster,
+            kept_in=parts if resume else None,
+            leave_out=leave_out,
+            progress=bar,
+        )
+        if frames is not None and cluster is not None:
+            frames = frames.absolute()
         if frames is None:
             fitted = _merged(places, request, run, add=add, like=like)
         elif base is not None:
