@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,8 @@ _TRIES = 2
 """A shard that killed so many workers is worked on without the frame that killed the last one."""
 _AHEAD = 2
 """Shards that are handed out, over the cluster's CPUs: a node that joins finds work."""
+_GONE_S = 5.0
+"""For Ray to notice that a node is gone."""
 _NODE_S = 60.0
 """For a node to answer who it is; starting a worker process takes most of it."""
 _COUNTING = ("edge", "numpy", "cv2", "onnxruntime")
@@ -172,8 +175,6 @@ class _Ledger:
 
 def _work(task: Task, shard: Shard, ledger: Any, careful: bool) -> bytes | UserError:
     """One shard on a node. ``careful``: its worker died once, so every frame is told before it is begun."""
-    import time
-
     import cv2
     import ray
 
@@ -223,6 +224,8 @@ def _expect_same(ray: Any, seen: Seen | None) -> None:
         try:
             versions, view = ray.get(answer, timeout=_NODE_S)
         except Exception as error:  # noqa: BLE001  (no edge on the node, no worker there: Ray raises anything)
+            if not _is_alive(ray, node["NodeID"]):  # it went while it was asked: no shard will go there
+                continue
             raise UserError(
                 f"{name} cannot run this program", received=_first_line(error), fix="install edge-inspect there"
             ) from None
@@ -241,6 +244,16 @@ def _expect_same(ray: Any, seen: Seen | None) -> None:
                 expected=own_view,
                 fix="name a path that all nodes see, a network share for example",
             )
+
+
+def _is_alive(ray: Any, node: str) -> bool:
+    """Whether the node is still there, a while after something went wrong with it."""
+    end = time.monotonic() + _GONE_S
+    while any(known["Alive"] for known in ray.nodes() if known["NodeID"] == node):
+        if time.monotonic() > end:
+            return True
+        time.sleep(_TURN_S)
+    return False
 
 
 def _frames(shard: Shard) -> int:
