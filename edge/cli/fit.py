@@ -53,7 +53,11 @@ def fit(
         bool, typer.Option("--flat-field", help="residual: take slow changes of the light off each frame.")
     ] = False,
     backbone: Annotated[
-        Path | None, typer.Option(metavar="ONNX|lite0", help="memory, cells: the network whose features are used.")
+        Path | None,
+        typer.Option(
+            metavar="lite0|gabor|ONNX",
+            help="memory: whose features are used. Default: lite0 where the extra backbone is installed, else gabor.",
+        ),
     ] = None,
     layers: Annotated[str | None, typer.Option(metavar="A,B", help="The backbone's layers.")] = None,
     vectors: Annotated[int, typer.Option(min=16, help="memory: most feature vectors to keep.")] = 4000,
@@ -178,6 +182,9 @@ def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path]) -
     size = "any size" if bundle.spec.input.size == "any" else f"{width}x{height}"
     console.print(f"fitted on {made['frames']} frames, {size} {'grey' if channels == 1 else 'RGB'}, method {plan.method}")
     console.print(f"pose: {plan.pose}: {escape(plan.why)}", soft_wrap=True)
+    if "layers" in made:
+        network = made["backbone"].get("backbone") or made["backbone"].get("file")
+        console.print(f"features: {network}; {', '.join(made['layers'])}", soft_wrap=True)
     for what, text in light_and_tile_rows(bundle.spec):
         console.print(f"{what}: {text}", soft_wrap=True)
     for note in _notes(fitted):

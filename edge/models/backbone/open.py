@@ -80,6 +80,11 @@ def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: Pix
     return Backbone(str(what), fed, find_layers(fed, str(what)), size, _provenance(model, what) | taken)
 
 
+def default_backbone() -> Path:
+    """Return the backbone to use where nobody names one: ``lite0`` where its weights are installed, else ``gabor``."""
+    return Path("lite0" if lite0.is_installed() else "gabor")
+
+
 def opened(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy that takes pictures of any size and number, or ``model`` itself where its nodes don't allow that.
 
