@@ -70,7 +70,8 @@ def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: Pix
             model = gabor.gabor(channels or 3)
         else:
             model = lite0.lite0(lite0.weights_path(), grey=channels == 1)
-        return Backbone(str(what), model, find_layers(model, str(what)), None, _provenance(model, None))
+        named = {"name": str(what)} | _provenance(model, None)
+        return Backbone(str(what), model, find_layers(model, str(what)), None, named)
     if not what.exists():
         raise UserError(f"--backbone: there is no file {what}", expected=f"an ONNX file, or one of: {', '.join(NAMES)}")
     model = graphs.load_model(what)

@@ -16,8 +16,10 @@ from edge.models.fit.plan import FitPlan, FitRequest
 from edge.models.fit.protocol import MethodOptions, Pose
 
 
-def plan_of(bundle: Bundle, name: str) -> FitPlan:
+def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
     """The plan that the bundle was fitted by, for a bundle of this name.
+
+    ``backbone``: where its network lies now, if that is a file.
 
     Raises:
         UserError: the bundle wasn't made by ``edge fit``, or its reference picture can't be read.
@@ -27,6 +29,7 @@ def plan_of(bundle: Bundle, name: str) -> FitPlan:
         options = MethodOptions(
             floor=float(made["options"]["floor"]),
             flat_field=bool(made["options"]["flat_field"]),
+            backbone=_backbone(made, backbone),
             layers=tuple(made["options"]["layers"]),
             vectors=int(made["options"]["vectors"]),
         )
@@ -56,6 +59,14 @@ def plan_of(bundle: Bundle, name: str) -> FitPlan:
     )
 
 
+def _backbone(made: Any, given: Path | None) -> Path | None:
+    """The network of the first fit: by its name, else the file that is given now. Another one is refused by its hash."""
+    if given is not None:
+        return given
+    name = made.get("backbone", {}).get("name")
+    return None if name is None else Path(name)
+
+
 def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:
     """What the bundle was fitted on, as sums.
 
@@ -80,7 +91,7 @@ def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:
 
 def fit_like(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -> Fit:
     """Fit on new frames with the reference, method and options of ``base``; such bundles can be merged."""
-    plan = plan_of(load_bundle(base), request.name)
+    plan = plan_of(load_bundle(base), request.name, request.options.backbone)
     gathered, lost = gather_all(plan, frames, run, frozenset())
     return finish(plan, gathered, frames, request.source, run, lost)
 
@@ -92,7 +103,7 @@ def add_frames(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -
         UserError: ``base`` can't be continued, or too few of the frames can be used.
     """
     bundle = load_bundle(base)
-    plan = plan_of(bundle, request.name)
+    plan = plan_of(bundle, request.name, request.options.backbone)
     gathered = statistics_of(bundle, plan)
     more, lost = gather_all(plan, frames, run, frozenset())
     gathered.merge(more)

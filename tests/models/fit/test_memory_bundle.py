@@ -15,9 +15,11 @@ from edge.engines.open import open_engine
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
-from edge.models.fit.fit import FitRun, fit_to_bundle
-from edge.models.fit.frame_set import FrameSet
+from edge.models.fit.continued import add_frames
+from edge.models.fit.fit import FitRun, fit_to_bundle, write_fit
+from edge.models.fit.plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
+from edge.models.frame_set import FrameSet
 from edge.models.good_frames import good_frames
 from edge.preprocess.prepare import Workspace
 from edge.storage.pictures import write_png
@@ -57,7 +59,7 @@ def test_frames_go_in_at_their_own_scale_and_the_map_follows(bundle: Bundle) -> 
     assert (spec.input.size, spec.resize.where, spec.map_size) == ("any", "none", None)
     assert spec.map_to_image == (8.0, 8.0, 0.0, 0.0)
     assert spec.provenance["method"] == "memory"
-    assert spec.provenance["backbone"] == {"backbone": "Gabor filters, without weights"}
+    assert spec.provenance["backbone"] == {"name": "gabor", "backbone": "Gabor filters, without weights"}
     assert spec.display.threshold is not None
 
 
@@ -79,6 +81,17 @@ def test_every_engine_shows_the_defect_where_it_is(bundle: Bundle, name: str) ->
         assert 40 <= row * 8 + 4 <= 72
         assert 80 <= column * 8 + 4 <= 112
     engine.close()
+
+
+def test_a_bundle_grows_by_more_frames_with_the_features_of_its_first_fit(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    for seed in range(20, 24):
+        write_png(tmp_path / "more" / f"{seed}.png", texture(seed, (160, 120)))
+    more = FrameSet.of(good_frames(tmp_path / "more"))
+    grown = write_fit(tmp_path / "grown", add_frames(bundle.folder, more, FitRequest("grown"), FitRun(test=False)), "more")
+    assert grown.spec.provenance["frames"] == 14
+    assert grown.spec.provenance["layers"] == bundle.spec.provenance["layers"] == ["cells (stride 16, 50 wide)"]
+    assert grown.spec.provenance["vectors_seen"] > bundle.spec.provenance["vectors_seen"]
 
 
 def test_layers_that_are_not_there_are_said_with_those_that_are(tmp_path: Path) -> None:
