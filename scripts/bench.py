@@ -88,6 +88,14 @@ def _fit(arguments: argparse.Namespace) -> Results:
     return bench_fit.measure(smoke=arguments.smoke, seeds=arguments.repeats)
 
 
+def _memory(arguments: argparse.Namespace) -> Results:
+    import bench_memory
+
+    if arguments.smoke:
+        bench_memory.WIDTH, bench_memory.HEIGHT, bench_memory.VECTORS, bench_memory.CALLS = 96, 80, 50, 2
+    return bench_memory.measure(arguments.repeats, spread)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
     "pipeline": _pipeline,
     "acquire": _acquire,
@@ -95,6 +103,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
     "illumination": _illumination,
     "engines": _engines,
     "fit": _fit,
+    "memory": _memory,
 }
 
 

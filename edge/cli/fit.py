@@ -53,7 +53,11 @@ def fit(
         bool, typer.Option("--flat-field", help="residual: take slow changes of the light off each frame.")
     ] = False,
     backbone: Annotated[
-        Path | None, typer.Option(metavar="ONNX|lite0", help="memory, cells: the network whose features are used.")
+        Path | None,
+        typer.Option(
+            metavar="lite0|gabor|ONNX",
+            help="memory: whose features are used. Default: lite0 where the extra backbone is installed, else gabor.",
+        ),
     ] = None,
     layers: Annotated[str | None, typer.Option(metavar="A,B", help="The backbone's layers.")] = None,
     vectors: Annotated[int, typer.Option(min=16, help="memory: most feature vectors to keep.")] = 4000,
@@ -71,6 +75,12 @@ def fit(
     bits: BitsOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes. Default: one for each core, where there are frames enough.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT|auto", help="Ray cluster that does the work; its nodes see the frames by the same paths."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished shards beside the bundle, and go on from those that are there.")
@@ -91,7 +101,7 @@ def fit(
         options=MethodOptions(
             floor=floor,
             flat_field=flat_field,
-            backbone=backbone,
+            backbone=backbone.absolute() if backbone is not None and backbone.exists() else backbone,
             layers=tuple(filter(None, (layers or "").split(","))),
             vectors=vectors,
         ),
@@ -100,7 +110,15 @@ def fit(
     base, frames = (None, None) if merged else _frames(console, places, add or [], checked_bits(bits))
     parts = out.with_name(f"{out.name}.parts")
     with spread_bar() as bar:
-        run = FitRun(workers=workers, kept_in=parts if resume else None, leave_out=leave_out, progress=bar)
+        run = FitRun(
+            workers=workers,
+            cluster=cluster,
+            kept_in=parts if resume else None,
+            leave_out=leave_out,
+            progress=bar,
+        )
+        if frames is not None and cluster is not None:
+            frames = frames.absolute()
         if frames is None:
             fitted = _merged(places, request, run, add=add, like=like)
         elif base is not None:
@@ -164,6 +182,9 @@ def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path]) -
     size = "any size" if bundle.spec.input.size == "any" else f"{width}x{height}"
     console.print(f"fitted on {made['frames']} frames, {size} {'grey' if channels == 1 else 'RGB'}, method {plan.method}")
     console.print(f"pose: {plan.pose}: {escape(plan.why)}", soft_wrap=True)
+    if "layers" in made:
+        network = made["backbone"].get("backbone") or made["backbone"].get("file")
+        console.print(f"features: {network}; {', '.join(made['layers'])}", soft_wrap=True)
     for what, text in light_and_tile_rows(bundle.spec):
         console.print(f"{what}: {text}", soft_wrap=True)
     for note in _notes(fitted):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 
+from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.good_frames import GoodFrames
 from edge.storage.pictures import frame_name
@@ -30,6 +32,22 @@ class FrameSet:
         """Entries of all places."""
         return sum(self.counts)
 
+    def absolute(self) -> FrameSet:
+        """The same frames by paths that mean the same in every working folder."""
+        return replace(self, places=tuple(replace(place, folder=place.folder.absolute()) for place in self.places))
+
+    def seen(self) -> str:
+        """What this machine sees of the frames, in one line to compare with another machine's: names and sizes.
+
+        Raises:
+            UserError: a place isn't there.
+        """
+        digest = sha256()
+        for place in self.places:
+            for name, size in _files(place):
+                digest.update(f"{name}\0{size}\0".encode())
+        return f"{self.count()} frames, names and sizes {digest.hexdigest()[:16]}"
+
     def read(self, start: int, stop: int) -> Iterator[Frame | Skip]:
         """Entries ``start`` to ``stop``, exclusive; the others aren't decoded, but in a video."""
         first = 0
@@ -38,6 +56,17 @@ class FrameSet:
             if begin < end:
                 yield from place.part(begin, end)
             first += count
+
+
+def _files(place: GoodFrames) -> list[tuple[str, int]]:
+    folder = place.folder
+    try:
+        if not folder.is_dir():
+            return [(folder.name, folder.stat().st_size)]
+        paths = [folder / name for name in place.names] if place.names is not None else sorted(folder.rglob("*"))
+        return [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths if not path.is_dir()]
+    except OSError as error:
+        raise UserError(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
 
 
 def name_of(entry: Frame | Skip) -> str:

@@ -29,6 +29,8 @@ def spread(
     workers: int = 1,
     kept_in: Path | None = None,
     key: str = "",
+    cluster: str | None = None,
+    seen: Callable[[], str] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Spread:
     """Work through all shards; the results are the same bytes for any number of workers.
@@ -38,7 +40,8 @@ def spread(
 
     ``workers``: 1 works in this process, where a frame that kills it can't be survived. ``kept_in``: folder for the results
     of finished shards, so that a run that was stopped is resumed by the same call. ``key``: what the results depend on
-    beside the frames; results of another key aren't taken.
+    beside the frames; results of another key aren't taken. ``cluster``: address of a Ray cluster, on whose nodes the work
+    is done instead (``edge.spread.cluster``); ``seen`` is then what must be the same on every node as here.
 
     Raises:
         UserError: the task raised it, ``workers`` isn't at least 1, or ``kept_in`` can't be written.
@@ -57,7 +60,11 @@ def spread(
             kept.put(shard, result)
 
     before = sum(shard.stop - shard.start for shard in shards) - sum(shard.stop - shard.start for shard in todo)
-    if workers == 1 and todo:
+    if cluster is not None and todo:
+        from edge.spread.cluster import run_on_cluster
+
+        lost, retries = run_on_cluster(task, todo, cluster, before, finished, progress, seen)
+    elif workers == 1 and todo:
         _run_here(task, todo, before, finished, progress)
     elif todo:
         lost, retries = run_in_processes(task, todo, min(workers, len(todo)), before, finished, progress)

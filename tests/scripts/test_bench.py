@@ -18,6 +18,7 @@ NAMES = {
     "acquire": {"fps", "lost_share", "loop_cpu_ms_per_frame", "numpy_speed_kept", "sleep_overshoot_p99_ratio"},
     "regions": {"speckle_256_speedup", "over_floor_256_plain"},
     "illumination": {"speedup_chain_colour", "speedup_hann_512", "calls_share_512"},
+    "memory": {"lite0_ms", "lite0_over_backbone", "gabor_ms", "gabor_over_backbone"},
     "engines": {"call_over_bare", "full_frame_over_floor_1mp"},
     "fit": {"image_auroc", "pixel_auroc", "false_rejects", "recall", "fit_s", "ms_per_frame", "hard_recall"},
 }

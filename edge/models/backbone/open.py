@@ -70,7 +70,8 @@ def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: Pix
             model = gabor.gabor(channels or 3)
         else:
             model = lite0.lite0(lite0.weights_path(), grey=channels == 1)
-        return Backbone(str(what), model, find_layers(model, str(what)), None, _provenance(model, None))
+        named = {"name": str(what)} | _provenance(model, None)
+        return Backbone(str(what), model, find_layers(model, str(what)), None, named)
     if not what.exists():
         raise UserError(f"--backbone: there is no file {what}", expected=f"an ONNX file, or one of: {', '.join(NAMES)}")
     model = graphs.load_model(what)
@@ -78,6 +79,11 @@ def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: Pix
     shape = graphs.dims(graphs.inputs(fed)[0])
     size = (shape[2], shape[1]) if shape[1] is not None and shape[2] is not None else None
     return Backbone(str(what), fed, find_layers(fed, str(what)), size, _provenance(model, what) | taken)
+
+
+def default_backbone() -> Path:
+    """Return the backbone to use where nobody names one: ``lite0`` where its weights are installed, else ``gabor``."""
+    return Path("lite0" if lite0.is_installed() else "gabor")
 
 
 def opened(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -16,8 +16,10 @@ from edge.models.fit.protocol import MethodOptions, Pose
 from edge.models.frame_set import FrameSet
 
 
-def plan_of(bundle: Bundle, name: str) -> FitPlan:
+def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
     """The plan that the bundle was fitted by, for a bundle of this name.
+
+    ``backbone``: where its network lies now, if that is a file.
 
     Raises:
         UserError: the bundle wasn't made by ``edge fit``, or its reference picture can't be read.
@@ -27,6 +29,7 @@ def plan_of(bundle: Bundle, name: str) -> FitPlan:
         options = MethodOptions(
             floor=float(made["options"]["floor"]),
             flat_field=bool(made["options"]["flat_field"]),
+            backbone=_backbone(made, backbone),
             layers=tuple(made["options"]["layers"]),
             vectors=int(made["options"]["vectors"]),
         )
@@ -45,6 +48,14 @@ def plan_of(bundle: Bundle, name: str) -> FitPlan:
     )
     reference: Any = None if spec.register_ is None else read_reference(bundle)
     return FitPlan(spec, method, options, pose, why, shape, frame_size, reference)
+
+
+def _backbone(made: Any, given: Path | None) -> Path | None:
+    """The network of the first fit: by its name, else the file that is given now. Another one is refused by its hash."""
+    if given is not None:
+        return given
+    name = made.get("backbone", {}).get("name")
+    return None if name is None else Path(name)
 
 
 def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:
@@ -71,7 +82,7 @@ def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:
 
 def fit_like(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -> Fit:
     """Fit on new frames with the reference, method and options of ``base``; such bundles can be merged."""
-    plan = plan_of(load_bundle(base), request.name)
+    plan = plan_of(load_bundle(base), request.name, request.options.backbone)
     gathered, lost = gather_all(plan, frames, run, frozenset())
     return finish(plan, gathered, frames, request.source, run, lost)
 
@@ -83,7 +94,7 @@ def add_frames(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -
         UserError: ``base`` can't be continued, or too few of the frames can be used.
     """
     bundle = load_bundle(base)
-    plan = plan_of(bundle, request.name)
+    plan = plan_of(bundle, request.name, request.options.backbone)
     gathered = statistics_of(bundle, plan)
     more, lost = gather_all(plan, frames, run, frozenset())
     gathered.merge(more)

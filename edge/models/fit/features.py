@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.backbone.layers import Layer, chosen_layers, cut_after, default_layers
-from edge.models.backbone.open import Backbone, open_backbone, opened
+from edge.models.backbone.open import Backbone, default_backbone, open_backbone, opened
 from edge.models.backbone.place import first_centre
 
 _OLDEST_OPSET = 13
@@ -76,13 +76,13 @@ def open_features(
 ) -> FeatureNet:
     """Return the layers ``names`` of the backbone ``what``, for pictures of ``channels`` and ``size`` (width, height).
 
-    ``what`` None: filters without weights. ``names`` empty: the backbone's own choice. ``size`` None: pictures of any.
+    ``what`` None: ``default_backbone``. ``names`` empty: the backbone's own choice. ``size`` None: pictures of any.
 
     Raises:
         UserError: the backbone can't be opened, has no such layer, takes pictures of another size only, or its layers
             don't lie on one grid.
     """
-    backbone = open_backbone(what or Path("gabor"), channels)
+    backbone = open_backbone(what or default_backbone(), channels)
     layers = (
         chosen_layers(backbone.layers, names, backbone.what) if names else default_layers(backbone.model, backbone.layers)
     )

@@ -37,6 +37,8 @@ class FitRun:
 
     workers: int | None = 1
     """Worker processes; None: as many as there are cores, where there are frames enough."""
+    cluster: str | None = None
+    """Address of a Ray cluster whose nodes do the work instead, and see the frames by the same paths."""
     kept_in: Path | None = None
     """Folder for finished shards, from which a run that was stopped goes on."""
     leave_out: bool = False
@@ -44,6 +46,11 @@ class FitRun:
     test: bool = True
     """Look for outliers, and test the model on pasted defects."""
     progress: Callable[[str, Progress], None] = lambda _what, _progress: None
+
+    @property
+    def is_alone(self) -> bool:
+        """All work is done in this process."""
+        return self.workers == 1 and self.cluster is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +232,8 @@ def gather_all(
         GatherTask(plan, frames, left_out),
         shards,
         workers=workers,
+        cluster=run.cluster,
+        seen=frames.seen,
         kept_in=run.kept_in,
         key=_key(plan, frames, left_out),
         progress=lambda progress: run.progress("fitting", progress),
@@ -239,12 +248,19 @@ def gather_all(
 def _scores(
     plan: FitPlan, gathered: Gathered, frames: Iterable[Frame | Skip], run: FitRun, left_out: frozenset[int] = frozenset()
 ) -> list[Score]:
-    if not isinstance(frames, FrameSet) or not gathered.statistics.arrays() or run.workers == 1:
+    if not isinstance(frames, FrameSet) or not gathered.statistics.arrays() or run.is_alone:
         return scores(plan, gathered, _counted(frames, run, "looking for outliers"), left_out=left_out)
     shards = shards_of(frames.count(), SHARD_FRAMES)
     workers = default_workers(len(shards)) if run.workers is None else run.workers
     task = ScoreTask(plan, frames, gathered.to_bytes(), left_out)
-    done = spread(task, shards, workers=workers, progress=lambda progress: run.progress("looking for outliers", progress))
+    done = spread(
+        task,
+        shards,
+        workers=workers,
+        cluster=run.cluster,
+        seen=frames.seen,
+        progress=lambda progress: run.progress("looking for outliers", progress),
+    )
     return [score for result in done.results for score in scores_from_bytes(result)]
 
 

@@ -19,7 +19,7 @@ from edge.models.fit.bank import Bank
 from edge.models.fit.feature_space import COMPONENTS, FeatureSpace, FeatureSums, thinning
 from edge.models.fit.features import FeatureNet, hint, open_features
 from edge.models.fit.memory_graph import Comparison, map_scale, map_shift, memory_graph
-from edge.models.fit.protocol import FittedModel, MapValues, MethodOptions, Picture, Scorer, Statistics
+from edge.models.fit.protocol import FittedModel, MapValues, Method, MethodOptions, Picture, Scorer
 
 LEAST_FRAMES = 2
 _QUIET = 0.99
@@ -229,7 +229,7 @@ class _Memory:
         return statistics
 
 
-METHOD = _Memory()
+METHOD: Method = _Memory()
 
 
 def _digest(picture: Picture) -> bytes:
@@ -260,7 +260,3 @@ def _quiet_distance(places: NDArray[np.float32], bank: Bank) -> float:
     found = np.minimum(found, bank.reaches)
     known = found[np.isfinite(found)]
     return float(np.quantile(known, _QUIET)) if known.size and known.max() > 0 else 1.0
-
-
-def _is_a_method(statistics: MemoryStatistics) -> Statistics:  # mypy holds the class to the protocol
-    return statistics

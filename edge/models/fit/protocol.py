@@ -37,7 +37,8 @@ class MethodOptions:
     flat_field: bool = False
     """Subtract slow changes of the light from each picture (``residual``)."""
     backbone: Path | None = None
-    """An ONNX feature network (``memory``, ``cells``). null: the method's own features, without weights."""
+    """An ONNX feature network, or a name that ``edge backbone`` knows (``memory``). null: ``lite0`` where the extra
+    ``backbone`` is installed, else ``gabor``, which needs no weights."""
     layers: tuple[str, ...] = ()
     """Names of the backbone's layers whose features are used. Empty: the method's choice."""
     vectors: int = 4000

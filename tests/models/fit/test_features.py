@@ -50,7 +50,11 @@ def test_a_picture_of_any_size_is_first_made_whole_by_its_last_row_and_column(tm
     np.testing.assert_array_equal(net.features(picture), net.features(whole))
 
 
-def test_without_a_backbone_they_are_filters_without_weights() -> None:
+def test_where_nobody_names_a_backbone_it_is_lite0_if_installed_and_filters_if_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert open_features(None, (), 1, None).backbone.what == "lite0"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     net = open_features(None, (), 1, None)
     assert (net.backbone.what, net.stride, net.width) == ("gabor", 16, 50)
     assert hint(net, "whiten") == "1"

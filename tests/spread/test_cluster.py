@@ -1,0 +1,144 @@
+"""Work on a Ray cluster gives the bytes of one process, whatever happens to a worker. One node, on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from edge.errors import UserError
+from edge.spread import Lost, Progress, Shard, shards_of, spread
+from edge.spread.shards import At
+
+pytestmark = [
+    # not imported here: Ray reads whether there is a token when it is loaded
+    pytest.mark.skipif(find_spec("ray") is None, reason="the extra 'cluster' is not installed"),
+    pytest.mark.timeout(240),  # Ray's head takes 5 s to start, and a minute on a busy machine
+    pytest.mark.filterwarnings("ignore"),  # Ray's own
+]
+TOKEN = "a" * 40
+
+
+@dataclass(frozen=True)
+class Count:
+    """Sums the frames' numbers; ``poison`` kills its process, ``once`` only while the file isn't there yet."""
+
+    poison: int | None = None
+    once: Path | None = None
+    bad: int | None = None
+
+    def __call__(self, shard: Shard, at: At) -> bytes:
+        total = 0
+        for index in range(shard.start, shard.stop):
+            if index in shard.skip:
+                continue
+            at(index, f"part_{index}.png")
+            if index == self.bad:
+                raise UserError(f"part_{index}.png: too dark")
+            if index == self.poison and (self.once is None or not self.once.exists()):
+                if self.once is not None:
+                    self.once.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            total += index
+        return str(total).encode()
+
+
+@dataclass(frozen=True)
+class Sees:
+    """What a machine sees: its process's number is another in every process."""
+
+    always_the_same: bool
+
+    def __call__(self) -> str:
+        return "3 frames" if self.always_the_same else f"{os.getpid()} frames"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Address of a head node with two CPUs that asks for a token; this process has it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", f"--port={port}", "--num-cpus=2", "--block"]
+    head = subprocess.Popen(
+        [*command, "--include-dashboard=false", "--object-store-memory=100000000"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert head.stdout is not None
+    address = ""
+    for line in head.stdout:
+        if "Local node IP:" in line:
+            address = f"{line.partition('Local node IP:')[2].strip()}:{port}"
+        if "will now block" in line:
+            break
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", TOKEN)
+        yield address
+    os.killpg(head.pid, signal.SIGTERM)
+    try:
+        head.wait(5)
+    except subprocess.TimeoutExpired:
+        os.killpg(head.pid, signal.SIGKILL)
+        head.wait()
+
+
+def test_results_are_those_of_one_process_in_order(cluster: str) -> None:
+    shards = shards_of(50, 8)
+    seen: list[Progress] = []
+    result = spread(Count(), shards, cluster=cluster, progress=seen.append, seen=Sees(always_the_same=True))
+    assert result == spread(Count(), shards)
+    assert seen[-1].frames == seen[-1].total == 50
+
+
+def test_a_killed_workers_shard_is_worked_on_once_more(cluster: str, tmp_path: Path) -> None:
+    shards = shards_of(40, 8)
+    result = spread(Count(poison=19, once=tmp_path / "died"), shards, cluster=cluster)
+    assert result.results == spread(Count(), shards).results
+    assert (result.lost, result.retries) == ((), 1)
+
+
+def test_a_frame_that_kills_two_workers_is_named_and_the_rest_goes_on(cluster: str) -> None:
+    shards = shards_of(40, 8)
+    result = spread(Count(poison=19), shards, cluster=cluster)
+    assert [(lost.index, lost.name) for lost in result.lost] == [(19, "part_19.png")]
+    assert isinstance(result.lost[0], Lost)
+    whole = [sum(range(s.start, s.stop)) for s in shards]
+    whole[2] -= 19
+    assert result.results == tuple(str(total).encode() for total in whole)
+
+
+def test_what_the_task_tells_a_person_arrives_as_it_was_said(cluster: str) -> None:
+    with pytest.raises(UserError) as caught:
+        spread(Count(bad=30), shards_of(40, 8), cluster=cluster)
+    assert str(caught.value) == "part_30.png: too dark"
+
+
+def test_a_node_that_sees_other_frames_is_refused_by_name(cluster: str) -> None:
+    with pytest.raises(UserError) as caught:
+        spread(Count(), shards_of(8), cluster=cluster, seen=Sees(always_the_same=False))
+    text = str(caught.value)
+    assert text.startswith(
+        f"--cluster: node {socket.gethostname()} ({cluster.split(':')[0]}) sees other frames than this machine"
+    )
+    assert f"  expected: {os.getpid()} frames\n" in text
+
+
+def test_another_token_is_refused(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "b" * 40)
+    with pytest.raises(UserError, match=f"--cluster {cluster}: the cluster refuses the token\n  received: another token"):
+        spread(Count(), shards_of(8), cluster=cluster)
