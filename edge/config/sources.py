@@ -16,13 +16,13 @@ def _pair(value: Any) -> Any:
     # in one sentence: the union of value types would tell one error for each
     if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], (bool, int, float, str)):
         return value
-    raise PydanticCustomError("feature", "a feature is [name, value], [ExposureTime, 800.0] say")
+    raise PydanticCustomError("feature", "a feature is [name, value], for example [ExposureTime, 800.0]")
 
 
 def _pairs(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and all(isinstance(item, (list, tuple)) for item in value):
         return tuple(map(tuple, value))
-    raise PydanticCustomError("features", "a list of features, each [name, value]: [[ExposureTime, 800.0]] say")
+    raise PydanticCustomError("features", "a list of features, each [name, value], for example [[ExposureTime, 800.0]]")
 
 
 Feature: TypeAlias = Annotated[tuple[str, bool | int | float | str], BeforeValidator(_pair)]
