@@ -20,8 +20,8 @@ from edge.sources.genicam.cameras import list_cameras, read_camera
 from edge.sources.genicam.producers import producer_files, unloadable
 
 if TYPE_CHECKING:
+    from edge.sources.genicam.camera_info import CameraInfo
     from edge.sources.genicam.describe_features import FeatureInfo
-    from edge.sources.genicam.devices import CameraInfo
 
 ProducerOption = Annotated[
     str | None,

@@ -10,8 +10,8 @@ from edge.errors import UserError
 from edge.sources.genicam.producers import producer_files
 
 if TYPE_CHECKING:
+    from edge.sources.genicam.camera_info import CameraInfo
     from edge.sources.genicam.describe_features import FeatureInfo
-    from edge.sources.genicam.devices import CameraInfo
 
 
 def list_cameras(producer: str | None) -> list[CameraInfo]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from harvesters.core import Harvester, ParameterKey, ParameterSet
 
 from edge.sources.genicam.buffer import item
+from edge.sources.genicam.camera_info import CameraInfo
 from edge.sources.genicam.producers import check_loadable
 
 _ENUMERATION_MS: Final = 1000
@@ -19,22 +19,6 @@ _ACCESS: Final = {1: "free", 2: "read-only", 3: "no access", 4: "in use", 5: "in
 _quiet = logging.getLogger("edge.harvesters")  # every failure is raised, counted or logged by us
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
-
-
-@dataclass(frozen=True, slots=True)
-class CameraInfo:
-    """A camera is described as its producer lists it. ``access`` is free, in use, read-only, no access, or unknown."""
-
-    serial: str
-    vendor: str
-    model: str
-    name: str
-    """User-defined name, empty if none was given."""
-    id: str
-    transport: str
-    """Transport layer: GEV, U3V, CL, CXP ... or Custom."""
-    access: str
-    producer: str
 
 
 def list_devices(producers: list[Path]) -> list[CameraInfo]:

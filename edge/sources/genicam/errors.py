@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from edge.errors import UserError
-
-if TYPE_CHECKING:
-    from edge.sources.genicam.devices import CameraInfo
+from edge.sources.genicam.camera_info import CameraInfo
 
 
 class UnansweredError(Exception):

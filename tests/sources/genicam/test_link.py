@@ -26,8 +26,8 @@ from edge.config.sources import GenicamConfig as Config
 from edge.errors import UserError
 from edge.line.run import run_line
 from edge.sources.genicam import link as genicam_link
+from edge.sources.genicam.camera_info import CameraInfo
 from edge.sources.genicam.cameras import read_camera
-from edge.sources.genicam.devices import CameraInfo
 from edge.sources.genicam.finder import Finder
 from edge.sources.genicam.link import Link
 from edge.sources.genicam.producers import producer_files
