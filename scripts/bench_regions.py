@@ -23,6 +23,7 @@ from peer import Peer, peer_or_none
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig
 from edge.regions.find import find_regions
 from edge.regions.plan import RegionPlan
+from edge.regions.roi import Grid
 
 SIZES = (256, 512, 1024, 2048)
 SEEDS = (1, 2)
@@ -44,7 +45,9 @@ class Settings:
     low: float | None
 
     def prepared(self, side: int) -> RegionPlan:
-        return RegionPlan.prepare(self.config, self.high, self.low, (side, side), (side, side), (1.0, 1.0, 0.0, 0.0))
+        return RegionPlan.for_size(
+            self.config, Grid((side, side), (side, side), (1.0, 1.0, 0.0, 0.0)), high=self.high, low=self.low
+        )
 
 
 _NONE: dict[str, Any] = {"open_ksize": 0, "close_ksize": 0, "fill_holes": False, "max_regions": None}

@@ -15,7 +15,7 @@ from edge.cli._sets import PartGapOption, described_set, hashed_set, tell_unread
 from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.models.evaluate.evaluation import Contestant, Judged, Options
+from edge.models.evaluate.contest import Contestant, Judged, Options
 from edge.models.evaluate.evaluation import evaluate as evaluate_set
 
 MOST_MODELS = 12

@@ -63,7 +63,9 @@ def spread(
     if cluster is not None and todo:
         from edge.spread.cluster import run_on_cluster
 
-        lost, retries = run_on_cluster(task, todo, cluster, before, finished, progress, seen)
+        lost, retries = run_on_cluster(
+            task=task, shards=todo, address=cluster, before=before, finished=finished, progress=progress, seen=seen
+        )
     elif workers == 1 and todo:
         _run_here(task, todo, before, finished, progress)
     elif todo:

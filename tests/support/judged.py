@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.models.fit.pixel import fit_to_bundle
 from edge.sources.synthetic.parts import part_scene
 from edge.storage.frames_on_disk import read_frames
+from support.fits import pixel_bundle
 from support.sets import save
 
 SIDE = 96
@@ -41,5 +41,5 @@ def fitted(root: Path, *, seed: int = 0, preset: str = "easy", frames: int = 30)
     for index in range(frames):
         scene.render(5000 + index, 0.0, pixels)
         save(root / "good" / f"{index:03d}.png", pixels)
-    fit_to_bundle(list(read_frames(root / "good")), root / "bundle", source="good parts")
+    pixel_bundle(list(read_frames(root / "good")), root / "bundle", source="good parts")
     return root / "bundle"

@@ -80,16 +80,16 @@ def traits_of(frame: Frame) -> Traits:
     )
     x, y = _place(small.astype(np.float32))
     return Traits(
-        width,
-        height,
-        channels,
-        mean,
-        deviation,
-        float(np.mean(np.abs(detail))) / (deviation + 1.0),
+        width=width,
+        height=height,
+        channels=channels,
+        brightness=mean,
+        contrast=deviation,
+        sharpness=float(np.mean(np.abs(detail))) / (deviation + 1.0),
         # median of the Laplacian: flat places decide. 6.0 is its deviation for noise of deviation 1, times 0.6745
-        float(np.median(np.abs(detail))) / (0.6745 * np.sqrt(20.0)),
-        x,
-        y,
+        noise=float(np.median(np.abs(detail))) / (0.6745 * np.sqrt(20.0)),
+        place_x=x,
+        place_y=y,
     )
 
 

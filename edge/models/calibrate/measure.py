@@ -56,8 +56,8 @@ def measure(
 ) -> tuple[Calibration, CalibrationResult]:
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
 
-    ``config``: with its paths resolved. ``frames`` gives them; it is called once more, for the same frames, where there are
-    outliers to be left out. ``outliers``: as in ``calibrate``. ``seen_before``: frames that the model was fitted on may be
+    ``config``: with its paths resolved. ``frames`` is called once more, for the same frames, if outliers are left out.
+    ``outliers``: as in ``calibrate``. ``seen_before``: frames that the model was fitted on may be
     among them; a threshold from such frames is too low for others. ``tell``: hears how far a build is that takes minutes.
     ``run``: the same frames spread over processes; parts out of place are then left out, and noted as frames are that were
     lost.
@@ -142,11 +142,11 @@ class _Passes:
     """What the frames are, for error texts."""
     survey: Survey = field(default_factory=Survey)
     kinds: set[FrameKind] = field(default_factory=set)
-    """Of the frames as the model gets them."""
+    """Kinds of the frames as the model gets them."""
     notes: list[str] = field(default_factory=list)
     """Frames that were left out or lost, and why."""
     _numbers: list[int] = field(default_factory=list)
-    """Of the frames that had a map in the last spread pass."""
+    """Numbers of the frames that had a map in the last spread pass."""
     scores: list[tuple[str, float | None]] = field(default_factory=list)
     """Each frame's name and image score, None where the model gives none."""
     contents: dict[str, str] = field(default_factory=dict)

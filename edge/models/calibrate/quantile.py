@@ -76,7 +76,7 @@ class QuantileSketch:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], kept: int = _KEPT) -> QuantileSketch:
-        """As it was when ``arrays`` gave these."""
+        """Return the sketch as it was when ``arrays`` gave these."""
         sketch = cls(kept)
         sketch._top = [arrays["top"]] if len(arrays["top"]) else []
         sketch._held = len(arrays["top"])

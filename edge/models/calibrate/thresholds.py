@@ -110,9 +110,7 @@ def calibrate(
     measured = measured or (lambda left_out: _measured(maps(), plan, left_out))
     maxima, pixels = measured(())
     if not maxima:
-        raise UserError(
-            "no frame to calibrate on", expected="good frames: the more, the fewer false rejects can be promised"
-        )
+        raise _no_frame()
     found = find_outliers(maxima)
     used = [maximum for _, maximum in maxima]
     left_out: tuple[str, ...] = ()
@@ -140,6 +138,10 @@ def calibrate(
         rest = [maximum for name, maximum in maxima if name not in named]
         raise OutlierError(result, choose_high(rest, false_rejects, floor)[0])
     return result
+
+
+def _no_frame() -> UserError:
+    return UserError("no frame to calibrate on", expected="good frames: the more, the fewer false rejects can be promised")
 
 
 def _capped(high: float, notes: list[str], highest: float | None, used: Sequence[float]) -> tuple[float, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.models.evaluate.evaluation import Judged
+from edge.models.evaluate.contest import Judged
 from edge.models.evaluate.judge import Look, look_again, on_frame
 from edge.models.evaluate.ranking import precision_points, roc_points, steps
 from edge.models.evaluate.scored import Scored, columns

@@ -47,7 +47,16 @@ def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
         update={"name": name, "files": {}, "map_size": None, "map_to_image": (1.0, 1.0, 0.0, 0.0), "provenance": {}}
     )
     reference: Any = None if spec.register_ is None else read_reference(bundle)
-    return FitPlan(spec, method, options, pose, why, shape, frame_size, reference)
+    return FitPlan(
+        spec=spec,
+        method=method,
+        options=options,
+        pose=pose,
+        why=why,
+        shape=shape,
+        frame_size=frame_size,
+        reference=reference,
+    )
 
 
 def _backbone(made: Any, given: Path | None) -> Path | None:

@@ -123,7 +123,16 @@ def finish(
         model = gathered.statistics.model(gathered.kept.pictures())
         found = _scores(plan, gathered, frames, run, numbers)
     tested = self_test(plan, gathered, found)
-    return Fit(plan, gathered, model, tuple(found), outliers, left_out, tuple(lost), tested)
+    return Fit(
+        plan=plan,
+        gathered=gathered,
+        model=model,
+        scores=tuple(found),
+        outliers=outliers,
+        left_out=left_out,
+        lost=tuple(lost),
+        tested=tested,
+    )
 
 
 def fit_to_bundle(

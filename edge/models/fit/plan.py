@@ -92,7 +92,13 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
         spec = _fixed_spec(first[0], request, channels, light)
         shape = prepare(first[0], spec).image.shape
         return FitPlan(
-            spec, named.name, request.options, "fixed", f"{named.name} takes frames as they lie", shape, _size(first[0])
+            spec=spec,
+            method=named.name,
+            options=request.options,
+            pose="fixed",
+            why=f"{named.name} takes frames as they lie",
+            shape=shape,
+            frame_size=_size(first[0]),
         )
     sizes = {(frame.meta.width, frame.meta.height): frame for frame in reversed(first)}
     if request.pose == "fixed" and len(sizes) > 1 and request.size is None:
@@ -115,7 +121,15 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
     method = named or method_row(DEFAULTS["texture"])
     spec = _texture_spec(first[0], request, channels, light, any_size=method.any_size)
     shape = prepare(first[0], spec).image.shape
-    return FitPlan(spec, method.name, request.options, "texture", why, shape, _size(first[0]))
+    return FitPlan(
+        spec=spec,
+        method=method.name,
+        options=request.options,
+        pose="texture",
+        why=why,
+        shape=shape,
+        frame_size=_size(first[0]),
+    )
 
 
 class Pictures:
@@ -167,7 +181,15 @@ def _fixed(
     method = request.method or DEFAULTS["fixed"]
     if _contrast(pictures[0]) < _CONTRAST:
         told = "the frames show nothing to register by, so they are taken as they lie"
-        return FitPlan(spec, method, request.options, "fixed", "; ".join(filter(None, (why, told))), shape, _size(first[0]))
+        return FitPlan(
+            spec=spec,
+            method=method,
+            options=request.options,
+            pose="fixed",
+            why="; ".join(filter(None, (why, told))),
+            shape=shape,
+            frame_size=_size(first[0]),
+        )
     limits = RegisterLimits(shift_px=float(max(16, round(max(shape[:2]) / 32))))
     index, placements = _reference(pictures, RegisterSpec(limits=limits))
     fitting = [p for p in placements if p.problem is None]
@@ -181,7 +203,16 @@ def _fixed(
         f"{len(fitting)} of the first {len(placements)} frames lie alike: they agree by {worst:.2f} or more once registered"
     )
     registered = spec.model_copy(update={"register_": register})
-    return FitPlan(registered, method, request.options, "fixed", told, shape, _size(first[0]), pictures[index])
+    return FitPlan(
+        spec=registered,
+        method=method,
+        options=request.options,
+        pose="fixed",
+        why=told,
+        shape=shape,
+        frame_size=_size(first[0]),
+        reference=pictures[index],
+    )
 
 
 def _reference(pictures: Sequence[Any], spec: RegisterSpec) -> tuple[int, list[Placement]]:

@@ -117,7 +117,16 @@ class FrameSet:
         if name is None:
             raise PictureError(f"{pixels.dtype} pixels of {bits} bits")
         height, width = pixels.shape[:2]
-        meta = FrameMeta(0, "counted", width, height, name, 0, 0, frame_ref=frame.file)
+        meta = FrameMeta(
+            frame_id=0,
+            frame_id_source="counted",
+            width=width,
+            height=height,
+            pixel_format=name,
+            received_ns=0,
+            received_mono_ns=0,
+            frame_ref=frame.file,
+        )
         return Frame(meta, pixels, bits)
 
     def read_mask(self, frame: SetFrame) -> NDArray[np.bool_] | None:

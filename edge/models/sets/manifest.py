@@ -51,7 +51,7 @@ class FrameLine(Section):
     file: str
     """The picture, under ``root``; with ``/`` between folders."""
     sha256: Sha256
-    """Of the decoded pixels, their shape and type: the same for a lossless copy of another format."""
+    """Hash of the decoded pixels, their shape and type: the same for a lossless copy of another format."""
     width: Annotated[int, Field(ge=1)]
     """In px."""
     height: Annotated[int, Field(ge=1)]

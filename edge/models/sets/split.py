@@ -19,9 +19,9 @@ from edge.models.sets.frame_set import SetFrame
 from edge.models.sets.manifest import SIDES
 
 SHARES: Final[Mapping[str, float]] = {"fit": 0.4, "adapt": 0.1, "calibrate": 0.2, "validation": 0.1, "test": 0.2}
-"""Of the good frames."""
+"""Shares of the good frames."""
 DEFECT_SHARES: Final[Mapping[str, float]] = {"validation": 0.3, "test": 0.7}
-"""Of the frames of each kind of defect."""
+"""Shares of the frames of each kind of defect."""
 BALANCED: Final = ("lighting", "camera", "day", "cause")
 """Tags that are kept in balance where the set has them; a tag with more values than ``_MOST_VALUES`` is left alone."""
 _MOST_VALUES: Final = 40
@@ -100,15 +100,22 @@ def split(
         if place >= 0:
             files[sides[place]] += [frame.file for frame in part.frames]
             numbers[sides[place]] += 1
-    table = tuple(
+    table = _table(columns, counts, places, sides)
+    left = disputed + tuple(frame.file for frame in stray)
+    return Split({side: tuple(sorted(names)) for side, names in files.items()}, left, numbers, table, tuple(notes))
+
+
+def _table(
+    columns: Sequence[tuple[str, str]], counts: NDArray[np.float64], places: Sequence[int], sides: Sequence[str]
+) -> tuple[tuple[str, dict[str, int]], ...]:
+    """How many frames of each kind and tag stand on each side."""
+    return tuple(
         (
             f"{name}: {value}" if name != "kind" else value,
             {side: int(counts[[p == i for p in places], column].sum()) for i, side in enumerate(sides)},
         )
         for column, (name, value) in enumerate(columns)
     )
-    left = disputed + tuple(frame.file for frame in stray)
-    return Split({side: tuple(sorted(names)) for side, names in files.items()}, left, numbers, table, tuple(notes))
 
 
 def _parts(frames: Sequence[SetFrame]) -> list[_Part]:

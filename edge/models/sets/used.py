@@ -22,9 +22,9 @@ from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.storage.pictures import PictureError, Pixels
 
 KEY: Final = "frames_used"
-"""Of a bundle's provenance: the ids of its frames with blanks between."""
+"""Key of a bundle's provenance: the ids of its frames with blanks between."""
 STATISTICS: Final = "statistics.npz"
-"""Of a bundle that ``edge fit`` made: its notes hold the ids."""
+"""File of a bundle that ``edge fit`` made: its notes hold the ids."""
 _NAMED: Final = 5
 
 

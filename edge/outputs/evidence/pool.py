@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.frames import Frame
 from edge.storage.pictures import Pixels
+
+
+@dataclass(slots=True)
+class KeptFrame:
+    """A frame was copied; ``ticket`` gives its buffer back. ``why`` is None while it waits for a fail."""
+
+    ticket: int
+    frame: Frame
+    why: str | None
 
 
 class Pool:

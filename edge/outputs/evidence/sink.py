@@ -11,7 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from edge.errors import UserError, may_pass, text_of
 from edge.frames import Frame, Inspection, Judged, Record, RunIdentity, Skip
 from edge.outputs.evidence.choice import Choice
 from edge.outputs.evidence.folder import Damage, take_folder
-from edge.outputs.evidence.pool import Pool
+from edge.outputs.evidence.pool import KeptFrame, Pool
 from edge.outputs.evidence.quota import Quota
 from edge.outputs.protocol import Run
 from edge.outputs.sink import Sink
@@ -44,15 +44,6 @@ _KEY: Final = "outputs.evidence.dir"
 _PROBE_BYTES: Final = 1 << 16
 _MOST_LOSSES: Final = 64
 """Number of losses that may wait for their place among the frames before a fail."""
-
-
-@dataclass(slots=True)
-class _Kept:
-    """A frame was copied; ``ticket`` gives its buffer back. ``why`` is None while it waits for a fail."""
-
-    ticket: int
-    frame: Frame
-    why: str | None
 
 
 class EvidenceSink(Sink):
@@ -86,7 +77,7 @@ class EvidenceSink(Sink):
         self._choice = Choice(config)
         self._buffers = buffers
         self._pool = Pool(buffers + 2 * config.before_fail)
-        self._waiting: deque[tuple[Record, _Kept | None]] = deque()
+        self._waiting: deque[tuple[Record, KeptFrame | None]] = deque()
         self._frames_waiting = 0
         self._expected: int | None = None  # seq of the next record, once the first came
         self._seen = -1  # the judge's last one
@@ -142,7 +133,7 @@ class EvidenceSink(Sink):
                 raise
             self._note(error)
 
-    def keep(self, record: Record, frame: Frame, _judged: Judged | None) -> _Kept | None:
+    def keep(self, record: Record, frame: Frame, _judged: Judged | None) -> KeptFrame | None:
         """Copy a frame that is wanted, or may be; return None for another one. Called in the judge's thread.
 
         Raises:
@@ -161,13 +152,13 @@ class EvidenceSink(Sink):
             raise OSError(errno.ENOBUFS, text)
         ticket, pixels = copied
         meta = replace(frame.meta, late=True) if record.body.reason == "late" else frame.meta
-        return _Kept(ticket, Frame(meta, pixels, frame.bits), why)
+        return KeptFrame(ticket, Frame(meta, pixels, frame.bits), why)
 
-    def discard(self, kept: _Kept) -> None:
+    def discard(self, kept: KeptFrame) -> None:
         """Give back the buffer of a frame that will not be written."""
         self._pool.give_back(kept.ticket)
 
-    def write(self, record: Record, kept: _Kept | None) -> None:
+    def write(self, record: Record, kept: KeptFrame | None) -> None:
         """Record a frame or loss, or hold it until it is known whether a fail follows. Trouble is noted, not raised."""
         self._expect(record.seq)
         self._expected = record.seq + 1
@@ -290,7 +281,7 @@ class EvidenceSink(Sink):
             if kept is not None:
                 self._pool.give_back(kept.ticket)
 
-    def _put(self, record: Record, kept: _Kept | None) -> None:
+    def _put(self, record: Record, kept: KeptFrame | None) -> None:
         self._room.check()
         if self._writer is None:
             self._open()
@@ -306,7 +297,7 @@ class EvidenceSink(Sink):
             assert isinstance(record.body, Inspection)
             self._put_frame(self._writer, record, record.body, kept)
 
-    def _put_frame(self, writer: RecordingWriter, record: Record, inspection: Inspection, kept: _Kept) -> None:
+    def _put_frame(self, writer: RecordingWriter, record: Record, inspection: Inspection, kept: KeptFrame) -> None:
         assert self._quota is not None
         number = writer.frame(kept.frame, record.line, kept.why)
         nbytes = (self._folder / "frames" / f"{number:08d}.png").stat().st_size

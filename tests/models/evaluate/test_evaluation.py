@@ -9,7 +9,8 @@ from support.judged import fitted, parts_folder
 from support.sets import save, vote
 
 from edge.errors import UserError
-from edge.models.evaluate.evaluation import Contestant, Options, chosen_frames, evaluate, stable
+from edge.models.evaluate.contest import Contestant, Options
+from edge.models.evaluate.evaluation import chosen_frames, evaluate, stable
 from edge.models.sets.frame_set import hashed
 from edge.models.sets.metadata import described
 from edge.models.sets.open import open_set

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge.models.fit.frame_set import FrameSet
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
@@ -20,6 +19,7 @@ from edge.models.fit.continued import add_frames
 from edge.models.fit.fit import FitRun, fit_to_bundle, write_fit
 from edge.models.fit.plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
+from edge.models.frame_set import FrameSet
 from edge.models.good_frames import good_frames
 from edge.preprocess.prepare import Workspace
 from edge.storage.pictures import write_png

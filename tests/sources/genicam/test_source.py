@@ -269,7 +269,7 @@ def test_two_cameras_and_no_serial_is_an_error_that_lists_them():
         "  received: 0 (Machine Vision Games Ltd. Viky), 1 (Machine Vision Games Ltd. Viky), "
         "2 (Machine Vision Games Ltd. Viky)\n"
         "  expected: the serial number of one camera\n"
-        '  fix: serial: "0", say'
+        '  fix: for example serial: "0"'
     )
 
 
@@ -448,7 +448,7 @@ def test_a_part_id_that_is_no_integer_chunk(name):
 
 ONE_CAMERA = """
 import json, sys
-from edge.config.sources import GenicamSource as Config
+from edge.config.sources import GenicamConfig as Config
 from edge.frames import Payload
 from edge.sources.genicam.source import GenicamSource
 
