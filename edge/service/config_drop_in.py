@@ -52,8 +52,12 @@ def _environment() -> Iterator[tuple[str, str]]:
         yield PRODUCER_PATH, os.environ[PRODUCER_PATH]
     for entry in Path("/proc/self/environ").read_bytes().split(b"\0"):
         name, _, value = os.fsdecode(entry).partition("=")
-        if name == "LD_LIBRARY_PATH" and value:
-            yield name, value
+        if name != "LD_LIBRARY_PATH":
+            continue
+        # a parent that loaded OpenCV hands OpenCV's own folder on
+        own = [folder for folder in value.split(":") if folder and "/cv2/" not in folder]
+        if own:
+            yield name, ":".join(own)
 
 
 def _in(root: Path, paths: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:

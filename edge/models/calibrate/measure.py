@@ -57,10 +57,9 @@ def measure(
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.
 
     ``config``: with its paths resolved. ``frames`` is called once more, for the same frames, if outliers are left out.
-    ``outliers``: as in ``calibrate``. ``seen_before``: frames that the model was fitted on may be
-    among them; a threshold from such frames is too low for others. ``tell``: hears how far a build is that takes minutes.
-    ``run``: the same frames spread over processes; parts out of place are then left out, and noted as frames are that were
-    lost.
+    ``outliers``: as in ``calibrate``. ``seen_before``: frames that the model was fitted on may be among them; a threshold
+    from those is too low for others. ``tell``: hears how far a build is that takes minutes. ``run``: the same frames spread
+    over processes; parts out of place are then left out and noted, as lost frames are.
 
     Raises:
         OutlierError: an outlier would set the threshold.
@@ -71,8 +70,7 @@ def measure(
     mask, mask_bytes = read_mask(config.regions.roi)
     engine = open_line_engine(config.model, config.source, bundle, tell=tell)
     passes = _Passes(config.source, frames, engine, RegionPlans(config.regions, mask), source)
-    if not seen_before:
-        passes.refused = fitted_on(bundle)
+    passes.refused = frozenset() if seen_before else fitted_on(bundle)
     try:
         result = calibrate(
             passes.values,
