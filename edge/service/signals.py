@@ -21,7 +21,8 @@ def signals(stop: StopFlag, reload: Callable[[], object]) -> Iterator[None]:
     """Let SIGTERM and SIGINT set ``stop``; another one a second later ends the process at once. SIGHUP asks for a reload.
 
     Sooner it is the same wish again: ``timeout`` and process supervisors signal a process and its group. Handlers are put
-    back afterwards.
+    back afterwards, unless a signal stopped the line: the same wish, heard once more while the process ends, must not
+    kill it.
     """
     told_at = 0.0
 
@@ -42,4 +43,5 @@ def signals(stop: StopFlag, reload: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if not told_at or number == signal.SIGHUP:
+                signal.signal(number, handler)

@@ -93,7 +93,7 @@ def test_a_disk_in_trouble_is_a_fault_of_its_outputs_and_inspection_goes_on(
     driven = Driven(tmp_path, EVIDENCE, LOG + "}")
     try:
         driven.inspected(5)
-        assert driven.faults() == {"jsonl": None, "evidence": None}
+        driven.until(lambda: driven.faults() == {"jsonl": None, "evidence": None})
         small.fill() if trouble == "full" else small.read_only(True)
         driven.until(lambda: all(driven.faults().values()))
         driven.inspected(30)
