@@ -336,7 +336,8 @@ def test_a_reading_thread_that_ended_lets_nothing_pass(tmp_path: Path, monkeypat
         published(f"ipc://{tmp_path}/pub", tmp_path) as (output, sink),
         Subscriber(str(sink.endpoint), "cam1", stale_s=60.0) as line,
     ):
-        output.tick(Heartbeat(0))
+        while not isinstance(line.receive(0.1), Received):  # whoever subscribes too late hears no record from before
+            output.tick(Heartbeat(0))
         output.accept(record(0), FRAME, None)
         assert line.decide(42, 30.0).accept
         monkeypatch.setattr(line, "_take", lambda *_: 1 / 0)
