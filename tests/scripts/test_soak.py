@@ -15,7 +15,7 @@ import soak
 @pytest.mark.parametrize(
     ("frames", "limits"),
     [
-        (800, {"rss_growth_mb": 24.0, "fds_growth": 3, "threads_growth": 2}),
+        (800, {"rss_growth_mb": 16.0, "fds_growth": 3, "threads_growth": 2}),
         pytest.param(
             20_000,
             {"rss_slope_kb_per_1000": 50.0, "rss_growth_mb": 2.0, "fds_growth": 1, "threads_growth": 0},
