@@ -251,7 +251,7 @@ def test_what_a_live_run_recorded_replays_to_the_same_records(tmp_path: Path) ->
     """Losses, lateness and verdicts included, byte for byte under ``wire.stable``."""
     config = loaded(
         tmp_path,
-        "source.fps=60",  # each picture is synced: evidence keeps no more of every frame
+        "source.fps=60",  # each picture is synced: a disk that stalls for a moment must not fill the 8 buffers
         "source.frames=120",
         "ring.slots=4",
         "deadline_ms=150",
