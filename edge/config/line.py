@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from edge.config.drift import DriftConfig
 from edge.config.outputs import OutputsConfig
 from edge.config.regions import RegionsConfig, ScoreConfig
 from edge.config.sources import SourceConfig
@@ -123,6 +124,9 @@ class Config(Section):
     score: ScoreConfig | None = None
     """The model's image score as a rule beside the regions, for models whose score sees what no region shows. null: the
     score is reported and decides nothing."""
+    drift: DriftConfig | None = None
+    """Whether the line notices that light, camera, place or product changed, and names the cause. It needs a calibration
+    file with a reference: ``edge calibrate --drift``. null: off."""
     outputs: OutputsConfig = OutputsConfig()
     """Where records go."""
     health: HealthConfig = HealthConfig()
