@@ -24,7 +24,7 @@ from edge.line.record import record
 from edge.line.run import EachTurn
 from edge.models.calibrate.measure import measure
 from edge.models.fit.fit import fit_to_bundle
-from edge.models.frame_set import FrameSet
+from edge.models.frame_set import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.service import daemon
 from edge.service.instance_lock import holder, taken
@@ -83,7 +83,7 @@ def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
     # the camera's white scene shows nothing to register by, and its good part is one dark pixel that moves: blurred by the
     # scales of ``residual`` it would be larger than ``min_area_px``
     method = "pixel" if camera else None
-    bundle = fit_to_bundle(FrameSet.of(good_frames(out / "good")), out / "bundle", name="demo", method=method)
+    bundle = fit_to_bundle(FrameSequence.of(good_frames(out / "good")), out / "bundle", name="demo", method=method)
     say(f"method {bundle.spec.provenance['method']}: {bundle.spec.provenance['why']}")
     calibration, _ = measure(
         good.resolved,

@@ -17,7 +17,7 @@ from edge.config.sources import GenicamConfig as SourceConfig
 from edge.frames import FrameMeta, Skip
 from edge.line.ring import Checkpoint, Ring
 from edge.line.stages import acquire_loop
-from edge.preprocess.pixel_formats import decode
+from edge.preprocess.pixel_formats import decode_payload
 from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource
 
@@ -258,11 +258,11 @@ def _unpacking(repeats: int, spread: Callable[[Sequence[float]], str]) -> None:
     data = np.random.default_rng(0).integers(0, 256, width * height * 3 // 2, np.uint8)
     meta = FrameMeta(0, "device", width, height, "Mono12p", 0, 0)
     library = Mono12p()
-    assert np.array_equal(np.asarray(library.expand(data)).ravel() >> 4, decode(meta, data, 8).pixels.ravel())
+    assert np.array_equal(np.asarray(library.expand(data)).ravel() >> 4, decode_payload(meta, data, 8).pixels.ravel())
     ratios, ours_ms = [], []
     for _ in range(3 * repeats):
         times = []
-        for unpack in (lambda: decode(meta, data, 8), lambda: library.expand(data)):
+        for unpack in (lambda: decode_payload(meta, data, 8), lambda: library.expand(data)):
             began = time.perf_counter()
             unpack()
             times.append(1e3 * (time.perf_counter() - began))

@@ -16,7 +16,7 @@ from edge.spread import Progress as SpreadProgress
 
 Step: TypeAlias = Callable[[int, int | None], None]
 """Called as ``step(done, total)``; ``total`` is None if nobody knows how many steps there are."""
-Item = TypeVar("Item")
+Element = TypeVar("Element")
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def build_bar() -> Iterator[Callable[[float, str], None]]:
             bar.stop()
 
 
-def tracked(items: Iterable[Item], text: str, total: int | None) -> Iterator[Item]:
+def tracked(items: Iterable[Element], text: str, total: int | None) -> Iterator[Element]:
     """Yield ``items`` as they come, under a bar that vanishes when they end."""
     with progress_bar(text, transient=True) as step:
         for done, item in enumerate(items):

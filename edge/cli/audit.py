@@ -16,7 +16,7 @@ from edge.cli._tables import print_table
 from edge.errors import UserError
 from edge.models.audit.audit import NamedSet, distinctly_named, sides_of
 from edge.models.audit.audit import audit as audit_sets
-from edge.models.audit.finding import Finding, is_forbidden
+from edge.models.audit.finding import AuditFinding, is_forbidden
 from edge.models.audit.label_drift import audit_labels
 from edge.models.sets.frame_set import FrameSet
 
@@ -92,7 +92,7 @@ def _named(
     return distinctly_named(named), whole
 
 
-def _show(named: list[NamedSet], findings: list[Finding], shown: int, *, every: bool) -> None:
+def _show(named: list[NamedSet], findings: list[AuditFinding], shown: int, *, every: bool) -> None:
     table = Table()
     for column in ("set", "frames", "kinds"):
         table.add_column(column, justify="right" if column == "frames" else "left")

@@ -12,7 +12,7 @@ from rich.table import Table
 from edge.cli._tables import print_table
 from edge.cli.build import parse_numbers
 from edge.models.backbone.layers import default_layers
-from edge.models.backbone.open import Backbone, Pixels, open_backbone
+from edge.models.backbone.open import Backbone, PixelScaling, open_backbone
 from edge.models.backbone.write import write_backbone
 
 
@@ -37,7 +37,7 @@ def backbone(
 
     lite0 is EfficientNet-Lite0 with ImageNet weights, from the extra backbone: nothing is downloaded, torch isn't needed.
     """
-    pixels = Pixels(scale, parse_numbers("--mean", mean), parse_numbers("--std", std), "bgr" if bgr else "rgb")
+    pixels = PixelScaling(scale, parse_numbers("--mean", mean), parse_numbers("--std", std), "bgr" if bgr else "rgb")
     opened = open_backbone(network, 1 if grey else None, pixels)
     console = Console(highlight=False)
     if out is None:

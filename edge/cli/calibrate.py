@@ -20,10 +20,10 @@ from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.models.calibrate.measure import measure
-from edge.models.calibrate.outliers import outlier_folder, write_outliers
+from edge.models.calibrate.outliers import calibration_outlier_folder, write_outliers
 from edge.models.calibrate.spread_measure import SpreadRun
 from edge.models.calibrate.thresholds import CalibrationResult, OutlierError
-from edge.models.frame_set import FrameSet
+from edge.models.frame_set import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.storage.calibration_file import save_calibration
 
@@ -79,10 +79,10 @@ def calibrate(
                 outliers=outliers_choice(leave_out=leave_out, keep=keep),
                 seen_before=seen_before,
                 tell=tell,
-                run=SpreadRun(FrameSet.of(good), workers, parts if resume else None, bar),
+                run=SpreadRun(FrameSequence.of(good), workers, parts if resume else None, bar),
             )
     except OutlierError as error:
-        pictures = write_outliers(loaded.resolved, good, error.result, outlier_folder(out))
+        pictures = write_outliers(loaded.resolved, good, error.result, calibration_outlier_folder(out))
         _show(console, error.result, pictures)
         raise loaded.located(error) from None
     except UserError as error:
@@ -90,7 +90,7 @@ def calibrate(
     save_calibration(calibration, out)
     if resume:
         shutil.rmtree(parts, ignore_errors=True)
-    pictures = write_outliers(loaded.resolved, good, result, outlier_folder(out))
+    pictures = write_outliers(loaded.resolved, good, result, calibration_outlier_folder(out))
     _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
     frames_told = f"{calibration.frames} frame{'s' * (calibration.frames != 1)}"

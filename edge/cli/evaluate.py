@@ -15,7 +15,7 @@ from edge.cli._sets import PartGapOption, described_set, hashed_set, tell_unread
 from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.models.evaluate.contest import Contestant, Judged, Options
+from edge.models.evaluate.contest import Contestant, EvaluateOptions, JudgedModel
 from edge.models.evaluate.evaluation import evaluate as evaluate_set
 
 MOST_MODELS = 12
@@ -75,7 +75,7 @@ def evaluate(
         )
     if out is not None and out.suffix not in (".html", ".json"):
         raise UserError(f"--out {out}", received=out.suffix or "no ending", expected="a name that ends in .html or .json")
-    options = Options(
+    options = EvaluateOptions(
         side=side,
         threshold=threshold,
         false_rejects=false_rejects,
@@ -125,7 +125,7 @@ def _contestants(texts: list[str]) -> list[Contestant]:
     return contestants
 
 
-def _write(out: Path, report: dict[str, Any], judged: list[Judged], source: Any) -> None:
+def _write(out: Path, report: dict[str, Any], judged: list[JudgedModel], source: Any) -> None:
     if out.suffix == ".json":
         data = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     else:

@@ -19,13 +19,13 @@ from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
 from edge.config.bundle import SPEC_NAME, Bundle
 from edge.errors import UserError
-from edge.models.fit.continued import add_frames, fit_like, merge
+from edge.models.fit.continued import add_frames, fit_like, merge_bundles
 from edge.models.fit.fit import Fit, FitRun, write_fit
 from edge.models.fit.fit import fit as fit_frames
 from edge.models.fit.outlier_pictures import write_outlier_pictures
 from edge.models.fit.plan import FitRequest, PoseChoice
 from edge.models.fit.protocol import MethodOptions
-from edge.models.frame_set import FrameSet
+from edge.models.frame_set import FrameSequence
 from edge.models.frame_survey import outliers_text
 from edge.models.good_frames import GoodFrames, good_frames
 from edge.models.write import check_target
@@ -141,14 +141,14 @@ def fit(
     end_if_incomplete(_lacks(fitted, frames))
 
 
-def _frames(console: Console, places: list[Path], add: list[Path], bits: int | None) -> tuple[Path | None, FrameSet]:
+def _frames(console: Console, places: list[Path], add: list[Path], bits: int | None) -> tuple[Path | None, FrameSequence]:
     """The bundle that frames are added to, if the first place is one, and the frames."""
     base = places[0] if add and (places[0] / SPEC_NAME).is_file() else None
     good: list[GoodFrames] = []
     for place in [*(places if base is None else places[1:]), *add]:
         good.append(good_frames(place, bits))
         show_notes(console, good[-1].notes)
-    return base, FrameSet.of(*good)
+    return base, FrameSequence.of(*good)
 
 
 def _merged(places: list[Path], request: FitRequest, run: FitRun, *, add: list[Path] | None, like: Path | None) -> Fit:
@@ -158,10 +158,10 @@ def _merged(places: list[Path], request: FitRequest, run: FitRun, *, add: list[P
             received=f"{len(places)} bundle{'s' * (len(places) != 1)}" + (" and --add" if add else ""),
             fix="edge fit --merge A B -o C",
         )
-    return merge(tuple(places), request.name, run)
+    return merge_bundles(tuple(places), request.name, run)
 
 
-def _lacks(fitted: Fit, frames: FrameSet | None) -> list[str]:
+def _lacks(fitted: Fit, frames: FrameSequence | None) -> list[str]:
     """What should be in the model and isn't, in words."""
     unread = len(fitted.gathered.notes.unreadable)
     told = [f"{unread} frame{'s' * (unread != 1)} could not be read"] if unread else []

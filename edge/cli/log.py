@@ -16,7 +16,7 @@ from rich.table import Table
 from edge.cli._options import SetOption
 from edge.config.load import load_config
 from edge.errors import ExitCode, UserError
-from edge.report.log_summary import Damage, Filter, Summary, find_files, moment_ns, read_log, utc
+from edge.report.log_summary import Filter, LogDamage, Summary, find_files, moment_ns, read_log, utc
 from edge.service.find_line import check_overrides
 from edge.storage.log_files import segments
 from edge.wire.schema import VERDICTS
@@ -53,7 +53,7 @@ def log(
     )
     check_overrides(overrides or (), [str(path) for path in paths])
     files = [file for path in paths for file in _files(path, overrides or ())]
-    damage, summary = Damage(), Summary(worst)
+    damage, summary = LogDamage(), Summary(worst)
     lines = records or part is not None
     for record in read_log(files, wanted, damage):
         summary.add(record)
@@ -88,7 +88,7 @@ def _print(message: dict[str, Any], *, indent: bool) -> None:
     sys.stdout.flush()
 
 
-def _show(summary: Summary, damage: Damage, files: int) -> None:
+def _show(summary: Summary, damage: LogDamage, files: int) -> None:
     console = _console()
     if summary.first_ns is None or summary.last_ns is None:
         console.print(f"no record matches in {files} file(s)")
@@ -108,7 +108,7 @@ def _show(summary: Summary, damage: Damage, files: int) -> None:
         console.print(_regions(summary))
 
 
-def _tell(console: Console, damage: Damage) -> None:
+def _tell(console: Console, damage: LogDamage) -> None:
     texts = {
         "file(s) that end in half a line, which is left out": damage.torn_files,
         "line(s) that are no record are passed over": damage.unreadable_lines,

@@ -25,7 +25,7 @@ from edge.config.load import load_config
 from edge.config.outputs import ZmqConfig
 from edge.errors import ExitCode, UserError
 from edge.line.line import Line
-from edge.line.replay import Options
+from edge.line.replay import ReplayOptions
 from edge.line.replay import replay as run_replay
 from edge.line.supervise import StageHealth
 from edge.report.compare import Comparison, Outcomes
@@ -82,7 +82,7 @@ def replay(
     if out is not None and out.resolve() == source.resolve():
         raise UserError(f"--out {out}: is the source itself", fix="name another folder")
     folder = out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}")
-    options = Options(
+    options = ReplayOptions(
         out=folder,
         overlays=overlays,
         masks=_masks(masks),

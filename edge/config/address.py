@@ -12,7 +12,7 @@ from edge.errors import UserError, may_pass
 _SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def shown(address: str) -> str:
+def redacted(address: str) -> str:
     """Scheme and host of an address, for journal, state and every other place that people see; a path stays as it is.
 
     User, password, path and query may each be a secret. A password may hold any character, ``/`` and ``@`` among them:

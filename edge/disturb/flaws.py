@@ -139,8 +139,8 @@ def transplant(
     return flaw, float(np.abs(shape[footprint]).mean())
 
 
-Maker: TypeAlias = Callable[[np.random.Generator, float, float, float], Flaw]
-KINDS: Final[dict[str, Maker]] = {
+FlawMaker: TypeAlias = Callable[[np.random.Generator, float, float, float], Flaw]
+KINDS: Final[dict[str, FlawMaker]] = {
     "spot": lambda rng, x, y, size: spot(rng, x, y, size / 2),
     "stain": lambda rng, x, y, size: stain(rng, x, y, size / 2),
     "scratch": lambda rng, x, y, size: scratch(rng, x, y, 2 * size, max(0.9, size / 12)),

@@ -88,6 +88,6 @@ class Batches(Generic[T]):
             return error
 
 
-def split(outputs: Mapping[str, NDArray[np.float32]], count: int) -> list[Prediction]:
+def split_predictions(outputs: Mapping[str, NDArray[np.float32]], count: int) -> list[Prediction]:
     """Return the predictions of the first ``count`` pictures of a run, as views of its outputs."""
     return [prediction({k: array[i : i + 1] for k, array in outputs.items()}, tiles=False) for i in range(count)]

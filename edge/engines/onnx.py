@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.engines import cpu
-from edge.engines.batch import split
+from edge.engines.batch import split_predictions
 from edge.engines.graph_io import (
     RESULT_SETS,
     Outputs,
@@ -101,7 +101,7 @@ class OnnxEngine(Engine):
         return prediction(self._run(image), tiles=image.ndim == 4)
 
     def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> list[Prediction]:
-        return split(self._run(pictures), len(pictures))
+        return split_predictions(self._run(pictures), len(pictures))
 
     def close(self) -> None:
         self._session = None

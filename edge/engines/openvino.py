@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.engines import cpu
-from edge.engines.batch import split
+from edge.engines.batch import split_predictions
 from edge.engines.cache import cache_folder
 from edge.engines.graph_io import (
     RESULT_SETS,
@@ -122,7 +122,7 @@ class OpenvinoEngine(Engine):
 
     def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> list[Prediction]:
         if len(pictures) == self.batch:
-            return split(self._run(pictures), len(pictures))
+            return split_predictions(self._run(pictures), len(pictures))
         return [self.infer(picture).copy() for picture in pictures]  # another number would be compiled for anew
 
     def close(self) -> None:

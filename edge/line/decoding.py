@@ -9,7 +9,7 @@ import structlog
 from edge.frames import Frame, Skip
 from edge.line.in_flight import MOST_TOLD
 from edge.line.ring import Slot, meta_of
-from edge.preprocess.pixel_formats import Depth, LevelWindow, decode
+from edge.preprocess.pixel_formats import Depth, LevelWindow, decode_payload
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class Decoder:
         """Return the slot's frame, or ``Skip("bad_payload")``. The frame's pixels may be a view into the slot."""
         meta = meta_of(slot)
         try:
-            return decode(meta, slot.view, *self._levels)
+            return decode_payload(meta, slot.view, *self._levels)
         except Exception as error:  # noqa: BLE001  (no memory, say: the frame still gets its record)
             problem = f"{type(error).__name__}: {error}"
             if problem not in self._logged and len(self._logged) < MOST_TOLD:

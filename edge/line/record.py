@@ -13,7 +13,7 @@ from edge.line.passage import WAIT_S
 from edge.line.ring import Ring, Slot
 from edge.line.stages import acquire_loop
 from edge.line.supervise import Worker
-from edge.preprocess.pixel_formats import decode
+from edge.preprocess.pixel_formats import decode_payload
 from edge.sources.protocol import Source
 from edge.storage.recording_writer import RecordingWriter
 
@@ -54,7 +54,7 @@ def record(
                 lost += item.count
             elif isinstance(item, Slot):
                 assert item.meta is not None
-                writer.frame(decode(item.meta, item.view, *levels))
+                writer.frame(decode_payload(item.meta, item.view, *levels))
                 ring.release(item)
                 written += 1
                 progress(written)

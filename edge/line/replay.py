@@ -21,7 +21,7 @@ from edge.line.run import EachTurn, run_line
 from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.protocol import Output
 from edge.outputs.queued import Queued
-from edge.outputs.replay_pictures import PictureSink, Wanted
+from edge.outputs.replay_pictures import PictureSink, WantedPictures
 from edge.outputs.zmq.publisher import ZmqSink
 from edge.report.compare import Outcomes
 from edge.report.explain import Scale
@@ -31,7 +31,7 @@ REPLAY_QUEUE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ReplayOptions:
     """These options say where a replay writes, and what it writes besides records."""
 
     out: Path
@@ -49,7 +49,7 @@ class Options:
 def replay(
     loaded: Loaded,
     source: Source,
-    options: Options,
+    options: ReplayOptions,
     stop: threading.Event,
     each_turn: EachTurn,
     tell: BuildProgress = untold,
@@ -65,7 +65,7 @@ def replay(
     engine, criteria = open_model(loaded, options.batch_size, replayed=True, tell=tell)
     _make(options.out)
     scale = Scale(engine.bundle.spec.display.range, criteria.low, criteria.regions.smooth) if options.explain else None
-    wanted = Wanted(options.overlays, options.masks, scale, options.before)
+    wanted = WantedPictures(options.overlays, options.masks, scale, options.before)
     line = Line(
         loaded,
         source,
@@ -86,11 +86,11 @@ def replay(
 
 
 def _outputs(
-    loaded: Loaded, options: Options, identity: RunIdentity, wanted: Wanted, mask: NDArray[np.uint8] | None
+    loaded: Loaded, options: ReplayOptions, identity: RunIdentity, wanted: WantedPictures, mask: NDArray[np.uint8] | None
 ) -> list[Output]:
     log = JsonlSink(JsonlConfig(dir=options.out, sync="none"), options.out, identity, path=options.out / "records.jsonl")
     outputs: list[Output] = [Queued(log, REPLAY_QUEUE, "wait")]
-    if wanted != Wanted():
+    if wanted != WantedPictures():
         outputs.append(Queued(PictureSink(options.out, loaded.config.regions.roi, wanted, mask), REPLAY_QUEUE, "wait"))
     if options.publish is not None:
         publisher = ZmqSink(ZmqConfig(bind=options.publish), identity, options.out, key="--publish")

@@ -13,7 +13,7 @@ from edge.storage.pictures import frame_name
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSet:
+class FrameSequence:
     """Frames of these places in their order; nothing is read before it is asked for."""
 
     places: tuple[GoodFrames, ...]
@@ -21,7 +21,7 @@ class FrameSet:
     """Entries of each place, unreadable ones and losses of a recording included."""
 
     @classmethod
-    def of(cls, *places: GoodFrames) -> FrameSet:
+    def of(cls, *places: GoodFrames) -> FrameSequence:
         """Count the entries of each place. UserError as ``read_frames``."""
         return cls(places, tuple(place.entries() for place in places))
 
@@ -32,7 +32,7 @@ class FrameSet:
         """Entries of all places."""
         return sum(self.counts)
 
-    def absolute(self) -> FrameSet:
+    def absolute(self) -> FrameSequence:
         """The same frames by paths that mean the same in every working folder."""
         return replace(self, places=tuple(replace(place, folder=place.folder.absolute()) for place in self.places))
 

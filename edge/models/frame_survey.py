@@ -29,7 +29,7 @@ _NEAR, _BEYOND = 3, 3.0
 """Px around a pixel in which the others may have its value; deviations by which an outlier leaves their range at least."""
 _NAMED = 3
 
-Size: TypeAlias = tuple[int, int]
+FrameSize: TypeAlias = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Survey:
     """A survey takes frames one by one and says what they have in common, and what not."""
 
     frames: int = 0
-    sizes: dict[Size, list[str]] = field(default_factory=lambda: defaultdict(list))
+    sizes: dict[FrameSize, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Names of the frames of each width and height."""
     kinds: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Names of the frames of each colour and depth."""
@@ -105,7 +105,7 @@ class Survey:
             yield frame
 
     @property
-    def size(self) -> Size:
+    def size(self) -> FrameSize:
         """Width and height that the frames are best brought to: their own, or the medians of sides that vary."""
         every = np.array([size for size, names in self.sizes.items() for _ in names])
         common, names = max(self.sizes.items(), key=lambda item: len(item[1]))

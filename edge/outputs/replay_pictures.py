@@ -25,7 +25,7 @@ from edge.wire.encode import dumps
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedPictures:
     """These options say which pictures are written.
 
     ``overlays`` are drawn of what doesn't pass. ``masks`` are pictures or run lengths. ``explain`` draws how each verdict
@@ -65,7 +65,9 @@ class PictureSink(Sink):
 
     name = "pictures"
 
-    def __init__(self, folder: Path, roi: RoiConfig | None, wanted: Wanted, mask: NDArray[np.uint8] | None = None) -> None:
+    def __init__(
+        self, folder: Path, roi: RoiConfig | None, wanted: WantedPictures, mask: NDArray[np.uint8] | None = None
+    ) -> None:
         """Take the folder and what is wanted; ``roi`` and its ``mask`` picture, (H, W), are drawn."""
         self._folder = folder
         self._roi, self._mask = roi, mask

@@ -124,12 +124,12 @@ def _format_of(name: str, code: int) -> PixelFormat:
 
 
 FORMATS: Final = {name: _format_of(name, code) for name, code in _CODES.items()}
-"""Every format that ``decode`` reads, by PFNC name."""
+"""Every format that ``decode_payload`` reads, by PFNC name."""
 _NAMES: Final = {code: name for name, code in _CODES.items()}
 
 
 def format_name(code: int) -> str | None:
-    """Return the PFNC name of a 32-bit PFNC code, or None if ``decode`` doesn't read that format."""
+    """Return the PFNC name of a 32-bit PFNC code, or None if ``decode_payload`` doesn't read that format."""
     return _NAMES.get(code)
 
 
@@ -142,7 +142,7 @@ def payload_bytes(pixel_format: str, width: int, height: int) -> int:
     return (width * height * _known(pixel_format).bits_per_pixel + 7) // 8
 
 
-def decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16, window: LevelWindow | None = None) -> Frame:
+def decode_payload(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth = 16, window: LevelWindow | None = None) -> Frame:
     """Return the pixels of one payload: (H, W) for Mono, (H, W, 3) RGB for everything else, C-contiguous.
 
     ``data`` is 1-D uint8, at least ``payload_bytes`` long; more is ignored. Mono8 and RGB8, and at ``depth`` 16 Mono10 to
@@ -181,7 +181,7 @@ def _decode(meta: FrameMeta, data: NDArray[np.uint8], depth: Depth, window: Leve
 
 
 def to_depth(frame: Frame, depth: Depth, window: LevelWindow | None = None) -> Frame:
-    """Return a decoded picture as ``decode`` would have given it at that depth; itself if it is right already."""
+    """Return a decoded picture as ``decode_payload`` would have given it at that depth; itself if it is right already."""
     if depth == 16 or frame.bits == 8:
         return frame
     return Frame(frame.meta, _high_bits(frame.pixels, frame.bits) if window is None else _windowed(frame.pixels, window), 8)

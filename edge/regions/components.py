@@ -247,7 +247,7 @@ def _distinct(values: NDArray[np.intp]) -> NDArray[np.intp]:
     return distinct
 
 
-def merge(blobs: list[Blob], gap: int, mask: NDArray[np.uint8]) -> list[Blob]:
+def merge_blobs(blobs: list[Blob], gap: int, mask: NDArray[np.uint8]) -> list[Blob]:
     """Merge blobs whose nearest pixels have at most ``gap`` empty pixels between them (the larger of across and down
     counts).
 

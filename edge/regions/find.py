@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import Found, Region, Rejected
-from edge.regions.components import Blob, Chosen, Components, find_components, merge
+from edge.regions.components import Blob, Chosen, Components, find_components, merge_blobs
 from edge.regions.filters import keep_candidates
 from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_window
@@ -75,7 +75,7 @@ def find_regions(
     blobs = components.blobs(chosen)
     plan.dirty = bool(blobs)
     if config.merge_gap_px and len(blobs) > 1:
-        blobs = merge(blobs, config.merge_gap_px, window)
+        blobs = merge_blobs(blobs, config.merge_gap_px, window)
     blobs.sort(key=lambda b: _order(b, config.sort_by))
     if config.max_regions is not None and len(blobs) > config.max_regions:
         dropped["max_regions"] = len(blobs) - config.max_regions

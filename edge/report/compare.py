@@ -41,7 +41,7 @@ class _Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class OutcomeChange:
     """A frame's outcome (a verdict, or ``skip``) changed. ``seq`` is that of its present record."""
 
     name: str
@@ -59,7 +59,7 @@ class Comparison:
     """
 
     transitions: Mapping[tuple[str, str], int]
-    changes: tuple[Change, ...]
+    changes: tuple[OutcomeChange, ...]
     only_before: int
     only_now: int
 
@@ -95,7 +95,7 @@ class Outcomes:
     def compare(self, records: Iterable[Mapping[str, Any]]) -> Comparison:
         """Compare the records of the present run with the earlier ones."""
         transitions: Counter[tuple[str, str]] = Counter()
-        changes: list[Change] = []
+        changes: list[OutcomeChange] = []
         used: set[tuple[str, int | None]] = set()
         only_now = 0
         for seq, seen in ((record["seq"], seen) for record in records for seen in _frames(record)):
@@ -108,7 +108,7 @@ class Outcomes:
             was = outcome(before)
             transitions[was, seen.outcome] += 1
             if was != seen.outcome:
-                changes.append(Change(key[0], was, seen.outcome, seq))
+                changes.append(OutcomeChange(key[0], was, seen.outcome, seq))
         return Comparison(transitions, tuple(changes), len(self) + self.nameless - len(used), only_now)
 
     def _find(self, name: str | None, camera_ns: int | None) -> tuple[tuple[str, int | None], dict[str, Any]] | None:

@@ -28,7 +28,7 @@ class Curve:
     y: NDArray[np.float64]
 
 
-def histogram(title: str, good: NDArray[np.float64], bad: NDArray[np.float64], threshold: float) -> Any:
+def score_histogram(title: str, good: NDArray[np.float64], bad: NDArray[np.float64], threshold: float) -> Any:
     """Scores of good and of defective frames, as shares of each, with the threshold between them."""
     plot = _figure(f"{title}, threshold {threshold:.4g}", "score", "share of frames")
     everything = np.concatenate((good, bad, [threshold]))

@@ -26,12 +26,12 @@ from edge.report.overlay import (
     COLOURS,
     STRIP,
     WHITE,
+    canvas_of,
     dim_outside,
     frame_box,
     inspection_facts,
     region_text,
     scaled,
-    shown,
     under_strip,
     write,
 )
@@ -123,7 +123,7 @@ def draw_explanation(
     Without a map there is the frame alone. ``roi`` and its ``mask`` picture, (H, W), are drawn.
     """
     zoom, stacked = _layout(frame.meta.width, frame.meta.height)
-    left = shown(frame, zoom)
+    left = canvas_of(frame, zoom)
     dim_outside(left, roi, mask, zoom, 1)
     regions = [(scaled(region.bbox_xyxy, zoom), region_text(region)) for region in inspection.regions[:_MARKED]]
     title, colour, facts = inspection.verdict.upper(), COLOURS[inspection.verdict], inspection_facts(inspection, seq)

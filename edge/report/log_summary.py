@@ -44,7 +44,7 @@ class Filter:
 
 
 @dataclass(slots=True)
-class Damage:
+class LogDamage:
     """Damage counts what couldn't be read: files that end in half a line, lines that are no record, records that stand
     twice.
 
@@ -93,7 +93,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def read_log(files: Iterable[Path], wanted: Filter, damage: Damage) -> Iterator[dict[str, Any]]:
+def read_log(files: Iterable[Path], wanted: Filter, damage: LogDamage) -> Iterator[dict[str, Any]]:
     """Yield the records that ``wanted`` takes from all files, in order; each once, though a failed sync may have written it
     twice.
 

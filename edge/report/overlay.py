@@ -72,10 +72,10 @@ def enlarged(frame: Frame) -> tuple[Any, int]:
     """Return the frame as ``draw_overlay`` shows it, and the whole factor by which it is enlarged."""
     height, width = frame.pixels.shape[:2]
     zoom = max(1, min(math.ceil(_WIDE / width), _TALL // height))
-    return shown(frame, zoom), zoom
+    return canvas_of(frame, zoom), zoom
 
 
-def shown(frame: Frame, zoom: float) -> Any:
+def canvas_of(frame: Frame, zoom: float) -> Any:
     """Return the frame as RGB, a copy that may be drawn on; enlarged in squares or shrunk by averages."""
     pixels: Any = to_depth(frame, 8).pixels
     height, width = pixels.shape[:2]

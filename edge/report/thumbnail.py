@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.frames import Frame
 from edge.report.labels import DROPPED, write_labels
-from edge.report.overlay import BOX, Box, frame_box, scaled, shown
+from edge.report.overlay import BOX, Box, canvas_of, frame_box, scaled
 
 TRUTH: Final = (40, 220, 120)
 _SIDE: Final = 340
@@ -37,7 +37,7 @@ def thumbnail(
     height, width = frame.pixels.shape[:2]
     zoom = _SIDE / max(height, width)
     zoom = float(max(1, int(zoom))) if zoom > 1 else zoom
-    left = shown(frame, zoom)
+    left = canvas_of(frame, zoom)
     size = (left.shape[1], left.shape[0])
     right = heat(cv2.resize(values, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR), threshold)
     for picture in (left, right):

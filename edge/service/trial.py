@@ -50,7 +50,7 @@ def try_model(loaded: Loaded, timeout_s: float = TRIAL_S) -> None:
         )
 
 
-def main(path: str, overrides: str) -> int:
+def run_trial(path: str, overrides: str) -> int:
     """Run the trial, in the process of its own."""
     os.nice(19)
     _limit_memory()
@@ -74,4 +74,4 @@ def _limit_memory() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(run_trial(*sys.argv[1:]))

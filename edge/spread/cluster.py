@@ -17,9 +17,9 @@ from importlib import import_module
 from typing import Any
 
 from edge.errors import UserError
-from edge.spread.pace import Pace
+from edge.spread.pace import Throughput
 from edge.spread.reach import expect_cluster
-from edge.spread.shards import Lost, Progress, Shard, Task
+from edge.spread.shards import LostFrame, Progress, Shard, Task
 
 _TURN_S = 0.2
 """Between two looks at how far the shards are."""
@@ -36,7 +36,7 @@ _NODE_S = 60.0
 _COUNTING = ("edge", "numpy", "cv2", "onnxruntime")
 """Another version of these may give other numbers in the last place, and results must not depend on the node."""
 
-Seen = Callable[[], str]
+FramesSeen = Callable[[], str]
 """What a machine sees of the frames, in one line of text. Raises UserError where it sees nothing."""
 
 
@@ -47,8 +47,8 @@ def run_on_cluster(
     before: int,
     finished: Callable[[Shard, bytes], None],
     progress: Callable[[Progress], None],
-    seen: Seen | None = None,
-) -> tuple[list[Lost], int]:
+    seen: FramesSeen | None = None,
+) -> tuple[list[LostFrame], int]:
     """Work through the shards on the cluster at ``address``; return the lost frames and how often a shard was begun again.
 
     ``address``: ``HOST:PORT`` of its head, ``ray://HOST:PORT``, ``auto`` for the one that runs on this machine, ``local``
@@ -86,18 +86,18 @@ class _Run:
     shards: Sequence[Shard]
     before: int
     deaths: dict[int, int] = field(default_factory=dict)
-    lost: list[Lost] = field(default_factory=list)
+    lost: list[LostFrame] = field(default_factory=list)
     retries: int = 0
     ledger: Any = None
 
     def through(
         self, finished: Callable[[Shard, bytes], None], progress: Callable[[Progress], None]
-    ) -> tuple[list[Lost], int]:
+    ) -> tuple[list[LostFrame], int]:
         ray = self.ray
         self.ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Ledger).remote()
         work = ray.remote(num_cpus=1, max_retries=0)(_work)  # our own retries know which frame it was
         task = ray.put(self.task)
-        pace = Pace(self.before + sum(_frames(shard) for shard in self.shards), self.before)
+        pace = Throughput(self.before + sum(_frames(shard) for shard in self.shards), self.before)
         waiting, running, done = deque(self.shards), dict[Any, Shard](), self.before
         while waiting or running:
             workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -144,7 +144,7 @@ class _Run:
                 fix="run without --cluster and with --workers 1 to see why",
             )
         self.deaths[shard.index] = 0
-        self.lost.append(Lost(index, name, how))
+        self.lost.append(LostFrame(index, name, how))
         return replace(shard, skip=(*shard.skip, index))
 
     def _under_way(self, running: set[int]) -> int:
@@ -196,7 +196,7 @@ def _work(task: Task, shard: Shard, ledger: Any, careful: bool) -> bytes | UserE
         return error
 
 
-def _who(seen: Seen | None) -> tuple[dict[str, str], str | UserError]:
+def _who(seen: FramesSeen | None) -> tuple[dict[str, str], str | UserError]:
     """Versions on a node of what the results depend on, and what it sees of the frames."""
     try:
         view: str | UserError = "" if seen is None else seen()
@@ -206,7 +206,7 @@ def _who(seen: Seen | None) -> tuple[dict[str, str], str | UserError]:
     return {name: str(module.__version__) for name, module in modules.items()}, view
 
 
-def _expect_same(ray: Any, seen: Seen | None) -> None:
+def _expect_same(ray: Any, seen: FramesSeen | None) -> None:
     """Raises UserError, naming the node, where one has another version or sees other frames than this machine."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -10,7 +10,7 @@ _FIRST_S = 0.5
 """Before that nothing is said: the first frames are slower than the rest."""
 
 
-class Pace:
+class Throughput:
     """Counts from now; ``before``: frames of ``total`` that were done in an earlier run."""
 
     def __init__(self, total: int, before: int) -> None:

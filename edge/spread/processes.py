@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from edge.errors import UserError
-from edge.spread.pace import Pace
-from edge.spread.shards import Lost, Progress, Shard, Task
+from edge.spread.pace import Throughput
+from edge.spread.shards import LostFrame, Progress, Shard, Task
 
 _TURN_S = 0.2
 """Between two looks at how far the workers are."""
@@ -31,15 +31,15 @@ def run_in_processes(
     before: int,
     finished: Callable[[Shard, bytes], None],
     progress: Callable[[Progress], None],
-) -> tuple[list[Lost], int]:
+) -> tuple[list[LostFrame], int]:
     """Work through the shards with so many processes; returns the lost frames and how often a shard was begun again.
 
     Raises:
         UserError: the task raised it; the other workers are stopped.
     """
     total = before + sum(shard.stop - shard.start for shard in shards)
-    pace = Pace(total, before)
-    waiting, deaths, lost, retries = deque(shards), dict[int, int](), list[Lost](), 0
+    pace = Throughput(total, before)
+    waiting, deaths, lost, retries = deque(shards), dict[int, int](), list[LostFrame](), 0
     done = before
     crew: list[_Worker] = []
     try:
@@ -73,7 +73,7 @@ def run_in_processes(
     return lost, retries
 
 
-def _again(shard: Shard, worker: _Worker, deaths: dict[int, int], lost: list[Lost]) -> Shard:
+def _again(shard: Shard, worker: _Worker, deaths: dict[int, int], lost: list[LostFrame]) -> Shard:
     """The shard once more; the second time that it killed a worker, without the frame that the worker was at."""
     if deaths[shard.index] < _TRIES:
         return shard
@@ -85,7 +85,7 @@ def _again(shard: Shard, worker: _Worker, deaths: dict[int, int], lost: list[Los
             fix="run with --workers 1 to see why",
         )
     deaths[shard.index] = 0
-    lost.append(Lost(index, name, worker.how))
+    lost.append(LostFrame(index, name, worker.how))
     return replace(shard, skip=(*shard.skip, index))
 
 

@@ -35,7 +35,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostFrame:
     """A frame that killed its worker twice, and how: ``signal 11``, or ``exit code 1``."""
 
     index: int
@@ -48,7 +48,7 @@ class Spread:
     """``results`` in the order of the shards, and the frames that are missing from them."""
 
     results: tuple[bytes, ...]
-    lost: tuple[Lost, ...]
+    lost: tuple[LostFrame, ...]
     retries: int
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.errors import UserError
 from edge.spread.processes import run_in_processes
-from edge.spread.shards import Lost, Progress, Shard, Spread, Task
+from edge.spread.shards import LostFrame, Progress, Shard, Spread, Task
 from edge.storage.disk import write_whole
 
 _LEAST_SHARDS = 2
@@ -51,7 +51,7 @@ def spread(
     kept = _Kept(kept_in, key)
     done = {shard.index: result for shard in shards if (result := kept.get(shard)) is not None}
     todo = [shard for shard in shards if shard.index not in done]
-    lost: list[Lost] = []
+    lost: list[LostFrame] = []
     retries = 0
 
     def finished(shard: Shard, result: bytes) -> None:
@@ -80,9 +80,9 @@ def _run_here(
     finished: Callable[[Shard, bytes], None],
     progress: Callable[[Progress], None],
 ) -> None:
-    from edge.spread.pace import Pace
+    from edge.spread.pace import Throughput
 
-    pace = Pace(before + sum(shard.stop - shard.start for shard in shards), before)
+    pace = Throughput(before + sum(shard.stop - shard.start for shard in shards), before)
     frames = before
 
     def at(_index: int, _name: str) -> None:

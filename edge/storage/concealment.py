@@ -18,7 +18,7 @@ MOST_WAITING: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostPacket:
     """A packet's frame never came, or came to nothing. ``pts`` is its time stamp, in the stream's own unit."""
 
     pts: int | None
@@ -37,11 +37,11 @@ class Concealment:
         """Group and damage known when the packet was sent, by time stamp, in the order of decoding."""
         self._shown: int | None = None
 
-    def sent(self, pts: int | None, *, key: bool, whole: bool) -> list[Lost]:
+    def sent(self, pts: int | None, *, key: bool, whole: bool) -> list[LostPacket]:
         """Note that a packet goes to the decoder, ``whole`` if the container misses nothing of it. Returns what is given up
         for it.
         """
-        lost: list[Lost] = []
+        lost: list[LostPacket] = []
         if key:
             if pts is not None and self._shown is not None and pts <= self._shown:  # the stream's clock began anew
                 lost, self._shown = self.rest(), None
@@ -58,17 +58,17 @@ class Concealment:
             lost += self._before(sorted(self._waiting)[1])
         return lost
 
-    def failed(self, pts: int | None, why: str) -> list[Lost]:
+    def failed(self, pts: int | None, why: str) -> list[LostPacket]:
         """Note that the decoder raised with the packet that was sent last. Its frame may still come out later."""
         group = self._group_of(pts)
         self._damaged.setdefault(group, why)
         if pts is None:
-            return [Lost(None, why)]
+            return [LostPacket(None, why)]
         if pts in self._waiting:
             self._waiting[pts] = group, why
         return []
 
-    def came(self, pts: int | None, *, whole: bool) -> tuple[list[Lost], str | None] | None:
+    def came(self, pts: int | None, *, whole: bool) -> tuple[list[LostPacket], str | None] | None:
         """Take a frame that came out; return what is lost before it, and why it is damaged, or None.
 
         The result is None if the frame has been reported already. ``whole`` is True if the decoder says that it filled
@@ -83,7 +83,7 @@ class Concealment:
         self._shown = pts
         return lost, self._doubt(group, why, whole=whole)
 
-    def rest(self) -> list[Lost]:
+    def rest(self) -> list[LostPacket]:
         """Return the packets without a frame when there are no more."""
         return self._before(None)
 
@@ -96,10 +96,10 @@ class Concealment:
                 self._waiting[pts] = of, known or why
         return why
 
-    def _before(self, pts: int | None) -> list[Lost]:
+    def _before(self, pts: int | None) -> list[LostPacket]:
         """Return the packets that should have been shown before this one."""
         early = sorted(waiting for waiting in self._waiting if pts is None or waiting < pts)
-        lost = [Lost(waiting, self._waiting.pop(waiting)[1] or LOST) for waiting in early]
+        lost = [LostPacket(waiting, self._waiting.pop(waiting)[1] or LOST) for waiting in early]
         if early:
             self._shown = early[-1]
         return lost

@@ -75,10 +75,10 @@ def read_picture(path: Path) -> Pixels:
 
 def decode_picture(data: bytes) -> Pixels:
     """Decode the bytes of a file as ``read_picture`` does."""
-    return decode(data).pixels
+    return decode_with_bits(data).pixels
 
 
-def decode(data: bytes) -> Picture:
+def decode_with_bits(data: bytes) -> Picture:
     """Decode the bytes of a file as ``read_picture`` does, and return the bits too that the file says its samples have."""
     silence_opencv()
     if not data:

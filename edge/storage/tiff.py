@@ -42,7 +42,7 @@ class TiffError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TiffPage:
     """A page has ``tags``, the whole numbers of each tag that has some, and ``places``, where in the file they stand, and
     their code.
     """
@@ -94,7 +94,7 @@ def read_tiff(data: bytes) -> Tiff:
     return Tiff(bytes(plain), meaning == _WHITE_IS_ZERO, page.tags[_MOST][0] if page.tags.get(_MOST) else None)
 
 
-def _only_page(pages: list[Page]) -> Page:
+def _only_page(pages: list[TiffPage]) -> TiffPage:
     full = [page for page in pages if not page.first(_SUBFILE, 0) & _REDUCED_OR_MASK] or pages[:1]
     if len(full) > 1:
         raise TiffError(f"holds {len(full)} pages, expected one: save each as a file of its own")
@@ -105,7 +105,7 @@ def _only_page(pages: list[Page]) -> Page:
     return full[0]
 
 
-def _pages(data: bytes, order: str) -> Iterator[Page]:
+def _pages(data: bytes, order: str) -> Iterator[TiffPage]:
     """Yield each directory in order. Raises struct.error if one is cut off."""
     big = data[2:4] in (b"+\0", b"\0+")
     pointer = order + ("Q" if big else "I")
@@ -124,7 +124,7 @@ def _pages(data: bytes, order: str) -> Iterator[Page]:
         (directory,) = struct.unpack_from(pointer, data, end)
 
 
-def _page(data: bytes, order: str, entries: range, *, big: bool) -> Page:
+def _page(data: bytes, order: str, entries: range, *, big: bool) -> TiffPage:
     tags: Tags = {}
     places: dict[int, tuple[int, str]] = {}
     for at in entries:
@@ -141,17 +141,17 @@ def _page(data: bytes, order: str, entries: range, *, big: bool) -> Page:
             (place,) = struct.unpack_from(order + ("Q" if big else "I"), data, place)
         if tag in (_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES, _JPEG_TABLES) or count <= 16:
             tags[tag], places[tag] = struct.unpack_from(layout, data, place), (place, code)
-    return Page(tags, places)
+    return TiffPage(tags, places)
 
 
-def _extents(page: Page) -> Iterator[tuple[int, int]]:
+def _extents(page: TiffPage) -> Iterator[tuple[int, int]]:
     """Return offset and byte count of each strip or tile."""
     for offsets, counts in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
         if offsets in page.tags and counts in page.tags:
             yield from zip(page.tags[offsets], page.tags[counts], strict=False)
 
 
-def _check_compressed(data: bytes, page: Page, places: list[tuple[int, int]]) -> None:
+def _check_compressed(data: bytes, page: TiffPage, places: list[tuple[int, int]]) -> None:
     """Check that every strip or tile gives as many bytes as it must."""
     compression = page.first(_COMPRESSION, _UNCOMPRESSED)
     expected = _expected(page)
@@ -176,7 +176,7 @@ def _check_compressed(data: bytes, page: Page, places: list[tuple[int, int]]) ->
             raise TiffError(f"damaged in strip {index}: it gives {got} bytes, {least} needed")
 
 
-def _expected(page: Page) -> list[tuple[int, int]]:
+def _expected(page: TiffPage) -> list[tuple[int, int]]:
     """Return the least and the most bytes of each strip or tile. A last strip may be filled up with rows beyond the
     picture.
     """

@@ -23,8 +23,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge.config.address import shown
-from edge.storage.concealment import MISSING, Concealment, Lost
+from edge.config.address import redacted
+from edge.storage.concealment import MISSING, Concealment, LostPacket
 from edge.storage.pictures import Pixels, decode_jpeg, silence_opencv
 from edge.storage.transport_stream import SpoiltPackets
 
@@ -95,19 +95,19 @@ def open_video(address: str, *, live: bool = False) -> Video:
         VideoError: it can't be opened, or holds no video.
     """
     silence_opencv()
-    capture = opened(address, live=live, raw=True)
+    capture = open_capture(address, live=live, raw=True)
     if capture is not None:
         if fourcc(capture) in _MJPEG:
             return JpegVideo(capture)
         capture.release()
     if has_pyav():
         return PyavVideo(address, live=live)
-    capture = opened(address, live=live)
+    capture = open_capture(address, live=live)
     if capture is None:
         raise VideoError("not a video that OpenCV reads")
     log.warning(
         "video_damage_unseen",
-        video=shown(address) if live else address,
+        video=redacted(address) if live else address,
         codec=fourcc(capture),
         hint=f"OpenCV shows damaged frames as good ones: {INSTALL}",
     )
@@ -130,7 +130,7 @@ def has_pyav() -> bool:
     return True
 
 
-def opened(address: str, *, live: bool = False, raw: bool = False) -> cv2.VideoCapture | None:
+def open_capture(address: str, *, live: bool = False, raw: bool = False) -> cv2.VideoCapture | None:
     """Return an open capture, or None. With ``raw`` it gives packets as they come, (1, N) uint8, not pictures."""
     params = [cv2.CAP_PROP_FORMAT, _RAW] if raw else []
     if live:
@@ -271,7 +271,7 @@ class PyavVideo:
                     yield from map(self._damaged, told[0])
                     yield _shot(frame) if told[1] is None else Damaged(told[1], frame.time)
 
-    def _damaged(self, lost: Lost) -> Damaged:
+    def _damaged(self, lost: LostPacket) -> Damaged:
         base = self._stream.time_base
         return Damaged(lost.why, None if lost.pts is None or base is None else float(lost.pts * base))
 

@@ -10,7 +10,7 @@ import yaml
 from support.daemons import Manager, daemon
 from support.lines import loaded
 
-from edge.config.address import shown, with_secrets
+from edge.config.address import redacted, with_secrets
 from edge.errors import UserError
 
 STYLES = [
@@ -31,15 +31,15 @@ STYLES = [
 
 @pytest.mark.parametrize("address", STYLES)
 def test_nothing_secret_of_an_address_is_shown(address: str) -> None:
-    assert "S3CRET" not in shown(address)
-    assert shown(address).startswith(address.partition(":")[0])
+    assert "S3CRET" not in redacted(address)
+    assert redacted(address).startswith(address.partition(":")[0])
 
 
 def test_what_is_no_address_is_shown_as_it_is_and_an_unambiguous_host_too() -> None:
-    assert shown("/data/a b.mp4") == "/data/a b.mp4"
-    assert shown("clips/x.mp4") == "clips/x.mp4"
-    assert shown("rtsp://cam.plant:554/a/b?c") == "rtsp://cam.plant:554/..."
-    assert shown("rtsp://u:p@cam.plant") == "rtsp://cam.plant"
+    assert redacted("/data/a b.mp4") == "/data/a b.mp4"
+    assert redacted("clips/x.mp4") == "clips/x.mp4"
+    assert redacted("rtsp://cam.plant:554/a/b?c") == "rtsp://cam.plant:554/..."
+    assert redacted("rtsp://u:p@cam.plant") == "rtsp://cam.plant"
 
 
 @pytest.mark.parametrize("number", [1, 8, 10])

@@ -29,7 +29,7 @@ from edge.engines.protocol import Engine, Prediction
 from edge.line import stages
 from edge.line.line import Line
 from edge.line.recipe import open_model
-from edge.line.replay import Options, replay
+from edge.line.replay import ReplayOptions, replay
 from edge.sources.memory import MemorySource
 from edge.sources.protocol import Source
 from edge.sources.recorded import RecordedSource
@@ -239,7 +239,7 @@ class Runs:
 
 
 def replayed(config: Loaded, source: Source, out: Path, batch_size: int) -> tuple[list[dict[str, Any]], Line]:
-    options = Options(out, batch_size=batch_size)
+    options = ReplayOptions(out, batch_size=batch_size)
     code, line = replay(config, source, options, threading.Event(), lambda *_: None)
     assert code == 0
     assert line.tally.sum_fault is None

@@ -20,7 +20,7 @@ from edge.errors import UserError
 from edge.frames import AnomalyMap, FrameMeta
 from edge.line.recipe import open_model
 from edge.models.calibrate.measure import measure
-from edge.preprocess.pixel_formats import decode
+from edge.preprocess.pixel_formats import decode_payload
 from edge.regions.plans import RegionPlans
 from edge.regions.smooth import smooth_inside
 from edge.sources.memory import MemorySource
@@ -102,7 +102,7 @@ def pixels(config: GenicamConfig) -> bytes:
     gain = next((value for name, value in config.features if name == "Gain"), 1.0)  # done in the camera
     samples = np.minimum(SAMPLES * float(gain), 4095).astype("<u2")
     meta = FrameMeta(0, "device", 40, 30, f"Bayer{config.bayer or 'RG'}12", 0, 0)
-    return decode(meta, samples.reshape(-1).view(np.uint8), *config.levels).pixels.tobytes()
+    return decode_payload(meta, samples.reshape(-1).view(np.uint8), *config.levels).pixels.tobytes()
 
 
 def test_every_key_of_a_camera_is_tried() -> None:

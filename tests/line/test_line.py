@@ -21,7 +21,7 @@ from edge.line import drain as drain_module
 from edge.line import recipe, stages
 from edge.line.recipe import open_model
 from edge.line.record import record
-from edge.line.replay import Options, replay
+from edge.line.replay import ReplayOptions, replay
 from edge.models.calibrate.measure import measure
 from edge.models.write import write_bundle
 from edge.outputs.protocol import OutputStatus
@@ -267,7 +267,7 @@ def test_what_a_live_run_recorded_replays_to_the_same_records(tmp_path: Path) ->
     assert {r["verdict"] for r in live} == {"pass", "fail", "invalid"}
     assert {"ring_full", "late"} <= {r["reason"] for r in live}
     source = RecordedSource(tmp_path / "evidence", "max", 10.0)
-    code, line = replay(config, source, Options(tmp_path / "again"), threading.Event(), lambda *_: None)
+    code, line = replay(config, source, ReplayOptions(tmp_path / "again"), threading.Event(), lambda *_: None)
     assert code == 0
     again = records(tmp_path / "again")
     assert stable_lines(again) == stable_lines(live)

@@ -17,7 +17,7 @@ from support.lines import loaded, make_line, records, run, stable_lines
 from edge.cli._declared import illumination_of
 from edge.cli.build import _frames, _tile
 from edge.config.bundle_spec import BundleSpec
-from edge.line.replay import Options, replay
+from edge.line.replay import ReplayOptions, replay
 from edge.models.build.build import build
 from edge.models.build.options import BuildOptions
 from edge.models.write import write_bundle
@@ -51,7 +51,7 @@ def test_what_a_live_run_recorded_replays_to_the_same_records(tmp_path: Path, li
     live = records(tmp_path / "log")
     assert any(r.get("regions") for r in live)
     source = RecordedSource(tmp_path / "evidence", "max", 10.0)
-    code, line = replay(config, source, Options(tmp_path / "again"), threading.Event(), lambda *_: None)
+    code, line = replay(config, source, ReplayOptions(tmp_path / "again"), threading.Event(), lambda *_: None)
     assert code == 0
     assert stable_lines(records(tmp_path / "again")) == stable_lines(live)
     assert line.tally.accounted == 60

@@ -7,7 +7,7 @@ import pytest
 from harvesters.util._pfnc import symbolics
 
 from edge.frames import Frame, FrameMeta
-from edge.preprocess.pixel_formats import FORMATS, PixelFormat, decode, format_name, payload_bytes, to_depth
+from edge.preprocess.pixel_formats import FORMATS, PixelFormat, decode_payload, format_name, payload_bytes, to_depth
 
 WIDTH, HEIGHT = 10, 6
 COLOUR = {"R": 201, "G": 120, "B": 33}
@@ -58,7 +58,7 @@ def test_every_grey_and_colour_format_decodes_bit_for_bit(name, width):
     data = pack(form, samples)
     assert data.size == payload_bytes(name, width, 5)
 
-    frame = decode(meta(name, width, 5), data)
+    frame = decode_payload(meta(name, width, 5), data)
 
     assert frame.bits == form.bits
     assert frame.pixels.dtype == (np.uint8 if form.bits == 8 else np.uint16)
@@ -72,7 +72,7 @@ def test_depth_8_at_once_and_later_both_keep_the_high_eight_bits(name):
     samples, picture = samples_of(form, WIDTH, HEIGHT)
     data = pack(form, samples)
 
-    direct, later = decode(meta(name), data, 8), to_depth(decode(meta(name), data), 8)
+    direct, later = decode_payload(meta(name), data, 8), to_depth(decode_payload(meta(name), data), 8)
 
     for frame in (direct, later):
         assert (frame.bits, frame.pixels.dtype) == (8, np.uint8)
@@ -88,7 +88,7 @@ def test_a_window_is_linear_between_its_ends_and_cut_outside(name, window):
     low, high = window
     expected = np.clip(np.rint((picture.astype(np.float64) - low) * (255 / (high - low))), 0, 255)
     data = pack(form, samples)
-    for frame in (decode(meta(name), data, 8, window), to_depth(decode(meta(name), data), 8, window)):
+    for frame in (decode_payload(meta(name), data, 8, window), to_depth(decode_payload(meta(name), data), 8, window)):
         assert (frame.bits, frame.pixels.dtype, frame.pixels.flags.c_contiguous) == (8, np.uint8, True)
         np.testing.assert_array_equal(frame.pixels, expected)
 
@@ -96,18 +96,18 @@ def test_a_window_is_linear_between_its_ends_and_cut_outside(name, window):
 def test_a_window_comes_before_the_demosaic():
     mosaic = np.array([1000, 400, 400, 2000], "<u2").reshape(2, 2)
     data = np.tile(mosaic, (3, 5)).view(np.uint8).reshape(-1)
-    pixels = decode(meta("BayerRG12"), data, 8, (0, 1000)).pixels
+    pixels = decode_payload(meta("BayerRG12"), data, 8, (0, 1000)).pixels
     np.testing.assert_array_equal(pixels, np.broadcast_to([255, 102, 255], (HEIGHT, WIDTH, 3)))
 
 
 def test_formats_of_8_bits_know_no_window():
     data = np.arange(WIDTH * HEIGHT, dtype=np.uint8)
-    np.testing.assert_array_equal(decode(meta("Mono8"), data, 8, (10, 20)).pixels.reshape(-1), data)
+    np.testing.assert_array_equal(decode_payload(meta("Mono8"), data, 8, (10, 20)).pixels.reshape(-1), data)
 
 
 def test_what_opencv_cannot_decode_is_told_like_any_other_bad_payload():
     with pytest.raises(ValueError) as error:
-        decode(meta("BayerRG8", 0, 0), np.zeros(80, np.uint8))
+        decode_payload(meta("BayerRG8", 0, 0), np.zeros(80, np.uint8))
     assert str(error.value).startswith("BayerRG8 0x0: ")
 
 
@@ -120,7 +120,7 @@ def test_a_mosaic_of_one_colour_gives_that_colour_in_rgb_order(name, depth):
     scale = form.bits - 8
     samples = [COLOUR[rows[y % 2][x % 2]] << scale | (1 << scale) - 1 for y in range(HEIGHT) for x in range(WIDTH)]
 
-    frame = decode(meta(name), pack(form, samples), depth)
+    frame = decode_payload(meta(name), pack(form, samples), depth)
 
     assert frame.bits == (8 if depth == 8 else form.bits)
     expected = [COLOUR[c] if depth == 8 else COLOUR[c] << scale | (1 << scale) - 1 for c in "RGB"]
@@ -138,8 +138,8 @@ def test_a_picture_of_many_blocks_is_unpacked_like_a_small_one(name):
     else:
         data = pack(form, [int(v) for v in picture.reshape(-1)])
 
-    np.testing.assert_array_equal(decode(meta(name, 501, 601), data).pixels, picture)
-    np.testing.assert_array_equal(decode(meta(name, 501, 601), data, 8).pixels, picture >> form.bits - 8)
+    np.testing.assert_array_equal(decode_payload(meta(name, 501, 601), data).pixels, picture)
+    np.testing.assert_array_equal(decode_payload(meta(name, 501, 601), data, 8).pixels, picture >> form.bits - 8)
 
 
 @pytest.mark.parametrize(
@@ -158,27 +158,27 @@ def test_yuv_is_read_at_full_range(name, yuv, rgb):
     y, u, v = yuv
     pair = (u, y, v, y) if name == "YUV422_8_UYVY" else (y, u, y, v)
     data = np.tile(np.array(pair, np.uint8), WIDTH // 2 * HEIGHT)
-    pixels = decode(meta(name), data).pixels
+    pixels = decode_payload(meta(name), data).pixels
     assert pixels.shape == (HEIGHT, WIDTH, 3)
     assert np.abs(pixels.astype(int) - rgb).max() <= 1
 
 
 def test_yuv_keeps_each_pixels_own_brightness():
     data = np.tile(np.array([10, 128, 200, 128], np.uint8), WIDTH // 2 * HEIGHT)
-    pixels = decode(meta("YUV422_8"), data).pixels
+    pixels = decode_payload(meta("YUV422_8"), data).pixels
     assert pixels[0, :4, 0].tolist() == [10, 200, 10, 200]
 
 
 @pytest.mark.parametrize("name", ["Mono8", "RGB8", "Mono10", "Mono12", "Mono14", "Mono16", "RGB16"])
 def test_plain_formats_are_views_of_the_payload(name):
     data = np.zeros(payload_bytes(name, WIDTH, HEIGHT) + 8, np.uint8)
-    assert np.shares_memory(decode(meta(name), data).pixels, data)
+    assert np.shares_memory(decode_payload(meta(name), data).pixels, data)
 
 
 def test_16_bit_samples_on_an_odd_address_are_read_right():
     data = np.zeros(2 * WIDTH * HEIGHT + 1, np.uint8)
     data[1:] = np.arange(WIDTH * HEIGHT, dtype="<u2").view(np.uint8)
-    assert decode(meta("Mono12"), data[1:]).pixels.reshape(-1).tolist() == list(range(WIDTH * HEIGHT))
+    assert decode_payload(meta("Mono12"), data[1:]).pixels.reshape(-1).tolist() == list(range(WIDTH * HEIGHT))
 
 
 def test_a_frame_of_the_right_depth_already_is_left_alone():
@@ -196,7 +196,7 @@ def test_a_region_at_an_odd_offset_is_read_by_the_pattern_that_its_camera_names(
     rows = ("RG", "GB")
     name = f"Bayer{rows[y][x]}{rows[y][1 - x]}8"
     mosaic = [COLOUR[rows[(y + j) % 2][(x + i) % 2]] for j in range(HEIGHT) for i in range(WIDTH)]
-    pixels = decode(meta(name), np.array(mosaic, np.uint8)).pixels
+    pixels = decode_payload(meta(name), np.array(mosaic, np.uint8)).pixels
     np.testing.assert_array_equal(pixels, np.broadcast_to([COLOUR[c] for c in "RGB"], (HEIGHT, WIDTH, 3)))
 
 
@@ -205,15 +205,15 @@ def test_an_unknown_format_is_named():
         payload_bytes("Coord3D_C16", 4, 4)
     assert str(error.value) == "pixel format Coord3D_C16 is not supported"
     with pytest.raises(ValueError) as error:
-        decode(meta("Mono1p"), np.zeros(100, np.uint8))
+        decode_payload(meta("Mono1p"), np.zeros(100, np.uint8))
     assert str(error.value) == "pixel format Mono1p is not supported"
     assert format_name(0x0115000D) is None
 
 
 def test_a_short_payload_and_an_odd_yuv_width_are_refused():
     with pytest.raises(ValueError) as error:
-        decode(meta("Mono12p"), np.zeros(89, np.uint8))
+        decode_payload(meta("Mono12p"), np.zeros(89, np.uint8))
     assert str(error.value) == "Mono12p 10x6 needs 90 bytes, got 89"
     with pytest.raises(ValueError) as error:
-        decode(meta("YUV422_8", 3, 2), np.zeros(12, np.uint8))
+        decode_payload(meta("YUV422_8", 3, 2), np.zeros(12, np.uint8))
     assert str(error.value) == "YUV422_8 needs an even width, got 3"

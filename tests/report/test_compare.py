@@ -15,8 +15,8 @@ from support.records import META, REGION, WIRE, inspection, skip
 
 from edge.frames import Frame, Skip
 from edge.outputs.queued import Queued
-from edge.outputs.replay_pictures import PictureSink, Wanted
-from edge.report.compare import Change, Comparison, Outcomes, draw_change, outcome
+from edge.outputs.replay_pictures import PictureSink, WantedPictures
+from edge.report.compare import Comparison, OutcomeChange, Outcomes, draw_change, outcome
 from edge.report.run_lengths import run_lengths
 from edge.storage.log_files import read_records
 from edge.wire.read import read
@@ -48,9 +48,9 @@ def test_each_kind_of_change_is_counted_and_what_stayed_too() -> None:
         ("invalid", "invalid"): 1,
     }
     assert found.changes == (
-        Change("frame 1", "pass", "fail", 1),
-        Change("frame 2", "fail", "pass", 2),
-        Change("frame 4", "pass", "fail", 4),
+        OutcomeChange("frame 1", "pass", "fail", 1),
+        OutcomeChange("frame 2", "fail", "pass", 2),
+        OutcomeChange("frame 4", "pass", "fail", 4),
     )
     assert (found.only_before, found.only_now) == (0, 0)
 
@@ -58,7 +58,7 @@ def test_each_kind_of_change_is_counted_and_what_stayed_too() -> None:
 def test_pictures_are_matched_by_their_path_whatever_their_number() -> None:
     before = Outcomes([told(0, frame_id=0, frame_ref="a.png"), told(1, frame_id=1, frame_ref="b.png", verdict="fail")])
     found = before.compare([told(0, frame_id=0, frame_ref="b.png")])
-    assert found.changes == (Change("b.png", "fail", "pass", 0),)
+    assert found.changes == (OutcomeChange("b.png", "fail", "pass", 0),)
     assert (found.only_before, found.only_now) == (1, 0)
 
 
@@ -84,7 +84,7 @@ def test_skips_count_each_of_their_frames() -> None:
 def test_a_damaged_picture_is_matched_by_its_path() -> None:
     before = Outcomes([told(0, frame_id=0, frame_ref="0.png")])
     now = [lost(0, reason="unreadable", count=1, frame_id_first=0, frame_id_last=0, frame_ref="0.png")]
-    assert before.compare(now).changes == (Change("0.png", "pass", "skip", 0),)
+    assert before.compare(now).changes == (OutcomeChange("0.png", "pass", "skip", 0),)
 
 
 def test_frames_that_one_side_lacks_are_counted() -> None:
@@ -168,7 +168,7 @@ def test_only_frames_whose_outcome_changed_are_drawn_in_a_replay(tmp_path: Path)
     old = list(read_records(log))
     assert [record["verdict"] for record in old] == ["pass"] * 4
     stricter = loaded(tmp_path, "source.frames=4", "regions.threshold={high: 0.1}", "outputs.jsonl.dir=log2")
-    sink = PictureSink(tmp_path / "out", None, Wanted(before=Outcomes(old[:3])))
+    sink = PictureSink(tmp_path / "out", None, WantedPictures(before=Outcomes(old[:3])))
     assert run(make_line(stricter, more_outputs=[Queued(sink, 8, "wait")])) == 0
     assert sorted(p.name for p in (tmp_path / "out" / "changed").iterdir()) == [f"{k:08d}.png" for k in range(3)]
     new = list(read_records(next((tmp_path / "log2").glob("*.jsonl"))))

@@ -12,7 +12,7 @@ from support.lines import loaded, make_line, records, run
 from edge.config.regions import RegionsConfig, RoiConfig, SmoothConfig
 from edge.frames import AnomalyMap, Found, Frame, FrameMeta, Inspection, Rejected, Unmapped
 from edge.outputs.queued import Queued
-from edge.outputs.replay_pictures import PictureSink, Wanted
+from edge.outputs.replay_pictures import PictureSink, WantedPictures
 from edge.regions.criteria import Criteria
 from edge.regions.find import find_regions
 from edge.regions.plan import RegionPlan
@@ -274,7 +274,7 @@ def test_the_explanation_comes_from_the_inspection_that_gave_the_record() -> Non
 
 def test_replay_writes_one_explanation_for_each_inspection(tmp_path: Path) -> None:
     config = loaded(tmp_path, "regions.threshold={high: 0.5}", "source.frames=3")
-    sink = PictureSink(tmp_path / "out", None, Wanted(explain=Scale((0.0, 1.0), None), masks="rle"))
+    sink = PictureSink(tmp_path / "out", None, WantedPictures(explain=Scale((0.0, 1.0), None), masks="rle"))
     assert run(make_line(config, more_outputs=[Queued(sink, 8, "wait")])) == 0
     assert sorted(p.name for p in (tmp_path / "out" / "explain").iterdir()) == [f"{k:08d}.png" for k in range(3)]
     assert len(records(tmp_path / "log")) == 3

@@ -15,12 +15,12 @@ from support.records import IDENTITY, LATENCY, META, REGION, inspection, skip
 
 from edge.errors import UserError
 from edge.frames import Skip
-from edge.report.log_summary import Damage, Filter, Summary, _Numbers, find_files, moment_ns, read_log, utc
+from edge.report.log_summary import Filter, LogDamage, Summary, _Numbers, find_files, moment_ns, read_log, utc
 from edge.wire.encode import Wire
 
 
-def summed(files: list[Path], wanted: Filter | None = None, worst: int = 10) -> tuple[Summary, Damage]:
-    summary, damage = Summary(worst), Damage()
+def summed(files: list[Path], wanted: Filter | None = None, worst: int = 10) -> tuple[Summary, LogDamage]:
+    summary, damage = Summary(worst), LogDamage()
     for record in read_log(files, wanted or Filter(), damage):
         summary.add(record)
     return summary, damage
@@ -81,7 +81,7 @@ def test_filters(tmp_path: Path) -> None:
     )
 
     def count(**keys: Any) -> int:
-        return sum(1 for _ in read_log([path], Filter(**keys), Damage()))
+        return sum(1 for _ in read_log([path], Filter(**keys), LogDamage()))
 
     assert count() == 8
     assert count(since_ns=START + HOUR) == 5
@@ -180,7 +180,7 @@ def test_a_record_with_anything_in_it_is_counted_or_passed_over(
     summary, damage = summed([path], Filter(since_ns=0, part_id=None))
     assert summary.records + damage.unreadable_lines == 1
     assert summary.as_json()["records"] == summary.records
-    list(read_log([path], Filter(part_id=3), Damage()))
+    list(read_log([path], Filter(part_id=3), LogDamage()))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_records_before_the_first_one_of_a_run_are_missing_unless_older_files_we
         (tmp_path / name).write_bytes(b"".join(line + b"\n" for line in lines("a", range(10 * number, 10 * number + 10))))
 
     def missing(*files: str, **wanted: int) -> int:
-        damage = Damage()
+        damage = LogDamage()
         list(read_log([tmp_path / name for name in files], Filter(**wanted), damage))
         return damage.missing_records
 

@@ -26,11 +26,13 @@ def test_text_is_escaped_and_sections_are_linked():
 
 def test_plots_and_pictures_are_inside_and_scripts_come_last():
     pytest.importorskip("bokeh", reason="the extra 'report' is not installed")
-    from edge.report.curves import Curve, curves, histogram
+    from edge.report.curves import Curve, curves, score_histogram
 
     page = Page("plots")
     line = np.linspace(0, 1, 20)
-    page.plots([histogram("scores", line, line + 1, 0.9), curves("ROC", "x", "y", [Curve("m", line, line)], diagonal=True)])
+    page.plots(
+        [score_histogram("scores", line, line + 1, 0.9), curves("ROC", "x", "y", [Curve("m", line, line)], diagonal=True)]
+    )
     page.gallery([(b"jpeg", "a.png", "missed")])
     html = page.render().decode()
     assert html.index("</main>") < html.index("<script")

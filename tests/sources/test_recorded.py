@@ -14,7 +14,7 @@ import pytest
 from edge.config.sources import RecordedConfig
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip
-from edge.preprocess.pixel_formats import decode
+from edge.preprocess.pixel_formats import decode_payload
 from edge.sources.clock import Clock
 from edge.sources.memory import MemorySource
 from edge.sources.open import open_source
@@ -58,7 +58,7 @@ def drain(source: RecordedSource | MemorySource) -> list[Frame | Skip]:
             source.close()
             return items
         assert item is not None
-        items.append(decode(item.meta, item.data.copy()) if isinstance(item, Payload) else item)
+        items.append(decode_payload(item.meta, item.data.copy()) if isinstance(item, Payload) else item)
 
 
 def max_pace(path: Path) -> RecordedSource:
@@ -322,7 +322,7 @@ def test_pictures_in_memory_go_round_without_a_copy() -> None:
         assert isinstance(payload, Payload)
         assert payload.meta.frame_id == k
         assert np.shares_memory(payload.data, pictures[k % 3])
-        np.testing.assert_array_equal(decode(payload.meta, payload.data).pixels, pictures[k % 3])
+        np.testing.assert_array_equal(decode_payload(payload.meta, payload.data).pixels, pictures[k % 3])
     assert source.status().announced == 7
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import UserError
-from edge.spread import Lost, Progress, Shard, shards_of, spread
+from edge.spread import LostFrame, Progress, Shard, shards_of, spread
 from edge.spread.shards import At
 
 pytestmark = [
@@ -116,7 +116,7 @@ def test_a_frame_that_kills_two_workers_is_named_and_the_rest_goes_on(cluster: s
     shards = shards_of(40, 8)
     result = spread(Count(poison=19), shards, cluster=cluster)
     assert [(lost.index, lost.name) for lost in result.lost] == [(19, "part_19.png")]
-    assert isinstance(result.lost[0], Lost)
+    assert isinstance(result.lost[0], LostFrame)
     whole = [sum(range(s.start, s.stop)) for s in shards]
     whole[2] -= 19
     assert result.results == tuple(str(total).encode() for total in whole)

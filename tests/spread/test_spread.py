@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import UserError
-from edge.spread import Lost, Progress, Shard, shards_of, spread
+from edge.spread import LostFrame, Progress, Shard, shards_of, spread
 from edge.spread.shards import At
 
 
@@ -68,7 +68,7 @@ def test_a_killed_workers_shard_is_worked_on_once_more(tmp_path: Path) -> None:
 def test_a_frame_that_kills_two_workers_is_named_and_the_rest_goes_on() -> None:
     shards = shards_of(40, 8)
     result = spread(Count(poison=19), shards, workers=2)
-    assert result.lost == (Lost(19, "part_19.png", "SIGKILL"),)
+    assert result.lost == (LostFrame(19, "part_19.png", "SIGKILL"),)
     whole = [sum(range(s.start, s.stop)) for s in shards]
     whole[2] -= 19
     assert result.results == tuple(str(total).encode() for total in whole)

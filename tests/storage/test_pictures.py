@@ -14,8 +14,8 @@ import pytest
 
 from edge.storage.pictures import (
     PictureError,
-    decode,
     decode_picture,
+    decode_with_bits,
     encode_png,
     read_picture,
     write_png,
@@ -239,7 +239,7 @@ def with_significant_bits(png: bytes, bits: int) -> bytes:
 @pytest.mark.parametrize("bits", [10, 12, 14])
 def test_a_png_says_how_many_bits_count_where_its_samples_are_aligned_low(bits: int) -> None:
     low = (scene(20, 30).astype(np.uint16) << (bits - 8)) | 1
-    picture = decode(with_significant_bits(encoded(".png", low), bits))
+    picture = decode_with_bits(with_significant_bits(encoded(".png", low), bits))
     assert picture.bits == bits
     np.testing.assert_array_equal(picture.pixels, low)
 
@@ -248,7 +248,7 @@ def test_a_png_says_how_many_bits_count_where_its_samples_are_aligned_low(bits: 
 def test_a_png_whose_samples_fill_the_range_as_the_standard_has_it_stays_of_16_bits(scaled: Callable[..., Any]) -> None:
     values = scene(20, 30).astype(np.uint16) // 2  # dark: all below 4096 after scaling, too
     for pixels in (scaled(values), scaled(values * 16)):
-        assert decode(with_significant_bits(encoded(".png", pixels), 12)).bits == 16
+        assert decode_with_bits(with_significant_bits(encoded(".png", pixels), 12)).bits == 16
 
 
 def test_a_bmp_of_run_lengths_is_refused_for_its_damage_could_not_be_seen() -> None:

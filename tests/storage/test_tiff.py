@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.storage.pictures import PictureError, decode, decode_picture
+from edge.storage.pictures import PictureError, decode_picture, decode_with_bits
 
 GREY = cv2.GaussianBlur(np.random.default_rng(7).integers(0, 255, (48, 64)).astype(np.uint8), (0, 0), 1.5)
 RGB = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=2)
@@ -74,7 +74,7 @@ def test_where_white_is_zero_black_comes_out_as_zero_at_every_depth(pixels: np.n
 
 
 def test_where_white_is_zero_of_12_bits_the_largest_value_is_black() -> None:
-    picture = decode(tiff((DEEP, {262: 0, 281: 4095})))
+    picture = decode_with_bits(tiff((DEEP, {262: 0, 281: 4095})))
     assert picture.bits == 12
     np.testing.assert_array_equal(picture.pixels, 4095 - DEEP)
 
@@ -82,7 +82,7 @@ def test_where_white_is_zero_of_12_bits_the_largest_value_is_black() -> None:
 @pytest.mark.parametrize(("most", "bits"), [(4095, 12), (16383, 14), (65535, 16), (4000, 16), (1023, 16)])
 def test_the_largest_value_that_a_file_declares_says_its_bits(most: int, bits: int) -> None:
     """Some writers put the picture's own maximum there, 4000 say: no number of bits; 1023 is below what is in it."""
-    assert decode(tiff((DEEP, {281: most}))).bits == bits
+    assert decode_with_bits(tiff((DEEP, {281: most}))).bits == bits
 
 
 def test_several_pages_are_refused_and_a_thumbnail_behind_the_page_is_none() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
-from edge.engines.batch import split
+from edge.engines.batch import split_predictions
 from edge.engines.cache import cache_base, pictures_sha256
 from edge.engines.graph_io import RESULT_SETS, blank_picture, check_first, does_not_run, prediction
 from edge.engines.protocol import BuildProgress, Engine, Prediction, SamplePictures, untold
@@ -206,7 +206,7 @@ class TensorrtEngine(Engine):
 
     def infer_batch(self, pictures: NDArray[np.uint8] | NDArray[np.uint16]) -> list[Prediction]:
         try:
-            return split(self._infer(self._full(pictures)), len(pictures))
+            return split_predictions(self._infer(self._full(pictures)), len(pictures))
         except Exception:
             self.abandon()
             raise

@@ -12,7 +12,7 @@ from edge.engines.tensorrt.runtime import Runtime, configure_build
 from edge.errors import UserError
 
 
-class Progress(Protocol):
+class PhaseListener(Protocol):
     """Hears of the build's phases, which lie inside one another; any thread may call it."""
 
     def phase(self, name: str, parent: str | None, steps: int) -> None:
@@ -25,7 +25,7 @@ class Progress(Protocol):
 
 
 def build_engine(
-    model: onnx.ModelProto, where: Path, runtime: Runtime, capability: tuple[int, int], progress: Progress
+    model: onnx.ModelProto, where: Path, runtime: Runtime, capability: tuple[int, int], progress: PhaseListener
 ) -> bytes:
     """Build the engine file of a graph whose shapes are fixed. ``where`` is the model's place, for error texts.
 
@@ -85,7 +85,7 @@ def _not_parsed(parser: Any, runtime: Runtime, where: Path) -> UserError:
     )
 
 
-def _make_monitor(api: Any, progress: Progress) -> Any:
+def _make_monitor(api: Any, progress: PhaseListener) -> Any:
     class Monitor(api.IProgressMonitor):  # type: ignore[misc]  # the base comes with the package
         def __init__(self) -> None:
             api.IProgressMonitor.__init__(self)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.frames import Frame
-from edge.models.audit.finding import Finding
+from edge.models.audit.finding import AuditFinding
 from edge.models.audit.kinds import audit_kinds, compare_kinds
 from edge.models.audit.same_part import TRIED, TwinFinder
 from edge.models.audit.traits import Traits, compare_traits, traits_of
@@ -43,7 +43,7 @@ def sides_of(name: str, frames: FrameSet) -> list[NamedSet]:
     return [NamedSet(f"{name}/{side}" if name else side, frames, frames.of(side)) for side in sides]
 
 
-def audit(sets: Sequence[NamedSet], seen: Callable[[int], None] = lambda _: None) -> list[Finding]:
+def audit(sets: Sequence[NamedSet], seen: Callable[[int], None] = lambda _: None) -> list[AuditFinding]:
     """Findings on every set and on every two of them, what forbids a comparison first.
 
     Raises:
@@ -60,7 +60,7 @@ def audit(sets: Sequence[NamedSet], seen: Callable[[int], None] = lambda _: None
                 one.traits.append(traits_of(loaded))
             done += 1
             seen(done)
-    findings: list[Finding] = []
+    findings: list[AuditFinding] = []
     for one in sets:
         findings += _unreadable(one)
         findings += audit_kinds(one.name, one.read)
@@ -99,35 +99,35 @@ def _read(one: NamedSet, frame: SetFrame) -> Frame | None:
         return None
 
 
-def _unreadable(one: NamedSet) -> list[Finding]:
+def _unreadable(one: NamedSet) -> list[AuditFinding]:
     if not one.unreadable:
         return []
     text = f"{len(one.unreadable)} pictures of {one.name} can't be read: {one.unreadable[0][0].file}"
     frames = tuple({"file": frame.file, "why": why} for frame, why in one.unreadable)
-    return [Finding("unreadable", "warns", (one.name,), text, frames)]
+    return [AuditFinding("unreadable", "warns", (one.name,), text, frames)]
 
 
-def _shared(names: tuple[str, str], left: NamedSet, right: NamedSet, finder: TwinFinder) -> list[Finding]:
+def _shared(names: tuple[str, str], left: NamedSet, right: NamedSet, finder: TwinFinder) -> list[AuditFinding]:
     """Pictures and parts that stand in both: by their pixels, by what is known of their parts, and by their looks."""
     findings = []
     by_hash = {frame.sha256: frame for frame in left.read}
     copies = [(frame, by_hash[frame.sha256]) for frame in right.read if frame.sha256 in by_hash]
     if copies:
         text = f"{len(copies)} pictures of {names[1]} stand in {names[0]}, too, pixel for pixel"
-        findings.append(Finding("same_picture", "forbids", names, text, _pairs(copies)))
+        findings.append(AuditFinding("same_picture", "forbids", names, text, _pairs(copies)))
     known = {frame.part: frame for frame in left.read if frame.part is not None}
     shared = [(frame, known[frame.part]) for frame in right.read if frame.part is not None and frame.part in known]
     if shared:
         parts = {frame.part for frame, _ in shared}
         text = f"{len(shared)} pictures of {names[1]} show {len(parts)} parts that {names[0]} shows, too, by their part ids"
-        findings.append(Finding("same_part_id", "forbids", names, text, _pairs(shared)))
+        findings.append(AuditFinding("same_part_id", "forbids", names, text, _pairs(shared)))
     twins = finder.find(left.looks, right.looks)
     if not twins.tested:
         text = (
             f"{len(left.read)} and {len(right.read)} pictures are too few to tell by content whether {names[0]} and "
             f"{names[1]} share parts"
         )
-        findings.append(Finding("few_pairs", "notes", names, text))
+        findings.append(AuditFinding("few_pairs", "notes", names, text))
     elif twins.pairs:
         good = sum(right.read[pair.right].label == "good" for pair in twins.pairs)
         text = (
@@ -145,7 +145,7 @@ def _shared(names: tuple[str, str], left: NamedSet, right: NamedSet, finder: Twi
             for pair in twins.pairs
         )
         values: dict[str, Any] = {"way": twins.way, "limit": twins.limit, "good": good}
-        findings.append(Finding("same_part", "forbids", names, text, frames, values))
+        findings.append(AuditFinding("same_part", "forbids", names, text, frames, values))
     return findings
 
 

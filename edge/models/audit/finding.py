@@ -10,7 +10,7 @@ Weight: TypeAlias = Literal["forbids", "warns", "notes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AuditFinding:
     """One thing that was found. ``code``: for programs. ``sets``: the names of the sets it is about.
 
     ``text``: for people, with its numbers. ``frames``: those that it is about, each with what belongs to it.
@@ -35,6 +35,6 @@ class Finding:
         }
 
 
-def is_forbidden(findings: list[Finding]) -> bool:
+def is_forbidden(findings: list[AuditFinding]) -> bool:
     """Whether any finding forbids the comparison."""
     return any(finding.weight == "forbids" for finding in findings)

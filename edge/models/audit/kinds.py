@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from edge.models.audit.finding import Finding
+from edge.models.audit.finding import AuditFinding
 from edge.models.evaluate.intervals import share_interval
 from edge.models.sets.frame_set import SetFrame
 
@@ -15,7 +15,7 @@ FEW: Final = 20
 """Parts of a kind below which its recall is told with a warning: all caught would mean 0.83 to 1."""
 
 
-def audit_kinds(name: str, frames: Sequence[SetFrame]) -> list[Finding]:
+def audit_kinds(name: str, frames: Sequence[SetFrame]) -> list[AuditFinding]:
     """Findings on the labels of one set."""
     findings = []
     parts = _parts_by_kind(frames)
@@ -23,7 +23,7 @@ def audit_kinds(name: str, frames: Sequence[SetFrame]) -> list[Finding]:
     if disputed:
         text = f"{len(disputed)} frames of {name} whose labels disagree: {_who(disputed[0])}"
         files = tuple({"file": f.file, "votes": {v.by: v.label for v in f.votes}} for f in disputed)
-        findings.append(Finding("labels_disagree", "warns", (name,), text, files))
+        findings.append(AuditFinding("labels_disagree", "warns", (name,), text, files))
     for kind, members in sorted(parts.items()):
         if kind in ("good", "unlabelled", "disputed") or len(members) >= FEW:
             continue
@@ -32,11 +32,11 @@ def audit_kinds(name: str, frames: Sequence[SetFrame]) -> list[Finding]:
             f"{len(members)} parts with {kind} in {name}: recall {low:.2f} to {high:.2f} can't be told apart, even if "
             "all are caught"
         )
-        findings.append(Finding("few_of_a_kind", "notes", (name,), text, (), {"kind": kind, "parts": len(members)}))
+        findings.append(AuditFinding("few_of_a_kind", "notes", (name,), text, (), {"kind": kind, "parts": len(members)}))
     return findings
 
 
-def compare_kinds(names: tuple[str, str], left: Sequence[SetFrame], right: Sequence[SetFrame]) -> list[Finding]:
+def compare_kinds(names: tuple[str, str], left: Sequence[SetFrame], right: Sequence[SetFrame]) -> list[AuditFinding]:
     """Findings on what the labels of two sets have in common. Sets without any label say nothing."""
     parts = [_parts_by_kind(frames) for frames in (left, right)]
     known = [{k: v for k, v in side.items() if k not in ("good", "unlabelled", "disputed")} for side in parts]
@@ -46,12 +46,12 @@ def compare_kinds(names: tuple[str, str], left: Sequence[SetFrame], right: Seque
             for kind in sorted(known[mine].keys() - known[other].keys()):
                 count = len(known[mine][kind])
                 text = f"{kind}: {count} parts in {name}, none in {elsewhere}; nothing is known about it there"
-                findings.append(Finding("kind_missing", "warns", names, text, (), {"kind": kind, "only_in": name}))
+                findings.append(AuditFinding("kind_missing", "warns", names, text, (), {"kind": kind, "only_in": name}))
         findings += _shares(names, known)
     return findings
 
 
-def _shares(names: tuple[str, str], known: Sequence[dict[str, set[str]]]) -> list[Finding]:
+def _shares(names: tuple[str, str], known: Sequence[dict[str, set[str]]]) -> list[AuditFinding]:
     findings = []
     totals = [sum(len(parts) for parts in side.values()) for side in known]
     for kind in sorted(known[0].keys() & known[1].keys()):
@@ -64,7 +64,7 @@ def _shares(names: tuple[str, str], known: Sequence[dict[str, set[str]]]) -> lis
                 f"of {names[1]}; weigh recalls by kind, not by picture"
             )
             values = {"kind": kind, "shares": shares, "intervals": [list(i) for i in intervals]}
-            findings.append(Finding("kind_share_differs", "warns", names, text, (), values))
+            findings.append(AuditFinding("kind_share_differs", "warns", names, text, (), values))
     return findings
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.frames import Frame
 from edge.models.audit.expectation import LEAST_FRAMES, MOST_FRAMES, Evidence, Expectation, lie_alike
-from edge.models.audit.finding import Finding
+from edge.models.audit.finding import AuditFinding
 from edge.models.audit.flips import doubtful
 from edge.models.audit.mask_drift import MaskCheck, check_mask
 from edge.models.audit.region_kinds import describe_region, unknown
@@ -56,15 +56,15 @@ class _Seen:
     troubles: dict[str, list[str]] = field(default_factory=dict)
 
 
-def audit_labels(name: str, source: FrameSet, seen: Callable[[int], None] = lambda _: None) -> list[Finding]:
+def audit_labels(name: str, source: FrameSet, seen: Callable[[int], None] = lambda _: None) -> list[AuditFinding]:
     """Findings on the labels of one set, whose parts must lie alike; a note where they don't, or where too few are good."""
     good = list(_good_frames(source))
     if len(good) < LEAST_FRAMES:
         text = f"{len(good)} good frames of {name} are too few to hold labels to; {LEAST_FRAMES} would do"
-        return [Finding("few_good_frames", "notes", (name,), text)]
+        return [AuditFinding("few_good_frames", "notes", (name,), text)]
     if not lie_alike(good):
         text = f"parts of {name} don't lie alike, so there is no expectation of each pixel to hold labels and masks to"
-        return [Finding("no_common_pose", "notes", (name,), text)]
+        return [AuditFinding("no_common_pose", "notes", (name,), text)]
     expectation = Expectation(good)
     result = _Seen()
     for number, frame in enumerate(source.frames, 1):
@@ -83,7 +83,7 @@ def audit_labels(name: str, source: FrameSet, seen: Callable[[int], None] = lamb
     ]
     for trouble, files in result.troubles.items():
         text = f"{len(files)} frames of {name}: {trouble}: {', '.join(files[:3])}"
-        findings.append(Finding("mask_trouble", "warns", (name,), text, tuple({"file": file} for file in files)))
+        findings.append(AuditFinding("mask_trouble", "warns", (name,), text, tuple({"file": file} for file in files)))
     return findings
 
 
@@ -160,13 +160,13 @@ def _describe(
             regions.rows.append({"file": frame.file, "bbox_xyxy": box})
 
 
-def _flips(name: str, result: _Seen) -> list[Finding]:
+def _flips(name: str, result: _Seen) -> list[AuditFinding]:
     is_bad = np.array([frame.label == "defect" for frame in result.frames], bool)
     parts = [frame.part or frame.file for frame in result.frames]
     ranked = doubtful(np.array(result.scores), is_bad, parts) if len(result.frames) else []
     if not ranked:
         text = f"labels of {name} can't be held against each other: both classes are needed, in several parts"
-        return [Finding("labels_not_compared", "notes", (name,), text)]
+        return [AuditFinding("labels_not_compared", "notes", (name,), text)]
     doubted = sum(one.doubt > DOUBT for one in ranked)
     listed = ranked[: max(doubted, int(np.ceil(LISTED * len(ranked))))]
     rows = tuple(
@@ -181,10 +181,10 @@ def _flips(name: str, result: _Seen) -> list[Finding]:
     text = (
         f"{doubted} of {len(ranked)} labels of {name} are unlikely for what the pictures show; the likeliest mistakes first"
     )
-    return [Finding("labels_doubtful", "warns" if doubted else "notes", (name,), text, rows, {"doubted": doubted})]
+    return [AuditFinding("labels_doubtful", "warns" if doubted else "notes", (name,), text, rows, {"doubted": doubted})]
 
 
-def _masks(name: str, result: _Seen) -> list[Finding]:
+def _masks(name: str, result: _Seen) -> list[AuditFinding]:
     findings = []
     shifts = np.array([np.array(check.shift) / scale for _, check, scale in result.checks if check.shift is not None])
     together = np.zeros(2)
@@ -197,7 +197,7 @@ def _masks(name: str, result: _Seen) -> list[Finding]:
                 f"(median of {len(shifts)}); move them {_direction(middle)}"
             )
             values = {"shift_px": [round(float(v), 2) for v in middle], "masks": len(shifts)}
-            findings.append(Finding("masks_moved", "warns", (name,), text, (), values))
+            findings.append(AuditFinding("masks_moved", "warns", (name,), text, (), values))
     astray = []
     for frame, check, scale in result.checks:
         if check.shift is None:
@@ -207,7 +207,7 @@ def _masks(name: str, result: _Seen) -> list[Finding]:
             astray.append({"file": frame.file, "move": f"{float(np.hypot(*own)):.1f} px {_direction(own)}"})
     if astray:
         text = f"{len(astray)} masks of {name} lie beside what the picture shows"
-        findings.append(Finding("masks_astray", "warns", (name,), text, tuple(astray)))
+        findings.append(AuditFinding("masks_astray", "warns", (name,), text, tuple(astray)))
     findings += _growths(name, result)
     for code, test, words in (
         ("masks_ragged", [check.ragged > RAGGED for _, check, _ in result.checks], "have ragged outlines"),
@@ -215,11 +215,11 @@ def _masks(name: str, result: _Seen) -> list[Finding]:
     ):
         files = tuple({"file": frame.file} for (frame, _, _), hit in zip(result.checks, test, strict=True) if hit)
         if files:
-            findings.append(Finding(code, "notes", (name,), f"{len(files)} masks of {name} {words}", files))
+            findings.append(AuditFinding(code, "notes", (name,), f"{len(files)} masks of {name} {words}", files))
     return findings
 
 
-def _growths(name: str, result: _Seen) -> list[Finding]:
+def _growths(name: str, result: _Seen) -> list[AuditFinding]:
     by_kind: dict[str, list[float]] = {}
     for frame, check, scale in result.checks:
         if check.growth is not None:
@@ -237,10 +237,10 @@ def _growths(name: str, result: _Seen) -> list[Finding]:
     )
     kinds = {kind: round(float(np.median(values)), 2) for kind, values in sorted(by_kind.items())}
     values = {"growth_px": round(middle, 2), "by_kind": kinds, "masks": len(everything)}
-    return [Finding("masks_shrunk" if small else "masks_grown", "warns", (name,), text, (), values)]
+    return [AuditFinding("masks_shrunk" if small else "masks_grown", "warns", (name,), text, (), values)]
 
 
-def _unknown(name: str, regions: _Regions, how: str) -> list[Finding]:
+def _unknown(name: str, regions: _Regions, how: str) -> list[AuditFinding]:
     if not regions.asked:
         return []
     distances = unknown(regions.known, regions.kinds, regions.asked)
@@ -248,7 +248,7 @@ def _unknown(name: str, regions: _Regions, how: str) -> list[Finding]:
         text = (
             f"{len(regions.asked)} regions of {name} {how} have no kind; {len(regions.known)} labelled ones say too little"
         )
-        return [Finding("few_known_regions", "notes", (name,), text)]
+        return [AuditFinding("few_known_regions", "notes", (name,), text)]
     pairs = zip(distances, regions.rows, strict=True)
     strange = [(d, row) for d, row in pairs if d > 1]
     if not strange:
@@ -259,7 +259,7 @@ def _unknown(name: str, regions: _Regions, how: str) -> list[Finding]:
         f"(known: {', '.join(sorted(set(regions.kinds)))})"
     )
     rows = tuple({**row, "distance": round(d, 2)} for d, row in strange)
-    return [Finding("unknown_kind", "warns", (name,), text, rows, {"asked": len(regions.asked)})]
+    return [AuditFinding("unknown_kind", "warns", (name,), text, rows, {"asked": len(regions.asked)})]
 
 
 def _direction(shift: NDArray[np.float64]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import Frame
-from edge.models.audit.finding import Finding
+from edge.models.audit.finding import AuditFinding
 from edge.preprocess.pixel_formats import to_depth
 
 TRAITS: Final = ("brightness", "contrast", "sharpness", "noise", "place_x", "place_y")
@@ -107,14 +107,16 @@ def _place(small: NDArray[np.float32]) -> tuple[float, float]:
     return x, y
 
 
-def compare_traits(names: tuple[str, str], left: Sequence[Traits], right: Sequence[Traits], seed: int = 0) -> list[Finding]:
+def compare_traits(
+    names: tuple[str, str], left: Sequence[Traits], right: Sequence[Traits], seed: int = 0
+) -> list[AuditFinding]:
     """Findings on how the two sets were taken."""
     findings = _sizes(names, left, right)
     if min(len(left), len(right)) < _LEAST:
         text = (
             f"{len(left)} and {len(right)} pictures are too few to compare how they were taken; {_LEAST} of each would do"
         )
-        return [*findings, Finding("few_pictures", "notes", names, text)]
+        return [*findings, AuditFinding("few_pictures", "notes", names, text)]
     rng = np.random.default_rng(seed)
     for trait in TRAITS:
         a, b = (np.array([getattr(one, trait) for one in side]) for side in (left, right))
@@ -127,7 +129,7 @@ def compare_traits(names: tuple[str, str], left: Sequence[Traits], right: Sequen
         if high < 1 / _SPREAD_RATIO or low > _SPREAD_RATIO:
             narrow, wide = (0, 1) if high < 1 / _SPREAD_RATIO else (1, 0)
             findings.append(
-                Finding("spread_differs", "warns", names, _spread_text(trait, names, narrow, wide, own), (), values)
+                AuditFinding("spread_differs", "warns", names, _spread_text(trait, names, narrow, wide, own), (), values)
             )
         middles = [np.median(drawn, axis=1) for drawn in draws]
         shift = (middles[1] - middles[0]) / np.minimum(*spreads)
@@ -139,17 +141,17 @@ def compare_traits(names: tuple[str, str], left: Sequence[Traits], right: Sequen
                 f"{_cause(trait)}"
             )
             values = {"trait": trait, "median": medians, "shift_interval": [float(low), float(high)]}
-            findings.append(Finding("middle_differs", "warns", names, text, (), values))
+            findings.append(AuditFinding("middle_differs", "warns", names, text, (), values))
     return findings
 
 
-def _sizes(names: tuple[str, str], left: Sequence[Traits], right: Sequence[Traits]) -> list[Finding]:
+def _sizes(names: tuple[str, str], left: Sequence[Traits], right: Sequence[Traits]) -> list[AuditFinding]:
     findings = []
     channels = [Counter(one.channels for one in side).most_common(1)[0][0] for side in (left, right) if side]
     if len(set(channels)) > 1:
         kinds = ["grey" if c == 1 else "colour" for c in channels]
         text = f"pictures of {names[0]} are {kinds[0]}, those of {names[1]} {kinds[1]}"
-        findings.append(Finding("channels_differ", "warns", names, text))
+        findings.append(AuditFinding("channels_differ", "warns", names, text))
     common = [Counter((one.width, one.height) for one in side).most_common(1)[0] for side in (left, right) if side]
     steady = len(common) == 2 and all(
         count > 0.5 * len(side) for (_, count), side in zip(common, (left, right), strict=True)
@@ -159,7 +161,7 @@ def _sizes(names: tuple[str, str], left: Sequence[Traits], right: Sequence[Trait
         same_shape = abs(w0 / h0 - w1 / h1) < 0.02 * w0 / h0
         cause = "shrunk, or another camera" if same_shape else "cropped, or another camera or lens"
         text = f"most pictures of {names[0]} have {w0}x{h0} px, of {names[1]} {w1}x{h1} px: {cause}"
-        findings.append(Finding("size_differs", "warns", names, text, (), {"sizes": [[w0, h0], [w1, h1]]}))
+        findings.append(AuditFinding("size_differs", "warns", names, text, (), {"sizes": [[w0, h0], [w1, h1]]}))
     return findings
 
 

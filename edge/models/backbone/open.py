@@ -26,7 +26,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class PixelScaling:
     """A foreign network takes ``(pixel * scale - mean) / std``; this says so if its file can't.
 
     All None: a file that takes uint8 takes it as it is, and one that takes float32 takes RGB values 0 to 1, less ImageNet's
@@ -54,7 +54,7 @@ class Backbone:
     provenance: dict[str, str]
 
 
-def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: Pixels | None = None) -> Backbone:
+def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: PixelScaling | None = None) -> Backbone:
     """Return the backbone ``what``: one of ``NAMES``, or an ONNX file, for pictures of ``channels``.
 
     ``channels`` None: those that the network was trained on. A network of colour takes grey pictures, three times over.
@@ -64,7 +64,7 @@ def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: Pix
             one picture, takes grey pictures where the given ones are of colour, or has no layer of features.
     """
     if str(what) in NAMES:
-        if pixels not in (None, Pixels()):
+        if pixels not in (None, PixelScaling()):
             raise UserError(f"{what}: what it takes is known", received="scale, mean, std or bgr", fix="leave them out")
         if str(what) == "gabor":
             model = gabor.gabor(channels or 3)
@@ -75,7 +75,7 @@ def open_backbone(what: Path, channels: Literal[1, 3] | None = None, pixels: Pix
     if not what.exists():
         raise UserError(f"--backbone: there is no file {what}", expected=f"an ONNX file, or one of: {', '.join(NAMES)}")
     model = graphs.load_model(what)
-    fed, taken = _fed(model, what, channels, pixels or Pixels())
+    fed, taken = _fed(model, what, channels, pixels or PixelScaling())
     shape = graphs.dims(graphs.inputs(fed)[0])
     size = (shape[2], shape[1]) if shape[1] is not None and shape[2] is not None else None
     return Backbone(str(what), fed, find_layers(fed, str(what)), size, _provenance(model, what) | taken)
@@ -86,7 +86,7 @@ def default_backbone() -> Path:
     return Path("lite0" if lite0.is_installed() else "gabor")
 
 
-def opened(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_any_size(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy that takes pictures of any size and number, or ``model`` itself where its nodes don't allow that.
 
     Exporters fix the size although convolutions don't mind; what minds is behind the layers, and was cut off.
@@ -110,7 +110,7 @@ def opened(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _fed(
-    model: onnx.ModelProto, path: Path, channels: Literal[1, 3] | None, pixels: Pixels
+    model: onnx.ModelProto, path: Path, channels: Literal[1, 3] | None, pixels: PixelScaling
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
     """Return the network with ``frame`` for its input, and in words what happens to the pixels on their way into it."""
     taken = read_input(model, path, None, channels)
@@ -138,7 +138,7 @@ def _fed(
     return fed_by_frames(model, taken, transform), {"pixels": text}
 
 
-def _transform(taken: ModelInput, path: Path, channels: Literal[1, 3] | None, pixels: Pixels) -> InputTransform:
+def _transform(taken: ModelInput, path: Path, channels: Literal[1, 3] | None, pixels: PixelScaling) -> InputTransform:
     mean, std = pixels.mean, pixels.std
     if taken.dtype == "float32" and pixels.scale is None and mean is None and std is None and taken.channels == 3:
         mean, std = IMAGENET_MEAN, IMAGENET_STD

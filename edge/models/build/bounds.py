@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from edge.models import graphs
 
-Interval: TypeAlias = tuple[float, float]
-UNBOUNDED: Interval = (-math.inf, math.inf)
+Bounds: TypeAlias = tuple[float, float]
+UNBOUNDED: Bounds = (-math.inf, math.inf)
 _TIED = 1e-6
 _SEVERAL = 3
 """Number of pictures that aren't flat; the same maximum on so many is no chance."""
 _DEEPEST = 200
 """Number of nodes on the longest way that is followed."""
 
-_FIXED: dict[str, Interval] = {
+_FIXED: dict[str, Bounds] = {
     **dict.fromkeys(("Sigmoid", "HardSigmoid", "Softmax"), (0.0, 1.0)),
     **dict.fromkeys(("Tanh", "Erf", "Sin", "Cos", "Softsign"), (-1.0, 1.0)),
     **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Not", "And", "Or", "Xor"), (0.0, 1.0)),
@@ -40,14 +40,14 @@ _KEPT = frozenset(
 """Operators that give values from between those that they take (rounding: to the next whole ones)."""
 
 
-def bounds_of(model: onnx.ModelProto, name: str) -> Interval:
+def bounds_of(model: onnx.ModelProto, name: str) -> Bounds:
     """Return the lowest and highest value that this float tensor can have; infinite if the graph doesn't bound it. NaN
     aside.
     """
     return _Bounds(model).of(name)
 
 
-def highest_of(
+def highest_bound(
     model: onnx.ModelProto, name: str, ranges: Mapping[str, tuple[float, float]]
 ) -> tuple[float | None, tuple[str, ...]]:
     """Return the highest value that a map can have, None if none is known, and a warning if pictures reach it already.
@@ -82,16 +82,16 @@ class _Bounds:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._made = graphs.producers(model)
         self._weights = {t.name: t for t in model.graph.initializer}
-        self._known: dict[str, Interval] = {}
+        self._known: dict[str, Bounds] = {}
 
-    def of(self, name: str, depth: int = 0) -> Interval:
+    def of(self, name: str, depth: int = 0) -> Bounds:
         if name not in self._known:
             self._known[name] = UNBOUNDED  # a guard against circles, which no valid graph has
             found = self._of(name, depth)
             self._known[name] = UNBOUNDED if any(map(math.isnan, found)) else found
         return self._known[name]
 
-    def _of(self, name: str, depth: int) -> Interval:
+    def _of(self, name: str, depth: int) -> Bounds:
         value = self._constant(name)
         if value is not None:
             return (float(value.min()), float(value.max())) if value.size and np.isfinite(value).all() else UNBOUNDED
@@ -159,7 +159,7 @@ class _Bounds:
             node = self._made.get(name)
         return name
 
-    def _convolved(self, node: onnx.NodeProto, inputs: list[Interval]) -> Interval:
+    def _convolved(self, node: onnx.NodeProto, inputs: list[Bounds]) -> Bounds:
         weights = self._constant(node.input[1])
         low, high = _with(inputs[0], 0.0) if any(graphs.attribute(node, "pads", ())) else inputs[0]
         if weights is None:
@@ -182,28 +182,28 @@ def _up(value: float) -> float:
     return math.ceil(value) if math.isfinite(value) else value
 
 
-def _with(interval: Interval, value: float) -> Interval:
+def _with(interval: Bounds, value: float) -> Bounds:
     return min(interval[0], value), max(interval[1], value)
 
 
-def _join(intervals: list[Interval]) -> Interval:
+def _join(intervals: list[Bounds]) -> Bounds:
     return min(low for low, _ in intervals), max(high for _, high in intervals)
 
 
-def _products(one: Interval, other: Interval) -> Interval:
+def _products(one: Bounds, other: Bounds) -> Bounds:
     # 0 times infinity is 0 here: the infinite end is never reached
     every = [0.0 if 0 in (a, b) else a * b for a in one for b in other]
     return min(every), max(every)
 
 
-def _quotient(inputs: list[Interval]) -> Interval:
+def _quotient(inputs: list[Bounds]) -> Bounds:
     low, high = inputs[1]
     if low <= 0 <= high:
         return UNBOUNDED
     return _products(inputs[0], (1 / high if math.isfinite(high) else 0.0, 1 / low if math.isfinite(low) else 0.0))
 
 
-def _clipped(inputs: list[Interval]) -> Interval:
+def _clipped(inputs: list[Bounds]) -> Bounds:
     """Its bounds may be missing; an interval of one value each."""
     low, high = inputs[0]
     if len(inputs) == 3:
@@ -215,7 +215,7 @@ def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
 
 
-_RULES: dict[str, Callable[[list[Interval]], Interval]] = {
+_RULES: dict[str, Callable[[list[Bounds]], Bounds]] = {
     "Relu": lambda i: (max(i[0][0], 0.0), max(i[0][1], 0.0)),
     "Abs": lambda i: (0.0 if i[0][0] <= 0 <= i[0][1] else min(map(abs, i[0])), max(map(abs, i[0]))),
     "Neg": lambda i: (-i[0][1], -i[0][0]),

@@ -19,7 +19,7 @@ from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build import trial_pictures as trial
 from edge.models.build.adapt import adapted
-from edge.models.build.bounds import highest_of
+from edge.models.build.bounds import highest_bound
 from edge.models.build.describe_bundle import display_of, own_resize_of, provenance_of, warnings_of
 from edge.models.build.foreign import (
     ModelInput,
@@ -34,8 +34,8 @@ from edge.models.build.lighten import lightened
 from edge.models.build.map_place import SettledPlace, check_scales, settle_place
 from edge.models.build.options import BuildOptions
 from edge.models.build.parity import Check, check_repeats, compare
-from edge.models.build.placement import Placement
-from edge.models.build.probe import Look, look_at, thawed
+from edge.models.build.placement import MapPlacement
+from edge.models.build.probe import ProbeRun, look_at, thawed
 from edge.models.build.tiles import check_tile, takes_batch, tiled
 from edge.models.build.value_range import check_values, metadata_warning, values_fed
 from edge.models.build.wrap import GRAPH_KERNELS, Exposed, InputTransform, input_transform_of, reference_feed, wrapped
@@ -57,7 +57,7 @@ class BuildReport:
     """True if the graph takes all tiles of a frame at once."""
     rewritten: tuple[str, ...] = ()
     """What the graph computes in a shorter way than the model did, in words."""
-    place: Placement | None = None
+    place: MapPlacement | None = None
     """Where the map was found to lie; None if it doesn't answer clearly enough."""
     warnings: tuple[str, ...] = ()
     fed: tuple[float, float] = (0.0, 1.0)
@@ -71,7 +71,7 @@ class _Original:
     model: onnx.ModelProto
     path: Path
     taken: ModelInput
-    look: Look
+    look: ProbeRun
 
 
 def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()) -> BuildReport:  # noqa: B008  (frozen)
@@ -99,7 +99,7 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
         built = _built(alone, transform, spec, pictures, options)
     if frozen_at not in (None, 1) and taken.batch == 1:
         built = replace(built, rewritten=(f"a batch of {frozen_at} as one picture", *built.rewritten))
-    highest, cut_off = highest_of(built.model, "map", built.check.ranges)
+    highest, cut_off = highest_bound(built.model, "map", built.check.ranges)
     display = display_of(built.outputs["map"], built.check, list(given))
     spec = spec.model_copy(update={"display": display, "map_highest": highest})
     built = replace(built, warnings=(*built.warnings, *cut_off))

@@ -15,8 +15,8 @@ from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.models import graphs
 from edge.models.build.foreign import ModelInput, ModelOutput, Tail, score_candidates
 from edge.models.build.parity import Check
-from edge.models.build.placement import Placement
-from edge.models.build.probe import Look
+from edge.models.build.placement import MapPlacement
+from edge.models.build.probe import ProbeRun
 from edge.models.build.wrap import InputTransform
 
 
@@ -37,7 +37,7 @@ def display_of(amap: ModelOutput, check: Check, frames: Sequence[str]) -> Displa
     return DisplaySpec(range=(check.low, check.high)) if check.low < check.high else DisplaySpec()
 
 
-def own_resize_of(look: Look, spec: BundleSpec) -> dict[str, Any] | None:
+def own_resize_of(look: ProbeRun, spec: BundleSpec) -> dict[str, Any] | None:
     """Return the exporter's resize inside the graph, which stays there; None if there is none."""
     geometry = look.geometry
     if geometry.resized is None:
@@ -51,7 +51,7 @@ def own_resize_of(look: Look, spec: BundleSpec) -> dict[str, Any] | None:
     }
 
 
-def warnings_of(look: Look, batch: int, amap: ModelOutput, score: ModelOutput | None) -> list[str]:
+def warnings_of(look: ProbeRun, batch: int, amap: ModelOutput, score: ModelOutput | None) -> list[str]:
     """List what a person should mind about a model that can be built."""
     warnings = []
     if look.guessed:
@@ -75,7 +75,7 @@ def provenance_of(
     check: Check,
     rewritten: Sequence[str],
     own_resize: Mapping[str, Any] | None,
-    place: Placement | None,
+    place: MapPlacement | None,
 ) -> dict[str, Any]:
     """Describe where the model comes from; ``outputs`` are the model's, by the bundle's names for them."""
     return {

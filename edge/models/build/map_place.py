@@ -21,8 +21,8 @@ from edge.engines.graph_io import check_first, check_input, check_outputs
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build.foreign import spatial_axes
-from edge.models.build.placement import LEAST_SIDE, MapToImage, Placement, place_of
-from edge.models.build.probe import Look
+from edge.models.build.placement import LEAST_SIDE, MapPlacement, MapToImage, place_of
+from edge.models.build.probe import ProbeRun
 from edge.models.build.tiles import tile_map_to_image
 
 _UNEVEN = 0.15
@@ -37,13 +37,13 @@ class SettledPlace:
 
     spec: BundleSpec
     map_size: tuple[int, int]
-    place: Placement | None
+    place: MapPlacement | None
     warnings: tuple[str, ...]
 
 
 def settle_place(
     graph: onnx.ModelProto,
-    look: Look,
+    look: ProbeRun,
     shape: Sequence[int],
     batch: int,
     spec: BundleSpec,
@@ -103,7 +103,7 @@ def settle_place(
     return SettledPlace(spec, (columns, rows), place, tuple(warnings))
 
 
-def _doubt_of_hand(declared: MapToImage, place: Placement | None) -> list[str]:
+def _doubt_of_hand(declared: MapToImage, place: MapPlacement | None) -> list[str]:
     """Warn if the measure doesn't agree with the place that a person gave."""
     if place is None or place.verdict == "agrees":
         return []
@@ -116,7 +116,7 @@ def check_scales(map_to_image: MapToImage) -> None:
         raise UserError("--map-to-image", received=_four(map_to_image), expected="SX,SY,OX,OY, finite, with scales above 0")
 
 
-def _check_shape(look: Look, map_size: tuple[int, int], place: Placement | None, path: Path) -> None:
+def _check_shape(look: ProbeRun, map_size: tuple[int, int], place: MapPlacement | None, path: Path) -> None:
     """Raise UserError if the map has another shape than the network's picture, and no measure says that it is right."""
     if place is not None and place.verdict in ("agrees", "near", "elsewhere"):
         return
@@ -133,7 +133,7 @@ def _check_shape(look: Look, map_size: tuple[int, int], place: Placement | None,
         )
 
 
-def _misplaced(declared: MapToImage, place: Placement, path: Path) -> UserError:
+def _misplaced(declared: MapToImage, place: MapPlacement, path: Path) -> UserError:
     seen = str(place) if place.words else f"sx, sy, ox, oy of about {place}"
     return UserError(
         f"{path}: the map does not lie where the graph says",

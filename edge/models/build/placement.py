@@ -45,7 +45,7 @@ MapToImage: TypeAlias = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class MapPlacement:
     """The patches show where the map lies.
 
     ``measured``: map_to_image. ``verdict``: ``agrees`` with the declared place; ``near``: exact and a little elsewhere;
@@ -67,7 +67,7 @@ class Placement:
 class Answers:
     """Answers have ``place``, None if the map doesn't answer to the patch clearly, and ``warnings`` about the map."""
 
-    place: Placement | None
+    place: MapPlacement | None
     warnings: tuple[str, ...] = ()
 
 
@@ -141,7 +141,7 @@ def _answers(maps: NDArray[Any]) -> NDArray[Any]:
 
 def _fitted(
     centres: NDArray[Any], places: NDArray[Any], size: tuple[int, int], map_size: tuple[int, ...], declared: MapToImage
-) -> Placement | None:
+) -> MapPlacement | None:
     """The plane through (answer, place) for both axes, and what it says of the declared place."""
     seen = np.isfinite(centres).all(axis=1)
     centres, places = centres[seen], places[seen]
@@ -158,7 +158,7 @@ def _fitted(
     measured = (lines[0][0], lines[1][0], lines[0][1], lines[1][1])
     turned = _turned(matrix, size)
     if turned:
-        return Placement(measured, "elsewhere", words=turned)
+        return MapPlacement(measured, "elsewhere", words=turned)
     off, error, far, small = 0.0, 0.0, False, True
     for k, (slope, start, spread) in enumerate(lines):
         wanted, shift = declared[k], declared[k + 2]
@@ -170,7 +170,7 @@ def _fitted(
             off, error = max(ends), spread
     exact = off >= _SURE * error and error <= max(_EXACT * max(size), 0.1 * max(declared[:2]))
     verdict: Any = "agrees" if small else "vague" if not exact else "elsewhere" if far else "near"
-    return Placement(measured, verdict, off, error)
+    return MapPlacement(measured, verdict, off, error)
 
 
 def _turned(matrix: NDArray[Any], size: tuple[int, int]) -> str:

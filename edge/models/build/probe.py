@@ -31,7 +31,7 @@ _STEPS = (2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ProbeRun:
     """One run. ``size`` (w, h): of its picture, which is the one that a bundle would feed.
 
     ``follows``: the model takes any size and its map follows, so the bundle need fix none. ``own_resize``: the model takes
@@ -55,7 +55,7 @@ class Look:
 
 def look_at(
     model: onnx.ModelProto, taken: ModelInput, size: tuple[int, int] | None, map_name: str | None, path: Path
-) -> Look:
+) -> ProbeRun:
     """Run the model at ``size`` or at its own; at two sizes where neither is known.
 
     Raises:
@@ -96,7 +96,9 @@ def look_at(
     return replace(looks[0], follows=True)
 
 
-def _check_guess(session: ort.InferenceSession, taken: ModelInput, guess: Look, map_name: str | None, path: Path) -> None:
+def _check_guess(
+    session: ort.InferenceSession, taken: ModelInput, guess: ProbeRun, map_name: str | None, path: Path
+) -> None:
     """Raises UserError where a picture that is four times as large gives another map: then the guess was wrong."""
     batch = taken.batch or 1
     name = find_map(guess.outputs, batch, path, map_name)
@@ -171,7 +173,9 @@ def _check_size(taken: ModelInput, size: tuple[int, int] | None, path: Path) -> 
         )
 
 
-def thawed(model: onnx.ModelProto, taken: ModelInput, look: Look, path: Path) -> tuple[onnx.ModelProto, ModelInput, Look]:
+def thawed(
+    model: onnx.ModelProto, taken: ModelInput, look: ProbeRun, path: Path
+) -> tuple[onnx.ModelProto, ModelInput, ProbeRun]:
     """A batch frozen at 2 or more made open, else brought down to 1, where the model then gives the same; else as it is.
 
     anomalib 2.7 leaves such models: PatchCore, with the batch in the graph's constants too. Where it can't be undone the
@@ -268,7 +272,7 @@ def _feed(planes: NDArray[np.uint8], taken: ModelInput) -> NDArray[Any]:
 
 def _run(
     session: ort.InferenceSession, model: onnx.ModelProto, taken: ModelInput, size: tuple[int, int], path: Path
-) -> Look:
+) -> ProbeRun:
     feed = _noise(taken, size)
     try:
         outputs = graphs.run_graph(session, feed)
@@ -278,4 +282,4 @@ def _run(
             received=graphs.first_line(error),
             fix=None if taken.size else "say which size it takes: --size WIDTH,HEIGHT",
         ) from None
-    return Look(size, outputs, find_geometry(model, taken, feed, path))
+    return ProbeRun(size, outputs, find_geometry(model, taken, feed, path))

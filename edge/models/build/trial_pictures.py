@@ -27,10 +27,10 @@ _FLOAT = 5e-7
 _SLIVER = 1.001e-3
 """Share of a source pixel: OpenCV's bound of 1e-3, which it compares in floating point."""
 
-Pictures = dict[str, NDArray[Any]]
+NamedPictures = dict[str, NDArray[Any]]
 
 
-def generated(spec: BundleSpec, fed: tuple[int, int]) -> Pictures:
+def generated(spec: BundleSpec, fed: tuple[int, int]) -> NamedPictures:
     """By name, (H, W, C) as the graph takes them: four of size ``fed`` (w, h), two larger ones resized on the host.
 
     Where the graph resizes, all four are of an odd size that it has work with.
@@ -59,7 +59,7 @@ def _is_plain(spec: BundleSpec) -> bool:
     return resize.kernel == "area" and resize.fit == "stretch" and spec.illumination is None and spec.tile is None
 
 
-def given(spec: BundleSpec, frames: Iterable[Frame]) -> Pictures:
+def given(spec: BundleSpec, frames: Iterable[Frame]) -> NamedPictures:
     """Return the first 16 frames as the graph takes them, a tile from the middle if there are tiles."""
     workspace = Workspace()
     return {

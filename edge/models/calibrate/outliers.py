@@ -35,7 +35,7 @@ _MARK_PX: Final = 24
 """The mark around the maximum is at least so wide in the picture."""
 
 
-def outlier_folder(calibration: Path) -> Path:
+def calibration_outlier_folder(calibration: Path) -> Path:
     """Return the folder of the pictures, beside the calibration file."""
     return calibration.with_name(f"{calibration.name}.outliers")
 

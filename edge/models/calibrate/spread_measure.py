@@ -20,14 +20,14 @@ from edge.errors import UserError
 from edge.frames import FrameKind, Skip, Unmapped
 from edge.models.calibrate.quantile import QuantileSketch
 from edge.models.calibrate.thresholds import compared_values
-from edge.models.frame_set import FrameSet, name_of
+from edge.models.frame_set import FrameSequence, name_of
 from edge.models.frame_survey import Survey
 from edge.models.sets.used import content_id
 from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import read_mask
 from edge.regions.plans import RegionPlans
-from edge.spread import SHARD_FRAMES, Lost, Progress, default_workers, shards_of, spread
+from edge.spread import SHARD_FRAMES, LostFrame, Progress, default_workers, shards_of, spread
 from edge.spread.shards import At, Shard
 
 _KEPT = 1 << 20
@@ -38,7 +38,7 @@ _KEPT = 1 << 20
 class SpreadRun:
     """How frames are spread; it changes nothing of what is measured."""
 
-    frames: FrameSet
+    frames: FrameSequence
     workers: int | None = 1
     """Processes; None: as many as there are cores, where there are frames enough."""
     kept_in: Path | None = None
@@ -61,7 +61,7 @@ class Measured:
     """Entries that could not be read, and how many frames each stands for."""
     contents: dict[str, str] = field(default_factory=dict)
     """Names and content ids of the frames."""
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[LostFrame, ...] = ()
 
     def merge(self, other: Measured) -> None:
         """Take in what came after."""
@@ -114,7 +114,7 @@ class MeasureTask:
     """One shard through the line's own engine and regions; the engine stays open from shard to shard."""
 
     config: Config
-    frames: FrameSet
+    frames: FrameSequence
     left_out: frozenset[int] = frozenset()
     """Numbers of frames whose pixels don't count."""
     size: tuple[int, int] | None = None

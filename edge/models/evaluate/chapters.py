@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edge.models.evaluate.contest import Judged, Options
+from edge.models.evaluate.contest import EvaluateOptions, JudgedModel
 from edge.models.evaluate.latency import latency
 from edge.models.evaluate.matrix import matrix
 from edge.models.evaluate.scored import Scored
@@ -22,7 +22,7 @@ from edge.models.evaluate.summary import (
 from edge.models.sets.frame_set import FrameSet, SetFrame
 
 
-def about(source: FrameSet, frames: Sequence[SetFrame], options: Options) -> dict[str, Any]:
+def about(source: FrameSet, frames: Sequence[SetFrame], options: EvaluateOptions) -> dict[str, Any]:
     return {
         "path": str(source.path),
         "side": options.side or ("test" if "test" in source.sides else None),
@@ -35,7 +35,7 @@ def about(source: FrameSet, frames: Sequence[SetFrame], options: Options) -> dic
     }
 
 
-def of_model(one: Judged, source: FrameSet, frames: tuple[SetFrame, ...], options: Options) -> dict[str, Any]:
+def of_model(one: JudgedModel, source: FrameSet, frames: tuple[SetFrame, ...], options: EvaluateOptions) -> dict[str, Any]:
     scored = one.result.frames
     how: dict[str, Any] = {"replicates": options.replicates, "seed": options.seed}
     message: dict[str, Any] = {
@@ -57,7 +57,7 @@ def of_model(one: Judged, source: FrameSet, frames: tuple[SetFrame, ...], option
     return message
 
 
-def _matrix(one: Judged, tag: str, options: Options) -> dict[str, Any]:
+def _matrix(one: JudgedModel, tag: str, options: EvaluateOptions) -> dict[str, Any]:
     frames = one.result.frames
     values = sorted({frame.tags[tag] for frame in frames if tag in frame.tags})
     taken = one.calibrated_on or frames
@@ -67,7 +67,7 @@ def _matrix(one: Judged, tag: str, options: Options) -> dict[str, Any]:
     return message
 
 
-def across(judged: Sequence[Judged], options: Options) -> dict[str, Any] | None:
+def across(judged: Sequence[JudgedModel], options: EvaluateOptions) -> dict[str, Any] | None:
     """The matrix in which each row has a model of its own; None where the models aren't named after values of the first
     tag.
     """
@@ -100,7 +100,7 @@ def _frame(frame: Scored) -> dict[str, Any]:
     }
 
 
-def notes_of(source: FrameSet, frames: Sequence[SetFrame], judged: Sequence[Judged]) -> list[str]:
+def notes_of(source: FrameSet, frames: Sequence[SetFrame], judged: Sequence[JudgedModel]) -> list[str]:
     notes = []
     disputed = [frame.file for frame in source.frames if frame.label == "disputed"]
     if disputed:

@@ -12,7 +12,7 @@ from edge.models.evaluate.scored import Scored
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class EvaluateOptions:
     """What was asked for. ``side``: None takes ``test`` where the set has sides. ``threshold``: None: see
     ``_threshold``.
     """
@@ -40,7 +40,7 @@ class Contestant:
 
 
 @dataclass(slots=True)
-class Judged:
+class JudgedModel:
     """One model's frames, and what is needed to look at them again."""
 
     contestant: Contestant

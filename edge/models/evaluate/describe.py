@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import Region
-from edge.models.evaluate.scored import Defect, Seen
+from edge.models.evaluate.scored import MaskDefect, SeenRegion
 
 _RING: Final = 4
 """Px around a defect that its contrast is measured against."""
@@ -22,7 +22,7 @@ _SMALL: Final = 12.0
 """Square root of the area, in px, below which a region is a spot."""
 
 
-def defects_of(mask: NDArray[np.bool_], grey: NDArray[np.uint8], found: NDArray[np.bool_]) -> tuple[Defect, ...]:
+def defects_of(mask: NDArray[np.bool_], grey: NDArray[np.uint8], found: NDArray[np.bool_]) -> tuple[MaskDefect, ...]:
     """Connected defects of ``mask`` (H, W), on the frame ``grey``; ``found``: (H, W) True on the model's regions."""
     count, labels, stats, centres = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     height, width = mask.shape
@@ -38,13 +38,13 @@ def defects_of(mask: NDArray[np.bool_], grey: NDArray[np.uint8], found: NDArray[
         window = grey[rows, across]
         contrast = float(window[inside].mean() - window[ring].mean()) if ring.any() else 0.0
         place = (float(centres[number][0] + 0.5) / width, float(centres[number][1] + 0.5) / height)
-        defects.append(Defect(area, contrast, place, bool((found[rows, across] & inside).any())))
+        defects.append(MaskDefect(area, contrast, place, bool((found[rows, across] & inside).any())))
     return tuple(defects)
 
 
 def seen_of(
     regions: Sequence[Region], grey: NDArray[np.uint8], mask: NDArray[np.bool_] | None, inside: NDArray[np.bool_] | None
-) -> tuple[Seen, ...]:
+) -> tuple[SeenRegion, ...]:
     """The model's regions, in px of the frame. ``inside``: (H, W) True in the ROI, None: everywhere."""
     if not regions:
         return ()
@@ -58,11 +58,11 @@ def _seen(
     mask: NDArray[np.bool_] | None,
     inside: NDArray[np.bool_] | None,
     background: NDArray[np.bool_],
-) -> Seen:
+) -> SeenRegion:
     x0, y0, x1, y1 = region.bbox_xyxy
     box = (slice(y0, max(y1, y0 + 1)), slice(x0, max(x1, x0 + 1)))
     right = None if mask is None else bool(mask[box].any())
-    return Seen(
+    return SeenRegion(
         region.bbox_xyxy,
         region.area_px,
         region.score_max,

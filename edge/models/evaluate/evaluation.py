@@ -17,7 +17,7 @@ from edge.config.regions import RegionsConfig, ThresholdConfig
 from edge.engines.line_engine import scales_sha256
 from edge.errors import UserError
 from edge.models.evaluate.chapters import about, across, notes_of, of_model
-from edge.models.evaluate.contest import Contestant, Judged, Options
+from edge.models.evaluate.contest import Contestant, EvaluateOptions, JudgedModel
 from edge.models.evaluate.judge import Inspector, JudgeTask, ShardResult, check_labelled
 from edge.models.evaluate.ranking import threshold_at
 from edge.models.evaluate.scored import Scored
@@ -37,13 +37,16 @@ NOT_REPRODUCIBLE: Final = ("created", "latency_ms", "seconds")
 """Keys that another run on the same frames may give differently."""
 
 
-Progress = Callable[[str, int, int], None]
+EvaluateProgress = Callable[[str, int, int], None]
 """``progress(what, done, total)``."""
 
 
 def evaluate(
-    source: FrameSet, contestants: Sequence[Contestant], options: Options, progress: Progress = lambda *_: None
-) -> tuple[dict[str, Any], list[Judged]]:
+    source: FrameSet,
+    contestants: Sequence[Contestant],
+    options: EvaluateOptions,
+    progress: EvaluateProgress = lambda *_: None,
+) -> tuple[dict[str, Any], list[JudgedModel]]:
     """The report, ready for JSON, and what pictures of it are drawn from.
 
     Raises:
@@ -76,7 +79,7 @@ def evaluate(
     return result, judged
 
 
-def stable(report: Mapping[str, Any]) -> dict[str, Any]:
+def without_times(report: Mapping[str, Any]) -> dict[str, Any]:
     """The report without times: the same bytes for the same frames, models and options, whatever the workers."""
 
     def without(value: Any) -> Any:
@@ -88,7 +91,7 @@ def stable(report: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def chosen_frames(source: FrameSet, options: Options) -> tuple[SetFrame, ...]:
+def chosen_frames(source: FrameSet, options: EvaluateOptions) -> tuple[SetFrame, ...]:
     """The labelled frames of the side asked for.
 
     Raises:
@@ -108,8 +111,12 @@ def chosen_frames(source: FrameSet, options: Options) -> tuple[SetFrame, ...]:
 
 
 def _judged(
-    source: FrameSet, frames: tuple[SetFrame, ...], contestant: Contestant, options: Options, progress: Progress
-) -> Judged:
+    source: FrameSet,
+    frames: tuple[SetFrame, ...],
+    contestant: Contestant,
+    options: EvaluateOptions,
+    progress: EvaluateProgress,
+) -> JudgedModel:
     bundle = load_bundle(contestant.bundle)
     calibration = tuple(f for f in source.of("calibrate") if f.label == "good")
     if options.values and options.tags:
@@ -118,7 +125,7 @@ def _judged(
     calibrated: list[Scored] = []
     if (inspector is None or options.tags) and calibration:
         probe = inspector or _plain_inspector(contestant, 0.0)
-        calibrated = run(
+        calibrated = judge_all(
             probe, source, calibration, options, pixels=False, say=_said(progress, contestant, "calibrating")
         ).frames
     if inspector is None:
@@ -129,14 +136,16 @@ def _judged(
             high, told = 0.0, ""
         inspector = _plain_inspector(contestant, high)
         if not told:
-            first = run(inspector, source, frames, options, pixels=False, say=_said(progress, contestant, "scoring"))
+            first = judge_all(inspector, source, frames, options, pixels=False, say=_said(progress, contestant, "scoring"))
             good = [frame.score for frame in first.frames if not frame.is_bad]
             inspector = _plain_inspector(contestant, _threshold(good, options.false_rejects))
             told = f"the {len(good)} good frames that are judged here: optimistic, for want of a side calibrate"
-    result = run(inspector, source, frames, options, pixels=options.pixels, say=_said(progress, contestant, "judging"))
+    result = judge_all(
+        inspector, source, frames, options, pixels=options.pixels, say=_said(progress, contestant, "judging")
+    )
     if not options.seen_before:
         _refuse_seen(source, frames, contestant, bundle, result)
-    return Judged(contestant, bundle, inspector, told, result, calibrated)
+    return JudgedModel(contestant, bundle, inspector, told, result, calibrated)
 
 
 def _refuse_seen(
@@ -158,11 +167,11 @@ def _threshold(scores: Sequence[float | None], rate: float) -> float:
     return threshold_at(np.array([s for s in scores if s is not None]), rate)
 
 
-def _said(progress: Progress, contestant: Contestant, verb: str) -> Callable[[int, int], None]:
+def _said(progress: EvaluateProgress, contestant: Contestant, verb: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(f"{verb} with {contestant.name}", done, total)
 
 
-def _inspector(contestant: Contestant, bundle: Bundle, options: Options) -> tuple[Inspector | None, str]:
+def _inspector(contestant: Contestant, bundle: Bundle, options: EvaluateOptions) -> tuple[Inspector | None, str]:
     """What a line's config or ``--threshold`` says; None where the threshold must be found first."""
     line = contestant.line
     if line is None:
@@ -186,11 +195,11 @@ def _plain_inspector(contestant: Contestant, high: float) -> Inspector:
     return Inspector(ModelConfig(bundle=contestant.bundle), RegionsConfig(), high)
 
 
-def run(
+def judge_all(
     inspector: Inspector,
     source: FrameSet,
     frames: tuple[SetFrame, ...],
-    options: Options,
+    options: EvaluateOptions,
     *,
     pixels: bool,
     say: Callable[[int, int], None] = lambda *_: None,

@@ -21,7 +21,7 @@ from edge.errors import UserError
 from edge.frames import AnomalyMap, Found, Frame, Unmapped
 from edge.models.evaluate.describe import defects_of, seen_of
 from edge.models.evaluate.pixels import PixelCurves
-from edge.models.evaluate.scored import Defect, Scored, Seen
+from edge.models.evaluate.scored import MaskDefect, Scored, SeenRegion
 from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable
 from edge.models.sets.used import content_id
 from edge.preprocess.pixel_formats import Depth, LevelWindow, to_depth
@@ -116,8 +116,8 @@ class JudgeTask:
         inspection, found = to_inspection(loaded, amap, criteria)
         truth = _mask_of(self.source, frame, loaded, result.notes) if frame.label == "defect" else None
         score: float | None = None
-        regions: tuple[Seen, ...] = ()
-        defects: tuple[Defect, ...] = ()
+        regions: tuple[SeenRegion, ...] = ()
+        defects: tuple[MaskDefect, ...] = ()
         if found is not None and isinstance(amap, AnomalyMap):
             plan = criteria.plan(amap, loaded.meta.width, loaded.meta.height)
             value, high = nearest_to_high(amap.values, plan)
@@ -160,7 +160,7 @@ def on_frame(values: NDArray[np.float32], amap: AnomalyMap, frame: Frame) -> NDA
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SecondLook:
     """A frame once more, for a picture of it: what the engine gave and what was found."""
 
     frame: Frame
@@ -170,7 +170,7 @@ class Look:
     truth: NDArray[np.bool_] | None
 
 
-def look_again(inspector: Inspector, source: FrameSet, frames: list[SetFrame]) -> Iterator[tuple[SetFrame, Look]]:
+def look_again(inspector: Inspector, source: FrameSet, frames: list[SetFrame]) -> Iterator[tuple[SetFrame, SecondLook]]:
     """Inspect these frames once more, with what the filters dropped; frames without a map are passed over."""
     engine = open_engine(inspector.model, load_bundle(inspector.model.bundle))
     criteria, workspace = inspector.criteria(), Workspace()
@@ -187,7 +187,7 @@ def look_again(inspector: Inspector, source: FrameSet, frames: list[SetFrame]) -
             if found is None or isinstance(amap, Unmapped):
                 continue
             plan = criteria.plan(amap, loaded.meta.width, loaded.meta.height)
-            yield frame, Look(loaded, amap, found, plan, _mask_of(source, frame, loaded, []))
+            yield frame, SecondLook(loaded, amap, found, plan, _mask_of(source, frame, loaded, []))
     finally:
         engine.close()
 

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.models.evaluate.contest import Judged
-from edge.models.evaluate.judge import Look, look_again, on_frame
+from edge.models.evaluate.contest import JudgedModel
+from edge.models.evaluate.judge import SecondLook, look_again, on_frame
 from edge.models.evaluate.ranking import precision_points, roc_points, steps
 from edge.models.evaluate.scored import Scored, columns
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.regions.smooth import smooth
 from edge.regions.verdict import box_to_image
-from edge.report.curves import Curve, curves, histogram
+from edge.report.curves import Curve, curves, score_histogram
 from edge.report.explain import by_weight, rejected_text
 from edge.report.page import Bar, Page
 from edge.report.thumbnail import thumbnail
@@ -25,7 +25,7 @@ WORST: Final = 24
 _QUALITY: Final = 82
 
 
-def page_of(report: dict[str, Any], judged: Sequence[Judged], source: FrameSet) -> bytes:
+def page_of(report: dict[str, Any], judged: Sequence[JudgedModel], source: FrameSet) -> bytes:
     """The page as UTF-8; ``report`` as ``evaluate`` gave it.
 
     Raises:
@@ -123,14 +123,14 @@ def _comparison(page: Page, told: dict[str, Any]) -> None:
     )
 
 
-def _curves(page: Page, judged: Sequence[Judged]) -> None:
+def _curves(page: Page, judged: Sequence[JudgedModel]) -> None:
     page.heading("Curves")
     plots, roc, precision, pro = [], [], [], []
     for one in judged:
         data = columns(one.result.frames)
         ranked = steps(data.scores, data.bad)
         name = one.contestant.name
-        plots.append(histogram(f"Scores, {name}", data.scores[~data.bad], data.scores[data.bad], one.inspector.high))
+        plots.append(score_histogram(f"Scores, {name}", data.scores[~data.bad], data.scores[data.bad], one.inspector.high))
         roc.append(Curve(name, *roc_points(ranked)))
         precision.append(Curve(name, *precision_points(ranked)))
         rate, overlap = one.result.curves.pro_points()
@@ -195,7 +195,7 @@ def _matrix(page: Page, told: dict[str, Any]) -> None:
     )
 
 
-def _mistakes(page: Page, one: Judged, model: dict[str, Any], source: FrameSet, name: str) -> None:
+def _mistakes(page: Page, one: JudgedModel, model: dict[str, Any], source: FrameSet, name: str) -> None:
     scored = one.result.frames
     rejected = sorted((f for f in scored if not f.is_bad and f.is_wrong), key=lambda f: -_sort_key(f, np.inf))
     missed = sorted((f for f in scored if f.is_bad and f.is_wrong), key=lambda f: _sort_key(f, -np.inf))
@@ -220,7 +220,7 @@ def _sort_key(frame: Scored, without: float) -> float:
     return without if frame.score is None else frame.score
 
 
-def _gallery(page: Page, one: Judged, source: FrameSet, worst: Sequence[Scored], total: int) -> None:
+def _gallery(page: Page, one: JudgedModel, source: FrameSet, worst: Sequence[Scored], total: int) -> None:
     if not worst:
         page.text("None.")
         return
@@ -237,7 +237,7 @@ def _gallery(page: Page, one: Judged, source: FrameSet, worst: Sequence[Scored],
     page.gallery(pictures)
 
 
-def _picture(one: Judged, _frame: SetFrame, look: Look) -> Any:
+def _picture(one: JudgedModel, _frame: SetFrame, look: SecondLook) -> Any:
     size = (look.frame.meta.width, look.frame.meta.height)
     regions = [
         (box_to_image(region.bbox_xyxy, look.amap.map_to_image, *size), f"{region.score_max:.3g}")

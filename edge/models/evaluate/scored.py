@@ -16,7 +16,7 @@ CONTRASTS: Final = (5.0, 10.0, 20.0, 40.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Defect:
+class MaskDefect:
     """One connected defect of a mask. ``area_px``: in px of the frame. ``contrast``: grey levels of 8 bits, signed.
 
     ``place``: its centre as shares of width and height. ``found``: whether a region of the model touches it.
@@ -29,7 +29,7 @@ class Defect:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenRegion:
     """One region that the model reported. ``where``: ``roi_edge``, ``border``, ``background`` or ``part``. ``look``: in
     words.
 
@@ -57,9 +57,9 @@ class Scored:
     score: float | None
     verdict: str
     reason: str | None
-    regions: tuple[Seen, ...] = ()
+    regions: tuple[SeenRegion, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
-    defects: tuple[Defect, ...] = ()
+    defects: tuple[MaskDefect, ...] = ()
     side: str | None = None
 
     @property

@@ -24,7 +24,7 @@ from edge.models.evaluate.ranking import (
     recall_at_false_rejects,
     steps,
 )
-from edge.models.evaluate.scored import Columns, Defect, Scored, cell, columns, contrast_class, size_class
+from edge.models.evaluate.scored import Columns, MaskDefect, Scored, cell, columns, contrast_class, size_class
 
 RATES = (0.01, 0.05)
 """False-reject rates at which recall is told."""
@@ -167,9 +167,9 @@ def false_positives(frames: Sequence[Scored]) -> dict[str, Any]:
 
 
 def _classes(
-    pairs: Iterable[tuple[str, Defect]], name: Callable[[Defect], str], key: Callable[[Defect], float]
+    pairs: Iterable[tuple[str, MaskDefect]], name: Callable[[MaskDefect], str], key: Callable[[MaskDefect], float]
 ) -> list[dict[str, Any]]:
-    groups: dict[str, list[tuple[str, Defect]]] = {}
+    groups: dict[str, list[tuple[str, MaskDefect]]] = {}
     for part, defect in sorted(pairs, key=lambda pair: key(pair[1])):
         groups.setdefault(name(defect), []).append((part, defect))
     rows = []

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import UserError
-from edge.models.fit.protocol import FittedModel, MapValues, MethodOptions, Picture, Scorer
+from edge.models.fit.protocol import FittedModel, GraphPicture, MapValues, MethodOptions, Scorer
 
 OPSET: Final = 17
 STEP: Final = 4
@@ -51,7 +51,7 @@ class CellStatistics:
         self._total = np.zeros((rows, columns, self._width))
         self._products = np.zeros((rows, columns, self._width, self._width))
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: GraphPicture) -> None:
         features = _features(picture).astype(np.float64)
         self._total += features
         self._products += features[..., :, None] * features[..., None, :]
@@ -62,7 +62,7 @@ class CellStatistics:
         self._total += other._total  # noqa: SLF001  (of its own kind)
         self._products += other._products  # noqa: SLF001
 
-    def model(self, good: Sequence[Picture] = ()) -> FittedModel:
+    def model(self, good: Sequence[GraphPicture] = ()) -> FittedModel:
         mean, covariance = self._mean_and_covariance()
         rows, columns = _cells(self._shape)
         highest = max((float(self.scorer(picture)(picture).max()) for picture in good), default=DISPLAY_QUANTILE)
@@ -80,7 +80,7 @@ class CellStatistics:
             },
         )
 
-    def scorer(self, without: Picture | None = None) -> Scorer:
+    def scorer(self, without: GraphPicture | None = None) -> Scorer:
         mean, covariance = self._mean_and_covariance()
         if without is not None:
             count = self.frames
@@ -90,7 +90,7 @@ class CellStatistics:
             covariance = ((count - 1) * covariance - products * (count / (count - 1))) / (count - 2)
         whitening = self._whitening(covariance)
 
-        def score(picture: Picture) -> MapValues:
+        def score(picture: GraphPicture) -> MapValues:
             distance = (_features(picture) - mean)[..., None]
             return np.asarray(np.sqrt(np.square(whitening @ distance).sum(axis=(2, 3))), np.float32)
 
@@ -159,7 +159,7 @@ def _cells(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0] // STEP - 1, shape[1] // STEP - 1
 
 
-def _features(picture: Picture) -> NDArray[np.float32]:
+def _features(picture: GraphPicture) -> NDArray[np.float32]:
     """Features of every cell, float32 (rows, columns, d)."""
     pixels = picture.astype(np.float32)
     grey = pixels.mean(axis=2)

@@ -9,9 +9,9 @@ import numpy as np
 import orjson
 
 from edge.frames import Frame, Skip
-from edge.models.fit.gather import Gathered, from_bytes
-from edge.models.fit.plan import FitPlan, Pictures
-from edge.models.frame_set import FrameSet, name_of
+from edge.models.fit.gather import GatheredFrames, from_bytes
+from edge.models.fit.plan import FitPlan, PlanPictures
+from edge.models.frame_set import FrameSequence, name_of
 from edge.models.robust_outliers import Outlier
 from edge.spread.shards import At, Shard
 
@@ -20,7 +20,7 @@ OUTLIER_Z = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class HeldOutScore:
     """The highest value of a frame's map by leave-one-out. ``index``: the frame's number among all."""
 
     index: int
@@ -30,15 +30,15 @@ class Score:
 
 def scores(
     plan: FitPlan,
-    gathered: Gathered,
+    gathered: GatheredFrames,
     frames: Iterable[Frame | Skip],
     *,
     at: At = lambda _index, _name: None,
     first: int = 0,
     left_out: frozenset[int] = frozenset(),
-) -> list[Score]:
+) -> list[HeldOutScore]:
     """The score of every frame that was gathered, in order."""
-    pictures, found = Pictures(plan), []
+    pictures, found = PlanPictures(plan), []
     for index, entry in enumerate(frames, first):
         if index in left_out:
             continue
@@ -49,16 +49,18 @@ def scores(
         if placement is not None and placement.problem is not None:
             continue
         highest = float(gathered.statistics.scorer(picture)(picture).max())
-        found.append(Score(index, name_of(entry), highest * (1.0 if placement is None else pictures.factor(placement))))
+        found.append(
+            HeldOutScore(index, name_of(entry), highest * (1.0 if placement is None else pictures.factor(placement)))
+        )
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTask:
-    """``scores`` on one shard. ``gathered``: ``Gathered.to_bytes`` of the whole fit."""
+    """``scores`` on one shard. ``gathered``: ``GatheredFrames.to_bytes`` of the whole fit."""
 
     plan: FitPlan
-    frames: FrameSet
+    frames: FrameSequence
     gathered: bytes
     left_out: frozenset[int] = frozenset()
 
@@ -71,12 +73,12 @@ class ScoreTask:
         return orjson.dumps([(score.index, score.name, score.maximum) for score in found])
 
 
-def scores_from_bytes(data: bytes) -> list[Score]:
+def scores_from_bytes(data: bytes) -> list[HeldOutScore]:
     """Read the scores that ``ScoreTask`` wrote."""
-    return [Score(*entry) for entry in orjson.loads(data)]
+    return [HeldOutScore(*entry) for entry in orjson.loads(data)]
 
 
-def outliers_of(found: Sequence[Score]) -> tuple[Outlier, ...]:
+def outliers_of(found: Sequence[HeldOutScore]) -> tuple[Outlier, ...]:
     """Frames whose score lies far above the others', highest first.
 
     Maxima have a long upper tail, so their logarithms are compared; their spread is taken from the lower half, which

@@ -8,12 +8,12 @@ from typing import Any, cast
 from edge.config.bundle import Bundle, load_bundle
 from edge.engines.registration import read_reference
 from edge.errors import UserError
-from edge.models.fit.fit import STATISTICS, Fit, FitRun, finish, gather_all
-from edge.models.fit.gather import Gathered, from_bytes
+from edge.models.fit.fit import STATISTICS, Fit, FitRun, finish_fit, gather_all
+from edge.models.fit.gather import GatheredFrames, from_bytes
 from edge.models.fit.methods import method_row
 from edge.models.fit.plan import FitPlan, FitRequest
 from edge.models.fit.protocol import MethodOptions, Pose
-from edge.models.frame_set import FrameSet
+from edge.models.frame_set import FrameSequence
 
 
 def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
@@ -67,7 +67,7 @@ def _backbone(made: Any, given: Path | None) -> Path | None:
     return None if name is None else Path(name)
 
 
-def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:
+def statistics_of(bundle: Bundle, plan: FitPlan) -> GatheredFrames:
     """What the bundle was fitted on, as sums.
 
     Raises:
@@ -89,14 +89,14 @@ def statistics_of(bundle: Bundle, plan: FitPlan) -> Gathered:
         ) from None
 
 
-def fit_like(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -> Fit:
+def fit_like(base: Path, frames: FrameSequence, request: FitRequest, run: FitRun) -> Fit:
     """Fit on new frames with the reference, method and options of ``base``; such bundles can be merged."""
     plan = plan_of(load_bundle(base), request.name, request.options.backbone)
     gathered, lost = gather_all(plan, frames, run, frozenset())
-    return finish(plan, gathered, frames, request.source, run, lost)
+    return finish_fit(plan, gathered, frames, request.source, run, lost)
 
 
-def add_frames(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -> Fit:
+def add_frames(base: Path, frames: FrameSequence, request: FitRequest, run: FitRun) -> Fit:
     """The bundle ``base`` with more frames. Outliers are looked for among the new ones.
 
     Raises:
@@ -108,10 +108,10 @@ def add_frames(base: Path, frames: FrameSet, request: FitRequest, run: FitRun) -
     more, lost = gather_all(plan, frames, run, frozenset())
     gathered.merge(more)
     gathered.notes.survey.check(request.source)
-    return finish(plan, gathered, frames, request.source, run, lost, before=statistics_of(bundle, plan))
+    return finish_fit(plan, gathered, frames, request.source, run, lost, before=statistics_of(bundle, plan))
 
 
-def merge(bundles: tuple[Path, ...], name: str, run: FitRun) -> Fit:
+def merge_bundles(bundles: tuple[Path, ...], name: str, run: FitRun) -> Fit:
     """One model of all frames that these bundles were fitted on, in their order; no frame is read again.
 
     Raises:
@@ -124,7 +124,7 @@ def merge(bundles: tuple[Path, ...], name: str, run: FitRun) -> Fit:
         other = load_bundle(path)
         _check_alike(first, other)
         whole.merge(statistics_of(other, plan))
-    return finish(plan, whole, (), " and ".join(map(str, bundles)), run)
+    return finish_fit(plan, whole, (), " and ".join(map(str, bundles)), run)
 
 
 def _check_alike(first: Bundle, other: Bundle) -> None:

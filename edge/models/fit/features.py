@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.backbone.layers import Layer, chosen_layers, cut_after, default_layers
-from edge.models.backbone.open import Backbone, default_backbone, open_backbone, opened
+from edge.models.backbone.open import Backbone, default_backbone, open_backbone, with_any_size
 from edge.models.backbone.place import first_centre
 
 _OLDEST_OPSET = 13
@@ -95,7 +95,7 @@ def open_features(
             expected="strides that are multiples of the smallest, 16 and 32 for example",
         )
     cut = _lifted(cut_after(backbone.model, [layer.name for layer in layers]), backbone.what)
-    cut = opened(cut)
+    cut = with_any_size(cut)
     fixed = graphs.dims(graphs.inputs(cut)[0])
     if fixed[1] is not None or fixed[2] is not None:
         _expect_size(backbone, (fixed[2] or 0, fixed[1] or 0), size)

@@ -14,16 +14,16 @@ from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models.fit.contamination import Score, ScoreTask, outliers_of, scores, scores_from_bytes
-from edge.models.fit.gather import Gathered, GatherTask, Notes, from_bytes, gather
+from edge.models.fit.contamination import HeldOutScore, ScoreTask, outliers_of, scores, scores_from_bytes
+from edge.models.fit.gather import FitNotes, GatheredFrames, GatherTask, from_bytes, gather_frames
 from edge.models.fit.methods import MethodRow, method_row
 from edge.models.fit.plan import MEND, FitPlan, FitRequest, plan_fit
 from edge.models.fit.protocol import FittedModel
 from edge.models.fit.self_test import SelfTest, self_test
-from edge.models.frame_set import FrameSet
+from edge.models.frame_set import FrameSequence
 from edge.models.robust_outliers import Outlier
 from edge.models.write import check_target, write_bundle
-from edge.spread import SHARD_FRAMES, Lost, Progress, default_workers, shards_of, spread
+from edge.spread import SHARD_FRAMES, LostFrame, Progress, default_workers, shards_of, spread
 from edge.storage.pictures import encode_png
 
 _HEAD = 16
@@ -58,12 +58,12 @@ class Fit:
     """A fitted model and all that is known of it; ``scores`` is empty where the frames couldn't be gone through again."""
 
     plan: FitPlan
-    gathered: Gathered
+    gathered: GatheredFrames
     model: FittedModel
-    scores: tuple[Score, ...] = ()
+    scores: tuple[HeldOutScore, ...] = ()
     outliers: tuple[Outlier, ...] = ()
     left_out: tuple[str, ...] = ()
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[LostFrame, ...] = ()
     tested: SelfTest | None = None
 
 
@@ -84,21 +84,21 @@ def fit(frames: Iterable[Frame | Skip], request: FitRequest, run: FitRun = FitRu
     else:
         plan = plan_fit(frames, request)
     gathered, lost = gather_all(plan, frames, run, frozenset())
-    if isinstance(frames, FrameSet):
+    if isinstance(frames, FrameSequence):
         sized = request.size is not None or plan.spec.input.size == "any"
         gathered.notes.survey.check(request.source, sized=sized, mend=MEND)
-    return finish(plan, gathered, () if once else frames, request.source, run, lost)
+    return finish_fit(plan, gathered, () if once else frames, request.source, run, lost)
 
 
-def finish(
+def finish_fit(
     plan: FitPlan,
-    gathered: Gathered,
+    gathered: GatheredFrames,
     frames: Iterable[Frame | Skip],
     source: str,
     run: FitRun,
-    lost: Sequence[Lost] = (),
+    lost: Sequence[LostFrame] = (),
     *,
-    before: Gathered | None = None,
+    before: GatheredFrames | None = None,
 ) -> Fit:
     """The model of what was gathered, tested. ``frames``: those that are looked through for outliers.
 
@@ -231,10 +231,10 @@ def _planned(frames: Iterable[Frame | Skip], request: FitRequest) -> tuple[Itera
 
 def gather_all(
     plan: FitPlan, frames: Iterable[Frame | Skip], run: FitRun, left_out: frozenset[int]
-) -> tuple[Gathered, tuple[Lost, ...]]:
+) -> tuple[GatheredFrames, tuple[LostFrame, ...]]:
     """One pass. Frames that lie on a disk are spread in shards where the method's statistics merge."""
-    if not isinstance(frames, FrameSet) or not method_row(plan.method).mergeable:
-        return gather(plan, _counted(frames, run), left_out=left_out), ()
+    if not isinstance(frames, FrameSequence) or not method_row(plan.method).mergeable:
+        return gather_frames(plan, _counted(frames, run), left_out=left_out), ()
     shards = shards_of(frames.count(), SHARD_FRAMES)
     workers = default_workers(len(shards)) if run.workers is None else run.workers
     done = spread(
@@ -248,16 +248,20 @@ def gather_all(
         progress=lambda progress: run.progress("fitting", progress),
     )
     parts = [from_bytes(result, plan) for result in done.results]
-    whole = parts[0] if parts else gather(plan, ())
+    whole = parts[0] if parts else gather_frames(plan, ())
     for part in parts[1:]:
         whole.merge(part)
     return whole, done.lost
 
 
 def _scores(
-    plan: FitPlan, gathered: Gathered, frames: Iterable[Frame | Skip], run: FitRun, left_out: frozenset[int] = frozenset()
-) -> list[Score]:
-    if not isinstance(frames, FrameSet) or not gathered.statistics.arrays() or run.is_alone:
+    plan: FitPlan,
+    gathered: GatheredFrames,
+    frames: Iterable[Frame | Skip],
+    run: FitRun,
+    left_out: frozenset[int] = frozenset(),
+) -> list[HeldOutScore]:
+    if not isinstance(frames, FrameSequence) or not gathered.statistics.arrays() or run.is_alone:
         return scores(plan, gathered, _counted(frames, run, "looking for outliers"), left_out=left_out)
     shards = shards_of(frames.count(), SHARD_FRAMES)
     workers = default_workers(len(shards)) if run.workers is None else run.workers
@@ -274,17 +278,17 @@ def _scores(
 
 
 def _counted(frames: Iterable[Frame | Skip], run: FitRun, what: str = "fitting") -> Iterator[Frame | Skip]:
-    from edge.spread.pace import Pace
+    from edge.spread.pace import Throughput
 
-    total = frames.count() if isinstance(frames, FrameSet) else 0
-    pace = Pace(total, 0)
+    total = frames.count() if isinstance(frames, FrameSequence) else 0
+    pace = Throughput(total, 0)
     for done, frame in enumerate(frames):
         if total:
             run.progress(what, pace.progress(done, workers=1, retries=0))
         yield frame
 
 
-def _key(plan: FitPlan, frames: FrameSet, left_out: frozenset[int]) -> str:
+def _key(plan: FitPlan, frames: FrameSequence, left_out: frozenset[int]) -> str:
     """What finished shards depend on: the plan, and which files there are."""
     reference = b"" if plan.reference is None else plan.reference.tobytes()
     from hashlib import sha256
@@ -301,7 +305,7 @@ def _key(plan: FitPlan, frames: FrameSet, left_out: frozenset[int]) -> str:
     )
 
 
-def _check_enough(notes: Notes, row: MethodRow, source: str, frames: int) -> None:
+def _check_enough(notes: FitNotes, row: MethodRow, source: str, frames: int) -> None:
     """Raises UserError where so few frames, or nothing but copies of one, can't make a model."""
     if frames < row.least_frames:
         received = [f"{frames} that can be used"]

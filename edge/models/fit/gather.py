@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from edge.frames import Frame, Skip
 from edge.models.fit.methods import method_row
-from edge.models.fit.plan import FitPlan, Pictures
+from edge.models.fit.plan import FitPlan, PlanPictures
 from edge.models.fit.protocol import Statistics
 from edge.models.fit.sums import KeptPictures
-from edge.models.frame_set import FrameSet, name_of
+from edge.models.frame_set import FrameSequence, name_of
 from edge.models.frame_survey import Survey
 from edge.spread.shards import At, Shard
 
@@ -26,7 +26,7 @@ _CLIPPED_PX = 0.005
 
 
 @dataclass(slots=True)
-class Notes:
+class FitNotes:
     """What stood out among the frames that were gone through. ``skipped``: names and reasons, not in the statistics."""
 
     used: int = 0
@@ -40,7 +40,7 @@ class Notes:
     contents: list[str] = field(default_factory=list)
     """A short hash of each used frame's pixels."""
 
-    def merge(self, other: Notes) -> None:
+    def merge(self, other: FitNotes) -> None:
         self.used += other.used
         self.survey.merge(other.survey)
         self.clipped += other.clipped
@@ -56,14 +56,14 @@ class Notes:
 
 
 @dataclass(slots=True)
-class Gathered:
+class GatheredFrames:
     """Statistics of some frames, a fixed choice of their pictures, and the notes."""
 
     statistics: Statistics
     kept: KeptPictures
-    notes: Notes
+    notes: FitNotes
 
-    def merge(self, other: Gathered) -> None:
+    def merge(self, other: GatheredFrames) -> None:
         """Take in what came after."""
         self.statistics.merge(other.statistics)
         self.kept.merge(other.kept)
@@ -73,22 +73,22 @@ class Gathered:
         """All of it as an .npz file; the same bytes for the same content."""
         arrays = {f"statistics_{name}": array for name, array in self.statistics.arrays().items()}
         arrays |= {f"kept_{i:02d}": picture for i, picture in enumerate(self.kept.pictures())}
-        notes = {name: getattr(self.notes, name) for name in Notes.__slots__} | {"survey": self.notes.survey.to_json()}
+        notes = {name: getattr(self.notes, name) for name in FitNotes.__slots__} | {"survey": self.notes.survey.to_json()}
         arrays["notes"] = np.frombuffer(orjson.dumps(notes), np.uint8)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
         return buffer.getvalue()
 
 
-def empty(plan: FitPlan) -> Gathered:
+def empty(plan: FitPlan) -> GatheredFrames:
     """What is gathered before the first frame."""
     height, width, channels = plan.shape
     statistics = method_row(plan.method).load().empty(plan.shape, plan.options)
-    return Gathered(statistics, KeptPictures(height * width * channels), Notes())
+    return GatheredFrames(statistics, KeptPictures(height * width * channels), FitNotes())
 
 
-def from_bytes(data: bytes, plan: FitPlan) -> Gathered:
-    """Read what ``Gathered.to_bytes`` wrote. Raises ValueError or KeyError where it is something else."""
+def from_bytes(data: bytes, plan: FitPlan) -> GatheredFrames:
+    """Read what ``GatheredFrames.to_bytes`` wrote. Raises ValueError or KeyError where it is something else."""
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         named: dict[str, NDArray[Any]] = {name: arrays[name] for name in arrays.files}
     gathered = empty(plan)
@@ -100,21 +100,21 @@ def from_bytes(data: bytes, plan: FitPlan) -> Gathered:
     notes = orjson.loads(named["notes"].tobytes())
     notes["out_of_place"] = [(name, why) for name, why in notes["out_of_place"]]
     notes["survey"] = Survey.from_json(notes["survey"])
-    gathered.notes = Notes(**notes)
+    gathered.notes = FitNotes(**notes)
     return gathered
 
 
-def gather(
+def gather_frames(
     plan: FitPlan,
     frames: Iterable[Frame | Skip],
     *,
     at: At = lambda _index, _name: None,
     first: int = 0,
     left_out: frozenset[int] = frozenset(),
-) -> Gathered:
+) -> GatheredFrames:
     """Go through the frames once. ``first``: number of the first of them; ``left_out``: numbers that aren't used."""
     gathered = empty(plan)
-    pictures, notes = Pictures(plan), gathered.notes
+    pictures, notes = PlanPictures(plan), gathered.notes
     for index, entry in enumerate(frames, first):
         if index in left_out:
             continue
@@ -137,19 +137,19 @@ def gather(
 
 @dataclass(frozen=True, slots=True)
 class GatherTask:
-    """``gather`` on one shard of frames that every worker can read."""
+    """``gather_frames`` on one shard of frames that every worker can read."""
 
     plan: FitPlan
-    frames: FrameSet
+    frames: FrameSequence
     left_out: frozenset[int] = frozenset()
 
     def __call__(self, shard: Shard, at: At) -> bytes:
         entries = self.frames.read(shard.start, shard.stop)
         left_out = self.left_out | frozenset(shard.skip)
-        return gather(self.plan, entries, at=at, first=shard.start, left_out=left_out).to_bytes()
+        return gather_frames(self.plan, entries, at=at, first=shard.start, left_out=left_out).to_bytes()
 
 
-def _note_clipping(frame: Frame, notes: Notes) -> None:
+def _note_clipping(frame: Frame, notes: FitNotes) -> None:
     share = float(np.count_nonzero(frame.pixels >= 2**frame.bits - 1)) / frame.pixels.size
     if share > _CLIPPED_PX:
         notes.clipped += 1

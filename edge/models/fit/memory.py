@@ -18,8 +18,8 @@ from edge.errors import UserError
 from edge.models.fit.bank import Bank
 from edge.models.fit.feature_space import COMPONENTS, FeatureSpace, FeatureSums, thinning
 from edge.models.fit.features import FeatureNet, hint, open_features
-from edge.models.fit.memory_graph import Comparison, map_scale, map_shift, memory_graph
-from edge.models.fit.protocol import FittedModel, MapValues, Method, MethodOptions, Picture, Scorer
+from edge.models.fit.memory_graph import BankComparison, map_scale, map_shift, memory_graph
+from edge.models.fit.protocol import FittedModel, GraphPicture, MapValues, Method, MethodOptions, Scorer
 
 LEAST_FRAMES = 2
 _QUIET = 0.99
@@ -46,7 +46,7 @@ class MemoryStatistics:
         self._pictures: dict[bytes, int] = {}
         self._fitted: tuple[FeatureSpace, Bank] | None = None
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: GraphPicture) -> None:
         vectors = self._vectors(picture).reshape(-1, self._bank.width)
         self._sums.add(vectors)
         self._bank.add(vectors, self.frames)
@@ -63,10 +63,10 @@ class MemoryStatistics:
         self._fitted = None
         self._make_room()
 
-    def model(self, good: Sequence[Picture] = ()) -> FittedModel:
+    def model(self, good: Sequence[GraphPicture] = ()) -> FittedModel:
         space, bank = self._fit()
         places = space.project(bank.vectors)
-        comparison = Comparison(self._weights(space), -(space.mean @ space.matrix), places, 3 if self._whiten else 1)
+        comparison = BankComparison(self._weights(space), -(space.mean @ space.matrix), places, 3 if self._whiten else 1)
         scale = map_scale(self._net)
         size = self._net.size
         return FittedModel(
@@ -86,7 +86,7 @@ class MemoryStatistics:
             },
         )
 
-    def scorer(self, without: Picture | None = None) -> Scorer:
+    def scorer(self, without: GraphPicture | None = None) -> Scorer:
         space, bank = self._fit()
         number = None if without is None else self._pictures.get(_digest(without))
         if without is not None and number is not None and self._whiten and self.frames > 1:
@@ -96,7 +96,7 @@ class MemoryStatistics:
         own = bank.owners == (-1 if number is None else number)
         reaches = np.where(own, bank.reaches, 0).astype(np.float32)
 
-        def score(picture: Picture) -> MapValues:
+        def score(picture: GraphPicture) -> MapValues:
             vectors = self._vectors(picture)
             components = space.project(vectors.reshape(-1, self._bank.width))
             distance = -2 * components @ places.T
@@ -141,7 +141,7 @@ class MemoryStatistics:
         self._sums.total[:], self._sums.products[:] = arrays["total"], arrays["products"]
         self._pictures = {row.tobytes(): int(n) for row, n in zip(arrays["digests"], arrays["numbers"], strict=True)}
 
-    def _quiet(self, good: Sequence[Picture]) -> float | None:
+    def _quiet(self, good: Sequence[GraphPicture]) -> float | None:
         """The highest that a good picture reaches to whom it is unknown; None without any."""
         return max((float(self.scorer(picture)(picture).max()) for picture in good), default=0.0) or None
 
@@ -161,7 +161,7 @@ class MemoryStatistics:
             self._fitted = space, bank
         return self._fitted
 
-    def _space_without(self, picture: Picture) -> FeatureSpace:
+    def _space_without(self, picture: GraphPicture) -> FeatureSpace:
         """Whitened, a single odd picture makes its own directions count for little, and would hide in them.
 
         Without whitening it can only make directions of its own count that didn't, and stand out the more.
@@ -174,7 +174,7 @@ class MemoryStatistics:
         if self._bank.is_full:
             self._bank.thin(2 * self._bank.most, self._sums.space(whiten=self._whiten).project)
 
-    def _vectors(self, picture: Picture) -> NDArray[np.float32]:
+    def _vectors(self, picture: GraphPicture) -> NDArray[np.float32]:
         """Return features (h, w, d), wide layers thinned out."""
         whole = self._net.features(picture)
         if all(matrix is None for matrix in self._thinning):
@@ -195,7 +195,7 @@ class MemoryStatistics:
             start += width
         return found
 
-    def _map(self, distance: NDArray[np.float32], picture: Picture) -> MapValues:
+    def _map(self, distance: NDArray[np.float32], picture: GraphPicture) -> MapValues:
         """Smooth and place the distances as the graph does."""
         if self._whiten:
             distance = _mean_of_neighbours(distance)
@@ -232,7 +232,7 @@ class _Memory:
 METHOD: Method = _Memory()
 
 
-def _digest(picture: Picture) -> bytes:
+def _digest(picture: GraphPicture) -> bytes:
     digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(picture).data)
     return digest.digest()

@@ -23,7 +23,7 @@ FINER = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class BankComparison:
     """What is compared, in numbers.
 
     ``weights``: for each layer (width, c). ``bias`` (c,): minus the mean's components. ``bank`` (k, c). ``smooth``: side of
@@ -47,7 +47,7 @@ def map_shift(net: FeatureNet) -> tuple[int, int]:
     return round(x), round(y)
 
 
-def memory_graph(net: FeatureNet, comparison: Comparison) -> onnx.ModelProto:
+def memory_graph(net: FeatureNet, comparison: BankComparison) -> onnx.ModelProto:
     """Return the graph: ``frame`` uint8 (n, H, W, C) in, ``map`` float32 (n, h, w) and ``score``, its maximum, out.
 
     H and W are open, unless the network takes one size only. The map covers the picture from its first px on, to the last
@@ -74,7 +74,7 @@ def memory_graph(net: FeatureNet, comparison: Comparison) -> onnx.ModelProto:
     return graph.model(map_scale(net))
 
 
-def _distance(graph: _Graph, net: FeatureNet, comparison: Comparison) -> str:
+def _distance(graph: _Graph, net: FeatureNet, comparison: BankComparison) -> str:
     """Make the distance of each place to its nearest in the bank, (n, 1, h, w)."""
     parts: list[str] = []
     for index, (layer, weight) in enumerate(zip(net.layers, comparison.weights, strict=True)):

@@ -12,8 +12,8 @@ from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.calibrate.outliers import draw_outlier
 from edge.models.fit.fit import Fit
-from edge.models.fit.plan import Pictures
-from edge.models.frame_set import FrameSet, name_of
+from edge.models.fit.plan import PlanPictures
+from edge.models.frame_set import FrameSequence, name_of
 from edge.preprocess.prepare import to_frame
 from edge.regions.verdict import box_to_image
 from edge.storage.disk import write_whole
@@ -22,18 +22,18 @@ from edge.storage.pictures import encode_png
 _PREFIX: Final = "outlier-"
 
 
-def outlier_folder(bundle: Path) -> Path:
+def fit_outlier_folder(bundle: Path) -> Path:
     """Where they lie: beside the bundle, which nothing changes once it is written."""
     return bundle.with_name(f"{bundle.name}.outliers")
 
 
-def write_outlier_pictures(fitted: Fit, frames: FrameSet | None, bundle: Path) -> list[Path]:
+def write_outlier_pictures(fitted: Fit, frames: FrameSequence | None, bundle: Path) -> list[Path]:
     """One picture of each outlier, in their order; those of an earlier fit are deleted.
 
     Raises:
         UserError: the folder can't be written.
     """
-    folder = outlier_folder(bundle)
+    folder = fit_outlier_folder(bundle)
     try:
         for old in folder.glob(f"{_PREFIX}*.png"):
             old.unlink()
@@ -45,9 +45,9 @@ def write_outlier_pictures(fitted: Fit, frames: FrameSet | None, bundle: Path) -
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def _write(fitted: Fit, frames: FrameSet, folder: Path) -> list[Path]:
+def _write(fitted: Fit, frames: FrameSequence, folder: Path) -> list[Path]:
     ranks = {outlier.name: rank for rank, outlier in enumerate(fitted.outliers, 1)}
-    pictures = Pictures(fitted.plan)
+    pictures = PlanPictures(fitted.plan)
     written: dict[int, Path] = {}
     for entry in frames:
         rank = ranks.pop(name_of(entry), None)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import UserError
-from edge.models.fit.protocol import FittedModel, MapValues, MethodOptions, Picture, Scorer
+from edge.models.fit.protocol import FittedModel, GraphPicture, MapValues, MethodOptions, Scorer
 from edge.models.fit.sums import left_out
 
 OPSET = 17
@@ -34,7 +34,7 @@ class PixelStatistics:
         self._total = np.zeros(shape)
         self._squares = np.zeros(shape)
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: GraphPicture) -> None:
         cv2.accumulate(picture, self._total)
         cv2.accumulateSquare(picture, self._squares)
         self.frames += 1
@@ -44,7 +44,7 @@ class PixelStatistics:
         self._total += other._total  # noqa: SLF001  (of its own kind)
         self._squares += other._squares  # noqa: SLF001
 
-    def model(self, good: Sequence[Picture] = ()) -> FittedModel:  # noqa: ARG002  (sums are all it needs)
+    def model(self, good: Sequence[GraphPicture] = ()) -> FittedModel:  # noqa: ARG002  (sums are all it needs)
         mean, variance = self._mean_and_variance()
         return FittedModel(
             graph=_graph(mean, _deviation(variance, self._floor)),
@@ -58,13 +58,13 @@ class PixelStatistics:
             },
         )
 
-    def scorer(self, without: Picture | None = None) -> Scorer:
+    def scorer(self, without: GraphPicture | None = None) -> Scorer:
         mean, variance = self._mean_and_variance()
         if without is not None:
             mean, variance = left_out(mean, variance, without.astype(np.float32), self.frames)
         inverse = 1 / _deviation(variance, self._floor)
 
-        def score(picture: Picture) -> MapValues:
+        def score(picture: GraphPicture) -> MapValues:
             return np.asarray((np.abs(picture - mean) * inverse).max(axis=2), np.float32)
 
         return score

@@ -16,7 +16,7 @@ from edge.config.register_spec import RegisterLimits, RegisterSpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.fit.methods import DEFAULTS, method_row
-from edge.models.fit.protocol import MethodOptions, Picture, Pose
+from edge.models.fit.protocol import GraphPicture, MethodOptions, Pose
 from edge.models.frame_set import name_of
 from edge.models.frame_survey import Survey
 from edge.models.freeze_illumination import frozen
@@ -69,7 +69,7 @@ class FitPlan:
     shape: tuple[int, int, int]
     frame_size: tuple[int, int]
     """Width and height of the first frame, before any resize."""
-    reference: Picture | None = field(repr=False, default=None)
+    reference: GraphPicture | None = field(repr=False, default=None)
 
 
 def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
@@ -132,7 +132,7 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
     )
 
 
-class Pictures:
+class PlanPictures:
     """Turns frames into the pictures that the method sees, as the engines' host step will at run time."""
 
     def __init__(self, plan: FitPlan) -> None:
@@ -146,7 +146,7 @@ class Pictures:
         register = self._plan.spec.register_
         return placement.light[0] if register is not None and register.map_times_gain else 1.0
 
-    def of(self, frame: Frame) -> tuple[Picture, Placement | None]:
+    def of(self, frame: Frame) -> tuple[GraphPicture, Placement | None]:
         """The picture, valid until the next call, and where its part lay; look at ``Placement.problem`` before use."""
         picture: Any = prepare(frame, self._plan.spec, self._workspace).image
         if self.registrar is None:

@@ -17,12 +17,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-Picture: TypeAlias = NDArray[np.uint8]
+GraphPicture: TypeAlias = NDArray[np.uint8]
 """C-contiguous uint8 (H, W, C) with C = 1 or 3 (RGB): exactly what the graph will take as one ``frame``. It belongs to the
 caller and is valid during the call alone."""
 MapValues: TypeAlias = NDArray[np.float32]
 """Float32 (h, w): the raw anomaly map, as the graph's ``map`` output would be."""
-Scorer: TypeAlias = Callable[[Picture], MapValues]
+Scorer: TypeAlias = Callable[[GraphPicture], MapValues]
 """Gives a picture's map, in a new array or in one that the next call overwrites."""
 Pose: TypeAlias = Literal["fixed", "texture"]
 """``fixed``: parts lie alike, frames are registered to the bundle's reference. ``texture``: they don't, no registration."""
@@ -73,7 +73,7 @@ class Statistics(Protocol):
     frames: int
     """Pictures added so far, those of merged statistics included."""
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: GraphPicture) -> None:
         """Take one good picture in. Called once for each, in the order of the frames."""
 
     def merge(self, other: Any) -> None:
@@ -82,7 +82,7 @@ class Statistics(Protocol):
         Called for shards of one fit in their order, and for ``--merge`` where the method's row says ``mergeable``.
         """
 
-    def model(self, good: Sequence[Picture] = ()) -> FittedModel:
+    def model(self, good: Sequence[GraphPicture] = ()) -> FittedModel:
         """The model of all pictures so far. More may be added afterwards.
 
         ``good``: up to 24 of the pictures that were added, for what can't be had from sums, a quantile of map values. Each
@@ -92,7 +92,7 @@ class Statistics(Protocol):
             UserError: too few pictures; how many are enough is said.
         """
 
-    def scorer(self, without: Picture | None = None) -> Scorer:
+    def scorer(self, without: GraphPicture | None = None) -> Scorer:
         """What gives the maps of the last ``model()``, computed here, without an engine.
 
         ``without``: a picture that was added. The scorer then behaves as if it never had been (leave-one-out), for outliers

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
-from edge.models.fit.protocol import FittedModel, MapValues, MethodOptions, Picture, Scorer
+from edge.models.fit.protocol import FittedModel, GraphPicture, MapValues, MethodOptions, Scorer
 from edge.models.fit.residual_graph import MIDDLE, SCALES, SLOW, Weights, residual_graph
 from edge.models.fit.sums import PlaneSums, in_steps, left_out
 
@@ -47,7 +47,7 @@ class ResidualStatistics:
     def frames(self) -> int:
         return self._sums[0].count
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: GraphPicture) -> None:
         self._q = None
         for sums, plane in zip(self._sums, self._planes(picture), strict=True):
             sums.add(in_steps(plane))
@@ -57,7 +57,7 @@ class ResidualStatistics:
         for sums, more in zip(self._sums, other._sums, strict=True):  # noqa: SLF001  (of its own kind)
             sums.merge(more)
 
-    def model(self, good: Sequence[Picture] = ()) -> FittedModel:
+    def model(self, good: Sequence[GraphPicture] = ()) -> FittedModel:
         self._q = self._quantiles(good)
         weights = [
             _weights(*sums.mean_and_variance(), self._options.floor * share, q)
@@ -77,7 +77,7 @@ class ResidualStatistics:
             },
         )
 
-    def scorer(self, without: Picture | None = None) -> Scorer:
+    def scorer(self, without: GraphPicture | None = None) -> Scorer:
         q = self._q
         if q is None:
             raise RuntimeError("model() comes first: it measures the scales")
@@ -89,7 +89,7 @@ class ResidualStatistics:
                 mean, variance = left_out(mean, variance, planes[index], sums.count)
             parts.append(_weights(mean, variance, self._options.floor * share, q[index]))
 
-        def score(picture: Picture) -> MapValues:
+        def score(picture: GraphPicture) -> MapValues:
             return self._map(picture, parts)
 
         return score
@@ -108,10 +108,10 @@ class ResidualStatistics:
             sums.count, sums.total, sums.squares = int(arrays["frames"]), total.copy(), squares.copy()
         return self
 
-    def _planes(self, picture: Picture) -> list[NDArray[np.float32]]:
+    def _planes(self, picture: GraphPicture) -> list[NDArray[np.float32]]:
         return _planes(picture, self._padded, flat_field=self._options.flat_field)
 
-    def _quantiles(self, good: Sequence[Picture]) -> tuple[float, ...]:
+    def _quantiles(self, good: Sequence[GraphPicture]) -> tuple[float, ...]:
         """``q`` of each scale over the good pictures, each of them left out of what it is compared with."""
         values: list[list[NDArray[np.float32]]] = [[] for _ in SCALES]
         means = [sums.mean_and_variance() for sums in self._sums]
@@ -129,7 +129,7 @@ class ResidualStatistics:
             found.append(max(_LEAST_Q, float(merged[min(rank, len(merged) - 1)])))
         return tuple(found)
 
-    def _map(self, picture: Picture, parts: Sequence[Weights]) -> MapValues:
+    def _map(self, picture: GraphPicture, parts: Sequence[Weights]) -> MapValues:
         highest: NDArray[np.float32] | None = None
         for plane, (mean, inverse) in reversed(list(zip(self._planes(picture), parts, strict=True))):
             values = (np.abs(plane - mean) * inverse).max(axis=2)
@@ -169,7 +169,7 @@ def _padded(shape: tuple[int, ...]) -> tuple[int, int]:
     return -(-shape[0] // last) * last, -(-shape[1] // last) * last
 
 
-def _planes(picture: Picture, padded: tuple[int, int], *, flat_field: bool) -> list[NDArray[np.float32]]:
+def _planes(picture: GraphPicture, padded: tuple[int, int], *, flat_field: bool) -> list[NDArray[np.float32]]:
     """The blurred picture at each scale, (H, W, C) float32."""
     height, width, channels = picture.shape
     plane: Any = picture.astype(np.float32)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from edge.disturb.flaws import KINDS, Footprint, paste
 from edge.models.calibrate.thresholds import choose_high
-from edge.models.fit.contamination import Score, outliers_of
-from edge.models.fit.gather import Gathered
+from edge.models.fit.contamination import HeldOutScore, outliers_of
+from edge.models.fit.gather import GatheredFrames
 from edge.models.fit.plan import FitPlan
-from edge.models.fit.protocol import Picture, Scorer
+from edge.models.fit.protocol import GraphPicture, Scorer
 from edge.preprocess.register import Registrar
 
 SCHEMA: Final = 1
@@ -46,7 +46,7 @@ _TILE_PX, _ZOOM, _SHOWN_PX = 48, 2, 8
 _CHANGED: Final = 2
 _RIM: Final = 4
 """Map pixels along the edges that a shift by ``np.roll`` made up."""
-_CHANGES: Final[dict[str, Callable[[Picture], Picture]]] = {
+_CHANGES: Final[dict[str, Callable[[GraphPicture], GraphPicture]]] = {
     "flip_left_right": lambda p: p[:, ::-1],
     "flip_up_down": lambda p: p[::-1],
     "turn_180": lambda p: p[::-1, ::-1],
@@ -71,7 +71,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class HarmlessChange:
     """What a flip or a small shift of a good frame does to its map: allowed where the threshold isn't reached."""
 
     name: str
@@ -87,7 +87,7 @@ class SelfTest:
     threshold: float
     frames: int
     cells: tuple[Cell, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[HarmlessChange, ...]
     sheet: NDArray[np.uint8] = field(repr=False)
 
     def to_json(self) -> bytes:
@@ -127,7 +127,7 @@ class SelfTest:
         return [_sentence(kind, [cell for cell in self.cells if cell.kind == kind]) for kind in KINDS]
 
 
-def self_test(plan: FitPlan, gathered: Gathered, found: Sequence[Score]) -> SelfTest | None:
+def self_test(plan: FitPlan, gathered: GatheredFrames, found: Sequence[HeldOutScore]) -> SelfTest | None:
     """Test the last model of what was gathered; None where no frame's picture was kept.
 
     ``found``: the good frames' scores, for the threshold; where there are none, those of the kept pictures.
@@ -156,18 +156,18 @@ def self_test(plan: FitPlan, gathered: Gathered, found: Sequence[Score]) -> Self
     )
 
 
-def bright_level(picture: Picture) -> NDArray[np.float64]:
+def bright_level(picture: GraphPicture) -> NDArray[np.float64]:
     """The upper quartile of each channel: the level of the part, where the part is what is bright in the picture."""
     return np.asarray(np.quantile(picture[::4, ::4].reshape(-1, picture.shape[2]), 0.75, axis=0), np.float64)
 
 
-def plan_scale(picture: Picture, scorer: Scorer) -> tuple[float, float]:
+def plan_scale(picture: GraphPicture, scorer: Scorer) -> tuple[float, float]:
     """Px of the picture for each px of the map, across and down."""
     values = scorer(picture)
     return picture.shape[1] / values.shape[1], picture.shape[0] / values.shape[0]
 
 
-def _cells(good: Sequence[tuple[Picture, Scorer]], scale: tuple[float, float], threshold: float) -> tuple[Cell, ...]:
+def _cells(good: Sequence[tuple[GraphPicture, Scorer]], scale: tuple[float, float], threshold: float) -> tuple[Cell, ...]:
     """Every cell equally often; defects of all cells share pictures, which saves nine of ten maps.
 
     Each defect is drawn by a generator of its own that doesn't know the contrast: the same shapes for every contrast.
@@ -221,7 +221,7 @@ def _is_seen(over: NDArray[np.bool_], footprint: Footprint, scale: tuple[float, 
     return bool(over[max(0, int(y0)) : ceil(y1), max(0, int(x0)) : ceil(x1)].any())
 
 
-def _changes(plan: FitPlan, good: Sequence[tuple[Picture, Scorer]], threshold: float) -> tuple[Change, ...]:
+def _changes(plan: FitPlan, good: Sequence[tuple[GraphPicture, Scorer]], threshold: float) -> tuple[HarmlessChange, ...]:
     """Each change is followed by a registration, as it would be at run time."""
     registrar = None
     if plan.reference is not None and plan.spec.register_ is not None:
@@ -239,7 +239,7 @@ def _changes(plan: FitPlan, good: Sequence[tuple[Picture, Scorer]], threshold: f
                 changed = registrar.apply(changed, placement, np.empty_like(changed))
             values = scorer(changed)[_RIM:-_RIM, _RIM:-_RIM]
             highest = max(highest, float(values.max(initial=0.0)))
-        found.append(Change(name, highest < threshold, highest / threshold))
+        found.append(HarmlessChange(name, highest < threshold, highest / threshold))
     return tuple(found)
 
 
@@ -259,7 +259,7 @@ def _sentence(kind: str, cells: Sequence[Cell]) -> str:
     return f"{plural}: not found reliably; at most {best.recall:.0%}, of {best.size_px} px at {best.contrast:.0%} contrast"
 
 
-def _sheet(good: Sequence[tuple[Picture, Scorer]], threshold: float) -> NDArray[np.uint8]:
+def _sheet(good: Sequence[tuple[GraphPicture, Scorer]], threshold: float) -> NDArray[np.uint8]:
     """One row for each kind, one column for each contrast: defects in good frames, framed green if seen, else red."""
     names = [(kind, contrast) for kind in KINDS for contrast in CONTRASTS]
     rng = np.random.default_rng(_SEED)
@@ -288,7 +288,7 @@ def _sheet(good: Sequence[tuple[Picture, Scorer]], threshold: float) -> NDArray[
     return np.vstack([np.hstack(tiles[row : row + columns]) for row in range(0, len(tiles), columns)])
 
 
-def _tile(picture: Picture, x: float, y: float, half: int, *, seen: bool) -> NDArray[np.uint8]:
+def _tile(picture: GraphPicture, x: float, y: float, half: int, *, seen: bool) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
     left, top = max(0, min(int(x) - half, width - 2 * half)), max(0, min(int(y) - half, height - 2 * half))
     cut = picture[top : top + 2 * half, left : left + 2 * half]

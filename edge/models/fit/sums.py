@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.models.fit.protocol import Picture
+from edge.models.fit.protocol import GraphPicture
 
 STEPS = 256
 """Values are summed in steps of 1/256 grey level: whole numbers below 2 ** 16, whose squares sum without rounding."""
@@ -80,9 +80,9 @@ class KeptPictures:
 
     def __init__(self, picture_bytes: int) -> None:
         self._most = max(_LEAST_KEPT, min(_MOST_KEPT, _KEPT_BYTES // max(1, picture_bytes)))
-        self._kept: dict[bytes, Picture] = {}
+        self._kept: dict[bytes, GraphPicture] = {}
 
-    def add(self, picture: Picture) -> None:
+    def add(self, picture: GraphPicture) -> None:
         digest = sha256(np.ascontiguousarray(picture).data).digest()
         if len(self._kept) < self._most or digest < max(self._kept):
             self._kept[digest] = picture.copy()
@@ -96,6 +96,6 @@ class KeptPictures:
         for digest in sorted(self._kept)[self._most :]:
             del self._kept[digest]
 
-    def pictures(self) -> Sequence[Picture]:
+    def pictures(self) -> Sequence[GraphPicture]:
         """In the order of their hashes."""
         return [self._kept[digest] for digest in sorted(self._kept)]

@@ -20,7 +20,7 @@ from edge.config.regions import RegionsConfig
 from edge.config.validate import expectation, parse
 from edge.config.yaml_reader import dump_yaml
 from edge.errors import UserError
-from edge.models.pyimgano.infer_config_reader import Json, Note, Notes
+from edge.models.pyimgano.infer_config_reader import ImportNotes, Json, Note
 from edge.models.pyimgano.map_postprocess import add_map_postprocess
 from edge.models.pyimgano.to_bundle import FROZEN, illumination, tiling
 from edge.models.pyimgano.to_regions import regions_of
@@ -67,7 +67,7 @@ _THEIRS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedConfig:
     """An import has ``text``, the line's YAML; ``differs``, settings that mean something else; and ``ignored``, the others.
 
     ``build_options``: what to give to ``edge build`` for tiling and illumination; empty where there is neither.
@@ -98,14 +98,14 @@ def read_infer_config(path: Path) -> dict[str, Any]:
     return data
 
 
-def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
+def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> ImportedConfig:
     """Convert ``data``, from ``read_infer_config``. ``name`` stands in errors and in the YAML; ``bundle`` becomes its
     model.
 
     Raises:
         UserError: a value of the wrong type or out of range, an ROI without a pixel.
     """
-    notes = Notes()
+    notes = ImportNotes()
     top = Json(data, "", name)
     defects = top.section("defects")
     regions = regions_of(defects, notes)
@@ -130,7 +130,7 @@ def import_config(data: Mapping[str, Any], name: str, bundle: Path) -> Imported:
     )
     unknown = (*notes.unknown, *(key for section in (defects, adaptation, preprocessing, top) for key in section.left()))
     options = _build_options(tile, light)
-    return Imported(
+    return ImportedConfig(
         _yaml(regions, name, bundle, notes, unknown, options),
         tuple(notes.differs),
         tuple(notes.ignored),
@@ -176,7 +176,9 @@ def _build_options(tile: Mapping[str, Any] | None, light: Mapping[str, Any] | No
     return " ".join(options)
 
 
-def _yaml(regions: dict[str, Any], name: str, bundle: Path, notes: Notes, unknown: tuple[str, ...], options: str) -> str:
+def _yaml(
+    regions: dict[str, Any], name: str, bundle: Path, notes: ImportNotes, unknown: tuple[str, ...], options: str
+) -> str:
     told = [f"{note.key}: {note.text}" for note in notes.differs]
     told += [f"{note.key} ignored: {note.text}" for note in notes.ignored]
     told += [f"{key} unknown, ignored" for key in unknown]

@@ -23,7 +23,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Notes:
+class ImportNotes:
     """Notes collect what an import must report."""
 
     differs: list[Note] = field(default_factory=list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from edge.models.pyimgano.infer_config_reader import Json, Notes
+from edge.models.pyimgano.infer_config_reader import ImportNotes, Json
 
 _SCALED: Final = (
     "it scales each map by its own values, so that clean noise reaches any fixed threshold; here thresholds are "
@@ -14,7 +14,7 @@ _WHERE: Final = "adaptation.postprocess"
 _LARGEST_WINDOW: Final = 31
 
 
-def add_map_postprocess(section: Json, regions: dict[str, Any], notes: Notes) -> None:
+def add_map_postprocess(section: Json, regions: dict[str, Any], notes: ImportNotes) -> None:
     """Add smoothing, opening, closing and the least area to ``regions``, where it doesn't have them already.
 
     Raises:
@@ -42,7 +42,7 @@ def add_map_postprocess(section: Json, regions: dict[str, Any], notes: Notes) ->
         notes.ignore(f"{_WHERE}.component_threshold", "pieces are counted at regions.threshold, not at one of their own")
 
 
-def _add(theirs: str, given: object, ours: str, value: object, regions: dict[str, Any], notes: Notes) -> None:
+def _add(theirs: str, given: object, ours: str, value: object, regions: dict[str, Any], notes: ImportNotes) -> None:
     if ours in regions:
         notes.ignore(
             f"{_WHERE}.{theirs}", f"regions.{ours} is taken from defects already; there both acted, one after the other"

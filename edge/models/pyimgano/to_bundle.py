@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from edge.config.illumination_spec import IlluminationSpec
 from edge.config.validate import expectation, parse
 from edge.errors import UserError
-from edge.models.pyimgano.infer_config_reader import Json, Notes
+from edge.models.pyimgano.infer_config_reader import ImportNotes, Json
 
 FROZEN: Final = frozenset({"white_balance", "contrast_stretch"})
 """Steps of the illumination that go by statistics of good frames."""
@@ -21,7 +21,7 @@ _THEIRS: Final = {
 """Our keys of the steps, joined by _, whose names differ."""
 
 
-def tiling(section: Json, notes: Notes) -> dict[str, Any] | None:
+def tiling(section: Json, notes: ImportNotes) -> dict[str, Any] | None:
     """Return ``size``, ``stride`` and ``blend`` of the bundle's ``tile``; None if nothing is tiled."""
     size, stride = section.integer("tile_size", None), section.integer("stride", None)
     blend = section.word("map_reduce", "max", ("max", "mean", "hann", "gaussian"))
@@ -56,7 +56,7 @@ def tiling(section: Json, notes: Notes) -> dict[str, Any] | None:
     return {"size": size, "stride": stride, "blend": blend}
 
 
-def illumination(section: Json, notes: Notes) -> dict[str, Any] | None:
+def illumination(section: Json, notes: ImportNotes) -> dict[str, Any] | None:
     """Return the bundle's ``illumination``; None if no step is on."""
     key = "preprocessing.illumination_contrast"
     enabled = section.flag("enabled", default=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edge.errors import UserError
-from edge.models.pyimgano.infer_config_reader import Json, Notes
+from edge.models.pyimgano.infer_config_reader import ImportNotes, Json
 from edge.regions.filters import FILTERS
 
 _WHY: Final = {
@@ -28,7 +28,7 @@ _WHY: Final = {
 }
 
 
-def regions_of(defects: Json, notes: Notes) -> dict[str, Any]:
+def regions_of(defects: Json, notes: ImportNotes) -> dict[str, Any]:
     """Return ``regions:`` with the keys that are not at their defaults, their values not yet checked for range.
 
     Raises:
@@ -51,7 +51,7 @@ def regions_of(defects: Json, notes: Notes) -> dict[str, Any]:
     return regions
 
 
-def _pixels(defects: Json, notes: Notes) -> dict[str, Any]:
+def _pixels(defects: Json, notes: ImportNotes) -> dict[str, Any]:
     """ROI, border, smoothing."""
     regions: dict[str, Any] = {}
     roi = defects.numbers("roi_xyxy_norm", 4)
@@ -95,7 +95,7 @@ def _smooth(method: str, size: int, sigma: float) -> dict[str, Any] | None:
     return smooth | {"sigma": sigma} if method == "gaussian" and sigma > 0 else smooth
 
 
-def _threshold(defects: Json, notes: Notes) -> str | dict[str, float | None]:
+def _threshold(defects: Json, notes: ImportNotes) -> str | dict[str, float | None]:
     """Return ``calibrated``, or high and low."""
     given = defects.number("pixel_threshold")
     strategy = defects.word(
@@ -135,7 +135,7 @@ def _threshold(defects: Json, notes: Notes) -> str | dict[str, float | None]:
     return {"high": max(low, given), "low": min(low, given)}
 
 
-def _morphology(defects: Json, notes: Notes) -> dict[str, Any]:
+def _morphology(defects: Json, notes: ImportNotes) -> dict[str, Any]:
     regions: dict[str, Any] = {}
     for theirs, ours in (("open_ksize", "open_px"), ("close_ksize", "close_px")):
         size = defects.integer(theirs, 0)
@@ -148,7 +148,7 @@ def _morphology(defects: Json, notes: Notes) -> dict[str, Any]:
     return regions
 
 
-def _filters(defects: Json, notes: Notes) -> dict[str, Any]:
+def _filters(defects: Json, notes: ImportNotes) -> dict[str, Any]:
     regions: dict[str, Any] = {}
     area = defects.integer("min_area", 0)
     if area:
@@ -175,7 +175,7 @@ def _keys(kind: str) -> list[str]:
     return [row.key for row in FILTERS if row.kind == kind]
 
 
-def _list(defects: Json, notes: Notes) -> dict[str, Any]:
+def _list(defects: Json, notes: ImportNotes) -> dict[str, Any]:
     """Return merging, order, and how many are reported."""
     regions: dict[str, Any] = {}
     merging = defects.section("merge_nearby")

@@ -106,8 +106,8 @@ class SplitLine(Section):
     """Files of each side."""
 
 
-Line: TypeAlias = Annotated[HeadLine | FrameLine | LabelLine | SplitLine, Field(discriminator="kind")]
-_LINE: TypeAdapter[Any] = TypeAdapter(Line)
+ManifestLine: TypeAlias = Annotated[HeadLine | FrameLine | LabelLine | SplitLine, Field(discriminator="kind")]
+_LINE: TypeAdapter[Any] = TypeAdapter(ManifestLine)
 
 
 def now() -> str:

@@ -23,14 +23,14 @@ _WORDS: Final = ("manifest", "recording", "frame")
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class PartGap:
     """Frames whose numbers follow each other by less than ``least`` show one part; ``tag`` holds the numbers."""
 
     tag: str
     least: float
 
 
-def described(frames: FrameSet, by: str | None, gap: Gap | None = None) -> FrameSet:
+def described(frames: FrameSet, by: str | None, gap: PartGap | None = None) -> FrameSet:
     """The set with the tags and the parts that ``by`` gives.
 
     ``by``: a regular expression with named groups, searched in each file's name: each group is a tag, ``part`` the part.
@@ -62,7 +62,7 @@ def described(frames: FrameSet, by: str | None, gap: Gap | None = None) -> Frame
     return replace(known, parts_by=told)
 
 
-def parse_gap(text: str | None) -> Gap | None:
+def parse_gap(text: str | None) -> PartGap | None:
     """``500`` or ``n:500``: the tag and the least distance between numbers of two parts."""
     if text is None:
         return None
@@ -73,7 +73,7 @@ def parse_gap(text: str | None) -> Gap | None:
         least = 0.0
     if not least > 0:
         raise UserError("--part-gap", received=text, expected="a number above 0, or NAME:NUMBER: n:500")
-    return Gap(tag or NUMBER, least)
+    return PartGap(tag or NUMBER, least)
 
 
 def expression(text: str) -> re.Pattern[str]:
@@ -91,7 +91,7 @@ def expression(text: str) -> re.Pattern[str]:
     return pattern
 
 
-def by_gap(frames: Sequence[SetFrame], gap: Gap) -> list[SetFrame]:
+def by_gap(frames: Sequence[SetFrame], gap: PartGap) -> list[SetFrame]:
     """Frames with their part: a new one begins where the sorted numbers leave a gap of at least ``gap.least``."""
     numbered: list[tuple[float, int]] = []
     for index, frame in enumerate(frames):

@@ -18,7 +18,7 @@ DAMAGE_TOLD_S: Final = 600.0
 """Time in s that files which were found damaged at the start are reported as a fault."""
 
 
-class Damage:
+class FolderDamage:
     """Damage remembers the files that were set aside when the folder was opened."""
 
     def __init__(self) -> None:

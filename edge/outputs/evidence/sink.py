@@ -24,7 +24,7 @@ from edge.config.regions import RoiConfig
 from edge.errors import UserError, may_pass, text_of
 from edge.frames import Frame, Inspection, Judged, Record, RunIdentity, Skip
 from edge.outputs.evidence.choice import Choice
-from edge.outputs.evidence.folder import Damage, take_folder
+from edge.outputs.evidence.folder import FolderDamage, take_folder
 from edge.outputs.evidence.pool import KeptFrame, Pool
 from edge.outputs.evidence.quota import Quota
 from edge.outputs.protocol import Run
@@ -88,7 +88,7 @@ class EvidenceSink(Sink):
         self._room = Reserve(folder, config.min_free_gb)
         self._probe_at = 0.0
         self._stopped: str | None = None
-        self._damage = Damage()
+        self._damage = FolderDamage()
         self._counters = {"pictures": 0, "pictures_deleted": 0, "files_damaged": 0, "before_fail_missing": 0}
 
     @classmethod

@@ -16,7 +16,7 @@ from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
 from edge.outputs.zmq.connections import Connection, Connections
 from edge.outputs.zmq.guests import DOMAIN, Bans, Guests
-from edge.outputs.zmq.listener import Listener
+from edge.outputs.zmq.listener import ListeningSocket
 from edge.wire.keys import DoorKeys
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class Door:
         self._key = key
         self._keys = keys
         self._bans = Bans()
-        self._listener: Listener | None = None
+        self._listener: ListeningSocket | None = None
         self._guests: Guests | None = None
         self._connections = Connections()
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
@@ -57,10 +57,10 @@ class Door:
         """Take the name, unless it is ours already, and let subscribers in.
 
         Raises:
-            UserError: as ``Listener``; keys that are missing or that others may read.
+            UserError: as ``ListeningSocket``; keys that are missing or that others may read.
         """
         if self._listener is None:
-            self._listener = Listener(self.endpoint, self._key)
+            self._listener = ListeningSocket(self.endpoint, self._key)
         # opened again, it must be where subscribers look for it
         self.endpoint = self._listener.endpoint
         self._connections = Connections()

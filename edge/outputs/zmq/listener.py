@@ -31,7 +31,7 @@ _FIX = {
 }
 
 
-class Listener:
+class ListeningSocket:
     """A listener is a socket that listens at ``endpoint`` until it is closed. ``key`` names the endpoint in errors.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import structlog
 
-from edge.config.address import shown, with_secrets
+from edge.config.address import redacted, with_secrets
 from edge.config.sources import OpencvConfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
@@ -65,7 +65,7 @@ class OpencvSource:
         device = config.device if file is None else str(file)
         self._device = device
         self._config = config.model_copy(update={"device": device})
-        self._name = f"/dev/video{device}" if isinstance(device, int) else device if file else shown(device)
+        self._name = f"/dev/video{device}" if isinstance(device, int) else device if file else redacted(device)
         self._first_wait_s = first_wait_s
         self._now = now
         self._reader: Reader | None = None
@@ -202,7 +202,7 @@ def check_address(config: OpencvConfig) -> None:
     if scheme not in LIVE_SCHEMES:
         raise UserError(
             f"source.device: {scheme}: is no scheme of a live stream",
-            received=shown(device),
+            received=redacted(device),
             expected=f"{', '.join(LIVE_SCHEMES)}; or a V4L2 device, or the path of a video file",
             fix="name a file by its path, or use kind: recorded; its records then say simulated",
         )

@@ -13,7 +13,7 @@ from support.backbones import conv_net
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.backbone.layers import cut_after
-from edge.models.backbone.open import IMAGENET_MEAN, IMAGENET_STD, Pixels, open_backbone, opened
+from edge.models.backbone.open import IMAGENET_MEAN, IMAGENET_STD, PixelScaling, open_backbone, with_any_size
 
 
 def saved(folder: Path, model: onnx.ModelProto) -> Path:
@@ -31,12 +31,12 @@ def features(model: onnx.ModelProto, frame: np.ndarray) -> np.ndarray:
     ("pixels", "scale", "mean", "std"),
     [
         (None, 1 / 255, IMAGENET_MEAN, IMAGENET_STD),
-        (Pixels(scale=1.0, mean=(0.0,)), 1.0, (0.0,), (1.0,)),
-        (Pixels(mean=(0.5,), std=(0.25,)), 1 / 255, (0.5,), (0.25,)),
+        (PixelScaling(scale=1.0, mean=(0.0,)), 1.0, (0.0,), (1.0,)),
+        (PixelScaling(mean=(0.5,), std=(0.25,)), 1 / 255, (0.5,), (0.25,)),
     ],
 )
 def test_pixels_go_in_as_said_and_else_as_imagenets(
-    tmp_path: Path, pixels: Pixels | None, scale: float, mean: tuple[float, ...], std: tuple[float, ...]
+    tmp_path: Path, pixels: PixelScaling | None, scale: float, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
     original = conv_net()
     backbone = open_backbone(saved(tmp_path, original), 3, pixels)
@@ -75,7 +75,7 @@ def test_a_frozen_batch_is_refused(tmp_path: Path) -> None:
 
 def test_what_lite0_takes_is_known() -> None:
     with pytest.raises(UserError, match="lite0: what it takes is known"):
-        open_backbone(Path("lite0"), 1, Pixels(scale=1.0))
+        open_backbone(Path("lite0"), 1, PixelScaling(scale=1.0))
 
 
 def test_provenance_tells_the_file_and_what_happens_to_the_pixels(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_size_that_only_the_exporter_fixed_is_opened(tmp_path: Path) -> None:
     """The classifier minds the size; once it is cut off nothing does."""
     backbone = open_backbone(saved(tmp_path, conv_net(size=(64, 48), batch=1, head=True)))
     assert backbone.size == (64, 48)
-    anew = opened(cut_after(backbone.model, ["features"]))
+    anew = with_any_size(cut_after(backbone.model, ["features"]))
     assert graphs.dims(anew.graph.input[0]) == [None, None, None, 3]
     frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     np.testing.assert_array_equal(features(anew, frame), features(cut_after(backbone.model, ["features"]), frame))
@@ -105,4 +105,4 @@ def test_a_size_that_a_node_minds_stays() -> None:
     fed.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((1, 16, 6, 8), np.float32), "place"))
     fed.graph.node[-1].output[0] = "before"
     fed.graph.node.append(onnx.helper.make_node("Add", ["before", "place"], ["features"]))
-    assert opened(fed) is fed
+    assert with_any_size(fed) is fed

@@ -12,7 +12,7 @@ from support.lines import loaded
 from edge.config.load import Loaded
 from edge.errors import UserError
 from edge.models.calibrate.measure import measure
-from edge.models.calibrate.outliers import draw_outlier, outlier_folder, write_outliers
+from edge.models.calibrate.outliers import calibration_outlier_folder, draw_outlier, write_outliers
 from edge.models.calibrate.thresholds import CalibrationResult
 from edge.models.robust_outliers import Outlier
 from edge.report.overlay import BOX
@@ -42,7 +42,7 @@ def test_each_outlier_has_a_picture_highest_first(tmp_path: Path) -> None:
     config, folder = loaded(tmp_path), frames(tmp_path / "good")
     result = calibrated(config, folder)
     assert [o.name for o in result.outliers] == ["9.png", "7.png"]
-    out = outlier_folder(tmp_path / "cam1.calibration.yaml")
+    out = calibration_outlier_folder(tmp_path / "cam1.calibration.yaml")
     assert out == tmp_path / "cam1.calibration.yaml.outliers"
     written = write_outliers(config.resolved, read_frames(folder), result, out)
     assert written == (out / "outlier-001-9.png", out / "outlier-002-7.png")

@@ -13,7 +13,7 @@ from edge.config.load import load_config
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.quantile import QuantileSketch
 from edge.models.calibrate.spread_measure import SpreadRun
-from edge.models.frame_set import FrameSet
+from edge.models.frame_set import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import write_png
@@ -43,7 +43,7 @@ def line(tmp_path: Path) -> Any:
 
 def measured(line: Any, good: Any, **keys: Any) -> Any:
     calibration, result = measure(
-        line, lambda: iter(good), source="good", outliers="keep", run=SpreadRun(FrameSet.of(good), **keys)
+        line, lambda: iter(good), source="good", outliers="keep", run=SpreadRun(FrameSequence.of(good), **keys)
     )
     return calibration.model_copy(update={"created": ""}), result
 

@@ -9,15 +9,15 @@ from support.judged import fitted, parts_folder
 from support.sets import save, vote
 
 from edge.errors import UserError
-from edge.models.evaluate.contest import Contestant, Options
-from edge.models.evaluate.evaluation import chosen_frames, evaluate, stable
+from edge.models.evaluate.contest import Contestant, EvaluateOptions
+from edge.models.evaluate.evaluation import chosen_frames, evaluate, without_times
 from edge.models.sets.frame_set import hashed
 from edge.models.sets.metadata import described
 from edge.models.sets.open import open_set
 from edge.models.sets.used import KEY, UsedFrames, refuse_used_parts
 
 NAMES = r"part(?P<part>\d+)_day(?P<day>\d)"
-OPTIONS = Options(replicates=100, tags=("day",))
+OPTIONS = EvaluateOptions(replicates=100, tags=("day",))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_workers_change_no_byte(made, report):
     source, bundle = made
     options = replace(OPTIONS, workers=2)
     again = evaluate(source, [Contestant("easy", bundle)], options)[0]
-    assert orjson.dumps(stable(again)) == orjson.dumps(stable(report))
+    assert orjson.dumps(without_times(again)) == orjson.dumps(without_times(report))
 
 
 def test_two_models_are_compared_on_the_same_frames(made, tmp_path):
@@ -108,7 +108,7 @@ def test_frames_that_the_model_was_fitted_on_are_refused_and_named(made, monkeyp
     assert "1 of 40 frames are among those that easy was fitted on, so figures on them say nothing" in text
     assert source.frames[0].file in text
     assert "--seen-before" in text
-    evaluate(source, [Contestant("easy", bundle)], Options(replicates=10, pixels=False, seen_before=True))
+    evaluate(source, [Contestant("easy", bundle)], EvaluateOptions(replicates=10, pixels=False, seen_before=True))
 
 
 def test_frames_of_a_part_that_the_model_was_fitted_on_are_refused_with_the_part(made):
@@ -135,7 +135,7 @@ def test_masks_that_cannot_be_used_and_damaged_pictures_are_named_and_the_rest_i
     masks[2].unlink()
     broken = root / "test" / "good" / "part000_day1.png"
     broken.write_bytes(broken.read_bytes()[:200])
-    report, _ = evaluate(open_set(root), [Contestant("easy", bundle)], Options(replicates=20))
+    report, _ = evaluate(open_set(root), [Contestant("easy", bundle)], EvaluateOptions(replicates=20))
     notes = "\n".join(report["notes"])
     assert "1 pictures can't be read: test/good/part000_day1.png" in notes
     assert "its mask has 9x9 px, the frame 96x96: 1 frames" in notes
@@ -149,9 +149,13 @@ def test_one_class_alone_and_no_label_at_all_are_refused(tmp_path, made):
     _, bundle = made
     root = parts_folder(tmp_path / "set", good=3, bad=0)
     with pytest.raises(UserError, match=r"only good frames, so nothing can be told apart\n  received: 3 good, 0 defective"):
-        evaluate(open_set(root), [Contestant("easy", bundle)], Options())
+        evaluate(open_set(root), [Contestant("easy", bundle)], EvaluateOptions())
     with pytest.raises(UserError, match=r"no frame has a label, so nothing can be judged"):
-        evaluate(open_set(root / "test" / "good" / ".." / "good").with_frames([]), [Contestant("easy", bundle)], Options())
+        evaluate(
+            open_set(root / "test" / "good" / ".." / "good").with_frames([]),
+            [Contestant("easy", bundle)],
+            EvaluateOptions(),
+        )
 
 
 def test_frames_that_people_disagree_on_are_left_out_and_named(made):
@@ -161,7 +165,7 @@ def test_frames_that_people_disagree_on_are_left_out_and_named(made):
     report, _ = evaluate(
         source.with_frames([disputed, *source.frames[1:]]),
         [Contestant("easy", bundle)],
-        Options(replicates=10, pixels=False),
+        EvaluateOptions(replicates=10, pixels=False),
     )
     assert report["set"]["frames"] == 39
     assert f"1 frames whose labels disagree are left out: {first.file}" in report["notes"]
@@ -169,13 +173,13 @@ def test_frames_that_people_disagree_on_are_left_out_and_named(made):
 
 def test_a_side_that_isnt_there_is_refused(made):
     with pytest.raises(UserError, match=r"--side\n  received: calibrate\n  expected: one of test"):
-        chosen_frames(made[0], Options(side="calibrate"))
+        chosen_frames(made[0], EvaluateOptions(side="calibrate"))
 
 
 def test_three_frames_are_judged_and_their_doubt_is_total(tmp_path, made):
     _, bundle = made
     root = parts_folder(tmp_path / "set", good=2, bad=1)
-    (model,) = evaluate(open_set(root), [Contestant("easy", bundle)], Options(replicates=50))[0]["models"]
+    (model,) = evaluate(open_set(root), [Contestant("easy", bundle)], EvaluateOptions(replicates=50))[0]["models"]
     assert model["verdicts"]["recall"]["low"] == pytest.approx(0.025)
 
 

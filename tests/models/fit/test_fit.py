@@ -17,10 +17,10 @@ from edge.engines.open import open_engine
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta, Unmapped
-from edge.models.fit.continued import add_frames, fit_like, merge
+from edge.models.fit.continued import add_frames, fit_like, merge_bundles
 from edge.models.fit.fit import FitRun, fit, fit_to_bundle, write_fit
 from edge.models.fit.plan import FitRequest
-from edge.models.frame_set import FrameSet
+from edge.models.frame_set import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.preprocess.prepare import Workspace
 from edge.sources.synthetic.parts import synthetic_part
@@ -40,8 +40,8 @@ def frame(index: int, *, bad: bool = False, side: int = SIDE) -> Frame:
     return Frame(meta, part(index, bad=bad, side=side).pixels)
 
 
-def frames_in(folder: Path) -> FrameSet:
-    return FrameSet.of(good_frames(folder))
+def frames_in(folder: Path) -> FrameSequence:
+    return FrameSequence.of(good_frames(folder))
 
 
 def write_folder(folder: Path, indices: Any) -> Path:
@@ -114,7 +114,7 @@ def test_halves_that_share_the_reference_merge_to_the_whole(good: Path, tmp_path
         fit_like(first.folder, frames_in(tmp_path / "b"), FitRequest("second"), NO_TEST),
         "b",
     )
-    merged = write_fit(tmp_path / "merged", merge((first.folder, second.folder), "merged", NO_TEST), "a and b")
+    merged = write_fit(tmp_path / "merged", merge_bundles((first.folder, second.folder), "merged", NO_TEST), "a and b")
     grown = write_fit(
         tmp_path / "grown", add_frames(first.folder, frames_in(tmp_path / "b"), FitRequest("grown"), NO_TEST), "b"
     )
@@ -126,7 +126,7 @@ def test_bundles_of_other_references_are_not_merged(good: Path, tmp_path: Path) 
     first = fit_to_bundle(frames_in(good), tmp_path / "first", run=NO_TEST)
     second = fit_to_bundle([frame(k) for k in range(30, 40)], tmp_path / "second", run=NO_TEST)
     with pytest.raises(UserError) as caught:
-        merge((first.folder, second.folder), "c", NO_TEST)
+        merge_bundles((first.folder, second.folder), "c", NO_TEST)
     text = str(caught.value)
     assert text.startswith(f"{first.folder} and {second.folder} cannot be merged: they differ in their reference picture\n")
     assert f"fix: fit the second on its frames with --like {first.folder}" in text
@@ -137,7 +137,7 @@ def test_a_bundle_of_edge_build_cannot_be_continued(tmp_path: Path) -> None:
 
     bundle = write_identity_bundle(tmp_path / "built")
     with pytest.raises(UserError) as caught:
-        merge((bundle.folder, bundle.folder), "c", NO_TEST)
+        merge_bundles((bundle.folder, bundle.folder), "c", NO_TEST)
     assert str(caught.value).startswith(f"{bundle.folder}: not a bundle that can be continued\n")
 
 

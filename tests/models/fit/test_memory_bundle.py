@@ -19,7 +19,7 @@ from edge.models.fit.continued import add_frames
 from edge.models.fit.fit import FitRun, fit_to_bundle, write_fit
 from edge.models.fit.plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
-from edge.models.frame_set import FrameSet
+from edge.models.frame_set import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.preprocess.prepare import Workspace
 from edge.storage.pictures import write_png
@@ -50,7 +50,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     (root / "good").mkdir()
     for seed in range(10):
         write_png(root / "good" / f"{seed}.png", texture(seed, (150 + 7 * seed, 120 + 5 * seed)))
-    frames = FrameSet.of(good_frames(root / "good"))
+    frames = FrameSequence.of(good_frames(root / "good"))
     return fit_to_bundle(frames, root / "bundle", run=FitRun(test=False), pose="texture", options=OPTIONS)
 
 
@@ -87,7 +87,7 @@ def test_a_bundle_grows_by_more_frames_with_the_features_of_its_first_fit(bundle
     (tmp_path / "more").mkdir()
     for seed in range(20, 24):
         write_png(tmp_path / "more" / f"{seed}.png", texture(seed, (160, 120)))
-    more = FrameSet.of(good_frames(tmp_path / "more"))
+    more = FrameSequence.of(good_frames(tmp_path / "more"))
     grown = write_fit(tmp_path / "grown", add_frames(bundle.folder, more, FitRequest("grown"), FitRun(test=False)), "more")
     assert grown.spec.provenance["frames"] == 14
     assert grown.spec.provenance["layers"] == bundle.spec.provenance["layers"] == ["cells (stride 16, 50 wide)"]
@@ -100,7 +100,7 @@ def test_layers_that_are_not_there_are_said_with_those_that_are(tmp_path: Path) 
         write_png(tmp_path / "good" / f"{seed}.png", texture(seed, (150, 120)))
     options = MethodOptions(backbone=Path("lite0"), layers=("stride64",))
     with pytest.raises(UserError) as caught:
-        fit_to_bundle(FrameSet.of(good_frames(tmp_path / "good")), tmp_path / "b", method="memory", options=options)
+        fit_to_bundle(FrameSequence.of(good_frames(tmp_path / "good")), tmp_path / "b", method="memory", options=options)
     assert str(caught.value).startswith(
         "--layers: lite0 has no layer stride64\n  expected: stride 2: stem (32 wide), stride2"
     )

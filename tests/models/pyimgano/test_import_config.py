@@ -12,7 +12,7 @@ from edge.config.illumination_spec import IlluminationSpec
 from edge.config.load import load_config
 from edge.config.yaml_reader import parse_yaml
 from edge.errors import UserError
-from edge.models.pyimgano.import_config import Imported, import_config, read_infer_config
+from edge.models.pyimgano.import_config import ImportedConfig, import_config, read_infer_config
 
 DEFECTS: dict[str, Any] = {
     "enabled": True,
@@ -38,7 +38,7 @@ DEFECTS: dict[str, Any] = {
 """The defects section of the reference's example for fewer false positives."""
 
 
-def converted(*, defects: dict[str, Any] | None = None, **top: Any) -> Imported:
+def converted(*, defects: dict[str, Any] | None = None, **top: Any) -> ImportedConfig:
     return import_config({"defects": {} if defects is None else defects, **top}, "infer_config.json", Path("bundle"))
 
 
@@ -47,11 +47,11 @@ def regions(**defects: Any) -> dict[str, Any]:
     return found
 
 
-def differs(imported: Imported) -> dict[str, tuple[str, str]]:
+def differs(imported: ImportedConfig) -> dict[str, tuple[str, str]]:
     return {note.key: (note.there, note.here) for note in imported.differs}
 
 
-def ignored(imported: Imported) -> list[str]:
+def ignored(imported: ImportedConfig) -> list[str]:
     return [note.key for note in imported.ignored]
 
 

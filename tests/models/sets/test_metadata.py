@@ -4,7 +4,7 @@ import pytest
 from support.sets import frame, picture, save
 
 from edge.errors import UserError
-from edge.models.sets.metadata import Gap, by_gap, described, expression, parse_gap
+from edge.models.sets.metadata import PartGap, by_gap, described, expression, parse_gap
 from edge.models.sets.open import open_set
 
 
@@ -28,7 +28,7 @@ def test_named_groups_become_tags_and_close_numbers_one_part(tiles):
 
 def test_a_gap_of_exactly_the_number_begins_a_new_part():
     frames = [frame(str(n), n=str(n)) for n in (0, 499, 999, 1500)]
-    assert [f.part for f in by_gap(frames, Gap("n", 500))] == ["n 0", "n 0", "n 999", "n 1500"]
+    assert [f.part for f in by_gap(frames, PartGap("n", 500))] == ["n 0", "n 0", "n 999", "n 1500"]
 
 
 def test_a_group_called_part_is_the_part(tiles):
@@ -77,7 +77,7 @@ def test_a_gap_over_what_is_no_number_is_refused(tiles):
     for text in ("none", "n:", "-5", "n:0"):
         with pytest.raises(UserError, match="--part-gap"):
             parse_gap(text)
-    assert parse_gap("k:2.5") == Gap("k", 2.5)
+    assert parse_gap("k:2.5") == PartGap("k", 2.5)
 
 
 def test_a_set_that_knows_no_parts_says_so_when_asked_for_them(tiles):

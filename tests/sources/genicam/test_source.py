@@ -24,7 +24,7 @@ from edge.config.sources import GenicamConfig as Config
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.line.ring import Ring
-from edge.preprocess.pixel_formats import decode
+from edge.preprocess.pixel_formats import decode_payload
 from edge.sources.genicam.cameras import list_cameras, read_camera
 from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource
@@ -93,7 +93,7 @@ def test_the_ball_is_in_the_picture(size):
     features = (*MONO[:1], ("Width", 400), ("Height", 400), ("BouncingBallSize", size), MONO[3])
     with opened(features, buffers=4) as source:
         frames = [item for item in take(source, 16) if isinstance(item, Payload)]
-    pictures = [decode(frame.meta, frame.data).pixels for frame in frames]
+    pictures = [decode_payload(frame.meta, frame.data).pixels for frame in frames]
     assert {picture.shape for picture in pictures} == {(400, 400)}
     assert {int((picture < 200).sum()) for picture in pictures} == {size * size}
     assert len({picture.tobytes() for picture in pictures}) > len(pictures) // 2, "the ball moves"
@@ -103,7 +103,7 @@ def test_colour_arrives_as_rgb():
     with opened((("PixelFormat", "RGBa8"), ("Width", 120), ("Height", 110))) as source:
         (payload,) = take(source, 1)
     assert (payload.meta.pixel_format, payload.data.size) == ("RGBa8", 4 * 120 * 110)
-    assert decode(payload.meta, payload.data).pixels.shape == (110, 120, 3)
+    assert decode_payload(payload.meta, payload.data).pixels.shape == (110, 120, 3)
 
 
 def test_a_stalled_reader_gets_its_loss_in_place_and_the_sum_holds():

@@ -15,7 +15,7 @@ import pytest
 from edge.config.sources import OpencvConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
-from edge.preprocess.pixel_formats import decode
+from edge.preprocess.pixel_formats import decode_payload
 from edge.sources.open import check_source, open_source
 from edge.sources.opencv import reader as opencv_reader
 from edge.sources.opencv import source as opencv
@@ -113,7 +113,7 @@ def test_a_video_file_stands_in_for_a_device_and_ends(tmp_path: Path) -> None:
     for k, payload in enumerate(payloads):
         meta = payload.meta
         assert (meta.frame_id, meta.frame_id_source, meta.pixel_format) == (k, "counted", "RGB8")
-        red, green, blue = decode(meta, payload.data).pixels.mean((0, 1))
+        red, green, blue = decode_payload(meta, payload.data).pixels.mean((0, 1))
         assert red == pytest.approx(40 * k, abs=4)
         assert max(green, blue) < 4
 

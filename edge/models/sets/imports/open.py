@@ -23,7 +23,7 @@ _FORMS = "a .csv file, a folder with ground_truth, COCO's or Label Studio's .jso
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class LabelsTaken:
     """How many labels were taken, how many had masks, and the names that no frame of the set has."""
 
     taken: int
@@ -54,7 +54,7 @@ def read_labels(path: Path) -> list[ImportedLabel]:
     raise UserError(f"{path}: no form of labels that is known", expected=_FORMS)
 
 
-def import_labels(frames: FrameSet, path: Path, who: str, *, partly: bool = False) -> Imported:
+def import_labels(frames: FrameSet, path: Path, who: str, *, partly: bool = False) -> LabelsTaken:
     """Append the labels of ``path`` to the set's manifest; masks are written beside it. ``who``: where the file names
     nobody.
 
@@ -81,7 +81,7 @@ def import_labels(frames: FrameSet, path: Path, who: str, *, partly: bool = Fals
             )
         )
     add_labels(frames, lines)
-    return Imported(len(lines), masks, tuple(unknown))
+    return LabelsTaken(len(lines), masks, tuple(unknown))
 
 
 def _written(frames: FrameSet, file: str, label: ImportedLabel) -> str:
