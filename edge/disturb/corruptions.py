@@ -18,7 +18,7 @@ from edge.disturb.strengths import Strengths
 
 Group: TypeAlias = Literal["lighting", "blur", "camera", "pose", "occlusion/background", "product"]
 GROUPS: Final[tuple[Group, ...]] = ("lighting", "blur", "camera", "pose", "occlusion/background", "product")
-Picture: TypeAlias = NDArray[Any]
+FramePixels: TypeAlias = NDArray[Any]
 """A frame's pixels: uint8 or uint16, (H, W) or (H, W, 3) RGB."""
 Change: TypeAlias = Callable[[Shares, float, np.random.Generator], Shares]
 
@@ -51,7 +51,9 @@ class Corruption:
         """The strength as a person would say it: ``defocus 1.2 px``, ``darker by 20 %``."""
         return self.strengths.words(self.name.replace("_", " "), strength)
 
-    def apply(self, picture: Picture, strength: float, rng: np.random.Generator, bits: int | None = None) -> Picture:
+    def apply(
+        self, picture: FramePixels, strength: float, rng: np.random.Generator, bits: int | None = None
+    ) -> FramePixels:
         """The picture after the corruption; ``picture`` itself stays as it is.
 
         Args:
@@ -75,7 +77,7 @@ class Corruption:
         levels = np.rint(np.clip(changed, 0, 1) * np.float32(white)).astype(picture.dtype)
         return np.asarray(levels.reshape(picture.shape))
 
-    def steady(self, strength: float, seed: int, bits: int | None = None) -> Callable[[Picture], Picture]:
+    def steady(self, strength: float, seed: int, bits: int | None = None) -> Callable[[FramePixels], FramePixels]:
         """The corruption as a line sees it, frame after frame: direction and place stay, noise is new each time.
 
         The direction of a two-way corruption is drawn by the seed, too, unless ``strength`` is negative.
@@ -83,14 +85,14 @@ class Corruption:
         own = np.random.default_rng([seed, 1])
         signed = -strength if self.strengths.two_way and strength > 0 and own.random() < 0.5 else strength
 
-        def corrupted(picture: Picture) -> Picture:
+        def corrupted(picture: FramePixels) -> FramePixels:
             rng = own if self.each_frame else np.random.default_rng(seed)
             return self.apply(picture, signed, rng, bits)
 
         return corrupted
 
 
-def check(row: Corruption, picture: Picture, strength: float) -> None:
+def check(row: Corruption, picture: FramePixels, strength: float) -> None:
     """Refuse a picture or a strength that the corruption doesn't know, by a ValueError."""
     if picture.dtype not in (np.uint8, np.uint16) or picture.ndim not in (2, 3) or 0 in picture.shape:
         raise ValueError(
@@ -136,7 +138,9 @@ _ROWS: Final = (
         "background", "occlusion/background", _percent(4, 8, 14, 22, 32, two_way=True), geometry.background, "of white"
     ),
     Corruption("product", "product", _percent(0.5, 1, 2, 4, 7), geometry.product, "of the picture changed"),
-    Corruption("finish", "product", _percent(1, 2, 3, 5, 8), light.finish, "deviation of the level", each_frame=True),
+    Corruption(
+        "finish", "product", _percent(1, 2, 3, 5, 8), light.surface_finish, "deviation of the level", each_frame=True
+    ),
 )
 CORRUPTIONS: Final[dict[str, Corruption]] = {row.name: row for row in _ROWS}
 """Every corruption by its name."""

@@ -79,7 +79,7 @@ def flicker(picture: Shares, percent: float, rng: np.random.Generator) -> Shares
     return picture * np.float32(max(0.05, 1 + rng.normal(0, percent / 100)))
 
 
-def finish(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
+def surface_finish(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     """Another surface: a texture of about 4 px whose standard deviation is ``percent`` of the level."""
     grain = cv2.GaussianBlur(rng.standard_normal(picture.shape[:2], np.float32), (0, 0), 2.0)
     return picture * (1 + np.float32(percent / 100) / np.float32(grain.std()) * grain)[:, :, None]
