@@ -1,0 +1,65 @@
+"""A baseline is all that ``edge calibrate --drift`` learned of a line, and what it is valid for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.drift.ladder import PlaceLimits
+from edge.drift.reference import BLOCK, Reference, make_reference
+from edge.drift.signatures import Library
+from edge.drift.template import Template
+from edge.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineKey:
+    """A line with another model, recipe, or frame size needs another baseline."""
+
+    model_sha256: str
+    recipe_id: str | None
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """``series``: the statistics (n, 19) of each recording's measured frames, in order: blocks of any length are made of
+    them.
+    """
+
+    key: BaselineKey
+    template: Template
+    places: PlaceLimits
+    series: tuple[NDArray[np.float32], ...]
+    library: Library
+
+    def reference(self, block: int = BLOCK) -> Reference:
+        """What is usual for blocks of this many measured frames.
+
+        Raises:
+            UserError: too few frames for blocks of this length.
+        """
+        return make_reference([part.astype(np.float64) for part in self.series], block=block)
+
+
+def check_baseline(key: BaselineKey, now: BaselineKey, where: str) -> None:
+    """Refuse a baseline of another model, recipe or size.
+
+    Raises:
+        UserError: names what differs, with both values.
+    """
+    rows = (
+        ("model", f"SHA-256 {key.model_sha256[:12]}...", f"SHA-256 {now.model_sha256[:12]}..."),
+        ("recipe_id", key.recipe_id or "none", now.recipe_id or "none"),
+        ("frame size", f"{key.size[0]}x{key.size[1]}", f"{now.size[0]}x{now.size[1]}"),
+    )
+    differing = [row for row in rows if row[1] != row[2]]
+    if differing:
+        raise UserError(
+            f"{where}: the drift reference was made with another {', '.join(name for name, _, _ in differing)}",
+            received="; ".join(f"{name}: {received}" for name, _, received in differing),
+            expected="; ".join(f"{name}: {expected}" for name, expected, _ in differing),
+            fix="run edge calibrate --drift again, or undo the change",
+        )

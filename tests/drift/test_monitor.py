@@ -1,0 +1,112 @@
+"""The monitor: what is in force after each measured frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.drift.ladder import PlaceLimits
+from edge.drift.monitor import DriftMonitor
+from edge.drift.named import Drift
+from edge.drift.reference import make_reference
+from edge.drift.signatures import Library
+from edge.drift.statistics import FLOORS, INDEX, NAMES
+
+COUNT = len(NAMES)
+SECOND_NS = 1_000_000_000
+
+
+def still(frames: int, seed: int = 0) -> np.ndarray:
+    """Statistics of frames that vary by ten floors, without memory."""
+    return np.random.default_rng(seed).standard_normal((frames, COUNT)) * 10 * FLOORS
+
+
+def library() -> Library:
+    """Brighter light, and a part that moved to the right."""
+    rows = np.zeros((2, COUNT), np.float32)
+    rows[0, INDEX["log_gain"]], rows[1, INDEX["shift_x"]] = 6, 6
+    return Library(("brightness", "shift"), rows, np.array([0, 1], np.int16), np.array([18, 3], np.float32), 1.0)
+
+
+def monitor(**changes: object) -> DriftMonitor:
+    settings = {"every": 1, **changes}
+    return DriftMonitor(make_reference([still(2000)]), library(), PlaceLimits(16.0), **settings)  # type: ignore[arg-type]
+
+
+def fed(watch: DriftMonitor, values: np.ndarray, start: int = 0) -> list[Drift | None]:
+    return [watch.see(row, (start + number) * SECOND_NS) for number, row in enumerate(values)]
+
+
+def test_a_line_that_stays_as_it_was_has_no_drift() -> None:
+    assert set(fed(monitor(), still(3000, 1))) == {None}
+
+
+def test_a_change_is_info_after_one_block_and_a_warning_after_three_that_name_it() -> None:
+    watch = monitor()
+    fed(watch, still(100, 1))
+    changed = still(200, 2)
+    changed[:, INDEX["log_gain"]] += 60 * FLOORS[INDEX["log_gain"]]
+    seen = fed(watch, changed, 100)
+    assert [None if drift is None else drift.level for drift in seen] == [None] * 49 + ["info"] * 100 + ["warn"] * 51
+    last = seen[-1]
+    assert last is not None
+    assert (last.cause, last.group, last.unit, last.since_ns) == ("brightness", "lighting", "%", 100 * SECOND_NS)
+    assert last.words == "brighter by 18 %"
+    assert (last.statistic, last.locked, last.reason) == ("log_gain", False, None)
+
+
+def test_a_warning_goes_after_three_blocks_as_before() -> None:
+    watch = monitor()
+    changed = still(150, 2)
+    changed[:, INDEX["log_gain"]] += 60 * FLOORS[INDEX["log_gain"]]
+    assert fed(watch, changed)[-1] is not None
+    seen = fed(watch, still(150, 3), 150)
+    assert [drift is None for drift in seen] == [False] * 149 + [True]
+
+
+def test_every_fifth_frame_is_measured() -> None:
+    watch = monitor(every=5)
+    assert [watch.wants() for _ in range(11)] == [True, *[False] * 4, True, *[False] * 4, True]
+
+
+@pytest.mark.parametrize(
+    ("statistic", "value", "breach"),
+    [("clipped", 0.1, "clipped"), ("edges_x", -1.0, "out_of_focus"), ("shift_y", -20.0, "out_of_place")],
+)
+def test_a_breach_locks_within_half_a_block_and_unlocks_by_itself(statistic: str, value: float, breach: str) -> None:
+    watch = monitor()
+    fed(watch, still(60, 1))
+    changed = still(50, 2)
+    changed[:, INDEX[statistic]] += value
+    if breach == "out_of_focus":
+        changed[:, INDEX["edges_y"]] += value
+    seen = fed(watch, changed, 60)
+    assert [drift is not None and drift.locked for drift in seen] == [False] * 12 + [True] * 38
+    assert seen[-1] is not None
+    assert (seen[-1].reason, seen[-1].level, seen[-1].locks) == (f"drift_{breach}", "lock", (breach,))
+    after = fed(watch, still(50, 3), 110)
+    assert [drift is not None and drift.locked for drift in after] == [True] * 12 + [False] * 38
+
+
+def test_a_breach_that_the_config_does_not_lock_for_is_a_warning() -> None:
+    watch = monitor(lock=())
+    changed = still(50, 2)
+    changed[:, INDEX["clipped"]] += 0.1
+    last = fed(watch, changed)[-1]
+    assert last is not None
+    assert (last.level, last.breaches, last.locks) == ("warn", ("clipped",), ())
+
+
+def test_a_clock_that_is_set_back_or_forward_changes_nothing_but_stamps() -> None:
+    changed = still(200, 2)
+    changed[:, INDEX["log_gain"]] += 60 * FLOORS[INDEX["log_gain"]]
+    plain, stepped = monitor(), monitor()
+    levels = [None if drift is None else drift.level for drift in fed(plain, changed, 1000)]
+    told = []
+    for number, row in enumerate(changed):
+        step = -7200 if 60 <= number < 130 else 86400 if number >= 130 else 0
+        now_ns = (100_000 + number + step) * SECOND_NS
+        drift = stepped.see(row, now_ns)
+        told.append(None if drift is None else drift.level)
+        assert drift is None or drift.since_ns <= now_ns
+    assert told == levels
