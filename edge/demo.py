@@ -24,7 +24,7 @@ from edge.line.record import record
 from edge.line.run import EachTurn
 from edge.models.calibrate.measure import measure
 from edge.models.fit.fit import fit_to_bundle
-from edge.models.frame_set import FrameSequence
+from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.service import daemon
 from edge.service.instance_lock import holder, taken

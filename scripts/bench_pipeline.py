@@ -32,7 +32,7 @@ from edge.outputs.open import live_outputs
 from edge.outputs.protocol import Output
 from edge.outputs.queued import Queued
 from edge.outputs.zmq.publisher import ZmqSink
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 
 SIDE = 512
 COSTS_MS = (2.0, 10.0, 40.0)

@@ -28,7 +28,7 @@ from edge.config.load import load_config
 from edge.config.sources import SyntheticConfig
 from edge.service.daemon import run_daemon
 from edge.service.logs import set_up_logs
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 from edge.sources.synthetic.parts import synthetic_part
 from edge.storage.log_files import read_records, segments
 

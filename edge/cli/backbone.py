@@ -13,7 +13,7 @@ from edge.cli._tables import print_table
 from edge.cli.build import parse_numbers
 from edge.models.backbone.layers import default_layers
 from edge.models.backbone.open import Backbone, PixelScaling, open_backbone
-from edge.models.backbone.write import write_backbone
+from edge.models.backbone.write_backbone import write_backbone
 
 
 def backbone(

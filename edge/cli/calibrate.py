@@ -23,7 +23,7 @@ from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import calibration_outlier_folder, write_outliers
 from edge.models.calibrate.spread_measure import SpreadRun
 from edge.models.calibrate.thresholds import CalibrationResult, OutlierError
-from edge.models.frame_set import FrameSequence
+from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.storage.calibration_file import save_calibration
 

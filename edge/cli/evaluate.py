@@ -129,7 +129,7 @@ def _write(out: Path, report: dict[str, Any], judged: list[JudgedModel], source:
     if out.suffix == ".json":
         data = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     else:
-        from edge.models.evaluate.page import page_of  # needs the extra report
+        from edge.models.evaluate.evaluation_page import page_of  # needs the extra report
 
         data = page_of(report, judged, source)
     try:

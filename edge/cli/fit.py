@@ -22,10 +22,10 @@ from edge.errors import UserError
 from edge.models.fit.continued import add_frames, fit_like, merge_bundles
 from edge.models.fit.fit import Fit, FitRun, write_fit
 from edge.models.fit.fit import fit as fit_frames
+from edge.models.fit.fit_plan import FitRequest, PoseChoice
 from edge.models.fit.outlier_pictures import write_outlier_pictures
-from edge.models.fit.plan import FitRequest, PoseChoice
 from edge.models.fit.protocol import MethodOptions
-from edge.models.frame_set import FrameSequence
+from edge.models.frame_sequence import FrameSequence
 from edge.models.frame_survey import outliers_text
 from edge.models.good_frames import GoodFrames, good_frames
 from edge.models.write import check_target

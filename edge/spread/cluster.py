@@ -17,9 +17,9 @@ from importlib import import_module
 from typing import Any
 
 from edge.errors import UserError
-from edge.spread.pace import Throughput
 from edge.spread.reach import expect_cluster
 from edge.spread.shards import LostFrame, Progress, Shard, Task
+from edge.spread.throughput import Throughput
 
 _TURN_S = 0.2
 """Between two looks at how far the shards are."""

@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from edge.errors import UserError
-from edge.spread.pace import Throughput
 from edge.spread.shards import LostFrame, Progress, Shard, Task
+from edge.spread.throughput import Throughput
 
 _TURN_S = 0.2
 """Between two looks at how far the workers are."""

@@ -80,7 +80,7 @@ def _run_here(
     finished: Callable[[Shard, bytes], None],
     progress: Callable[[Progress], None],
 ) -> None:
-    from edge.spread.pace import Throughput
+    from edge.spread.throughput import Throughput
 
     pace = Throughput(before + sum(shard.stop - shard.start for shard in shards), before)
     frames = before

@@ -30,7 +30,7 @@ from edge.line import stages
 from edge.line.line import Line
 from edge.line.recipe import open_model
 from edge.line.replay import ReplayOptions, replay
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 from edge.sources.protocol import Source
 from edge.sources.recorded import RecordedSource
 

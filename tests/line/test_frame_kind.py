@@ -23,7 +23,7 @@ from edge.models.calibrate.measure import measure
 from edge.preprocess.pixel_formats import decode_payload
 from edge.regions.plans import RegionPlans
 from edge.regions.smooth import smooth_inside
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 from edge.storage.calibration_file import save_calibration
 from edge.storage.frames_on_disk import read_frames
 

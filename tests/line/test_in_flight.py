@@ -19,7 +19,7 @@ from edge.config.bundle import Bundle
 from edge.engines.lane import Lane
 from edge.engines.protocol import Engine, Prediction
 from edge.frames import Frame
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 from edge.sources.protocol import Source
 from edge.sources.recorded import RecordedSource
 from edge.storage.recording_writer import RecordingWriter

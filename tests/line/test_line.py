@@ -28,7 +28,7 @@ from edge.outputs.protocol import OutputStatus
 from edge.outputs.queued import Queued
 from edge.outputs.sink import Sink
 from edge.service import daemon
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 from edge.sources.protocol import SourceStatus
 from edge.sources.recorded import RecordedSource
 from edge.storage.recording import read_recording

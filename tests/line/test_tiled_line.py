@@ -21,7 +21,7 @@ from edge.line.replay import ReplayOptions, replay
 from edge.models.build.build import build
 from edge.models.build.options import BuildOptions
 from edge.models.write import write_bundle
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 from edge.sources.recorded import RecordedSource
 
 LIGHT = {"homomorphic": {"cutoff": 0.25}, "clahe": {"grid": [4, 4]}, "gamma": 0.8, "contrast_stretch": {}}

@@ -16,7 +16,7 @@ from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Payload, Skip
 from edge.preprocess.pixel_formats import decode_payload
 from edge.sources.clock import Clock
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 from edge.sources.open import open_source
 from edge.sources.recorded import RecordedSource
 from edge.storage import frames_on_disk, recording

@@ -12,7 +12,7 @@ from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec
 from edge.frames import Frame, Skip
 from edge.models.fit.fit import FitRun, fit, fit_to_bundle, spec_of
-from edge.models.fit.plan import FitRequest
+from edge.models.fit.fit_plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
 
 _RUN = FitRun(test=False)

@@ -17,7 +17,7 @@ from edge.engines.probe_pictures import generated_pictures
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build.foreign import ModelInput, find_map, spatial_axes
-from edge.models.build.geometry import Geometry, find_geometry
+from edge.models.build.graph_geometry import Geometry, find_geometry
 from edge.models.build.unbatch import unbaked
 
 _PROBES = ((256, 256), (320, 288))

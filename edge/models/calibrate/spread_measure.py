@@ -20,7 +20,7 @@ from edge.errors import UserError
 from edge.frames import FrameKind, Skip, Unmapped
 from edge.models.calibrate.quantile import QuantileSketch
 from edge.models.calibrate.thresholds import compared_values
-from edge.models.frame_set import FrameSequence, name_of
+from edge.models.frame_sequence import FrameSequence, name_of
 from edge.models.frame_survey import Survey
 from edge.models.sets.used import content_id
 from edge.preprocess.pixel_formats import to_depth

@@ -9,9 +9,9 @@ import numpy as np
 import orjson
 
 from edge.frames import Frame, Skip
-from edge.models.fit.gather import GatheredFrames, from_bytes
-from edge.models.fit.plan import FitPlan, PlanPictures
-from edge.models.frame_set import FrameSequence, name_of
+from edge.models.fit.fit_plan import FitPlan, PlanPictures
+from edge.models.fit.gather_frames import GatheredFrames, from_bytes
+from edge.models.frame_sequence import FrameSequence, name_of
 from edge.models.robust_outliers import Outlier
 from edge.spread.shards import At, Shard
 

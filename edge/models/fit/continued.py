@@ -9,11 +9,11 @@ from edge.config.bundle import Bundle, load_bundle
 from edge.engines.registration import read_reference
 from edge.errors import UserError
 from edge.models.fit.fit import STATISTICS, Fit, FitRun, finish_fit, gather_all
-from edge.models.fit.gather import GatheredFrames, from_bytes
+from edge.models.fit.fit_plan import FitPlan, FitRequest
+from edge.models.fit.gather_frames import GatheredFrames, from_bytes
 from edge.models.fit.methods import method_row
-from edge.models.fit.plan import FitPlan, FitRequest
 from edge.models.fit.protocol import MethodOptions, Pose
-from edge.models.frame_set import FrameSequence
+from edge.models.frame_sequence import FrameSequence
 
 
 def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:

@@ -15,12 +15,12 @@ from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.fit.contamination import HeldOutScore, ScoreTask, outliers_of, scores, scores_from_bytes
-from edge.models.fit.gather import FitNotes, GatheredFrames, GatherTask, from_bytes, gather_frames
+from edge.models.fit.fit_plan import MEND, FitPlan, FitRequest, plan_fit
+from edge.models.fit.gather_frames import FitNotes, GatheredFrames, GatherTask, from_bytes, gather_frames
 from edge.models.fit.methods import MethodRow, method_row
-from edge.models.fit.plan import MEND, FitPlan, FitRequest, plan_fit
 from edge.models.fit.protocol import FittedModel
 from edge.models.fit.self_test import SelfTest, self_test
-from edge.models.frame_set import FrameSequence
+from edge.models.frame_sequence import FrameSequence
 from edge.models.robust_outliers import Outlier
 from edge.models.write import check_target, write_bundle
 from edge.spread import SHARD_FRAMES, LostFrame, Progress, default_workers, shards_of, spread
@@ -278,7 +278,7 @@ def _scores(
 
 
 def _counted(frames: Iterable[Frame | Skip], run: FitRun, what: str = "fitting") -> Iterator[Frame | Skip]:
-    from edge.spread.pace import Throughput
+    from edge.spread.throughput import Throughput
 
     total = frames.count() if isinstance(frames, FrameSequence) else 0
     pace = Throughput(total, 0)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.models.fit.bank import Bank
+from edge.models.fit.feature_net import FeatureNet, hint, open_features
 from edge.models.fit.feature_space import COMPONENTS, FeatureSpace, FeatureSums, thinning
-from edge.models.fit.features import FeatureNet, hint, open_features
 from edge.models.fit.memory_graph import BankComparison, map_scale, map_shift, memory_graph
 from edge.models.fit.protocol import FittedModel, GraphPicture, MapValues, Method, MethodOptions, Scorer
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.models import graphs
-from edge.models.fit.features import FeatureNet
+from edge.models.fit.feature_net import FeatureNet
 
 FINER = 2
 """Map px for each place of the grid, across and down, by linear interpolation: boxes follow a defect more closely."""

@@ -12,8 +12,8 @@ from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.calibrate.outliers import draw_outlier
 from edge.models.fit.fit import Fit
-from edge.models.fit.plan import PlanPictures
-from edge.models.frame_set import FrameSequence, name_of
+from edge.models.fit.fit_plan import PlanPictures
+from edge.models.frame_sequence import FrameSequence, name_of
 from edge.preprocess.prepare import to_frame
 from edge.regions.verdict import box_to_image
 from edge.storage.disk import write_whole

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from edge.disturb.flaws import KINDS, Footprint, paste
 from edge.models.calibrate.thresholds import choose_high
 from edge.models.fit.contamination import HeldOutScore, outliers_of
-from edge.models.fit.gather import GatheredFrames
-from edge.models.fit.plan import FitPlan
+from edge.models.fit.fit_plan import FitPlan
+from edge.models.fit.gather_frames import GatheredFrames
 from edge.models.fit.protocol import GraphPicture, Scorer
 from edge.preprocess.register import Registrar
 

@@ -22,7 +22,7 @@ from edge.line.run import run_line
 from edge.outputs.open import live_outputs
 from edge.regions.criteria import Criteria
 from edge.service.doctor import Finding, Severity
-from edge.sources.memory import MemorySource
+from edge.sources.in_memory import MemorySource
 from edge.sources.synthetic.parts import make_scene
 
 LOADS: Final = (0.8, 0.6, 0.4)

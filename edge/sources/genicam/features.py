@@ -12,7 +12,7 @@ from genicam import genapi, gentl
 from edge.config.sources import Feature
 from edge.config.yaml_reader import nearest
 from edge.errors import UserError
-from edge.sources.genicam.errors import UnansweredError
+from edge.sources.genicam.camera_errors import UnansweredError
 
 BINDING_ERRORS: Final = (gentl.GenericException, genapi.GenericException)
 """Errors of the binding: two families, neither derived from the other. Node access may raise either (port I/O)."""

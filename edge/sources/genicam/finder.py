@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import UserError
+from edge.sources.genicam.camera_errors import NotConnectedError, SeveralCamerasError, named
 from edge.sources.genicam.camera_info import CameraInfo
 from edge.sources.genicam.devices import info_of, new_harvester, tolerate
-from edge.sources.genicam.errors import NotConnectedError, SeveralCamerasError, named
 from edge.sources.genicam.features import BINDING_ERRORS
 from edge.sources.genicam.producers import is_simulated, unloadable
 

@@ -20,10 +20,10 @@ from edge.config.sources import Feature, GenicamConfig
 from edge.errors import UserError
 from edge.sources.genicam.buffer import RawFrame
 from edge.sources.genicam.camera_clock import CameraClock
+from edge.sources.genicam.camera_errors import FetchError, NotConnectedError, SeveralCamerasError, UnansweredError
 from edge.sources.genicam.camera_info import CameraInfo
 from edge.sources.genicam.describe_features import FeatureInfo, describe_features, settings
 from edge.sources.genicam.devices import tolerate
-from edge.sources.genicam.errors import FetchError, NotConnectedError, SeveralCamerasError, UnansweredError
 from edge.sources.genicam.features import (
     BINDING_ERRORS,
     apply_features,

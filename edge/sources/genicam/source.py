@@ -17,8 +17,8 @@ from edge.config.sources import Feature, GenicamConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip, SourceState
 from edge.sources.genicam.accounts import Accounts
+from edge.sources.genicam.camera_errors import FetchError, NotConnectedError
 from edge.sources.genicam.cameras import library
-from edge.sources.genicam.errors import FetchError, NotConnectedError
 from edge.sources.genicam.producers import means_simulated, producer_files
 from edge.sources.pace import Pace
 from edge.sources.protocol import SourceStatus

@@ -15,7 +15,7 @@ from edge.config.sources import GenicamConfig
 from edge.sources.arrival import ForeignQueue
 from edge.sources.genicam.buffer import BufferReader, RawFrame, measured
 from edge.sources.genicam.camera_clock import CameraClock
-from edge.sources.genicam.errors import FetchError
+from edge.sources.genicam.camera_errors import FetchError
 from edge.sources.genicam.features import BINDING_ERRORS, reason
 
 _EAGER_POLL: Final = 64

@@ -13,7 +13,7 @@ from edge.config.load import load_config
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.quantile import QuantileSketch
 from edge.models.calibrate.spread_measure import SpreadRun
-from edge.models.frame_set import FrameSequence
+from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import write_png

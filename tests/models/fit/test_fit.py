@@ -19,8 +19,8 @@ from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta, Unmapped
 from edge.models.fit.continued import add_frames, fit_like, merge_bundles
 from edge.models.fit.fit import FitRun, fit, fit_to_bundle, write_fit
-from edge.models.fit.plan import FitRequest
-from edge.models.frame_set import FrameSequence
+from edge.models.fit.fit_plan import FitRequest
+from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.preprocess.prepare import Workspace
 from edge.sources.synthetic.parts import synthetic_part

@@ -17,9 +17,9 @@ from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.models.fit.continued import add_frames
 from edge.models.fit.fit import FitRun, fit_to_bundle, write_fit
-from edge.models.fit.plan import FitRequest
+from edge.models.fit.fit_plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
-from edge.models.frame_set import FrameSequence
+from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.preprocess.prepare import Workspace
 from edge.storage.pictures import write_png

@@ -13,11 +13,11 @@ import orjson
 from numpy.typing import NDArray
 
 from edge.frames import Frame, Skip
+from edge.models.fit.fit_plan import FitPlan, PlanPictures
 from edge.models.fit.methods import method_row
-from edge.models.fit.plan import FitPlan, PlanPictures
 from edge.models.fit.protocol import Statistics
 from edge.models.fit.sums import KeptPictures
-from edge.models.frame_set import FrameSequence, name_of
+from edge.models.frame_sequence import FrameSequence, name_of
 from edge.models.frame_survey import Survey
 from edge.spread.shards import At, Shard
 

@@ -11,7 +11,7 @@ from support.backbones import conv_net
 from edge.errors import UserError
 from edge.models.backbone.layers import default_layers
 from edge.models.backbone.open import open_backbone
-from edge.models.backbone.write import write_backbone
+from edge.models.backbone.write_backbone import write_backbone
 
 
 @pytest.fixture

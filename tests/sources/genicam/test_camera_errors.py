@@ -10,7 +10,7 @@ import sys
 for name in ("genicam", "harvesters", "harvesters.core"):
     sys.modules[name] = None
 from edge.config.sources import GenicamConfig
-from edge.sources.genicam import errors, source
+from edge.sources.genicam import camera_errors, source
 print(source.GenicamSource(GenicamConfig(kind="genicam", producer="simulated"), "cam1").simulated)
 """
 

@@ -10,7 +10,7 @@ import pytest
 from support.backbones import conv_net
 
 from edge.errors import UserError
-from edge.models.fit.features import hint, open_features
+from edge.models.fit.feature_net import hint, open_features
 
 
 def saved(folder: Path, model: onnx.ModelProto) -> Path:

@@ -17,7 +17,7 @@ from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.fit.methods import DEFAULTS, method_row
 from edge.models.fit.protocol import GraphPicture, MethodOptions, Pose
-from edge.models.frame_set import name_of
+from edge.models.frame_sequence import name_of
 from edge.models.frame_survey import Survey
 from edge.models.freeze_illumination import frozen
 from edge.preprocess.prepare import Workspace, prepare
