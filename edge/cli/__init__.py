@@ -26,6 +26,7 @@ NAMES = (
     "log",
     "subscribe",
     "fleet",
+    "gateway",
     "check",
     "doctor",
     "fit",

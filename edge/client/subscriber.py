@@ -148,6 +148,11 @@ class Subscriber:
             latest = rule.latest(max_age_s, time.monotonic(), wanted)
         return latest if self._ended is None else replace(latest, decision=Decision(False, "stale", self._ended))
 
+    @property
+    def refused(self) -> str | None:
+        """Return why the daemon can't be heard, until it is; None while nothing is known to be wrong."""
+        return self._refused_told
+
     def receive(self, timeout_s: float) -> Event | None:
         """Return the next event, or None if there was none within ``timeout_s``. One thread may call this."""
         end = time.monotonic() + timeout_s

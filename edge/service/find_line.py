@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import orjson
 
+from edge.client import check_endpoint
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.service.runtime_folder import found_folder
+from edge.service.runtime_folder import INSTANCE, found_folder, read_json
 from edge.wire.keys import PUBLIC, SECRET, ClientKeys, client_keys
 
 
@@ -23,13 +25,62 @@ def find_endpoint(text: str, overrides: Sequence[str] = ()) -> str:
     """
     check_overrides(overrides, [text])
     path = Path(text)
-    is_path = "/" in text or path.suffix in (".json", ".yaml", ".yml") or path.is_dir()
-    if "://" in text or text.startswith(("tcp:", "ipc:")) or not is_path:
+    if not _is_path(text):
         return text
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in _CONFIGS:
         path = found_folder(load_config(path, overrides)) / "endpoints.json"
     elif path.is_dir():
         path /= "endpoints.json"
+    return _endpoint_in(path)
+
+
+def follow_line(text: str, camera: str | None, overrides: Sequence[str] = ()) -> tuple[str, Callable[[], str]]:
+    """Return the camera's name, and a function that says where its daemon publishes now, or raises UserError.
+
+    ``text`` is as ``find_endpoint`` takes it. A config and a runtime folder name the camera; ``camera`` must agree.
+
+    Raises:
+        UserError: a config that can't be used, no endpoint, an endpoint without ``camera``, or a camera of another name.
+    """
+    check_overrides(overrides, [text])
+    path = Path(text)
+    if not _is_path(text):
+        check_endpoint(text)
+        if camera is None:
+            raise UserError(
+                "--camera is missing",
+                received=text,
+                expected="the camera's name too, because an endpoint doesn't tell it",
+                fix="name the line's config (.yaml) in place of the endpoint",
+            )
+        return camera, lambda: text
+    if path.suffix in _CONFIGS:
+        loaded = load_config(path, overrides)
+        known: str | None = loaded.config.camera
+        find: Callable[[], str] = lambda: _endpoint_in(found_folder(loaded) / "endpoints.json")  # noqa: E731
+    else:
+        folder = path if path.is_dir() else path.parent
+        told = read_json(folder, INSTANCE).get("camera")
+        known = told if isinstance(told, str) else camera
+        find = partial(_endpoint_in, folder / "endpoints.json")
+    if known is None:
+        raise UserError("--camera is missing", received=f"{text}, which names none", expected="the camera's name too")
+    if camera not in (None, known):
+        raise UserError("--camera: not this line's camera", received=camera, expected=f"{known}, as {text} says")
+    return known, find
+
+
+_CONFIGS = (".yaml", ".yml")
+
+
+def _is_path(text: str) -> bool:
+    path = Path(text)
+    if "://" in text or text.startswith(("tcp:", "ipc:")):
+        return False
+    return "/" in text or path.suffix in (".json", *_CONFIGS) or path.is_dir()
+
+
+def _endpoint_in(path: Path) -> str:
     try:
         endpoint = orjson.loads(path.read_bytes())["zmq"]
     except OSError as error:

@@ -14,6 +14,7 @@ from edge.storage.disk import write_whole
 
 DropIn: TypeAlias = Literal["cuda", "jetson"]
 UNIT: Final = "edge@.service"
+GATEWAY_UNIT: Final = "edge-gateway@.service"
 _TARGETS: Final = {
     UNIT: "etc/systemd/system/edge@.service",
     "edge.sysusers.conf": "etc/sysusers.d/edge.conf",
@@ -53,17 +54,20 @@ class ServiceFile:
         return "written" if before is None else "replaced"
 
 
-def service_files(camera: str, drop_ins: tuple[DropIn, ...] = (), program: Path | None = None) -> list[ServiceFile]:
-    """Return everything that ``edge@CAMERA`` needs; drop-ins come as this camera's own copy.
+def service_files(
+    camera: str, drop_ins: tuple[DropIn, ...] = (), program: Path | None = None, *, gateway: bool = False
+) -> list[ServiceFile]:
+    """Return everything that ``edge@CAMERA`` needs, and ``edge-gateway@CAMERA`` with ``gateway``; drop-ins come as this
+    camera's own copy.
 
-    ``program`` is what the unit starts; None: the ``edge`` of this Python.
+    ``program`` is what the units start; None: the ``edge`` of this Python.
     """
     folder = _folder()
     program = program or Path(sys.prefix) / "bin" / "edge"
     found = []
-    for name, target in _TARGETS.items():
-        text = (folder / name).read_text("utf-8")
-        found.append(ServiceFile(Path(target), text.replace(_PROGRAM, str(program)) if name == UNIT else text))
+    targets = _TARGETS | ({GATEWAY_UNIT: f"etc/systemd/system/{GATEWAY_UNIT}"} if gateway else {})
+    for name, target in targets.items():
+        found.append(ServiceFile(Path(target), (folder / name).read_text("utf-8").replace(_PROGRAM, str(program))))
     for drop_in in drop_ins:
         target = f"etc/systemd/system/edge@{camera}.service.d/50-{drop_in}.conf"
         found.append(ServiceFile(Path(target), (folder / "drop-ins" / f"{drop_in}.conf").read_text("utf-8")))
@@ -75,8 +79,9 @@ def usb_vendors() -> set[str]:
     return set(re.findall(r'idVendor}=="([0-9a-f]{4})"', (_folder() / "70-edge-usb3vision.rules").read_text("utf-8")))
 
 
-def next_steps(camera: str) -> list[str]:
+def next_steps(camera: str, *, gateway: bool = False) -> list[str]:
     """Return the commands that make the installed files take effect, in order; each may be run again."""
+    units = [f"edge@{camera}", *([f"edge-gateway@{camera}"] if gateway else [])]
     return [
         "systemd-sysusers",
         "systemd-tmpfiles --create",
@@ -84,7 +89,7 @@ def next_steps(camera: str) -> list[str]:
         "udevadm control --reload && udevadm trigger --subsystem-match=usb",
         "systemctl daemon-reload",
         f"edge doctor /etc/edge/{camera}.yaml",
-        f"systemctl enable --now edge@{camera}",
+        f"systemctl enable --now {' '.join(units)}",
     ]
 
 

@@ -46,6 +46,14 @@ def test_all_files_come_to_their_places(tmp_path: Path) -> None:
     assert f"ExecStart={sys.prefix}/bin/edge run" in (tmp_path / "etc/systemd/system/edge@.service").read_text()
 
 
+def test_a_gateway_s_unit_comes_when_it_is_asked_for(tmp_path: Path) -> None:
+    told = install("cam1", "--root", str(tmp_path), "--gateway")
+    assert files_in(tmp_path) == sorted([*FILES, "etc/systemd/system/edge-gateway@.service"])
+    unit = (tmp_path / "etc/systemd/system/edge-gateway@.service").read_text()
+    assert f"ExecStart={sys.prefix}/bin/edge gateway modbus /etc/edge/%i.yaml $EDGE_GATEWAY_OPTIONS" in unit
+    assert told.endswith("  systemctl enable --now edge@cam1 edge-gateway@cam1\n")
+
+
 def test_a_second_time_changes_nothing_and_what_differs_is_replaced(tmp_path: Path) -> None:
     install("cam1", "--root", str(tmp_path))
     (tmp_path / "etc/tmpfiles.d/edge.conf").write_text("mine")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.service.unit_files import DropIn, service_files
+from edge.service.unit_files import GATEWAY_UNIT, DropIn, service_files
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "edge@.service"
@@ -47,6 +47,21 @@ def test_systemd_knows_every_key(tmp_path: Path, drop_ins: tuple[DropIn, ...]) -
 
 
 @needs("systemd-analyze")
+def test_systemd_knows_every_key_of_the_gateway_s_unit_and_its_exposure_is_at_most_2(tmp_path: Path) -> None:
+    for file in service_files("cam1", gateway=True, program=Path("/bin/true")):
+        file.write(tmp_path)
+    folder = tmp_path / "etc/systemd/system"
+    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", f"--root={tmp_path}"]
+    result = subprocess.run([*command, "edge-gateway@cam1.service"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-200:]
+    for name in ("edge", "edge-gateway"):
+        (folder / f"{name}@.service").rename(folder / f"{name}@cam1.service")
+    command = ["systemd-analyze", "verify", "--man=no", str(folder / "edge-gateway@cam1.service")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@needs("systemd-analyze")
 @pytest.mark.parametrize("drop_ins", DROP_INS, ids=lambda d: "+".join(d) or "plain")
 def test_exposure_is_at_most_2(tmp_path: Path, drop_ins: tuple[DropIn, ...]) -> None:
     for file in service_files("cam1", drop_ins):
@@ -56,7 +71,9 @@ def test_exposure_is_at_most_2(tmp_path: Path, drop_ins: tuple[DropIn, ...]) -> 
     assert result.returncode == 0, result.stdout[-200:]
 
 
-@pytest.mark.parametrize("path", [UNIT, *sorted((FOLDER / "drop-ins").iterdir())], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [UNIT, FOLDER / GATEWAY_UNIT, *sorted((FOLDER / "drop-ins").iterdir())], ids=lambda p: p.name
+)
 def test_no_key_is_newer_than_systemd_249(path: Path) -> None:
     """JetPack 6 is Ubuntu 22.04: systemd 249."""
     newer = {"RestartSteps", "RestartMaxDelaySec", "ReloadSignal", "PrivatePIDs", "LogFilterPatterns", "BindLogSockets"}
