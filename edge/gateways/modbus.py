@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edge.errors import ExitCode, UserError, may_pass
-from edge.gateways.modbus_frames import HEAD_BYTES, Head, answer, read_head
+from edge.gateways.modbus_frames import HEAD_BYTES, Head, answer, request_head
 
 SESSIONS: Final = 32
 """Connections at once. One more closes the one that matters least: those that never asked a whole question go first, then
@@ -118,7 +118,7 @@ class ModbusServer:
 
 
 async def _rest(begun: bytes, reader: asyncio.StreamReader) -> tuple[Head, bytes]:
-    head = read_head(begun + await reader.readexactly(HEAD_BYTES - 1))
+    head = request_head(begun + await reader.readexactly(HEAD_BYTES - 1))
     return head, await reader.readexactly(head.following)
 
 

@@ -30,7 +30,7 @@ class Head:
     following: int
 
 
-def read_head(data: bytes) -> Head:
+def request_head(data: bytes) -> Head:
     """Read the first seven bytes of a request.
 
     Raises:

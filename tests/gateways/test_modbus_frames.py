@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.gateways.modbus_frames import Head, answer, read_head
+from edge.gateways.modbus_frames import Head, answer, request_head
 
 HEAD = Head(0x1234, 17, 5)
 
@@ -14,13 +14,13 @@ def asked(body: bytes) -> bytes:
 
 
 def test_a_head_is_seven_bytes() -> None:
-    assert read_head(bytes.fromhex("12340000000611")) == HEAD
+    assert request_head(bytes.fromhex("12340000000611")) == HEAD
 
 
 @pytest.mark.parametrize("data", ["12340001000611", "12340000000111", "12340000000011", "1234000000ff11"])
 def test_what_is_no_head_is_refused(data: str) -> None:
     with pytest.raises(ValueError, match="not Modbus TCP"):
-        read_head(bytes.fromhex(data))
+        request_head(bytes.fromhex(data))
 
 
 @pytest.mark.parametrize(
