@@ -38,6 +38,7 @@ NAMES = (
     "split",
     "audit",
     "evaluate",
+    "stress",
     "import-config",
     "cameras",
     "demo",
