@@ -25,7 +25,7 @@ QUIET = 0.5
 """A range within this share of a corruption's weakest step is none: the line shows it no more than the lab did."""
 _MARGIN = 0.1
 """Share of the range by which the mended file goes past what was measured."""
-State: TypeAlias = Literal["covered", "too narrow", "not there", "quiet", "no corruption"]
+CoverState: TypeAlias = Literal["covered", "too narrow", "not there", "quiet", "no corruption"]
 
 
 class AugmentRange(Section):
@@ -64,7 +64,7 @@ class AugmentSpec(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredRange:
     """What ``edge shift`` measured of one cause: its 5 % and 95 % quantiles over the line's frames."""
 
     low: float
@@ -77,9 +77,9 @@ class Covered:
     """One row of the coverage: what was measured, what training has, and which range would do."""
 
     cause: str
-    measured: Measured
+    measured: MeasuredRange
     given: AugmentRange | None
-    state: State
+    state: CoverState
     mended: AugmentRange | None
 
     @property
@@ -108,7 +108,7 @@ def read_augment(path: Path) -> AugmentSpec:
     return validate(AugmentSpec, data, path, lines=lines, whole="augmentation file")
 
 
-def read_measured(path: Path) -> dict[str, Measured]:
+def read_measured(path: Path) -> dict[str, MeasuredRange]:
     """The ranges of a ``shift.json`` that ``edge shift`` wrote.
 
     Raises:
@@ -119,7 +119,7 @@ def read_measured(path: Path) -> dict[str, Measured]:
         if data["kind"] != "edge.shift" or data["schema"] != 1:
             raise ValueError(f"{data['kind']}, schema {data['schema']}")
         found = {
-            str(cause): Measured(float(row["p5"]), float(row["p95"]), str(row["unit"]))
+            str(cause): MeasuredRange(float(row["p5"]), float(row["p95"]), str(row["unit"]))
             for cause, row in data["ranges"].items()
         }
     except OSError as error:
@@ -137,7 +137,7 @@ def read_measured(path: Path) -> dict[str, Measured]:
     return found
 
 
-def coverage(spec: AugmentSpec, measured: Mapping[str, Measured]) -> tuple[Covered, ...]:
+def coverage(spec: AugmentSpec, measured: Mapping[str, MeasuredRange]) -> tuple[Covered, ...]:
     """Each measured cause against the augmentation, gaps first.
 
     Raises:
@@ -158,7 +158,7 @@ def augment_text(spec: AugmentSpec) -> str:
     return dump_yaml(spec.model_dump(mode="json", by_alias=True))
 
 
-def _row(cause: str, measured: Measured, given: AugmentRange | None) -> Covered:
+def _row(cause: str, measured: MeasuredRange, given: AugmentRange | None) -> Covered:
     row = CORRUPTIONS.get(cause)
     if row is None:
         return Covered(cause, measured, given, "no corruption", None)

@@ -48,7 +48,7 @@ class StressPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Breach:
+class LimitBreak:
     """Where a limit breaks, between two steps by interpolation, and which one."""
 
     strength: float
@@ -61,7 +61,7 @@ class StressCurve:
 
     way: Way
     points: tuple[StressPoint, ...]
-    breach: Breach | None
+    breach: LimitBreak | None
 
     @property
     def verdict(self) -> str:
@@ -85,7 +85,7 @@ class Stress:
         """``stress.json``."""
         return {
             "schema": STRESS_SCHEMA,
-            "kind": "edge.stress",
+            "kind": "stress",
             "model": {"name": subject.bundle.spec.name, "sha256": subject.bundle.sha256},
             "threshold": subject.threshold,
             "threshold_from": subject.told,
@@ -171,17 +171,17 @@ def point(strength: float, good: Sequence[Outcome], bad: Sequence[Outcome]) -> S
     )
 
 
-def first_breach(points: Sequence[StressPoint], limits: LineLimits) -> Breach | None:
+def first_breach(points: Sequence[StressPoint], limits: LineLimits) -> LimitBreak | None:
     """The first strength at which a limit breaks; 0 where the frames as they are break it already."""
     floor = points[0].recall - limits.recall_loss
-    found: list[Breach] = []
+    found: list[LimitBreak] = []
     if points[0].false_rejects > limits.false_rejects:
-        return Breach(0.0, "false rejects")
+        return LimitBreak(0.0, "false rejects")
     for before, after in pairwise(points):
         if after.false_rejects > limits.false_rejects:
-            found.append(Breach(_between(before, after, "false_rejects", limits.false_rejects), "false rejects"))
+            found.append(LimitBreak(_between(before, after, "false_rejects", limits.false_rejects), "false rejects"))
         if after.recall < floor:
-            found.append(Breach(_between(before, after, "recall", floor), "recall"))
+            found.append(LimitBreak(_between(before, after, "recall", floor), "recall"))
         if found:
             return min(found, key=lambda breach: breach.strength)
     return None

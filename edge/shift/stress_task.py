@@ -126,7 +126,7 @@ class StressTask:
             self._engine = None
 
     def _outcomes(self, judge: _Judge, frame: Frame, index: int) -> list[Outcome]:
-        """As it is, then at each strength of each way, in order."""
+        """The outcomes of the frame as it is, then at each strength of each way, in order."""
         found = [judge(frame)]
         for number, way in enumerate(self.ways):
             for strength in way.corruption.strengths.steps:
