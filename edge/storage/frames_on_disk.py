@@ -217,10 +217,11 @@ def _picture(folder: Path, name: str, frame_id: int) -> Frame | Skip:
         cause = str(error) if isinstance(error, (OSError, PictureError)) else text_of(error)
         log.warning("picture_unreadable", file=str(folder / name), cause=cause)
         return Skip("unreadable", 1, frame_id, frame_id, time.time_ns(), "counted", frame_ref=name)
-    return _counted(picture.pixels, picture.bits, frame_id, name)
+    return counted_frame(picture.pixels, picture.bits, frame_id, name)
 
 
-def _counted(pixels: Any, bits: int, frame_id: int, frame_ref: str) -> Frame:
+def counted_frame(pixels: Any, bits: int, frame_id: int, frame_ref: str | None) -> Frame:
+    """Make a frame that came now, with a number that is counted and no camera's."""
     pixel_format = decoded_format(pixels, bits)
     assert pixel_format is not None
     height, width = pixels.shape[:2]
@@ -294,7 +295,7 @@ def _video_frames(path: Path, fps: float) -> Iterator[Item]:
 
 def _video_frame(shot: Shot, frame_id: int, frame_ref: str) -> Frame:
     pixels: Any = cv2.cvtColor(shot.pixels, cv2.COLOR_BGR2RGB) if shot.format == "BGR8" else shot.pixels
-    return _counted(pixels, shot.bits, frame_id, frame_ref)
+    return counted_frame(pixels, shot.bits, frame_id, frame_ref)
 
 
 def _lost(first: int, count: int, frame_ref: str) -> Skip:
