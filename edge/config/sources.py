@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from edge.config.network_address import checked_ip, checked_mac
 from edge.config.yaml_reader import Section
 
 
@@ -99,7 +100,16 @@ class GenicamConfig(SourceSection):
     """Path of the producer's ``.cti`` file. ``simulated``: the simulated camera of the genicam package. null: every
     ``.cti`` file in the folders of the environment variable GENICAM_GENTL64_PATH."""
     serial: str | None = None
-    """Serial number of the camera. null: the only camera there is; with two or more, the error message lists them."""
+    """Serial number of the camera, which can be named by one of these four: ``serial``, ``device_user_id``, ``mac``,
+    ``ip``. All null: the only camera there is; with two or more, the error message lists them."""
+    device_user_id: Annotated[str, Field(min_length=1)] | None = None
+    """Name that was written into the camera (its feature DeviceUserID), so that a broken camera can be replaced without
+    touching the config."""
+    mac: Annotated[str, AfterValidator(checked_mac)] | None = None
+    """MAC address of a GigE camera, for example ``00:30:53:1a:2b:3c``. Not every producer tells it: ``edge cameras`` shows
+    what it tells."""
+    ip: Annotated[str, AfterValidator(checked_ip)] | None = None
+    """IPv4 address of a GigE camera, told by the producers that tell ``mac``."""
     buffers: Annotated[int, Field(ge=2, le=1024)] = 32
     """Number of GenTL buffers announced to the producer: at least the frame rate times the longest stall in s."""
     features: Annotated[tuple[Feature, ...], BeforeValidator(_pairs)] = ()
@@ -130,6 +140,13 @@ class GenicamConfig(SourceSection):
     max_reconnects: Annotated[int, Field(ge=1)] | None = 100
     """Number of reconnections after which the next loss of the camera ends the process with 5, to be started anew: camera
     libraries leak up to one frame at each reconnection. null: never."""
+
+    @model_validator(mode="after")
+    def _one_mark(self) -> GenicamConfig:
+        given = [name for name in ("serial", "device_user_id", "mac", "ip") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"name the camera by one of serial, device_user_id, mac and ip; got {' and '.join(given)}")
+        return self
 
     @property
     def pixel_settings(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from edge.config.sources import SourceConfig, SourceSection
 
@@ -55,6 +55,24 @@ def test_of_a_feature_written_twice_the_last_value_counts_and_no_text_or_switch_
     features = [["AcquisitionFrameRate", 20], ["AcquisitionFrameRate", 25.5], ["Width", "Max"], ["Height", True]]
     config = section(kind="genicam", features=features)
     assert (config.wanted_fps, config.wanted_size) == (25.5, None)
+
+
+def refused(**keys: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        section(**keys)
+    return str(caught.value)
+
+
+def test_a_camera_is_named_by_one_mark() -> None:
+    assert "name the camera by one of serial, device_user_id, mac and ip; got device_user_id and ip" in refused(
+        kind="genicam", device_user_id="left", ip="10.0.0.7"
+    )
+    for mac in ("00:30:53:1A:2B:3C", "00-30-53-1a-2b-3c", "0030.531a.2b3c", "0030531a2b3c"):
+        assert getattr(section(kind="genicam", mac=mac), "mac") == "00:30:53:1a:2b:3c"  # noqa: B009
+    for mac in ("00:30:53:1a:2b", "left", "", "00:30:53:1a:2b:3g"):
+        assert "six pairs of hexadecimal digits, for example 00:30:53:1a:2b:3c" in refused(kind="genicam", mac=mac)
+    for ip in ("cam.plant", "10.0.0", "10.0.0.256", "fe80::1", "0.0.0.0"):
+        assert "an IPv4 address, for example 192.168.1.10" in refused(kind="genicam", ip=ip)
 
 
 def test_every_kind_is_a_source_section() -> None:

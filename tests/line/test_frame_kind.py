@@ -58,6 +58,9 @@ REGIONS: dict[str, Any] = {
 GENICAM: dict[str, Any] = {
     "producer": "a.cti",
     "serial": "1",
+    "device_user_id": "left",
+    "mac": "00:30:53:1a:2b:3c",
+    "ip": "192.168.1.10",
     "buffers": 8,
     "features": [["Gain", 3.0]],
     "software_trigger_hz": 2.0,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.config.sources import Feature
 from edge.errors import UserError
+from edge.sources.genicam.camera_info import ANY_CAMERA, CameraChoice
 from edge.sources.genicam.producers import producer_files
 
 if TYPE_CHECKING:
@@ -27,14 +28,16 @@ def list_cameras(producer: str | None) -> list[CameraInfo]:
     return list_devices(producers)
 
 
-def read_camera(producer: str | None, serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
-    """Read one camera (``serial`` None: the only one), its features, and its settings as ``source.features`` takes them.
+def read_camera(
+    producer: str | None, choice: CameraChoice = ANY_CAMERA
+) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
+    """Read one camera, its features, and its settings as ``source.features`` takes them.
 
     Raises:
         UserError: as ``list_cameras``; no such camera, several, or one that another program has open.
     """
     producers = producer_files(producer)
-    description: tuple[CameraInfo, list[FeatureInfo], list[Feature]] = library().ask_camera(producers, serial)
+    description: tuple[CameraInfo, list[FeatureInfo], list[Feature]] = library().ask_camera(producers, choice)
     return description
 
 

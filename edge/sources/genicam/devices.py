@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from harvesters.core import Harvester, ParameterKey, ParameterSet
 
 from edge.sources.genicam.buffer import item
 from edge.sources.genicam.camera_info import CameraInfo
+from edge.sources.genicam.gev_addresses import addresses_in, addresses_of
 from edge.sources.genicam.producers import check_loadable
 
 _ENUMERATION_MS: Final = 1000
@@ -30,7 +32,7 @@ def list_devices(producers: list[Path]) -> list[CameraInfo]:
     harvester = new_harvester(producers)
     try:
         harvester.update()
-        cameras = [info_of(device) for device in harvester.device_info_list]
+        cameras = infos_of(harvester, addresses=True)
         if not cameras:
             check_loadable(producers)
         return cameras
@@ -39,7 +41,30 @@ def list_devices(producers: list[Path]) -> list[CameraInfo]:
             harvester.reset()
 
 
-def info_of(device: Any) -> CameraInfo:
+def infos_of(harvester: Any, *, addresses: bool) -> list[CameraInfo]:
+    """Return the cameras that the last update found; with ``addresses``, MAC and IP too, as far as producers tell."""
+    told: dict[int, dict[str, tuple[str, str]]] = {}
+    cameras = []
+    for device in harvester.device_info_list:
+        camera = _info_of(device)
+        if addresses:
+            interface = device.parent
+            if id(interface) not in told:
+                told[id(interface)] = _addresses_through(interface)
+            mac, ip = told[id(interface)].get(camera.id, ("", ""))
+            in_id = addresses_in(camera.id, str(device.property_dict.get("display_name") or ""))
+            camera = replace(camera, mac=mac or in_id[0], ip=ip or in_id[1])
+        cameras.append(camera)
+    return cameras
+
+
+def _addresses_through(interface: Any) -> dict[str, tuple[str, str]]:
+    with tolerate():  # its features come from the producer's file, read only now
+        return addresses_of(interface.node_map)
+    return {}
+
+
+def _info_of(device: Any) -> CameraInfo:
     def text(name: str) -> str:
         value = device.property_dict.get(name)
         return str(value) if value is not None else ""
@@ -50,7 +75,7 @@ def info_of(device: Any) -> CameraInfo:
         serial=text("serial_number"),
         vendor=text("vendor"),
         model=text("model"),
-        name=text("user_defined_name"),
+        device_user_id=text("user_defined_name"),
         id=text("id_"),
         transport=text("tl_type"),
         access=_ACCESS.get(int(status), "unknown") if status is not None else "unknown",

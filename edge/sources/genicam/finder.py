@@ -11,8 +11,8 @@ from typing import Any
 
 from edge.errors import UserError
 from edge.sources.genicam.camera_errors import NotConnectedError, SeveralCamerasError, named
-from edge.sources.genicam.camera_info import CameraInfo
-from edge.sources.genicam.devices import info_of, new_harvester, tolerate
+from edge.sources.genicam.camera_info import CameraChoice, CameraInfo
+from edge.sources.genicam.devices import infos_of, new_harvester, tolerate
 from edge.sources.genicam.features import BINDING_ERRORS
 from edge.sources.genicam.producers import is_simulated, unloadable
 
@@ -20,10 +20,10 @@ from edge.sources.genicam.producers import is_simulated, unloadable
 class Finder:
     """A finder looks through the producers as often as it takes; what it found once it finds again. One thread uses it."""
 
-    def __init__(self, producers: list[Path], serial: str | None, *, simulated: bool) -> None:
+    def __init__(self, producers: list[Path], choice: CameraChoice, *, simulated: bool) -> None:
         """With ``simulated``, accept the simulated camera."""
         self._producers = producers
-        self._serial = serial
+        self._choice = choice
         self._simulated = simulated
         self._harvester: Any = None
         self._unloadable: dict[str, UserError] | None = None
@@ -47,7 +47,7 @@ class Finder:
         except BINDING_ERRORS:
             self._drop_harvester()
             raise
-        index = self._choose([info_of(device) for device in self._harvester.device_info_list])
+        index = self._choose(infos_of(self._harvester, addresses=self._choice.needs_addresses))
         step()
         with _sigint_kept():
             camera = self._harvester.create(index, config=parameters)
@@ -75,14 +75,14 @@ class Finder:
                 harvester.reset()
 
     def _choose(self, cameras: list[CameraInfo]) -> int:
-        matches = [i for i, camera in enumerate(cameras) if self._serial in (None, camera.serial)]
+        matches = [i for i, camera in enumerate(cameras) if self._choice.fits(camera)]
         if self.info is not None:  # which a second producer may find by now, too
             matches = [i for i in matches if cameras[i].producer == self.info.producer] or matches
         if not matches:
-            raise self._absent(tuple(named(camera) for camera in cameras))
+            raise self._absent(tuple(named(camera, self._choice.mark) for camera in cameras))
         several = {_identity(cameras[i]): i for i in reversed(matches)}
         if len(several) > 1:
-            raise SeveralCamerasError([cameras[i] for i in sorted(several.values())])
+            raise SeveralCamerasError([cameras[i] for i in sorted(several.values())], self._choice)
         # one device, seen through two interfaces perhaps
         index = next((i for i in matches if cameras[i].access == "free"), matches[0])
         info = cameras[index]
@@ -94,7 +94,8 @@ class Finder:
                 fix="producer: simulated, or the camera's own producer",
             )
         self.info = info
-        self._serial = info.serial or self._serial  # a camera that joins later is not mistaken for this one
+        if self._choice.mark is None and info.serial:  # a camera that joins later is not mistaken for this one
+            self._choice = CameraChoice("serial", info.serial)
         return index
 
     def _absent(self, present: tuple[str, ...]) -> NotConnectedError:
@@ -102,7 +103,7 @@ class Finder:
             self._unloadable = unloadable(self._producers)
         if len(self._unloadable) == len(self._producers):
             raise next(iter(self._unloadable.values()))
-        wanted = "no camera" if self._serial is None else f"no camera with serial {self._serial}"
+        wanted = "no camera" if self._choice.mark is None else f"no camera with {self._choice}"
         there = f"present: {', '.join(present)}" if present else "no camera is present"
         return NotConnectedError("camera_not_found", "; ".join([wanted, there, *self._unloadable]), present)
 

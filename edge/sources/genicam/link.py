@@ -21,7 +21,7 @@ from edge.errors import UserError
 from edge.sources.genicam.buffer import RawFrame
 from edge.sources.genicam.camera_clock import CameraClock
 from edge.sources.genicam.camera_errors import FetchError, NotConnectedError, SeveralCamerasError, UnansweredError
-from edge.sources.genicam.camera_info import CameraInfo
+from edge.sources.genicam.camera_info import ANY_CAMERA, MARKS, CameraChoice, CameraInfo
 from edge.sources.genicam.describe_features import FeatureInfo, describe_features, settings
 from edge.sources.genicam.devices import tolerate
 from edge.sources.genicam.features import (
@@ -67,7 +67,7 @@ class Link:
         self._config = config
         self._step = step
         self._counters: Counter[str] = Counter() if counters is None else counters
-        self._finder = Finder(producers, config.serial, simulated=simulated)
+        self._finder = Finder(producers, choice_of(config), simulated=simulated)
         self._camera: Any = None
         self._stream: Stream | None = None
         self._clock: Any = None
@@ -286,19 +286,29 @@ class Link:
             )
 
 
-def ask_camera(producers: list[Path], serial: str | None) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
+def choice_of(config: GenicamConfig) -> CameraChoice:
+    """Return which camera a config means; it names at most one mark."""
+    for mark in MARKS:
+        value = getattr(config, mark)
+        if value is not None:
+            return CameraChoice(mark, value)
+    return ANY_CAMERA
+
+
+def ask_camera(producers: list[Path], choice: CameraChoice) -> tuple[CameraInfo, list[FeatureInfo], list[Feature]]:
     """Return one camera, its features, and its settings as ``source.features`` takes them. Opens it for a moment.
 
     Raises:
         UserError: no such camera, several, or one that another program has open.
     """
-    link = Link(GenicamConfig(kind="genicam", serial=serial, buffers=2), producers)
+    wanted = {} if choice.mark is None else {choice.mark: choice.value}
+    link = Link(GenicamConfig.model_validate({"kind": "genicam", "buffers": 2, **wanted}), producers)
     try:
         link.connect()
         assert link.info is not None
         return link.info, describe_features(link.node_map), settings(link.node_map)
     except SeveralCamerasError as error:
-        raise SeveralCamerasError(error.cameras, option=True) from None
+        raise SeveralCamerasError(error.cameras, error.choice, option=True) from None
     except NotConnectedError as error:
         raise UserError(f"the camera cannot be read: {error}") from None
     finally:

@@ -208,6 +208,7 @@ class GenicamSource:
         self._log.info(
             "camera_connected",
             serial=info.serial if info else None,
+            device_user_id=(info.device_user_id or None) if info else None,
             model=info.model if info else None,
             attempt=self._attempt,
             reconnects=self._counters["reconnects"],

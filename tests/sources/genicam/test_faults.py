@@ -37,6 +37,7 @@ from edge.sources.genicam import buffer as genicam_buffer
 from edge.sources.genicam import link as genicam_link
 from edge.sources.genicam import source as genicam
 from edge.sources.genicam.camera_clock import Sample
+from edge.sources.genicam.camera_info import CameraChoice
 from edge.sources.genicam.cameras import read_camera
 from edge.sources.genicam.source import GenicamSource
 
@@ -687,7 +688,7 @@ def test_the_whole_line_survives_a_loss_and_leaves_with_5_at_the_next(proxy, has
 def test_a_camera_that_another_program_holds_cannot_be_described(proxy):
     proxy.set(open_errors=-1004)
     with pytest.raises(UserError) as error:
-        read_camera(proxy.path, "1")
+        read_camera(proxy.path, CameraChoice("serial", "1"))
     assert str(error.value).startswith("the camera cannot be read: the camera is in use by another program (")
 
 

@@ -26,7 +26,7 @@ from edge.config.sources import GenicamConfig as Config
 from edge.errors import UserError
 from edge.line.run import run_line
 from edge.sources.genicam import link as genicam_link
-from edge.sources.genicam.camera_info import CameraInfo
+from edge.sources.genicam.camera_info import ANY_CAMERA, CameraChoice, CameraInfo
 from edge.sources.genicam.cameras import read_camera
 from edge.sources.genicam.finder import Finder
 from edge.sources.genicam.link import Link
@@ -126,7 +126,7 @@ def test_a_camera_that_two_producers_find(two):
         f"  fix: for example producer: {two[0]}"
     )
     with pytest.raises(UserError) as error:
-        read_camera(None, "0")
+        read_camera(None, CameraChoice("serial", "0"))
     assert str(error.value) == (
         "--producer: more than one finds a camera with serial 0\n"
         f"  received: {where}\n"
@@ -137,7 +137,7 @@ def test_a_camera_that_two_producers_find(two):
 
 def test_several_cameras_on_the_command_line():
     with pytest.raises(UserError) as error:
-        read_camera("simulated", None)
+        read_camera("simulated")
     assert str(error.value) == (
         "--serial: more than one camera matches\n"
         f"  received: {', '.join(f'{n} ({VIKY})' for n in range(3))}\n"
@@ -152,20 +152,20 @@ def camera(serial: str, producer: str, access: str = "free") -> CameraInfo:
 
 def test_one_camera_seen_through_two_interfaces_is_one_camera():
     """Its producer lists it once for each network interface that reaches it; one of them may be shut."""
-    finder = Finder([], "7", simulated=False)
+    finder = Finder([], CameraChoice("serial", "7"), simulated=False)
     assert finder._choose([camera("7", "/a.cti", "in use"), camera("8", "/a.cti"), camera("7", "/a.cti")]) == 2
-    assert Finder([], None, simulated=False)._choose([camera("7", "/a.cti"), camera("7", "/a.cti")]) == 0
+    assert Finder([], ANY_CAMERA, simulated=False)._choose([camera("7", "/a.cti"), camera("7", "/a.cti")]) == 0
 
 
 def test_a_camera_that_a_second_producer_finds_later_is_still_the_first_one():
-    finder = Finder([], None, simulated=False)
+    finder = Finder([], ANY_CAMERA, simulated=False)
     assert finder._choose([camera("7", "/b.cti")]) == 0
     assert finder._choose([camera("7", "/a.cti"), camera("8", "/a.cti"), camera("7", "/b.cti")]) == 2
     assert finder._choose([camera("8", "/b.cti"), camera("7", "/a.cti")]) == 1, "but better through the other than not"
 
 
 def test_two_cameras_with_one_serial_number():
-    finder = Finder([], None, simulated=False)
+    finder = Finder([], ANY_CAMERA, simulated=False)
     other = dataclasses.replace(camera("7", "/a.cti"), model="N")
     with pytest.raises(UserError) as error:
         finder._choose([camera("7", "/a.cti"), other])

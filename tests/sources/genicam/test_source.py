@@ -25,6 +25,7 @@ from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.line.ring import Ring
 from edge.preprocess.pixel_formats import decode_payload
+from edge.sources.genicam.camera_info import CameraChoice
 from edge.sources.genicam.cameras import list_cameras, read_camera
 from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource
@@ -573,7 +574,7 @@ def test_listing_the_cameras():
 
 
 def test_describing_a_camera():
-    info, features, settings = read_camera("simulated", "2")
+    info, features, settings = read_camera("simulated", CameraChoice("serial", "2"))
     by_name = {feature.name: feature for feature in features}
     assert info.serial == "2"
     assert by_name["AcquisitionFrameRate"].unit == "Hz"
@@ -589,7 +590,7 @@ def test_describing_a_camera():
 
 def test_a_camera_that_is_not_there_cannot_be_described():
     with pytest.raises(UserError) as error:
-        read_camera("simulated", "77")
+        read_camera("simulated", CameraChoice("serial", "77"))
     present = ", ".join(f"{n} (Machine Vision Games Ltd. Viky)" for n in range(3))
     assert str(error.value) == f"the camera cannot be read: no camera with serial 77; present: {present}"
 
