@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge.drift.ladder import PlaceLimits
 from edge.drift.reference import BLOCK, Reference, make_reference
-from edge.drift.signatures import Library
+from edge.drift.signatures import Signatures
 from edge.drift.template import Template
 from edge.errors import UserError
 
@@ -33,7 +33,7 @@ class Baseline:
     template: Template
     places: PlaceLimits
     series: tuple[NDArray[np.float32], ...]
-    library: Library
+    signatures: Signatures
 
     def reference(self, block: int = BLOCK) -> Reference:
         """What is usual for blocks of this many measured frames.

@@ -19,8 +19,8 @@ class Named:
     """A cause by its name in ``edge.disturb``, or ``unknown``.
 
     ``size``: its strength in ``unit`` ("px", "deg", "%"), signed where the cause has two directions; None for an unknown
-    one. ``near``: distance to the nearest signatures over the distance that is usual among them; 1 is usual, above the
-    library's limit the cause is unknown. ``words``: the sentence's part for people, such as "18 % brighter".
+    one. ``near``: distance to the nearest signature, in bands of how much neighbouring signatures differ. ``words``: the
+    part of a sentence for people, such as "brighter by 18 %".
     """
 
     cause: str

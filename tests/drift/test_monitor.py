@@ -9,7 +9,7 @@ from edge.drift.ladder import PlaceLimits
 from edge.drift.monitor import DriftMonitor
 from edge.drift.named import Drift
 from edge.drift.reference import make_reference
-from edge.drift.signatures import Library
+from edge.drift.signatures import Library, Signatures
 from edge.drift.statistics import FLOORS, INDEX, NAMES
 
 COUNT = len(NAMES)
@@ -25,7 +25,7 @@ def library() -> Library:
     """Brighter light, and a part that moved to the right."""
     rows = np.zeros((2, COUNT), np.float32)
     rows[0, INDEX["log_gain"]], rows[1, INDEX["shift_x"]] = 6, 6
-    return Library(("brightness", "shift"), rows, np.array([0, 1], np.int16), np.array([18, 3], np.float32), 1.0)
+    return Library(Signatures(("brightness", "shift"), rows, np.array([0, 1], np.int16), np.array([18, 3], np.float32)))
 
 
 def monitor(**changes: object) -> DriftMonitor:
