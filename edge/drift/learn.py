@@ -13,7 +13,7 @@ from edge.disturb.corruptions import CORRUPTIONS, Corruption
 from edge.drift.meter import Meter
 from edge.drift.signatures import Disturbance, Signatures
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+_Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 SIGNATURE_FRAMES: Final = 8
 """Frames that are disturbed."""
@@ -42,7 +42,7 @@ def plan_signatures(rows: int, seed: int = 0, without: Collection[str] = ()) -> 
 class Signer:
     """Measures signatures on a few frames of the line."""
 
-    def __init__(self, meter: Meter, frames: Sequence[Pixels], bits: int) -> None:
+    def __init__(self, meter: Meter, frames: Sequence[_Pixels], bits: int) -> None:
         self._meter, self._frames, self._bits = meter, frames, bits
         self._before = [meter.measure(frame, bits) for frame in frames]
         self._noise = [meter.noise_sigma(frame, bits) for frame in frames]
@@ -57,18 +57,18 @@ class Signer:
             disturbed = self._with_noise(disturbed, self._noise[number] * min(1.0, rng.uniform(*_NOISE_PUT_BACK)), rng)
         return np.asarray(self._meter.measure(disturbed, self._bits) - self._before[number])
 
-    def _with_noise(self, pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
+    def _with_noise(self, pixels: _Pixels, sigma: float, rng: np.random.Generator) -> _Pixels:
         """The pixels with noise added until there is ``sigma``, in levels of 0 to 255."""
         added = math.sqrt(max(0.0, sigma**2 - self._meter.noise_sigma(pixels, self._bits) ** 2))
         white = (1 << self._bits) - 1
         noise = rng.standard_normal(pixels.shape, np.float32) * np.float32(added * white / 255)
-        noisy: Pixels = np.rint(np.clip(pixels + noise, 0, white)).astype(pixels.dtype)
+        noisy: _Pixels = np.rint(np.clip(pixels + noise, 0, white)).astype(pixels.dtype)
         return noisy
 
 
 def learn(
     meter: Meter,
-    frames: Sequence[Pixels],
+    frames: Sequence[_Pixels],
     bits: int,
     sigma: NDArray[np.float64],
     plan: Sequence[Disturbance],

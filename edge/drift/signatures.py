@@ -101,7 +101,7 @@ class Library:
         return tuple(self._row(row, pair.distance) for row in pair.rows)
 
     def distance(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of a change to all signatures, (n,)."""
+        """How far a change lies from every signature, (n,), in bands."""
         apart = (self._points - squeezed(change)) / self._band[self.signatures.cause]
         return np.asarray(np.sqrt(np.mean(np.square(apart), axis=1)))
 
