@@ -51,6 +51,8 @@ class FrameMeta:
     """Path under the source's root, for frames that come from files."""
     late: bool = False
     """For recorded frames: True if the deadline was missed when the frame was live, so that replay says ``late`` again."""
+    drift: Mapping[str, Any] | None = None
+    """For frames of evidence: the drift in force when the frame was live, so that replay says it again."""
     chunks: tuple[tuple[str, int | float | None], ...] = ()
     """Name and value of each chunk that the config asks for; None if the frame came without it."""
 
@@ -185,6 +187,8 @@ class Inspection:
     threshold: float
     regions: tuple[Region, ...] = ()
     regions_dropped: Mapping[str, int] = field(default_factory=dict)
+    drift: Mapping[str, Any] | None = None
+    """The drift in force, as ``state`` has it without ``since_ns``; in records only where the config asks for it."""
     latency_ms: Latency = NO_LATENCY
 
 

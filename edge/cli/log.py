@@ -16,11 +16,14 @@ from rich.table import Table
 from edge.cli._options import SetOption
 from edge.config.load import load_config
 from edge.errors import ExitCode, UserError
+from edge.report.drift_over_time import newest
 from edge.report.log_summary import Filter, LogDamage, Summary, find_files, moment_ns, read_log, utc
 from edge.service.find_line import check_overrides
 from edge.storage.log_files import segments
-from edge.wire.schema import VERDICTS
+from edge.wire.schema import RECORD_KINDS, VERDICTS
 
+SPANS = 40
+"""Number of drifts shown; --json has them all."""
 HOURS = 48
 """Number of hours shown; --json has them all."""
 
@@ -57,7 +60,7 @@ def log(
     lines = records or part is not None
     for record in read_log(files, wanted, damage):
         summary.add(record)
-        if lines:
+        if lines and record["kind"] in RECORD_KINDS:
             _print(record, indent=not (records or as_json))
     if lines:
         _tell(_console(stderr=True), damage)
@@ -102,6 +105,8 @@ def _show(summary: Summary, damage: LogDamage, files: int) -> None:
     _tell(console, damage)
     console.print(_totals(summary))
     console.print(_hours(summary))
+    if summary.spans():
+        console.print(_drift(summary))
     if summary.latency_ms():
         console.print(_latency(summary))
     if summary.worst_regions():
@@ -141,6 +146,25 @@ def _hours(summary: Summary) -> Table:
     return table
 
 
+def _drift(summary: Summary) -> Table:
+    """What was in force when: the spans that were more than a single block, if there are any."""
+    table = Table()
+    for name in ("drift from (UTC)", "to", "level", "what"):
+        table.add_column(name, overflow="fold")
+    spans = newest(summary.spans(), SPANS)
+    for span in spans:
+        until = "" if span.until_ns is None else _moment(span.until_ns)
+        table.add_row(_moment(span.since_ns), until, span.level, _shown(span.words))
+    left = len(summary.spans()) - len(spans)
+    if left:
+        table.caption = f"{left} more, single blocks among them; --json has all"
+    return table
+
+
+def _moment(ns: int) -> str:
+    return utc(ns).replace("T", " ").rstrip("Z")
+
+
 def _latency(summary: Summary) -> Table:
     table = _table("latency, ms", "p50", "p95", "p99", "max")
     for stage, values in summary.latency_ms().items():
@@ -153,7 +177,7 @@ def _regions(summary: Summary) -> Table:
     for region in summary.worst_regions():
         table.add_row(
             f"{region['score_max']:.4g}",
-            utc(region["created_ns"]).replace("T", " ").rstrip("Z"),
+            _moment(region["created_ns"]),
             *(str(region[name]) for name in ("seq", "frame_id", "part_id", "area_px", "bbox_xyxy")),
         )
     return table

@@ -139,7 +139,7 @@ class Registers:
             BUSY: moves and beat is not None and beat["ring_fill"] > 0,
             FAULT: not moves or state is None or bool(state["faults"]),
             SIMULATED: simulated,
-            DRIFT: state is not None and state["drift"] is not None,
+            DRIFT: state is not None and state["drift"] is not None and state["drift"].get("level") != "info",
             TOGGLE: record is not None and bool(record["seq"] & 1),
             HAS_PART: record is not None and record["part_id"] is not None,
             FRESH: record is not None and latest.record_age_s <= self._max_age_s,

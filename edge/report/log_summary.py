@@ -16,7 +16,9 @@ import numpy as np
 
 from edge.errors import UserError
 from edge.frames import STAGES
-from edge.storage.log_files import NAME, read_records, segments
+from edge.report.drift_over_time import DriftOverTime, Span, is_drift
+from edge.storage.log_files import NAME, read_messages, segments
+from edge.wire.schema import RECORD_KINDS
 
 SHARES: Final = (0.5, 0.95, 0.99)
 _HOUR_NS: Final = 3_600_000_000_000
@@ -41,6 +43,12 @@ class Filter:
             and (not self.verdicts or record["verdict"] in self.verdicts)
             and (self.reason is None or record["reason"] == self.reason)
         )
+
+    def takes_drift(self, line: Mapping[str, Any]) -> bool:
+        """Return True for a line of drift that is sound and not too late; what began earlier may still be in force."""
+        made, drift = line["created_ns"], line["drift"]
+        sound = _is_int(made) and 0 <= made < 1 << 62 and (drift is None or is_drift(drift))
+        return sound and (self.until_ns is None or made < self.until_ns) and self.part_id is None
 
 
 @dataclass(slots=True)
@@ -95,7 +103,7 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 def read_log(files: Iterable[Path], wanted: Filter, damage: LogDamage) -> Iterator[dict[str, Any]]:
     """Yield the records that ``wanted`` takes from all files, in order; each once, though a failed sync may have written it
-    twice.
+    twice. Between them come the lines that say which drift is in force from there on.
 
     Raises:
         UserError: a file can't be read.
@@ -106,7 +114,11 @@ def read_log(files: Iterable[Path], wanted: Filter, damage: LogDamage) -> Iterat
         try:
             if wanted.since_ns is not None and path.stat().st_mtime_ns < wanted.since_ns:
                 continue  # its last record is older
-            for record in read_records(path, counts):
+            for record in read_messages(path, counts):
+                if record["kind"] == "drift" and wanted.takes_drift(record):
+                    yield record
+                if record["kind"] not in RECORD_KINDS:
+                    continue
                 if not _is_sound(record):
                     damage.unreadable_lines += 1
                     continue
@@ -135,11 +147,17 @@ class Summary:
     hours: dict[int, Counter[str]] = field(default_factory=dict)
     first_ns: int | None = None
     last_ns: int | None = None
+    drift: DriftOverTime = field(default_factory=DriftOverTime)
     _latency: dict[str, array[float]] = field(default_factory=lambda: {stage: array("f") for stage in STAGES})
     _worst: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
     _regions: int = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
+        """Count a record, or take a line of drift."""
+        if record["kind"] == "drift":
+            self.drift.add(record)
+            return
+        self.drift.record(record["instance_id"], record["created_ns"])
         self.records += 1
         self.runs.add(record["instance_id"])
         made = record["created_ns"]
@@ -169,6 +187,10 @@ class Summary:
                 found[stage] = {name: round(float(value), 3) for name, value in {**ranks, "max": ms[-1]}.items()}
         return found
 
+    def spans(self) -> list[Span]:
+        """Return the drifts that were in force at some record."""
+        return self.drift.within(self.first_ns, self.last_ns) if self.records else []
+
     def worst_regions(self) -> list[dict[str, Any]]:
         """Return the regions with the highest ``score_max``, highest first, each with what names its frame."""
         return [told for _, _, told in sorted(self._worst, key=lambda entry: entry[:2], reverse=True)]
@@ -183,6 +205,7 @@ class Summary:
             "invalid": dict(self.invalid),
             "skipped_frames": dict(self.skipped),
             "hours": {utc(start): dict(self.hours[start]) for start in sorted(self.hours)},
+            "drift": [span.as_json() for span in self.spans()],
             "latency_ms": self.latency_ms(),
             "worst_regions": self.worst_regions(),
         }

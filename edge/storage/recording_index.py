@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -16,7 +16,8 @@ INDEX: Final = "frames.jsonl"
 _MOST_DELETED: Final = 1_000_000
 _LONGEST_LINE: Final = 1 << 24
 """Most bytes of a line; longer is no line, whatever it is, and must not fill the memory."""
-_META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks"))
+_META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks", "drift"))
+_SAMPLES: Final = ("sample", "novel")
 _SKIP: Final = tuple(f.name for f in fields(Skip))
 
 
@@ -31,6 +32,11 @@ class RecordedFrame:
     meta: FrameMeta
     bits: int
     why: str | None = None
+
+    @property
+    def cause(self) -> str | None:
+        """What a quota counts the frame under."""
+        return cause_of(self.why, self.meta.drift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,17 @@ class Missing:
 
 
 Entry: TypeAlias = RecordedFrame | Skip | Deleted | Missing
+
+
+def cause_of(why: str | None, drift: Mapping[str, Any] | None) -> str | None:
+    """Return ``why`` a frame was kept; for a sample of the world as it is, the cause of the drift in force, too.
+
+    So a week under one light can't push out of a quota what was sampled under another, and ``edge gather`` balances them.
+    A single block beyond the limit is no drift yet.
+    """
+    if why not in _SAMPLES or drift is None or drift.get("level") == "info":
+        return why
+    return f"{why} {drift.get('cause')}"
 
 
 def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
@@ -116,11 +133,16 @@ def _entry(line: dict[str, Any]) -> Entry:
 
 def _frame(line: dict[str, Any]) -> RecordedFrame:
     meta: Any = {name: line[name] for name in _META}
-    chunks = tuple(line.get("chunks", {}).items())  # recordings of the first version have none
+    chunks = tuple(line.get("chunks", {}).items())  # recordings of the first versions have none, and no drift
     why = line.get("why", line.get("record", {}).get("verdict"))
-    return RecordedFrame(
-        line["number"], line["file"], FrameMeta(received_mono_ns=0, chunks=chunks, **meta), line["bits"], why
-    )
+    known = FrameMeta(received_mono_ns=0, chunks=chunks, drift=_object(line.get("drift")), **meta)
+    return RecordedFrame(line["number"], line["file"], known, line["bits"], why)
+
+
+def _object(value: object) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise TypeError("no object")
+    return value
 
 
 def ranges(numbers: Sequence[int]) -> list[list[int]]:

@@ -70,7 +70,7 @@ class RecordingWriter:
         self._fd = -1
         self._unsynced = False
         self.held: dict[int, str | None] = {}
-        """Frames that the recording had when it was opened, oldest first: number, and why each was kept."""
+        """Frames that the recording had when it was opened, oldest first: number, and what a quota counts each under."""
         try:
             (folder / FRAMES).mkdir(parents=True, exist_ok=True)
             if not held:
@@ -106,6 +106,8 @@ class RecordingWriter:
         line = {"kind": "frame", "number": number, "file": file, "bits": frame.bits}
         line |= asdict(replace(frame.meta, width=width, height=height, pixel_format=name))
         del line["received_mono_ns"]  # of this boot's clock only
+        if line["drift"] is None:
+            del line["drift"]
         line["chunks"] = dict(frame.meta.chunks)
         if why is not None:
             line["why"] = why
@@ -214,7 +216,7 @@ class RecordingWriter:
             self._size += len(line)
             self._lines += 1
             if isinstance(entry, RecordedFrame):
-                self.held[entry.number] = entry.why
+                self.held[entry.number] = entry.cause
             elif isinstance(entry, Skip):
                 self.losses += 1
             elif isinstance(entry, Deleted):

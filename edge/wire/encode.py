@@ -39,7 +39,8 @@ class Wire:
     No method raises, whatever the camera, the model or a file name contributed. May be used from any thread.
     """
 
-    def __init__(self, identity: RunIdentity) -> None:
+    def __init__(self, identity: RunIdentity, *, tells_drift: bool = False) -> None:
+        """Keep what all messages say. ``tells_drift``: records have the drift that was in force."""
         made_by = {
             "recipe_id": identity.recipe_id,
             "config_sha256": identity.config_sha256,
@@ -52,6 +53,7 @@ class Wire:
             "simulated": identity.simulated,
         }
         self.identity = identity
+        self._tells_drift = tells_drift
         self._head = head
         self._made_by = made_by
         # in the order in which a person reads them
@@ -71,6 +73,8 @@ class Wire:
         message.update(zip(_NAMES, _values(inspection), strict=True))
         for name, written in _WRITTEN:
             message[name] = written(message[name])
+        if not self._tells_drift:
+            message["drift"] = None
         return Record(seq, inspection, dumps(message | _by_the_monotonic_clock(created_mono_ns)))
 
     def skip(self, seq: int, skip: Skip, created_ns: int, created_mono_ns: int | None = None) -> Record:
@@ -125,6 +129,12 @@ class Wire:
                 "progress_age_ms": round(heartbeat.progress_age_ms, 3),
                 **_by_the_monotonic_clock(created_mono_ns),
             }
+        )
+
+    def drift(self, seq: int, drift: Mapping[str, Any] | None, created_ns: int) -> bytes:
+        """Encode a line of the log that says which drift is in force from record ``seq`` on. Readers of records skip it."""
+        return dumps(
+            {"schema": VERSION, "kind": "drift", **self._head, "created_ns": created_ns, "seq": seq, "drift": drift}
         )
 
     def header(self, started_ns: int, torn_bytes: int = 0) -> bytes:
@@ -185,7 +195,7 @@ _FORMS: Final[dict[str, Callable[[Any], Any]]] = {
 _NAMES: Final = tuple(row.name for row in INSPECTION_FIELDS)
 _values: Final = attrgetter(*(row.path for row in INSPECTION_FIELDS))
 _stages: Final = attrgetter(*STAGES)
-_WRITTEN: Final = tuple((row.name, _FORMS[row.form]) for row in INSPECTION_FIELDS if row.form != "plain")
+_WRITTEN: Final = tuple((row.name, _FORMS[row.form]) for row in INSPECTION_FIELDS if row.form in _FORMS)
 
 
 def dumps(message: Mapping[str, Any]) -> bytes:

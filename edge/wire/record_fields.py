@@ -34,12 +34,25 @@ class RecordField(NamedTuple):
     """Where the value stands in an ``Inspection``."""
     schema: dict[str, Any]
     """JSON Schema of the value as it is written."""
-    form: Literal["plain", "float32", "mapping", "milliseconds", "regions"] = "plain"
-    """How the encoder writes the value. ``float32``: as its shortest decimal. ``mapping``: from pairs, null without any."""
+    form: Literal["plain", "float32", "mapping", "milliseconds", "regions", "asked"] = "plain"
+    """How the encoder writes the value. ``float32``: as its shortest decimal. ``mapping``: from pairs, null without any.
+    ``asked``: as it is, null unless the config asks for it."""
     added: bool = False
     """True for a field that came after the first records of this major version were written: readers do without it."""
 
 
+_NAMED: Final = {"cause": TEXT, "group": TEXT, "size": or_null(NUMBER), "unit": TEXT, "words": TEXT}
+_CAUSE: Final = {"type": "object", "properties": _NAMED, "required": list(_NAMED)}
+DRIFT_FIELDS: Final = {
+    "level": {"enum": ["info", "warn", "lock"]},
+    **_NAMED,
+    "z": NUMBER,
+    "statistic": TEXT,
+    "causes": array(_CAUSE),
+    "breaches": array({"enum": ["clipped", "out_of_focus", "out_of_place"]}),
+    "locks": array({"enum": ["clipped", "out_of_focus", "out_of_place"]}),
+}
+_DRIFT: Final = {"type": "object", "properties": DRIFT_FIELDS, "required": list(DRIFT_FIELDS)}
 _CHUNKS: Final = {"type": "object", "additionalProperties": or_null(NUMBER)}
 _REGION: Final = {"type": "object", "properties": REGION_FIELDS, "required": list(REGION_FIELDS)}
 _LATENCY: Final = {"type": "object", "properties": dict.fromkeys(STAGES, NUMBER), "required": list(STAGES)}
@@ -57,6 +70,7 @@ INSPECTION_FIELDS: Final = (  # in the order of the record
     RecordField("threshold", "threshold", NUMBER),
     RecordField("regions", "regions", array(_REGION), "regions"),
     RecordField("regions_dropped", "regions_dropped", COUNTS),
+    RecordField("drift", "drift", or_null(_DRIFT), "asked", added=True),
     RecordField("latency_ms", "latency_ms", _LATENCY, "milliseconds"),
 )
 _OWN: Final = {row.name for row in INSPECTION_FIELDS} & {field.name for field in fields(Inspection)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge.wire.json_types import BOOL, COUNT, COUNTS, FREE, ID_SOURCE, INT, NUMBER, SHA256, TEXT, array, or_null
-from edge.wire.record_fields import INSPECTION_FIELDS
+from edge.wire.record_fields import DRIFT_FIELDS, INSPECTION_FIELDS
 from edge.wire.record_fields import VERDICTS as VERDICTS
 
 VERSION = 1
@@ -29,6 +29,10 @@ def _object(kind: str, properties: dict[str, Any]) -> dict[str, Any]:
         "required": ["kind", *(name for name in properties if name not in _ADDED)],
         "additionalProperties": True,
     }
+
+
+def _object_of(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 _HEAD = {
@@ -69,7 +73,7 @@ _KINDS: dict[str, dict[str, Any]] = {
         "source_state": TEXT,
         "engine": FREE,
         "outputs": FREE,
-        "drift": or_null(FREE),
+        "drift": or_null(_object_of({**DRIFT_FIELDS, "since_ns": INT})),
         "faults": array(
             {
                 "type": "object",
@@ -85,6 +89,7 @@ _KINDS: dict[str, dict[str, Any]] = {
         "ring_fill": COUNT,
         "progress_age_ms": NUMBER,
     },
+    "drift": _CREATED | {"seq": _SEQ, "drift": or_null(_object_of(DRIFT_FIELDS))},
     "header": _MADE_BY | {"started_ns": INT, "torn_bytes": COUNT},
 }
 SCHEMA: dict[str, Any] = {

@@ -26,6 +26,22 @@ REGION = Region(
     solidity=None,
     polygon=((10.0, 20.0), (50.1, 20.0), (50.0, 60.0)),
 )
+GRADIENT = {
+    "cause": "gradient",
+    "group": "lighting",
+    "size": 0.18,
+    "unit": "share",
+    "words": "18 % more light to the right",
+}
+DRIFT: dict[str, Any] = {
+    "level": "warn",
+    **GRADIENT,
+    "z": 9.5,
+    "statistic": "tilt_x",
+    "causes": [GRADIENT],
+    "breaches": [],
+    "locks": [],
+}
 STATE = State(0, "Ready", "waiting_for_trigger", {"name": "onnx"}, {"zmq": {"ok": True}})
 WIRE = Wire(IDENTITY)
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import IDENTITY, META, REGION, STATE, WIRE, inspection, skip
+from support.records import DRIFT, IDENTITY, META, REGION, STATE, WIRE, inspection, skip
 
 from edge.frames import Fault, FrameMeta, Heartbeat, Inspection, Latency, Region, Skip
 from edge.wire.encode import SCHEMA, Wire, topic
@@ -48,7 +48,7 @@ def test_an_inspection_has_the_schemas_fields_in_their_order() -> None:
     assert list(message) == [
         *COMMON,
         *["frame_id", "frame_id_source", "frame_ref", "camera_ns", "timestamp_source", "chunks", "map_max", "score"],
-        *["threshold", "regions", "regions_dropped", "latency_ms"],
+        *["threshold", "regions", "regions_dropped", "drift", "latency_ms"],
     ]
     assert message["seq"] == 3
     assert message["part_id"] == 42
@@ -101,6 +101,26 @@ def test_a_record_of_the_first_release_has_no_chunks_and_is_read() -> None:
     assert read(orjson.dumps(message)) == message
 
 
+def test_drift_stands_in_a_record_only_where_the_config_asks_for_it() -> None:
+    body = inspection(drift=DRIFT)
+    assert _inspected(body)["drift"] is None
+    asked = _inspected(body, Wire(IDENTITY, tells_drift=True))
+    assert asked["drift"] == DRIFT
+    VALIDATOR.validate(asked)
+    assert inspection_from(asked, META).drift == DRIFT
+    before = {name: value for name, value in asked.items() if name != "drift"}
+    VALIDATOR.validate(before)
+    assert read(orjson.dumps(before)) == before
+
+
+@pytest.mark.parametrize("drift", [None, DRIFT])
+def test_a_line_of_drift_in_the_log_is_no_record(drift: dict[str, Any] | None) -> None:
+    message = read(WIRE.drift(7, drift, 2_000))
+    VALIDATOR.validate(message)
+    assert (message["kind"], message["seq"], message["drift"]) == ("drift", 7, drift)
+    assert "verdict" not in message
+
+
 def test_a_region_in_full() -> None:
     assert orjson.dumps(_inspected(inspection(regions=(REGION,)))["regions"]) == (
         b'[{"id":0,"bbox_xyxy":[10,20,50,60],"area_px":1600.0,"centroid_xy":[29.5,39.5],"score_max":0.3,"score_mean":0.25,'
@@ -134,7 +154,7 @@ def test_a_record_carries_its_verdict_and_number() -> None:
         WIRE.inspection(0, inspection(verdict="invalid", reason="map_not_finite", map_max=None), 1).line,
         WIRE.skip(0, skip(frame_id_first=None, frame_id_last=None, frame_ref="a/b.png"), 1).line,
         WIRE.state(STATE, 1),
-        WIRE.state(replace(STATE, faults=(Fault("output_zmq", 1, "queue full"),), drift={"psi": 0.3}), 1),
+        WIRE.state(replace(STATE, faults=(Fault("output_zmq", 1, "queue full"),), drift=DRIFT | {"since_ns": 1}), 1),
         WIRE.heartbeat(Heartbeat(None), 1),
         WIRE.heartbeat(Heartbeat(12, {"pass": 11, "ring_full": 2}, 3, 17.5), 1),
         WIRE.header(1),

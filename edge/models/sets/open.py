@@ -60,8 +60,10 @@ def _recorded_frame(recording: Recording, entry: RecordedFrame) -> SetFrame:
     meta = entry.meta
     day = _day(meta.received_ns)
     tags = {"camera": recording.camera, "day": day, "frame_id": str(meta.frame_id)}
-    if entry.why is not None:
-        tags["cause"] = entry.why
+    if entry.cause is not None:
+        tags["cause"] = entry.cause
+    if meta.drift is not None:
+        tags["drift"] = str(meta.drift.get("cause"))
     # part counters begin anew after a power cut: a part of another day is another part
     part = None if meta.part_id is None else f"{recording.camera}/{day}/{meta.part_id}"
     size = (meta.width, meta.height)

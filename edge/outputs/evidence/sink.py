@@ -34,6 +34,7 @@ from edge.report.overlay import draw_overlay
 from edge.storage.disk import Reserve, limit_bytes, write_whole
 from edge.storage.pictures import encode_jpeg
 from edge.storage.recording import EVIDENCE, is_recording
+from edge.storage.recording_index import cause_of
 from edge.storage.recording_writer import RecordingWriter, cannot_be_written
 
 log = structlog.get_logger()
@@ -151,7 +152,7 @@ class EvidenceSink(Sink):
             text = f"frames come faster than they are written: {self._buffers} wait already"
             raise OSError(errno.ENOBUFS, text)
         ticket, pixels = copied
-        meta = replace(frame.meta, late=True) if record.body.reason == "late" else frame.meta
+        meta = replace(frame.meta, late=frame.meta.late or record.body.reason == "late", drift=record.body.drift)
         return KeptFrame(ticket, Frame(meta, pixels, frame.bits), why)
 
     def discard(self, kept: KeptFrame) -> None:
@@ -308,7 +309,7 @@ class EvidenceSink(Sink):
                 write_whole(self._folder / "overlays" / f"{number:08d}.jpg", overlay)
                 nbytes += len(overlay)
         finally:
-            self._quota.add(number, nbytes, kept.why)
+            self._quota.add(number, nbytes, cause_of(kept.why, kept.frame.meta.drift))
             self._make_room()
 
     def _make_room(self) -> None:

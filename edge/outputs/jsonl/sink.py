@@ -15,12 +15,13 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError, may_pass
-from edge.frames import Record, RunIdentity
+from edge.frames import Inspection, Record, RunIdentity
 from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.retention import ClosedSegments
 from edge.outputs.protocol import MakeArchive, Run
@@ -76,6 +77,8 @@ class JsonlSink(Sink):
         self._dirty = False
         self._sync_at = 0.0
         self._torn_bytes = 0
+        self._drift: Mapping[str, Any] | None = None
+        """The drift at the last record of this file."""
         self._unmended: set[Path] = set()
         self._room = Reserve(self._folder, config.min_free_gb if path is None else 0.0)
         self._look_at = 0.0
@@ -139,15 +142,29 @@ class JsonlSink(Sink):
             ) from None
 
     def write(self, record: Record, _kept: object) -> None:
-        line = record.line + b"\n"
+        line = self._drift_line(record) + record.line + b"\n"
         self._look()
         if self._fixed is None and (
             self._size + len(line) > self._config.rotate_mb * 1_000_000 or time.time() // _DAY_S != self._day
         ):
             self._rotate()
+            line = self._drift_line(record) + record.line + b"\n"
         self._append(line)
+        self._drift = self._drift_of(record)
         if self._config.sync == "each":
             self._sync()
+
+    def _drift_line(self, record: Record) -> bytes:
+        """Return a line before the record if another drift is in force than at the one before, or in a new file any;
+        otherwise nothing. Its place among the records depends on the frames alone.
+        """
+        if _transition(self._drift_of(record)) == _transition(self._drift):
+            return b""
+        return self._wire.drift(record.seq, self._drift_of(record), time.time_ns()) + b"\n"
+
+    def _drift_of(self, record: Record) -> Mapping[str, Any] | None:
+        """Return the drift in force; a loss says nothing of it."""
+        return record.body.drift if isinstance(record.body, Inspection) else self._drift
 
     def idle(self) -> None:
         """Sync and archive when it is time to."""
@@ -241,6 +258,7 @@ class JsonlSink(Sink):
                 sync_folder(self._folder)
             self._number += 1
             self._torn_bytes = 0
+            self._drift = None
         except BaseException:
             self._fd = None
             os.close(fd)
@@ -284,3 +302,10 @@ class JsonlSink(Sink):
         fd, self._fd, self._dirty = self._fd, None, False
         if fd is not None:
             os.close(fd)
+
+
+def _transition(drift: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    """What a change of is worth a line: level, causes and locks; a size that moves with each block isn't."""
+    if drift is None:
+        return None
+    return drift["level"], tuple(cause["cause"] for cause in drift["causes"]), tuple(drift["locks"])

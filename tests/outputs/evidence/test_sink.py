@@ -17,12 +17,14 @@ import pytest
 from structlog.testing import capture_logs
 from support import lines
 from support.evidence import IDENTITY, deliver, frame, inspected, lost, sink_in
+from support.records import DRIFT
 from support.waits import until
 
 from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
 from edge.errors import UserError
 from edge.frames import Frame, Inspection, Record, Skip, Verdict
+from edge.models.sets.open import open_set
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.outputs.queued import Queued
 from edge.sources.recorded import RecordedSource
@@ -562,3 +564,54 @@ def test_samples_keep_within_their_cause_s_quota_over_restarts_and_fails_stay(tm
         "sample",
         "fail",
     ]
+
+
+def drifting(of: Frame, drift: dict[str, Any] | None, **changes: Any) -> Record:
+    told = inspected(of, "pass")
+    return replace(told, body=replace(told.body, drift=drift, **changes))
+
+
+def test_a_sample_is_tagged_with_the_drift_and_each_cause_has_a_quota_of_its_own(tmp_path: Path) -> None:
+    one = len(encode_png(frame(0).pixels))
+    keys = {"keep": ("fail", "sample"), "sample_every": 1, "quota_by_cause_gb": 2.5 * one / 1e9, "overlays": False}
+    folder = tmp_path / "evidence"
+    info = DRIFT | {"level": "info", "cause": "defocus"}
+    for start in (0, 20):  # over restarts
+        sink = sink_in(folder, **keys)
+        sink.open()
+        for k in range(start, start + 4):
+            deliver(sink, drifting(frame(k), None), frame(k))
+        for k in range(start + 4, start + 8):
+            deliver(sink, drifting(frame(k), DRIFT), frame(k))
+        deliver(sink, drifting(frame(start + 8), info), frame(start + 8))
+        deliver(sink, drifting(frame(start + 9), DRIFT, verdict="fail"), frame(start + 9))
+        sink.close()
+    kept = [e for e in open_recording(folder).entries if isinstance(e, recording_index.RecordedFrame)]
+    assert [(e.meta.frame_id, e.cause) for e in kept] == [
+        (9, "fail"),
+        (23, "sample"),
+        (26, "sample gradient"),
+        (27, "sample gradient"),
+        (28, "sample"),
+        (29, "fail"),
+    ]
+    assert kept[2].meta.drift == DRIFT
+    assert [f.meta.drift for f in read_recording(folder) if isinstance(f, Frame)][3] == DRIFT
+    tags = [f.tags for f in open_set(folder).frames]
+    assert (tags[2]["cause"], tags[2]["drift"]) == ("sample gradient", "gradient")
+    assert "drift" not in tags[1]
+
+
+def test_a_frame_without_drift_has_none_and_one_that_is_no_object_is_damage(tmp_path: Path) -> None:
+    sink = sink_in(tmp_path)
+    sink.open()
+    for k in range(2):
+        deliver(sink, inspected(frame(k), "fail"), frame(k))
+    sink.close()
+    index = tmp_path / "frames.jsonl"
+    assert b"drift" not in index.read_bytes()
+    entry, _ = open_recording(tmp_path).entries
+    assert isinstance(entry, recording_index.RecordedFrame)
+    assert (entry.meta.drift, entry.cause) == (None, "fail")
+    index.write_bytes(index.read_bytes().replace(b'"late":', b'"drift":[1],"late":', 1))
+    assert (len(open_recording(tmp_path).entries), open_recording(tmp_path).missing) == (1, 1)

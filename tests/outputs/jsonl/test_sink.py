@@ -16,7 +16,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import FRAME, IDENTITY, WIRE, record, skip
+from support.records import DRIFT, FRAME, IDENTITY, WIRE, inspection, record, skip
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
@@ -27,7 +27,7 @@ from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.queued import Queued
 from edge.outputs.sink import Sink
 from edge.storage import disk
-from edge.storage.log_files import read_records
+from edge.storage.log_files import read_messages, read_records
 from edge.wire.encode import SCHEMA
 from edge.wire.read import read
 
@@ -87,6 +87,44 @@ def test_a_record_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         sink.write(record(seq), None)
     assert writes.count == 10
     sink.close()
+
+
+def drifting(seq: int, drift: dict[str, Any] | None) -> Any:
+    return WIRE.inspection(seq, inspection(drift=drift), 2_000)
+
+
+def test_a_change_of_drift_stands_before_the_first_record_that_it_holds_for(tmp_path: Path) -> None:
+    sink = opened(tmp_path)
+    larger = DRIFT | {"size": 0.2, "z": 11.0}  # the same drift, a block later
+    locked = DRIFT | {"level": "lock", "locks": ["clipped"]}
+    for seq, drift in enumerate([None, DRIFT, larger, larger, locked, None]):
+        sink.write(drifting(seq, drift), None)
+    sink.close()
+    (path,) = files(tmp_path)
+    told = [(m["kind"], m["seq"]) for m in read_messages(path) if m["kind"] != "header"]
+    assert told == [
+        ("inspection", 0),
+        *[("drift", 1), ("inspection", 1), ("inspection", 2), ("inspection", 3)],
+        *[("drift", 4), ("inspection", 4), ("drift", 5), ("inspection", 5)],
+    ]
+    assert [m["drift"] and m["drift"]["level"] for m in read_messages(path) if m["kind"] == "drift"] == [
+        "warn",
+        "lock",
+        None,
+    ]
+    assert seqs(path) == [0, 1, 2, 3, 4, 5]
+
+
+def test_each_file_of_the_log_says_which_drift_it_begins_with(tmp_path: Path) -> None:
+    sink = opened(tmp_path)
+    for seq in range(0, 6, 3):
+        sink.write(drifting(seq, DRIFT), None)
+        sink.write(WIRE.skip(seq + 1, skip(), 5), None)
+        sink.write(drifting(seq + 2, DRIFT), None)
+        sink.recover()
+    sink.close()
+    kinds = [[m["kind"] for m in read_messages(path)] for path in files(tmp_path)]
+    assert kinds == [["header", "drift", "inspection", "skip", "inspection"]] * 2 + [["header"]]
 
 
 def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
