@@ -18,7 +18,7 @@ from edge.cli._tables import print_table
 from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine
 from edge.errors import ExitCode, UserError
-from edge.line.recipe import open_model
+from edge.line.open_watch import open_watched
 from edge.models.golden import Golden, run_golden
 from edge.regions.criteria import Criteria
 from edge.service.logs import set_up_logs
@@ -44,7 +44,7 @@ def check(
         check_source(loaded.config.source, loaded.path.parent)
         _check_folders(loaded)
         with build_bar() as tell:
-            engine, criteria = open_model(loaded, tell=tell)
+            engine, criteria, _watch = open_watched(loaded, tell=tell)
     except UserError as error:
         raise loaded.located(error) from None
     try:

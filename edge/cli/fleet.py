@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +29,7 @@ from edge.service.runtime_folder import INSTANCE
 
 SETTLE_S = 1.2
 """Wait of two heartbeats: with ``--once`` a rate needs both."""
+DRIFT_STYLES = {"info": "dim not bold", "warn": "yellow not bold", "lock": "bold red"}
 _WELL = ("Ready", "ContinuousExecution")
 
 
@@ -97,6 +98,7 @@ def as_dict(row: Row) -> dict[str, object]:
         "ring_fill": row.ring_fill,
         "last": row.last,
         "simulated": row.simulated,
+        "drift": row.drift,
         "faults": row.text,
         "folder": str(row.instance.folder),
     }
@@ -115,6 +117,8 @@ def table(rows: Sequence[Row]) -> Group:
         state = Text(row.state, "green" if row.state in _WELL else "bold red")
         if row.source:
             state.append(f"\n{row.source}", "dim not bold")
+        if row.drift is not None:  # here, because at 80 columns there is no room for one more
+            state.append(f"\ndrift: {row.drift.get('cause')}", DRIFT_STYLES.get(str(row.drift.get("level")), "not bold"))
         counts = [str(row.counts[name]) if row.counts else "" for name in ("pass", "fail", "invalid")]
         made.add_row(
             row.instance.camera
@@ -128,7 +132,15 @@ def table(rows: Sequence[Row]) -> Group:
             "" if row.p50_ms is None else f"{row.p50_ms:.1f}",
             "" if row.ring_fill is None else str(row.ring_fill),
         )
-    return Group(made, *(Text(f"{row.instance.camera}: {row.text}", "red") for row in rows if row.text))
+    return Group(made, *(line for row in rows for line in _lines(row)))
+
+
+def _lines(row: Row) -> Iterator[Text]:
+    """What is said below the table about one daemon."""
+    if row.text:
+        yield Text(f"{row.instance.camera}: {row.text}", "red")
+    if row.drift is not None and row.drift.get("level") != "info":
+        yield Text(f"{row.instance.camera}: drift: {row.drift.get('words')}", "yellow")
 
 
 def _open(key: Path | None, instance: Instance) -> Subscriber:

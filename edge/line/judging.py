@@ -13,7 +13,7 @@ from edge.line.ring import Ring
 from edge.line.tally import Tally
 from edge.outputs.protocol import Output
 from edge.regions.to_inspection import to_inspection
-from edge.regions.verdict import invalid, timed
+from edge.regions.verdict import invalid, timed, under_drift
 
 
 @dataclass(slots=True)
@@ -53,6 +53,9 @@ def judge_frame(item: Inferred, desk: Desk, *, again: bool) -> None:
         judge=(ended_ns - began_ns) / 1e6,
         total=(ended_ns - received_ns) / 1e6,
     )
+    watch = item.recipe.watch
+    if watch is not None:
+        inspection = under_drift(inspection, *watch.of(item.frame.meta))
     inspection = timed(inspection, latency, criteria.deadline_ms, log_lost=any(output.log_lost for output in outputs))
     record = item.recipe.wire.inspection(tally.next_seq, inspection, time.time_ns(), time.monotonic_ns())
     judged = Judged(amap, found) if found and isinstance(amap, AnomalyMap) else None
@@ -62,6 +65,8 @@ def judge_frame(item: Inferred, desk: Desk, *, again: bool) -> None:
             output.accept(record, item.frame, judged)
     finally:
         tally.inspected(record, inspection)  # the record is numbered, whatever an output did with it
+        if watch is not None:
+            watch.see(item.frame)  # what it finds counts from the next frame on: this one's record has left
         desk.ring.release(item.slot)
     if error is not None:
         raise error

@@ -18,6 +18,7 @@ from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.frames import Fault, Heartbeat, RunIdentity
 from edge.line.drain import close_outputs, drain, undo_start
+from edge.line.drift_watch import DriftWatch, WatchStatus
 from edge.line.in_flight import OneKind
 from edge.line.judging import Desk
 from edge.line.passage import Handoff, Maps, Passage
@@ -32,7 +33,7 @@ from edge.line.tally import Tally
 from edge.outputs.protocol import Output, OutputStatus
 from edge.regions.criteria import Criteria
 from edge.sources.protocol import Source
-from edge.sources.recorded import of_one_camera
+from edge.sources.recorded import is_evidence, of_one_camera
 from edge.storage.archive import archive
 from edge.wire.encode import Wire
 
@@ -67,9 +68,10 @@ class Line:
         *,
         drops: bool,
         waits: bool = False,
+        watch: DriftWatch | None = None,
     ) -> None:
         """Wire the line. ``drops`` is the ring's. With ``waits`` the line waits for what the source needs and isn't there
-        yet, instead of failing.
+        yet, instead of failing. ``watch`` is what ``open_watch`` gives for the config.
         """
         config = loaded.config
         self._instance_id = uuid.uuid4().hex
@@ -78,7 +80,8 @@ class Line:
         self.source = source
         self.tally = Tally()
         self.ring = Ring(config.ring.slots + engine.in_hand - 1, drops=drops)
-        self.recipes = Recipes(Recipe(engine, criteria, Wire(self.identity)))
+        self._measures = not is_evidence(source)
+        self.recipes = Recipes(self._recipe(loaded, self.identity, engine, criteria, watch))
         self.outputs = list(make_outputs(self.identity))
         self._limit_s = config.supervise.limit_s * engine.batch
         maps: Maps = Handoff()
@@ -136,10 +139,17 @@ class Line:
         self.started = True
         self.phase = Phase.RUNNING
 
-    def inspect_with(self, loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
-        """Inspect with another recipe from the next frame on, and name it in records. Its engine must be warm."""
+    def inspect_with(self, loaded: Loaded, engine: Engine, criteria: Criteria, watch: DriftWatch | None = None) -> None:
+        """Inspect with another recipe from the next frame on, and name it in records. Its engine must be warm.
+
+        Where ``watch`` would compare with the same reference in the same way, the one at work goes on: a reload ends no
+        lock.
+        """
         identity = self._identity(loaded, self.source, engine, criteria)
-        self.recipes.put(Recipe(engine, criteria, Wire(identity)))
+        before = self.recipes.current.watch
+        if watch is not None and before is not None and before.key == watch.key:
+            watch = before
+        self.recipes.put(self._recipe(loaded, identity, engine, criteria, watch))
         for output in self.outputs:
             output.made_by(identity, partial(archive, loaded, identity))
         self.identity = identity
@@ -154,14 +164,15 @@ class Line:
         for worker in self.workers:
             worker.excuse(frozen_s)
         self._health = examine(self.workers, self._limit_s)
-        statuses = self.output_statuses()
+        statuses, watch = self.output_statuses(), self.recipes.current.watch
         state = self._book.update(
             self.source.status(),
             statuses,
             self._health,
             started=self.started,
             stopping=self.phase in (Phase.STOPPING, Phase.DRAINED),
-            extra_faults=self._sum_fault() | self._stage_faults() | self._map_fault() | self.fault,
+            extra_faults=self._sum_fault() | self._stage_faults() | self._map_fault() | self._drift_faults() | self.fault,
+            drift=None if watch is None else watch.told,
         )
         if state is not None:
             for output in self.outputs:
@@ -236,7 +247,8 @@ class Line:
         return {output.name: output.status() for output in self.outputs}
 
     def heartbeat(self) -> Heartbeat:
-        return heartbeat(self.tally, self.ring, self.source.status(), self.output_statuses(), self._health)
+        drift = self._drift()
+        return heartbeat(self.tally, self.ring, self.source.status(), self.output_statuses(), self._health, drift)
 
     def snapshot(self) -> LineSnapshot:
         """Return one look at the line for /live, /ready and /metrics; any thread may call this."""
@@ -248,7 +260,22 @@ class Line:
             running=self.phase is Phase.RUNNING,
             restarts={worker.name: worker.restarted for worker in self.workers},
             faults=tuple(fault.code for fault in self.faults),
+            drift=self._drift(),
         )
+
+    def _recipe(
+        self,
+        loaded: Loaded,
+        identity: RunIdentity,
+        engine: Engine,
+        criteria: Criteria,
+        watch: DriftWatch | None,
+    ) -> Recipe:
+        drift = loaded.config.drift
+        wire = Wire(identity, tells_drift=drift is not None and drift.in_records)
+        if watch is not None:
+            watch.measures = self._measures
+        return Recipe(engine, criteria, wire, watch)
 
     def _identity(self, loaded: Loaded, source: Source, engine: Engine, criteria: Criteria) -> RunIdentity:
         return RunIdentity(
@@ -275,6 +302,15 @@ class Line:
         """Return the fault of a model that gave a map with NaN or infinity, until finite ones have come for a while."""
         text = self.tally.map_trouble()
         return {} if text is None else {"map_not_finite": text}
+
+    def _drift(self) -> WatchStatus | None:
+        watch = self.recipes.current.watch
+        return None if watch is None else watch.status()
+
+    def _drift_faults(self) -> dict[str, str]:
+        """Return the faults of a picture that can't be judged: its frames are invalid. Any other drift is no fault."""
+        watch = self.recipes.current.watch
+        return {} if watch is None else watch.faults()
 
     def _stage_faults(self) -> dict[str, str]:
         """Return the faults of stages that were restarted a short while ago, and what the source waits for."""

@@ -15,6 +15,7 @@ from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
+from edge.line.drift_watch import DriftWatch
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria, load_criteria
 from edge.wire.encode import Wire
@@ -29,6 +30,8 @@ class Recipe:
     engine: Engine
     criteria: Criteria
     wire: Wire
+    watch: DriftWatch | None = None
+    """None where the config has no ``drift``."""
 
     @property
     def told(self) -> dict[str, Any]:

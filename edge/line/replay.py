@@ -16,7 +16,7 @@ from edge.engines.protocol import BuildProgress, untold
 from edge.errors import ExitCode, UserError
 from edge.frames import RunIdentity
 from edge.line.line import Line
-from edge.line.recipe import open_model
+from edge.line.open_watch import open_watched
 from edge.line.run import EachTurn, run_line
 from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.protocol import Output
@@ -62,7 +62,7 @@ def replay(
     Raises:
         UserError: model, calibration, source or output folder can't be opened.
     """
-    engine, criteria = open_model(loaded, options.batch_size, replayed=True, tell=tell)
+    engine, criteria, watch = open_watched(loaded, options.batch_size, replayed=True, tell=tell)
     _make(options.out)
     scale = Scale(engine.bundle.spec.display.range, criteria.low, criteria.regions.smooth) if options.explain else None
     wanted = WantedPictures(options.overlays, options.masks, scale, options.before)
@@ -73,6 +73,7 @@ def replay(
         replace(criteria, deadline_ms=None, explain=options.explain),
         lambda identity: _outputs(loaded, options, identity, wanted, criteria.mask),
         drops=False,
+        watch=watch,
     )
     try:
         line.start(stop)

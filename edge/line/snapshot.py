@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.frames import Heartbeat
+from edge.line.drift_watch import WatchStatus
 from edge.line.ring import Ring
 from edge.line.supervise import StageHealth
 from edge.line.tally import Tally
@@ -27,6 +28,8 @@ class LineSnapshot:
     restarts: Mapping[str, int]
     faults: tuple[str, ...] = ()
     """Codes of what is wrong now."""
+    drift: WatchStatus | None = None
+    """None where the config has no ``drift``."""
 
 
 def snapshot(
@@ -38,27 +41,37 @@ def snapshot(
     running: bool,
     restarts: Mapping[str, int],
     faults: tuple[str, ...],
+    drift: WatchStatus | None = None,
 ) -> LineSnapshot:
     """Put together what the parts of a line report. It is live while no stage hangs, and ready while frames come, too."""
     live = health.hung is None and health.failed is None
     streams = source.state in ("streaming", "waiting_for_trigger") and source.problem is None
     trouble = health.hung or (health.failed and health.failed[0])
     detail = source.problem or source.detail
+    text = f"{source.state}{': ' + detail if detail else ''}"
+    if drift is not None and drift.words:
+        text += f"; drift: {drift.words}"
     return LineSnapshot(
         camera=camera,
         live=live,
         ready=live and running and streams,
-        text=f"{source.state}{': ' + detail if detail else ''}" if live else f"stage {trouble} is not well",
+        text=text if live else f"stage {trouble} is not well",
         source=source,
         outputs=outputs,
         progress_age_s=health.progress_age_s,
         restarts=restarts,
         faults=faults,
+        drift=drift,
     )
 
 
 def heartbeat(
-    tally: Tally, ring: Ring, source: SourceStatus, outputs: Mapping[str, OutputStatus], health: StageHealth
+    tally: Tally,
+    ring: Ring,
+    source: SourceStatus,
+    outputs: Mapping[str, OutputStatus],
+    health: StageHealth,
+    drift: WatchStatus | None = None,
 ) -> Heartbeat:
     """Count everything once: verdicts, losses by reason, and what source and outputs count."""
     counters = {
@@ -67,6 +80,7 @@ def heartbeat(
         **{f"source_{name}": count for name, count in source.counters.items()},
         "sum_checks": tally.sum_checks,
         "output_lost": sum(status.lost for status in outputs.values()),
+        **({} if drift is None else {f"drift_{name}": count for name, count in drift.counters.items()}),
     }
     return Heartbeat(tally.last_seq, counters, ring.fill, round(health.progress_age_s * 1e3, 1))
 

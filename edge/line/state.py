@@ -53,6 +53,7 @@ class StateBook:
         started: bool,
         stopping: bool,
         extra_faults: Mapping[str, str],
+        drift: Mapping[str, Any] | None = None,
     ) -> State | None:
         """Return the new state if anything changed since the last call, otherwise None.
 
@@ -78,6 +79,7 @@ class StateBook:
             engine=self.engine,
             outputs={n: {"ok": failed[n] is None, "fault": failed[n], **s.detail} for n, s in outputs.items()},
             faults=tuple(self._faults.values()),
+            drift=drift,
         )
         last = self._last
         if last is not None and _content(last) == _content(state):
@@ -112,7 +114,7 @@ class StateBook:
 
 
 def _content(state: State) -> tuple[object, ...]:
-    return (state.line_state, state.source_state, state.engine, state.outputs, state.faults)
+    return (state.line_state, state.source_state, state.engine, state.outputs, state.faults, state.drift)
 
 
 def _line_state(source: SourceStatus, health: StageHealth, *, started: bool, stopping: bool) -> LineState:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from edge.frames import AnomalyMap, Found, FrameMeta, Inspection, Latency, Region
 
@@ -33,6 +35,16 @@ def judge(
 def invalid(meta: FrameMeta, reason: str, threshold: float, score: float | None = None) -> Inspection:
     """Make an inspection without a verdict, for ``reason``."""
     return Inspection(meta=meta, verdict="invalid", reason=reason, threshold=threshold, score=score)
+
+
+def under_drift(inspection: Inspection, drift: Mapping[str, Any] | None, reason: str | None) -> Inspection:
+    """Add the drift in force to an inspection; with a ``reason`` the frames are locked, and it becomes ``invalid`` for it.
+
+    A frame that is already invalid keeps its reason.
+    """
+    if reason is None or inspection.verdict == "invalid":
+        return inspection if drift is None else replace(inspection, drift=drift)
+    return replace(inspection, drift=drift, verdict="invalid", reason=reason)
 
 
 def timed(inspection: Inspection, latency: Latency, deadline_ms: float | None, *, log_lost: bool = False) -> Inspection:

@@ -16,8 +16,9 @@ import structlog
 from edge.config.load import Loaded
 from edge.engines.protocol import BuildProgress, Engine, untold
 from edge.errors import ExitCode, UserError, text_of
+from edge.line.drift_watch import DriftWatch
 from edge.line.line import Line
-from edge.line.recipe import open_model
+from edge.line.open_watch import open_watched
 from edge.line.run import EachTurn, run_line
 from edge.line.stop_sign import StopFlag, StopSign
 from edge.line.supervise import StageHealth
@@ -64,7 +65,7 @@ def run_daemon(
         UserError: whatever keeps the line from starting that a person must mend.
     """
     stop = StopFlag()
-    reloader = Reloader(loaded, open_model, try_model)
+    reloader = Reloader(loaded, open_watched, try_model)
     with signals(stop, reloader.ask):
         held = when_there(lambda: _take(loaded), stop)
         if held is None:
@@ -102,7 +103,7 @@ def _run_locked(
     model = _model_when_there(loaded, stop, show_build)
     if model is None:
         return ExitCode.OK
-    engine, criteria = model
+    engine, criteria, watch = model
     source = source or open_source(config.source, config.camera, loaded.path.parent)
     line = Line(
         loaded,
@@ -112,6 +113,7 @@ def _run_locked(
         lambda i: live_outputs(loaded, folder, i),
         drops=config.source.paced,
         waits=True,
+        watch=watch,
     )
     server = None
     log.info("starting", camera=config.camera, engine=engine.name, bundle=engine.bundle.spec.name, high=criteria.high)
@@ -150,7 +152,9 @@ def _run_locked(
     return code
 
 
-def _model_when_there(loaded: Loaded, stop: StopFlag, show_build: ShowBuild) -> tuple[Engine, Criteria] | None:
+def _model_when_there(
+    loaded: Loaded, stop: StopFlag, show_build: ShowBuild
+) -> tuple[Engine, Criteria, DriftWatch | None] | None:
     """Open the model, and wait for what isn't there yet; return None if asked to stop meanwhile."""
     notify(f"STATUS=loading the model {loaded.config.model.bundle}")
     start = StartProgress()
@@ -160,7 +164,7 @@ def _model_when_there(loaded: Loaded, stop: StopFlag, show_build: ShowBuild) -> 
             start(share, text)
             show(share, text)
 
-        return when_there(lambda: open_model(loaded, tell=tell), stop)
+        return when_there(lambda: open_watched(loaded, tell=tell), stop)
 
 
 def _log_exit(code: ExitCode, line: Line) -> None:

@@ -34,6 +34,7 @@ class Row:
     last: str | None = None
     text: str = ""
     simulated: bool = False
+    drift: dict[str, Any] | None = None
 
 
 class Watch:
@@ -84,6 +85,7 @@ class Watch:
         elif kind == "state":
             faults = "; ".join(f"{fault['code']}: {fault['text']}" for fault in message["faults"])
             row = replace(row, state=message["line_state"], source=message["source_state"], text=faults)
+            row = replace(row, drift=message.get("drift"))
         elif kind == "inspection":
             self._latencies.append(message["latency_ms"]["total"])
             row = replace(row, last=message["verdict"])

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from edge.errors import UserError, may_pass
 from edge.frames import STAGES
+from edge.line.drift_watch import WatchStatus
 from edge.line.ring import Ring
 from edge.line.snapshot import LineSnapshot
 from edge.line.tally import BUCKETS_MS, Tally
@@ -27,6 +28,7 @@ AT_ONCE = 8
 TIMEOUT_S = 5.0
 """Time in s after which an unfinished request gives its place up."""
 AGAIN_S = 1.0
+LEVELS = {"info": 1, "warn": 2, "lock": 3}
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -79,6 +81,8 @@ class Metrics(Collector):
         state.add_metric([camera, shot.source.state], 1)
         yield state
         yield self._latency(camera)
+        if shot.drift is not None:
+            yield from _drift(camera, shot.drift)
 
     def _outputs(self, camera: str, outputs: Mapping[str, OutputStatus]) -> Iterator[Metric]:
         events = CounterMetricFamily("edge_output_events", "What each output counts", labels=["camera", "output", "event"])
@@ -235,6 +239,27 @@ def _handler(snapshot: Callable[[], LineSnapshot], registry: CollectorRegistry, 
             """Log no requests, because a scraper asks every few seconds."""
 
     return Handler
+
+
+def _drift(camera: str, status: WatchStatus) -> Iterator[Metric]:
+    events = CounterMetricFamily("edge_drift_events", "What the drift watch counts", labels=["camera", "event"])
+    for event, count in status.counters.items():
+        events.add_metric([camera, event], count)
+    named = GaugeMetricFamily(
+        "edge_drift", "Level of each cause that is named now: 1 info, 2 warn, 3 lock", labels=["camera", "cause", "group"]
+    )
+    size = GaugeMetricFamily("edge_drift_size", "Its size", labels=["camera", "cause", "unit"])
+    locked = GaugeMetricFamily("edge_drift_lock", "1 for each reason why all are invalid", labels=["camera", "reason"])
+    drift = status.drift
+    if drift is not None:
+        for cause in drift.causes:
+            named.add_metric([camera, cause.cause, cause.group], LEVELS[drift.level])
+            if cause.size is not None:
+                size.add_metric([camera, cause.cause, cause.unit], cause.size)
+        for lock in drift.locks:
+            locked.add_metric([camera, f"drift_{lock}"], 1)
+    yield from (events, named, size, locked)
+    yield _gauge("edge_drift_z", "Largest deviation of the last block", camera, drift.z if drift else 0)
 
 
 def _counter(name: str, text: str, camera: str, label: str, values: Mapping[str, int]) -> Metric:

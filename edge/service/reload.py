@@ -14,20 +14,21 @@ from edge.config.line import Config
 from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine
 from edge.errors import UserError, text_of
+from edge.line.drift_watch import DriftWatch
 from edge.line.line import Line
 from edge.regions.criteria import Criteria
 from edge.service.runtime_folder import ReloadReport
 
 log = structlog.get_logger()
 
-RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions", "score")
+RELOADED = ("recipe_id", "deadline_ms", "model", "calibration", "regions", "score", "drift")
 """Keys that take effect at once; any other needs a restart."""
 FAULT = "reload_refused"
 SLOW = "reload_slow"
 SLOW_S = 120.0
 """Time in s after which a load is a fault, for as long as it takes: no other reload begins before it ends."""
 
-OpenModel = Callable[[Loaded], tuple[Engine, Criteria]]
+OpenModel = Callable[[Loaded], tuple[Engine, Criteria, DriftWatch | None]]
 TryModel = Callable[[Loaded], object]
 Report = Callable[[ReloadReport], object]
 
@@ -42,7 +43,7 @@ class Reloader:
         self._open_model = open_model
         self._asked = False
         self._thread: threading.Thread | None = None
-        self._result: tuple[Loaded, Engine, Criteria] | str | None = None
+        self._result: tuple[Loaded, Engine, Criteria, DriftWatch | None] | str | None = None
         self._number = 0
         self._began_ns = 0
         self._tried: str | None = None
@@ -91,7 +92,7 @@ class Reloader:
     def _finish(self, line: Line) -> None:
         result, self._result = self._result, None
         if isinstance(result, tuple):
-            self._loaded, engine, criteria = result
+            self._loaded, engine, criteria, _ = result
             line.inspect_with(*result)
             line.fault.pop(FAULT, None)
             log.info("reloaded", bundle=engine.bundle.spec.name, high=criteria.high, config_sha256=self._loaded.sha256)

@@ -16,7 +16,7 @@ import orjson
 
 from edge.config.load import Loaded, load_config
 from edge.errors import ExitCode, UserError
-from edge.line.recipe import open_model
+from edge.line.open_watch import open_watched
 
 TRIAL_S = 300.0
 """Time in s for a model to load and to give its first map. A TensorRT engine may have to be built first."""
@@ -56,7 +56,7 @@ def run_trial(path: str, overrides: str) -> int:
     _limit_memory()
     try:
         loaded = load_config(Path(path), orjson.loads(overrides))
-        open_model(loaded)[0].close()
+        open_watched(loaded)[0].close()
     except UserError as error:
         print(error, file=sys.stderr)
         return ExitCode.CONFIG

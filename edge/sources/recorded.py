@@ -108,6 +108,16 @@ class RecordedSource:
         return SourceStatus(self._state, self._detail, self._announced, {"unreadable": self._unreadable})
 
 
+def is_evidence(source: Source) -> bool:
+    """Return True if its frames are evidence: chosen ones, with gaps between them."""
+    if not isinstance(source, RecordedSource):
+        return False
+    try:
+        return is_recording(source.path) and not is_of_one_run(source.path)
+    except UserError:  # as below
+        return False
+
+
 def of_one_camera(source: Source) -> bool:
     """Return True if its frames come from one run of one camera, as far as is known.
 

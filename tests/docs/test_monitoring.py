@@ -13,6 +13,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from support.drifts import watch
 from support.lines import loaded, make_line
 
 from edge.line.run import run_line
@@ -24,7 +25,14 @@ ALERTS = [rule for group in yaml.safe_load((FOLDER / "edge-alerts.yml").read_tex
 EXPRESSIONS = {rule["alert"]: rule["expr"] for rule in ALERTS} | {
     f"{panel['title']} {target['refId']}": target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]
 }
-OWN = {"edge_skipped_frames_total": {"reason"}, "edge_invalid_total": {"reason"}, "edge_fault": {"code"}}
+OWN = {
+    "edge_skipped_frames_total": {"reason"},
+    "edge_invalid_total": {"reason"},
+    "edge_fault": {"code"},
+    "edge_drift": {"cause", "group"},
+    "edge_drift_size": {"cause", "unit"},
+    "edge_drift_lock": {"reason"},
+}
 """Families that have samples only while something is wrong, and what tells their samples apart."""
 
 
@@ -32,7 +40,7 @@ OWN = {"edge_skipped_frames_total": {"reason"}, "edge_invalid_total": {"reason"}
 def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Labels of each sample that /metrics shows of a line with every output."""
     folder = tmp_path_factory.mktemp("line")
-    line = make_line(loaded(folder, "outputs.zmq={}", "outputs.evidence={dir: evidence, min_free_gb: 0.5}"))
+    line = make_line(loaded(folder, "outputs.zmq={}", "outputs.evidence={dir: evidence, min_free_gb: 0.5}"), watch=watch())
     stop = threading.Event()
     line.start(stop)
     run_line(line, stop, lambda *_: None)
@@ -75,6 +83,7 @@ def test_the_daemon_s_metrics_are_all_shown_or_alerted_on(samples: dict[str, set
     unseen = {name for name in samples if not name.endswith(("_created", "_count", "_sum"))} - asked
     assert unseen <= {
         "edge_announced_frames",
+        "edge_drift_events_total",
         "edge_output_events_total",
         "edge_output_fault",
         "edge_output_records_total",

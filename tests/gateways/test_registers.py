@@ -177,7 +177,7 @@ def test_the_page_for_plc_people_has_every_register_bit_and_reason() -> None:
 
 
 def test_status_bits() -> None:
-    faulty = read(WIRE.state(replace(STATE, faults=(Fault("x", 1, "y"),), drift={"cause": "light"}), 1))
+    faulty = read(WIRE.state(replace(STATE, faults=(Fault("x", 1, "y"),), drift=DRIFT | {"since_ns": 1}), 1))
     busy = BEAT | {"ring_fill": 1, "simulated": True}
     found = registers(decision(), state=faulty, heartbeat=busy, record_age_s=0.6)
     assert found[2] == 0b01111111

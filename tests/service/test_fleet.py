@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import orjson
 import pytest
 from rich.console import Console
 from support.daemons import Manager, daemon
+from support.records import DRIFT
 from typer.testing import CliRunner
 
 from edge.cli import app
@@ -177,3 +179,38 @@ def test_daemons_of_one_camera_name_are_told_apart_by_their_folders() -> None:
     assert "/run/a" in text
     assert "/run/b" in text
     assert "/run/edge" not in text
+
+
+def drifting(level: str) -> dict[str, Any]:
+    words = "brighter by 18 %" + ("; frames are invalid: drift_clipped" if level == "lock" else "")
+    return DRIFT | {"level": level, "cause": "brightness", "words": words, "since_ns": 1}
+
+
+def heard(seen: list[Row]) -> bool:
+    return seen[0].state == "ContinuousExecution"
+
+
+def drawn(seen: list[Row], width: int) -> str:
+    console = Console(width=width, file=io.StringIO())
+    console.print(table(seen))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    return str(shown)
+
+
+def test_a_drift_stands_beside_the_state_at_any_width_and_is_no_fault() -> None:
+    (row,) = rows([instance("cam1", zmq="ipc://x")], received("state", **STATE, drift=drifting("warn")), until=heard)
+    assert row.drift == drifting("warn")
+    assert well(row)
+    (none,) = rows([instance("cam1", zmq="ipc://x")], received("state", **STATE, drift=None), until=heard)
+    for width in (80, 200):
+        shown = drawn([row, replace(none, instance=instance("cam2"))], width)
+        assert shown.count("drift: brightness") == 1
+        assert "cam1: drift: brighter by 18 %" in shown
+        assert max(map(len, shown.splitlines())) <= width
+        assert "drift" not in drawn([none], width)
+
+
+def test_a_single_block_beyond_the_limit_is_a_word_in_the_table_and_no_more() -> None:
+    (row,) = rows([instance("cam1", zmq="ipc://x")], received("state", **STATE, drift=drifting("info")), until=heard)
+    assert "drift: brightness" in drawn([row], 120)
+    assert "cam1: drift" not in drawn([row], 120)

@@ -16,6 +16,7 @@ from support.lines import Bent, frame_ids, loaded, make_line, records
 from support.reloads import LIVE, Driven
 
 from edge.config.load import Loaded, load_config
+from edge.line.open_watch import open_watched
 from edge.line.recipe import open_model
 from edge.outputs.queued import Queued
 from edge.outputs.sink import Sink
@@ -151,7 +152,7 @@ def test_a_reload_that_is_asked_for_while_another_loads_is_done_after_it(tmp_pat
     def slowly(read: Loaded) -> Any:
         loading.set()
         assert go.wait(20)
-        return open_model(read)
+        return open_watched(read)
 
     reports: list[ReloadReport] = []
     driven = Driven(config)
@@ -205,7 +206,7 @@ def test_a_load_that_takes_too_long_is_a_fault_until_it_ends(tmp_path: Path, mon
 
     def slowly(read: Loaded) -> Any:
         assert go.wait(30)
-        return open_model(read)
+        return open_watched(read)
 
     reports: list[ReloadReport] = []
     driven = Driven(config)

@@ -12,7 +12,7 @@ from support.reloads import LIVE, Driven
 
 from edge.config.calibration import Calibration, calibration_key
 from edge.config.load import load_config
-from edge.service.daemon import open_model
+from edge.line.recipe import open_model
 from edge.storage.archive import archive
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine, Prediction
+from edge.line.drift_watch import DriftWatch
 from edge.line.line import Line
 from edge.line.recipe import open_model
 from edge.line.run import run_line
@@ -102,6 +103,7 @@ def make_line(
     bent: type[Bent] = Bent,
     source: Source | None = None,
     more_outputs: list[Any] | None = None,
+    watch: DriftWatch | None = None,
 ) -> Line:
     engine, criteria = open_model(config)
     if before is not None:
@@ -114,6 +116,7 @@ def make_line(
         criteria,
         lambda identity: [*live_outputs(config, folder / "run", identity), *(more_outputs or [])],
         drops=config.config.source.paced,
+        watch=watch,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.config.load import Loaded
 from edge.line.line import Line
-from edge.line.recipe import open_model
+from edge.line.open_watch import open_watched
 from edge.line.run import run_line
 from edge.service.reload import Reloader
 from support.lines import make_line
@@ -21,7 +21,7 @@ class Driven:
 
     def __init__(self, config: Loaded, **more: Any) -> None:
         self.line: Line = make_line(config, **more)
-        self.reloader = Reloader(config, open_model)
+        self.reloader = Reloader(config, open_watched)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.line.start(self._stop)
