@@ -109,7 +109,7 @@ def test_edge_reload_checks_first_asks_then_and_tells_what_came_of_it(tmp_path: 
             restart = reload(str(path))
             assert str(restart.exception) == (
                 f"{path}: source: changed, and needs a restart\n"
-                "  expected: changes of recipe_id, deadline_ms, model, calibration, regions, score only\n"
+                "  expected: changes of recipe_id, deadline_ms, model, calibration, regions, score, drift only\n"
                 "  fix: systemctl restart edge@cam1, or undo it"
             )
             assert not (tmp_path / "run" / "reload.json").exists(), "the daemon was not even asked"
