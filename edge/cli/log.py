@@ -20,7 +20,7 @@ from edge.report.drift_over_time import newest
 from edge.report.log_summary import Filter, LogDamage, Summary, find_files, moment_ns, read_log, utc
 from edge.service.find_line import check_overrides
 from edge.storage.log_files import segments
-from edge.wire.schema import RECORD_KINDS, VERDICTS
+from edge.wire.schema import VERDICTS
 
 SPANS = 40
 """Number of drifts shown; --json has them all."""
@@ -58,9 +58,9 @@ def log(
     files = [file for path in paths for file in _files(path, overrides or ())]
     damage, summary = LogDamage(), Summary(worst)
     lines = records or part is not None
-    for record in read_log(files, wanted, damage):
+    for record in read_log(files, wanted, damage, summary.drift.add):
         summary.add(record)
-        if lines and record["kind"] in RECORD_KINDS:
+        if lines:
             _print(record, indent=not (records or as_json))
     if lines:
         _tell(_console(stderr=True), damage)

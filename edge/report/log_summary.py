@@ -101,9 +101,14 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def read_log(files: Iterable[Path], wanted: Filter, damage: LogDamage) -> Iterator[dict[str, Any]]:
+def read_log(
+    files: Iterable[Path],
+    wanted: Filter,
+    damage: LogDamage,
+    drift: Callable[[dict[str, Any]], object] = lambda _: None,
+) -> Iterator[dict[str, Any]]:
     """Yield the records that ``wanted`` takes from all files, in order; each once, though a failed sync may have written it
-    twice. Between them come the lines that say which drift is in force from there on.
+    twice. ``drift`` hears, at its place among them, each line that says which drift is in force from there on.
 
     Raises:
         UserError: a file can't be read.
@@ -116,7 +121,7 @@ def read_log(files: Iterable[Path], wanted: Filter, damage: LogDamage) -> Iterat
                 continue  # its last record is older
             for record in read_messages(path, counts):
                 if record["kind"] == "drift" and wanted.takes_drift(record):
-                    yield record
+                    drift(record)
                 if record["kind"] not in RECORD_KINDS:
                     continue
                 if not _is_sound(record):
@@ -153,10 +158,7 @@ class Summary:
     _regions: int = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Count a record, or take a line of drift."""
-        if record["kind"] == "drift":
-            self.drift.add(record)
-            return
+        """Count a record."""
         self.drift.record(record["instance_id"], record["created_ns"])
         self.records += 1
         self.runs.add(record["instance_id"])

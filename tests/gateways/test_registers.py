@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.records import IDENTITY, META, REGION, STATE, inspection, skip
+from support.records import DRIFT, IDENTITY, META, REGION, STATE, inspection, skip
 
 from edge.client import Decision, Latest
 from edge.frames import Fault, Heartbeat
+from edge.gateways.registers import DRIFT as DRIFT_BIT
 from edge.gateways.registers import COUNT, FAIL, FAULT, MAP_VERSION, NOT_VALID, PASS, READY, WHY, Registers
 from edge.wire.encode import Wire
 from edge.wire.read import read
@@ -181,4 +182,6 @@ def test_status_bits() -> None:
     busy = BEAT | {"ring_fill": 1, "simulated": True}
     found = registers(decision(), state=faulty, heartbeat=busy, record_age_s=0.6)
     assert found[2] == 0b01111111
+    block = read(WIRE.state(replace(STATE, drift=DRIFT | {"level": "info", "since_ns": 1}), 1))
+    assert registers(decision(), state=block)[2] & DRIFT_BIT == 0  # a single block is no drift yet
     assert registers(decision(), state=read(WIRE.state(replace(STATE, line_state="Error"), 1)))[2] & READY == 0

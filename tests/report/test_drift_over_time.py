@@ -58,7 +58,7 @@ def log_in(folder: Path) -> Path:
 
 def spans(folder: Path, **wanted: Any) -> list[tuple[str, int, int | None]]:
     summary = Summary()
-    for record in read_log(sorted(folder.glob("*.jsonl")), Filter(**wanted), LogDamage()):
+    for record in read_log(sorted(folder.glob("*.jsonl")), Filter(**wanted), LogDamage(), summary.drift.add):
         summary.add(record)
     hours = [(s.level, s.since_ns, s.until_ns) for s in summary.spans()]
     return [(level, (a - START) // HOUR, None if b is None else (b - START) // HOUR) for level, a, b in hours]
