@@ -12,8 +12,8 @@ from support.records import DRIFT, IDENTITY, META, REGION, STATE, inspection, sk
 
 from edge.client import Decision, Latest
 from edge.frames import Fault, Heartbeat
-from edge.gateways.registers import DRIFT as DRIFT_BIT
 from edge.gateways.registers import COUNT, FAIL, FAULT, MAP_VERSION, NOT_VALID, PASS, READY, WHY, Registers
+from edge.gateways.registers import DRIFT as DRIFT_BIT
 from edge.wire.encode import Wire
 from edge.wire.read import read
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.drift.ladder import PlaceLimits
 from edge.drift.monitor import DriftMonitor
 from edge.drift.reference import make_reference
-from edge.drift.signatures import Library
+from edge.drift.signatures import Library, Signatures
 from edge.drift.statistics import FLOORS, INDEX, NAMES
 from edge.frames import Frame
 from edge.line.drift_watch import DriftWatch
@@ -50,7 +50,7 @@ def watch(key: str = "a", measure: Any = statistics, **changes: Any) -> DriftWat
     usual = np.array([statistics(framed(picture(1000 + k))) for k in range(200)])
     rows = np.zeros((3, len(NAMES)), np.float32)
     rows[:, INDEX["log_gain"]] = [5, 20, 60]
-    library = Library(("brightness",), rows, np.zeros(3, np.int16), np.array([5, 10, 20], np.float32), 1.0)
+    library = Library(Signatures(("brightness",), rows, np.zeros(3, np.int16), np.array([5, 10, 20], np.float32)))
     settings = {"every": 2, "persist": 2, **changes}
     monitor = DriftMonitor(make_reference([usual], block=BLOCK), library, PlaceLimits(16.0), **settings)
     return DriftWatch(monitor, measure, key)
