@@ -80,10 +80,7 @@ def prepare_demo(out: Path, say: Say, *, camera: bool) -> Loaded:
     source = open_source(good.config.source, good.config.camera, path.parent)
     record(good, source, out / "good", GOOD_FRAMES, drops=True, stop=stop, progress=_no_progress)
     say("fitting a model on them")
-    # the camera's white scene shows nothing to register by, and its good part is one dark pixel that moves: blurred by the
-    # scales of ``residual`` it would be larger than ``min_area_px``
-    method = "pixel" if camera else None
-    bundle = fit_to_bundle(FrameSequence.of(good_frames(out / "good")), out / "bundle", name="demo", method=method)
+    bundle = fit_to_bundle(FrameSequence.of(good_frames(out / "good")), out / "bundle", name="demo")
     say(f"method {bundle.spec.provenance['method']}: {bundle.spec.provenance['why']}")
     calibration, _ = measure(
         good.resolved,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.models.fit.protocol import FittedModel, GraphPicture, MapValues, MethodOptions, Scorer
-from edge.models.fit.residual_graph import MIDDLE, SCALES, SLOW, Weights, residual_graph
+from edge.models.fit.residual_graph import AROUND, EDGE, MIDDLE, SCALES, SLOW, STEEP, Weights, residual_graph
 from edge.models.fit.sums import PlaneSums, in_steps, left_out
 
 _LEAST_FLAT_PX = 64
@@ -29,6 +29,8 @@ _LEAST_Q = 3.0
 """``q`` of normally distributed differences would be 3.9; a lower one comes of too few pixels to tell."""
 _FLOOR_SHARES = (0.35, 0.2, 0.125)
 """The floor at each scale, as a share of ``MethodOptions.floor``: a blur leaves that much less of independent noise."""
+_MOST_USUAL = 0.7
+"""In units of ``q``; of normally distributed differences 99 % lie below 0.66."""
 DISPLAY_THRESHOLD = 1.0
 
 
@@ -42,6 +44,7 @@ class ResidualStatistics:
         height, width = self._padded
         self._sums = [PlaneSums((height // s, width // s, shape[2])) for s in SCALES]
         self._q: tuple[float, ...] | None = None
+        self._usual: tuple[float, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -58,10 +61,10 @@ class ResidualStatistics:
             sums.merge(more)
 
     def model(self, good: Sequence[GraphPicture] = ()) -> FittedModel:
-        self._q = self._quantiles(good)
+        self._q, self._usual = self._quantiles(good)
         weights = [
-            _weights(*sums.mean_and_variance(), self._options.floor * share, q)
-            for sums, share, q in zip(self._sums, _FLOOR_SHARES, self._q, strict=True)
+            _weights(*sums.mean_and_variance(), self._options.floor * share, q, usual)
+            for sums, share, q, usual in zip(self._sums, _FLOOR_SHARES, self._q, self._usual, strict=True)
         ]
         return FittedModel(
             graph=residual_graph(self._shape, self._padded, weights, flat_field=self._options.flat_field),
@@ -87,7 +90,7 @@ class ResidualStatistics:
             mean, variance = sums.mean_and_variance()
             if planes is not None:
                 mean, variance = left_out(mean, variance, planes[index], sums.count)
-            parts.append(_weights(mean, variance, self._options.floor * share, q[index]))
+            parts.append(_weights(mean, variance, self._options.floor * share, q[index], self._usual[index]))
 
         def score(picture: GraphPicture) -> MapValues:
             return self._map(picture, parts)
@@ -111,8 +114,10 @@ class ResidualStatistics:
     def _planes(self, picture: GraphPicture) -> list[NDArray[np.float32]]:
         return _planes(picture, self._padded, flat_field=self._options.flat_field)
 
-    def _quantiles(self, good: Sequence[GraphPicture]) -> tuple[float, ...]:
-        """``q`` of each scale over the good pictures, each of them left out of what it is compared with."""
+    def _quantiles(self, good: Sequence[GraphPicture]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """``q`` of each scale over the good pictures, each of them left out of what it is compared with, and in units of
+        it what 99 % of their pixels stay below.
+        """
         values: list[list[NDArray[np.float32]]] = [[] for _ in SCALES]
         means = [sums.mean_and_variance() for sums in self._sums]
         for picture in good:
@@ -121,22 +126,22 @@ class ResidualStatistics:
                 deviation = _deviation(variance, self._options.floor * _FLOOR_SHARES[index])
                 values[index].append(_highest(np.abs(plane - mean) / deviation))
         if not good:
-            return (4.0,) * len(SCALES)
-        found = []
+            return (4.0,) * len(SCALES), (_MOST_USUAL,) * len(SCALES)
+        found, usual = [], []
         for sums, highest in zip(self._sums, values, strict=True):
             merged = np.sort(np.concatenate(highest))[::-1]
             rank = round((1 - QUANTILE) * sums.total.size * len(good))
             found.append(max(_LEAST_Q, float(merged[min(rank, len(merged) - 1)])))
-        return tuple(found)
+            least = float(np.median([values.min() for values in highest]))
+            usual.append(min(_MOST_USUAL, least / found[-1]))
+        return tuple(found), tuple(usual)
 
     def _map(self, picture: GraphPicture, parts: Sequence[Weights]) -> MapValues:
-        highest: NDArray[np.float32] | None = None
-        for plane, (mean, inverse) in reversed(list(zip(self._planes(picture), parts, strict=True))):
-            values = (np.abs(plane - mean) * inverse).max(axis=2)
-            if highest is not None:
-                values = np.maximum(values, highest.repeat(2, axis=0).repeat(2, axis=1))
-            highest = values
-        assert highest is not None
+        planes = zip(self._planes(picture), parts, strict=True)
+        maps = _gated([((np.abs(plane - mean) * inverse).max(axis=2), usual) for plane, (mean, inverse, usual) in planes])
+        highest = maps[-1]
+        for values in reversed(maps[:-1]):
+            highest = np.maximum(values, highest.repeat(2, axis=0).repeat(2, axis=1))
         return highest[: self._shape[0], : self._shape[1]]
 
 
@@ -197,8 +202,29 @@ def _planes(picture: GraphPicture, padded: tuple[int, int], *, flat_field: bool)
     return evened
 
 
-def _weights(mean: NDArray[np.float32], variance: NDArray[np.float32], floor: float, q: float) -> Weights:
-    return mean, np.asarray(1 / (_deviation(variance, floor) * np.float32(q)), np.float32)
+def _gated(maps: Sequence[tuple[MapValues, float]]) -> list[MapValues]:
+    """The scales' maps, finest first, each without what lies beyond a defect's edge, as the graph gates them.
+
+    ``maps``: each with the value that 99 % of good pixels stay below.
+    """
+    found: list[MapValues] = []
+    peaks: Any = None
+    for values, usual in maps:
+        if peaks is None:
+            peaks = values
+        else:
+            finer = np.maximum(
+                np.maximum(peaks[::2, ::2], peaks[1::2, ::2]), np.maximum(peaks[::2, 1::2], peaks[1::2, 1::2])
+            )
+            peaks = np.maximum(finer, values)
+        around = cv2.dilate(peaks, np.ones((AROUND, AROUND), np.uint8))
+        inside = np.maximum(values - np.float32(EDGE) * around, 0)
+        found.append(np.minimum(values, np.float32(STEEP) * inside + np.float32(usual)))
+    return found
+
+
+def _weights(mean: NDArray[np.float32], variance: NDArray[np.float32], floor: float, q: float, usual: float) -> Weights:
+    return mean, np.asarray(1 / (_deviation(variance, floor) * np.float32(q)), np.float32), usual
 
 
 def _deviation(variance: NDArray[np.float32], floor: float) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from support.lines import frame_ids, records
 
 from edge import demo
 from edge.config.load import load_config
+from edge.frames import Skip
 from edge.line.line import Line
 from edge.line.recipe import open_model
 from edge.line.run import run_line
@@ -53,8 +54,10 @@ def test_the_demo_boxes_the_ball_and_passes_the_good_part(tmp_path: Path) -> Non
     assert len(bad) > 40
     right_pass = right_box = small = large = 0
     for frame in read_recording(path.parent / "evidence"):
-        pixels: Any = frame.pixels  # type: ignore[union-attr]  # nothing was lost
-        record = by_id[frame.meta.frame_id]  # type: ignore[union-attr]
+        if isinstance(frame, Skip):  # a machine that is busy loses frames
+            continue
+        pixels: Any = frame.pixels
+        record = by_id[frame.meta.frame_id]
         box = ball(pixels)
         if box[2] - box[0] == 30:
             large += 1
