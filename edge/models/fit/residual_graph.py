@@ -23,7 +23,7 @@ EDGE, STEEP = 0.6, 8.0
 At a straight edge the averages leave a third of the difference outside and two thirds inside. On the synthetic presets
 regions cover 0.60 and 0.56 of their union with the defects; without the gate 0.30 and 0.14."""
 Weights: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], float]
-"""Of one scale: two arrays (H, W, C), mean and 1 / (deviation * q), and the value that 99 % of good px stay below."""
+"""A scale has two arrays (H, W, C), mean and 1 / (deviation * q), and the value that 99 % of good px stay below."""
 Constants: TypeAlias = dict[str, Any]
 """Arrays and NumPy scalars by name."""
 
