@@ -1,8 +1,9 @@
 """How good ``edge fit``'s default model is on the shipped generator, and what it costs.
 
 60 good frames to fit, 60 to set the threshold, 200 good and 200 bad ones to judge, 512x512, on the presets ``pinned`` and
-``hard``. The threshold is what ``edge calibrate`` takes by default: of 60 frames their highest maximum and 2 %. Every frame goes the live way: registration,
-graph, map moved back. A frame's score is the highest value of its map outside a border of 2 px, as ``border_px: 2`` has it.
+``hard``. The threshold is what ``edge calibrate`` takes by default: of 60 frames their highest maximum and 2 %. Every frame
+goes the live way: registration, graph, map moved back. A frame's score is the highest value of its map outside a border of
+2 px, as ``border_px: 2`` has it.
 """
 
 from __future__ import annotations
