@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from edge.disturb.flaws import KINDS, paste, spot, transplant
+from edge.disturb.flaws import KINDS, between_pixels, paste, spot, transplant
 
 
 def picture(level: int = 100, channels: int = 1) -> Any:
@@ -68,3 +69,20 @@ def test_a_defect_is_transplanted_as_it_was() -> None:
     assert (changed[28:32, 37:43, 0] == 60).all()
     with pytest.raises(ValueError, match="the mask marks no pixel"):
         transplant(bad, good, np.zeros_like(mask), 40, 30)
+
+
+def test_a_flaw_between_pixels_is_the_picture_of_it_moved_by_linear_interpolation() -> None:
+    plain = np.zeros((40, 40, 1), np.uint8)
+    dent = KINDS["dent"](np.random.default_rng(2), 20.0, 20.0, 4.0)
+    moved, share = between_pixels(dent, 0.5, 0.25)
+    whole = np.zeros(plain.shape[:2], np.float32)
+    h, w = dent.shape.shape
+    whole[dent.y0 : dent.y0 + h, dent.x0 : dent.x0 + w] = dent.shape
+    expected = cv2.warpAffine(whole, np.array([[1, 0, 0.5], [0, 1, 0.25]]), (40, 40), flags=cv2.INTER_LINEAR)
+    found = np.zeros_like(whole)
+    h, w = moved.shape.shape
+    found[moved.y0 : moved.y0 + h, moved.x0 : moved.x0 + w] = moved.shape
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert 0.5 < share < 0.8, "a dent of 4 px changes from bright to dark within 2 px"
+    assert between_pixels(spot(np.random.default_rng(0), 20, 20, 6), 0.5, 0.25)[1] > 0.9
+    assert between_pixels(dent, 0.0, 0.0)[1] == pytest.approx(1.0)

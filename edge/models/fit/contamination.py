@@ -33,11 +33,15 @@ def scores(
     gathered: GatheredFrames,
     frames: Iterable[Frame | Skip],
     *,
+    map_to_image: tuple[float, float, float, float],
     at: At = lambda _index, _name: None,
     first: int = 0,
     left_out: frozenset[int] = frozenset(),
 ) -> list[HeldOutScore]:
-    """The score of every frame that was gathered, in order."""
+    """The score of every frame that was gathered, in order.
+
+    ``map_to_image``: of the model. A registered frame's map is moved back first, as it is where thresholds are measured.
+    """
     pictures, found = PlanPictures(plan), []
     for index, entry in enumerate(frames, first):
         if index in left_out:
@@ -48,10 +52,10 @@ def scores(
         picture, placement = pictures.of(entry)
         if placement is not None and placement.problem is not None:
             continue
-        highest = float(gathered.statistics.scorer(picture)(picture).max())
-        found.append(
-            HeldOutScore(index, name_of(entry), highest * (1.0 if placement is None else pictures.factor(placement)))
-        )
+        values = gathered.statistics.scorer(picture)(picture)
+        if placement is not None and pictures.registrar is not None:
+            values = pictures.registrar.to_picture(values, placement, map_to_image)
+        found.append(HeldOutScore(index, name_of(entry), float(values.max())))
     return found
 
 
@@ -66,10 +70,18 @@ class ScoreTask:
 
     def __call__(self, shard: Shard, at: At) -> bytes:
         gathered = from_bytes(self.gathered, self.plan)
-        gathered.statistics.model(gathered.kept.pictures())
+        model = gathered.statistics.model(gathered.kept.pictures())
         entries = self.frames.read(shard.start, shard.stop)
         left_out = self.left_out | frozenset(shard.skip)
-        found = scores(self.plan, gathered, entries, at=at, first=shard.start, left_out=left_out)
+        found = scores(
+            self.plan,
+            gathered,
+            entries,
+            map_to_image=model.map_to_image,
+            at=at,
+            first=shard.start,
+            left_out=left_out,
+        )
         return orjson.dumps([(score.index, score.name, score.maximum) for score in found])
 
 

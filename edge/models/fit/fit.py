@@ -109,7 +109,7 @@ def finish_fit(
     model = gathered.statistics.model(gathered.kept.pictures())
     if not run.test or gathered.statistics.frames < 3:
         return Fit(plan, gathered, model, lost=tuple(lost))
-    found = _scores(plan, gathered, frames, run)
+    found = _scores(plan, gathered, model, frames, run)
     outliers = outliers_of(found)
     left_out: tuple[str, ...] = ()
     if run.leave_out and outliers:
@@ -121,7 +121,7 @@ def finish_fit(
             gathered = before
         _check_enough(gathered.notes, row, source, gathered.statistics.frames)
         model = gathered.statistics.model(gathered.kept.pictures())
-        found = _scores(plan, gathered, frames, run, numbers)
+        found = _scores(plan, gathered, model, frames, run, numbers)
     tested = self_test(plan, gathered, found)
     return Fit(
         plan=plan,
@@ -257,12 +257,14 @@ def gather_all(
 def _scores(
     plan: FitPlan,
     gathered: GatheredFrames,
+    model: FittedModel,
     frames: Iterable[Frame | Skip],
     run: FitRun,
     left_out: frozenset[int] = frozenset(),
 ) -> list[HeldOutScore]:
     if not isinstance(frames, FrameSequence) or not gathered.statistics.arrays() or run.is_alone:
-        return scores(plan, gathered, _counted(frames, run, "looking for outliers"), left_out=left_out)
+        counted = _counted(frames, run, "looking for outliers")
+        return scores(plan, gathered, counted, map_to_image=model.map_to_image, left_out=left_out)
     shards = shards_of(frames.count(), SHARD_FRAMES)
     workers = default_workers(len(shards)) if run.workers is None else run.workers
     task = ScoreTask(plan, frames, gathered.to_bytes(), left_out)

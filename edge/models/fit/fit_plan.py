@@ -141,11 +141,6 @@ class PlanPictures:
         register = plan.spec.register_
         self.registrar = None if register is None or plan.reference is None else Registrar(plan.reference, register)
 
-    def factor(self, placement: Placement) -> float:
-        """By what the frame's map is multiplied when it is moved back."""
-        register = self._plan.spec.register_
-        return placement.light[0] if register is not None and register.map_times_gain else 1.0
-
     def of(self, frame: Frame) -> tuple[GraphPicture, Placement | None]:
         """The picture, valid until the next call, and where its part lay; look at ``Placement.problem`` before use."""
         picture: Any = prepare(frame, self._plan.spec, self._workspace).image

@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from edge.disturb.flaws import KINDS, Footprint, paste
+from edge.disturb.flaws import KINDS, Footprint, between_pixels, paste
 from edge.models.calibrate.thresholds import choose_high
 from edge.models.fit.contamination import HeldOutScore, outliers_of
 from edge.models.fit.fit_plan import FitPlan
 from edge.models.fit.gather_frames import GatheredFrames
-from edge.models.fit.protocol import GraphPicture, Scorer
+from edge.models.fit.protocol import GraphPicture, MapValues, Scorer
 from edge.preprocess.register import Registrar
 
 SCHEMA: Final = 1
@@ -150,7 +151,7 @@ def self_test(plan: FitPlan, gathered: GatheredFrames, found: Sequence[HeldOutSc
     return SelfTest(
         threshold=threshold,
         frames=len(good),
-        cells=_cells(good, scale, threshold),
+        cells=_cells(good, scale, threshold, moved=plan.reference is not None),
         changes=_changes(plan, good, threshold),
         sheet=_sheet(good, threshold),
     )
@@ -167,9 +168,13 @@ def plan_scale(picture: GraphPicture, scorer: Scorer) -> tuple[float, float]:
     return picture.shape[1] / values.shape[1], picture.shape[0] / values.shape[0]
 
 
-def _cells(good: Sequence[tuple[GraphPicture, Scorer]], scale: tuple[float, float], threshold: float) -> tuple[Cell, ...]:
+def _cells(
+    good: Sequence[tuple[GraphPicture, Scorer]], scale: tuple[float, float], threshold: float, *, moved: bool
+) -> tuple[Cell, ...]:
     """Every cell equally often; defects of all cells share pictures, which saves nine of ten maps.
 
+    ``moved``: frames are registered, so a defect is interpolated on its way in, and its map on the way out. Without that
+    79 % of dents of 4 px at 6 % contrast were promised, of which none was found.
     Each defect is drawn by a generator of its own that doesn't know the contrast: the same shapes for every contrast.
     """
     names = [(kind, size, contrast) for kind in KINDS for size in SIZES_PX for contrast in CONTRASTS]
@@ -186,15 +191,27 @@ def _cells(good: Sequence[tuple[GraphPicture, Scorer]], scale: tuple[float, floa
                 break
             kind, size, contrast = rows[done]
             own = np.random.default_rng((_SEED, list(KINDS).index(kind), size, pasted[rows[done]]))
-            mask = paste(changed, KINDS[kind](own, x, y, size), contrast, level)
+            flaw, seen_share = KINDS[kind](own, x, y, size), 1.0
+            if moved:
+                flaw, seen_share = between_pixels(flaw, *own.uniform(0, 1, 2))
+            mask = paste(changed, flaw, contrast * seen_share, level)
             if mask is not None:
                 pasted[rows[done]] += 1
                 masks.append((rows[done], mask))
             done += 1
-        over = scorer(changed) >= threshold
+        values = scorer(changed)
+        over = (_moved_back(values, rng) if moved else values) >= threshold
         for name, mask in masks:
             seen[name] += _is_seen(over, mask, scale)
     return tuple(Cell(*name, pasted[name], seen[name]) for name in names if pasted[name])
+
+
+def _moved_back(values: MapValues, rng: np.random.Generator) -> MapValues:
+    """The map between its own pixels, as moving it back shows it."""
+    right, down = rng.uniform(0, 1, 2)
+    matrix = np.array([[1, 0, -right], [0, 1, -down]])
+    size = values.shape[1], values.shape[0]
+    return np.asarray(cv2.warpAffine(values, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _places(rng: np.random.Generator, width: int, height: int) -> list[tuple[float, float]]:

@@ -151,6 +151,27 @@ def test_defective_frames_among_the_good_are_listed_and_left_out() -> None:
     assert fitted.gathered.statistics.frames == 40 - len(listed)
 
 
+def test_held_out_scores_are_what_the_line_would_see_of_these_frames(good: Path, tmp_path: Path) -> None:
+    """Registered, left out of the model, and the map moved back: a threshold of them is one of calibration."""
+    fitted = fit(frames_in(good), FitRequest("x"), FitRun())
+    for index in (3, 11):
+        assert fitted.plan.spec.register_ is not None
+        others = FitRequest("y", method="residual")
+        write_fit(tmp_path / "first", fitted, "good", force=True)
+        left = [name for name in sorted(p.name for p in good.iterdir()) if name != f"{index:04d}.png"]
+        folder = tmp_path / f"without{index}"
+        folder.mkdir()
+        for name in left:
+            (folder / name).write_bytes((good / name).read_bytes())
+        like = fit_like(tmp_path / "first", frames_in(folder), others, NO_TEST)
+        bundle = write_fit(tmp_path / f"b{index}", like, "left")
+        engine = open_engine(ModelConfig(bundle=bundle.folder, engine="onnx"), bundle)
+        amap = to_map(frame(index), engine, Workspace())
+        engine.close()
+        assert isinstance(amap, AnomalyMap)
+        assert fitted.scores[index].maximum == pytest.approx(float(amap.values.max()), rel=0.05)
+
+
 def test_the_self_test_says_what_is_found_and_what_is_not(good: Path, tmp_path: Path) -> None:
     bundle = fit_to_bundle(frames_in(good), tmp_path / "b")
     told = json.loads((bundle.folder / "self_test.json").read_text())
