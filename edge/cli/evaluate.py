@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +18,10 @@ from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.models.evaluate.contest import Contestant, EvaluateOptions, JudgedModel
+from edge.models.evaluate.evaluation import chosen_frames
 from edge.models.evaluate.evaluation import evaluate as evaluate_set
+from edge.models.evaluate.refit import refitted
+from edge.models.sets.frame_set import FrameSet
 
 MOST_MODELS = 12
 _SIDE_BY_SIDE = 2
@@ -58,6 +63,10 @@ def evaluate(
     replicates: Annotated[int, typer.Option(min=10, help="Draws of the bootstrap.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Pixel metrics; they take most of the time.")] = True,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="With --by: fit the model of -m anew for each value; the matrix's rows are these."),
+    ] = False,
     seen_before: Annotated[
         bool, typer.Option("--seen-before", help="Judge frames that the model was fitted on all the same.")
     ] = False,
@@ -93,11 +102,15 @@ def evaluate(
         known = sorted({name for frame in source.frames for name in frame.tags})
         if tag not in known:
             raise UserError("--by", received=tag, expected=f"one of the set's tags: {', '.join(known) or 'it has none'}")
-    with progress_bar("evaluating", transient=True) as step:
+    with ExitStack() as stack:
+        step = stack.enter_context(progress_bar("evaluating", transient=True))
+        if refit:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            contestants = _refitted(source, contestants, options, folder)
         report, judged = evaluate_set(source, contestants, options, lambda _what, done, total: step(done, total))
-    tell_unreadable(path, judged[0].result.unreadable)
-    if out is not None:
-        _write(out, report, judged, source)
+        tell_unreadable(path, judged[0].result.unreadable)
+        if out is not None:
+            _write(out, report, judged, source)
     if as_json:
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
         return
@@ -106,23 +119,38 @@ def evaluate(
         Console(highlight=False).print(f"wrote {out}", soft_wrap=True)
 
 
+def _refitted(source: FrameSet, models: list[Contestant], options: EvaluateOptions, into: Path) -> list[Contestant]:
+    if len(models) != 1 or not options.tags:
+        raise UserError(
+            "--refit",
+            received=f"{len(models)} models, {'no ' if not options.tags else ''}--by",
+            expected="one -m, which is fitted anew for each value of --by",
+        )
+    values = sorted({f.tags[options.tags[0]] for f in chosen_frames(source, options) if options.tags[0] in f.tags})
+    if len(values) > MOST_MODELS:
+        raise UserError("--refit", received=f"{len(values)} values of {options.tags[0]}", expected=f"up to {MOST_MODELS}")
+    return refitted(source, models[0].bundle, options.tags[0], values, into, workers=options.workers)
+
+
 def _contestants(texts: list[str]) -> list[Contestant]:
-    contestants = []
-    for text in texts:
-        name, equals, place = text.partition("=")
-        if not equals or Path(text).exists():
-            name, place = "", text
-        path = Path(place)
-        if path.suffix in (".yaml", ".yml") and path.is_file():
-            loaded = load_config(path)
-            contestants.append(Contestant(name or path.stem, loaded.resolve(loaded.config.model.bundle), loaded))
-        else:
-            contestants.append(Contestant(name or path.absolute().name, path.absolute()))
+    contestants = [_contestant(text) for text in texts]
     if len({contestant.name for contestant in contestants}) < len(contestants):
         contestants = [
             Contestant(f"{one.name} {number}", one.bundle, one.line) for number, one in enumerate(contestants, 1)
         ]
     return contestants
+
+
+def _contestant(text: str) -> Contestant:
+    """The model that ``[NAME=]BUNDLE`` or ``[NAME=]LINE.yaml`` means."""
+    name, equals, place = text.partition("=")
+    if not equals or Path(text).exists():
+        name, place = "", text
+    path = Path(place)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        loaded = load_config(path)
+        return Contestant(name or path.stem, loaded.resolve(loaded.config.model.bundle), loaded)
+    return Contestant(name or path.absolute().name, path.absolute())
 
 
 def _write(out: Path, report: dict[str, Any], judged: list[JudgedModel], source: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +33,7 @@ def spread(
     cluster: str | None = None,
     seen: Callable[[], str] | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    taken: Callable[[bytes], None] | None = None,
 ) -> Spread:
     """Work through all shards; the results are the same bytes for any number of workers.
 
@@ -41,7 +43,9 @@ def spread(
     ``workers``: 1 works in this process, where a frame that kills it can't be survived. ``kept_in``: folder for the results
     of finished shards, so that a run that was stopped is resumed by the same call. ``key``: what the results depend on
     beside the frames; results of another key aren't taken. ``cluster``: address of a Ray cluster, on whose nodes the work
-    is done instead (``edge.spread.cluster``); ``seen`` is then what must be the same on every node as here.
+    is done instead (``edge.spread.cluster``); ``seen`` is then what must be the same on every node as here. ``taken`` gets
+    each result in the order of the shards, as soon as it and those before it are there; ``Spread.results`` is then empty,
+    and only results that came before their turn are held.
 
     Raises:
         UserError: the task raised it, ``workers`` isn't at least 1, or ``kept_in`` can't be written.
@@ -54,8 +58,11 @@ def spread(
     lost: list[LostFrame] = []
     retries = 0
 
+    turn = _Turn(shards, taken)
+
     def finished(shard: Shard, result: bytes) -> None:
         done[shard.index] = result
+        turn.hand_over(done)
         if not shard.skip:  # a shard that lacks a frame is worked on again when resumed: the frame may be mended
             kept.put(shard, result)
 
@@ -70,7 +77,9 @@ def spread(
         _run_here(task, todo, before, finished, progress)
     elif todo:
         lost, retries = run_in_processes(task, todo, min(workers, len(todo)), before, finished, progress)
-    return Spread(tuple(done[shard.index] for shard in shards), tuple(sorted(lost, key=lambda frame: frame.index)), retries)
+    turn.hand_over(done)
+    results = tuple(done[shard.index] for shard in shards) if taken is None else ()
+    return Spread(results, tuple(sorted(lost, key=lambda frame: frame.index)), retries)
 
 
 def _run_here(
@@ -94,6 +103,18 @@ def _run_here(
         finished(shard, task(shard, at))
         frames = before = before + shard.stop - shard.start
     progress(pace.progress(frames, workers=1, retries=0))
+
+
+class _Turn:
+    """Hands results over in the order of their shards, each once, and lets go of them."""
+
+    def __init__(self, shards: Sequence[Shard], taken: Callable[[bytes], None] | None) -> None:
+        self._coming = deque(shard.index for shard in shards)
+        self._taken = taken
+
+    def hand_over(self, done: dict[int, bytes]) -> None:
+        while self._taken is not None and self._coming and self._coming[0] in done:
+            self._taken(done.pop(self._coming.popleft()))
 
 
 class _Kept:

@@ -128,6 +128,7 @@ def test_an_evaluation_prints_tables_or_json_and_writes_a_page(tmp_path):
         ((), "-m\n  received: 0 models"),
         (("-m", "a", "-m", "b", "-m", "c"), "-m\n  received: 3 models"),
         (("-m", "a", "-o", "x.txt"), "received: .txt"),
+        (("-m", "a", "-m", "b", "--refit"), "--refit\n  received: 2 models, no --by\n  expected: one -m"),
         (("-m", "none", "--by", "lighting"), "--by\n  received: lighting\n  expected: one of the set's tags"),
     ],
 )

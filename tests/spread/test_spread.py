@@ -58,6 +58,16 @@ def test_any_number_of_workers_gives_the_same_results_in_order(workers: int) -> 
     assert seen[-1].frames == seen[-1].total == 50
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_are_taken_in_order_and_let_go_of(workers: int, tmp_path: Path) -> None:
+    shards = shards_of(50, 8)
+    taken: list[bytes] = []
+    for _ in range(2):  # the second time they come from what was kept
+        result = spread(Count(), shards, workers=workers, kept_in=tmp_path, taken=taken.append)
+        assert result.results == ()
+    assert taken == 2 * [str(sum(range(s.start, s.stop))).encode() for s in shards]
+
+
 def test_a_killed_workers_shard_is_worked_on_once_more(tmp_path: Path) -> None:
     shards = shards_of(40, 8)
     result = spread(Count(poison=19, once=tmp_path / "died"), shards, workers=2)

@@ -205,20 +205,16 @@ def judge_all(
     say: Callable[[int, int], None] = lambda *_: None,
 ) -> ShardResult:
     """Every frame through the model, by as many workers as were asked for; the result doesn't depend on their number."""
-    task = JudgeTask(inspector, source, frames, pixels)
+    task, whole = JudgeTask(inspector, source, frames, pixels), ShardResult()
     try:
         done = spread(
-            task, shards_of(len(frames), SHARD), workers=options.workers, progress=lambda p: say(p.frames, p.total)
+            task,
+            shards_of(len(frames), SHARD),
+            workers=options.workers,
+            progress=lambda p: say(p.frames, p.total),
+            taken=lambda data: whole.add(pickle.loads(data)),  # noqa: S301  (this program's own, from its own workers)
         )
     finally:
         task.close()
-    whole = ShardResult()
-    for data in done.results:
-        part: ShardResult = pickle.loads(data)  # noqa: S301  (this program's own, from its own workers)
-        whole.frames += part.frames
-        whole.notes += part.notes
-        whole.contents += part.contents
-        whole.unreadable += part.unreadable
-        whole.curves.merge(part.curves)
     whole.unreadable += [(lost.name, f"it killed two workers: {lost.how}") for lost in done.lost]
     return whole

@@ -1,6 +1,6 @@
 """Pixel metrics over any number of maps in one pass and bounded memory: AUROC, average precision, AU-PRO.
 
-Pixels are counted by value: exactly, until there are two million different values, and then by as many leading bits as keep
+Pixels are counted by value: exactly, until there are a million different values, and then by as many leading bits as keep
 it at that, so that ties within a bin move AUROC and AP by less than 1e-6. AU-PRO needs no list of regions: a defect's
 pixels carry the weight 1 / area, and their sum above a threshold is the sum of all regions' overlaps.
 """
@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.models.evaluate.intervals import Interval, draws, interval_of
+from edge.models.evaluate.part_histograms import Histogram, PartHistograms
 from edge.models.evaluate.ranking import Floats
 
-_MOST = 1 << 21
-"""Bins that are kept, with 32 bytes each, and values that wait to be put into them."""
+_MOST = 1 << 20
+"""Bins that are kept, with 32 bytes each; half as many values wait to be put into them."""
 _FULL = 1e-3
 """Share of all pixels from which on a bin holds equal values: a map that is cut off at 1, a background of 0."""
 _TINY = np.float32(2.0**-30)
@@ -50,12 +51,13 @@ class PixelMetrics:
 class PixelCurves:
     """Good pixels, defective pixels, and defective pixels weighted by 1 / area of their region, counted by value.
 
-    At most 200 MB. ``by_part``: coarse histograms of each part, for the intervals, about 10 KB for each.
+    About 50 MB whatever is counted, and for moments three times that while what waits is sorted in. ``by_part``: coarse
+    histograms for the intervals, at most 10 MB.
     """
 
     most: int = _MOST
     regions: int = 0
-    by_part: dict[str, _Coarse] = field(default_factory=dict)
+    by_part: PartHistograms = field(default_factory=PartHistograms)
     _dropped_bits: int = 0
     _waiting: list[_Counts] = field(default_factory=list)
     _entries: int = 0
@@ -88,19 +90,24 @@ class PixelCurves:
             return
         counts = _counted(keys, weight)
         self.regions += count
-        self.by_part.setdefault(part, _Coarse()).add(counts, max(_COARSE_BITS - self._dropped_bits, 0))
+        wide = counts.coarser(max(_COARSE_BITS - self._dropped_bits, 0))
+        self.by_part.add(part, Histogram(wide.keys.astype(np.int32), np.stack((wide.good, wide.bad, wide.overlap))))
         self._put(counts)
 
     def merge(self, other: PixelCurves) -> None:
         """Add what another one counted; the order of merging changes the last digits."""
-        mine, theirs = self._settled(), other._settled()
+        theirs = other._settled()
         bits = max(self._dropped_bits, other._dropped_bits)
-        theirs = theirs.coarser(bits - other._dropped_bits)
-        self._waiting, self._dropped_bits = [mine.coarser(bits - self._dropped_bits)], bits
+        if bits > self._dropped_bits:
+            mine = self._settled().coarser(bits - self._dropped_bits)
+            self._waiting, self._entries, self._dropped_bits = [mine], len(mine.keys), bits
         self.regions += other.regions
-        for part, coarse in other.by_part.items():
-            self.by_part.setdefault(part, _Coarse()).merge(coarse)
-        self._put(theirs)
+        self.by_part.merge(other.by_part)
+        self._put(theirs.coarser(bits - other._dropped_bits))
+
+    def settle(self) -> None:
+        """Sum up what waits, so that as little as possible is kept or sent to another process."""
+        self._settled()
 
     def metrics(self) -> PixelMetrics:
         """The metrics of everything that was counted."""
@@ -136,19 +143,18 @@ class PixelCurves:
 
         ``defective``: for each part whether it holds a defect; parts of both kinds are drawn apart.
         """
-        names = sorted(self.by_part)
+        names, groups = self.by_part.classes(defective)
         exact = self.metrics()
         result: dict[str, Interval] = {}
         if not names or math.isnan(exact.auroc):
             return dict.fromkeys(_NAMES, (math.nan, math.nan))
-        good, bad, overlap = _stacked([self.by_part[name] for name in names])
+        good, bad, overlap = self.by_part.stacked(names)
         rng = np.random.default_rng(seed)
         counts = np.zeros((replicates, len(names)))
-        groups = [[i for i, n in enumerate(names) if defective.get(n, False) is flag] for flag in (True, False)]
         for group in groups:
-            if group:
-                counts[:, group] = draws(len(group), replicates, rng)
-        fewest = min((len(g) for g in groups if g), default=0)
+            counts[:, group] = draws(len(group), replicates, rng)
+        bad_parts = sum(defective.values())
+        fewest = min((n for n in (bad_parts, len(defective) - bad_parts) if n), default=0)
         one = np.ones((1, len(names)))
         sums = [np.vstack((one @ a, counts @ a))[:, ::-1].cumsum(axis=1) for a in (good, bad, overlap)]
         values = {
@@ -166,7 +172,7 @@ class PixelCurves:
     def _put(self, counts: _Counts) -> None:
         self._waiting.append(counts)
         self._entries += len(counts.keys)
-        if self._entries > 2 * self.most:
+        if self._entries > 1.5 * self.most:
             self._settled()
 
     def _settled(self) -> _Counts:
@@ -174,7 +180,7 @@ class PixelCurves:
         together = _joined(self._waiting)
         if len(together.keys) > self.most:
             # from here on a map is counted into bins side by side, which is ten times as fast as sorting its values
-            while together.keys[-1] - together.keys[0] >= self.most // 4:
+            while together.keys[-1] - together.keys[0] >= self.most // 2:
                 together = together.coarser(1)
                 self._dropped_bits += 1
         self._waiting, self._entries = [together], len(together.keys)
@@ -202,7 +208,7 @@ def _counted(keys: NDArray[np.int64], weight: Floats | None) -> _Counts:
     """One map's pixels by key. ``weight``: (n,) above 0 on defective pixels; None where there are none."""
     low = int(keys.min())
     width = int(keys.max()) - low + 1
-    if width <= max(4 * len(keys), _MOST // 4):
+    if width <= max(4 * len(keys), _MOST // 2):
         local = keys - low
         everything = np.bincount(local, minlength=width)
         filled = np.flatnonzero(everything)
@@ -240,22 +246,6 @@ def _reduced(keys: NDArray[np.int64], good: Floats, bad: Floats, overlap: Floats
 
 
 _NAMES = ("auroc", "average_precision", "au_pro_30", "au_pro_05")
-
-
-@dataclass(slots=True)
-class _Coarse:
-    """One part's histogram over wide bins: bin number to [good, defective, weighted]."""
-
-    bins: dict[int, Floats] = field(default_factory=dict)
-
-    def add(self, counts: _Counts, bits: int) -> None:
-        wide = counts.coarser(bits)
-        for number, *row in zip(wide.keys.tolist(), wide.good, wide.bad, wide.overlap, strict=True):
-            self.bins[number] = self.bins.get(number, 0) + np.array(row)
-
-    def merge(self, other: _Coarse) -> None:
-        for number, counts in other.bins.items():
-            self.bins[number] = self.bins.get(number, 0) + counts
 
 
 def au_pro(good: Floats, overlap: Floats, limit: float) -> Floats:
@@ -300,17 +290,6 @@ def _average_precision(good: Floats, bad: Floats, *, spread: bool = False) -> Fl
             misses = np.where(apart, good - missed / 2, good)
         precision = np.where(gained > 0, hits / (hits + misses), 0.0)
         return np.asarray(np.sum(gained * precision, axis=-1) / bad[..., -1])
-
-
-def _stacked(parts: list[_Coarse]) -> tuple[Floats, Floats, Floats]:
-    """Good, defective and weighted counts, each (parts, bins), bins ascending."""
-    numbers = sorted({number for part in parts for number in part.bins})
-    place = {number: at for at, number in enumerate(numbers)}
-    table = np.zeros((3, len(parts), len(numbers)))
-    for row, part in enumerate(parts):
-        for number, counts in part.bins.items():
-            table[:, row, place[number]] = counts
-    return table[0], table[1], table[2]
 
 
 def _ordered(values: NDArray[np.float32]) -> NDArray[np.int64]:
