@@ -19,7 +19,7 @@ GROUPS: Final = 500
 
 
 @dataclass(slots=True)
-class Histogram:
+class PartHistogram:
     """One part's pixels over wide bins. ``numbers``: (k,) ascending bin numbers. ``counts``: (3, k) good, defective, and
     defective pixels weighted by 1 / area of their region.
     """
@@ -27,21 +27,21 @@ class Histogram:
     numbers: NDArray[np.int32]
     counts: Floats
 
-    def with_more(self, other: Histogram) -> Histogram:
+    def with_more(self, other: PartHistogram) -> PartHistogram:
         numbers, place = np.unique(np.concatenate((self.numbers, other.numbers)), return_inverse=True)
         counts = np.concatenate((self.counts, other.counts), axis=1)
         summed = np.stack([np.bincount(place, weights=row, minlength=len(numbers)).astype(np.float64) for row in counts])
-        return Histogram(numbers, summed)
+        return PartHistogram(numbers, summed)
 
 
 @dataclass(slots=True)
 class PartHistograms:
     """A histogram for each part, about 5 KB each; from 1,001 parts on 500 that they share, whatever comes."""
 
-    by_name: dict[str, Histogram] = field(default_factory=dict)
+    by_name: dict[str, PartHistogram] = field(default_factory=dict)
     grouped: bool = False
 
-    def add(self, part: str, more: Histogram) -> None:
+    def add(self, part: str, more: PartHistogram) -> None:
         """Count more pixels of a part."""
         name = group_of(part) if self.grouped else part
         mine = self.by_name.get(name)

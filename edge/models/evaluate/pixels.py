@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.models.evaluate.intervals import Interval, draws, interval_of
-from edge.models.evaluate.part_histograms import Histogram, PartHistograms
+from edge.models.evaluate.part_histograms import PartHistogram, PartHistograms
 from edge.models.evaluate.ranking import Floats
 
 _MOST = 1 << 20
@@ -91,7 +91,7 @@ class PixelCurves:
         counts = _counted(keys, weight)
         self.regions += count
         wide = counts.coarser(max(_COARSE_BITS - self._dropped_bits, 0))
-        self.by_part.add(part, Histogram(wide.keys.astype(np.int32), np.stack((wide.good, wide.bad, wide.overlap))))
+        self.by_part.add(part, PartHistogram(wide.keys.astype(np.int32), np.stack((wide.good, wide.bad, wide.overlap))))
         self._put(counts)
 
     def merge(self, other: PixelCurves) -> None:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from edge.models.evaluate.part_histograms import GROUPS, MOST_PARTS, Histogram, PartHistograms, group_of
+from edge.models.evaluate.part_histograms import GROUPS, MOST_PARTS, PartHistogram, PartHistograms, group_of
 
 
 def histogram(*numbers):
-    return Histogram(
+    return PartHistogram(
         np.array(numbers, np.int32), np.array([[1.0] * len(numbers), [2.0] * len(numbers), [0.5] * len(numbers)])
     )
 
