@@ -29,7 +29,7 @@ def redacted(address: str) -> str:
     return f"{scheme}://{host}{'/...' if after.strip('/') else ''}"
 
 
-def with_secrets(address: str) -> str:
+def with_secrets(address: str, key: str = "source.device") -> str:
     """The address with each ``${NAME}`` replaced: by the environment variable, or by the file NAME in systemd's
     ``$CREDENTIALS_DIRECTORY`` (``LoadCredential=NAME:FILE``). It is escaped as addresses want it.
 
@@ -50,7 +50,7 @@ def with_secrets(address: str) -> str:
             reason = f"no such environment variable; {folder}/{name}: {getattr(error, 'strerror', None) or error}"
             passes = isinstance(error, OSError) and may_pass(error)
         raise UserError(
-            f"source.device: ${{{name}}} has no value",
+            f"{key}: ${{{name}}} has no value",
             received=reason,
             fix=f"LoadCredential={name}:FILE or Environment={name}=... in a drop-in of the unit",
             passes=passes,

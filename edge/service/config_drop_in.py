@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.config.load import Loaded
-from edge.config.sources import GenicamConfig
+from edge.config.sources import GenicamConfig, SnapshotConfig, WatchedFolderConfig
 from edge.sources.genicam.producers import PRODUCER_PATH
 
 HIDDEN: Final = ("/home", "/root", "/run/user")
@@ -76,6 +76,11 @@ def _written(loaded: Loaded) -> Iterator[tuple[str, Path]]:
         yield "outputs.jsonl.dir", loaded.resolve(outputs.jsonl.dir)
     if outputs.evidence is not None:
         yield "outputs.evidence.dir", loaded.resolve(outputs.evidence.dir)
+    source = config.source
+    if isinstance(source, WatchedFolderConfig) and source.taken != "keep":
+        yield "source.path", loaded.resolve(source.path)
+        if source.move_to is not None:
+            yield "source.move_to", loaded.resolve(source.move_to)
     for key, endpoint in (
         (("outputs.zmq.bind", outputs.zmq.bind), ("outputs.zmq.preview", outputs.zmq.preview)) if outputs.zmq else ()
     ):
@@ -95,6 +100,10 @@ def _read(loaded: Loaded) -> Iterator[tuple[str, Path]]:
     if curve:
         yield "outputs.zmq.curve.server_key", loaded.resolve(curve.server_key)
         yield "outputs.zmq.curve.clients", loaded.resolve(curve.clients)
+    if isinstance(config.source, WatchedFolderConfig) and config.source.taken == "keep":
+        yield "source.path", loaded.resolve(config.source.path)
+    if isinstance(config.source, SnapshotConfig) and config.source.ca_file is not None:
+        yield "source.ca_file", loaded.resolve(config.source.ca_file)
     if isinstance(config.source, GenicamConfig) and config.source.producer not in (None, "simulated"):
         yield "source.producer", Path(str(config.source.producer)).expanduser().absolute()
 

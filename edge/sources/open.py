@@ -33,11 +33,11 @@ def check_source(config: SourceConfig, folder: Path) -> None:
     _KINDS[config.kind].check(config, folder)
 
 
-def device_findings(config: SourceConfig) -> Iterator[DeviceFinding]:
+def device_findings(config: SourceConfig, folder: Path = Path()) -> Iterator[DeviceFinding]:
     """Say what keeps this machine and user from the config's device, or that nothing does; empty for sources without
     one.
     """
-    return _KINDS[config.kind].examine(config)
+    return _KINDS[config.kind].examine(config, folder)
 
 
 def _open_genicam(config: Any, camera: str, _folder: Path) -> Source:
@@ -55,7 +55,7 @@ def _check_genicam(config: Any, _folder: Path) -> None:
     library()  # that it is installed doesn't say that it can be loaded
 
 
-def _examine_genicam(config: Any) -> Iterator[DeviceFinding]:
+def _examine_genicam(config: Any, _folder: Path) -> Iterator[DeviceFinding]:
     from edge.sources.genicam.producers import check_loadable, producer_files
 
     try:
@@ -103,7 +103,7 @@ def _check_opencv(config: Any, folder: Path) -> None:
         check_file(file)
 
 
-def _examine_opencv(config: Any) -> Iterator[DeviceFinding]:
+def _examine_opencv(config: Any, _folder: Path) -> Iterator[DeviceFinding]:
     if not isinstance(config.device, int):
         return
     node = Path(f"/dev/video{config.device}")
@@ -115,11 +115,47 @@ def _examine_opencv(config: Any) -> Iterator[DeviceFinding]:
         yield DeviceFinding("ok", "device", str(node))
 
 
+def _open_snapshot(config: Any, _camera: str, folder: Path) -> Source:
+    from edge.sources.snapshot import SnapshotSource
+
+    return SnapshotSource(config, folder)
+
+
+def _check_snapshot(config: Any, folder: Path) -> None:
+    from edge.sources.snapshot import check_snapshot
+
+    check_snapshot(config, folder)
+
+
+def _examine_snapshot(config: Any, folder: Path) -> Iterator[DeviceFinding]:
+    from edge.sources.snapshot import examine_snapshot
+
+    yield examine_snapshot(config, folder)
+
+
+def _open_watched_folder(config: Any, _camera: str, folder: Path) -> Source:
+    from edge.sources.watched_folder import WatchedFolderSource
+
+    return WatchedFolderSource(config, folder)
+
+
+def _check_watched_folder(config: Any, folder: Path) -> None:
+    from edge.sources.watched_folder import check_watched_folder
+
+    check_watched_folder(config, folder)
+
+
+def _examine_watched_folder(config: Any, folder: Path) -> Iterator[DeviceFinding]:
+    from edge.sources.watched_folder import examine_watched_folder
+
+    yield from examine_watched_folder(config, folder)
+
+
 def _accept(_config: Any, _folder: Path) -> None:
     """Accept a kind without files, which has nothing that could be missing."""
 
 
-def _no_device(_config: Any) -> Iterator[DeviceFinding]:
+def _no_device(_config: Any, _folder: Path) -> Iterator[DeviceFinding]:
     return iter(())
 
 
@@ -133,7 +169,7 @@ class _Kind:
     """Makes the source from section, camera name and the config file's folder, like ``open_source``."""
     check: Callable[[Any, Path], None] = _accept
     """Does what ``check_source`` does for this kind."""
-    examine: Callable[[Any], Iterator[DeviceFinding]] = _no_device
+    examine: Callable[[Any, Path], Iterator[DeviceFinding]] = _no_device
     """Does what ``device_findings`` does for this kind."""
 
 
@@ -142,4 +178,6 @@ _KINDS: dict[str, _Kind] = {
     "recorded": _Kind(_open_recorded, _check_recorded),
     "synthetic": _Kind(_open_synthetic),
     "opencv": _Kind(_open_opencv, _check_opencv, _examine_opencv),
+    "snapshot": _Kind(_open_snapshot, _check_snapshot, _examine_snapshot),
+    "watched_folder": _Kind(_open_watched_folder, _check_watched_folder, _examine_watched_folder),
 }

@@ -117,6 +117,11 @@ def _files(folder: Path, under: str, above: tuple[tuple[int, int] | None, ...]) 
             yield path, None
 
 
+def is_other_picture(name: str) -> bool:
+    """Return True if a file's name says that it is a picture, a video or an archive of a kind that isn't read."""
+    return os.path.splitext(name)[1].lower() in _NAMES
+
+
 def _may_be_picture(path: Path) -> bool:
     """Judge by its name or its first bytes whether a file may be a picture."""
     suffix = path.suffix.lower()

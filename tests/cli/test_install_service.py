@@ -152,6 +152,18 @@ def test_folders_that_the_config_writes_to_may_be_written_by_the_service(
     ]
 
 
+def test_a_folder_from_which_pictures_are_taken_may_be_written(tmp_path: Path) -> None:
+    text = (
+        "camera: cam1\nsource: {kind: watched_folder, path: /srv/ftp/cam1, taken: move, move_to: /srv/ftp/done}\n"
+        "model: {bundle: /opt/m}\nregions: {threshold: {high: 2.0}}\n"
+    )
+    config_in(tmp_path, text)
+    told = install("cam1", "--root", str(tmp_path), "--program", "/opt/edge/venv/bin/edge")
+    assert "warning" not in told
+    found = (tmp_path / "etc/systemd/system/edge@cam1.service.d/40-config.conf").read_text().splitlines()[2:]
+    assert found == ["ReadWritePaths=-/srv/ftp/cam1", "ReadWritePaths=-/srv/ftp/done"]
+
+
 def test_paths_that_the_service_cannot_see_are_warned_of(tmp_path: Path) -> None:
     text = (
         "camera: cam1\nsource: {kind: genicam, producer: /home/me/x.cti}\nmodel: {bundle: /root/m}\n"

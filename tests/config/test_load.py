@@ -134,7 +134,8 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 def test_an_unknown_kind_of_source_lists_those_there_are(tmp_path: Path) -> None:
     text = error(tmp_path, GOOD.replace("kind: genicam", "kind: gige"))
     assert text == (
-        "cam1.yaml:2: source.kind\n  received: 'gige'\n  expected: one of 'genicam', 'recorded', 'synthetic', 'opencv'"
+        "cam1.yaml:2: source.kind\n  received: 'gige'\n"
+        "  expected: one of 'genicam', 'opencv', 'snapshot', 'watched_folder', 'recorded', 'synthetic'"
     )
 
 

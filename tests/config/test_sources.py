@@ -38,6 +38,12 @@ TRAITS = ("paced", "levels", "frame_size", "wanted_size", "wanted_fps", "reconne
             (True, (16, None), (64, 48), (64, 48), 12.5, None, False),
         ),
         ({"kind": "synthetic", "fps": None}, (False, (16, None), (512, 512), (512, 512), None, None, False)),
+        ({"kind": "snapshot", "address": "http://cam/1"}, (True, (16, None), None, None, 1.0, None, False)),
+        (
+            {"kind": "snapshot", "address": "http://cam/1", "interval_s": 4},
+            (True, (16, None), None, None, 0.25, None, False),
+        ),
+        ({"kind": "watched_folder", "path": "in"}, (False, (16, None), None, None, None, None, False)),
         ({"kind": "opencv", "device": 0}, (True, (16, None), None, None, None, None, False)),
         (
             {"kind": "opencv", "device": 0, "width": 640, "height": 480, "fps": 30},
@@ -73,6 +79,29 @@ def test_a_camera_is_named_by_one_mark() -> None:
         assert "six pairs of hexadecimal digits, for example 00:30:53:1a:2b:3c" in refused(kind="genicam", mac=mac)
     for ip in ("cam.plant", "10.0.0", "10.0.0.256", "fe80::1", "0.0.0.0"):
         assert "an IPv4 address, for example 192.168.1.10" in refused(kind="genicam", ip=ip)
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"taken": "move"}, "taken: move and move_to belong together"),
+        ({"move_to": "done"}, "taken: move and move_to belong together"),
+        ({"taken": "delete", "move_to": "done"}, "taken: move and move_to belong together"),
+        (
+            {"at_start": "take"},
+            "at_start: take needs taken: delete or move, or every start would take all of them again",
+        ),
+        ({"taken": "forget"}, "'keep', 'delete' or 'move'"),
+    ],
+)
+def test_settings_of_a_watched_folder_that_do_not_fit_are_refused(keys: dict[str, Any], text: str) -> None:
+    assert text in refused(kind="watched_folder", path="in", **keys)
+
+
+def test_bits_of_files_are_in_the_key_of_a_calibration_and_what_becomes_of_files_is_not() -> None:
+    plain = section(kind="watched_folder", path="in", taken="delete", settle_s=1, late_after_s=None, at_start="take")
+    assert plain.pixel_settings == {}
+    assert section(kind="watched_folder", path="in", bits=12).pixel_settings == {"bits": 12}
 
 
 def test_every_kind_is_a_source_section() -> None:

@@ -28,7 +28,7 @@ def line_findings(loaded: Loaded) -> list[Finding]:
 
 def source_findings(loaded: Loaded) -> Iterator[Finding]:
     """Check the device of the source, if it has one."""
-    for finding in device_findings(loaded.config.source):
+    for finding in device_findings(loaded.config.source, loaded.path.parent):
         yield Finding(finding.level, finding.what, finding.text, finding.fix)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge.config.sources import OpencvConfig
 from edge.frames import SourceState
 from edge.sources.arrival import BlockingCall, Moment
+from edge.sources.doubts import Doubts
 from edge.storage.pictures import decode_jpeg
 from edge.storage.video import Damaged, Read, Shot, Video, VideoError, fourcc, open_video
 
@@ -25,8 +26,7 @@ REOPEN_S: Final = 10.0
 """A device that has sent nothing believable for longer is opened anew."""
 _OLDEST_NS: Final = 600_000_000_000
 """A driver's stamp that is older is of another clock."""
-_GRID: Final = 8
-"""Pictures are compared on each eighth pixel of each eighth row first: 0.1 ms at 1920x1080."""
+
 
 Enter: TypeAlias = Callable[[SourceState, str], None]
 
@@ -43,41 +43,6 @@ class Arrived:
     received_ns: int
     received_mono_ns: int
     doubt: str | None
-
-
-class Doubts:
-    """Devices that have lost their camera send the last picture again, or a blank one; doubts catch these."""
-
-    def __init__(self, max_repeats: int | None, blank_level: int | None) -> None:
-        self._max_repeats = max_repeats
-        self._blank_level = blank_level
-        self._last: NDArray[Any] | None = None
-        self._grid: NDArray[Any] | None = None
-        self._repeats = 0
-
-    def about(self, picture: NDArray[Any]) -> str | None:
-        """None for a picture to believe. The one before must be unchanged in memory, or be this very array."""
-        if self._max_repeats is not None:
-            self._repeats = self._repeats + 1 if self._same(picture) else 0
-            if self._repeats > self._max_repeats:
-                return "the device repeats its last picture"
-        if self._blank_level is not None and self._is_blank(picture, self._blank_level):
-            return "the device sends blank pictures"
-        return None
-
-    def _same(self, picture: NDArray[Any]) -> bool:
-        last, before = self._last, self._grid
-        grid = self._grid = picture[::_GRID, ::_GRID].copy()
-        self._last = picture
-        if before is None or not np.array_equal(before, grid):
-            return False
-        return last is picture or np.array_equal(last, picture)  # type: ignore[arg-type]
-
-    def _is_blank(self, picture: NDArray[Any], level: int) -> bool:
-        return all(
-            (pixels.max(axis=(0, 1)) - pixels.min(axis=(0, 1)) <= level).all()
-            for pixels in (picture[::_GRID, ::_GRID], picture)
-        )
 
 
 class Reader:
