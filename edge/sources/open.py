@@ -5,7 +5,6 @@ A new kind of camera is a file or folder beside this one, a section in ``config/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -95,8 +94,9 @@ def _open_opencv(config: Any, _camera: str, folder: Path) -> Source:
 
 
 def _check_opencv(config: Any, folder: Path) -> None:
-    from edge.sources.opencv.source import check_address, check_file, video_file
+    from edge.sources.opencv.device import check_address, check_file, check_named_pipeline, video_file
 
+    check_named_pipeline(config)
     check_address(config)
     file = video_file(config, folder)
     if file is not None:
@@ -104,31 +104,25 @@ def _check_opencv(config: Any, folder: Path) -> None:
 
 
 def _examine_opencv(config: Any, _folder: Path) -> Iterator[DeviceFinding]:
-    if not isinstance(config.device, int):
-        return
-    node = Path(f"/dev/video{config.device}")
-    if not node.exists():
-        yield DeviceFinding("warn", "device", f"{node} is not there; the daemon waits for it", "plug the camera in")
-    elif not os.access(node, os.R_OK | os.W_OK):
-        yield DeviceFinding("fail", "device", f"{node} is not open to this user", "usermod -aG video edge")
-    else:
-        yield DeviceFinding("ok", "device", str(node))
+    from edge.sources.opencv.device import examine_device
+
+    yield from examine_device(config)
 
 
 def _open_snapshot(config: Any, _camera: str, folder: Path) -> Source:
-    from edge.sources.snapshot import SnapshotSource
+    from edge.sources.snapshot_address import SnapshotSource
 
     return SnapshotSource(config, folder)
 
 
 def _check_snapshot(config: Any, folder: Path) -> None:
-    from edge.sources.snapshot import check_snapshot
+    from edge.sources.snapshot_address import check_snapshot
 
     check_snapshot(config, folder)
 
 
 def _examine_snapshot(config: Any, folder: Path) -> Iterator[DeviceFinding]:
-    from edge.sources.snapshot import examine_snapshot
+    from edge.sources.snapshot_address import examine_snapshot
 
     yield examine_snapshot(config, folder)
 

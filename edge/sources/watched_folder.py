@@ -163,7 +163,15 @@ class WatchedFolderSource:
             self._there()
         if self._watch.vanished:
             name = self._watch.vanished.pop(0)
-            return _Came(name, None, None, "unreadable", "deleted before it was read", time.time_ns(), time.monotonic_ns())
+            return _Came(
+                name=name,
+                identity=None,
+                frame=None,
+                reason="unreadable",
+                why="deleted before it was read",
+                received_ns=time.time_ns(),
+                received_mono_ns=time.monotonic_ns(),
+            )
         file = self._watch.ready(time.monotonic())
         while file is not None:
             came = self._read(file)
@@ -185,7 +193,15 @@ class WatchedFolderSource:
     def _read(self, file: Waiting) -> _Came | None:
         """Return the picture, or its loss; None if it isn't whole yet."""
         came_ns, came_mono_ns = file.came_ns
-        lost = _Came(file.name, file.identity, None, "incomplete", file.refused or "", came_ns, came_mono_ns)
+        lost = _Came(
+            name=file.name,
+            identity=file.identity,
+            frame=None,
+            reason="incomplete",
+            why=file.refused or "",
+            received_ns=came_ns,
+            received_mono_ns=came_mono_ns,
+        )
         if file.refused is not None:
             return lost
         try:

@@ -98,6 +98,35 @@ def test_settings_of_a_watched_folder_that_do_not_fit_are_refused(keys: dict[str
     assert text in refused(kind="watched_folder", path="in", **keys)
 
 
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        (
+            {"device": "rtsp://cam/1", "fourcc": "MJPG"},
+            "fourcc is set in V4L2 devices (0, /dev/video0), and device is none",
+        ),
+        ({"device": "clip.avi", "focus": 3}, "focus is set in V4L2 devices (0, /dev/video0), and device is none"),
+        ({"device": "v4l2src ! appsink", "controls": [["gain", 3]]}, "controls is set in V4L2 devices"),
+        ({"device": 0, "transport": "udp"}, "transport belongs to an address rtsp://..., and device is none"),
+        ({"device": "http://cam/1", "transport": "tcp"}, "transport belongs to an address rtsp://..., and device is none"),
+        ({"device": 0, "fourcc": "MJPEG"}, "^[ -~]{4}$"),
+        ({"device": 0, "controls": [["gain", 3.5]]}, "a control is [name, integer], for example [gain, 10]"),
+        ({"device": 0, "controls": {"gain": 3}}, "a list of controls, each [name, integer], for example [[gain, 10]]"),
+        ({"device": 0, "exposure_us": "manual"}, "'auto'"),
+    ],
+)
+def test_settings_of_another_kind_of_device_are_refused(keys: dict[str, Any], text: str) -> None:
+    assert text in refused(kind="opencv", **keys)
+
+
+def test_what_changes_a_webcam_s_pixels_is_in_the_key_of_a_calibration() -> None:
+    keys = {"fourcc": "MJPG", "exposure_us": 5000.0, "white_balance_k": "auto", "focus": 3}
+    controls = [["gain", 3], ["hflip", True]]
+    config = section(kind="opencv", device="/dev/v4l/by-id/x", controls=controls, fps=30, max_repeats=None, **keys)
+    assert config.pixel_settings == keys | {"controls": [["gain", 3], ["hflip", 1]]}
+    assert section(kind="opencv", device="rtsps://cam/1", transport="udp").pixel_settings == {}
+
+
 def test_bits_of_files_are_in_the_key_of_a_calibration_and_what_becomes_of_files_is_not() -> None:
     plain = section(kind="watched_folder", path="in", taken="delete", settle_s=1, late_after_s=None, at_start="take")
     assert plain.pixel_settings == {}

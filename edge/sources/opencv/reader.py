@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -13,17 +15,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config.opencv_source import is_pipeline, is_v4l2
 from edge.config.sources import OpencvConfig
+from edge.errors import UserError
 from edge.frames import SourceState
 from edge.sources.arrival import BlockingCall, Moment
 from edge.sources.doubts import Doubts
+from edge.sources.opencv.v4l2_controls import apply_controls, has_controls, node_of, opened_node
 from edge.storage.pictures import decode_jpeg
-from edge.storage.video import Damaged, Read, Shot, Video, VideoError, fourcc, open_video
+from edge.storage.video import Damaged, PlainVideo, Read, Shot, Video, VideoError, fourcc, open_video
 
 LONGEST_WAIT_S: Final = 30.0
 """Longest wait in s between attempts to connect; waits double up to this."""
 REOPEN_S: Final = 10.0
 """A device that has sent nothing believable for longer is opened anew."""
+_FFMPEG_OPTIONS: Final = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _OLDEST_NS: Final = 600_000_000_000
 """A driver's stamp that is older is of another clock."""
 
@@ -109,8 +115,8 @@ class Reader:
                 capture = self.connected()
                 if capture is not None:
                     self._pump(capture)
-            except VideoError as refused:
-                why = str(refused)
+            except (VideoError, UserError) as refused:
+                why = str(refused).replace("\n  ", "; ")
             except Exception as raised:  # noqa: BLE001  (a driver's, or no memory: the next connection may do better)
                 error = f"{type(raised).__name__}: {raised}"
             if self._wake.is_set():
@@ -199,15 +205,53 @@ class Reader:
 
 
 def opened_device(config: OpencvConfig, *, is_file: bool) -> Video | None:
-    """What the config names, open, or None. Blocks, for a network stream up to ``video.TIMEOUT_MS``."""
+    """What the config names, open, or None. Blocks, for a network stream up to ``video.TIMEOUT_MS``.
+
+    Raises:
+        VideoError: no stream.
+        UserError: a V4L2 device that doesn't take the config's controls or pixel format.
+    """
     device = config.device
-    if is_file or (isinstance(device, str) and not device.startswith("/dev/")):
-        return open_video(str(device), live=not is_file)
+    if is_pipeline(device):
+        capture = cv2.VideoCapture(str(device), cv2.CAP_GSTREAMER)
+        return PlainVideo(capture) if _is_open(capture) else None
+    if is_file or not is_v4l2(device):
+        with rtsp_transport(config.transport):
+            return open_video(str(device), live=not is_file)
     capture = _capture(config)
+    if not _is_open(capture):
+        return None
+    try:
+        _set_up(config, capture)
+    except BaseException:
+        capture.release()
+        raise
+    return V4l2Video(capture)
+
+
+def _is_open(capture: cv2.VideoCapture) -> bool:
     if capture.isOpened():
-        return V4l2Video(capture)
+        return True
     capture.release()
-    return None
+    return False
+
+
+@contextmanager
+def rtsp_transport(transport: str | None) -> Iterator[None]:
+    """Have streams that are opened inside ask for this transport: OpenCV and PyAV both read it from the environment."""
+    before = os.environ.get(_FFMPEG_OPTIONS)
+    if transport is None:
+        yield
+        return
+    others = [pair for pair in (before or "").split("|") if pair and not pair.startswith("rtsp_transport;")]
+    os.environ[_FFMPEG_OPTIONS] = "|".join([*others, f"rtsp_transport;{transport}"])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_FFMPEG_OPTIONS]
+        else:
+            os.environ[_FFMPEG_OPTIONS] = before
 
 
 class V4l2Video:
@@ -244,8 +288,10 @@ class V4l2Video:
 
 def _capture(config: OpencvConfig) -> cv2.VideoCapture:
     """An opened V4L2 device, or one that says it isn't."""
-    capture = cv2.VideoCapture(config.device, cv2.CAP_V4L2)
+    capture = cv2.VideoCapture(str(node_of(config.device)), cv2.CAP_V4L2)
+    code = None if config.fourcc is None else cv2.VideoWriter.fourcc(*config.fourcc)
     for prop, value in (
+        (cv2.CAP_PROP_FOURCC, code),  # first: which sizes and rates there are depends on it
         (cv2.CAP_PROP_FRAME_WIDTH, config.width),
         (cv2.CAP_PROP_FRAME_HEIGHT, config.height),
         (cv2.CAP_PROP_FPS, config.fps),
@@ -253,3 +299,14 @@ def _capture(config: OpencvConfig) -> cv2.VideoCapture:
         if value is not None:
             capture.set(prop, value)
     return capture
+
+
+def _set_up(config: OpencvConfig, capture: cv2.VideoCapture) -> None:
+    if config.fourcc is not None and (kept := fourcc(capture)) != config.fourcc.strip():
+        raise UserError("source.fourcc: the device sends another format", received=config.fourcc, expected=kept)
+    if has_controls(config):
+        try:
+            with opened_node(node_of(config.device)) as node:
+                apply_controls(config, node)
+        except OSError as error:
+            raise VideoError(f"its controls cannot be reached: {error.strerror}") from None

@@ -8,7 +8,6 @@ tell. The ring stays the only place where we drop pixels.
 from __future__ import annotations
 
 import queue
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Final
 import numpy as np
 import structlog
 
-from edge.config.address import redacted, with_secrets
+from edge.config.address import with_secrets
 from edge.config.sources import OpencvConfig
 from edge.errors import UserError
 from edge.frames import FrameMeta, Payload, Skip, SourceState
+from edge.sources.opencv.device import check_device, check_file, device_name, video_file
 from edge.sources.opencv.reader import Arrived, Reader
 from edge.sources.pace import Pace
 from edge.sources.protocol import SourceStatus
@@ -36,8 +36,6 @@ on."""
 HUNG_S: Final = 20.0
 """Time in s after which a call won't return, and is left behind: OpenCV's own limits are 5 s (network) and 10 s (V4L2)."""
 _CLOSE_S: Final = 1.0
-LIVE_SCHEMES: Final = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srtp", "udp", "srt", "http", "https")
-_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
 class OpencvSource:
@@ -65,7 +63,7 @@ class OpencvSource:
         device = config.device if file is None else str(file)
         self._device = device
         self._config = config.model_copy(update={"device": device})
-        self._name = f"/dev/video{device}" if isinstance(device, int) else device if file else redacted(device)
+        self._name = device_name(device) if file is None else str(file)
         self._first_wait_s = first_wait_s
         self._now = now
         self._reader: Reader | None = None
@@ -80,7 +78,7 @@ class OpencvSource:
 
     def open(self) -> None:
         silence_opencv()
-        check_address(self._config)
+        check_device(self._config)
         if isinstance(self._device, str) and not self._is_file:
             self._config = self._config.model_copy(update={"device": with_secrets(self._device)})
         reader = self._new_reader()
@@ -179,42 +177,3 @@ class OpencvSource:
         if (state, detail) != (self._state, self._detail):
             log.info("source_state", state=state, detail=detail)
         self._state, self._detail = state, detail
-
-
-def video_file(config: OpencvConfig, folder: Path) -> Path | None:
-    """Return the file that ``device`` names, absolute; None for a V4L2 device or an address (``scheme:...``)."""
-    device = config.device
-    if isinstance(device, int) or device.startswith("/dev/") or _ADDRESS.match(device):
-        return None
-    return (folder / Path(device).expanduser()).absolute()
-
-
-def check_address(config: OpencvConfig) -> None:
-    """Refuse an address that is no camera's: a list of what is live, for FFmpeg opens files under many schemes.
-
-    Raises:
-        UserError: another scheme.
-    """
-    device = config.device
-    if isinstance(device, int) or not _ADDRESS.match(device):
-        return
-    scheme = device.partition(":")[0].lower()
-    if scheme not in LIVE_SCHEMES:
-        raise UserError(
-            f"source.device: {scheme}: is no scheme of a live stream",
-            received=redacted(device),
-            expected=f"{', '.join(LIVE_SCHEMES)}; or a V4L2 device, or the path of a video file",
-            fix="name a file by its path, or use kind: recorded; its records then say simulated",
-        )
-
-
-def check_file(path: Path) -> None:
-    """Raise ``UserError`` if no such video file can be played."""
-    if not path.exists() or path.is_dir():
-        raise UserError(
-            "source.device: a folder, not a video file" if path.is_dir() else "source.device: no such file",
-            received=path,
-            expected="a V4L2 device (0, /dev/video0), an address (rtsp://...) or a video file",
-            fix="correct the path; a relative one lies beside the config file",
-            passes=not path.exists(),
-        )

@@ -23,7 +23,7 @@ from edge.config.sources import SnapshotConfig
 from edge.errors import UserError
 from edge.frames import Payload, Skip
 from edge.sources.open import check_source, device_findings
-from edge.sources.snapshot import SnapshotSource
+from edge.sources.snapshot_address import SnapshotSource
 from edge.storage.pictures import encode_jpeg, encode_png
 
 
