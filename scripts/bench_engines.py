@@ -24,12 +24,13 @@ from edge.config.line import ModelConfig
 from edge.engines import cpu
 from edge.engines.open import open_engine
 from edge.engines.protocol import Engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
 from edge.models.build.build import build
 from edge.models.build.options import BuildOptions
-from edge.preprocess.prepare import Workspace, prepare
+from edge.preprocess.prepare import prepare
 
 SIZES = {"1mp": (1024, 1024), "5mp": (2448, 2048), "12mp": (4096, 3000)}
 KINDS = (("onnx", "fp32"), ("openvino", "fp32"), ("openvino", "bf16"), ("openvino", "int8"), ("onnx", "int8"))
@@ -183,7 +184,7 @@ def _full_frames(
     for colour, bundle in bundles.items():
         for kind in ("onnx", "openvino"):
             opened = _open(kind, "fp32", bundle, [], threads)
-            workspace = Workspace()
+            workspace = ready_workspace(opened.engine.bundle)
             for size in SIZES:
                 frame = frames[size, colour]
                 ratio, ours, floor = _paired(
@@ -256,7 +257,7 @@ def _open_unchecked(precision: str, bundle: Bundle, threads: int) -> Engine:
 def _against(peer: Any, engine: Engine, frame: Frame, folder: Path, pairs: int) -> list[float]:
     path = folder / "frame.npy"
     np.save(path, frame.pixels)
-    workspace = Workspace()
+    workspace = ready_workspace(engine.bundle)
     to_map(frame, engine, workspace)
     peer.ask(frame=str(path), clock=clock.__name__)
     quotients = []

@@ -20,11 +20,11 @@ import numpy as np
 from edge.config.line import ModelConfig
 from edge.config.sources import SyntheticConfig
 from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.models.calibrate.thresholds import choose_high
 from edge.models.fit.fit import fit_to_bundle
-from edge.preprocess.prepare import Workspace
 from edge.sources.synthetic.parts import synthetic_part
 
 BORDER = 2
@@ -61,7 +61,7 @@ def _run(preset: str, seed: int, *, smoke: bool) -> dict[str, float]:
         bundle = fit_to_bundle(frames[:fit_count], Path(folder) / "fitted", pose="fixed")
         fit_s = time.process_time() - began
         with closing(open_engine(ModelConfig(bundle=bundle.folder, engine="onnx", threads=1), bundle)) as engine:
-            workspace = Workspace()
+            workspace = ready_workspace(bundle)
 
             def scored(frame: Frame) -> Any:
                 amap = to_map(frame, engine, workspace)

@@ -138,7 +138,12 @@ def _pair(path: Path, frames: Sequence[NDArray[np.uint8]], cost_ms: float) -> tu
     before = bare_loop(engine, images, count // 2)
     source = _Stamped(frames, count)
     line = Line(
-        loaded, source, engine, criteria, lambda identity: live_outputs(loaded, path.parent / "run", identity), drops=False
+        loaded,
+        source,
+        engine,
+        criteria,
+        lambda identity: live_outputs(loaded.resolved, path.parent / "run", identity, loaded.texts),
+        drops=False,
     )
     line.start(threading.Event())
     while not line.over:
@@ -198,7 +203,10 @@ def _overhead(path: Path, frames: Sequence[NDArray[np.uint8]]) -> list[float]:
         sink = _StampedZmq(ZmqConfig(), identity, run)
         sink.stamps = []
         sinks.append(sink)
-        return [Queued(sink, 1000, "drop"), *(o for o in live_outputs(loaded, run, identity) if o.name == "jsonl")]
+        return [
+            Queued(sink, 1000, "drop"),
+            *(o for o in live_outputs(loaded.resolved, run, identity, loaded.texts) if o.name == "jsonl"),
+        ]
 
     source = MemorySource(frames, int(100 * SECONDS), fps=100.0)
     line = Line(loaded, source, _NoEngine(engine.bundle.folder), criteria, outputs, drops=True)

@@ -20,6 +20,7 @@ from edge.service.instance_lock import holder, send_signal
 from edge.service.instances import Instance, find_instance
 from edge.service.reload import RELOADED, needs_restart
 from edge.service.runtime_folder import INSTANCE, ReloadReport, read_json, read_reload
+from edge.storage.mask_picture import read_mask
 
 
 def reload(
@@ -78,7 +79,8 @@ def check_reload(instance: Instance) -> Loaded:
         )
     config = loaded.resolved
     bundle = load_bundle(config.model.bundle)
-    load_criteria(loaded, bundle, scales_sha256(config.model, config.source, bundle))
+    scales = scales_sha256(config.model, config.source, bundle)
+    load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=loaded.path)
     return loaded
 
 

@@ -23,6 +23,19 @@ _KEY = re.compile(r"([a-z_]+)(?:\.\w+|\[\d+\])*(?=: )")
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigTexts:
+    """A config's texts, and the places of those that it names, for the archive that keeps what made a record."""
+
+    canonical: bytes
+    """The effective config as JSON with sorted keys."""
+    written: str
+    """The text as people wrote it, each ``--set`` as a comment in front."""
+    path: Path
+    bundle: Path
+    calibration: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """A loaded config is valid; it knows the file that it came from, and keeps its text as it was read."""
 
@@ -44,6 +57,13 @@ class Loaded:
     def canonical(self) -> bytes:
         """Return the effective config as JSON with sorted keys; ``sha256`` is its hash."""
         return orjson.dumps(self.config.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+
+    @property
+    def texts(self) -> ConfigTexts:
+        """Return the texts that make this line's records, with the paths of bundle and calibration as they are opened."""
+        config = self.resolved
+        overrides = "".join(f"# --set {item}\n" for item in self.overrides)
+        return ConfigTexts(self.canonical, overrides + self.text, self.path, config.model.bundle, config.calibration)
 
     def located(self, error: UserError) -> UserError:
         """Return the error with file and line, if it begins with a key, as in ``source.features[1]: Wdth: ...``."""

@@ -6,11 +6,20 @@ The order of the keys is the order in which they act.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from edge.config.yaml_reader import Section
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MaskPicture: TypeAlias = "tuple[NDArray[np.uint8] | None, bytes | None]"
+"""What ``RoiConfig.mask`` holds, (H, W), 255 where the frame is inspected, and the bytes of its file."""
+NO_MASK: Final = (None, None)
+"""The ``MaskPicture`` of a config that names none."""
 
 
 def _float32(value: float) -> float:

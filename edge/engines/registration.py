@@ -13,22 +13,9 @@ from edge.storage.pictures import PictureError, read_picture
 
 
 def ready_workspace(bundle: Bundle) -> Workspace:
-    """A workspace in which the first frame won't wait for the reference picture. UserError as ``open_registrar``."""
-    workspace = Workspace()
-    if bundle.spec.register_ is not None:
-        registrar_of(bundle, workspace)
-    return workspace
-
-
-def registrar_of(bundle: Bundle, workspace: Workspace) -> Registrar:
-    """The workspace's registrar for this bundle, opened at the first call."""
-    return workspace.registrar(bundle.sha256, lambda: open_registrar(bundle))
-
-
-def open_registrar(bundle: Bundle) -> Registrar:
-    """Read the bundle's reference picture and prepare it. UserError as ``read_reference``."""
-    assert bundle.spec.register_ is not None
-    return Registrar(read_reference(bundle), bundle.spec.register_)
+    """A workspace for this bundle's frames, its reference picture ready. UserError as ``read_reference``."""
+    spec = bundle.spec.register_
+    return Workspace(None if spec is None else Registrar(read_reference(bundle), spec))
 
 
 def read_reference(bundle: Bundle) -> NDArray[np.uint8]:

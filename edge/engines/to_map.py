@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.engines.protocol import Engine, Prediction
-from edge.engines.registration import registrar_of
 from edge.frames import AnomalyMap, Frame, Unmapped
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
-from edge.preprocess.register import PartOutOfPlace, Placement, Registrar
+from edge.preprocess.register import PartOutOfPlace, Registered
 from edge.preprocess.tiling import Tiling
 
 
@@ -30,22 +29,10 @@ class Job:
     registered: Registered | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """Where the frame's part lies, and by what its map goes back there."""
-
-    registrar: Registrar
-    placement: Placement
-    map_to_image: tuple[float, float, float, float]
-    """From the map to the picture after the resize."""
-
-    def back(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The map as the frame lies; overwritten by the fourth after it."""
-        return self.registrar.to_picture(values, self.placement, self.map_to_image)
-
-
 def start(frame: Frame, bundle: Bundle, workspace: Workspace) -> Job:
     """Prepare the frame as the bundle declares, bring it to the reference, and cut it into tiles where there are any.
+
+    ``workspace``: that of ``edge.engines.registration.ready_workspace``; any will do for a bundle without a registration.
 
     Raises:
         FrameSizeMismatch: the model can't take a frame of this size.
@@ -56,7 +43,9 @@ def start(frame: Frame, bundle: Bundle, workspace: Workspace) -> Job:
     image: Any = prepared.image
     registered = None
     if spec.register_ is not None:
-        registrar = registrar_of(bundle, workspace)
+        registrar = workspace.registrar
+        if registrar is None:
+            raise TypeError("a bundle with a registration needs a workspace of its own, from ready_workspace")
         placement = registrar.locate(image)
         if placement.problem is not None:
             raise PartOutOfPlace(placement.problem)

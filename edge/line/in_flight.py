@@ -108,19 +108,17 @@ class InFlight:
             self._lane = open_lane(self._setup.engine)
             self._workspace = ready_workspace(self._setup.engine.bundle)
         recipe = self._setup
-        if self._lane.depth == 1:  # nothing overlaps: the lane's bookkeeping would add 50 µs to a frame after idling
-            try:
-                job = self._start(frame, recipe)
-                amap: AnomalyMap | Unmapped = finish(job, recipe.engine.infer(job.image))
-            except Exception as error:  # noqa: BLE001  (the frame still gets its record)
-                amap = self._unmapped(error)
-            done.append(Inferred(slot, frame, recipe, amap, taken_ns, time.monotonic_ns()))
-            return done
         try:
             job = self._start(frame, recipe)
-        except Exception as error:  # noqa: BLE001  (as above)
+        except Exception as error:  # noqa: BLE001  (the frame still gets its record)
             unmapped = self._unmapped(error)
             return [*done, *self.drain(), Inferred(slot, frame, recipe, unmapped, taken_ns, time.monotonic_ns())]
+        if self._lane.depth == 1:  # nothing overlaps: the lane's bookkeeping would add 50 µs to a frame after idling
+            try:
+                amap: AnomalyMap | Unmapped = finish(job, recipe.engine.infer(job.image))
+            except Exception as error:  # noqa: BLE001  (as above)
+                amap = self._unmapped(error)
+            return [*done, Inferred(slot, frame, recipe, amap, taken_ns, time.monotonic_ns())]
         self._last = _Ticket(slot, frame, recipe, job, taken_ns)
         self._lane.submit(self._last, job.image)
         while self._lane.full:

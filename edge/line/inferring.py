@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from edge.frames import Frame, Skip, Unmapped
+from edge.frames import Skip, Unmapped
 from edge.line.decoding import Decoder
 from edge.line.in_flight import Inferred, InFlight
 from edge.line.passage import End, Passage
@@ -23,11 +23,11 @@ def through_engine(
     if isinstance(item, Slot):
         taken_ns = time.monotonic_ns()
         frame = decoder.decode(item)
-        if isinstance(frame, Frame):
-            done = [*in_flight.put(item, frame, taken_ns)]
-        else:
+        if isinstance(frame, Skip):
             passage.unreadable(item, frame)
             done = [*in_flight.behind(frame)]
+        else:
+            done = [*in_flight.put(item, frame, taken_ns)]
     elif isinstance(item, End):
         done = [*in_flight.drain(), item]
     else:  # a loss or a checkpoint, or nothing: it comes behind the frames that are in the engine's hands

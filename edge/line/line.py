@@ -100,7 +100,7 @@ class Line:
             worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_kind)),
             worker("judge", partial(judge_loop, maps, Desk(self.ring, self.recipes, self.outputs, self.tally))),
         ]
-        self._book = StateBook(self.recipes.current.told)
+        self._book = StateBook(self.recipes.current.summary)
         self.fault: dict[str, str] = {}
         """Faults, by code, that others than the stages and outputs report."""
         self._health = StageHealth(0.0, None, None)
@@ -151,9 +151,9 @@ class Line:
             watch = before
         self.recipes.put(self._recipe(loaded, identity, engine, criteria, watch))
         for output in self.outputs:
-            output.made_by(identity, partial(archive, loaded, identity))
+            output.made_by(identity, partial(archive, loaded.texts, identity))
         self.identity = identity
-        self._book.engine = self.recipes.current.told
+        self._book.engine = self.recipes.current.summary
 
     def turn(self) -> StageHealth:
         """Look at everything once: publish the state if it changed, and a heartbeat when one is due."""

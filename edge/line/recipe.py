@@ -12,12 +12,13 @@ from edge.config.line import Config
 from edge.config.load import Loaded
 from edge.engines.line_engine import open_line_engine, scales_sha256
 from edge.engines.protocol import BuildProgress, Engine, untold
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.line.drift_watch import DriftWatch
-from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria, load_criteria
+from edge.storage.mask_picture import read_mask
 from edge.wire.encode import Wire
 
 
@@ -34,7 +35,7 @@ class Recipe:
     """None where the config has no ``drift``."""
 
     @property
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return what ``state`` says about model and thresholds."""
         engine, criteria = self.engine, self.criteria
         return {
@@ -93,13 +94,14 @@ def open_model(
     """
     config = loaded.resolved
     bundle = load_bundle(config.model.bundle)
-    criteria = load_criteria(loaded, bundle, scales_sha256(config.model, config.source, bundle))
+    size = frame_size(config, bundle, replayed=replayed)
+    scales = scales_sha256(config.model, config.source, bundle)
+    criteria = load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=loaded.path)
     engine = open_line_engine(config.model, config.source, bundle, batch, tell)
     try:
-        size = frame_size(config, bundle, replayed=replayed)
         if size is not None:
             blank = blank_frame(*size)
-            amap = to_map(blank, engine, Workspace())
+            amap = to_map(blank, engine, ready_workspace(bundle))
             if isinstance(amap, AnomalyMap):
                 criteria.plan(amap, *size)
                 if criteria.score_high is not None and amap.score is None:

@@ -7,27 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge.config.load import Loaded
-from edge.config.outputs import JsonlConfig, ZmqConfig
 from edge.engines.protocol import BuildProgress, untold
 from edge.errors import ExitCode, UserError
-from edge.frames import RunIdentity
 from edge.line.line import Line
 from edge.line.open_watch import open_watched
 from edge.line.run import EachTurn, run_line
-from edge.outputs.jsonl.sink import JsonlSink
-from edge.outputs.protocol import Output
-from edge.outputs.queued import Queued
+from edge.outputs.open import replay_outputs
 from edge.outputs.replay_pictures import PictureSink, WantedPictures
-from edge.outputs.zmq.publisher import ZmqSink
 from edge.report.compare import Outcomes
 from edge.report.explain import Scale
 from edge.sources.protocol import Source
-
-REPLAY_QUEUE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +56,14 @@ def replay(
     _make(options.out)
     scale = Scale(engine.bundle.spec.display.range, criteria.low, criteria.regions.smooth) if options.explain else None
     wanted = WantedPictures(options.overlays, options.masks, scale, options.before)
+    roi = loaded.config.regions.roi
+    pictures = None if wanted == WantedPictures() else PictureSink(options.out, roi, wanted, criteria.mask)
     line = Line(
         loaded,
         source,
         engine,
         replace(criteria, deadline_ms=None, explain=options.explain),
-        lambda identity: _outputs(loaded, options, identity, wanted, criteria.mask),
+        lambda identity: replay_outputs(options.out, identity, pictures=pictures, publish=options.publish),
         drops=False,
         watch=watch,
     )
@@ -84,19 +76,6 @@ def replay(
     finally:
         engine.close()
     return code, line
-
-
-def _outputs(
-    loaded: Loaded, options: ReplayOptions, identity: RunIdentity, wanted: WantedPictures, mask: NDArray[np.uint8] | None
-) -> list[Output]:
-    log = JsonlSink(JsonlConfig(dir=options.out, sync="none"), options.out, identity, path=options.out / "records.jsonl")
-    outputs: list[Output] = [Queued(log, REPLAY_QUEUE, "wait")]
-    if wanted != WantedPictures():
-        outputs.append(Queued(PictureSink(options.out, loaded.config.regions.roi, wanted, mask), REPLAY_QUEUE, "wait"))
-    if options.publish is not None:
-        publisher = ZmqSink(ZmqConfig(bind=options.publish), identity, options.out, key="--publish")
-        outputs.append(Queued(publisher, REPLAY_QUEUE, "wait"))
-    return outputs
 
 
 def _make(folder: Path) -> None:

@@ -13,6 +13,7 @@ import structlog
 
 from edge.config.load import Loaded
 from edge.engines.protocol import Engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Inspection, Skip, Unmapped
@@ -124,7 +125,7 @@ def run_golden(
     folders = golden_folders(folder)
     counts: dict[Expected, int] = {"pass": 0, "fail": 0}
     wrong: list[Judgement] = []
-    workspace = Workspace()
+    workspace = ready_workspace(engine.bundle)
     for path, expected in folders:
         frames = (as_live(frame, loaded.config.source) for frame in read_frames(path, bits))
         for judgement in _judgements(frames, path.relative_to(folder).as_posix(), expected, engine, criteria, workspace):

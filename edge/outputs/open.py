@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from edge.config.load import Loaded
+from edge.config.line import Config
+from edge.config.load import ConfigTexts
+from edge.config.outputs import JsonlConfig, ZmqConfig
 from edge.frames import RunIdentity
 from edge.outputs.evidence.sink import EvidenceSink
 from edge.outputs.jsonl.sink import JsonlSink
@@ -18,6 +20,8 @@ from edge.outputs.zmq.publisher import ZmqSink
 
 QUEUE = 1000
 """Number of records that wait for a slow output before it loses some: 10 s at 100 frames per second."""
+REPLAY_QUEUE = 64
+"""Number of records that wait for a slow output before a replay waits for it."""
 
 
 class OutputKind(NamedTuple):
@@ -42,12 +46,13 @@ KINDS: Final = (  # in the order in which the judge hands a record to them
 )
 
 
-def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Output]:
+def live_outputs(config: Config, folder: Path, identity: RunIdentity, texts: ConfigTexts) -> list[Output]:
     """Make the config's outputs, each behind a queue that drops rather than blocks.
 
-    They are closed in the order of the list, so an output that waits for a leading sink stands behind it.
+    ``config``: with its paths resolved. ``folder``: the runtime folder. The outputs are closed in the order of the list, so
+    one that waits for a leading sink stands behind it.
     """
-    run, sections = Run(loaded, identity, folder), loaded.config.outputs.sections
+    run, sections = Run(config, identity, folder, texts), config.outputs.sections
     asked = [(kind, kind.make(sections[kind.section], run)) for kind in KINDS if kind.section in sections]
     sinks = [(kind, sink) for kind, sink in asked if sink is not None]
     leader: Queued | None = None
@@ -59,3 +64,19 @@ def live_outputs(loaded: Loaded, folder: Path, identity: RunIdentity) -> list[Ou
         leader = output if leader is None and sink.leads else leader
         outputs.append(output)
     return outputs
+
+
+def replay_outputs(
+    folder: Path, identity: RunIdentity, *, pictures: Sink | None = None, publish: str | None = None
+) -> list[Output]:
+    """Make a replay's outputs, each behind a queue that blocks rather than drops.
+
+    Records go to ``records.jsonl`` in ``folder``; then to ``pictures``, and to subscribers at the endpoint ``publish``.
+    """
+    log = JsonlConfig(dir=folder, sync="none")
+    sinks: list[Sink] = [JsonlSink(log, folder, identity, path=folder / "records.jsonl")]
+    if pictures is not None:
+        sinks.append(pictures)
+    if publish is not None:
+        sinks.append(ZmqSink(ZmqConfig(bind=publish), identity, folder, key="--publish"))
+    return [Queued(sink, REPLAY_QUEUE, "wait") for sink in sinks]

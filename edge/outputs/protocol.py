@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from edge.config.load import Loaded
+from edge.config.line import Config
+from edge.config.load import ConfigTexts
 from edge.frames import Frame, Heartbeat, Judged, Record, RunIdentity, State
 
 
@@ -39,11 +40,14 @@ MakeArchive: TypeAlias = Callable[[Path], object]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An output is opened for a run: the config, the identity that records carry, and the runtime folder of the process."""
+    """An output is opened for a run: the config with its paths resolved, the identity that records carry, the process's
+    runtime folder, and the texts that the log keeps beside its records.
+    """
 
-    loaded: Loaded
+    config: Config
     identity: RunIdentity
     folder: Path
+    texts: ConfigTexts
 
 
 class Output(Protocol):

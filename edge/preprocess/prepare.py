@@ -6,7 +6,6 @@ conversion to float: four times less memory traffic, and one definition of the n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,10 +63,11 @@ class Workspace:
     thread.
     """
 
+    registrar: Registrar | None = None
+    """The registrar of the one bundle that the workspace serves; None if that declares no registration."""
     _arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     _illuminator: Illuminator | None = None
     _tiling: Tiling | None = None
-    _registrar: tuple[str, Registrar] | None = None
 
     def array(self, step: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return the buffer of one step, with whatever it held before."""
@@ -81,12 +81,6 @@ class Workspace:
         if self._illuminator is None or self._illuminator.spec != spec:
             self._illuminator = Illuminator(spec)
         return self._illuminator
-
-    def registrar(self, key: str, make: Callable[[], Registrar]) -> Registrar:
-        """The one for the bundle of this ``key``, made once."""
-        if self._registrar is None or self._registrar[0] != key:
-            self._registrar = key, make()
-        return self._registrar[1]
 
     def tiling(self, spec: TileSpec, picture: tuple[int, int], scale: tuple[int, int]) -> Tiling:
         """Return the tiling for pictures of this width and height, with its buffers."""

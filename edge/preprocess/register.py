@@ -155,6 +155,20 @@ class Registrar:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Where the frame's part lies, and by what its map goes back there."""
+
+    registrar: Registrar
+    placement: Placement
+    map_to_image: tuple[float, float, float, float]
+    """From the map to the picture after the resize."""
+
+    def back(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The map as the frame lies; overwritten by the fourth after it."""
+        return self.registrar.to_picture(values, self.placement, self.map_to_image)
+
+
 def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.shape[2] == 3 else picture[:, :, 0]  # type: ignore[return-value]
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-import cv2
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.config.calibration import Calibration, calibration_key, check_key
-from edge.config.line import ModelConfig
-from edge.config.load import Loaded
-from edge.config.regions import RegionsConfig, RoiConfig, ThresholdConfig
-from edge.errors import UserError, may_pass
+from edge.config.line import Config, ModelConfig
+from edge.config.regions import MaskPicture, RegionsConfig, ThresholdConfig
+from edge.errors import UserError
 from edge.frames import ANY_KIND, AnomalyMap, FrameKind
 from edge.regions.plan import RegionPlan
 from edge.regions.plans import RegionPlans
-
-log = structlog.get_logger()
-
-_MASK_LEVELS = 2
 
 
 @dataclass(slots=True)
@@ -64,18 +58,21 @@ class Criteria:
         return news
 
 
-def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteria:
+def load_criteria(
+    config: Config, bundle: Bundle, scales: str | None, mask_picture: MaskPicture, *, named: Path
+) -> Criteria:
     """Take thresholds from the config or, where it says ``calibrated``, from the calibration file, and check that it fits.
 
+    ``config`` has its paths resolved; ``named`` is its file, for errors. ``mask_picture`` is what the ROI's picture says
+    (``edge.storage.mask_picture``).
     ``scales`` is ``edge.engines.line_engine.scales_sha256`` of the same config and bundle, a part of the calibration's key.
     It has no default, because a caller that forgot it would accept an int8 calibration that was made with other scales.
 
     Raises:
         UserError: there is no calibration file, or it was made for another model, ROI, border, smoothing, zones or
-            precision, or the mask picture can't be read.
+            precision.
     """
-    config = loaded.config
-    mask, mask_bytes = read_mask(loaded.resolved.regions.roi)
+    mask, mask_bytes = mask_picture
     threshold = config.regions.threshold
     check_highest(config.regions, bundle.spec.map_highest)
     given = None if config.score is None else config.score.high
@@ -85,7 +82,7 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
         criteria.frames = _of_size(ANY_KIND if bundle.spec.frames is None else bundle.spec.frames.kind, config.model)
         if given == "calibrated":
             raise UserError(
-                f"{loaded.path}: score.high is 'calibrated', and regions.threshold gives numbers",
+                f"{named}: score.high is 'calibrated', and regions.threshold gives numbers",
                 expected="both from the calibration file, or both by hand",
                 fix="set score: {high: NUMBER}, or regions.threshold: calibrated",
             )
@@ -93,15 +90,15 @@ def load_criteria(loaded: Loaded, bundle: Bundle, scales: str | None) -> Criteri
         return criteria
     if config.calibration is None:
         raise UserError(
-            f"{loaded.path}: regions.threshold is 'calibrated', but no calibration file is named",
+            f"{named}: regions.threshold is 'calibrated', but no calibration file is named",
             expected="calibration: FILE, or regions.threshold: {high: ..., low: ...}",
-            fix=f"add 'calibration: {config.camera}.calibration.yaml' and run: edge calibrate GOOD_FRAMES -c {loaded.path}",
+            fix=f"add 'calibration: {config.camera}.calibration.yaml' and run: edge calibrate GOOD_FRAMES -c {named}",
         )
-    path = loaded.resolve(config.calibration)
+    path = config.calibration
     if not path.exists():
         raise UserError(
             f"{path}: no such calibration file",
-            fix=f"make it from good frames: edge calibrate GOOD_FRAMES -c {loaded.path}",
+            fix=f"make it from good frames: edge calibrate GOOD_FRAMES -c {named}",
             passes=True,
         )
     calibration = Calibration.load(path)
@@ -158,35 +155,3 @@ def _check_reached(what: str, value: float, highest: float | None) -> None:
             expected=f"at most {highest:g}, the highest value that the model can give (map_highest in bundle.yaml)",
             fix="set a lower one, or build the bundle from a model whose map is not bounded there",
         )
-
-
-def read_mask(roi: RoiConfig | None) -> tuple[NDArray[np.uint8] | None, bytes | None]:
-    """Read the ROI's mask picture, 255 where any channel at any depth is above 0, and the bytes of its file.
-
-    (None, None) where the config names none.
-
-    Raises:
-        UserError: the picture can't be read, or has an alpha channel: what is meant by it can't be known.
-    """
-    if roi is None or roi.mask is None:
-        return None, None
-    path = roi.mask
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"regions.roi.mask: {path} cannot be read: {error.strerror}", passes=may_pass(error)) from None
-    # as grey of 8 bits, a label of 1 in 16 bits and a dark blue would both become 0: not inspected
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    if picture is None:
-        raise UserError(f"regions.roi.mask: {path} is no picture", expected="PNG, BMP or TIFF, above 0 where inspected")
-    if picture.ndim == 3 and picture.shape[2] not in (1, 3):
-        raise UserError(
-            f"regions.roi.mask: {path} has an alpha channel",
-            expected="grey or colour, above 0 where inspected",
-            fix="save it without transparency",
-        )
-    values = picture.reshape(*picture.shape[:2], -1).max(axis=2)
-    levels = len(np.unique(values))
-    if levels > _MASK_LEVELS:
-        log.warning("mask_of_many_values", mask=str(path), values=levels, hint="all above 0 are inspected alike")
-    return np.where(values > 0, np.uint8(255), np.uint8(0)), data

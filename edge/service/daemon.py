@@ -110,7 +110,7 @@ def _run_locked(
         source,
         engine,
         criteria,
-        lambda i: live_outputs(loaded, folder, i),
+        lambda i: live_outputs(loaded.resolved, folder, i, loaded.texts),
         drops=config.source.paced,
         waits=True,
         watch=watch,

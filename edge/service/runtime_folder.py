@@ -136,7 +136,7 @@ def write_instance(folder: Path, loaded: Loaded) -> Path:
         "effective": loaded.config.model_dump(mode="json"),
     }
     (folder / RELOAD).unlink(missing_ok=True)  # of a run before: reloads are counted from the start
-    return _write(folder, INSTANCE, told, mode=secret_mode(loaded))
+    return _write(folder, INSTANCE, told, mode=secret_mode(loaded.path))
 
 
 def write_reload(folder: Path, report: ReloadReport) -> Path:

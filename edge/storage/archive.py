@@ -10,7 +10,7 @@ import structlog
 
 from edge.config.bundle import SPEC_NAME, spec_sha256
 from edge.config.calibration import Calibration
-from edge.config.load import Loaded
+from edge.config.load import ConfigTexts
 from edge.errors import UserError
 from edge.frames import RunIdentity
 from edge.storage.disk import write_whole
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 FOLDER = "archive"
 
 
-def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
+def archive(texts: ConfigTexts, identity: RunIdentity, folder: Path) -> int:
     """Write what isn't there yet into ``folder``/archive; return how many files were written.
 
     ``HASH.json``: the config in force, defaults filled in; the SHA-256 of its bytes is the record's ``config_sha256``.
@@ -34,8 +34,8 @@ def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
     written = 0
-    for name, text in _texts(loaded, identity):
-        mode = secret_mode(loaded) if name.startswith(identity.config_sha256) else None
+    for name, text in _files(texts, identity):
+        mode = secret_mode(texts.path) if name.startswith(identity.config_sha256) else None
         if not _is_there(place / name, text):
             write_whole(place / name, text, sync=True, mode=mode)
             written += 1
@@ -44,10 +44,10 @@ def archive(loaded: Loaded, identity: RunIdentity, folder: Path) -> int:
     return written
 
 
-def secret_mode(loaded: Loaded) -> int:
-    """Return the mode for copies of a config: no more may read them than the file, as it may hold a camera's password."""
+def secret_mode(path: Path) -> int:
+    """Return the mode for copies of a config: no more may read them than its file, as it may hold a camera's password."""
     try:
-        return loaded.path.stat().st_mode & 0o640 | 0o600
+        return path.stat().st_mode & 0o640 | 0o600
     except OSError:
         return 0o600
 
@@ -66,14 +66,12 @@ def _is_there(path: Path, text: bytes) -> bool:
     return kept == text or bool(kept.strip() and b"\0" not in kept)
 
 
-def _texts(loaded: Loaded, identity: RunIdentity) -> Iterator[tuple[str, bytes]]:
-    yield f"{identity.config_sha256}.json", loaded.canonical
-    overrides = "".join(f"# --set {item}\n" for item in loaded.overrides)
-    yield f"{identity.config_sha256}.yaml", (overrides + loaded.text).encode()
-    bundle = loaded.resolve(loaded.config.model.bundle) / SPEC_NAME
-    yield from _file(bundle, spec_sha256, identity.model_sha256)
-    if identity.calibration_sha256 is not None and loaded.config.calibration is not None:
-        yield from _file(loaded.resolve(loaded.config.calibration), _calibration_sha256, identity.calibration_sha256)
+def _files(texts: ConfigTexts, identity: RunIdentity) -> Iterator[tuple[str, bytes]]:
+    yield f"{identity.config_sha256}.json", texts.canonical
+    yield f"{identity.config_sha256}.yaml", texts.written.encode()
+    yield from _file(texts.bundle / SPEC_NAME, spec_sha256, identity.model_sha256)
+    if identity.calibration_sha256 is not None and texts.calibration is not None:
+        yield from _file(texts.calibration, _calibration_sha256, identity.calibration_sha256)
 
 
 def _file(path: Path, sha256: Callable[[Path], str], expected: str) -> Iterator[tuple[str, bytes]]:

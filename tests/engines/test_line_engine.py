@@ -15,6 +15,7 @@ from edge.config.bundle import Bundle, load_bundle
 from edge.config.bundle_spec import BundleSpec
 from edge.config.calibration import Calibration
 from edge.config.load import Loaded
+from edge.config.regions import NO_MASK
 from edge.config.sources import SyntheticConfig
 from edge.engines import cpu
 from edge.engines import line_engine as samples
@@ -50,7 +51,7 @@ def scales(loaded: Loaded, bundle: Bundle) -> str | None:
 
 
 def rules_of(loaded, bundle):
-    return load_criteria(loaded, bundle, scales(loaded, bundle))
+    return load_criteria(loaded.resolved, bundle, scales(loaded, bundle), NO_MASK, named=loaded.path)
 
 
 def frames(count: int, defect_rate: float = 0.0) -> list[np.ndarray]:

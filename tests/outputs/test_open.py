@@ -20,7 +20,7 @@ from edge.service.doctor.capacity import measure_capacity
 
 
 def names(config: Loaded, folder: Path) -> list[str]:
-    return [output.name for output in live_outputs(config, folder, IDENTITY)]
+    return [output.name for output in live_outputs(config.resolved, folder, IDENTITY, config.texts)]
 
 
 def test_those_who_act_on_a_record_get_it_first_unless_the_log_leads(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_those_who_act_on_a_record_get_it_first_unless_the_log_leads(tmp_path: P
 
 def test_only_the_publisher_waits_for_the_log(tmp_path: Path) -> None:
     config = loaded(tmp_path, f"outputs.zmq={{preview: ipc://{tmp_path}/see}}", "outputs.jsonl.sync=each")
-    waiting = {o.name for o in live_outputs(config, tmp_path, IDENTITY) if o._after is not None}  # type: ignore[attr-defined]
+    waiting = {o.name for o in live_outputs(config.resolved, tmp_path, IDENTITY, config.texts) if o._after is not None}  # type: ignore[attr-defined]
     assert waiting == {"zmq"}
 
 

@@ -68,7 +68,8 @@ FRAME = (
         ("roi={mask: none.png}", "regions.roi.mask: none.png cannot be read: No such file or directory"),
         (
             "roi={mask: text.png}",
-            "regions.roi.mask: text.png is no picture\n  expected: PNG, BMP or TIFF, above 0 where inspected",
+            "regions.roi.mask: text.png is no picture that can be read: not a PNG, JPEG, TIFF or BMP picture\n"
+            "  expected: PNG, BMP or TIFF, above 0 where inspected",
         ),
     ],
 )

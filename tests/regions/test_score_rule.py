@@ -12,6 +12,8 @@ from support.graphs import write_identity_bundle
 from support.lines import loaded
 
 from edge.config.bundle import load_bundle
+from edge.config.load import Loaded
+from edge.config.regions import NO_MASK, RegionsConfig, ThresholdConfig
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.line.recipe import open_model
@@ -24,6 +26,11 @@ from edge.storage.frames_on_disk import read_frames
 FRAME = Frame(FrameMeta(0, "counted", 8, 6, "Mono8", 0, 0), np.zeros((6, 8), np.uint8))
 
 
+def criteria_of(line: Loaded) -> Criteria:
+    config = line.resolved
+    return load_criteria(config, load_bundle(config.model.bundle), None, NO_MASK, named=line.path)
+
+
 def judged(peak: float, score: float | None, score_high: float | None) -> tuple[str, str | None, int]:
     values = np.zeros((6, 8), np.float32)
     values[2:4, 3:5] = peak
@@ -33,8 +40,6 @@ def judged(peak: float, score: float | None, score_high: float | None) -> tuple[
 
 
 def loaded_regions() -> Any:
-    from edge.config.regions import RegionsConfig, ThresholdConfig
-
     return RegionsConfig(threshold=ThresholdConfig(high=0.5))
 
 
@@ -78,16 +83,16 @@ def test_it_is_calibrated_like_the_map(tmp_path: Path) -> None:
     engine.close()
     assert criteria.score_high == pytest.approx(calibration.score_high)
     plain = loaded(tmp_path, "regions={threshold: calibrated}", "calibration=c.yaml")
-    assert load_criteria(plain, load_bundle(plain.resolve(plain.config.model.bundle)), None).score_high is None
+    assert criteria_of(plain).score_high is None
     by_hand = loaded(tmp_path, "regions={threshold: calibrated}", "calibration=c.yaml", "score={high: 0.7}")
-    assert load_criteria(by_hand, load_bundle(by_hand.resolve(by_hand.config.model.bundle)), None).score_high == 0.7
+    assert criteria_of(by_hand).score_high == 0.7
     assert result.frames == 20
 
 
 def test_what_does_not_go_together_is_told(tmp_path: Path) -> None:
     both = loaded(tmp_path, "regions={threshold: {high: 0.5}}", "score={}")
     with pytest.raises(UserError) as caught:
-        load_criteria(both, load_bundle(both.resolve(both.config.model.bundle)), None)
+        criteria_of(both)
     assert str(caught.value) == (
         f"{both.path}: score.high is 'calibrated', and regions.threshold gives numbers\n"
         "  expected: both from the calibration file, or both by hand\n"

@@ -46,7 +46,7 @@ def test_config_bundle_and_calibration_stand_beside_the_log_by_the_hashes_of_its
     assert (place / f"{record['calibration_sha256']}.yaml").read_text() == calibration
     assert len(list(place.iterdir())) == 4
     line = make_line(config)
-    assert archive(config, line.identity, tmp_path / "log") == 0  # all there
+    assert archive(config.texts, line.identity, tmp_path / "log") == 0  # all there
     line.recipes.close()
 
 
@@ -79,7 +79,7 @@ def test_a_text_that_was_changed_since_it_was_loaded_is_not_archived_as_if_it_we
         path.write_text(text.replace("resize:", "resize: {where: none}\nold_resize:", 1))
     (tmp_path / "log").mkdir()
     with capture_logs() as told:
-        assert archive(config, line.identity, tmp_path / "log") == 2
+        assert archive(config.texts, line.identity, tmp_path / "log") == 2
     line.recipes.close()
     assert [t for t in told if t["event"] == "not_archived"] == [
         {
@@ -97,14 +97,14 @@ def test_texts_that_a_power_cut_left_empty_are_written_again(tmp_path: Path, dam
     line = make_line(config)
     folder = tmp_path / "log"
     folder.mkdir(exist_ok=True)
-    count = archive(config, line.identity, folder)
+    count = archive(config.texts, line.identity, folder)
     whole = {path: path.read_bytes() for path in (folder / "archive").iterdir()}
     assert len(whole) == count
     for path in whole:
         path.write_bytes(damage)
-    assert archive(config, line.identity, folder) == count
+    assert archive(config.texts, line.identity, folder) == count
     assert {path: path.read_bytes() for path in whole} == whole
-    assert archive(config, line.identity, folder) == 0
+    assert archive(config.texts, line.identity, folder) == 0
     line.recipes.close()
 
 
@@ -115,7 +115,7 @@ def test_copies_of_a_config_are_for_nobody_who_may_not_read_it(tmp_path: Path) -
     folder.mkdir(exist_ok=True)
     for mode, expected in ((0o640, 0o640), (0o644, 0o640), (0o600, 0o600), (0o400, 0o600)):
         config.path.chmod(mode)
-        archive(config, line.identity, folder)
+        archive(config.texts, line.identity, folder)
         found = {path.stat().st_mode & 0o777 for path in (folder / "archive").glob(f"{line.identity.config_sha256}.*")}
         assert found <= {expected, 0o600, 0o640 & expected}
     line.recipes.close()

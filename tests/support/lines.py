@@ -114,7 +114,7 @@ def make_line(
         source or open_source(config.config.source, "cam1", folder),
         engine,
         criteria,
-        lambda identity: [*live_outputs(config, folder / "run", identity), *(more_outputs or [])],
+        lambda identity: [*live_outputs(config.resolved, folder / "run", identity, config.texts), *(more_outputs or [])],
         drops=config.config.source.paced,
         watch=watch,
     )

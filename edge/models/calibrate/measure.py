@@ -22,6 +22,7 @@ from edge.engines.graph_io import blank_picture
 from edge.engines.line_engine import open_line_engine, scales_sha256
 from edge.engines.probe_pictures import generated_pictures
 from edge.engines.protocol import BuildProgress, Engine, untold
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameKind, Skip, Unmapped
@@ -32,10 +33,9 @@ from edge.models.frame_survey import Survey
 from edge.models.robust_outliers import find_outliers
 from edge.models.sets.used import content_id, fitted_on, refuse_used
 from edge.preprocess.pixel_formats import to_depth
-from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import read_mask
 from edge.regions.plan import RegionPlan
 from edge.regions.plans import RegionPlans
+from edge.storage.mask_picture import read_mask
 from edge.storage.pictures import frame_name
 
 _Named: TypeAlias = tuple[str, AnomalyMap, int, int]
@@ -234,7 +234,7 @@ def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:
 
 
 def _maps(frames: Iterable[Frame | Skip], engine: Engine, kinds: set[FrameKind]) -> Iterator[_Named]:
-    workspace = Workspace()
+    workspace = ready_workspace(engine.bundle)
     for frame in frames:
         if isinstance(frame, Skip):
             continue

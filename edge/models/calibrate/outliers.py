@@ -15,19 +15,19 @@ from edge.config.bundle import load_bundle
 from edge.config.line import Config
 from edge.config.regions import RoiConfig
 from edge.engines.line_engine import open_line_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Skip
 from edge.models.calibrate.measure import as_live
 from edge.models.calibrate.thresholds import CalibrationResult
 from edge.models.robust_outliers import Outlier
-from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import read_mask
 from edge.regions.plans import RegionPlans
 from edge.regions.smooth import peak_inside
 from edge.regions.verdict import box_to_image
 from edge.report.overlay import COLOURS, Box, dim_outside, enlarged, frame_box, label, scaled, under_strip
 from edge.storage.disk import write_whole
+from edge.storage.mask_picture import read_mask
 from edge.storage.pictures import encode_png
 
 _PREFIX: Final = "outlier-"
@@ -67,9 +67,9 @@ def _write(config: Config, frames: Iterable[Frame | Skip], result: CalibrationRe
     ranks = {(o.name, o.maximum): rank for rank, o in enumerate(result.outliers, 1)}
     mask, _ = read_mask(config.regions.roi)
     plans = RegionPlans(config.regions, mask)
-    workspace = Workspace()
     written: dict[int, Path] = {}
     bundle = load_bundle(config.model.bundle)
+    workspace = ready_workspace(bundle)
     with closing(open_line_engine(config.model, config.source, bundle)) as engine:
         live = (as_live(frame, config.source) for frame in frames)
         shown = (frame for frame in live if isinstance(frame, Frame))

@@ -15,6 +15,7 @@ from edge.config.bundle import load_bundle
 from edge.config.line import Config
 from edge.engines.line_engine import open_line_engine
 from edge.engines.protocol import Engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import FrameKind, Skip, Unmapped
@@ -24,11 +25,10 @@ from edge.models.frame_sequence import FrameSequence, name_of
 from edge.models.frame_survey import Survey
 from edge.models.sets.used import content_id
 from edge.preprocess.pixel_formats import to_depth
-from edge.preprocess.prepare import Workspace
-from edge.regions.criteria import read_mask
 from edge.regions.plans import RegionPlans
 from edge.spread import SHARD_FRAMES, LostFrame, Progress, default_workers, shards_of, spread
 from edge.spread.shards import At, Shard
+from edge.storage.mask_picture import read_mask
 
 _KEPT = 1 << 20
 """Largest values that a shard keeps: its quantiles from 0.985 up are exact for frames of 512x512, its other ones near."""
@@ -126,7 +126,7 @@ class MeasureTask:
             config = self.config
             self.engine = open_line_engine(config.model, config.source, load_bundle(config.model.bundle))
         mask, _ = read_mask(self.config.regions.roi)
-        plans, work = RegionPlans(self.config.regions, mask), Workspace()
+        plans, work = RegionPlans(self.config.regions, mask), ready_workspace(self.engine.bundle)
         found = Measured([], QuantileSketch(_KEPT))
         for index, entry in enumerate(self.frames.read(shard.start, shard.stop), shard.start):
             if index in shard.skip:

@@ -29,6 +29,7 @@ from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.used import fitted_on, ids_of, refuse_used, refuse_used_parts
 from edge.regions.criteria import load_criteria
 from edge.spread import shards_of, spread
+from edge.storage.mask_picture import read_mask
 
 EVALUATION_SCHEMA: Final = 1
 SHARD: Final = 32
@@ -182,7 +183,8 @@ def _inspector(contestant: Contestant, bundle: Bundle, options: EvaluateOptions)
         regions = line.config.regions.model_copy(update={"threshold": ThresholdConfig(high=options.threshold, low=None)})
         line = replace(line, config=line.config.model_copy(update={"regions": regions}))
     config = line.resolved
-    criteria = load_criteria(line, bundle, scales_sha256(config.model, config.source, bundle))
+    scales = scales_sha256(config.model, config.source, bundle)
+    criteria = load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=line.path)
     model = config.model.model_copy(update={"bundle": contestant.bundle})
     told = "the calibration file" if criteria.calibration_sha256 else "the config"
     return (

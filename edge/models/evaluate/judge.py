@@ -16,6 +16,7 @@ from edge.config.line import ModelConfig
 from edge.config.regions import RegionsConfig
 from edge.engines.open import open_engine
 from edge.engines.protocol import Engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Found, Frame, Unmapped
@@ -88,7 +89,7 @@ class JudgeTask:
     def __call__(self, shard: Shard, at: At) -> bytes:
         if self._engine is None:
             self._engine = open_engine(self.inspector.model, load_bundle(self.inspector.model.bundle))
-        result, criteria, workspace = ShardResult(), self.inspector.criteria(), Workspace()
+        result, criteria, workspace = ShardResult(), self.inspector.criteria(), ready_workspace(self._engine.bundle)
         for index in range(shard.start, shard.stop):
             frame = self.frames[index]
             at(index, frame.file)
@@ -182,7 +183,7 @@ class SecondLook:
 def look_again(inspector: Inspector, source: FrameSet, frames: list[SetFrame]) -> Iterator[tuple[SetFrame, SecondLook]]:
     """Inspect these frames once more, with what the filters dropped; frames without a map are passed over."""
     engine = open_engine(inspector.model, load_bundle(inspector.model.bundle))
-    criteria, workspace = inspector.criteria(), Workspace()
+    criteria, workspace = inspector.criteria(), ready_workspace(engine.bundle)
     criteria.explain = True
     try:
         for frame in frames:

@@ -9,11 +9,11 @@ import numpy as np
 
 from edge.config.bundle import load_bundle
 from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.models.evaluate.judge import Inspector
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.preprocess.pixel_formats import to_depth
-from edge.preprocess.prepare import Workspace
 from edge.regions.to_inspection import to_inspection
 from edge.storage.pictures import PictureError
 
@@ -27,7 +27,7 @@ def latency(inspector: Inspector, source: FrameSet, frames: tuple[SetFrame, ...]
     Up to 40 frames, spread over the set, one after the other in this process; reading the file is not in it.
     """
     engine = open_engine(inspector.model, load_bundle(inspector.model.bundle))
-    criteria, workspace = inspector.criteria(), Workspace()
+    criteria, workspace = inspector.criteria(), ready_workspace(engine.bundle)
     infer: list[float] = []
     judge: list[float] = []
     chosen = np.unique(np.linspace(0, len(frames) - 1, FRAMES + _WARM).astype(int)).tolist()

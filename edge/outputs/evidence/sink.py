@@ -29,9 +29,9 @@ from edge.outputs.evidence.pool import KeptFrame, Pool
 from edge.outputs.evidence.quota import Quota
 from edge.outputs.protocol import Run
 from edge.outputs.sink import Sink
-from edge.regions.criteria import read_mask
 from edge.report.overlay import draw_overlay
 from edge.storage.disk import Reserve, limit_bytes, write_whole
+from edge.storage.mask_picture import read_mask
 from edge.storage.pictures import encode_jpeg
 from edge.storage.recording import EVIDENCE, is_recording
 from edge.storage.recording_index import cause_of
@@ -95,9 +95,9 @@ class EvidenceSink(Sink):
     @classmethod
     def of(cls, config: EvidenceConfig, run: Run) -> EvidenceSink:
         """Make the evidence sink of a live line."""
-        loaded = run.loaded
-        roi, (mask, _) = loaded.config.regions.roi, read_mask(loaded.resolved.regions.roi)
-        return cls(config, loaded.resolve(config.dir), run.identity, roi, mask=mask)
+        roi = run.config.regions.roi
+        mask, _ = read_mask(roi)
+        return cls(config, config.dir, run.identity, roi, mask=mask)
 
     @property
     def detail(self) -> Mapping[str, Any]:

@@ -91,8 +91,7 @@ class JsonlSink(Sink):
     @classmethod
     def of(cls, config: JsonlConfig, run: Run) -> JsonlSink:
         """Make the log of a live line."""
-        texts = partial(archive, run.loaded, run.identity)
-        return cls(config, run.loaded.resolve(config.dir), run.identity, archive=texts)
+        return cls(config, config.dir, run.identity, archive=partial(archive, run.texts, run.identity))
 
     @property
     def idle_s(self) -> float:

@@ -11,7 +11,6 @@ import structlog
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from edge.config.load import Loaded
 from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
 from edge.outputs.zmq.connections import Connection, Connections
@@ -161,10 +160,9 @@ class Door:
             log.warning(event, endpoint=self.endpoint, **values)
 
 
-def keys_of(config: ZmqConfig, loaded: Loaded) -> DoorKeys | None:
-    """Return the files of ``config.curve`` with resolved paths; None if there are no keys."""
-    curve = config.curve
-    return None if curve is None else DoorKeys(loaded.resolve(curve.server_key), loaded.resolve(curve.clients))
+def keys_of(config: ZmqConfig) -> DoorKeys | None:
+    """Return the files of ``config.curve``; None if there are no keys."""
+    return None if config.curve is None else DoorKeys(config.curve.server_key, config.curve.clients)
 
 
 def _monitor(context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:

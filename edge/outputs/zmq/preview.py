@@ -49,7 +49,7 @@ class PreviewSink(Sink):
     @classmethod
     def of(cls, config: ZmqConfig, run: Run) -> PreviewSink | None:
         """Make the previews of a live line; None if the config names no endpoint for them."""
-        return None if config.preview is None else cls(config.preview, run.identity, keys_of(config, run.loaded))
+        return None if config.preview is None else cls(config.preview, run.identity, keys_of(config))
 
     @property
     def detail(self) -> Mapping[str, object]:

@@ -56,7 +56,7 @@ class ZmqSink(Sink):
     @classmethod
     def of(cls, config: ZmqConfig, run: Run) -> ZmqSink:
         """Make the publisher of a live line."""
-        return cls(config, run.identity, run.folder, keys_of(config, run.loaded))
+        return cls(config, run.identity, run.folder, keys_of(config))
 
     @property
     def detail(self) -> Mapping[str, object]:

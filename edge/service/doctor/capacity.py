@@ -132,7 +132,9 @@ def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:
 def _line(loaded: Loaded, engine: Engine, criteria: Criteria, source: MemorySource, *, drops: bool) -> Line:
     folder = loaded.config.runtime_dir
     assert folder is not None
-    return Line(loaded, source, engine, criteria, lambda identity: live_outputs(loaded, folder, identity), drops=drops)
+    return Line(
+        loaded, source, engine, criteria, lambda i: live_outputs(loaded.resolved, folder, i, loaded.texts), drops=drops
+    )
 
 
 def _limit(

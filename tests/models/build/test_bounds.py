@@ -15,6 +15,7 @@ from support.graphs import graph_model, node, tensor
 from support.lines import loaded
 
 from edge.config.bundle import load_bundle
+from edge.config.regions import NO_MASK
 from edge.errors import UserError
 from edge.models.build.bounds import bounds_of
 from edge.models.build.build import build
@@ -105,10 +106,10 @@ def test_a_bundle_keeps_the_bound_and_no_line_starts_with_a_threshold_above_it(t
     for regions, key in keys.items():
         config = loaded(tmp_path, f"regions={{{regions}}}", "model.bundle=b")
         if not bounded:
-            load_criteria(config, load_bundle(tmp_path / "b"), None)
+            load_criteria(config.resolved, load_bundle(tmp_path / "b"), None, NO_MASK, named=config.path)
             continue
         with pytest.raises(UserError) as caught:
-            load_criteria(config, load_bundle(tmp_path / "b"), None)
+            load_criteria(config.resolved, load_bundle(tmp_path / "b"), None, NO_MASK, named=config.path)
         received = "1.02" if key == "regions.threshold.high" else "3" if "zones" in key else "1.5"
         assert str(caught.value) == (
             f"{key}: no map can reach it, so every frame would pass\n"
@@ -116,7 +117,8 @@ def test_a_bundle_keeps_the_bound_and_no_line_starts_with_a_threshold_above_it(t
             "  expected: at most 1, the highest value that the model can give (map_highest in bundle.yaml)\n"
             "  fix: set a lower one, or build the bundle from a model whose map is not bounded there"
         )
-    load_criteria(loaded(tmp_path, "regions={threshold: {high: 1.0}}", "model.bundle=b"), load_bundle(tmp_path / "b"), None)
+    config = loaded(tmp_path, "regions={threshold: {high: 1.0}}", "model.bundle=b")
+    load_criteria(config.resolved, load_bundle(tmp_path / "b"), None, NO_MASK, named=config.path)
 
 
 def test_a_map_that_is_scaled_by_itself_is_warned_of(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from edge.config.bundle import load_bundle
 from edge.config.line import ModelConfig
 from edge.config.sources import SyntheticConfig
 from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta, Unmapped
@@ -22,7 +23,6 @@ from edge.models.fit.fit import FitRun, fit, fit_to_bundle, write_fit
 from edge.models.fit.fit_plan import FitRequest
 from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
-from edge.preprocess.prepare import Workspace
 from edge.sources.synthetic.parts import synthetic_part
 from edge.storage.pictures import write_png
 
@@ -74,7 +74,7 @@ def test_the_default_registers_and_says_why(good: Path, tmp_path: Path) -> None:
 def test_the_engine_gives_the_map_in_the_frames_own_place(good: Path, tmp_path: Path) -> None:
     bundle = fit_to_bundle(frames_in(good), tmp_path / "b", run=NO_TEST)
     engine = open_engine(ModelConfig(bundle=bundle.folder, engine="onnx"), bundle)
-    work, hits = Workspace(), 0
+    work, hits = ready_workspace(bundle), 0
     for index in range(40, 60):
         made = part(index, bad=True)
         amap = to_map(frame(index, bad=True), engine, work)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
 from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
@@ -21,7 +22,6 @@ from edge.models.fit.fit_plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
 from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
-from edge.preprocess.prepare import Workspace
 from edge.storage.pictures import write_png
 
 ENGINES = ["onnx"]
@@ -72,7 +72,7 @@ def test_every_engine_shows_the_defect_where_it_is(bundle: Bundle, name: str) ->
         bad[40:72, 80:112] = good[40:72, 80:112].T
         maps = []
         for pixels in (good, bad):
-            amap = to_map(frame(pixels), engine, Workspace())
+            amap = to_map(frame(pixels), engine, ready_workspace(engine.bundle))
             assert isinstance(amap, AnomalyMap)
             assert amap.values.shape == (size[1] // 8, size[0] // 8)
             maps.append(amap.values.copy())

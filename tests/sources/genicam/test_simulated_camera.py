@@ -88,7 +88,14 @@ def test_at_the_camera_s_limit_every_frame_is_accounted_for(tmp_path: Path, seco
     loaded = load_config(path)
     engine, criteria = open_model(loaded)
     source = demo.Timed(open_source(loaded.config.source, "cam1", tmp_path), seconds)
-    line = Line(loaded, source, engine, criteria, lambda i: live_outputs(loaded, tmp_path / "run", i), drops=True)
+    line = Line(
+        loaded,
+        source,
+        engine,
+        criteria,
+        lambda i: live_outputs(loaded.resolved, tmp_path / "run", i, loaded.texts),
+        drops=True,
+    )
     stop = threading.Event()
     line.start(stop)
     assert run_line(line, stop, lambda *_: None) == 0

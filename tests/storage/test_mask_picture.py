@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
+from support.tiffs import tiff
 
 from edge.config.regions import RoiConfig
 from edge.errors import UserError
-from edge.regions.criteria import read_mask
+from edge.storage.mask_picture import read_mask
 
 LEFT = np.zeros((6, 8), np.uint8)
 LEFT[:, :4] = 1
@@ -61,3 +62,16 @@ def test_a_mask_with_an_alpha_channel_is_refused(tmp_path: Path) -> None:
         f"regions.roi.mask: {tmp_path}/mask.png has an alpha channel\n  expected: grey or colour, above 0 where inspected\n"
         "  fix: save it without transparency"
     )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_note_of_orientation_turns_no_mask_as_it_turns_no_frame(tmp_path: Path, orientation: int) -> None:
+    (tmp_path / "mask.tif").write_bytes(tiff((LEFT * 255, {274: orientation})))
+    picture, _ = read_mask(RoiConfig(mask=tmp_path / "mask.tif"))
+    np.testing.assert_array_equal(picture, LEFT * 255)
+
+
+def test_a_mask_of_several_pages_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mask.tif").write_bytes(tiff((LEFT * 255, {}), (LEFT, {})))
+    with pytest.raises(UserError, match=r"mask.tif is no picture that can be read: TIFF: .*pages"):
+        read_mask(RoiConfig(mask=tmp_path / "mask.tif"))
