@@ -21,6 +21,7 @@ import typer
 from support.commands import edge
 from support.graphs import nan_model, write_identity_bundle, wrong_model
 from support.lines import frame_ids, loaded, records
+from support.waits import PATIENCE_S
 
 from edge.cli import NAMES, app
 from edge.config.bundle_spec import BundleSpec
@@ -277,7 +278,7 @@ def test_a_camera_that_is_not_found_is_waited_for_and_those_present_are_listed(l
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
     seen += [orjson.loads(text) for text in rest.splitlines()]
     missing = [event for event in seen if event["event"] == "camera_not_found"]
     assert len(missing) == 1
@@ -397,11 +398,11 @@ def test_recording_a_camera_that_never_comes_leaves_nothing_behind(line: Path) -
     command = [sys.executable, "-m", "edge", "record", "-c", "cam1.yaml", "--frames", "5", "--out", "rec"]
     command += ["--set", SIMULATED.replace("'0'", "'77'")]
     with subprocess.Popen(command, cwd=line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        end = time.monotonic() + 40
+        end = time.monotonic() + PATIENCE_S
         while not (line / "rec" / "frames.jsonl").exists() and time.monotonic() < end:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        told, errors = process.communicate(timeout=40)
+        told, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, told) == (130, "")
     assert errors.splitlines()[-2:] == ["rec: not kept, for no frame came", "interrupted after 0 of 5 frames"]
     assert not (line / "rec").exists()

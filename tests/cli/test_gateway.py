@@ -16,6 +16,7 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 from support.daemons import Manager, daemon
 from support.lines import loaded
+from support.waits import PATIENCE_S
 from typer.testing import CliRunner
 
 from edge.cli import app
@@ -121,7 +122,7 @@ def test_a_gateway_begins_before_its_daemon_and_shows_a_plc_the_daemon_s_passes(
         assert plc.connect()
         assert plc.read_holding_registers(8, count=2).registers == [0, 3]
         with daemon(tmp_path):
-            end = time.monotonic() + 40
+            end = time.monotonic() + PATIENCE_S
             registers = [0] * COUNT
             while registers[8] != PASS:
                 assert time.monotonic() < end, registers
@@ -131,7 +132,7 @@ def test_a_gateway_begins_before_its_daemon_and_shows_a_plc_the_daemon_s_passes(
         assert registers[2] & SIMULATED
         assert registers[26:28] != [0, 0]
         gateway.send_signal(signal.SIGTERM)
-        assert gateway.wait(20) == 0
+        assert gateway.wait(PATIENCE_S) == 0
         assert any("WATCHDOG=1" in text for _, text in manager.heard) or manager.listen(0.1)
     finally:
         gateway.kill()

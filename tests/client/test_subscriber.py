@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.records import FRAME, IDENTITY, STATE, WIRE, record, skip
+from support.waits import PATIENCE_S
 
 from edge.client import (
     Decision,
@@ -176,7 +177,7 @@ def published(bind: str, folder: Path, identity: RunIdentity = IDENTITY) -> Iter
 
 
 def following(line: Subscriber, count: int) -> list[Any]:
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     found: list[Any] = []
     while len(found) < count and time.monotonic() < end:
         event = line.receive(0.1)
@@ -214,7 +215,7 @@ def test_silence_shows_while_records_keep_coming(tmp_path: Path) -> None:
     with published("tcp://127.0.0.1:0", tmp_path) as (output, sink):
         assert sink.endpoint is not None
         with Subscriber(sink.endpoint, stale_s=0.05) as line:
-            end, seq, found = time.monotonic() + 30, 0, None
+            end, seq, found = time.monotonic() + PATIENCE_S, 0, None
             while not isinstance(found, Stale) or found.camera is None:
                 assert time.monotonic() < end
                 output.accept(record(seq), FRAME, None)
@@ -292,7 +293,7 @@ def test_whatever_comes_the_next_message_is_heard(tmp_path: Path) -> None:
         for seq in (2**63, 2**53, 2**53 - 1):
             sink._door.socket.send_multipart((RECORDS, record(0).line.replace(b'"seq":0', b'"seq":%d' % seq)))
         output.tick(Heartbeat(0))
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_S
         while line.latest(60.0).heartbeat is None:
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -393,7 +394,7 @@ def test_what_nobody_receives_takes_no_more_memory_than_its_backlog(tmp_path: Pa
         output.state(STATE)
         assert following(line, 1) == [0]
         output.tick(Heartbeat(0))  # without one nothing is the latest
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_S
         for seq in range(1100):
             output.accept(record(seq), FRAME, None)
             # the publisher keeps 50 for each subscriber, and libzmq tells it late, and 25 at a time, which were sent

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from support.daemons import Manager, daemon
 from support.lines import loaded
+from support.waits import PATIENCE_S
 
 from edge.config.address import redacted, with_secrets
 from edge.errors import UserError
@@ -60,7 +61,7 @@ def test_a_password_stands_nowhere_but_in_files_of_the_configs_own_mode(tmp_path
             manager.wait_for("READY=1")
             manager.wait_for("STATUS=backoff")
             process.terminate()
-            journal = "".join(process.communicate(timeout=20))
+            journal = "".join(process.communicate(timeout=PATIENCE_S))
     finally:
         os.umask(before)
         manager.close()

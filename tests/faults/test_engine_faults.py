@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from support.lines import Bent, Overlapped, frame_ids, loaded, make_line, records, run
 from support.records import META
 from support.sums import sum_rule_of
+from support.waits import PATIENCE_S
 
 from edge.engines.protocol import Prediction
 from edge.errors import ExitCode
@@ -84,7 +85,7 @@ def test_an_engine_that_hangs_costs_the_frames_that_it_held_and_those_that_waite
     assert told["announced"] == told["accounted"] == line.tally.accounted
     assert told["drained"] is False
     let_go.set()
-    assert line.workers[1].join(20)
+    assert line.workers[1].join(PATIENCE_S)
     assert records(tmp_path / "log") == found
     sum_rule_of(line, found)
 
@@ -120,7 +121,7 @@ def test_where_the_judge_hangs_nobody_can_write_records_and_the_hole_is_told(
         let_go.set()
         while not line._maps.put(End(), 0.1):
             pass
-        assert all(worker.join(20) for worker in line.workers)
+        assert all(worker.join(PATIENCE_S) for worker in line.workers)
 
 
 def test_a_stage_that_fails_while_the_line_drains_is_no_clean_end(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_losses_are_told_in_order_and_then_the_end() -> None:
     judge = threading.Thread(target=lambda: _until_end(maps, told))
     judge.start()
     tell_losses(passage, ring, maps, lambda: True)
-    judge.join(20)
+    judge.join(PATIENCE_S)
     assert [(s.reason, s.frame_id_first, s.frame_id_last) for s in told] == [("shutdown", 0, 0), ("shutdown", 1, 3)]
     passage.hand_over(told[0], lambda: True)
     assert maps.get(0.0) is None, "a stage that was given up hands nothing over"
@@ -255,7 +256,7 @@ def test_a_frame_that_cannot_be_decoded_when_the_stage_starts_again_gives_its_sl
     judge = threading.Thread(target=lambda: _until_end(maps, told))
     judge.start()
     stages.infer_loop(passage, recipes, (None, None), None, lambda: True)  # type: ignore[arg-type]
-    judge.join(20)
+    judge.join(PATIENCE_S)
     assert [skip.reason for skip in told] == ["bad_payload"]
     assert ring.fill == 0
 
@@ -268,9 +269,9 @@ def test_a_stage_that_waits_for_a_frame_keeps_nobody_from_giving_it_up() -> None
     taker.start()
     while not ring._filled._waiters:  # type: ignore[attr-defined]
         time.sleep(0.001)
-    assert passage._lock.acquire(timeout=20)
+    assert passage._lock.acquire(timeout=PATIENCE_S)
     passage._lock.release()
     assert len(passage.give_up()) == 1
     ring.close()
-    taker.join(20)
+    taker.join(PATIENCE_S)
     assert isinstance(taken[0], End)

@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 from support.doors import FLOOD, Keys
 from support.lines import loaded, make_line, records, run
 from support.sums import sum_rule_of
+from support.waits import PATIENCE_S
 
 from edge.client import Received, Refused, Subscriber
 from edge.line.line import Line
@@ -98,7 +99,7 @@ def test_an_output_that_blocks_for_ever_loses_its_own_records_alone(tmp_path: Pa
         sum_rule_of(line, found)
     finally:
         sink.let_go.set()
-        output._thread.join(10)
+        output._thread.join(PATIENCE_S)
 
 
 @pytest.fixture
@@ -243,7 +244,7 @@ def publishing(folder: Path, *overrides: str) -> Iterator[tuple[Line, str]]:
         assert (status.lost, status.fault) == (0, None)
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert line.output_statuses()["zmq"].lost == 0
     sum_rule_of(line, records(folder / "log"))
@@ -272,7 +273,7 @@ def test_a_hundred_subscribers_cost_no_frame(tmp_path: Path) -> None:
                 listener.subscribe(b"inspection/")
                 listener.connect(endpoint)
             _wait(lambda: line.output_statuses()["zmq"].subscribers == 100)
-            assert all(listener.poll(20_000) for listener in listeners)
+            assert all(listener.poll(int(PATIENCE_S * 1000)) for listener in listeners)
             began = line.tally.inspections
             _wait(lambda: line.tally.inspections > began + 50)
     finally:
@@ -314,7 +315,7 @@ def _hears(listener: Subscriber, wanted: str | None = None, *, first: int = 0) -
 
     Gives the kind, or the reason why we are not let in.
     """
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while (left := end - time.monotonic()) > 0:
         event = listener.receive(left)
         if isinstance(event, Received) and wanted in (None, event.kind) and event.message.get("seq", first) >= first:
@@ -345,7 +346,7 @@ def test_a_clock_that_is_stepped_by_an_hour_changes_no_verdict_and_no_latency(
     sum_rule_of(line, found)
 
 
-def _wait(condition: Any, timeout_s: float = 20.0) -> None:
+def _wait(condition: Any, timeout_s: float = PATIENCE_S) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from support.daemons import Manager, daemon
 from support.sums import sum_rule
+from support.waits import PATIENCE_S
 from support.writer import write_until_killed
 
 from edge.storage.log_files import read_messages, read_records, segments
@@ -34,7 +35,7 @@ def kill_writers(folder: Path, times: int, longest_s: float) -> None:
         assert ours.poll(20)
         time.sleep(generator.uniform(0, longest_s))
         process.kill()
-        process.join(10)
+        process.join(PATIENCE_S)
         synced = -1
         try:
             while True:
@@ -85,7 +86,7 @@ def end_daemon(folder: Path, number: signal.Signals, after_s: float) -> list[dic
             manager.wait_for("READY=1")
             time.sleep(after_s)
             process.send_signal(number)
-            code = process.wait(10)
+            code = process.wait(PATIENCE_S)
     finally:
         manager.close()
         manager.path.unlink()
@@ -135,13 +136,13 @@ def test_a_second_instance_leaves_the_first_one_s_frames_alone(tmp_path: Path) -
             manager.wait_for("READY=1")
             before = (tmp_path / "run" / "endpoints.json").read_bytes()
             with daemon(tmp_path) as second:
-                assert second.wait(20) == 6
+                assert second.wait(PATIENCE_S) == 6
             assert (tmp_path / "run" / "endpoints.json").read_bytes() == before
             assert orjson.loads(before)["zmq"].startswith("ipc://")
             assert os.path.exists(tmp_path / "run" / "pub")
             time.sleep(0.2)
             first.send_signal(signal.SIGTERM)
-            assert first.wait(10) == 0
+            assert first.wait(PATIENCE_S) == 0
     finally:
         manager.close()
     (only,) = segments(tmp_path / "log")
@@ -156,7 +157,7 @@ def test_two_daemons_never_write_to_one_evidence_folder(tmp_path: Path) -> None:
         with daemon(tmp_path, kept, manager=manager) as first:
             manager.wait_for("READY=1")
             with daemon(tmp_path, kept, "runtime_dir=run2", "outputs.jsonl.dir=log2") as second:
-                assert second.wait(20) == 6
+                assert second.wait(PATIENCE_S) == 6
                 taken = f"outputs.evidence.dir: {tmp_path}/evidence/lock: another process writes evidence there"
                 assert second.communicate()[1].splitlines()[-2:] == [
                     f"{tmp_path}/cam1.yaml: {taken}",
@@ -164,7 +165,7 @@ def test_two_daemons_never_write_to_one_evidence_folder(tmp_path: Path) -> None:
                 ]
             time.sleep(0.5)
             first.send_signal(signal.SIGTERM)
-            assert first.wait(10) == 0
+            assert first.wait(PATIENCE_S) == 0
     finally:
         manager.close()
     lines = [orjson.loads(line) for line in (tmp_path / "evidence" / "frames.jsonl").read_bytes().splitlines()]
@@ -178,7 +179,7 @@ def test_an_aborted_daemon_tells_where_each_of_its_threads_was(tmp_path: Path) -
         with daemon(tmp_path, manager=manager) as process:
             manager.wait_for("READY=1")
             process.send_signal(signal.SIGABRT)
-            told = process.communicate(timeout=20)[1]
+            told = process.communicate(timeout=PATIENCE_S)[1]
             assert process.returncode == -signal.SIGABRT
     finally:
         manager.close()

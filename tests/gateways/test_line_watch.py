@@ -9,6 +9,7 @@ from pathlib import Path
 
 import zmq
 from support.records import IDENTITY, META, inspection
+from support.waits import PATIENCE_S
 
 from edge.client import Latest
 from edge.errors import UserError
@@ -33,7 +34,7 @@ class Daemon:
 
 
 def heard(watch: LineWatch, daemon: Daemon, reached: Callable[[Latest], bool]) -> Latest:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while True:
         daemon.publish()
         latest = watch.latest(5.0)
@@ -82,7 +83,7 @@ def test_until_a_daemon_is_there_nothing_is_a_pass_and_the_reason_is_told_once(t
 def test_a_path_on_which_nobody_publishes_and_a_wrong_endpoint_are_told(tmp_path: Path) -> None:
     told: list[str] = []
     with LineWatch(lambda: f"ipc://{tmp_path}/none", "cam1", stale_s=0.1, tell=told.append) as watch:
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while len(told) < 2:
             assert time.monotonic() < end
             watch.look()

@@ -21,6 +21,7 @@ import pytest
 import zmq
 from pymodbus.client import ModbusTcpClient
 from support.records import IDENTITY, META, inspection
+from support.waits import PATIENCE_S
 
 from edge.errors import ExitCode, UserError
 from edge.frames import Heartbeat, Verdict
@@ -52,7 +53,7 @@ def answering(registers: Callable[[], list[int]], look: Callable[[], None] = lam
 
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(PATIENCE_S)
     try:
         yield server, opened[2]
     finally:
@@ -72,7 +73,7 @@ def serving(endpoint: str) -> Iterator[int]:
 @contextmanager
 def connected(port: int) -> Iterator[ModbusTcpClient]:
     client = ModbusTcpClient("127.0.0.1", port=port, timeout=2)
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while not client.connect():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -238,7 +239,7 @@ def test_a_plc_is_answered_whatever_a_record_holds(tmp_path: Path, capsys: pytes
         publisher = context.socket(zmq.PUB)
         publisher.bind(endpoint)
         with serving(endpoint) as port, connected(port) as plc:
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE_S
             found: list[int] = []
             while not found or found[9] != WHY["schema"]:
                 assert time.monotonic() < end
@@ -287,7 +288,7 @@ def whole(connection: sockets.socket, size: int) -> bytes:
 
 @contextmanager
 def raw(port: int) -> Iterator[sockets.socket]:
-    with sockets.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with sockets.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         yield connection
 
 
@@ -348,7 +349,7 @@ def test_a_thousand_half_said_connections_keep_no_plc_out() -> None:
     with answering(numbers, sessions=8) as (server, port), raw(port) as plc:
         plc.sendall(read_request(1, 0, 1))
         whole(plc, 11)
-        strangers = [sockets.create_connection(("127.0.0.1", port), timeout=20) for _ in range(40)]
+        strangers = [sockets.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) for _ in range(40)]
         try:
             for stranger in strangers:
                 stranger.sendall(b"\0")
@@ -377,7 +378,7 @@ def test_of_plcs_too_many_the_one_that_was_silent_longest_goes() -> None:
 
 def test_a_client_that_takes_no_answers_holds_little_memory_and_is_closed() -> None:
     with answering(numbers, half_s=0.2) as (server, port):
-        with sockets.create_connection(("127.0.0.1", port), timeout=20) as greedy:
+        with sockets.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as greedy:
             greedy.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
             with pytest.raises(OSError):  # noqa: PT012  (it takes a few)
                 while True:
@@ -410,7 +411,7 @@ def test_nothing_of_a_connection_is_kept_when_it_is_gone() -> None:
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while not reached():
         assert time.monotonic() < end
         time.sleep(0.01)

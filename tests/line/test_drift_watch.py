@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from support.drifts import framed, picture, spells, statistics, watch
 from support.evidence import sink_in
 from support.lines import loaded, make_line, records, stable_lines
-from support.waits import until
+from support.waits import PATIENCE_S, until
 
 from edge.frames import State
 from edge.line.drift_watch import DriftWatch
@@ -182,7 +182,7 @@ def test_a_lock_is_a_fault_that_state_metrics_and_ready_tell(tmp_path: Path) -> 
         until(lambda: any("drift_measured" in beat.counters for beat in states.beats))
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(PATIENCE_S)
     assert 'edge_drift_lock{camera="cam1",reason="drift_clipped"} 1.0' in text
     assert 'edge_drift_events_total{camera="cam1",event="locks"} 1.0' in text
     assert (shot.ready, shot.live) == (True, True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from support.waits import PATIENCE_S
 
 from edge.errors import UserError
 from edge.line.supervise import StageHealth, Worker, examine
@@ -17,7 +18,7 @@ Beat = Callable[[], bool]
 def test_a_stage_that_returns_is_done_and_well() -> None:
     worker = Worker("judge", lambda beat: None, restarts=0)
     worker.start()
-    assert worker.join(5)
+    assert worker.join(PATIENCE_S)
     assert worker.done
     assert worker.failed is None
     assert worker.age_s() == 0.0
@@ -32,7 +33,7 @@ def test_a_stage_that_raises_is_started_again_until_its_budget_is_spent() -> Non
 
     worker = Worker("infer", stage, restarts=3)
     worker.start()
-    assert worker.join(5)
+    assert worker.join(PATIENCE_S)
     assert len(calls) == 4
     assert worker.restarted == 3
     assert worker.last_error == "RuntimeError: no frame"
@@ -50,7 +51,7 @@ def test_a_stage_that_recovers_is_not_failed() -> None:
 
     worker = Worker("acquire", stage, restarts=1)
     worker.start()
-    assert worker.join(5)
+    assert worker.join(PATIENCE_S)
     assert (worker.restarted, worker.failed) == (1, None)
 
 
@@ -63,7 +64,7 @@ def test_a_mistake_of_a_person_is_not_retried() -> None:
 
     worker = Worker("acquire", stage, restarts=5)
     worker.start()
-    assert worker.join(5)
+    assert worker.join(PATIENCE_S)
     assert len(calls) == 1
     assert isinstance(worker.failed, UserError)
 
@@ -79,7 +80,7 @@ def test_stop_reaches_a_stage_through_its_beat() -> None:
     worker.start()
     assert worker.wait_alive(5)
     worker.stop()
-    assert worker.join(5)
+    assert worker.join(PATIENCE_S)
 
 
 def test_the_stage_without_progress_is_named() -> None:
@@ -99,7 +100,7 @@ def test_the_stage_without_progress_is_named() -> None:
     finally:
         free.set()
     for worker in workers:
-        assert worker.join(5)
+        assert worker.join(PATIENCE_S)
 
 
 def _beat_until(beat: Beat, free: threading.Event) -> None:
@@ -109,7 +110,7 @@ def _beat_until(beat: Beat, free: threading.Event) -> None:
 
 def _freeze(beat: Beat, free: threading.Event) -> None:
     beat()
-    free.wait(10)
+    free.wait(PATIENCE_S)
 
 
 def test_a_stage_that_never_started_is_not_alive() -> None:
@@ -124,7 +125,7 @@ def test_the_error_that_spent_the_budget_is_kept(restarts: int) -> None:
 
     worker = Worker("judge", stage, restarts=restarts)
     worker.start()
-    assert worker.join(5)
+    assert worker.join(PATIENCE_S)
     assert str(worker.failed) == str(restarts)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from support.records import FRAME, STATE, WIRE, record, skip
-from support.waits import until
+from support.waits import PATIENCE_S, until
 
 from edge.errors import UserError
 from edge.frames import Frame, Heartbeat, Inspection, Judged, Record, State
@@ -38,7 +38,7 @@ class Notes(Sink):
 
     def write(self, record: Record, kept: Any) -> None:
         self.writing.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE_S)
         self._tell((record.seq, kept))
 
     def state(self, state: State) -> None:
@@ -110,7 +110,7 @@ def test_of_states_and_heartbeats_that_wait_only_the_latest_is_told() -> None:
     sink.gate.clear()
     with started(Queued(sink, 10, "drop")) as output:
         output.accept(record(0), FRAME, None)
-        sink.writing.wait(5)
+        sink.writing.wait(PATIENCE_S)
         for seq in range(1000):
             output.tick(Heartbeat(seq))
         assert output._queue.qsize() <= 1  # a sink that hangs for days collects nothing
@@ -132,7 +132,7 @@ def test_a_full_queue_counts_and_is_a_fault_until_it_is_half_empty() -> None:
     sink.gate.clear()
     with started(Queued(sink, 10, "drop")) as output:
         output.accept(record(0), FRAME, None)
-        sink.writing.wait(5)  # the sink hangs in record 0, ten more fit
+        sink.writing.wait(PATIENCE_S)  # the sink hangs in record 0, ten more fit
         for seq in range(1, 14):
             output.accept(record(seq), FRAME, None)
         status = output.status()
@@ -166,13 +166,13 @@ def test_closing_ends_a_wait_for_room() -> None:
     output.start()
     judge = threading.Thread(target=lambda: [output.accept(record(seq), FRAME, None) for seq in range(3)])
     judge.start()
-    sink.writing.wait(5)
+    sink.writing.wait(PATIENCE_S)
     until(lambda: output._queue.qsize() == 1 and not output._room.is_set())
     output.close(0.1)
-    judge.join(5)
+    judge.join(PATIENCE_S)
     assert not judge.is_alive()
     sink.gate.set()
-    output._thread.join(5)
+    output._thread.join(PATIENCE_S)
     assert output.status().accepted == 2
     assert output.status().lost == 2  # one that waited in the queue, one that waited for room
 
@@ -188,7 +188,7 @@ def test_close_gives_up_on_a_sink_that_hangs() -> None:
     assert time.monotonic() - began < 2
     assert output._thread.is_alive()
     sink.gate.set()
-    output._thread.join(5)
+    output._thread.join(PATIENCE_S)
 
 
 def test_after_close_records_count_as_lost() -> None:
@@ -324,7 +324,7 @@ def test_after_another_output_means_after_its_write() -> None:
     with started(second), started(first):
         for output in (first, second):
             output.accept(record(0), FRAME, None)
-        log.writing.wait(5)
+        log.writing.wait(PATIENCE_S)
         for seq in range(1, 6):
             for output in (first, second):
                 output.accept(record(seq), FRAME, None)
@@ -385,7 +385,7 @@ def test_an_output_whose_thread_ended_is_a_fault_and_what_comes_after_is_lost() 
     output = Queued(Leaves(), 10, "drop")
     output.start()
     output.accept(record(0), FRAME, None)
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while output.status().fault is None and time.monotonic() < end:
         time.sleep(0.01)
     assert output.status().fault == "its thread ended"
@@ -409,7 +409,7 @@ def test_how_long_a_sink_may_be_left_alone_is_asked_before_each_wait() -> None:
     sink = Due()
     with started(Queued(sink, 10, "drop")) as output:
         output.accept(record(0), FRAME, None)
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while sink.told.count("idle") < 3:
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -531,12 +531,12 @@ def test_what_waits_for_a_log_that_hangs_at_the_end_is_published_at_last() -> No
     for output in (first, second):
         output.start()
     give((first, second), 0, 1)
-    log.writing.wait(5)
+    log.writing.wait(PATIENCE_S)
     first.close(0.1)
     second.close(5.0)
     assert wire.heard == [(0, "invalid", "log_lost"), (1, "invalid", "log_lost")]
     log.gate.set()
-    first._thread.join(5)
+    first._thread.join(PATIENCE_S)
 
 
 def test_a_stall_that_ends_in_an_error_leaves_in_the_log_what_was_published(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -574,7 +574,7 @@ def test_what_a_stalled_log_refused_is_published_once_it_goes_on_though_no_other
     log.gate.clear()
     with log_before_wire(log, wire, capacity=2) as outputs:
         give(outputs, 0)
-        assert log.writing.wait(20)
+        assert log.writing.wait(PATIENCE_S)
         give(outputs, 1, 2)
         until(lambda: len(wire.heard) == 3)
         # the output behind looks again only when the stall is over

@@ -20,6 +20,7 @@ import pytest
 from support.daemons import Manager, daemon
 from support.doors import Keys
 from support.lines import frame_ids, loaded, records
+from support.waits import PATIENCE_S
 
 from edge.client import Received, Subscriber
 
@@ -44,7 +45,7 @@ main()
 
 def endpoints(folder: Path) -> dict[str, str]:
     path = folder / "run" / "endpoints.json"
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while not path.exists():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -68,7 +69,7 @@ def test_sigterm_even_twice_at_once_drains_says_so_and_exits_0(tmp_path: Path, m
         process.send_signal(signal.SIGTERM)
         time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
     manager.listen(0.1)
     told = [m for _, m in manager.heard]
     assert told.index("READY=1") < told.index("STOPPING=1")
@@ -143,7 +144,7 @@ def test_a_second_instance_is_refused_with_6(tmp_path: Path, manager: Manager) -
     with daemon(tmp_path, manager=manager) as first:
         manager.wait_for("READY=1")
         with daemon(tmp_path) as second:
-            assert second.wait(20) == 6
+            assert second.wait(PATIENCE_S) == 6
             assert second.communicate()[1] == (
                 "camera cam1: another instance is running\n"
                 f"  received: {tmp_path}/run/lock is held by process {first.pid}\n"
@@ -181,7 +182,7 @@ def test_a_camera_that_is_not_there_is_waited_for_live_but_not_ready(tmp_path: P
         assert text.startswith("backoff")
         assert "WATCHDOG=1" in manager.listen(1.0)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_late_subscriber_gets_the_state_and_then_every_record_in_order(tmp_path: Path, manager: Manager) -> None:
@@ -191,7 +192,7 @@ def test_a_late_subscriber_gets_the_state_and_then_every_record_in_order(tmp_pat
         time.sleep(0.5)
         seen: list[Any] = []
         with Subscriber(endpoint) as subscriber:
-            end = time.monotonic() + 10
+            end = time.monotonic() + PATIENCE_S
             while time.monotonic() < end and len(seen) < 60:
                 event = subscriber.receive(0.5)
                 if event is not None:
@@ -213,7 +214,7 @@ def test_a_daemon_outlives_its_standard_error(tmp_path: Path, manager: Manager) 
         time.sleep(1.0)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
         process.stderr = None
     found = records(tmp_path / "log")
     assert frame_ids(found) == list(range(1, len(found) + 1))
@@ -233,7 +234,7 @@ def test_a_standard_error_that_nobody_reads_holds_up_nothing(tmp_path: Path, man
                 assert "WATCHDOG=1" in manager.listen(2.0)
                 assert line.latest(60.0).heartbeat_age_s < 2.0
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE_S) == 0
     finally:
         os.close(reading)
         os.close(writing)
@@ -241,7 +242,7 @@ def test_a_standard_error_that_nobody_reads_holds_up_nothing(tmp_path: Path, man
 
 def test_records_of_a_run_share_their_identity(tmp_path: Path) -> None:
     with daemon(tmp_path, "source.fps=null", "source.frames=20", "recipe_id=tile-40") as process:
-        assert process.wait(40) == 0
+        assert process.wait(PATIENCE_S) == 0
     found = records(tmp_path / "log")
     assert len(found) == 20
     for key in ("instance_id", "config_sha256", "model", "recipe_id", "camera", "simulated", "calibration_sha256"):
@@ -268,18 +269,18 @@ def test_what_is_not_there_yet_is_waited_for_and_the_line_runs_once_it_is(
         time.sleep(1.2)  # some attempts
         assert process.poll() is None
         away.rename(place)
-        manager.wait_for("READY=1", 30.0)
+        manager.wait_for("READY=1")
         if missing == "producer":  # it is none, but it is there: a mistake that a person must mend
-            assert process.wait(30) == 3  # and 2 at the next start
+            assert process.wait(PATIENCE_S) == 3  # and 2 at the next start
             assert "the GenTL producer cannot be loaded" in process.communicate()[1]
             return
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         well = 'edge_output_fault{camera="cam1",output="zmq"} 0.0'
         while well not in ask(f"{endpoints(tmp_path)['health']}/metrics")[1]:
             assert time.monotonic() < end
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert records(tmp_path / "log")
 
 
@@ -316,7 +317,7 @@ def test_a_busy_health_port_is_a_fault_until_it_is_free(tmp_path: Path, manager:
             fault = f"health.bind: 127.0.0.1:{port} cannot be opened: Address already in use"
             assert [(f["code"], f["text"]) for f in text] == [("health", fault)]
             taken.close()
-            end = time.monotonic() + 20
+            end = time.monotonic() + PATIENCE_S
             while endpoints(tmp_path)["health"] is None:
                 assert time.monotonic() < end
                 time.sleep(0.05)
@@ -325,4 +326,4 @@ def test_a_busy_health_port_is_a_fault_until_it_is_free(tmp_path: Path, manager:
 
 def test_a_wrong_key_in_a_config_still_ends_it_with_2(tmp_path: Path) -> None:
     with daemon(tmp_path, "health.bind='127.0.0.1:99999'") as process:
-        assert process.wait(20) == 2
+        assert process.wait(PATIENCE_S) == 2

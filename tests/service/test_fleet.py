@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 from support.daemons import Manager, daemon
 from support.records import DRIFT
+from support.waits import PATIENCE_S
 from typer.testing import CliRunner
 
 from edge.cli import app
@@ -66,7 +67,7 @@ def rows(found: list[Instance], *events: Any, until: Any = lambda rows: True) ->
 
     fleet = Fleet(lambda: found, open_line)
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE_S
         while not until(seen := fleet.look()):
             assert time.monotonic() < end, seen
             time.sleep(0.01)
@@ -128,7 +129,7 @@ def test_an_endpoint_that_cannot_be_used_is_told() -> None:
         raise UserError("'x' is no endpoint to connect to")
 
     fleet = Fleet(lambda: [instance("a", zmq="x")], refuse)
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while not fleet.look()[0].text:
         assert time.monotonic() < end
     assert fleet.look()[0].text == "'x' is no endpoint to connect to"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.waits import PATIENCE_S
 
 from edge.line.ring import Ring
 from edge.line.snapshot import LineSnapshot
@@ -58,7 +59,7 @@ def test_connections_that_say_nothing_take_a_few_threads_and_are_given_up(
     lines = half_said(server, 60)
     time.sleep(0.2)
     assert threading.active_count() <= before + AT_ONCE
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while ask_or_refused(server) != "HTTP/1.0 200 OK":
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -88,7 +89,7 @@ def test_who_drips_a_byte_at_a_time_is_given_up_for_who_comes_next(
     thread = threading.Thread(target=drip)
     thread.start()
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while ask_or_refused(server) != "HTTP/1.0 200 OK":
             assert time.monotonic() < end
             time.sleep(0.05)

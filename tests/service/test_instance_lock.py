@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.waits import PATIENCE_S
 
 from edge.errors import ExitCode, UserError
 from edge.service.instance_lock import LOCK, InstanceLock, holder, send_signal
@@ -108,7 +109,7 @@ def test_the_holder_gets_the_signal(tmp_path: Path) -> None:
     with another(tmp_path, "own") as process:
         assert holder(tmp_path) == process.pid
         send_signal(tmp_path, process.pid, signal.SIGTERM)
-        assert process.wait(10) == -signal.SIGTERM
+        assert process.wait(PATIENCE_S) == -signal.SIGTERM
     assert holder(tmp_path) is None
 
 

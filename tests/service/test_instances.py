@@ -14,6 +14,7 @@ import orjson
 import pytest
 from support.daemons import Manager, daemon
 from support.lines import loaded, records
+from support.waits import PATIENCE_S
 from typer.testing import CliRunner, Result
 
 from edge.cli import app
@@ -124,7 +125,7 @@ def test_edge_reload_checks_first_asks_then_and_tells_what_came_of_it(tmp_path: 
             assert refused.exit_code == 1
             assert "camera cam1: refused, it runs on as before\n" in refused.stdout
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE_S) == 0
             ended = reload(str(path))
             assert isinstance(ended.exception, UserError)
             assert ended.exception.what == f"{path}: no daemon is running"

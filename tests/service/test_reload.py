@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from support.graphs import nan_model, write_identity_bundle
 from support.lines import Bent, frame_ids, loaded, make_line, records
 from support.reloads import LIVE, Driven
+from support.waits import PATIENCE_S
 
 from edge.config.load import Loaded, load_config
 from edge.line.open_watch import open_watched
@@ -151,7 +152,7 @@ def test_a_reload_that_is_asked_for_while_another_loads_is_done_after_it(tmp_pat
 
     def slowly(read: Loaded) -> Any:
         loading.set()
-        assert go.wait(20)
+        assert go.wait(PATIENCE_S)
         return open_watched(read)
 
     reports: list[ReloadReport] = []
@@ -205,7 +206,7 @@ def test_a_load_that_takes_too_long_is_a_fault_until_it_ends(tmp_path: Path, mon
     monkeypatch.setattr(reload, "SLOW_S", 0.05)
 
     def slowly(read: Loaded) -> Any:
-        assert go.wait(30)
+        assert go.wait(PATIENCE_S)
         return open_watched(read)
 
     reports: list[ReloadReport] = []
@@ -301,7 +302,7 @@ def test_a_daemon_reloads_on_sighup(tmp_path: Path) -> None:
             os.kill(process.pid, signal.SIGHUP)
             until(lambda: [r["verdict"] for r in records(tmp_path / "log")].count("fail") > 5)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE_S) == 0
     finally:
         manager.close()
     verdicts = [r["verdict"] for r in records(tmp_path / "log") if r["kind"] == "inspection"]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.disks import SmallDisk, small_disk
 from support.lines import frame_ids, loaded, make_line, records
+from support.waits import PATIENCE_S
 
 from edge.errors import ExitCode, UserError
 from edge.line.run import run_line
@@ -59,7 +60,7 @@ class Driven:
         return {name: status.fault for name, status in self.line.output_statuses().items()}
 
     def until(self, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < end, self.line.output_statuses()
             time.sleep(0.005)
@@ -70,7 +71,7 @@ class Driven:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         self.line.recipes.close()
         tally, status = self.line.tally, self.line.source.status()
         assert tally.accounted == status.announced  # the sum rule, whatever the disk did

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from support.lines import loaded
+from support.waits import PATIENCE_S
 
 LIVE = ["source.fps=50", "source.frames=null", "outputs.zmq={}", "ring.slots=64"]
 """The ring holds more than a second of frames: how late a loaded machine is must not decide what a test sees."""
@@ -26,7 +27,7 @@ class Manager:
         self._socket.bind(str(self.path))
         self.heard: list[tuple[float, str]] = []
 
-    def wait_for(self, text: str, timeout_s: float = 20.0) -> None:
+    def wait_for(self, text: str, timeout_s: float = PATIENCE_S) -> None:
         end = time.monotonic() + timeout_s
         while not any(text in m for _, m in self.heard):
             self.listen(max(0.01, end - time.monotonic()), once=True)

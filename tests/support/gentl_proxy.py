@@ -19,6 +19,7 @@ from edge.config.sources import GenicamConfig as Config
 from edge.frames import Payload, Skip
 from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource
+from support.waits import PATIENCE_S
 
 SOURCE = Path(__file__).with_suffix(".c")
 FEATURES = (("PixelFormat", "Mono8"), ("Width", 100), ("Height", 100), ("AcquisitionFrameRate", 200.0))
@@ -88,7 +89,7 @@ def opened(proxy: Proxy, **keys: Any) -> Iterator[GenicamSource]:
         source.close()
 
 
-def drain(source: GenicamSource, until: Callable[[], bool], limit_s: float = 10.0) -> list[Payload | Skip]:
+def drain(source: GenicamSource, until: Callable[[], bool], limit_s: float = PATIENCE_S) -> list[Payload | Skip]:
     items = []
     give_up = time.monotonic() + limit_s
     while not until():

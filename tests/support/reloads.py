@@ -12,6 +12,7 @@ from edge.line.open_watch import open_watched
 from edge.line.run import run_line
 from edge.service.reload import Reloader
 from support.lines import make_line
+from support.waits import PATIENCE_S
 
 LIVE = ["source.fps=50", "source.frames=null", "ring.slots=64"]
 
@@ -30,7 +31,7 @@ class Driven:
     def _run(self) -> None:
         run_line(self.line, self._stop, lambda line, _health: self.reloader.turn(line))
 
-    def wait(self, condition: Any, timeout_s: float = 10.0) -> None:
+    def wait(self, condition: Any, timeout_s: float = PATIENCE_S) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end
@@ -42,5 +43,5 @@ class Driven:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         self.line.recipes.close()

@@ -15,6 +15,7 @@ import structlog
 from support.cuda_stand_in import StandInCuda, StandInMaker
 from support.disks import small_disk
 from support.graphs import identity_model, write_identity_bundle
+from support.waits import PATIENCE_S
 
 from edge.config.bundle import Bundle
 from edge.config.bundle_spec import TileSpec
@@ -355,7 +356,7 @@ def test_a_call_that_hangs_stops_the_stages_progress(tmp_path: Path) -> None:
     assert examine([worker], 0.25).hung == "infer"
     looked.set()
     cuda.hang.set()
-    assert worker.join(5)
+    assert worker.join(PATIENCE_S)
     assert worker.failed is None
     engine.close()
 

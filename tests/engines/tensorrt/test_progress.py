@@ -7,6 +7,7 @@ import time
 
 import pytest
 import structlog
+from support.waits import PATIENCE_S
 
 from edge.engines.protocol import untold
 from edge.engines.tensorrt import progress
@@ -53,7 +54,7 @@ def test_a_build_that_goes_on_is_told_again_and_again() -> None:
         phases.phase("Building engine", None, 4)
         phases.step("Building engine")
         for _ in range(3):
-            assert heard.get(timeout=10) == (0.25, "building the TensorRT engine of tile-40: 25%, Building engine")
+            assert heard.get(timeout=PATIENCE_S) == (0.25, "building the TensorRT engine of tile-40: 25%, Building engine")
     assert [entry["event"] for entry in logs] == ["tensorrt_building", "tensorrt_built"]
 
 

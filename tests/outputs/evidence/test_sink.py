@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from support import lines
 from support.evidence import IDENTITY, deliver, frame, inspected, lost, sink_in
 from support.records import DRIFT
-from support.waits import until
+from support.waits import PATIENCE_S, until
 
 from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
@@ -212,7 +212,7 @@ def test_behind_a_queue_what_a_slow_disk_cannot_take_is_counted_and_the_judge_go
     write = sink.write
 
     def slow(record: Record, kept: object) -> None:
-        gate.wait(10)
+        gate.wait(PATIENCE_S)
         write(record, kept)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sink, "write", slow)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import zstandard
 from support.records import IDENTITY, record
+from support.waits import PATIENCE_S
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
@@ -168,7 +169,7 @@ def test_the_thread_is_of_the_lowest_priority_and_the_writer_is_not(
     monkeypatch.setattr(ClosedSegments, "round", looked)
     sink = JsonlSink(JsonlConfig(dir=tmp_path, sync="none"), tmp_path, IDENTITY)
     sink.open()
-    assert done.wait(5)
+    assert done.wait(PATIENCE_S)
     sink.close()
     assert nice == {"log-closed": 19}
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
@@ -179,7 +180,7 @@ def test_a_long_compression_is_given_up_when_the_log_is_closed(tmp_path: Path, m
     monkeypatch.setattr(closed, "_CHUNK_BYTES", 100)
     sink = JsonlSink(JsonlConfig(dir=tmp_path, sync="none"), tmp_path, IDENTITY)
     sink.open()
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while not (tmp_path / f"{path.name}.zst.tmp").exists():
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -198,7 +199,7 @@ def test_a_log_compresses_what_it_rotated_away(tmp_path: Path) -> None:
     size = len(record(1000).line) + 1
     for seq in range(1000, 1000 + 1_500_000 // size):
         sink.write(record(seq), None)
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while sink.counters["files_compressed"] == 0:
         assert time.monotonic() < end
         time.sleep(0.005)

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.records import DRIFT, FRAME, IDENTITY, WIRE, inspection, record, skip
+from support.waits import PATIENCE_S
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
@@ -459,7 +460,7 @@ def test_a_reader_skips_and_counts_what_is_no_record(tmp_path_factory: pytest.Te
 
 
 def _until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, "it never came about"
         time.sleep(0.002)

@@ -18,6 +18,7 @@ import structlog
 import zmq
 from support.doors import FLOOD, Keys
 from support.records import FRAME, IDENTITY, STATE, record
+from support.waits import PATIENCE_S
 
 from edge.client import Received, Refused, Subscriber
 from edge.config.outputs import CurveConfig, ZmqConfig
@@ -73,7 +74,7 @@ def beating(output: Queued) -> Iterator[None]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 8
+    end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, "it never came about"
         time.sleep(0.005)
@@ -394,7 +395,7 @@ def test_an_ipc_socket_is_for_its_group_whatever_the_umask(tmp_path: Path) -> No
 
 def heard_seq(line: Subscriber) -> int | None:
     """``seq`` of the next record."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while (left := end - time.monotonic()) > 0:
         event = line.receive(left)
         if isinstance(event, Received) and "seq" in event.message:
@@ -408,7 +409,7 @@ def test_a_hundred_subscribers_all_hear_everything(tmp_path: Path) -> None:
         with published(tmp_path, None) as (output, sink):
             lines = [context.socket(zmq.SUB) for _ in range(100)]
             for socket in lines:
-                socket.set(zmq.RCVTIMEO, 5000)
+                socket.set(zmq.RCVTIMEO, int(PATIENCE_S * 1000))
                 socket.subscribe(b"inspection/")
                 socket.connect(str(sink.endpoint))
             until(lambda: sink.subscribers == 100)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import zmq
 from support.records import FRAME, IDENTITY, META, record
+from support.waits import PATIENCE_S
 
 from edge.errors import UserError
 from edge.frames import Frame
@@ -36,10 +37,10 @@ def output(tmp_path: Path) -> Iterator[tuple[Queued, PreviewSink]]:
 def viewer(output: tuple[Queued, PreviewSink]) -> Iterator[zmq.Socket[bytes]]:
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.set(zmq.LINGER, 0)
-        socket.set(zmq.RCVTIMEO, 5000)
+        socket.set(zmq.RCVTIMEO, int(PATIENCE_S * 1000))
         socket.subscribe(b"preview/")
         socket.connect(str(output[1].endpoint))
-        end = time.monotonic() + 5
+        end = time.monotonic() + PATIENCE_S
         while not output[1].subscribers:
             assert time.monotonic() < end
             time.sleep(0.002)

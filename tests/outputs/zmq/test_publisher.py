@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import zmq
 from support.records import FRAME, IDENTITY, STATE, WIRE, record, skip
+from support.waits import PATIENCE_S
 
 from edge.config.outputs import ZmqConfig
 from edge.errors import UserError
@@ -65,7 +66,7 @@ def subscribed(
     socket = context.socket(zmq.SUB)
     _connected.append(socket)
     socket.set(zmq.RCVHWM, hwm)
-    socket.set(zmq.RCVTIMEO, 5000)
+    socket.set(zmq.RCVTIMEO, int(PATIENCE_S * 1000))
     for prefix in prefixes or (b"",):
         socket.subscribe(prefix)
     assert sink.endpoint is not None
@@ -76,7 +77,7 @@ def subscribed(
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, "it never came about"
         time.sleep(0.002)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from support.videos import mjpeg, scene, zeroed_jpegs
+from support.waits import PATIENCE_S
 
 from edge.config.sources import OpencvConfig
 from edge.errors import UserError
@@ -58,7 +59,7 @@ def camera(answer: Any) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(PATIENCE_S)
 
 
 def stream(handler: BaseHTTPRequestHandler) -> None:
@@ -79,7 +80,7 @@ def test_damaged_frames_of_a_live_camera_are_losses_in_their_places() -> None:
         source = OpencvSource(OpencvConfig(kind="opencv", device=address), first_wait_s=0.05)
         source.open()
         kinds: list[str] = []
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE_S
         while len(kinds) < 20:
             assert time.monotonic() < end, source.status()
             item = source.read(0.1)
@@ -109,7 +110,7 @@ def test_a_clip_behind_an_address_is_no_camera(tmp_path: Path) -> None:
     with camera(send) as address:
         source = OpencvSource(OpencvConfig(kind="opencv", device=address), first_wait_s=10)
         source.open()
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while source.status().state == "opening" and time.monotonic() < end:
             assert source.read(0.05) is None
         status = source.status()

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from support.waits import PATIENCE_S
 
 from edge.config.sources import OpencvConfig
 from edge.errors import UserError
@@ -35,7 +36,7 @@ def video(path: Path, frames: int) -> Path:
 def until(source: OpencvSource, reached: Callable[[], bool]) -> list[Payload]:
     """Read until ``reached``; the payloads, with pixels of their own."""
     payloads = []
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while not reached():
         assert time.monotonic() < end, source.status()
         item = source.read(0.02)
@@ -71,7 +72,7 @@ class FakeCapture:
 
     def read(self, _buffer: Any) -> tuple[bool, Any]:
         if self.left == 0 and self.hold is not None:
-            self.hold.wait(10)
+            self.hold.wait(PATIENCE_S)
         if self.left <= 0:
             return False, None
         self.left -= 1
@@ -363,7 +364,7 @@ def test_frames_wait_in_the_device_until_they_are_taken(monkeypatch: pytest.Monk
     first = source.read(5.0)
     assert isinstance(first, Payload)
     before = first.data.copy()
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + PATIENCE_S
     while capture.left > 98 and time.monotonic() < until_s:
         time.sleep(0.001)
     time.sleep(0.02)
@@ -382,7 +383,7 @@ def test_a_password_stays_out_of_state_and_log() -> None:
 def outcome(source: OpencvSource, count: int) -> list[Any]:
     """Frame ids, and of losses (reason, id)."""
     out: list[Any] = []
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while len(out) < count:
         assert time.monotonic() < end, source.status()
         item = source.read(0.02)
@@ -481,7 +482,7 @@ def test_a_call_that_does_not_come_back_is_left_behind(monkeypatch: pytest.Monke
     source._now = lambda: now[0]
     source.open()
     assert outcome(source, 1) == [0]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     assert source._reader is not None
     while source._reader._called_s is None:
         assert time.monotonic() < deadline
