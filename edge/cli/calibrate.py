@@ -22,7 +22,7 @@ from edge.errors import UserError
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import calibration_outlier_folder, write_outliers
 from edge.models.calibrate.spread_measure import SpreadRun
-from edge.models.calibrate.thresholds import CalibrationResult, OutlierError
+from edge.models.calibrate.thresholds import CalibrationResult, Candidate, OutlierError
 from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.storage.calibration_file import save_calibration
@@ -94,21 +94,36 @@ def calibrate(
     _show(console, result, pictures)
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
     frames_told = f"{calibration.frames} frame{'s' * (calibration.frames != 1)}"
-    console.print(f"high {calibration.high:.6g}, low {low}, from {frames_told}", soft_wrap=True)
+    score = "" if calibration.score_high is None else f", score.high {calibration.score_high:.6g}"
+    console.print(f"high {calibration.high:.6g}, low {low}{score}, from {frames_told}", soft_wrap=True)
     if calibration.note:
         console.print(f"[yellow]note:[/] {calibration.note}", soft_wrap=True)
     console.print(f"wrote {out}", soft_wrap=True)
     end_if_incomplete(good.lacks)
 
 
-def _show(console: Console, result: CalibrationResult, pictures: Sequence[Path]) -> None:
-    table = Table(title="candidates for high", title_justify="left")
+def _show_candidates(title: str, candidates: Sequence[Candidate], frames: int) -> None:
+    table = Table(title=title, title_justify="left")
     for column in ("threshold", "good frames rejected", ""):
         table.add_column(column, justify="left" if not column else "right")
-    for candidate in result.table:
+    for candidate in candidates:
         threshold = "just above 0" if 0 < candidate.threshold < 1e-30 else f"{candidate.threshold:.6g}"
-        table.add_row(threshold, f"{candidate.rejected} of {result.frames}", candidate.why)
+        table.add_row(threshold, f"{candidate.rejected} of {frames}", candidate.why)
     print_table(table)
+
+
+def _show(console: Console, result: CalibrationResult, pictures: Sequence[Path]) -> None:
+    _show_candidates("candidates for high", result.table, result.frames)
+    score = result.score
+    if score is not None:
+        _show_candidates("candidates for score.high", score.table, score.frames)
+        for outlier in score.outliers:
+            left = " (left out)" if outlier.name in score.left_out else ""
+            console.print(
+                f"[yellow]outlier of the score:[/] {escape(outlier.name)}: {outlier.maximum:.6g}, {outlier.z:.0f} times "
+                f"the usual spread{left}",
+                soft_wrap=True,
+            )
     for outlier, picture in zip(result.outliers, pictures, strict=True):
         left = " (left out)" if outlier.name in result.left_out else ""
         console.print(

@@ -102,7 +102,7 @@ class OpenedLine:
         self._engine: Engine | None
         self._engine, self.criteria = _opened(loaded)
         spec = self._engine.bundle.spec
-        self.scale = Scale(spec.display.range, self.criteria.low, self.criteria.regions.smooth)
+        self.scale = Scale(spec.display.range, self.criteria.low, self.criteria.regions.smooth, self.criteria.score_high)
         self._workspace = ready_workspace(self._engine.bundle)
         self._wire = Wire(_identity(loaded, self._engine, self.criteria))
         self._count = 0

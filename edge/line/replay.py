@@ -54,7 +54,9 @@ def replay(
     """
     engine, criteria, watch = open_watched(loaded, options.batch_size, replayed=True, tell=tell)
     _make(options.out)
-    scale = Scale(engine.bundle.spec.display.range, criteria.low, criteria.regions.smooth) if options.explain else None
+    display = engine.bundle.spec.display.range
+    smooth = criteria.regions.smooth
+    scale = Scale(display, criteria.low, smooth, criteria.score_high) if options.explain else None
     wanted = WantedPictures(options.overlays, options.masks, scale, options.before)
     roi = loaded.config.regions.roi
     pictures = None if wanted == WantedPictures() else PictureSink(options.out, roi, wanted, criteria.mask)

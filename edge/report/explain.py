@@ -57,6 +57,8 @@ class Scale:
     display_range: tuple[float, float]
     low: float | None
     smooth: SmoothConfig | None = None
+    score_high: float | None = None
+    """The threshold of the image score; None where it decides nothing."""
 
 
 _FILTERS: Final = {row.key: row for row in FILTERS}
@@ -155,9 +157,15 @@ def draw_explanation(
         lines.append(f"and {len(found.rejected) - _MARKED} more, in the text beside this picture")
     if lines:
         picture = np.vstack((picture, draw_lines(lines, picture.shape[1], 0.8 * TEXT_PX)))
+    if scale.score_high is not None and inspection.score is not None:
+        facts.append(_score_fact(inspection.score, scale.score_high))
     if dropped:
         facts.append(f"dropped: {rejected_summary(found.rejected)}")
     return under_strip(picture, title, colour, facts, TEXT_PX)
+
+
+def _score_fact(score: float, high: float) -> str:
+    return f"score {score:.4g} {'>=' if score >= high else '<'} {high:.4g}"
 
 
 def _layout(width: int, height: int) -> tuple[float, bool]:

@@ -15,6 +15,7 @@ from edge.engines.line_engine import scales_sha256
 from edge.errors import UserError
 from edge.models.evaluate.judge import Inspector
 from edge.regions.criteria import load_criteria
+from edge.storage.mask_picture import read_mask
 
 SELF_TEST = "self_test.json"
 
@@ -61,7 +62,8 @@ def open_subject(path: Path, threshold: float | None = None) -> Subject:
 def _of_line(loaded: Loaded, threshold: float | None) -> Subject:
     config = loaded.resolved
     bundle = load_bundle(config.model.bundle)
-    criteria = load_criteria(loaded, bundle, scales_sha256(config.model, config.source, bundle))
+    scales = scales_sha256(config.model, config.source, bundle)
+    criteria = load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=loaded.path)
     high, told = criteria.high, "the calibration file" if criteria.calibration_sha256 else "the line's config"
     low = criteria.low
     if threshold is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from edge.regions.roi import Grid
 from edge.regions.smooth import peak_inside
 from edge.regions.to_inspection import to_inspection
 from edge.regions.verdict import invalid, judge
+from edge.report import explain as module
 from edge.report.explain import Scale, by_weight, draw_explanation, explain_dropped, rejected_summary, rejected_text
 from edge.report.labels import DROPPED, write_labels
 from edge.report.overlay import BOX
@@ -279,3 +281,18 @@ def test_replay_writes_one_explanation_for_each_inspection(tmp_path: Path) -> No
     assert sorted(p.name for p in (tmp_path / "out" / "explain").iterdir()) == [f"{k:08d}.png" for k in range(3)]
     assert len(records(tmp_path / "log")) == 3
     assert len((tmp_path / "out" / "masks.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("score", "score_high", "fact"),
+    [(0.83, 0.7, "score 0.83 >= 0.7"), (0.5, 0.7, "score 0.5 < 0.7"), (None, 0.7, None), (0.5, None, None)],
+)
+def test_the_strip_says_how_the_score_compares_with_its_threshold(
+    monkeypatch: pytest.MonkeyPatch, score: float | None, score_high: float | None, fact: str | None
+) -> None:
+    frame, inspection, amap, found = explained(two_spots((24, 32)), RegionsConfig(), (64, 48))
+    seen: list[str] = []
+    monkeypatch.setattr(module, "under_strip", lambda picture, _title, _colour, facts, _px: seen.extend(facts) or picture)
+    scale = Scale((0.0, 1.0), None, score_high=score_high)
+    draw_explanation(frame, replace(inspection, score=score), amap, found, scale)
+    assert [text for text in seen if text.startswith("score")] == ([] if fact is None else [fact])

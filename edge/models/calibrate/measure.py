@@ -5,15 +5,16 @@ half.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.bundle import load_bundle
+from edge.config.bundle import Bundle, load_bundle
 from edge.config.calibration import Calibration, CalibrationKey, calibration_key
 from edge.config.frame_kind import common_kind
 from edge.config.line import Config
@@ -27,10 +28,10 @@ from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameKind, Skip, Unmapped
 from edge.models.calibrate.quantile import QuantileSketch
+from edge.models.calibrate.score import calibrate_score
 from edge.models.calibrate.spread_measure import SpreadRun, measure_spread, other_size
-from edge.models.calibrate.thresholds import CalibrationResult, calibrate, choose_high
+from edge.models.calibrate.thresholds import CalibrationResult, calibrate
 from edge.models.frame_survey import Survey
-from edge.models.robust_outliers import find_outliers
 from edge.models.sets.used import content_id, fitted_on, refuse_used
 from edge.preprocess.pixel_formats import to_depth
 from edge.regions.plan import RegionPlan
@@ -85,47 +86,30 @@ def measure(
         )
     finally:
         engine.close()
-    scales = scales_sha256(config.model, config.source, bundle)
-    key = calibration_key(config.regions, bundle.sha256, config.model.precision, mask_bytes, scales, source=config.source)
+    rule = partial(calibrate_score, false_rejects=false_rejects, outliers=outliers, needed=config.score is not None)
+    result = replace(result, score=rule(passes.scores, result.left_out))
     calibration = Calibration(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         high=result.high,
         low=result.low,
-        score_high=_score_high(passes.scores, result, false_rejects, needed=config.score is not None),
+        score_high=result.score_high,
         false_rejects=false_rejects,
         quantile=quantile,
         frames=result.frames,
-        left_out=result.left_out,
+        left_out=result.all_left_out,
         source=source,
         frames_used=" ".join(sorted(set(passes.contents.values()))),
         note="; ".join(filter(None, [result.note, *passes.survey.notes(), *passes.notes])),
-        key=CalibrationKey.model_validate({**key, "frames": common_kind(passes.kinds)}),
+        key=_key(config, bundle, mask_bytes, passes.kinds),
     )
     return calibration, result
 
 
-def _score_high(
-    scores: Sequence[tuple[str, float | None]], result: CalibrationResult, false_rejects: float, *, needed: bool
-) -> float | None:
-    """The threshold of the score, by the rule that gives ``high``; None where there is no score to measure.
-
-    Raises:
-        UserError: the line needs one (``needed``), and an outlier among the scores would set it.
-    """
-    used = [(name, score) for name, score in scores if score is not None and name not in result.left_out]
-    values = [score for _, score in used]
-    if not values or not np.isfinite(values).all() or (max(values) == min(values) and max(values) <= 0):
-        return None
-    high, _ = choose_high(values, false_rejects, None)
-    setting = [outlier for outlier in find_outliers(used) if outlier.maximum < high]
-    if needed and setting:
-        raise UserError(
-            f"{setting[0].name}: its score is unlike the other good frames', and sets score.high",
-            received=f"{high:.4g}; its score is {setting[0].z:.0f} times the usual spread",
-            expected="good frames alone: a defect among them would pass from then on",
-            fix="look at it, then take it out of the folder, or set score: {high: NUMBER} by hand",
-        )
-    return high
+def _key(config: Config, bundle: Bundle, mask: bytes | None, kinds: Collection[FrameKind]) -> CalibrationKey:
+    model = config.model
+    scales = scales_sha256(model, config.source, bundle)
+    key = calibration_key(config.regions, bundle.sha256, model.precision, mask, scales, source=config.source)
+    return CalibrationKey.model_validate({**key, "frames": common_kind(kinds)})
 
 
 @dataclass(slots=True)

@@ -38,6 +38,17 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """What the threshold of the image score rests on, as in ``CalibrationResult``; ``left_out`` for their score alone."""
+
+    high: float
+    frames: int
+    outliers: tuple[Outlier, ...]
+    left_out: tuple[str, ...]
+    table: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationResult:
     """A result has ``high``, ``low`` (None: no hysteresis) and what they rest on. ``frames`` counts those that were used.
 
@@ -53,6 +64,17 @@ class CalibrationResult:
     left_out: tuple[str, ...]
     table: tuple[Candidate, ...]
     note: str
+    score: ScoreResult | None = None
+    """None where the model gives no score, or none that could be measured."""
+
+    @property
+    def score_high(self) -> float | None:
+        return None if self.score is None else self.score.high
+
+    @property
+    def all_left_out(self) -> tuple[str, ...]:
+        """Return the names of the frames that were left out, be it for their map or for their score."""
+        return self.left_out if self.score is None else (*self.left_out, *self.score.left_out)
 
 
 class OutlierError(UserError):

@@ -95,12 +95,11 @@ def measure_capacity(loaded: Loaded, seconds: float, size: tuple[int, int] | Non
         size = size or asked or frame_size(config, engine.bundle) or _ASSUMED
         frames = pictures(size, engine.bundle.spec.input.channels)
         with tempfile.TemporaryDirectory(prefix="edge-doctor-") as temp:
-            quiet = _elsewhere(loaded, Path(temp))
-            limit = _limit(quiet, engine, criteria, frames, seconds / 2)
+            limit = _limit(_elsewhere(loaded, temp), engine, criteria, frames, seconds / 2)
             wanted = config.source.wanted_fps
             rates = [wanted] if wanted is not None and wanted <= limit else [share * limit for share in LOADS]
             for fps in rates:
-                line = _line(quiet, engine, criteria, MemorySource(frames, None, fps=fps), drops=True)
+                line = _line(_elsewhere(loaded, temp), engine, criteria, MemorySource(frames, None, fps=fps), drops=True)
                 _run_for(line, seconds / 2)
                 lost = line.tally.skipped_frames.get("ring_full", 0) / max(line.tally.accounted, 1)
                 if lost == 0:
@@ -123,8 +122,12 @@ def pictures(size: tuple[int, int], channels: int) -> list[NDArray[np.uint8]]:
     return frames
 
 
-def _elsewhere(loaded: Loaded, folder: Path) -> Loaded:
-    """Return the same line with outputs that reach nobody, because a daemon may be running."""
+def _elsewhere(loaded: Loaded, temp: str) -> Loaded:
+    """Return the same line with outputs that reach nobody, because a daemon may be running.
+
+    Each has a folder of its own: the log of the one before may still be at work on files that it closed.
+    """
+    folder = Path(tempfile.mkdtemp(dir=temp))
     outputs = loaded.config.outputs.elsewhere(folder)
     return replace(loaded, config=loaded.config.model_copy(update={"outputs": outputs, "runtime_dir": folder}))
 
