@@ -23,7 +23,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from edge.config.bundle import Bundle
-from edge.engines.cache import cache_folder, pictures_sha256
+from edge.engines.cache import cache_folder, pictures_sha256, shrink_cache
 from edge.engines.probe_pictures import for_scales
 from edge.engines.protocol import SamplePictures
 from edge.errors import UserError
@@ -71,6 +71,7 @@ def _keep(path: Path, data: bytes) -> None:
     one.
     """
     try:
+        shrink_cache(path.parent)
         write_whole(path, hashlib.sha256(data).digest() + data)
     except OSError as error:
         log.warning("int8_graph_not_kept", path=str(path), why=error.strerror, effect="the next start makes it again")

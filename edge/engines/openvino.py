@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge.config.bundle import Bundle
 from edge.engines import cpu
 from edge.engines.batch import split_predictions
-from edge.engines.cache import cache_folder
+from edge.engines.cache import cache_folder, shrink_cache
 from edge.engines.graph_io import (
     RESULT_SETS,
     Outputs,
@@ -100,6 +100,7 @@ class OpenvinoEngine(Engine):
         folder = cache_folder("openvino")
         if folder is not None:
             self._settings["CACHE_DIR"] = str(folder)
+            shrink_cache(folder)
         self._model: Any = self._read(samples)
         inputs = [_port(port, ()) for port in self._model.inputs]
         check_input(inputs, bundle)

@@ -13,10 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from support import spread_tasks
+from support.spread_tasks import Count
 
 from edge.errors import UserError
-from edge.spread import LostFrame, Progress, Shard, shards_of, spread
-from edge.spread.shards import At
+from edge.spread import shards_of, spread
 
 pytestmark = [
     # not imported here: Ray reads whether there is a token when it is loaded
@@ -25,30 +26,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Ray's own
 ]
 TOKEN = "a" * 40
-
-
-@dataclass(frozen=True)
-class Count:
-    """Sums the frames' numbers; ``poison`` kills its process, ``once`` only while the file isn't there yet."""
-
-    poison: int | None = None
-    once: Path | None = None
-    bad: int | None = None
-
-    def __call__(self, shard: Shard, at: At) -> bytes:
-        total = 0
-        for index in range(shard.start, shard.stop):
-            if index in shard.skip:
-                continue
-            at(index, f"part_{index}.png")
-            if index == self.bad:
-                raise UserError(f"part_{index}.png: too dark")
-            if index == self.poison and (self.once is None or not self.once.exists()):
-                if self.once is not None:
-                    self.once.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            total += index
-        return str(total).encode()
 
 
 @dataclass(frozen=True)
@@ -98,34 +75,19 @@ def cluster() -> Iterator[str]:
 
 
 def test_results_are_those_of_one_process_in_order(cluster: str) -> None:
-    shards = shards_of(50, 8)
-    seen: list[Progress] = []
-    result = spread(Count(), shards, cluster=cluster, progress=seen.append, seen=Sees(always_the_same=True))
-    assert result == spread(Count(), shards)
-    assert seen[-1].frames == seen[-1].total == 50
+    spread_tasks.results_are_those_of_one_process_in_order(cluster=cluster, seen=Sees(always_the_same=True))
 
 
 def test_a_killed_workers_shard_is_worked_on_once_more(cluster: str, tmp_path: Path) -> None:
-    shards = shards_of(40, 8)
-    result = spread(Count(poison=19, once=tmp_path / "died"), shards, cluster=cluster)
-    assert result.results == spread(Count(), shards).results
-    assert (result.lost, result.retries) == ((), 1)
+    spread_tasks.a_killed_workers_shard_is_worked_on_once_more(tmp_path / "died", cluster=cluster)
 
 
 def test_a_frame_that_kills_two_workers_is_named_and_the_rest_goes_on(cluster: str) -> None:
-    shards = shards_of(40, 8)
-    result = spread(Count(poison=19), shards, cluster=cluster)
-    assert [(lost.index, lost.name) for lost in result.lost] == [(19, "part_19.png")]
-    assert isinstance(result.lost[0], LostFrame)
-    whole = [sum(range(s.start, s.stop)) for s in shards]
-    whole[2] -= 19
-    assert result.results == tuple(str(total).encode() for total in whole)
+    spread_tasks.a_frame_that_kills_two_workers_is_named_and_the_rest_goes_on(cluster=cluster)
 
 
 def test_what_the_task_tells_a_person_arrives_as_it_was_said(cluster: str) -> None:
-    with pytest.raises(UserError) as caught:
-        spread(Count(bad=30), shards_of(40, 8), cluster=cluster)
-    assert str(caught.value) == "part_30.png: too dark"
+    spread_tasks.what_the_task_tells_a_person_arrives_as_it_was_said(cluster=cluster)
 
 
 def test_a_node_that_sees_other_frames_is_refused_by_name(cluster: str) -> None:

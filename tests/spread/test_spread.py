@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support import spread_tasks
+from support.spread_tasks import Count
 
 from edge.errors import UserError
-from edge.spread import LostFrame, Progress, Shard, shards_of, spread
-from edge.spread.shards import At
-
-
-@dataclass(frozen=True)
-class Count:
-    """Sums the frames' numbers; ``poison`` kills its process, ``once`` only while the file isn't there yet."""
-
-    poison: int | None = None
-    once: Path | None = None
-    bad: int | None = None
-    log: Path | None = None
-
-    def __call__(self, shard: Shard, at: At) -> bytes:
-        total = 0
-        for index in range(shard.start, shard.stop):
-            if index in shard.skip:
-                continue
-            at(index, f"part_{index}.png")
-            if index == self.bad:
-                raise UserError(f"part_{index}.png: too dark")
-            if index == self.poison and (self.once is None or not self.once.exists()):
-                if self.once is not None:
-                    self.once.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            total += index
-        if self.log is not None:
-            with self.log.open("a") as file:
-                file.write(f"{shard.index}\n")
-        return str(total).encode()
+from edge.spread import LostFrame, shards_of, spread
 
 
 def test_shards_cover_every_frame_once_and_know_nothing_of_workers() -> None:
@@ -50,12 +20,7 @@ def test_shards_cover_every_frame_once_and_know_nothing_of_workers() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_any_number_of_workers_gives_the_same_results_in_order(workers: int) -> None:
-    shards = shards_of(50, 8)
-    seen: list[Progress] = []
-    result = spread(Count(), shards, workers=workers, progress=seen.append)
-    assert result.results == tuple(str(sum(range(s.start, s.stop))).encode() for s in shards)
-    assert (result.lost, result.retries) == ((), 0)
-    assert seen[-1].frames == seen[-1].total == 50
+    spread_tasks.results_are_those_of_one_process_in_order(workers=workers)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -69,25 +34,16 @@ def test_results_are_taken_in_order_and_let_go_of(workers: int, tmp_path: Path) 
 
 
 def test_a_killed_workers_shard_is_worked_on_once_more(tmp_path: Path) -> None:
-    shards = shards_of(40, 8)
-    result = spread(Count(poison=19, once=tmp_path / "died"), shards, workers=2)
-    assert result.results == spread(Count(), shards).results
-    assert (result.lost, result.retries) == ((), 1)
+    spread_tasks.a_killed_workers_shard_is_worked_on_once_more(tmp_path / "died", workers=2)
 
 
 def test_a_frame_that_kills_two_workers_is_named_and_the_rest_goes_on() -> None:
-    shards = shards_of(40, 8)
-    result = spread(Count(poison=19), shards, workers=2)
-    assert result.lost == (LostFrame(19, "part_19.png", "SIGKILL"),)
-    whole = [sum(range(s.start, s.stop)) for s in shards]
-    whole[2] -= 19
-    assert result.results == tuple(str(total).encode() for total in whole)
+    lost = spread_tasks.a_frame_that_kills_two_workers_is_named_and_the_rest_goes_on(workers=2)
+    assert lost == (LostFrame(19, "part_19.png", "SIGKILL"),)
 
 
 def test_what_the_task_tells_a_person_arrives_as_it_was_said() -> None:
-    with pytest.raises(UserError) as caught:
-        spread(Count(bad=30), shards_of(40, 8), workers=2)
-    assert str(caught.value) == "part_30.png: too dark"
+    spread_tasks.what_the_task_tells_a_person_arrives_as_it_was_said(workers=2)
 
 
 def test_a_run_that_is_resumed_does_only_what_is_missing(tmp_path: Path) -> None:

@@ -11,11 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from edge.config.bundle import load_bundle
 from edge.config.load import Loaded
+from edge.engines.line_engine import scales_sha256
+from edge.errors import UserError
+from edge.regions.criteria import load_criteria
 from edge.service.doctor import Finding
 from edge.service.unit_files import service_files
 from edge.sources.open import device_findings
 from edge.storage.disk import space
+from edge.storage.mask_picture import read_mask
 
 _SYNCS: Final = 20
 _SLOW_SYNC_MS: Final = 20.0
@@ -23,13 +28,37 @@ _SLOW_SYNC_MS: Final = 20.0
 
 def line_findings(loaded: Loaded) -> list[Finding]:
     """Check everything but model and capacity."""
-    return [*source_findings(loaded), *folder_findings(loaded), *watchdog_findings(loaded)]
+    return [*source_findings(loaded), frames_finding(loaded), *folder_findings(loaded), *watchdog_findings(loaded)]
 
 
 def source_findings(loaded: Loaded) -> Iterator[Finding]:
     """Check the device of the source, if it has one."""
     for finding in device_findings(loaded.config.source, loaded.path.parent):
         yield Finding(finding.level, finding.what, finding.text, finding.fix)
+
+
+def frames_finding(loaded: Loaded) -> Finding:
+    """Check the kind of frames that the thresholds were measured on against what the config says of its source."""
+    config = loaded.resolved
+    try:
+        bundle = load_bundle(config.model.bundle)
+        scales = scales_sha256(config.model, config.source, bundle)
+        kind = load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=loaded.path).frames
+    except UserError as error:
+        return Finding("fail", "frames", str(loaded.located(error)), f"edge check {loaded.path}")
+    if kind.size is None:
+        return Finding(
+            "warn",
+            "frames",
+            f"{kind}: neither bundle nor calibration says how large the good frames were, so that the first frame decides",
+            "set model.frame_size, or calibrate on frames of one size",
+        )
+    size = config.source.frame_size
+    if size is not None and size != kind.size:
+        given = f"{size[0]}x{size[1]}"
+        text = f"the source gives {given}, and the good frames were {kind}: every frame would be invalid"
+        return Finding("fail", "frames", text, "set the source's size, or fit and calibrate on such frames")
+    return Finding("ok", "frames", f"every frame must be {kind}, as the good frames were")
 
 
 def folder_findings(loaded: Loaded) -> Iterator[Finding]:

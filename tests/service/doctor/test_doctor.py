@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from edge.cli import app
 from edge.service.doctor import Finding
 from edge.service.doctor.capacity import Capacity, capacity_finding, measure_capacity, pictures
-from edge.service.doctor.config import folder_findings, source_findings, sync_times_ms, watchdog_findings
+from edge.service.doctor.config import folder_findings, frames_finding, source_findings, sync_times_ms, watchdog_findings
 from edge.service.doctor.machine import clock_finding, gpu_finding, network_findings, usb_findings
 
 
@@ -231,3 +231,26 @@ def test_the_command_tells_everything_and_fails_where_something_fails(tmp_path: 
     broken = run.invoke(app, ["doctor", str(tmp_path / "none.yaml")])
     assert broken.exit_code == 1
     assert f"fail config     {tmp_path}/none.yaml: cannot be read: No such file or directory" in broken.output
+
+
+def test_doctor_says_what_kind_of_frames_is_judged(tmp_path: Path) -> None:
+    finding = frames_finding(loaded(tmp_path))
+    assert (finding.level, finding.what) == ("warn", "frames")
+    assert finding.text.startswith("any size: neither bundle nor calibration says how large the good frames were")
+    assert finding.fix == "set model.frame_size, or calibrate on frames of one size"
+    known = frames_finding(loaded(tmp_path, "model.frame_size=[64, 64]"))
+    assert known == Finding("ok", "frames", "every frame must be 64x64, as the good frames were")
+
+
+def test_a_source_of_another_size_than_the_good_frames_fails_before_the_first_frame(tmp_path: Path) -> None:
+    finding = frames_finding(loaded(tmp_path, "model.frame_size=[400, 300]"))
+    assert (finding.level, finding.text) == (
+        "fail",
+        "the source gives 64x64, and the good frames were 400x300: every frame would be invalid",
+    )
+
+
+def test_a_bundle_that_cannot_be_read_is_a_finding_and_no_end_of_doctor(tmp_path: Path) -> None:
+    finding = frames_finding(loaded(tmp_path, "model.bundle=nowhere"))
+    assert (finding.level, finding.what) == ("fail", "frames")
+    assert "nowhere" in finding.text
