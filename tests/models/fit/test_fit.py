@@ -166,7 +166,7 @@ def test_held_out_scores_are_what_the_line_would_see_of_these_frames(good: Path,
         like = fit_like(tmp_path / "first", frames_in(folder), others, NO_TEST)
         bundle = write_fit(tmp_path / f"b{index}", like, "left")
         engine = open_engine(ModelConfig(bundle=bundle.folder, engine="onnx"), bundle)
-        amap = to_map(frame(index), engine, Workspace())
+        amap = to_map(frame(index), engine, ready_workspace(bundle))
         engine.close()
         assert isinstance(amap, AnomalyMap)
         assert fitted.scores[index].maximum == pytest.approx(float(amap.values.max()), rel=0.05)
