@@ -13,13 +13,13 @@ from edge.config.bundle import load_bundle
 from edge.disturb.corruptions import CORRUPTIONS, Corruption
 from edge.engines.open import open_engine
 from edge.engines.protocol import Engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame
 from edge.models.evaluate.judge import Inspector, on_frame
 from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable
 from edge.preprocess.pixel_formats import to_depth
-from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria
 from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
@@ -149,7 +149,7 @@ class _Judge:
     def __init__(self, inspector: Inspector, engine: Engine) -> None:
         self._criteria: Criteria = inspector.criteria()
         self._engine = engine
-        self._workspace = Workspace()
+        self._workspace = ready_workspace(engine.bundle)
 
     def __call__(self, frame: Frame) -> Outcome:
         amap = to_map(frame, self._engine, self._workspace)

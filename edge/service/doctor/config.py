@@ -44,8 +44,8 @@ def frames_finding(loaded: Loaded) -> Finding:
         bundle = load_bundle(config.model.bundle)
         scales = scales_sha256(config.model, config.source, bundle)
         kind = load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=loaded.path).frames
-    except UserError as error:
-        return Finding("fail", "frames", str(loaded.located(error)), f"edge check {loaded.path}")
+    except UserError:  # the finding on the model says why
+        return Finding("warn", "frames", "not known, as model or thresholds can't be used", f"edge check {loaded.path}")
     if kind.size is None:
         return Finding(
             "warn",

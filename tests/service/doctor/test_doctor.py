@@ -224,7 +224,7 @@ def test_the_command_tells_everything_and_fails_where_something_fails(tmp_path: 
     good = run.invoke(app, ["doctor", str(config.path), "--set", "source.fps=20", "--seconds", "0.5", "--json"])
     assert good.exit_code == 0, good.output
     told = [orjson.loads(line) for line in good.output.splitlines() if line.startswith("{")]
-    assert [f["what"] for f in told][-5:] == ["config", "log", "fsync", "model", "capacity"]
+    assert [f["what"] for f in told][-6:] == ["config", "frames", "log", "fsync", "model", "capacity"]
     bad = run.invoke(app, ["doctor", str(config.path), "--set", "model.bundle=none"])
     assert bad.exit_code == 1
     assert f"fail model      {tmp_path}/none: there is no such bundle" in bad.output
@@ -252,5 +252,5 @@ def test_a_source_of_another_size_than_the_good_frames_fails_before_the_first_fr
 
 def test_a_bundle_that_cannot_be_read_is_a_finding_and_no_end_of_doctor(tmp_path: Path) -> None:
     finding = frames_finding(loaded(tmp_path, "model.bundle=nowhere"))
-    assert (finding.level, finding.what) == ("fail", "frames")
-    assert "nowhere" in finding.text
+    assert (finding.level, finding.text) == ("warn", "not known, as model or thresholds can't be used")
+    assert finding.fix == f"edge check {tmp_path}/cam1.yaml"
