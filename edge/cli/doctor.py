@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from edge.cli._either_way import IS_CONFIG
 from edge.cli._options import SetOption
 from edge.config.load import load_config
 from edge.errors import ExitCode, UserError
@@ -21,7 +22,9 @@ SEVERITY_COLOURS = {"ok": "green", "warn": "bold yellow", "fail": "bold red"}
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Argument(help="The line's YAML file. Without it: the machine alone.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(help="The line's YAML file. Without it: the machine alone."), IS_CONFIG
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0, help="Seconds spent on measuring the capacity; 0: not measured.")] = 6.0,
     size: Annotated[
         str | None,
@@ -83,5 +86,5 @@ def _show(finding: Finding) -> None:
     text.append(f"{finding.what:11}", "bold")
     text.append(finding.text, "not bold")
     if finding.fix and finding.level != "ok":
-        text.append(f"\n     mend: {finding.fix}", "dim")
+        text.append(f"\n     fix: {finding.fix}", "dim")
     Console(highlight=False, soft_wrap=True).print(text)

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edge.cli._tables import width_of_pipe
 from edge.cli.subscribe import VERDICT_COLOURS
 from edge.client import Subscriber
 from edge.config.load import load_config
@@ -64,8 +65,7 @@ def fleet(
                 for row in rows:
                     sys.stdout.write(orjson.dumps(as_dict(row)).decode() + "\n")
             else:
-                width = None if sys.stdout.isatty() else 160  # a pipe has none, and 80 would cut words
-                Console(highlight=False, width=width).print(table(rows) if rows else "no daemon has run here")
+                Console(highlight=False, width=width_of_pipe()).print(table(rows) if rows else "no daemon has run here")
             if any(not well(row) for row in rows):
                 raise typer.Exit(ExitCode.NO)
             return

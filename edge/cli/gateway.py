@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from edge.cli._either_way import IS_CONFIG
 from edge.cli._options import SetOption
 from edge.client.pass_rule import Wanted
 from edge.errors import UserError
@@ -36,6 +37,7 @@ def modbus(
         typer.Argument(
             metavar="CONFIG", help="The line's config (.yaml); or a daemon's runtime folder, tcp://HOST:PORT or ipc://PATH."
         ),
+        IS_CONFIG,
     ],
     camera: Annotated[
         str | None, typer.Option(help="The camera's name, where CONFIG is an endpoint.", show_default=False)

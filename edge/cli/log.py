@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli._either_way import IS_CONFIG
 from edge.cli._options import SetOption
 from edge.config.load import load_config
 from edge.errors import ExitCode, UserError
 from edge.report.drift_over_time import newest
-from edge.report.log_summary import Filter, LogDamage, Summary, find_files, moment_ns, read_log, utc
+from edge.report.log_summary import Filter, LogDamage, Summary, find_files, read_log
+from edge.report.moments import clock_time, moment_ns, zone_text
 from edge.service.find_line import check_overrides
 from edge.storage.log_files import segments
 from edge.wire.schema import VERDICTS
@@ -30,26 +32,30 @@ HOURS = 48
 
 def log(
     paths: Annotated[
-        list[Path], typer.Argument(help="Log files (also torn or .zst), folders of them, or a line's config (.yaml).")
+        list[Path],
+        typer.Argument(metavar="LOGS", help="Log files (also torn or .zst), folders of them, or a line's config (.yaml)."),
+        IS_CONFIG,
     ],
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From this moment on: 2026-11-21T18:20 (UTC), or 90m, 12h, 7d ago.")
+        str | None,
+        typer.Option(metavar="TIME", help="From this moment on: 2026-11-21T18:20, 18:20 of today, or 90m, 12h, 7d ago."),
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Before this moment.")] = None,
     part: Annotated[int | None, typer.Option(metavar="ID", help="The records of this part_id, whole.")] = None,
-    verdict: Annotated[list[str] | None, typer.Option(help="Only pass, fail or invalid. Repeatable.")] = None,
+    verdict: Annotated[list[str] | None, typer.Option(metavar="pass|fail|invalid", help="Only these. Repeatable.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only this reason: late, ring_full, ...")] = None,
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst regions to name.")] = 10,
     records: Annotated[bool, typer.Option("--records", help="The records themselves, one JSON object per line.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON, its times in UTC.")] = False,
+    in_utc: Annotated[bool, typer.Option("--utc", help="Times in UTC instead of this machine's zone.")] = False,
     overrides: SetOption = None,
 ) -> None:
     """Read, filter and summarise logs. Exit codes: 0; 1 when no record matches."""
     if verdict and not set(verdict) <= set(VERDICTS):
         raise UserError("--verdict", received=", ".join(verdict), expected="pass, fail or invalid")
     wanted = Filter(
-        None if since is None else moment_ns(since, "--since", time.time_ns),
-        None if until is None else moment_ns(until, "--until", time.time_ns),
+        None if since is None else moment_ns(since, "--since", time.time_ns, in_utc=in_utc),
+        None if until is None else moment_ns(until, "--until", time.time_ns, in_utc=in_utc),
         part,
         frozenset(verdict or ()),
         reason,
@@ -63,11 +69,13 @@ def log(
         if lines:
             _print(record, indent=not (records or as_json))
     if lines:
+        if not summary.records:
+            _console(stderr=True).print(f"no record matches in {len(files)} file(s)")
         _tell(_console(stderr=True), damage)
     elif as_json:
         _print(summary.as_json() | damage.as_json(), indent=True)
     else:
-        _show(summary, damage, len(files))
+        _show(summary, damage, len(files), in_utc=in_utc)
     raise typer.Exit(ExitCode.OK if summary.records else ExitCode.NO)
 
 
@@ -91,7 +99,7 @@ def _print(message: dict[str, Any], *, indent: bool) -> None:
     sys.stdout.flush()
 
 
-def _show(summary: Summary, damage: LogDamage, files: int) -> None:
+def _show(summary: Summary, damage: LogDamage, files: int, *, in_utc: bool) -> None:
     console = _console()
     if summary.first_ns is None or summary.last_ns is None:
         console.print(f"no record matches in {files} file(s)")
@@ -99,18 +107,19 @@ def _show(summary: Summary, damage: LogDamage, files: int) -> None:
         return
     console.print(
         f"{summary.records} records of {len(summary.runs)} run(s) in {files} file(s), "
-        f"{utc(summary.first_ns)} to {utc(summary.last_ns)}",
+        f"{clock_time(summary.first_ns, in_utc=in_utc)} to {clock_time(summary.last_ns, in_utc=in_utc)} "
+        f"({zone_text(summary.last_ns, in_utc=in_utc)})",
         soft_wrap=True,
     )
     _tell(console, damage)
     console.print(_totals(summary))
-    console.print(_hours(summary))
+    console.print(_hours(summary, in_utc=in_utc))
     if summary.spans():
-        console.print(_drift(summary))
+        console.print(_drift(summary, in_utc=in_utc))
     if summary.latency_ms():
         console.print(_latency(summary))
     if summary.worst_regions():
-        console.print(_regions(summary))
+        console.print(_regions(summary, in_utc=in_utc))
 
 
 def _tell(console: Console, damage: LogDamage) -> None:
@@ -135,34 +144,30 @@ def _totals(summary: Summary) -> Table:
     return table
 
 
-def _hours(summary: Summary) -> Table:
-    table = _table("hour (UTC)", *VERDICTS, "skipped")
+def _hours(summary: Summary, *, in_utc: bool) -> Table:
+    table = _table("hour", *VERDICTS, "skipped")
     starts = sorted(summary.hours)
     if len(starts) > HOURS:
         table.caption = f"the last {HOURS} of {len(starts)} hours; --json has all"
     for start in starts[-HOURS:]:
         counts = summary.hours[start]
-        table.add_row(utc(start)[:16].replace("T", " "), *(str(counts[name]) for name in (*VERDICTS, "skipped")))
+        table.add_row(clock_time(start, in_utc=in_utc)[:16], *(str(counts[name]) for name in (*VERDICTS, "skipped")))
     return table
 
 
-def _drift(summary: Summary) -> Table:
+def _drift(summary: Summary, *, in_utc: bool) -> Table:
     """What was in force when: the spans that were more than a single block, if there are any."""
     table = Table()
-    for name in ("drift from (UTC)", "to", "level", "what"):
+    for name in ("drift from", "to", "level", "what"):
         table.add_column(name, overflow="fold")
     spans = newest(summary.spans(), SPANS)
     for span in spans:
-        until = "" if span.until_ns is None else _moment(span.until_ns)
-        table.add_row(_moment(span.since_ns), until, span.level, _shown(span.words))
+        until = "" if span.until_ns is None else clock_time(span.until_ns, in_utc=in_utc)
+        table.add_row(clock_time(span.since_ns, in_utc=in_utc), until, span.level, _shown(span.words))
     left = len(summary.spans()) - len(spans)
     if left:
         table.caption = f"{left} more, single blocks among them; --json has all"
     return table
-
-
-def _moment(ns: int) -> str:
-    return utc(ns).replace("T", " ").rstrip("Z")
 
 
 def _latency(summary: Summary) -> Table:
@@ -172,12 +177,12 @@ def _latency(summary: Summary) -> Table:
     return table
 
 
-def _regions(summary: Summary) -> Table:
-    table = _table("worst regions", "time (UTC)", "seq", "frame", "part", "area px", "box")
+def _regions(summary: Summary, *, in_utc: bool) -> Table:
+    table = _table("worst regions", "time", "seq", "frame", "part", "area px", "box")
     for region in summary.worst_regions():
         table.add_row(
             f"{region['score_max']:.4g}",
-            _moment(region["created_ns"]),
+            clock_time(region["created_ns"], in_utc=in_utc),
             *(str(region[name]) for name in ("seq", "frame_id", "part_id", "area_px", "bbox_xyxy")),
         )
     return table

@@ -23,7 +23,7 @@ from edge.sources.open import open_source
 def record(
     config: ConfigOption,
     frames: Annotated[int, typer.Option(min=1, help="How many frames to record.")],
-    out: Annotated[Path, typer.Option(help="Folder of the recording; must not hold one yet.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the recording; must not hold one yet.")],
     overrides: SetOption = None,
 ) -> None:
     """Record frames from the config's source, losslessly. The model is not needed."""

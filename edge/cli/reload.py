@@ -10,6 +10,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from edge.cli._either_way import IS_CONFIG
 from edge.config.bundle import load_bundle
 from edge.config.line import Config
 from edge.config.load import Loaded, load_config
@@ -24,7 +25,9 @@ from edge.storage.mask_picture import read_mask
 
 
 def reload(
-    line: Annotated[str, typer.Argument(metavar="CAMERA|CONFIG", help="The camera's name, its config or runtime folder.")],
+    line: Annotated[
+        str, typer.Argument(metavar="CAMERA|CONFIG", help="The camera's name, its config or runtime folder."), IS_CONFIG
+    ],
     timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the model to load.")] = 120.0,
 ) -> None:
     """Check the config of a running daemon and have it reloaded between two frames: recipe_id, deadline_ms, model,

@@ -40,20 +40,25 @@ NAMED = 8
 def replay(
     source: Annotated[Path, typer.Argument(help="A folder of pictures, a video file or a recording.")],
     config: ConfigOption,
-    pace: Annotated[str, typer.Option(help="original: with the recording's own times; max: as fast as it goes.")] = "max",
+    pace: Annotated[
+        Literal["original", "max"], typer.Option(help="original: with the recording's own times; max: as fast as it goes.")
+    ] = "max",
     overrides: SetOption = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Draw each frame that does not pass.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Draw each frame's map, and why each candidate was dropped.")
     ] = False,
     masks: Annotated[
-        str | None, typer.Option(help="png: write each frame's mask, in map pixels; rle: as run lengths, to masks.jsonl.")
+        Literal["png", "rle"] | None,
+        typer.Option(help="png: write each frame's mask, in map pixels; rle: as run lengths, to masks.jsonl."),
     ] = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="OLD.jsonl", help="List the verdicts that changed since this log, and draw those frames."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for all that is written. Default: ./replay-TIME.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for all that is written. Default: ./replay-TIME.")
+    ] = None,
     publish: Annotated[str | None, typer.Option(metavar="ENDPOINT", help="Also publish the records here.")] = None,
     bits: BitsOption = None,
     batch_size: Annotated[
@@ -64,10 +69,6 @@ def replay(
     ] = 1,
 ) -> None:
     """Inspect recorded frames with the live code; write records.jsonl under --out."""
-    if pace not in ("original", "max"):
-        raise UserError("--pace", received=pace, expected="original or max")
-    if masks not in (None, "png", "rle"):
-        raise UserError("--masks", received=masks, expected="png or rle")
     if batch_size > 1 and pace != "max":
         raise UserError(
             "--batch-size: frames of a batch wait for each other, and with --pace original each comes at its own time",
@@ -75,7 +76,7 @@ def replay(
             expected="--pace max, or no --batch-size",
         )
     loaded = load_config(config, overrides or ())
-    frames = RecordedSource(source, _pace(pace), 10.0, bits=declared_bits(bits, loaded.config.source))
+    frames = RecordedSource(source, pace, 10.0, bits=declared_bits(bits, loaded.config.source))
     frames.open()  # before a folder is made for what it can't give
     frames.close()
     before = None if against is None else _outcomes(against)
@@ -85,7 +86,7 @@ def replay(
     options = ReplayOptions(
         out=folder,
         overlays=overlays,
-        masks=_masks(masks),
+        masks=masks,
         publish=_endpoint(publish),
         explain=explain,
         before=before,
@@ -198,14 +199,6 @@ def _show_changes(comparison: Comparison, before: Outcomes, path: Path, pictures
     print_table(table)
     if before.runs > 1:
         console.print(f"{path} holds {before.runs} runs: for each frame the last one counts", soft_wrap=True)
-
-
-def _masks(text: str | None) -> Literal["png", "rle"] | None:
-    return None if text is None else "rle" if text == "rle" else "png"
-
-
-def _pace(text: str) -> Literal["original", "max"]:
-    return "original" if text == "original" else "max"
 
 
 def _endpoint(publish: str | None) -> str | None:

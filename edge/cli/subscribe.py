@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from edge.cli._either_way import IS_CONFIG
 from edge.cli._options import SetOption
 from edge.client import (
     Event,
@@ -43,6 +44,7 @@ def subscribe(
         typer.Argument(
             help="tcp://HOST:PORT, ipc://PATH, a line's config (.yaml), or a daemon's runtime folder or endpoints.json."
         ),
+        IS_CONFIG,
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, messages as they came.")] = False,
     camera: Annotated[str | None, typer.Option(help="Show this camera only.")] = None,

@@ -8,7 +8,6 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ import numpy as np
 from edge.errors import UserError
 from edge.frames import STAGES
 from edge.report.drift_over_time import DriftOverTime, Span, is_drift
+from edge.report.moments import utc
 from edge.storage.log_files import NAME, read_messages, segments
 from edge.wire.schema import RECORD_KINDS
 
@@ -224,28 +224,6 @@ class Summary:
             heapq.heappush(self._worst, entry)
         else:
             heapq.heapreplace(self._worst, entry)
-
-
-def utc(ns: int) -> str:
-    """Write a moment as ``2026-11-21T18:20:07Z``."""
-    return datetime.fromtimestamp(ns // 1_000_000_000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def moment_ns(text: str, option: str, now_ns: Callable[[], int]) -> int:
-    """Read ``2026-11-21``, ``2026-11-21T18:20`` (UTC unless it says otherwise), or how long ago: ``90m``, ``12h``, ``7d``.
-
-    Raises:
-        UserError: neither.
-    """
-    unit_s = {"m": 60, "h": 3600, "d": 86400}.get(text[-1:])
-    if unit_s is not None and text[:-1].isdecimal() and len(text) < 10:
-        return now_ns() - int(text[:-1]) * unit_s * 1_000_000_000
-    try:
-        when = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        raise UserError(option, received=text, expected="2026-11-21, 2026-11-21T18:20 (UTC), or 90m, 12h, 7d ago") from None
-    when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
-    return round(when.timestamp()) * 1_000_000_000
 
 
 def _is_first(path: Path, files: Sequence[Path]) -> bool:

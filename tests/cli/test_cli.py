@@ -311,8 +311,6 @@ def test_a_folder_with_a_replay_in_it_is_not_overwritten(line: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--pace", "fast"], "--pace\n  received: fast\n  expected: original or max"),
-        (["--masks", "npy"], "--masks\n  received: npy\n  expected: png or rle"),
         (["--publish", "tcp://*:5556"], "--publish: bind: 'tcp://*:5556' would open the records to the network without "
          "keys; expected ipc:// or tcp:// on 127.0.0.1, or keys under curve"),
         (["--set", "ring"], "--set\n  received: ring\n  expected: key=value, for example regions.min_area_px=16"),
@@ -320,6 +318,15 @@ def test_a_folder_with_a_replay_in_it_is_not_overwritten(line: Path) -> None:
 )  # fmt: skip
 def test_a_wrong_option_of_replay(line: Path, arguments: list[str], text: str) -> None:
     assert refused(edge(line, "replay", "pictures", "-c", "cam1.yaml", "--out", "out", *arguments)) == text
+
+
+@pytest.mark.parametrize(("option", "choices"), [("--pace", "'original', 'max'"), ("--masks", "'png', 'rle'")])
+def test_a_choice_that_there_is_not(line: Path, option: str, choices: str) -> None:
+    result = edge(line, "replay", "pictures", "-c", "cam1.yaml", option, "npy")
+    assert result.returncode == 2
+    told = " ".join(result.stderr.replace("│", "").split())
+    assert f"Invalid value for '{option}'" in told
+    assert f"'npy' is not one of {choices}" in told
 
 
 def test_a_replay_of_nothing_leaves_nothing_behind(line: Path) -> None:

@@ -22,7 +22,7 @@ from edge.cli import app
 from edge.errors import UserError
 
 HEAD = """\
-6 records of 1 run(s) in 1 file(s), 2026-11-21T18:00:00Z to 2026-11-21T19:00:00Z
+6 records of 1 run(s) in 1 file(s), 2026-11-21 18:00:00 to 2026-11-21 19:00:00 (UTC)
 1 file(s) that end in half a line, which is left out
 """
 
@@ -54,7 +54,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_a_summary_for_people(log: Path) -> None:
-    result = edge(log, "log", "log")
+    result = edge(log, "log", "log", "--utc")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith(HEAD)
     rows = [" ".join(row.replace("│", " ").split()) for row in result.stdout.splitlines()]

@@ -84,3 +84,21 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     first_screen = (ROOT / "README.md").read_text().splitlines()[:25]
     assert any("./scripts/demo" in line for line in first_screen)
     assert any("./scripts/test" in line for line in first_screen)
+
+
+def test_what_troubleshooting_quotes_is_said_by_the_code() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    code = "".join(path.read_text() for path in (ROOT / "edge").rglob("*.py"))
+    start = page.split("## It doesn't start")[1].split("\n## ")[0]
+    quoted = re.findall(r"^\| `([^`]+)`", start, re.MULTILINE)
+    assert len(quoted) >= 8
+    assert [text for text in quoted if text not in code] == []
+    reasons = re.findall(r"^\| `([a-z_]+)`", page.split("every frame is invalid")[1].split("## Verdicts")[0], re.MULTILINE)
+    assert len(reasons) >= 14
+    assert [reason for reason in reasons if f'"{reason}"' not in code and reason != "drift_"] == []
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert [name for name in sorted(pages) if f"({name})" not in index] == []

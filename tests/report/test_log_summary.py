@@ -15,7 +15,8 @@ from support.records import IDENTITY, LATENCY, META, REGION, inspection, skip
 
 from edge.errors import UserError
 from edge.frames import Skip
-from edge.report.log_summary import Filter, LogDamage, Summary, _Numbers, find_files, moment_ns, read_log, utc
+from edge.report.log_summary import Filter, LogDamage, Summary, _Numbers, find_files, read_log
+from edge.report.moments import moment_ns, utc
 from edge.wire.encode import Wire
 
 
@@ -142,14 +143,14 @@ def test_the_worst_regions_come_first_and_name_their_frame(tmp_path: Path) -> No
     ],
 )
 def test_moments(text: str, expected: int) -> None:
-    assert moment_ns(text, "--since", lambda: 7 * HOUR) == expected
+    assert moment_ns(text, "--since", lambda: 7 * HOUR, in_utc=True) == expected
 
 
 def test_what_is_no_moment_and_what_is_no_log_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         moment_ns("yesterday", "--since", lambda: 0)
     assert str(caught.value) == (
-        "--since\n  received: yesterday\n  expected: 2026-11-21, 2026-11-21T18:20 (UTC), or 90m, 12h, 7d ago"
+        "--since\n  received: yesterday\n  expected: 2026-11-21, 2026-11-21T18:20, 18:20 of today, or 90m, 12h, 7d ago"
     )
     with pytest.raises(UserError) as caught:
         find_files([tmp_path])

@@ -1,0 +1,88 @@
+"""Every command takes the line's config both ways, ``edge check LINE.yaml`` and ``edge check -c LINE.yaml``."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+
+import typer
+from typer.models import ArgumentInfo, OptionInfo
+
+from edge.errors import UserError
+
+
+class IsConfig:
+    """The parameter whose type is annotated with this names the line's config."""
+
+
+IS_CONFIG: Final = IsConfig()
+_DECLARED: Final = (ArgumentInfo, OptionInfo)
+_OTHER: Final = "config_the_other_way"
+_HELP: Final = "The line's YAML file"
+
+
+def either_way(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command that takes its config as an option and as an argument, though it declares one of the two.
+
+    Commands without a parameter that is annotated with ``IS_CONFIG`` stay as they are.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    key = next((key for key, hint in hints.items() if IS_CONFIG in get_args(hint)), None)
+    if key is None:
+        return command
+    signature = inspect.signature(command)
+    declared = signature.parameters[key]
+    needed = declared.default is inspect.Parameter.empty
+    shown = getattr(next(one for one in get_args(hints[key]) if isinstance(one, _DECLARED)), "metavar", None) or "CONFIG"
+    several = get_origin(get_args(hints[key])[0]) is list
+
+    @functools.wraps(command)
+    def taken(**values: Any) -> Any:
+        other = values.pop(_OTHER)
+        given = values[key]
+        if other is not None and given and not several:
+            raise UserError(
+                f"edge {name}: the config is named twice", received=f"{given} and {other}", expected="CONFIG or -c CONFIG"
+            )
+        if several:
+            values[key] = [*(given or ()), *(() if other is None else (other,))]
+        elif other is not None:
+            values[key] = str(other) if _takes_text(hints[key]) else other
+        if needed and not values[key]:
+            raise UserError(
+                f"edge {name}: {'nothing to read' if several else 'no config'} is named",
+                expected=f"{shown} or -c CONFIG",
+                fix=f"edge {name} -c LINE.yaml; edge {name} -h",
+            )
+        if not values[key]:
+            values[key] = declared.default
+        return command(**values)
+
+    annotation, extra = _optional(hints[key])
+    parameters = [
+        p.replace(default=None, annotation=annotation) if p.name == key else p.replace(annotation=hints[p.name])
+        for p in signature.parameters.values()
+    ]
+    parameters.append(inspect.Parameter(_OTHER, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=extra))
+    keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    taken.__signature__ = signature.replace(parameters=keywords)  # type: ignore[attr-defined]
+    taken.__annotations__ = {p.name: p.annotation for p in parameters}
+    return taken
+
+
+def _optional(hint: Any) -> tuple[Any, Any]:
+    """Return the annotation that need not be given, and that of the parameter for the other way."""
+    kind, *told = get_args(hint)
+    info = next(one for one in told if isinstance(one, _DECLARED))
+    if isinstance(info, OptionInfo):
+        extra = typer.Argument(metavar="CONFIG", help=f"{_HELP}, if it isn't given by -c.", show_default=False)
+    else:
+        extra = typer.Option("-c", "--config", help=f"{_HELP}; the same as the argument.", show_default=False)
+    return Annotated[kind | None, info], Annotated[Path | None, extra]
+
+
+def _takes_text(hint: Any) -> bool:
+    return get_args(hint)[0] is str
