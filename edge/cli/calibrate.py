@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, s
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
 from edge.cli._tables import print_table
-from edge.config.load import load_config
+from edge.config.calibrated_text import calibrated_text, lines_to_paste
+from edge.config.load import Loaded, load_config, parse_config
 from edge.errors import UserError
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import calibration_outlier_folder, write_outliers
@@ -26,6 +28,7 @@ from edge.models.calibrate.thresholds import CalibrationResult, Candidate, Outli
 from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.storage.calibration_file import save_calibration
+from edge.storage.disk import write_whole
 
 
 def calibrate(
@@ -45,6 +48,9 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The calibration file. Default: the config's `calibration`.")
     ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Let the config use it: its `calibration` and `regions.threshold`.")
+    ] = False,
     bits: BitsOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes. Default: one for each core, where there are frames enough.")
@@ -56,11 +62,13 @@ def calibrate(
 ) -> None:
     """Measure the line's model on good frames and write its thresholds into the calibration file."""
     loaded = load_config(config, overrides or ())
+    if out is None and write and loaded.config.calibration is None:
+        out = config.with_name(f"{loaded.config.camera}.calibration.yaml")
     if out is None:
         if loaded.config.calibration is None:
             raise UserError(
                 f"{config}: names no calibration file",
-                fix=f"add 'calibration: {loaded.config.camera}.calibration.yaml' to it, or give --out FILE",
+                fix=f"add 'calibration: {loaded.config.camera}.calibration.yaml' to it, or give --out FILE or --write",
             )
         out = loaded.resolve(loaded.config.calibration)
     console = Console(highlight=False)
@@ -99,7 +107,35 @@ def calibrate(
     if calibration.note:
         console.print(f"[yellow]note:[/] {calibration.note}", soft_wrap=True)
     console.print(f"wrote {out}", soft_wrap=True)
+    _let_config_use_it(console, loaded, out, write=write)
     end_if_incomplete(good.lacks)
+
+
+def _let_config_use_it(console: Console, loaded: Loaded, out: Path, *, write: bool) -> None:
+    """Write what makes the config use the calibration, or print it to be pasted."""
+    config, whole = loaded.config, Path(os.path.abspath(out))
+    if config.regions.threshold == "calibrated" and config.calibration and loaded.resolve(config.calibration) == whole:
+        return
+    folder = loaded.path.absolute().parent
+    name = str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
+    if not write:
+        told = f"to use it, in {loaded.path}, or with --write:\n{lines_to_paste(name)}"
+        console.print(told, soft_wrap=True, markup=False)
+        return
+    plain = load_config(loaded.path)
+    changes = {"calibration": Path(name), "regions": plain.config.regions.model_copy(update={"threshold": "calibrated"})}
+    text = calibrated_text(plain.text, name)
+    try:
+        same = parse_config(text, loaded.path) == plain.config.model_copy(update=changes)
+    except UserError:
+        same = False
+    if not same:
+        raise UserError(
+            f"{loaded.path}: written in a way that --write can't change",
+            fix=f"paste these lines into it:\n{lines_to_paste(name)}",
+        )
+    write_whole(loaded.path, text.encode(), mode=loaded.path.stat().st_mode & 0o777)
+    console.print(f"{loaded.path} uses it now", soft_wrap=True, markup=False)
 
 
 def _show_candidates(title: str, candidates: Sequence[Candidate], frames: int) -> None:

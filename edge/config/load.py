@@ -15,7 +15,7 @@ import orjson
 
 from edge.config.line import Config
 from edge.config.validate import validate
-from edge.config.yaml_reader import Lines, Section, parse_value, read_yaml
+from edge.config.yaml_reader import Lines, Section, parse_value, parse_yaml, read_yaml
 from edge.errors import UserError
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -101,15 +101,25 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Loaded:
         UserError: names file, line, key, what was received and what was expected; all errors at once.
     """
     data, lines, text = read_yaml(path)
+    config = _config_of(data, lines, path, overrides)
+    return Loaded(config, path, text, tuple(overrides), lines)
+
+
+def parse_config(text: str, path: Path) -> Config:
+    """Validate a text as if it stood in ``path``, which is not read. Raises UserError as ``load_config``."""
+    data, lines = parse_yaml(text, str(path))
+    return _config_of(data, lines, path, ())
+
+
+def _config_of(data: Any, lines: Lines, path: Path, overrides: Sequence[str]) -> Config:
     if not isinstance(data, dict):
         raise UserError(f"{path}: not a config", received="an empty file" if data is None else "no mapping of keys")
     for item in overrides:
         _override(data, item, lines)
     try:
-        config = validate(Config, data, path, lines=lines, whole="config")
+        return validate(Config, data, path, lines=lines, whole="config")
     except (orjson.JSONEncodeError, TypeError) as error:
         raise UserError(f"{path}: not a config: {error}") from None
-    return Loaded(config, path, text, tuple(overrides), lines)
 
 
 def _override(data: dict[str, Any], item: str, lines: Lines) -> None:
