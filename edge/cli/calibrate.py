@@ -14,11 +14,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar, spread_bar
+from edge.cli._drift_reference import calibrate_drift
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
 from edge.cli._tables import print_table
 from edge.config.calibrated_text import calibrated_text, lines_to_paste
+from edge.config.calibration import Calibration
 from edge.config.load import Loaded, load_config, parse_config
 from edge.errors import UserError
 from edge.models.calibrate.measure import measure
@@ -32,7 +34,10 @@ from edge.storage.disk import write_whole
 
 
 def calibrate(
-    source: Annotated[Path, typer.Argument(help="Good frames: a folder of pictures, a video or a recording.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="Good frames: a folder of pictures, a video or a recording."),
+    ],
     config: ConfigOption,
     false_rejects: Annotated[
         float, typer.Option(min=1e-6, max=0.5, help="Share of good frames that may be rejected.")
@@ -51,6 +56,20 @@ def calibrate(
     write: Annotated[
         bool, typer.Option("--write", help="Let the config use it: its `calibration` and `regions.threshold`.")
     ] = False,
+    drift: Annotated[
+        bool,
+        typer.Option(
+            "--drift", help="Learn what is usual on the line, for the section drift, from one or several recordings of it."
+        ),
+    ] = False,
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --drift: frames to each one measured. Default: so that 4,000 are, or drift.every."),
+    ] = None,
+    signatures: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --drift: disturbed frames to learn causes from. Default: 4,500, fewer if large."),
+    ] = None,
     bits: BitsOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes. Default: one for each core, where there are frames enough.")
@@ -60,7 +79,10 @@ def calibrate(
     ] = False,
     overrides: SetOption = None,
 ) -> None:
-    """Measure the line's model on good frames and write its thresholds into the calibration file."""
+    """Measure the line's model on good frames and write its thresholds into the calibration file.
+
+    With --drift: learn what is usual on the running line, and what changes of it would look like, and add that to the file.
+    """
     loaded = load_config(config, overrides or ())
     if out is None and write and loaded.config.calibration is None:
         out = config.with_name(f"{loaded.config.camera}.calibration.yaml")
@@ -71,6 +93,10 @@ def calibrate(
                 fix=f"add 'calibration: {loaded.config.camera}.calibration.yaml' to it, or give --out FILE or --write",
             )
         out = loaded.resolve(loaded.config.calibration)
+    if drift:
+        calibrate_drift(loaded, sources, out, every=every, signatures=signatures, bits=bits, workers=workers)
+        return
+    source = _only(sources, every, signatures)
     console = Console(highlight=False)
     good = good_frames(source, declared_bits(bits, loaded.config.source), side="calibrate")
     show_notes(console, good.notes)
@@ -95,6 +121,7 @@ def calibrate(
         raise loaded.located(error) from None
     except UserError as error:
         raise loaded.located(error) from None
+    calibration = _with_drift(calibration, out)
     save_calibration(calibration, out)
     if resume:
         shutil.rmtree(parts, ignore_errors=True)
@@ -136,6 +163,29 @@ def _let_config_use_it(console: Console, loaded: Loaded, out: Path, *, write: bo
         )
     write_whole(loaded.path, text.encode(), mode=loaded.path.stat().st_mode & 0o777)
     console.print(f"{loaded.path} uses it now", soft_wrap=True, markup=False)
+
+
+def _only(sources: Sequence[Path], every: int | None, signatures: int | None) -> Path:
+    if every is not None or signatures is not None:
+        raise UserError("--every, --signatures: are for --drift alone", fix="leave them out, or give --drift, too")
+    if len(sources) > 1:
+        raise UserError(
+            "thresholds are measured on one source",
+            received=", ".join(str(source) for source in sources),
+            fix="put the pictures into one folder, or give --drift to learn what is usual on several recordings",
+        )
+    return sources[0]
+
+
+def _with_drift(calibration: Calibration, out: Path) -> Calibration:
+    """The drift reference of the file that is replaced is kept where it is of the same model."""
+    try:
+        old = Calibration.load(out).drift if out.exists() else None
+    except UserError:
+        return calibration
+    if old is None or old.model_sha256 != calibration.key.model_sha256:
+        return calibration
+    return calibration.model_copy(update={"drift": old})
 
 
 def _show_candidates(title: str, candidates: Sequence[Candidate], frames: int) -> None:

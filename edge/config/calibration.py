@@ -54,6 +54,38 @@ class CalibrationKey(Section):
     """Keys of ``source`` that change pixels and differ from the defaults. null: an older file."""
 
 
+class DriftReferenceSpec(Section):
+    """What ``edge calibrate --drift`` learned of the line lies in a file beside this one; only a line that agrees with the
+    keys here may use it.
+    """
+
+    model_config = ConfigDict(protected_namespaces=())
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    """Name of the file, in this file's folder."""
+    sha256: Annotated[str, Field(pattern=_SHA256)]
+    """Hash of the file."""
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    """Time of the measurement, UTC."""
+    sources: tuple[str, ...]
+    """Where the frames came from."""
+    frames: Annotated[int, Field(ge=1)]
+    """Number of frames measured."""
+    every: Annotated[int, Field(ge=1)]
+    """Number of frames to each one that was measured."""
+    signatures: Annotated[int, Field(ge=0)]
+    """Number of disturbed frames from which causes are told apart."""
+    note: str = ""
+    """Remarks that a reader should know: a reference that is short, or drifts itself."""
+    model_sha256: Annotated[str, Field(pattern=_SHA256)]
+    """The bundle's hash."""
+    recipe_id: str | None
+    """``recipe_id``."""
+    size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+    """Width and height of the frames in px."""
+    region_sha256: Annotated[str, Field(pattern=_SHA256)]
+    """Hash of the part of the frame that is measured: ``drift.region``, or else ``regions.roi``."""
+
+
 class Calibration(Section):
     """The keys of a calibration file stand here."""
 
@@ -84,6 +116,8 @@ class Calibration(Section):
     frames_used: str | None = None
     """Content ids of the frames, with blanks between: ``edge evaluate`` refuses to judge on them. null: the file is
     older."""
+    drift: DriftReferenceSpec | None = None
+    """What is usual on the line, and the signatures of what may change. null: nobody ran ``edge calibrate --drift``."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Calibration:
@@ -103,8 +137,9 @@ class Calibration(Section):
 
     @property
     def _values(self) -> dict[str, Any]:
-        """A file without a score's threshold has the hash that it had before there was one."""
-        return self.model_dump(mode="json", by_alias=True, exclude=None if self.score_high is not None else {"score_high"})
+        """A file without a score's threshold, or without drift, has the hash that it had before there was either."""
+        absent = {name for name, value in (("score_high", self.score_high), ("drift", self.drift)) if value is None}
+        return self.model_dump(mode="json", by_alias=True, exclude=absent)
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
@@ -148,7 +183,7 @@ def calibration_key(
     """
     return {
         "model_sha256": model_sha256,
-        "roi_sha256": _roi_sha256(regions.roi, mask_bytes),
+        "roi_sha256": roi_sha256(regions.roi, mask_bytes),
         "border_px": regions.border_px,
         "smooth": None if regions.smooth is None else regions.smooth.model_dump(mode="json"),
         "zones_sha256": _zones_sha256(regions.zones),
@@ -211,7 +246,7 @@ def _shown(name: str, value: Any) -> str:
     return str(value)
 
 
-def _roi_sha256(roi: RoiConfig | None, mask_bytes: bytes | None) -> str:
+def roi_sha256(roi: RoiConfig | None, mask_bytes: bytes | None) -> str:
     """Hash what the ROI selects: the content of the mask picture counts, its path doesn't."""
     if roi is None or not (roi.include or roi.exclude or roi.mask):
         return hashlib.sha256(b"null").hexdigest()

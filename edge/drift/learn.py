@@ -31,7 +31,7 @@ all of it in half of the signatures, and some of it in the others."""
 def plan_signatures(rows: int, seed: int = 0, without: Collection[str] = ()) -> list[Disturbance]:
     """About ``rows`` disturbances: strengths spread evenly by their logarithm, each with draws of its own."""
     names = [name for name in CORRUPTIONS if name not in LEFT_OUT and name not in without]
-    each = max(10, round(rows / len(names)))
+    each = max(2, round(rows / len(names)))
     return [
         Disturbance(name, size, seed * 1_000_003 + number * 10_007 + place)
         for number, name in enumerate(names)

@@ -53,6 +53,16 @@ class DriftMonitor:
         self._frames += 1
         return (self._frames - 1) % self._every == 0
 
+    @property
+    def warned(self) -> bool:
+        """Whether a warning is in force."""
+        return self._warned
+
+    @property
+    def block(self) -> Block | None:
+        """The newest whole block, None before the first."""
+        return self._block
+
     def see(self, values: NDArray[np.float64], now_ns: int) -> Drift | None:
         """The drift in force after this frame's statistics, (19,); None while the line is as it was. ``now_ns``: UTC."""
         breaches = self._ladder.add(values)

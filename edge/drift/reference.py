@@ -29,6 +29,8 @@ _LEAST_LOOKS = 3.5
 _WINDOW = 5
 _STEP = 4.5
 """A step of the middle is a drift from so many standard deviations of what is around it."""
+_RAMP = 0.93
+"""So is a correlation of the middles with time from here on; a straight ramp makes a step of only 3.5 deviations."""
 _MAD = 1.4826
 
 
@@ -57,6 +59,12 @@ class Reference:
         """
         looks = np.maximum(self.looks, _LEAST_LOOKS)
         return np.asarray(np.sqrt(1 + 1 / looks) * np.sqrt((looks - 1) / (looks - 3)))
+
+    @property
+    def jitter(self) -> NDArray[np.float64]:
+        """By how much the blocks of the line itself vary, in deviations of single frames."""
+        still = np.sqrt(np.pi / 2 / self.block)
+        return np.asarray(np.where(self.block_sigma > FLOORS, self.block_sigma / self.sigma, still))
 
     def block_z(self, middle: NDArray[np.float64]) -> NDArray[np.float64]:
         """A block's median in widened deviations of the reference's blocks."""
@@ -99,6 +107,8 @@ def make_reference(
     tau = _time_constants(blocks, series, block)
     looks = np.clip(len(values) / (2 * tau), 1.0, len(middles))
     spread = np.std(middles, axis=0, ddof=1) / np.sqrt(1 - 1 / np.maximum(looks, 2.0))
+    # a few blocks may agree by chance: medians of independent frames differ by so much
+    spread = np.maximum(spread, sigma * np.sqrt(np.pi / 2 / block))
     return Reference(
         center=np.median(middles, axis=0),
         sigma=sigma,
@@ -171,8 +181,9 @@ def _own_drift(blocks: Sequence[NDArray[np.float64]], names: Sequence[Sequence[s
         if len(part) < 2 * LEAST_BLOCKS:
             continue
         best, place = _largest_step(part)
-        worst = int(np.argmax(best))
-        if best[worst] < _STEP:
+        ramp = np.abs(_with_time(part))
+        worst = int(np.argmax(np.maximum(best / _STEP, ramp / _RAMP)))
+        if best[worst] < _STEP and ramp[worst] < _RAMP:
             continue
         frame = place[worst] * block
         name = names[number][frame] if number < len(names) and frame < len(names[number]) else f"measured frame {frame}"
@@ -182,6 +193,14 @@ def _own_drift(blocks: Sequence[NDArray[np.float64]], names: Sequence[Sequence[s
             "that picture, and calibrate on frames from after the change, or on several shifts"
         )
     return notes
+
+
+def _with_time(middles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlation of each column with time, of changes that are larger than the floor."""
+    time = np.arange(len(middles)) - (len(middles) - 1) / 2
+    centred = middles - middles.mean(axis=0)
+    spread = np.maximum(np.sqrt(np.mean(centred**2, axis=0)), FLOORS)
+    return np.asarray((time @ centred) / len(time) / (spread * np.sqrt(np.mean(time**2))))
 
 
 def _largest_step(middles: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:

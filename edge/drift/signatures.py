@@ -21,7 +21,7 @@ from edge.drift.pairs import nearest_pair
 from edge.drift.sizes import SizeRule
 
 NEIGHBOURS: Final = 7
-FAR: Final = 1.2
+FAR: Final = 0.9
 """A change is unlike all causes if its nearest signature lies further, in bands."""
 _PAIR: Final = 0.7
 """Two causes explain what one doesn't if they come so much nearer."""
@@ -131,7 +131,7 @@ class Library:
 
 def _bands(points: NDArray[np.float64], cause: NDArray[np.int16], causes: int) -> NDArray[np.float64]:
     """For each cause how much its signatures differ from their three nearest, (causes, 19)."""
-    squares = np.zeros((causes, points.shape[1]))
+    squares = np.zeros((max(causes, 1), points.shape[1]))
     for number in range(causes):
         own = points[cause == number]
         if len(own) > 1:

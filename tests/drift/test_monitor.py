@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.baselines import still
 
 from edge.drift.ladder import PlaceLimits
 from edge.drift.monitor import DriftMonitor
@@ -14,11 +15,6 @@ from edge.drift.statistics import FLOORS, INDEX, NAMES
 
 COUNT = len(NAMES)
 SECOND_NS = 1_000_000_000
-
-
-def still(frames: int, seed: int = 0) -> np.ndarray:
-    """Statistics of frames that vary by ten floors, without memory."""
-    return np.random.default_rng(seed).standard_normal((frames, COUNT)) * 10 * FLOORS
 
 
 def library() -> Library:
