@@ -10,8 +10,8 @@ from edge.config.line import Config
 from edge.drift.baseline import Baseline, BaselineKey, check_baseline
 from edge.drift.stored import DamagedBaselineError, baseline_bytes, baseline_of
 from edge.errors import UserError, may_pass
-from edge.regions.criteria import read_mask
 from edge.storage.disk import write_whole
+from edge.storage.mask_picture import read_mask
 
 _FIX = "run edge calibrate --drift again"
 

@@ -32,10 +32,10 @@ from edge.models.calibrate.spread_measure import other_size
 from edge.models.frame_sequence import FrameSequence, name_of
 from edge.preprocess.fit_to_size import fit_of
 from edge.preprocess.pixel_formats import to_depth
-from edge.regions.criteria import read_mask
 from edge.regions.roi import Grid, roi_pixels
 from edge.spread import SHARD_FRAMES, Progress, default_workers, shards_of, spread
 from edge.spread.shards import At, Shard
+from edge.storage.mask_picture import read_mask
 
 SIGNATURES: Final = 4500
 """Disturbed frames, some 210 of each cause; fewer where frames are large, so that it stays within a minute."""
