@@ -52,6 +52,12 @@ def work_size(size: tuple[int, int]) -> tuple[int, int]:
 def shrunken(pixels: NDArray[np.uint8] | NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
     """The frame in grey, uint8, at the working size."""
     size = work_size((pixels.shape[1], pixels.shape[0]))
+    # by a whole number first: OpenCV does that four times faster, and the mean of means is the mean
+    for factor in (8, 4, 2):
+        width, height = pixels.shape[1] // factor, pixels.shape[0] // factor
+        if width >= size[0] and pixels.shape[:2] == (height * factor, width * factor):
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            break
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     if small.ndim == 3:
         small = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
