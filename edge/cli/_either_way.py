@@ -38,10 +38,11 @@ def either_way(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
     needed = declared.default is inspect.Parameter.empty
     shown = getattr(next(one for one in get_args(hints[key]) if isinstance(one, _DECLARED)), "metavar", None) or "CONFIG"
     several = get_origin(get_args(hints[key])[0]) is list
+    row = None if several else _row_of_arguments(hints)
 
     @functools.wraps(command)
     def taken(**values: Any) -> Any:
-        other = values.pop(_OTHER)
+        other = values.pop(_OTHER) if row is None else _taken_from(values, row)
         given = values[key]
         if other is not None and given and not several:
             raise UserError(
@@ -66,11 +67,30 @@ def either_way(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
         p.replace(default=None, annotation=annotation) if p.name == key else p.replace(annotation=hints[p.name])
         for p in signature.parameters.values()
     ]
-    parameters.append(inspect.Parameter(_OTHER, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=extra))
+    if row is None:  # nothing can stand behind arguments that are as many as one likes
+        parameters.append(inspect.Parameter(_OTHER, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=extra))
     keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
     taken.__signature__ = signature.replace(parameters=keywords)  # type: ignore[attr-defined]
     taken.__annotations__ = {p.name: p.annotation for p in parameters}
     return taken
+
+
+def _row_of_arguments(hints: dict[str, Any]) -> str | None:
+    """Return the parameter that takes as many arguments as there are, None where no parameter does."""
+    for key, hint in hints.items():
+        kind, *told = get_args(hint) or (None,)
+        if get_origin(kind) is list and any(isinstance(one, ArgumentInfo) for one in told):
+            return key
+    return None
+
+
+def _taken_from(values: dict[str, Any], row: str) -> Path | None:
+    """Take the last of these arguments as the config if it is a YAML file and others stand before it."""
+    given = list(values[row] or ())
+    if len(given) < 2 or given[-1].suffix not in (".yaml", ".yml"):
+        return None
+    values[row] = given[:-1]
+    return Path(given[-1])
 
 
 def _optional(hint: Any) -> tuple[Any, Any]:
