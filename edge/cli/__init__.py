@@ -26,6 +26,37 @@ PANELS: Final = {
     "Setup": ("init", "check", "doctor", "cameras", "keys", "install-service", "import-config", "config-schema"),
     "Other": ("demo",),
 }
+NAMES = (
+    "run",
+    "reload",
+    "install-service",
+    "replay",
+    "record",
+    "export",
+    "log",
+    "subscribe",
+    "fleet",
+    "gateway",
+    "check",
+    "doctor",
+    "fit",
+    "build",
+    "backbone",
+    "calibrate",
+    "gather",
+    "label",
+    "split",
+    "audit",
+    "evaluate",
+    "stress",
+    "adapt",
+    "import-config",
+    "cameras",
+    "demo",
+    "bundle",
+    "keys",
+    "config-schema",
+)
 """Commands in the order of ``edge --help``. Each is a file here, with a function of its name, or ``app`` for a group."""
 NAMES: Final = tuple(name for names in PANELS.values() for name in names)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import onnx
@@ -35,8 +35,26 @@ def write_bundle(
     Raises:
         UserError: ``folder`` exists and is no bundle, or is one and ``force`` is false; it cannot be written.
     """
-    target = Path(os.path.realpath(folder))
     check_target(folder, force=force)
+
+    def fill(scratch: Path) -> None:
+        _save_model(model, scratch)
+        for name, data in (files or {}).items():
+            (scratch / name).write_bytes(data)
+        whole = spec.model_copy(update={"files": {p.name: sha256_of(p) for p in sorted(scratch.iterdir())}})
+        (scratch / SPEC_NAME).write_text(dump_yaml(whole.model_dump(mode="json", by_alias=True)), "utf-8")
+
+    put_in_place(folder, fill)
+    return load_bundle(folder)
+
+
+def put_in_place(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Let ``fill`` write all files of a bundle into a new folder, then exchange it for ``folder`` at once.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    target = Path(os.path.realpath(folder))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -44,19 +62,15 @@ def write_bundle(
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
     try:
         scratch.chmod(0o755)  # mkdtemp's 0700 would hide the model from the daemon's user
-        _save_model(model, scratch)
-        for name, data in (files or {}).items():
-            (scratch / name).write_bytes(data)
-        spec = spec.model_copy(update={"files": {p.name: sha256_of(p) for p in sorted(scratch.iterdir())}})
-        (scratch / SPEC_NAME).write_text(dump_yaml(spec.model_dump(mode="json", by_alias=True)), "utf-8")
-        for file in scratch.iterdir():
-            _sync(file)
+        fill(scratch)
+        for file in scratch.rglob("*"):
+            if file.is_file():
+                _sync(file)
         _swap(scratch, target)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return load_bundle(folder)
 
 
 def check_target(folder: Path, *, force: bool) -> None:

@@ -156,6 +156,11 @@ def fit_to_bundle(
 
 def write_fit(folder: Path, fitted: Fit, source: str, *, force: bool = False) -> Bundle:
     """Write the bundle of a fit: model, reference, statistics, and the self-test with its pictures."""
+    return write_bundle(folder, fitted.model.graph, spec_of(fitted, source), force=force, files=bundle_files(fitted))
+
+
+def bundle_files(fitted: Fit) -> dict[str, bytes]:
+    """The files of a fit beside the model: reference, statistics, and the self-test with its pictures."""
     files: dict[str, bytes] = {}
     if fitted.plan.reference is not None:
         register = fitted.plan.spec.register_
@@ -167,7 +172,7 @@ def write_fit(folder: Path, fitted: Fit, source: str, *, force: bool = False) ->
     if fitted.tested is not None:
         files["self_test.json"] = fitted.tested.to_json()
         files["self_test.png"] = encode_png(fitted.tested.sheet)
-    return write_bundle(folder, fitted.model.graph, spec_of(fitted, source), force=force, files=files)
+    return files
 
 
 def spec_of(fitted: Fit, source: str) -> BundleSpec:

@@ -142,17 +142,27 @@ def self_test(plan: FitPlan, gathered: GatheredFrames, found: Sequence[HeldOutSc
     if not maxima:
         maxima = [float(scorer(picture).max()) for scorer, picture in zip(scorers, pictures, strict=False)]
     threshold, _ = choose_high(maxima, 0.001, 1.0)
-    scale = plan_scale(pictures[0], scorers[0])
-    good = [
-        (picture, scorer) for picture, scorer in zip(pictures, scorers, strict=False) if scorer(picture).max() < threshold
-    ]
+    registrar = None
+    if plan.reference is not None and plan.spec.register_ is not None:
+        registrar = Registrar(plan.reference, plan.spec.register_)
+    return examined(list(zip(pictures, scorers, strict=False)), threshold, registrar)
+
+
+def examined(
+    pairs: Sequence[tuple[GraphPicture, Scorer]], threshold: float, registrar: Registrar | None
+) -> SelfTest | None:
+    """The test at ``threshold`` of pictures as the graph takes them, each with what scores its changed copies.
+
+    None where every picture reaches the threshold by itself. ``registrar``: where the bundle registers.
+    """
+    good = [(picture, scorer) for picture, scorer in pairs if scorer(picture).max() < threshold]
     if not good:
         return None
     return SelfTest(
         threshold=threshold,
         frames=len(good),
-        cells=_cells(good, scale, threshold, moved=plan.reference is not None),
-        changes=_changes(plan, good, threshold),
+        cells=pasted_cells(good, plan_scale(*good[0]), threshold, moved=registrar is not None),
+        changes=_changes(registrar, good, threshold),
         sheet=_sheet(good, threshold),
     )
 
@@ -168,18 +178,24 @@ def plan_scale(picture: GraphPicture, scorer: Scorer) -> tuple[float, float]:
     return picture.shape[1] / values.shape[1], picture.shape[0] / values.shape[0]
 
 
-def _cells(
-    good: Sequence[tuple[GraphPicture, Scorer]], scale: tuple[float, float], threshold: float, *, moved: bool
+def pasted_cells(
+    good: Sequence[tuple[GraphPicture, Scorer]],
+    scale: tuple[float, float],
+    threshold: float,
+    contrasts: Sequence[float] = CONTRASTS,
+    draws: int = _DRAWS,
+    *,
+    moved: bool,
 ) -> tuple[Cell, ...]:
-    """Every cell equally often; defects of all cells share pictures, which saves nine of ten maps.
+    """Every cell ``draws`` times; defects of all cells share pictures, which saves nine of ten maps.
 
     ``moved``: frames are registered, so a defect is interpolated on its way in, and its map on the way out. Without that
     79 % of dents of 4 px at 6 % contrast were promised, of which none was found.
     Each defect is drawn by a generator of its own that doesn't know the contrast: the same shapes for every contrast.
     """
-    names = [(kind, size, contrast) for kind in KINDS for size in SIZES_PX for contrast in CONTRASTS]
+    names = [(kind, size, contrast) for kind in KINDS for size in SIZES_PX for contrast in contrasts]
     rng = np.random.default_rng(_SEED)
-    rows = [names[i] for _ in range(_DRAWS) for i in rng.permutation(len(names))]
+    rows = [names[i] for _ in range(draws) for i in rng.permutation(len(names))]
     pasted, seen = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     done = turn = 0
     while done < len(rows):
@@ -238,11 +254,10 @@ def _is_seen(over: NDArray[np.bool_], footprint: Footprint, scale: tuple[float, 
     return bool(over[max(0, int(y0)) : ceil(y1), max(0, int(x0)) : ceil(x1)].any())
 
 
-def _changes(plan: FitPlan, good: Sequence[tuple[GraphPicture, Scorer]], threshold: float) -> tuple[HarmlessChange, ...]:
+def _changes(
+    registrar: Registrar | None, good: Sequence[tuple[GraphPicture, Scorer]], threshold: float
+) -> tuple[HarmlessChange, ...]:
     """Each change is followed by a registration, as it would be at run time."""
-    registrar = None
-    if plan.reference is not None and plan.spec.register_ is not None:
-        registrar = Registrar(plan.reference, plan.spec.register_)
     found = []
     for name, change in _CHANGES.items():
         highest = 0.0

@@ -1,0 +1,65 @@
+"""The answer ``tent``: a trained network's norm statistics are measured anew on the factory's frames, offline.
+
+Tent (Wang et al., "Tent: fully test-time adaptation by entropy minimization", ICLR 2021) re-estimates the statistics of the
+normalisation layers and then lowers the entropy of the network's predictions by gradient steps on their scale and shift. A
+one-class score has no classes whose probabilities could have an entropy: lowering it would mean calling everything good.
+So ``tent`` is for trained networks alone. The first half is done here: each BatchNormalization's mean and variance become a
+weighted mean of the lab's and the factory's (Schneider et al., "Improving robustness against common corruptions by
+covariate shift adaptation", NeurIPS 2020, N = 16). The second half needs the network that ``edge train`` keeps, and torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge.models.fit.methods import METHODS
+from edge.shift.answers.protocol import NotOffered, Proposal, Situation
+from edge.shift.answers.taps import set_weight, tapped, weight
+
+PRIOR_FRAMES: Final = 16
+"""The lab's statistics count as much as so many frames of the factory."""
+_NO_STEP = "the entropy step needs a network of edge train with its checkpoint, and torch"
+
+
+def propose(situation: Situation) -> Proposal:
+    """The graph with the norm statistics of lab and factory."""
+    if situation.method in {row.name for row in METHODS}:
+        raise NotOffered(
+            f"a one-class score ({situation.method}) has no classes whose entropy could fall: lowering it means calling "
+            "everything good"
+        )
+    norms = norm_layers(situation.graph)
+    if not norms:
+        raise NotOffered("the network has no normalisation layers left to measure: exporters fold them into the weights")
+    model = situation.copy()
+    share = len(situation.pictures) / (len(situation.pictures) + PRIOR_FRAMES)
+    moved = [_measured_anew(model, node, situation, share) for node in norms]
+    told = f"statistics of {len(norms)} norm layers moved by {float(np.median(moved)):.2f} deviations; {_NO_STEP}"
+    return Proposal(told, model, situation.bundle.spec)
+
+
+def norm_layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The BatchNormalization nodes whose statistics are weights, in the graph's order."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [n for n in model.graph.node if n.op_type == "BatchNormalization" and {*n.input[3:5]} <= weights]
+
+
+def _measured_anew(model: onnx.ModelProto, node: onnx.NodeProto, situation: Situation, share: float) -> float:
+    """Give one layer its new statistics; those before it have theirs already. Returns by how many deviations it moved."""
+    total: Any = 0.0
+    squares: Any = 0.0
+    for (values,) in tapped(model, [node.input[0]], situation.pictures):
+        rows: NDArray[np.float64] = np.moveaxis(values, 1, -1).reshape(-1, values.shape[1]).astype(np.float64)
+        total = total + rows.mean(axis=0)
+        squares = squares + np.square(rows).mean(axis=0)
+    mean = total / len(situation.pictures)
+    variance = np.maximum(squares / len(situation.pictures) - mean**2, 0)
+    old_mean, old_variance = weight(model, node.input[3]), weight(model, node.input[4])
+    new = (1 - share) * old_mean + share * mean
+    set_weight(model, node.input[3], new)
+    set_weight(model, node.input[4], (1 - share) * old_variance + share * variance)
+    return float(np.median(np.abs(new - old_mean) / np.sqrt(old_variance + 1e-12)))

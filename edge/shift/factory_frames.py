@@ -1,0 +1,256 @@
+"""The factory's good frames, each with one job: to adapt by, to measure the threshold on, or to judge the answers on.
+
+Whatever a model adapted to looks better than it is: a threshold from the frames that were aligned to or added rejected 62
+to 100 % of fresh good ones. So the three are disjoint by content, and by part where parts are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from edge.config.bundle import Bundle
+from edge.errors import UserError
+from edge.frames import Frame
+from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable
+from edge.models.sets.used import content_id, fitted_on
+from edge.preprocess.pixel_formats import Depth, LevelWindow, to_depth
+from edge.storage.pictures import PictureError
+
+ADAPT_SHARE: Final = 2 / 7
+"""Of 28 good frames, 8 to adapt by and 20 for the threshold."""
+MOST_ADAPT: Final = 64
+MOST_THRESHOLD: Final = 60
+MOST_JUDGED: Final = 60
+LEAST_ADAPT, LEAST_THRESHOLD = 4, 10
+CLIPPED_SHARE: Final = 0.005
+"""Share of a frame's pixels at white from which on it counts as clipped."""
+_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FactoryFrames:
+    """``adapt``, ``threshold``, ``judged``: disjoint; ``judged`` is empty where there are too few frames for it.
+
+    ``ids``: content id of every file. ``notes``: what a reader must know.
+    """
+
+    source: FrameSet
+    levels: tuple[Depth, LevelWindow | None]
+    adapt: tuple[SetFrame, ...]
+    threshold: tuple[SetFrame, ...]
+    judged: tuple[SetFrame, ...]
+    ids: dict[str, str] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def read(self, frames: Sequence[SetFrame]) -> Iterator[tuple[SetFrame, Frame]]:
+        """The frames as the line's model gets them; they could be read before."""
+        for frame in frames:
+            yield frame, to_depth(self.source.read(frame), *self.levels)
+
+    def without(self, files: frozenset[str]) -> FactoryFrames:
+        """The same without these files."""
+
+        def kept(frames: tuple[SetFrame, ...]) -> tuple[SetFrame, ...]:
+            return tuple(frame for frame in frames if frame.file not in files)
+
+        return replace(self, adapt=kept(self.adapt), threshold=kept(self.threshold), judged=kept(self.judged))
+
+    def ids_of(self, frames: Sequence[SetFrame]) -> str:
+        """Content ids for provenance: sorted, blanks between."""
+        return " ".join(sorted({self.ids[frame.file] for frame in frames}))
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one look at every frame found."""
+
+    ids: dict[str, str] = field(default_factory=dict)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    sizes: dict[tuple[int, int, int], str] = field(default_factory=dict)
+    """Width, height and channels, with the first file of each."""
+    clipped: list[float] = field(default_factory=list)
+    even: list[str] = field(default_factory=list)
+    """Frames that show one level alone."""
+
+
+def factory_frames(
+    source: FrameSet,
+    bundle: Bundle,
+    levels: tuple[Depth, LevelWindow | None],
+    *,
+    adapt: int | None = None,
+    lab_clipped: float = 0.0,
+    seen: Callable[[int, int], None] = lambda *_: None,
+) -> FactoryFrames:
+    """Read every good frame once, refuse what can't be adapted to, and hand the frames out.
+
+    Sides ``adapt`` and ``calibrate`` of a split are taken as they are, ``validation`` to judge on. ``adapt``: how many
+    frames to adapt by, None: 2 of 7. ``lab_clipped``: share of clipped pixels that the lab's frames have, too.
+
+    Raises:
+        UserError: no good frame, too few, of another size than the model's, constant or clipped ones, such that the model
+            was fitted on or adapted to before, sides that share a frame.
+    """
+    good, notes = _good(source)
+    look = _Seen()
+    for number, frame in enumerate(good, 1):
+        _look(frame, source, levels, look)
+        seen(number, len(good))
+    good = [frame for frame in good if frame.file in look.ids]
+    _check(source, bundle, good, look, lab_clipped)
+    notes += [f"{file} can't be read: {why}" for file, why in look.unreadable]
+    if "adapt" in source.sides or "calibrate" in source.sides:
+        sides = _of_split(source, good, look.ids)
+    else:
+        sides = _handed_out(source, good, look.ids, adapt)
+    return FactoryFrames(source, levels, *sides, look.ids, tuple(notes))
+
+
+def clipped_share(frame: Frame) -> float:
+    """Share of the frame's samples at white."""
+    return float(np.count_nonzero(frame.pixels >= (1 << frame.bits) - 1)) / frame.pixels.size
+
+
+def _good(source: FrameSet) -> tuple[list[SetFrame], list[str]]:
+    labelled = any(frame.label for frame in source.frames)
+    good = [frame for frame in source.frames if frame.label == ("good" if labelled else None)]
+    if not good:
+        raise UserError(
+            f"{source.path}: no frame of it is labelled good, so there is nothing to adapt by",
+            received=f"{len(source.frames)} frames",
+            expected="frames of good parts that somebody confirmed",
+            fix="label it: edge label",
+        )
+    if labelled:
+        return good, []
+    return good, [f"no frame of {source.path} has a label: all {len(good)} count as good"]
+
+
+def _look(frame: SetFrame, source: FrameSet, levels: tuple[Depth, LevelWindow | None], look: _Seen) -> None:
+    try:
+        read = source.read(frame)
+    except (OSError, PictureError) as error:
+        look.unreadable.append((frame.file, why_unreadable(error)))
+        return
+    look.ids[frame.file] = content_id(read.pixels)
+    channels = 1 if read.pixels.ndim == 2 else read.pixels.shape[2]
+    look.sizes.setdefault((read.meta.width, read.meta.height, channels), frame.file)
+    look.clipped.append(clipped_share(to_depth(read, *levels)))
+    if read.pixels.min() == read.pixels.max():
+        look.even.append(frame.file)
+
+
+def _check(source: FrameSet, bundle: Bundle, good: Sequence[SetFrame], look: _Seen, lab_clipped: float) -> None:
+    if not good:
+        raise UserError(f"{source.path}: no frame can be read", received=f"{len(look.unreadable)} damaged pictures")
+    _check_size(source, bundle, look)
+    if look.even or len(set(look.ids.values())) == 1 < len(good):
+        what = f"{look.even[0]} shows one level alone" if look.even else "all frames are the same picture"
+        raise UserError(
+            f"{source.path}: {what}",
+            received=f"{len(look.even)} of {len(good)} frames are even" if look.even else f"{len(good)} copies of one",
+            expected="frames of different good parts",
+            fix="record again: the camera is covered, or repeats its picture",
+        )
+    share = float(np.median(look.clipped))
+    if share > CLIPPED_SHARE and share > 2 * lab_clipped:
+        raise UserError(
+            f"{source.path}: the frames are clipped, and what is white can't be adapted to",
+            received=f"{share:.1%} of the pixels at the highest level in the middle frame, the lab's had {lab_clipped:.1%}",
+            expected=f"at most {max(CLIPPED_SHARE, 2 * lab_clipped):.1%}",
+            fix="reduce exposure, or the light, and record again",
+        )
+    used = fitted_on(bundle)
+    known = [frame.file for frame in good if look.ids[frame.file] in used]
+    if known:
+        raise UserError(
+            f"{len(known)} of {len(good)} frames were used before: {bundle.folder} was made from them",
+            received=_some(known),
+            expected="frames that the model has never seen",
+            fix="gather others: edge gather",
+        )
+
+
+def _check_size(source: FrameSet, bundle: Bundle, look: _Seen) -> None:
+    kind = bundle.spec.frames
+    sizes = [f"{w}x{h} {'grey' if c == 1 else 'RGB'} ({file})" for (w, h, c), file in look.sizes.items()]
+    if kind is not None and kind.size is not None:
+        wrong = [text for text, (w, h, _) in zip(sizes, look.sizes, strict=True) if (w, h) != kind.size]
+        if wrong:
+            raise UserError(
+                f"{source.path}: frames of another size than {bundle.folder} was made from",
+                received=_some(wrong),
+                expected=f"{kind.size[0]}x{kind.size[1]}, as the model's own",
+                fix="record with the line's camera settings, or fit a model on these frames: edge fit",
+            )
+    colours = {"grey" if c == 1 else "RGB" for _, _, c in look.sizes}
+    if len(colours) > 1 or (kind is not None and kind.colour is not None and colours != {kind.colour}):
+        raise UserError(
+            f"{source.path}: frames of another colour than {bundle.folder} was made from",
+            received=_some(sizes),
+            expected=f"{kind.colour} frames" if kind is not None and kind.colour else "grey or RGB, all alike",
+            fix="record with the line's camera settings",
+        )
+
+
+def _of_split(
+    source: FrameSet, good: Sequence[SetFrame], ids: dict[str, str]
+) -> tuple[tuple[SetFrame, ...], tuple[SetFrame, ...], tuple[SetFrame, ...]]:
+    sides = [tuple(f for f in good if f.side == name) for name in ("adapt", "calibrate", "validation")]
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        by_id = {ids[f.file]: f.file for f in sides[first]}
+        shared = [f"{f.file} is {by_id[ids[f.file]]}" for f in sides[second] if ids[f.file] in by_id]
+        if shared:
+            raise UserError(
+                f"{source.path}: frames to adapt by, for the threshold and to judge on must be disjoint",
+                received=_some(shared),
+                expected="no picture on two sides",
+                fix="split the set again: edge split",
+            )
+    _check_enough(source, len(sides[0]), len(sides[1]))
+    return sides[0][:MOST_ADAPT], sides[1][:MOST_THRESHOLD], sides[2][:MOST_JUDGED]
+
+
+def _handed_out(
+    source: FrameSet, good: Sequence[SetFrame], ids: dict[str, str], adapt: int | None
+) -> tuple[tuple[SetFrame, ...], tuple[SetFrame, ...], tuple[SetFrame, ...]]:
+    """By the hash of their first frame, part by part: the same frames are always handed out alike."""
+    groups: dict[str, list[SetFrame]] = {}
+    for frame in good:
+        groups.setdefault(frame.part or ids[frame.file], []).append(frame)
+    merged: dict[str, list[SetFrame]] = {}
+    for group in groups.values():  # copies of a frame stay together, whatever their parts are called
+        merged.setdefault(min(ids[frame.file] for frame in group), []).extend(group)
+    count = sum(len({ids[frame.file] for frame in group}) for group in merged.values())
+    wanted = adapt if adapt is not None else max(LEAST_ADAPT, min(MOST_ADAPT, round(ADAPT_SHARE * count)))
+    sides: tuple[list[SetFrame], list[SetFrame], list[SetFrame]] = ([], [], [])
+    most = (wanted, MOST_THRESHOLD, MOST_JUDGED)
+    for key in sorted(merged):
+        side = next((number for number in range(3) if len(sides[number]) < most[number]), None)
+        if side is None:
+            break
+        once = {ids[frame.file]: frame for frame in reversed(merged[key])}
+        sides[side].extend(sorted(once.values(), key=lambda frame: frame.file))
+    if len(sides[2]) < LEAST_THRESHOLD:  # too few to judge on: the threshold's own are judged one by one, left out in turn
+        sides[1].extend(sides[2])
+        sides[2].clear()
+    _check_enough(source, len(sides[0]), len(sides[1]))
+    return tuple(sides[0]), tuple(sides[1]), tuple(sides[2])
+
+
+def _check_enough(source: FrameSet, adapt: int, threshold: int) -> None:
+    if adapt < LEAST_ADAPT or threshold < LEAST_THRESHOLD:
+        raise UserError(
+            f"{source.path}: too few good frames for a claim",
+            received=f"{adapt} to adapt by and {threshold} for the threshold",
+            expected=f"at least {LEAST_ADAPT} and {LEAST_THRESHOLD}; 8 and 20 are a good beginning",
+            fix="gather more: edge gather",
+        )
+
+
+def _some(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:_NAMED]) + (f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else "")

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""What each answer to a shift wins back: `scripts/eval_shift.py [--json] [--smoke] [--seeds N] [--only CAUSE]`.
+
+Parts of the `pinned` preset. A model is fitted on 60 good frames, its threshold measured on 60 others by the rule of `edge
+calibrate`. Then the line changes: every frame from now on carries one cause of one strength. Of the changed line 28 good
+frames are known, 8 to adapt by and 20 for the threshold, as `edge adapt` takes them. False rejects and recall are counted
+on changed frames that take part in nothing else: good ones and such with a defect. `frozen` is the model as it was.
+
+    --tiles FOLDER   instead: magnetic tiles by part (a folder with parts.csv): lighting 2 and 4 against 6, and defocus
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import cv2
+import numpy as np
+import structlog
+
+from edge.config.bundle import Bundle
+from edge.config.line import ModelConfig
+from edge.disturb.corruptions import CORRUPTIONS
+from edge.engines.open import open_engine
+from edge.engines.to_map import to_map
+from edge.errors import UserError
+from edge.frames import AnomalyMap, Frame
+from edge.models.calibrate.thresholds import choose_high
+from edge.models.fit.fit import FitRun, fit, write_fit
+from edge.models.fit.fit_plan import FitRequest
+from edge.models.sets.frame_set import FrameSet
+from edge.models.sets.open import open_set
+from edge.preprocess.prepare import Workspace
+from edge.shift.adapt import Adaptation, adapt, write_proposal
+from edge.shift.answers.table import ANSWERS
+from edge.shift.subject import open_subject
+from edge.sources.synthetic.parts import part_scene
+from edge.storage.frames_on_disk import read_frames
+from edge.storage.pictures import write_png
+
+SIZE = (256, 320)
+Change = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One change of the line. `defective`: how many of the 8 frames to adapt by show a defect."""
+
+    name: str
+    corruption: str | None
+    strength: float = 0.0
+    defective: int = 0
+
+    def change(self, seed: int) -> Change:
+        if self.corruption is None:
+            return lambda picture: picture
+        return CORRUPTIONS[self.corruption].steady(self.strength, seed)
+
+
+CAUSES = (
+    Cause("no shift", None),
+    Cause("no shift, 2 of 8 defective", None, defective=2),
+    Cause("defocus 1.2 px", "defocus", 1.2),
+    Cause("rotation 1 deg", "rotation", 1.0),
+    Cause("scale 1 %", "scale", 1.0),
+    Cause("gradient 25 %", "gradient", 25),
+    Cause("noise x2", "noise", 100 * 3 * 3**0.5 / 255),  # 3 grey levels are there already
+    Cause("shift 12 px", "shift", 12),
+    Cause("defocus 1.2 px, 2 of 8 defective", "defocus", 1.2, defective=2),
+    Cause("brighter by 70 %, clipped", "brightness", 70),
+)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    fit: int = 60
+    tested: int = 60
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--smoke", action="store_true", help="one cause, one seed, few frames: does it run?")
+    parser.add_argument("--seeds", type=int, default=3, help="independent lines")
+    parser.add_argument("--only", action="append", metavar="CAUSE", help="causes whose name begins so")
+    parser.add_argument("--tiles", type=Path, metavar="FOLDER", help="magnetic tiles with parts.csv")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+    try:
+        if arguments.tiles is not None:
+            from eval_shift_tiles import evaluate_tiles
+
+            results = evaluate_tiles(arguments.tiles, range(1 if arguments.smoke else arguments.seeds))
+        else:
+            causes = [c for c in CAUSES if not arguments.only or any(c.name.startswith(name) for name in arguments.only)]
+            if arguments.smoke:
+                results = evaluate(causes[2:3] if not arguments.only else causes[:1], [0], Sizes(fit=30, tested=8))
+            else:
+                results = evaluate(causes, range(arguments.seeds), Sizes())
+    except UserError as error:
+        sys.exit(str(error))
+    if arguments.json:
+        print(json.dumps(results))
+
+
+def evaluate(causes: Sequence[Cause], seeds: Sequence[int], sizes: Sizes) -> dict[str, Any]:
+    """Every cause on every line; prints the table of a cause as soon as it is known."""
+    lines = []
+    for seed in seeds:
+        place = tempfile.TemporaryDirectory(prefix="edge-eval-shift-")
+        lines.append((place, Lab(Path(place.name), seed, sizes)))
+    results: dict[str, Any] = {}
+    for cause in causes:
+        runs = [lab.judged(cause) for _, lab in lines]
+        results[cause.name] = told(cause.name, runs)
+    for place, _ in lines:
+        place.cleanup()
+    return results
+
+
+class Lab:
+    """One line: its model, frozen threshold, and frames from now on."""
+
+    def __init__(self, root: Path, seed: int, sizes: Sizes) -> None:
+        self.root, self.seed, self.sizes = root, seed, sizes
+        self.scene = part_scene("pinned", seed, *SIZE)
+        self.save("fit", 0, sizes.fit, lambda picture: picture)
+        self.save("calibrate", 1000, sizes.fit, lambda picture: picture)
+        frames = list(read_frames(root / "fit"))
+        self.bundle = write_fit(root / "v1", fit(frames, FitRequest("v1"), FitRun()), "lab")
+        maxima = maxima_of(self.bundle, [frame for frame in read_frames(root / "calibrate") if isinstance(frame, Frame)])
+        self.threshold = choose_high([value for value in maxima if value is not None], 0.001, None)[0]
+
+    def save(self, folder: str, start: int, count: int, change: Change, *, defective: bool = False) -> list[str]:
+        """Frames of the changed line as PNG files; their names."""
+        pixels, made, index = np.empty(SIZE, np.uint8), list[str](), start
+        (self.root / folder).mkdir(parents=True, exist_ok=True)
+        while len(made) < count:
+            defects = self.scene.render(index, 1.0 if defective else 0.0, pixels)
+            index += 1
+            if defective and not defects:
+                continue
+            name = f"{'bad' if defective else 'good'}{len(made):03d}.png"
+            write_png(self.root / folder / name, change(pixels.copy()))
+            made.append(name)
+        return made
+
+    def judged(self, cause: Cause) -> dict[str, Any]:
+        """One run of `edge adapt`, and the truth about each answer."""
+        folder = "cause" + "".join(c if c.isalnum() else "_" for c in cause.name)
+        change = cause.change(100 + self.seed)
+        good = self.save(f"{folder}/factory", 10_000, 28 - cause.defective, change)
+        bad = self.save(f"{folder}/factory", 20_000, cause.defective, change, defective=True)
+        self.save(f"{folder}/good", 30_000, self.sizes.tested, change)
+        self.save(f"{folder}/bad", 40_000, self.sizes.tested, change, defective=True)
+        source = open_set(self.root / folder / "factory")
+        adapt_files = {*bad, *good[: 8 - len(bad)]}
+        sided = [replace(f, side="adapt" if f.file in adapt_files else "calibrate") for f in source.frames]
+        tested = [list(frames_of(self.root / folder / kind)) for kind in ("good", "bad")]
+        return run(self.bundle, self.threshold, source.with_frames(sided), tested, self.root / folder)
+
+
+def run(bundle: Bundle, threshold: float, source: FrameSet, tested: Sequence[list[Frame]], place: Path) -> dict[str, Any]:
+    """Adapt, and count on frames that took part in nothing."""
+    truth = {"frozen": counted(bundle, threshold, tested)}
+    try:
+        done: Adaptation = adapt(open_subject(bundle.folder, threshold), source, ANSWERS)
+    except UserError as error:
+        return {"truth": truth, "refused": str(error), "taken": None, "why_not": {}}
+    why_not = {}
+    for one in done.tried:
+        if one.trial is None or one.proposal is None:
+            why_not[one.row.name] = one.why_not
+            continue
+        made = write_proposal(place / f"answer-{one.row.name}", one.proposal, bundle)
+        truth[one.row.name] = counted(made, one.trial.threshold, tested)
+    taken = None if done.choice.taken is None else done.choice.taken.row.name
+    truth["taken"] = truth[taken or "frozen"]
+    return {
+        "truth": truth,
+        "taken": taken or "keep",
+        "why": done.choice.why,
+        "why_not": why_not,
+        "left_out": sorted(done.suspects),
+    }
+
+
+def frames_of(folder: Path) -> list[Frame]:
+    return [frame for frame in read_frames(folder) if isinstance(frame, Frame)]
+
+
+def maxima_of(bundle: Bundle, frames: Sequence[Frame]) -> list[float | None]:
+    """Highest values of the frames' maps; None where the part lies out of place."""
+    engine, workspace, found = open_engine(ModelConfig(bundle=bundle.folder), bundle), Workspace(), list[float | None]()
+    try:
+        for frame in frames:
+            amap = to_map(frame, engine, workspace)
+            found.append(float(amap.values.max()) if isinstance(amap, AnomalyMap) else None)
+    finally:
+        engine.close()
+    return found
+
+
+def counted(bundle: Bundle, threshold: float, tested: Sequence[list[Frame]]) -> tuple[float, float]:
+    """False rejects and recall as shares; a frame without a map is rejected."""
+    shares = []
+    for frames in tested:
+        maxima = maxima_of(bundle, frames)
+        shares.append(sum(value is None or value >= threshold for value in maxima) / len(maxima))
+    return shares[0], shares[1]
+
+
+def told(name: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Print one cause's rows, and return them: for each answer false rejects and recall, mean and each run's."""
+    print(f"\n{name}: taken {', '.join(str(run['taken'] or 'refused') for run in runs)}")
+    rows: dict[str, Any] = {"taken": [run["taken"] for run in runs]}
+    for answer in ("frozen", *(row.name for row in ANSWERS), "taken"):
+        values = [run["truth"][answer] for run in runs if answer in run["truth"]]
+        if values:
+            rejects, recalls = zip(*values, strict=True)
+            print(f"  {answer:10} false rejects {shown(rejects)}  recall {shown(recalls)}")
+            rows.setdefault("answers", {})[answer] = {"false_rejects": list(rejects), "recall": list(recalls)}
+    why_not = {answer: why for run in runs for answer, why in run["why_not"].items()}
+    refused = [run["refused"] for run in runs if "refused" in run]
+    for text in [*(f"{answer}: {why}" for answer, why in why_not.items()), *refused[:1]]:
+        print("  " + text.replace("\n", "\n  "))
+    return rows | {"why_not": why_not, "refused": refused, "left_out": [run.get("left_out", []) for run in runs]}
+
+
+def shown(values: Sequence[float]) -> str:
+    return f"{statistics.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+if __name__ == "__main__":
+    main()
