@@ -41,7 +41,7 @@ from edge.models.fit.fit_plan import FitRequest
 from edge.models.sets.frame_set import FrameSet
 from edge.models.sets.open import open_set
 from edge.preprocess.prepare import Workspace
-from edge.shift.adapt import Adaptation, adapt, write_proposal
+from edge.shift.adaptation import Adaptation, adapt, write_proposal
 from edge.shift.answers.table import ANSWERS
 from edge.shift.subject import open_subject
 from edge.sources.synthetic.parts import part_scene
@@ -84,7 +84,7 @@ CAUSES = (
 @dataclass(frozen=True)
 class Sizes:
     fit: int = 60
-    tested: int = 60
+    tested: int = 40
 
 
 def main() -> None:

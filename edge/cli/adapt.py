@@ -17,12 +17,12 @@ from edge.config.bundle import load_bundle
 from edge.errors import UserError
 from edge.models.sets.open import open_set
 from edge.models.write import check_target
-from edge.shift.adapt import Adaptation
-from edge.shift.adapt import adapt as adapt_model
+from edge.shift.adaptation import Adaptation
+from edge.shift.adaptation import adapt as adapt_model
 from edge.shift.answers.table import answers_of
+from edge.shift.bundle_trial import Trial
 from edge.shift.rank import Tried, ranked
 from edge.shift.subject import open_subject
-from edge.shift.trial import Trial
 from edge.shift.version import copy_bundle, refuse_own, report, undo, write_version
 
 

@@ -21,7 +21,7 @@ from edge.preprocess.pixel_formats import Depth, LevelWindow, to_depth
 from edge.storage.pictures import PictureError
 
 ADAPT_SHARE: Final = 2 / 7
-"""Of 28 good frames, 8 to adapt by and 20 for the threshold."""
+"""This makes of 28 good frames 8 to adapt by and 20 for the threshold."""
 MOST_ADAPT: Final = 64
 MOST_THRESHOLD: Final = 60
 MOST_JUDGED: Final = 60

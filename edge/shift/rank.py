@@ -6,12 +6,13 @@ that buys nothing is a risk.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from edge.shift.answers.protocol import AnswerRow, Proposal
-from edge.shift.trial import Trial
+from edge.shift.bundle_trial import Trial
 
 ALIKE: Final = 0.03
 """Difference in harm below which two answers are alike, and the gentler one is taken."""
@@ -32,7 +33,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class AnswerChoice:
     """``taken`` None: keep the model. ``why``: in words."""
 
     taken: Tried | None
@@ -40,8 +41,8 @@ class Choice:
 
 
 def ranked(tried: Sequence[Tried]) -> list[Tried]:
-    """Answers with figures, the least harm first; of those alike the gentler first."""
-    measured = [one for one in tried if one.trial is not None]
+    """Answers whose false rejects and recall are known, the least harm first; of those alike the gentler first."""
+    measured = [one for one in tried if one.trial is not None and not math.isnan(one.trial.recall)]
     order = {id(one): number for number, one in enumerate(measured)}
     left, found = sorted(measured, key=_harm), list[Tried]()
     while left:
@@ -52,7 +53,7 @@ def ranked(tried: Sequence[Tried]) -> list[Tried]:
     return found
 
 
-def choose(frozen: Trial, tried: Sequence[Tried], *, limit: float, lab_recall: float | None) -> Choice:
+def choose(frozen: Trial, tried: Sequence[Tried], *, limit: float, lab_recall: float | None) -> AnswerChoice:
     """Keep the model where its false rejects and recall hold, or no answer is clearly better; else the best answer.
 
     ``limit``: false rejects that the line can live with. ``lab_recall``: of the same pasted defects in the lab's frames.
@@ -61,17 +62,17 @@ def choose(frozen: Trial, tried: Sequence[Tried], *, limit: float, lab_recall: f
     holds = frozen.interval[0] <= limit
     sees = lab_recall is None or not frozen.recall < lab_recall - RECALL_LOSS
     if holds and sees:
-        return Choice(None, f"keep: the model holds on these frames ({told})")
+        return AnswerChoice(None, f"keep: the model holds on these frames ({told})")
     order = ranked(tried)
     if not order:
-        return Choice(None, f"keep: no answer can be given here; the model does not hold ({told})")
+        return AnswerChoice(None, f"keep: no answer can be given here; the model does not hold ({told})")
     best = order[0]
     assert best.trial is not None
     if not best.trial.harm <= frozen.harm - GAIN:
-        return Choice(None, f"keep: no answer does clearly better than the model as it is ({told})")
+        return AnswerChoice(None, f"keep: no answer does clearly better than the model as it is ({told})")
     after = f"false rejects {best.trial.rejected} of {best.trial.frames}, recall {best.trial.recall:.2f}"
     left = "" if best.trial.interval[0] <= limit else f"; still above the limit of {limit:.0%}"
-    return Choice(best, f"{best.row.name}: {told} before, {after} after{left}")
+    return AnswerChoice(best, f"{best.row.name}: {told} before, {after} after{left}")
 
 
 def _harm(one: Tried) -> float:

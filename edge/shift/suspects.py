@@ -51,7 +51,7 @@ def suspects(bundle: Bundle, frames: Sequence[tuple[str, Frame]], place: str) ->
 
 
 def _seen(bundle: Bundle, frames: Sequence[tuple[str, Frame]]) -> Sequence[Outlier]:
-    engine, workspace, found = open_engine(ModelConfig(bundle=bundle.folder), bundle), Workspace(), []
+    engine, workspace, found = open_engine(ModelConfig(bundle=bundle.folder, engine="onnx"), bundle), Workspace(), []
     try:
         for index, (name, frame) in enumerate(frames):
             amap = to_map(frame, engine, workspace)

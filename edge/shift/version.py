@@ -18,10 +18,10 @@ from edge.config.bundle_spec import DisplaySpec
 from edge.errors import UserError
 from edge.models.sets.used import KEY, STATISTICS, fitted_on
 from edge.models.write import check_target, put_in_place
-from edge.shift.adapt import Adaptation, write_proposal
+from edge.shift.adaptation import Adaptation, write_proposal
 from edge.shift.answers.protocol import Proposal
+from edge.shift.bundle_trial import Trial
 from edge.shift.rank import Tried
-from edge.shift.trial import Trial
 from edge.storage.pictures import encode_png
 
 ADAPTED: Final = "adapted"

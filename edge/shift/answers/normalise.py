@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.models import graphs
 from edge.shift.answers.protocol import NotOffered, Pictures, Proposal, Situation
+from edge.shift.answers.taps import set_weight
 
 GAIN: Final = (0.7, 1.4)
 """Least and most that the contrast may be stretched."""
@@ -51,9 +52,13 @@ def gain_and_offset(lab: Pictures, factory: Pictures) -> tuple[NDArray[np.float3
 
 
 def put_in_front(model: onnx.ModelProto, gain: NDArray[np.float32], offset: NDArray[np.float32], bits: int) -> None:
-    """Insert the normalisation between the graph's input ``frame`` and all that reads it, in place."""
+    """Insert the normalisation behind the graph's input ``frame``, in place; an earlier one is replaced."""
     graph = model.graph
-    prefix = graphs.free_prefix(graph, "edge/normalise")
+    if any(tensor.name == "edge/normalise/gain" for tensor in graph.initializer):
+        set_weight(model, "edge/normalise/gain", gain)
+        set_weight(model, "edge/normalise/offset", offset)
+        return
+    prefix = "edge/normalise"
     kind = graphs.inputs(model)[0].type.tensor_type.elem_type
     graphs.rename(graph, {"frame": f"{prefix}/frame"})
     next(value for value in graph.input if value.name == f"{prefix}/frame").name = "frame"

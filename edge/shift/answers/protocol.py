@@ -1,6 +1,6 @@
 """An answer takes a bundle and a few good frames of the factory and proposes another bundle, or says why it can't.
 
-Whether a proposal is any good is not its business: ``edge.shift.trial`` measures that on frames that the answer never saw.
+Whether a proposal is any good is not its business: ``edge.shift.bundle_trial`` measures that, on frames that it never saw.
 A new answer is one file beside this one, which defines ``propose``, and one row in ``edge.shift.answers.table``.
 """
 
@@ -21,7 +21,7 @@ from edge.frames import Frame
 from edge.models import graphs
 
 Pictures: TypeAlias = Sequence[NDArray[Any]]
-"""As the graph takes them: uint8 or uint16 (H, W, C), resized and registered."""
+"""Pictures are as the graph takes them: uint8 or uint16 (H, W, C), resized and registered."""
 
 
 class NotOffered(Exception):  # noqa: N818  (says what it is)

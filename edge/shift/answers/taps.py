@@ -18,6 +18,8 @@ from onnx import helper, numpy_helper
 from edge.models import graphs
 from edge.shift.answers.protocol import Pictures
 
+_MOVED = "/moved_features"
+
 
 @dataclass(frozen=True, slots=True)
 class PlaceTap:
@@ -30,9 +32,12 @@ class PlaceTap:
 
 @dataclass(frozen=True, slots=True)
 class SharedTap:
-    """``tensor``: (n, c, h, w); ``constant``: its last channel is the number 1 and no feature."""
+    """``tensor``: (n, c, h, w), as the lab's model made it, before anything moved it. ``reader``: output of the node that
+    compares. ``constant``: the last channel is the number 1 and no feature.
+    """
 
     tensor: str
+    reader: str
     constant: bool
 
 
@@ -53,10 +58,18 @@ def shared_tap(model: onnx.ModelProto, method: str) -> SharedTap | None:
     """The tap of a fitted graph that compares all places in one space; None for any other."""
     made = graphs.producers(model)
     if method == "memory" and "edge/memory/places" in made:
-        return SharedTap(made["edge/memory/places"].input[0], constant=True)
+        return SharedTap(_unmoved(made, "edge/memory/places"), "edge/memory/places", constant=True)
     if method == "cells" and "squares" in made:
-        return SharedTap(made["squares"].input[0], constant=False)
+        return SharedTap(_unmoved(made, "squares"), "squares", constant=False)
     return None
+
+
+def _unmoved(made: dict[str, onnx.NodeProto], reader: str) -> str:
+    """What the reader would read had no answer moved it before."""
+    tensor: str = made[reader].input[0]
+    while tensor.endswith(_MOVED):
+        tensor = made[tensor].input[0]
+    return tensor
 
 
 def tapped(model: onnx.ModelProto, tensors: Sequence[str], pictures: Pictures) -> Iterator[list[NDArray[np.float32]]]:
@@ -80,21 +93,26 @@ def features(model: onnx.ModelProto, tap: SharedTap, pictures: Pictures, most: i
 def move(
     model: onnx.ModelProto, tap: SharedTap, matrix: NDArray[np.float64], offset: NDArray[np.float64], name: str
 ) -> None:
-    """Put ``matrix @ f + offset`` in the place of the tap's features f, in place; the constant channel stays."""
+    """Put ``matrix @ f + offset`` in the place of the tap's features f, in place; the constant channel stays.
+
+    An earlier move is replaced.
+    """
     graph = model.graph
     count = len(offset)
     whole, moved = np.eye(count + tap.constant), np.zeros(count + tap.constant)
     whole[:count, :count], moved[:count] = matrix, offset
     prefix = graphs.free_prefix(graph, f"edge/{name}")
-    for node in graph.node:
-        for index, read in enumerate(node.input):
-            if read == tap.tensor:
-                node.input[index] = f"{prefix}/moved"
+    reader = graphs.producers(model)[tap.reader]
+    read = reader.input[0]
+    for index, name_read in enumerate(reader.input):
+        if name_read == read:
+            reader.input[index] = f"{prefix}{_MOVED}"
     weights = {"matrix": whole[:, :, None, None].astype(np.float32), "offset": moved.astype(np.float32)}
     graph.initializer.extend(numpy_helper.from_array(v, f"{prefix}/{n}") for n, v in weights.items())
-    conv = helper.make_node("Conv", [tap.tensor, f"{prefix}/matrix", f"{prefix}/offset"], [f"{prefix}/moved"])
+    conv = helper.make_node("Conv", [tap.tensor, f"{prefix}/matrix", f"{prefix}/offset"], [f"{prefix}{_MOVED}"])
     at = next(index for index, node in enumerate(graph.node) if tap.tensor in node.output)
     graph.node.insert(at + 1, conv)
+    graphs.prune(graph)
 
 
 def weight(model: onnx.ModelProto, name: str) -> NDArray[Any]:

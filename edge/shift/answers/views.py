@@ -43,6 +43,8 @@ def propose(situation: Situation, how: Literal["mean", "max"]) -> Proposal:
     allowed = [row["change"] for row in situation.self_test.get("changes", ()) if row["allowed"] and row["change"] in VIEWS]
     if not allowed:
         raise NotOffered("the self-test allows no flip and no shift: each alone makes good frames look defective")
+    if any(node.name.startswith("edge/views") for node in situation.graph.graph.node):
+        raise NotOffered("the graph looks at several views already")
     if graphs.dims(graphs.inputs(situation.graph)[0])[0] is not None:
         raise NotOffered("the graph takes one picture at a time, and views go through it as a batch")
     if graphs.opset(situation.graph) >= 18:
@@ -94,7 +96,9 @@ class _Nodes:
         self.before = len(graph.node)
 
     def add(self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> str:
-        self._graph.node.append(helper.make_node(op, list(inputs), list(outputs), **attributes))
+        self._graph.node.append(
+            helper.make_node(op, list(inputs), list(outputs), name=f"{self._prefix}/{outputs[0]}", **attributes)
+        )
         return outputs[0]
 
     def seen(self, name: str, view: View, out: str) -> str:

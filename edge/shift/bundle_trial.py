@@ -36,7 +36,7 @@ from edge.shift.subject import Subject
 
 PANEL_CONTRASTS: Final = (0.04, 0.06, 0.08, 0.12)
 """Contrasts of the pasted defects that answers are compared by; stronger ones are seen by nearly all."""
-_DRAWS: Final = 6
+_DRAWS: Final = 4
 _PASTED_INTO: Final = 8
 FALSE_REJECTS: Final = 0.001
 """Share that the threshold is chosen for: with fewer than 1,000 frames, 2 % above their highest."""
@@ -58,7 +58,7 @@ class Trial:
 
     @property
     def interval(self) -> Interval:
-        """Of the false rejects, 95 %."""
+        """The 95 % interval of the false rejects."""
         return share_interval(self.rejected, self.frames)
 
     @property
@@ -146,21 +146,22 @@ class TrialBench:
 
     def _good(self, engine: Engine) -> list[tuple[NDArray[np.uint8], Scorer]]:
         found: list[tuple[NDArray[np.uint8], Scorer]] = []
+        workspace = Workspace()
         for _, frame in self._factory.read(self._factory.threshold):
-            pair = self._pair(engine, frame)
+            pair = self._pair(engine, frame, workspace)
             if pair is not None:
                 found.append(pair)
             if len(found) == _PASTED_INTO:
                 break
         return found
 
-    def _pair(self, engine: Engine, frame: Frame) -> tuple[NDArray[np.uint8], Scorer] | None:
+    def _pair(self, engine: Engine, frame: Frame, workspace: Workspace) -> tuple[NDArray[np.uint8], Scorer] | None:
         """A picture of 8 bits to paste into, and what scores its changed copies; None for a part out of place."""
         try:
-            job: Job = start_job(frame, engine.bundle, Workspace())
+            job: Job = start_job(frame, engine.bundle, workspace)
         except PartOutOfPlace:
             return None
-        whole: Any = _whole(job, frame, engine.bundle)
+        whole: Any = _whole(job, frame, engine.bundle)  # a copy: the workspace is used again
         shift = engine.bundle.spec.input.bits - 8
         picture = (whole >> shift).astype(np.uint8)
         factor, config = 1.0, self._subject.inspector.regions.smooth
@@ -200,4 +201,4 @@ def _left_out_in_turn(maxima: Sequence[float | None], share: float) -> int:
 
 
 def _opened(bundle: Bundle) -> Engine:
-    return open_engine(ModelConfig(bundle=bundle.folder), bundle)
+    return open_engine(ModelConfig(bundle=bundle.folder, engine="onnx"), bundle)

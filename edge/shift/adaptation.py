@@ -28,11 +28,11 @@ from edge.models.write import write_bundle
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace
 from edge.preprocess.register import PartOutOfPlace
 from edge.shift.answers.protocol import AnswerRow, NotOffered, Proposal, Situation
+from edge.shift.bundle_trial import PANEL_CONTRASTS, Trial, TrialBench
 from edge.shift.factory_frames import FactoryFrames, factory_frames
-from edge.shift.rank import Choice, Tried, choose
+from edge.shift.rank import AnswerChoice, Tried, choose
 from edge.shift.subject import SELF_TEST, Subject
 from edge.shift.suspects import suspects
-from edge.shift.trial import PANEL_CONTRASTS, Trial, TrialBench
 
 MOST_LAB = 24
 """Pictures of the lab that features are compared with."""
@@ -48,7 +48,7 @@ class Adaptation:
     frozen: Trial
     lab_recall: float | None
     tried: tuple[Tried, ...]
-    choice: Choice
+    choice: AnswerChoice
     limit: float
     tested: SelfTest | None = None
 
@@ -84,10 +84,10 @@ def adapt(
     every = [(one.file, frame) for one, frame in factory.read([*factory.adapt, *factory.threshold, *factory.judged])]
     odd = suspects(bundle, every, str(source.path))
     factory = factory.without(frozenset(odd))
+    situation = _situation(subject, factory, lab_pictures, lab_missing)
     bench = TrialBench(subject, factory)
     say("the model as it is", 0, len(answers))
     frozen = bench.frozen()
-    situation = _situation(subject, factory, lab_pictures, lab_missing)
     tried = []
     for number, row in enumerate(answers, 1):
         tried.append(_try(row, situation, bench))
@@ -145,9 +145,9 @@ def _tested(taken: Tried, bundle: Bundle, bench: TrialBench) -> SelfTest | None:
 
 
 def _situation(subject: Subject, factory: FactoryFrames, lab: Sequence[NDArray[Any]] | None, lab_missing: str) -> Situation:
-    frames, pictures = [], []
+    frames, pictures, workspace = [], [], Workspace()
     for _, frame in factory.read(factory.adapt):
-        picture = as_graph_takes(frame, subject.bundle)
+        picture = as_graph_takes(frame, subject.bundle, workspace)
         if picture is not None:
             frames.append(frame)
             pictures.append(picture)
@@ -164,7 +164,7 @@ def _situation(subject: Subject, factory: FactoryFrames, lab: Sequence[NDArray[A
     return Situation(subject.bundle, frames, pictures, lab, lab_missing, test)
 
 
-def as_graph_takes(frame: Frame, bundle: Bundle) -> NDArray[Any] | None:
+def as_graph_takes(frame: Frame, bundle: Bundle, workspace: Workspace | None = None) -> NDArray[Any] | None:
     """The frame's picture, resized and registered, in an array of its own; None where its part lies out of place.
 
     Of a frame that is cut into tiles: the first tile.
@@ -173,7 +173,7 @@ def as_graph_takes(frame: Frame, bundle: Bundle) -> NDArray[Any] | None:
         UserError: the model can't take a frame of this size.
     """
     try:
-        image = start_job(frame, bundle, Workspace()).image
+        image = start_job(frame, bundle, workspace or Workspace()).image
     except PartOutOfPlace:
         return None
     except FrameSizeMismatch as error:
@@ -186,7 +186,8 @@ def _lab(bundle: Bundle, lab: FrameSet | None) -> tuple[list[NDArray[Any]] | Non
     """Pictures of the lab: of the set that is named, else those that the bundle keeps."""
     if lab is not None:
         chosen = [frame for frame in lab.frames if frame.label in ("good", None)][:MOST_LAB]
-        pictures = [as_graph_takes(lab.read(frame), bundle) for frame in chosen]
+        workspace = Workspace()
+        pictures = [as_graph_takes(lab.read(frame), bundle, workspace) for frame in chosen]
         return [picture for picture in pictures if picture is not None], ""
     try:
         kept = statistics_of(bundle, plan_of(bundle, bundle.spec.name)).kept.pictures()
