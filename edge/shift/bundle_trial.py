@@ -141,7 +141,8 @@ class TrialBench:
         good = self._good(engine)
         if not good:
             return float("nan")
-        cells = pasted_cells(good, plan_scale(*good[0]), threshold, PANEL_CONTRASTS, _DRAWS)
+        moved = engine.bundle.spec.register_ is not None
+        cells = pasted_cells(good, plan_scale(*good[0]), threshold, PANEL_CONTRASTS, _DRAWS, moved=moved)
         return sum(cell.seen for cell in cells) / sum(cell.pasted for cell in cells)
 
     def _good(self, engine: Engine) -> list[tuple[NDArray[np.uint8], Scorer]]:

@@ -26,8 +26,10 @@ MOST_ADAPT: Final = 64
 MOST_THRESHOLD: Final = 60
 MOST_JUDGED: Final = 60
 LEAST_ADAPT, LEAST_THRESHOLD = 4, 10
-CLIPPED_SHARE: Final = 0.005
-"""Share of a frame's pixels at white from which on it counts as clipped."""
+CLIPPED_SHARE: Final = 0.02
+"""Share of pixels at white, in the middle frame, above which nothing is adapted: what is lost there no answer gives back."""
+_TOLD_SHARE: Final = 0.005
+"""Share from which on it is said."""
 _NAMED: Final = 3
 
 
@@ -102,6 +104,10 @@ def factory_frames(
         seen(number, len(good))
     good = [frame for frame in good if frame.file in look.ids]
     _check(source, bundle, good, look, lab_clipped)
+    if (share := float(np.median(look.clipped))) > max(_TOLD_SHARE, 2 * lab_clipped):
+        notes.append(
+            f"{share:.1%} of the pixels are at the highest level, the lab's had {lab_clipped:.1%}: reduce exposure"
+        )
     notes += [f"{file} can't be read: {why}" for file, why in look.unreadable]
     if "adapt" in source.sides or "calibrate" in source.sides:
         sides = _of_split(source, good, look.ids)

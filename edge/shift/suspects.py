@@ -73,6 +73,7 @@ def _among_themselves(bundle: Bundle, frames: Sequence[tuple[str, Frame]]) -> Se
     gathered = gather_frames(plan, entries)
     if gathered.statistics.frames < method_row(plan.method).least_frames + 1:
         return ()
-    gathered.statistics.model(gathered.kept.pictures())
-    named = [HeldOutScore(score.index, frames[score.index][0], score.maximum) for score in scores(plan, gathered, entries)]
+    place = gathered.statistics.model(gathered.kept.pictures()).map_to_image
+    held_out = scores(plan, gathered, entries, map_to_image=place)
+    named = [HeldOutScore(score.index, frames[score.index][0], score.maximum) for score in held_out]
     return outliers_of(named)
