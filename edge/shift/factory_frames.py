@@ -27,7 +27,7 @@ MOST_THRESHOLD: Final = 60
 MOST_JUDGED: Final = 60
 LEAST_ADAPT, LEAST_THRESHOLD = 4, 10
 CLIPPED_SHARE: Final = 0.02
-"""Share of pixels at white, in the middle frame, above which nothing is adapted: what is lost there no answer gives back."""
+"""Share of pixels at white, in the middle frame, above which nothing is adapted: no answer gives back what is lost."""
 _TOLD_SHARE: Final = 0.005
 """Share from which on it is said."""
 _NAMED: Final = 3
