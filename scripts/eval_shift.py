@@ -42,6 +42,7 @@ from edge.models.sets.frame_set import FrameSet
 from edge.models.sets.open import open_set
 from edge.preprocess.prepare import Workspace
 from edge.shift.adaptation import Adaptation, adapt, write_proposal
+from edge.shift.answers.protocol import AnswerRow
 from edge.shift.answers.table import ANSWERS
 from edge.shift.subject import open_subject
 from edge.sources.synthetic.parts import part_scene
@@ -93,28 +94,32 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="one cause, one seed, few frames: does it run?")
     parser.add_argument("--seeds", type=int, default=3, help="independent lines")
     parser.add_argument("--only", action="append", metavar="CAUSE", help="causes whose name begins so")
+    parser.add_argument("--without", action="append", default=[], metavar="ANSWER", help="answers that aren't tried")
     parser.add_argument("--tiles", type=Path, metavar="FOLDER", help="magnetic tiles with parts.csv")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
+    answers = [row for row in ANSWERS if row.name not in arguments.without]
     try:
         if arguments.tiles is not None:
             from eval_shift_tiles import evaluate_tiles
 
-            results = evaluate_tiles(arguments.tiles, range(1 if arguments.smoke else arguments.seeds))
+            results = evaluate_tiles(arguments.tiles, range(1 if arguments.smoke else arguments.seeds), answers)
         else:
             causes = [c for c in CAUSES if not arguments.only or any(c.name.startswith(name) for name in arguments.only)]
             if arguments.smoke:
-                results = evaluate(causes[2:3] if not arguments.only else causes[:1], [0], Sizes(fit=30, tested=8))
+                results = evaluate(causes[2:3] if not arguments.only else causes[:1], [0], Sizes(fit=30, tested=8), answers)
             else:
-                results = evaluate(causes, range(arguments.seeds), Sizes())
+                results = evaluate(causes, range(arguments.seeds), Sizes(), answers)
     except UserError as error:
         sys.exit(str(error))
     if arguments.json:
         print(json.dumps(results))
 
 
-def evaluate(causes: Sequence[Cause], seeds: Sequence[int], sizes: Sizes) -> dict[str, Any]:
+def evaluate(
+    causes: Sequence[Cause], seeds: Sequence[int], sizes: Sizes, answers: Sequence[AnswerRow] = ANSWERS
+) -> dict[str, Any]:
     """Every cause on every line; prints the table of a cause as soon as it is known."""
     lines = []
     for seed in seeds:
@@ -122,7 +127,7 @@ def evaluate(causes: Sequence[Cause], seeds: Sequence[int], sizes: Sizes) -> dic
         lines.append((place, Lab(Path(place.name), seed, sizes)))
     results: dict[str, Any] = {}
     for cause in causes:
-        runs = [lab.judged(cause) for _, lab in lines]
+        runs = [lab.judged(cause, answers) for _, lab in lines]
         results[cause.name] = told(cause.name, runs)
     for place, _ in lines:
         place.cleanup()
@@ -156,7 +161,7 @@ class Lab:
             made.append(name)
         return made
 
-    def judged(self, cause: Cause) -> dict[str, Any]:
+    def judged(self, cause: Cause, answers: Sequence[AnswerRow]) -> dict[str, Any]:
         """One run of `edge adapt`, and the truth about each answer."""
         folder = "cause" + "".join(c if c.isalnum() else "_" for c in cause.name)
         change = cause.change(100 + self.seed)
@@ -168,14 +173,21 @@ class Lab:
         adapt_files = {*bad, *good[: 8 - len(bad)]}
         sided = [replace(f, side="adapt" if f.file in adapt_files else "calibrate") for f in source.frames]
         tested = [list(frames_of(self.root / folder / kind)) for kind in ("good", "bad")]
-        return run(self.bundle, self.threshold, source.with_frames(sided), tested, self.root / folder)
+        return run(self.bundle, self.threshold, source.with_frames(sided), tested, answers, self.root / folder)
 
 
-def run(bundle: Bundle, threshold: float, source: FrameSet, tested: Sequence[list[Frame]], place: Path) -> dict[str, Any]:
+def run(
+    bundle: Bundle,
+    threshold: float,
+    source: FrameSet,
+    tested: Sequence[list[Frame]],
+    answers: Sequence[AnswerRow],
+    place: Path,
+) -> dict[str, Any]:
     """Adapt, and count on frames that took part in nothing."""
     truth = {"frozen": counted(bundle, threshold, tested)}
     try:
-        done: Adaptation = adapt(open_subject(bundle.folder, threshold), source, ANSWERS)
+        done: Adaptation = adapt(open_subject(bundle.folder, threshold), source, answers)
     except UserError as error:
         return {"truth": truth, "refused": str(error), "taken": None, "why_not": {}}
     why_not = {}

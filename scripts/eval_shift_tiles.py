@@ -24,6 +24,7 @@ from edge.models.fit.fit import FitRun, fit, write_fit
 from edge.models.fit.fit_plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
 from edge.models.sets.open import open_set
+from edge.shift.answers.protocol import AnswerRow
 from edge.storage.pictures import read_picture, write_png
 
 GOOD = "good"
@@ -41,7 +42,7 @@ class TilePicture:
     lighting: str
 
 
-def evaluate_tiles(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
+def evaluate_tiles(folder: Path, seeds: Sequence[int], answers: Sequence[AnswerRow]) -> dict[str, Any]:
     """Lighting and defocus over all seeds; prints each table."""
     table = folder / "parts.csv"
     if not table.is_file():
@@ -50,12 +51,19 @@ def evaluate_tiles(folder: Path, seeds: Sequence[int]) -> dict[str, Any]:
         tiles = [TilePicture(r["file"], r["kind"], r["part"], r["lighting"]) for r in csv.DictReader(file)]
     results = {}
     for name, lightings, sigma in (("lighting 6", FACTORY, 0.0), ("defocus 1.2 px", LAB, 1.2)):
-        results[name] = told(f"tiles, {name}", [_run(folder, tiles, seed, lightings, sigma) for seed in seeds])
+        results[name] = told(f"tiles, {name}", [_run(folder, tiles, seed, (lightings, sigma), answers) for seed in seeds])
     return results
 
 
-def _run(folder: Path, tiles: Sequence[TilePicture], seed: int, lightings: Sequence[str], sigma: float) -> dict[str, Any]:
-    """One line: fitted, changed, adapted, judged."""
+def _run(
+    folder: Path,
+    tiles: Sequence[TilePicture],
+    seed: int,
+    change: tuple[Sequence[str], float],
+    answers: Sequence[AnswerRow],
+) -> dict[str, Any]:
+    """One line: fitted, changed, adapted, judged. ``change``: lightings and defocus from now on."""
+    lightings, sigma = change
     parts = sorted({tile.part for tile in tiles if tile.kind == GOOD})
     order = [parts[i] for i in np.random.default_rng(seed).permutation(len(parts))]
     first, second = len(order) * 3 // 10, len(order) * 4 // 10
@@ -79,7 +87,7 @@ def _run(folder: Path, tiles: Sequence[TilePicture], seed: int, lightings: Seque
         adapt = {f"{number:03d}.png" for number in range(8)}
         sided = [replace(f, side="adapt" if f.file in adapt else "calibrate") for f in source.frames]
         tested = [frames_of(root / kind) for kind in ("good", "bad")]
-        return run(bundle, threshold, source.with_frames(sided), tested, root)
+        return run(bundle, threshold, source.with_frames(sided), tested, answers, root)
 
 
 def _good(tile: TilePicture, parts: set[str], lightings: Sequence[str]) -> bool:
