@@ -116,7 +116,7 @@ def factory_frames(
     return FactoryFrames(source, levels, *sides, look.ids, tuple(notes))
 
 
-def clipped_share(frame: Frame) -> float:
+def _share_at_white(frame: Frame) -> float:
     """Share of the frame's samples at white."""
     return float(np.count_nonzero(frame.pixels >= (1 << frame.bits) - 1)) / frame.pixels.size
 
@@ -145,7 +145,7 @@ def _look(frame: SetFrame, source: FrameSet, levels: tuple[Depth, LevelWindow | 
     look.ids[frame.file] = content_id(read.pixels)
     channels = 1 if read.pixels.ndim == 2 else read.pixels.shape[2]
     look.sizes.setdefault((read.meta.width, read.meta.height, channels), frame.file)
-    look.clipped.append(clipped_share(to_depth(read, *levels)))
+    look.clipped.append(_share_at_white(to_depth(read, *levels)))
     if read.pixels.min() == read.pixels.max():
         look.even.append(frame.file)
 
