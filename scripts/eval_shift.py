@@ -32,6 +32,7 @@ from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame
@@ -40,7 +41,6 @@ from edge.models.fit.fit import FitRun, fit, write_fit
 from edge.models.fit.fit_plan import FitRequest
 from edge.models.sets.frame_set import FrameSet
 from edge.models.sets.open import open_set
-from edge.preprocess.prepare import Workspace
 from edge.shift.adaptation import Adaptation, adapt, write_proposal
 from edge.shift.answers.protocol import AnswerRow
 from edge.shift.answers.table import ANSWERS
@@ -214,7 +214,8 @@ def frames_of(folder: Path) -> list[Frame]:
 
 def maxima_of(bundle: Bundle, frames: Sequence[Frame]) -> list[float | None]:
     """Highest values of the frames' maps; None where the part lies out of place."""
-    engine, workspace, found = open_engine(ModelConfig(bundle=bundle.folder), bundle), Workspace(), list[float | None]()
+    engine, workspace = open_engine(ModelConfig(bundle=bundle.folder), bundle), ready_workspace(bundle)
+    found: list[float | None] = []
     try:
         for frame in frames:
             amap = to_map(frame, engine, workspace)

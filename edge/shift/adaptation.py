@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import MODEL_NAME, Bundle
 from edge.config.bundle_spec import REPORTS
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import start as start_job
 from edge.errors import UserError
 from edge.frames import Frame
@@ -145,7 +146,7 @@ def _tested(taken: Tried, bundle: Bundle, bench: TrialBench) -> SelfTest | None:
 
 
 def _situation(subject: Subject, factory: FactoryFrames, lab: Sequence[NDArray[Any]] | None, lab_missing: str) -> Situation:
-    frames, pictures, workspace = [], [], Workspace()
+    frames, pictures, workspace = [], [], ready_workspace(subject.bundle)
     for _, frame in factory.read(factory.adapt):
         picture = as_graph_takes(frame, subject.bundle, workspace)
         if picture is not None:
@@ -173,7 +174,7 @@ def as_graph_takes(frame: Frame, bundle: Bundle, workspace: Workspace | None = N
         UserError: the model can't take a frame of this size.
     """
     try:
-        image = start_job(frame, bundle, workspace or Workspace()).image
+        image = start_job(frame, bundle, workspace or ready_workspace(bundle)).image
     except PartOutOfPlace:
         return None
     except FrameSizeMismatch as error:
@@ -186,7 +187,7 @@ def _lab(bundle: Bundle, lab: FrameSet | None) -> tuple[list[NDArray[Any]] | Non
     """Pictures of the lab: of the set that is named, else those that the bundle keeps."""
     if lab is not None:
         chosen = [frame for frame in lab.frames if frame.label in ("good", None)][:MOST_LAB]
-        workspace = Workspace()
+        workspace = ready_workspace(bundle)
         pictures = [as_graph_takes(lab.read(frame), bundle, workspace) for frame in chosen]
         return [picture for picture in pictures if picture is not None], ""
     try:

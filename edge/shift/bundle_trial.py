@@ -19,7 +19,7 @@ from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
 from edge.engines.open import open_engine
 from edge.engines.protocol import Engine
-from edge.engines.registration import registrar_of
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import Job, to_map
 from edge.engines.to_map import start as start_job
 from edge.errors import UserError
@@ -92,8 +92,7 @@ class TrialBench:
         engine = _opened(bundle)
         try:
             good = self._good(engine)
-            registrar = None if bundle.spec.register_ is None else registrar_of(bundle, Workspace())
-            return examined(good, threshold, registrar) if good else None
+            return examined(good, threshold, ready_workspace(bundle).registrar) if good else None
         finally:
             engine.close()
 
@@ -122,7 +121,7 @@ class TrialBench:
 
     def _maxima(self, engine: Engine, frames: Sequence[Any]) -> tuple[list[float | None], list[float]]:
         """Each frame's highest value as the line compares it, None without a map; and the ms that it took."""
-        criteria, workspace = self._subject.inspector.criteria(), Workspace()
+        criteria, workspace = self._subject.inspector.criteria(), ready_workspace(engine.bundle)
         found: list[float | None] = []
         times = []
         for _, frame in self._factory.read(frames):
@@ -147,7 +146,7 @@ class TrialBench:
 
     def _good(self, engine: Engine) -> list[tuple[NDArray[np.uint8], Scorer]]:
         found: list[tuple[NDArray[np.uint8], Scorer]] = []
-        workspace = Workspace()
+        workspace = ready_workspace(engine.bundle)
         for _, frame in self._factory.read(self._factory.threshold):
             pair = self._pair(engine, frame, workspace)
             if pair is not None:

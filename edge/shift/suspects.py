@@ -14,6 +14,7 @@ import numpy as np
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
 from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame
@@ -22,7 +23,6 @@ from edge.models.fit.continued import plan_of
 from edge.models.fit.gather_frames import gather_frames
 from edge.models.fit.methods import method_row
 from edge.models.robust_outliers import Outlier
-from edge.preprocess.prepare import Workspace
 
 MOST_SHARE: Final = 0.25
 """A set with more suspects than this is no set of good frames."""
@@ -51,7 +51,8 @@ def suspects(bundle: Bundle, frames: Sequence[tuple[str, Frame]], place: str) ->
 
 
 def _seen(bundle: Bundle, frames: Sequence[tuple[str, Frame]]) -> Sequence[Outlier]:
-    engine, workspace, found = open_engine(ModelConfig(bundle=bundle.folder, engine="onnx"), bundle), Workspace(), []
+    engine = open_engine(ModelConfig(bundle=bundle.folder, engine="onnx"), bundle)
+    workspace, found = ready_workspace(bundle), []
     try:
         for index, (name, frame) in enumerate(frames):
             amap = to_map(frame, engine, workspace)
