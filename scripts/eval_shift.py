@@ -65,7 +65,10 @@ class Cause:
     def change(self, seed: int) -> Change:
         if self.corruption is None:
             return lambda picture: picture
-        return CORRUPTIONS[self.corruption].steady(self.strength, seed)
+        row = CORRUPTIONS[self.corruption]
+        if self.corruption == "brightness":  # whose direction would be drawn
+            return lambda picture: row.apply(picture, self.strength, np.random.default_rng(seed))
+        return row.steady(self.strength, seed)
 
 
 CAUSES = (
