@@ -11,11 +11,11 @@ from edge.shift.answers.protocol import AnswerRow
 ANSWERS: Final[tuple[AnswerRow, ...]] = (
     AnswerRow("threshold", "the same model at a threshold of the factory's own good frames", "threshold"),
     AnswerRow("normalise", "mean and spread of the pictures brought to the lab's, within bounds", "normalise"),
-    AnswerRow("moments", "mean and spread of the features brought to the lab's", "moments"),
+    AnswerRow("moments", "mean and spread of the features brought to the lab's", "feature_moments"),
     AnswerRow("add-1", "the factory's good frames added to the model", "add_normals", {"weight": 1}),
     AnswerRow("add-3", "the same, each counting three times", "add_normals", {"weight": 3}),
     AnswerRow("coral", "covariance of the features brought to the lab's, shrunk, behind a gate", "coral"),
-    AnswerRow("refit", "a model of the factory's frames alone", "refit"),
+    AnswerRow("refit", "a model of the factory's frames alone", "factory_alone"),
     AnswerRow("tta-mean", "mean of the maps over the flips and shifts that the part allows", "views", {"how": "mean"}),
     AnswerRow("tta-max", "their highest", "views", {"how": "max"}),
     AnswerRow("tent", "norm statistics of a trained network measured anew, then its entropy lowered", "tent"),

@@ -15,7 +15,7 @@ from edge.config.bundle import Bundle
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.models import graphs
 from edge.shift.adaptation import as_graph_takes
-from edge.shift.answers import coral, moments, normalise
+from edge.shift.answers import coral, feature_moments, normalise
 from edge.shift.answers.protocol import NotOffered, Proposal, Situation
 from edge.shift.answers.taps import features, place_taps, shared_tap, tapped, weight
 
@@ -96,7 +96,7 @@ def test_moments_take_the_factorys_mean_at_every_place(
 ) -> None:
     bundle = {"pixel": pixel, "residual": residual}[method]
     at = situation(bundle, tmp_path, BLURRED)
-    proposal = moments.propose(at)
+    proposal = feature_moments.propose(at)
     assert proposal.model is not None
     taps = place_taps(at.graph, method)
     assert len(taps) == {"pixel": 1, "residual": 3}[method]
@@ -114,7 +114,7 @@ def test_moments_take_the_factorys_mean_at_every_place(
 
 def test_moments_bring_shared_features_to_the_labs_mean_and_spread(memory: Bundle, tmp_path: Path) -> None:
     at = situation(memory, tmp_path, BLURRED)
-    proposal = moments.propose(at)
+    proposal = feature_moments.propose(at)
     assert proposal.model is not None
     tap = shared_tap(at.graph, "memory")
     assert tap is not None
@@ -155,11 +155,11 @@ def test_per_pixel_deviations_have_no_covariance_to_align(residual: Bundle, tmp_
 
 def test_a_graph_that_was_moved_can_be_moved_again(memory: Bundle, pixel: Bundle, tmp_path: Path) -> None:
     at = situation(memory, tmp_path, BLURRED)
-    first = moments.propose(at).model
+    first = feature_moments.propose(at).model
     assert first is not None
     again = Situation(memory, at.frames, at.pictures, at.lab, "", None)
     again.__dict__["graph"] = first
-    second = moments.propose(again).model
+    second = feature_moments.propose(again).model
     assert second is not None
     once, twice = (graphs.run_graph(graphs.session(m, "x"), at.pictures[0][None])["map"] for m in (first, second))
     assert np.allclose(once, twice, atol=1e-3)  # the first move is replaced by the same one

@@ -19,7 +19,7 @@ from edge.models import graphs
 from edge.models.fit.continued import plan_of, statistics_of
 from edge.models.sets.used import content_id, fitted_on
 from edge.shift.adaptation import as_graph_takes, write_proposal
-from edge.shift.answers import add_normals, refit, tent, threshold, views
+from edge.shift.answers import add_normals, factory_alone, tent, threshold, views
 from edge.shift.answers.protocol import NotOffered, Situation
 from edge.shift.answers.views import View, with_views
 
@@ -56,18 +56,18 @@ def test_added_frames_count_as_often_as_they_are_said_to_and_are_known_as_used(
 
 def test_a_refit_knows_the_factorys_frames_alone(residual: Bundle, tmp_path: Path) -> None:
     at = situation(residual, tmp_path)
-    new = write_proposal(tmp_path / "v2", refit.propose(at), residual)
+    new = write_proposal(tmp_path / "v2", factory_alone.propose(at), residual)
     assert new.spec.provenance["frames"] == 6
     assert fitted_on(new) == {content_id(frame.pixels) for frame in at.frames}
     with pytest.raises(NotOffered, match="4 frames are too few for a model of their own: at least 5"):
-        refit.propose(Situation(residual, at.frames[:4], at.pictures[:4], None, "", None))
+        factory_alone.propose(Situation(residual, at.frames[:4], at.pictures[:4], None, "", None))
 
 
 def test_frames_cannot_be_added_to_a_model_from_elsewhere(tmp_path: Path, residual: Bundle) -> None:
     other = write_identity_bundle(tmp_path / "other", size=(WIDTH, HEIGHT))
     at = situation(residual, tmp_path)
     foreign = Situation(other, at.frames, at.pictures, None, "", None)
-    for answer in (lambda: add_normals.propose(foreign, weight=1), lambda: refit.propose(foreign)):
+    for answer in (lambda: add_normals.propose(foreign, weight=1), lambda: factory_alone.propose(foreign)):
         with pytest.raises(NotOffered, match="the model isn't of edge fit"):
             answer()
 
@@ -192,8 +192,8 @@ def test_tent_is_refused_for_one_class_scores_and_for_networks_without_norms(res
 
 
 def test_statistics_of_a_moved_graph_are_not_kept(residual: Bundle, tmp_path: Path) -> None:
-    from edge.shift.answers import moments
+    from edge.shift.answers import feature_moments
 
-    new = write_proposal(tmp_path / "v2", moments.propose(situation(residual, tmp_path)), residual)
+    new = write_proposal(tmp_path / "v2", feature_moments.propose(situation(residual, tmp_path)), residual)
     assert "statistics.npz" not in new.spec.files  # they would make the old model again
     assert "register.png" in new.spec.files
