@@ -24,6 +24,7 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.config.address import redacted
+from edge.storage import nal_units
 from edge.storage.concealment import MISSING, Concealment, LostPacket
 from edge.storage.pictures import Pixels, decode_jpeg, silence_opencv
 from edge.storage.transport_stream import SpoiltPackets
@@ -222,6 +223,7 @@ class PyavVideo:
         context.options = {"err_detect": "explode"}
         context.thread_type, context.thread_count = "NONE", 1
         self.codec = str(context.name)
+        self._length_bytes = nal_units.length_bytes(self.codec, context.extradata)
         transported = self._container.format.name == "mpegts" and not live
         self._spoilt = SpoiltPackets(Path(address), self._stream.id) if transported else None
         self.fps = float(self._stream.average_rate) if self._stream.average_rate else None
@@ -257,7 +259,7 @@ class PyavVideo:
                 return
             pts = packet.pts
             if packet.size:
-                whole = not packet.is_corrupt and not (self._spoilt is not None and self._spoilt.holds(packet.pos))
+                whole = not packet.is_corrupt and not self._is_spoilt(packet)
                 lost = concealment.sent(pts, key=packet.is_keyframe, whole=whole)
                 yield from map(self._damaged, lost)
             try:
@@ -270,6 +272,11 @@ class PyavVideo:
                 if told is not None:
                     yield from map(self._damaged, told[0])
                     yield _shot(frame) if told[1] is None else Damaged(told[1], frame.time)
+
+    def _is_spoilt(self, packet: Any) -> bool:
+        if self._spoilt is not None and self._spoilt.holds(packet.pos):
+            return True
+        return self.codec in nal_units.CODECS and nal_units.is_spoilt(bytes(packet), self._length_bytes)
 
     def _damaged(self, lost: LostPacket) -> Damaged:
         base = self._stream.time_base

@@ -70,6 +70,22 @@ def test_a_lost_packet_spoils_frames_up_to_the_next_key_frame_and_each_of_them_i
         assert len(reads) in (59, 60) or codec == "mpeg4"
 
 
+@pytest.mark.parametrize("gop", [20, 1000])
+def test_holes_of_zeros_in_an_mp4_are_told_up_to_the_next_key_frame(tmp_path: Path, gop: int) -> None:
+    pytest.importorskip("av")
+    good = encoded(tmp_path / "good.mp4", 60, "libx264", gop=gop)
+    reference, data = all_of(good), good.read_bytes()
+    assert [type(read) for read in reference] == [Shot] * 60
+    begin, length = data.index(b"mdat") + 4, int.from_bytes(data[data.index(b"mdat") - 4 : data.index(b"mdat")], "big") - 8
+    for share in (0.2, 0.45, 0.8):
+        for size in (8, 300):
+            at = begin + int(share * length)
+            (tmp_path / "bad.mp4").write_bytes(data[:at] + bytes(size) + data[at + size :])
+            reads = all_of(tmp_path / "bad.mp4")
+            assert any(isinstance(read, Damaged) for read in reads)
+            assert believed_wrongly(reads, reference) == []
+
+
 def test_frames_between_two_damaged_groups_are_believed(tmp_path: Path) -> None:
     pytest.importorskip("av")
     good = encoded(tmp_path / "good.ts", 80, gop=20)
