@@ -19,8 +19,10 @@ from edge.cli._tables import print_table
 from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine
 from edge.errors import ExitCode, UserError
-from edge.line.open_watch import open_watched
+from edge.line.drift_watch import DriftWatch
+from edge.line.open_watch import open_baseline, open_watched
 from edge.models.golden import Golden, run_golden
+from edge.models.golden_drift import GoldenMeter
 from edge.regions.criteria import Criteria
 from edge.service.logs import set_up_logs
 from edge.sources.open import check_source
@@ -45,19 +47,30 @@ def check(
         check_source(loaded.config.source, loaded.path.parent)
         _check_folders(loaded)
         with build_bar() as tell:
-            engine, criteria, _watch = open_watched(loaded, tell=tell)
+            engine, criteria, watch = open_watched(loaded, tell=tell)
     except UserError as error:
         raise loaded.located(error) from None
     try:
         if golden is None:
-            _show(loaded, engine, criteria)
+            _show(loaded, engine, criteria, watch)
             return
         set_up_logs("info")
-        result = run_golden(loaded, engine, criteria, golden, bits=declared_bits(bits, loaded.config.source))
+        meter = _golden_meter(loaded, engine)
+        result = run_golden(
+            loaded,
+            engine,
+            criteria,
+            golden,
+            bits=declared_bits(bits, loaded.config.source),
+            measure=meter or (lambda _: None),
+        )
     finally:
         engine.close()
-    _show(loaded, engine, criteria)
+    _show(loaded, engine, criteria, watch)
     _show_golden(result)
+    drift = None if meter is None else meter.compared()
+    if drift is not None:
+        Console(highlight=False).print(drift.text, style="yellow" if drift.causes else "", soft_wrap=True, markup=False)
     if result.wrong:
         raise typer.Exit(ExitCode.NO)
     end_if_incomplete(result.left_out)
@@ -73,7 +86,13 @@ def _check_folders(loaded: Loaded) -> None:
             raise UserError(f"outputs.{name}.dir: cannot be written: {why}", fix="choose another folder")
 
 
-def _show(loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
+def _golden_meter(loaded: Loaded, engine: Engine) -> GoldenMeter | None:
+    """What measures the good frames against the calibration's; None where the line has no drift."""
+    drift = loaded.config.drift
+    return None if drift is None else GoldenMeter(open_baseline(loaded, engine.bundle)[0], drift.limit)
+
+
+def _show(loaded: Loaded, engine: Engine, criteria: Criteria, watch: DriftWatch | None) -> None:
     config, spec = loaded.config, engine.bundle.spec
     table = Table(title=f"{loaded.path}: can run; camera and ports were not asked", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
@@ -89,6 +108,7 @@ def _show(loaded: Loaded, engine: Engine, criteria: Criteria) -> None:
         + (", explicit" if criteria.calibration_sha256 is None else ", calibrated")
         + ("; overrides the calibration file" if criteria.overridden else ""),
         "deadline": "none" if config.deadline_ms is None else f"{config.deadline_ms:g} ms",
+        "drift": "off" if watch is None else watch.what,
         "outputs": ", ".join(config.outputs.sections) or "none",
         "config sha256": loaded.sha256,
     }

@@ -50,8 +50,13 @@ class DriftWatch:
     rest.
     """
 
-    def __init__(self, monitor: DriftMonitor, measure: Callable[[Frame], NDArray[np.float64]], key: str) -> None:
-        """Take ``measure``, which gives a frame's statistics, and ``key``: two watches with the same key find the same."""
+    def __init__(
+        self, monitor: DriftMonitor, measure: Callable[[Frame], NDArray[np.float64]], key: str, what: str = ""
+    ) -> None:
+        """Take ``measure``, which gives a frame's statistics; ``key``: two watches with the same key find the same; and
+        ``what`` it does, in words.
+        """
+        self.what = what
         self.key = key
         self.measures = True
         """False for frames of evidence: they bring the drift of their time with them."""

@@ -112,12 +112,13 @@ def run_golden(
     folder: Path,
     seen: Callable[[int], None] = lambda _: None,
     bits: int | None = None,
+    measure: Callable[[Frame], object] = lambda _: None,
 ) -> Golden:
     """Judge every golden frame by ``criteria``; the deadline doesn't count.
 
     The result is logged as ``golden_check``, and appended to ``golden_log``. A frame that can't be read, or whose verdict
     is ``invalid``, is judged wrongly. A folder from which something was left out makes the result ``fail``, too.
-    ``seen`` hears how many are done. ``bits``: as ``open_reel``'s.
+    ``seen`` hears how many are done. ``bits``: as ``open_reel``'s. ``measure`` gets each good frame.
 
     Raises:
         UserError: no such folders, or no frame in one of them.
@@ -127,7 +128,9 @@ def run_golden(
     wrong: list[Judgement] = []
     workspace = ready_workspace(engine.bundle)
     for path, expected in folders:
-        frames = (as_live(frame, loaded.config.source) for frame in read_frames(path, bits))
+        frames: Iterable[Frame | Skip] = (as_live(frame, loaded.config.source) for frame in read_frames(path, bits))
+        if expected == "pass":
+            frames = _shown(frames, measure)
         for judgement in _judgements(frames, path.relative_to(folder).as_posix(), expected, engine, criteria, workspace):
             counts[expected] += 1
             if not judgement.right:
@@ -150,6 +153,13 @@ def run_golden(
     }
     (log.warning if wrong or left_out else log.info)("golden_check", **summary)
     return Golden(counts["pass"], counts["fail"], tuple(wrong), _keep(loaded, summary, wrong), left_out)
+
+
+def _shown(frames: Iterable[Frame | Skip], measure: Callable[[Frame], object]) -> Iterator[Frame | Skip]:
+    for frame in frames:
+        if isinstance(frame, Frame):
+            measure(frame)
+        yield frame
 
 
 def _left_out(folders: Sequence[tuple[Path, Expected]]) -> Iterator[str]:
