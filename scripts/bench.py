@@ -96,6 +96,14 @@ def _memory(arguments: argparse.Namespace) -> Results:
     return bench_memory.measure(arguments.repeats, spread)
 
 
+def _drift(arguments: argparse.Namespace) -> Results:
+    import bench_drift
+
+    if arguments.smoke:
+        bench_drift.WIDTH, bench_drift.HEIGHT, bench_drift.FRAMES = 320, 240, 20
+    return bench_drift.measure(arguments.repeats, spread)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
     "pipeline": _pipeline,
     "acquire": _acquire,
@@ -104,6 +112,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
     "engines": _engines,
     "fit": _fit,
     "memory": _memory,
+    "drift": _drift,
 }
 
 
