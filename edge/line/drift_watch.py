@@ -29,6 +29,9 @@ BREACH_WORDS: Final[Mapping[Breach, str]] = {
 }
 
 
+_BREACH_GROUPS: Final[Mapping[Breach, str]] = {"clipped": "lighting", "out_of_focus": "blur", "out_of_place": "pose"}
+
+
 @dataclass(frozen=True, slots=True)
 class WatchStatus:
     """A look at the watch, for /metrics, /ready and the heartbeat.
@@ -120,11 +123,15 @@ class DriftWatch:
 
 
 def as_told(drift: Drift) -> dict[str, Any]:
-    """Return a drift as messages have it: the nearer cause's own fields, and both under ``causes``."""
+    """Return a drift as messages have it: the nearer cause's own fields, and both under ``causes``.
+
+    A breach shows before the first block is whole and a cause can be named: until then it is the cause itself.
+    """
+    unnamed = drift.breaches and not drift.causes
     return {
         "level": drift.level,
-        "cause": drift.cause,
-        "group": drift.group,
+        "cause": drift.breaches[0] if unnamed else drift.cause,
+        "group": _BREACH_GROUPS[drift.breaches[0]] if unnamed else drift.group,
         "since_ns": drift.since_ns,
         "size": _rounded(drift.size),
         "unit": drift.unit,

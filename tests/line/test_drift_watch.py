@@ -105,8 +105,9 @@ def test_frames_of_a_clipped_picture_are_invalid_within_a_block_and_pass_again_b
     assert line.tally.accounted == 160
     assert all(record["drift"] is None for record in told)
     assert all(record["map_max"] is not None for record in told)
-    events = [(e["event"], e.get("level")) for e in logs if e["event"].startswith("drift")]
-    assert ("drift", "lock") in events
+    first = next(e for e in logs if e["event"] == "drift")
+    assert (first["level"], first["cause"], first["group"]) == ("lock", "clipped", "lighting")
+    assert first["words"] == "the picture is overexposed or black; frames are invalid: drift_clipped"
 
 
 def test_a_verdict_that_failed_is_invalid_while_the_line_is_locked(tmp_path: Path) -> None:
