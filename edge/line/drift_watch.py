@@ -161,11 +161,12 @@ def _kind(drift: Drift | None) -> tuple[object, ...] | None:
 def _log(drift: Drift | None, before: Drift | None) -> None:
     if drift is None:
         assert before is not None
-        log.info("drift_over", cause=before.cause, group=before.group, level=before.level)
+        log.info("drift_over", cause=before.cause, group=before.group, drift_level=before.level)
         return
     tell = log.info if drift.level == "info" else log.warning
     told = as_told(drift)
-    tell("drift", **{name: told[name] for name in ("level", "cause", "group", "size", "unit", "z", "statistic", "words")})
+    names = ("cause", "group", "size", "unit", "z", "statistic", "words")
+    tell("drift", drift_level=told["level"], **{name: told[name] for name in names})
 
 
 def _rounded(value: float | None) -> float | None:

@@ -106,7 +106,7 @@ def test_frames_of_a_clipped_picture_are_invalid_within_a_block_and_pass_again_b
     assert all(record["drift"] is None for record in told)
     assert all(record["map_max"] is not None for record in told)
     first = next(e for e in logs if e["event"] == "drift")
-    assert (first["level"], first["cause"], first["group"]) == ("lock", "clipped", "lighting")
+    assert (first["drift_level"], first["cause"], first["group"]) == ("lock", "clipped", "lighting")
     assert first["words"] == "the picture is overexposed or black; frames are invalid: drift_clipped"
 
 
