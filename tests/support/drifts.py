@@ -48,9 +48,10 @@ def framed(pixels: NDArray[np.uint8]) -> Frame:
 def watch(key: str = "a", measure: Any = statistics, **changes: Any) -> DriftWatch:
     """A watch of blocks of ten that measures every second frame, and knows brightness alone."""
     usual = np.array([statistics(framed(picture(1000 + k))) for k in range(200)])
-    rows = np.zeros((3, len(NAMES)), np.float32)
-    rows[:, INDEX["log_gain"]] = [5, 20, 60]
-    library = Library(Signatures(("brightness",), rows, np.zeros(3, np.int16), np.array([5, 10, 20], np.float32)))
+    gains = np.geomspace(5, 200, 40).astype(np.float32)
+    rows = np.zeros((len(gains), len(NAMES)), np.float32)
+    rows[:, INDEX["log_gain"]] = gains
+    library = Library(Signatures(("brightness",), rows, np.zeros(len(gains), np.int16), gains), 1.0)
     settings = {"every": 2, "persist": 2, **changes}
     monitor = DriftMonitor(make_reference([usual], block=BLOCK), library, PlaceLimits(16.0), **settings)
     return DriftWatch(monitor, measure, key)
