@@ -122,7 +122,7 @@ def _run(path: Path, frames: Sequence[NDArray[np.uint8]], watch: DriftWatch | No
         MemorySource(frames, FRAMES),
         engine,
         criteria,
-        lambda identity: live_outputs(loaded, path.parent / "run", identity),
+        lambda identity: live_outputs(loaded.resolved, path.parent / "run", identity, loaded.texts),
         drops=False,
         watch=watch,
     )

@@ -107,7 +107,7 @@ def run_live(config: Loaded) -> list[dict[str, Any]]:
         source,
         engine,
         criteria,
-        lambda identity: live_outputs(config, folder / "run", identity),
+        lambda identity: live_outputs(config.resolved, folder / "run", identity, config.texts),
         drops=False,
         watch=watch,
     )
