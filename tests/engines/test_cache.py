@@ -7,8 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from support.graphs import write_identity_bundle
 
+from edge.config.bundle import load_bundle
+from edge.engines import cache
 from edge.engines.cache import shrink_cache
+from edge.engines.openvino import OpenvinoEngine
 
 DAY_S = 86400.0
 
@@ -62,13 +66,6 @@ def test_a_file_that_another_line_deleted_first_is_no_error(tmp_path: Path, monk
 
 
 def test_an_engine_that_opens_brings_its_cache_within_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
-    from support.graphs import write_identity_bundle
-
-    from edge.config.bundle import load_bundle
-    from edge.engines import cache
-    from edge.engines.openvino import OpenvinoEngine
-
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "MOST_BYTES", 0)
     folder = tmp_path / "cache" / "openvino"
