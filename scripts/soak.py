@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A daemon left alone for many frames: `scripts/soak.py --frames 20000 [--json]`.
+"""A daemon left alone for many frames: `scripts/soak.py --frames 20000 [--visits] [--json]`.
 
 The daemon on generated parts at a camera's pace, with all outputs on and one subscriber, watched from outside: memory slope
-and growth, file descriptors, threads, latency drift, losses.
+and growth, file descriptors, threads, latency drift, losses. With `--visits` its config is reloaded again and again,
+subscribers come and go, every page of its health server is read, and `edge fleet` watches it all the time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from soak_visitors import Visitors
+from soak_visitors import told as told_by
 
 from edge.client import Received, Subscriber
 from edge.config.load import load_config
@@ -61,8 +64,8 @@ class Sample:
     threads: int
 
 
-def soak(frames: int, fps: float, folder: Path) -> tuple[dict[str, Any], list[Sample]]:
-    """Run it, and what it came to."""
+def soak(frames: int, fps: float, folder: Path, *, visits: bool = False) -> tuple[dict[str, Any], list[Sample]]:
+    """Run it, and what it came to; with ``visits`` among reloads, subscribers and scrapes."""
     config = folder / "soak.yaml"
     bundle = ROOT / "configs" / "bundles" / "synthetic-part"
     config.write_text(CONFIG.format(fps=fps, frames=frames, bundle=bundle))
@@ -71,16 +74,20 @@ def soak(frames: int, fps: float, folder: Path) -> tuple[dict[str, Any], list[Sa
     with (folder / "stderr").open("wb") as stderr:
         command = [sys.executable, __file__, "--child", str(config)]
         process = subprocess.Popen(command, stdout=stderr, stderr=stderr)
+    visitors = Visitors(process.pid, config, folder / "run") if visits else None
     try:
-        samples, latencies, told = watch(process, folder / "run" / "endpoints.json", frames)
+        samples, latencies, told = watch(process, folder / "run" / "endpoints.json", frames, visitors)
         code = process.wait(30)
     finally:
+        if visitors is not None and visitors.is_alive():
+            visitors.close()
         if process.poll() is None:
             process.kill()
             process.wait()
     if code != 0:
         sys.exit(f"the daemon ended with {code}:\n{(folder / 'stderr').read_text()[-2000:]}")
-    return summary(frames, samples, latencies, told) | {"seconds": round(time.monotonic() - began, 1)}, samples
+    seconds = round(time.monotonic() - began, 1)
+    return summary(frames, samples, latencies, told) | told_by(visitors) | {"seconds": seconds}, samples
 
 
 def child(path: Path) -> int:
@@ -94,13 +101,15 @@ def child(path: Path) -> int:
 
 
 def watch(
-    process: subprocess.Popen[bytes], endpoints: Path, frames: int
+    process: subprocess.Popen[bytes], endpoints: Path, frames: int, visitors: Visitors | None = None
 ) -> tuple[list[Sample], list[float], dict[str, Any]]:
     """Samples with each heartbeat, the total latency of each frame that was heard of, and what was told last."""
     while not endpoints.exists():
         if process.poll() is not None:
             return [], [], {}
         time.sleep(0.01)
+    if visitors is not None:
+        visitors.start()
     samples: list[Sample] = []
     latencies: list[float] = []
     told: dict[str, Any] = {"records": 0, "gaps": 0}
@@ -187,6 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=20_000)
     parser.add_argument("--fps", type=float, default=100.0, help="frames per second")
+    parser.add_argument("--visits", action="store_true", help="reloads, subscribers and scrapes meanwhile")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     arguments = parser.parse_args()
@@ -194,7 +204,7 @@ def main() -> None:
         sys.exit(child(arguments.child))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="edge-soak-") as temp:
-        result, _ = soak(arguments.frames, arguments.fps, Path(temp))
+        result, _ = soak(arguments.frames, arguments.fps, Path(temp), visits=arguments.visits)
         result["log_records"] = check_log(Path(temp) / "log")
     if arguments.json:
         print(json.dumps(result))
