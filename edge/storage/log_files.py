@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, MutableMapping
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
-import zstandard
-
+from edge.storage.compressed_frames import VerifiedFrames
 from edge.wire.read import WireError, read
 
 PLAIN: Final = ".jsonl"
@@ -44,23 +42,18 @@ def read_messages(path: Path, counts: MutableMapping[str, int] | None = None) ->
     """Yield all messages of one log file in order, its header among them; ``.zst`` is unpacked on the way.
 
     A last line without its end is never read: it may be half a record. ``counts`` gets ``torn`` (0 or 1: such a line, or
-    a compressed file that is cut off or damaged) and ``unreadable``: lines that are no message of this schema.
+    a compressed file that is cut off or damaged) and ``unreadable``: lines that are no message of this schema. Of a
+    compressed file only frames whose checksum fits are read, those after a damaged one included.
 
     Raises:
         OSError: the file can't be read.
     """
     counts = {} if counts is None else counts
     counts.update(torn=0, unreadable=0)
-    with ExitStack() as opened:
-        lines = _lines(opened, path)
-        while True:
-            try:
-                line = lines.readline(_LONGEST_LINE)
-            except zstandard.ZstdError:
-                counts["torn"] = 1
-                return
-            if not line:
-                return
+    with path.open("rb") as file:
+        frames = VerifiedFrames(file) if path.suffix == ".zst" else None
+        lines: BinaryIO = file if frames is None else io.BufferedReader(frames, 1 << 16)
+        while line := lines.readline(_LONGEST_LINE):
             if not line.endswith(b"\n"):
                 if len(line) < _LONGEST_LINE:
                     counts["torn"] = 1
@@ -70,19 +63,12 @@ def read_messages(path: Path, counts: MutableMapping[str, int] | None = None) ->
                 yield read(line)
             except WireError:
                 counts["unreadable"] += 1
+        counts["torn"] = int(frames is not None and frames.damaged > 0)
 
 
 def read_records(path: Path, counts: MutableMapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the inspections and skips of one log file without its headers; otherwise like ``read_messages``."""
     return (message for message in read_messages(path, counts) if message["kind"] in ("inspection", "skip"))
-
-
-def _lines(opened: ExitStack, path: Path) -> BinaryIO:
-    file = opened.enter_context(path.open("rb"))
-    if path.suffix != ".zst":
-        return file
-    unpacked = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
-    return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", opened.enter_context(unpacked)), 1 << 16))
 
 
 def _pass_over(lines: BinaryIO) -> None:

@@ -14,7 +14,7 @@ from edge.frames import FrameMeta, Skip
 
 INDEX: Final = "frames.jsonl"
 _MOST_DELETED: Final = 1_000_000
-_LONGEST_LINE: Final = 1 << 24
+LONGEST_LINE: Final = 1 << 24
 """Most bytes of a line; longer is no line, whatever it is, and must not fill the memory."""
 _META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks", "drift"))
 _SAMPLES: Final = ("sample", "novel")
@@ -83,16 +83,20 @@ def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
     path = folder / INDEX
     try:
         with path.open("rb") as index:
-            while line := index.readline(_LONGEST_LINE):
-                if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+            while line := index.readline(LONGEST_LINE):
+                if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
                     return
-                try:
-                    entry = read_entry(line)
-                except ValueError:
-                    entry = Missing(1)
-                yield entry, line
+                yield entry_of(line), line
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}", passes=may_pass(error)) from None
+
+
+def entry_of(line: bytes) -> Entry:
+    """Read one line of an index; a damaged one stands for a record that is missing."""
+    try:
+        return read_entry(line)
+    except ValueError:
+        return Missing(1)
 
 
 def is_damaged(line: bytes) -> bool:

@@ -16,6 +16,7 @@ import orjson
 from edge.errors import UserError, may_pass
 from edge.frames import Frame, Skip
 from edge.storage.disk import sync_folder, whole_file, why_unwritable, write_whole
+from edge.storage.index_pass import SLICE_S, IndexPass, temporary, unhurried
 from edge.storage.pictures import decoded_format, encode_png
 from edge.storage.recording import FRAMES, HEAD, RECORDING_SCHEMA, head_is_damaged, is_recording, read_head
 from edge.storage.recording_index import INDEX, Deleted, Missing, is_damaged, ranges, read_index
@@ -69,6 +70,12 @@ class RecordingWriter:
             )
         self._fd = -1
         self._unsynced = False
+        self._pass: IndexPass | None = None
+        self._shorten_at = float("-inf")
+        self._gone: set[int] = set()  # deleted frames that still have their lines
+        self._forgotten: frozenset[int] = frozenset()  # of these, what the pass leaves out
+        self._forgetting = 0  # bytes of losses that are to be left out
+        self.loss_bytes = 0
         self.held: dict[int, str | None] = {}
         """Frames that the recording had when it was opened, oldest first: number, and what a quota counts each under."""
         try:
@@ -124,6 +131,7 @@ class RecordingWriter:
             (self.folder / file).unlink(missing_ok=True)
             raise
         self.next_number += 1
+        self.go_on()
         return number
 
     def skip(self, skip: Skip, record: bytes | None = None) -> None:
@@ -131,8 +139,9 @@ class RecordingWriter:
         line = {"kind": "skip", **asdict(skip)}
         if record is not None:
             line["record"] = orjson.Fragment(record)
-        self._append(line)
+        self.loss_bytes += self._append(line)
         self.losses += 1
+        self.go_on()
 
     def missing(self, records: int) -> None:
         """Note that so many records should stand here and don't: one line says so for all, once something can be
@@ -143,25 +152,56 @@ class RecordingWriter:
     def forget(self, numbers: Sequence[int]) -> None:
         """Note that pictures are about to be deleted, and shorten the index when most of it is about such pictures.
 
-        A shortened index has lost these frames, and the losses that stood before the last of them.
+        A shortened index has lost these frames, and the losses that stood before the last of them. Shortening a long one
+        goes on with the calls that follow.
         """
         if not numbers:
             return
         self._append({"kind": "deleted", "frames": ranges(numbers)})
         self._useless += len(numbers) + 1
-        if self._lines >= _SHORTEN_FROM and 2 * self._useless >= self._lines:
+        self._gone.update(numbers)
+        if self._pass is None and self._lines >= _SHORTEN_FROM and 2 * self._useless >= self._lines:
             self._shorten(losses=True)
 
     def forget_losses(self) -> None:
-        """Shorten the index to the frames that are still there."""
-        self._shorten(losses=False)
+        """Shorten the index to the frames that are still there. From now on ``index_bytes`` counts no loss before now."""
+        if self._pass is None:
+            self._shorten(losses=False)
+        elif not self._forgetting:
+            self._forgetting = self.loss_bytes
+
+    @property
+    def shortens(self) -> bool:
+        """Return True while the index is being shortened: ``go_on`` is then worth a call."""
+        return self._pass is not None
 
     @property
     def index_bytes(self) -> int:
-        return self._size
+        """Return the size of the index, in bytes, without what is about to be forgotten."""
+        return self._size - self._forgetting
+
+    def go_on(self, slice_s: float | None = SLICE_S) -> None:
+        """Go on shortening the index for a while, if that is under way. Where the disk has no room for a shorter one, the
+        long one is used on, and it is tried again in a minute.
+        """
+        if self._pass is None:
+            return
+        try:
+            if not self._pass.step(slice_s):
+                return
+            self._pass.finish(self.next_number)
+        except OSError:
+            self._pass.abandon()
+            self._pass, self._forgetting = None, 0
+            self._shorten_at = time.monotonic() + _AGAIN_S
+            return
+        self._take_over(self._pass)
 
     def close(self) -> None:
         """Close the recording. May be called twice."""
+        if self._pass is not None:
+            self._pass.abandon()
+            self._pass = None
         if self._fd >= 0:
             if self._missing:
                 with suppress(OSError):
@@ -205,23 +245,28 @@ class RecordingWriter:
         index, pictures = self.folder / INDEX, self.folder / FRAMES
         for torn in pictures.glob("*.tmp"):
             torn.unlink()
+        temporary(index).unlink(missing_ok=True)
         if not self._syncs:
             self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._size = self._lines = self._useless = self.losses = self.next_number = self._missing = 0
+        self.loss_bytes = 0
+        self._gone.clear()
         if self._syncs:
             self._mend(index)
             self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             sync_folder(self.folder)
-        for entry, line in read_index(self.folder):
+        for entry, line in unhurried(read_index(self.folder)):
             self._size += len(line)
             self._lines += 1
             if isinstance(entry, RecordedFrame):
                 self.held[entry.number] = entry.cause
             elif isinstance(entry, Skip):
                 self.losses += 1
+                self.loss_bytes += len(line)
             elif isinstance(entry, Deleted):
                 for number in entry.numbers:
                     self.held.pop(number, None)
+                self._gone |= entry.numbers
                 self._useless += len(entry.numbers) + 1
                 self.next_number = max(self.next_number, entry.next_number)
         os.ftruncate(self._fd, self._size)
@@ -232,18 +277,18 @@ class RecordingWriter:
         """Write an index with damaged lines anew; in the place of each, a line says that a record is missing."""
         damaged = 0
         if index.exists():
-            for entry, line in read_index(self.folder):
+            for entry, line in unhurried(read_index(self.folder)):
                 damaged += isinstance(entry, Missing) and is_damaged(line)
         if not damaged:
             return
         self.damaged.append(keep_aside(index))
         with whole_file(index, sync=True) as anew:
-            for _, line in read_index(self.folder):
+            for _, line in unhurried(read_index(self.folder)):
                 anew.write(b'{"kind":"missing","records":1}\n' if is_damaged(line) else line)
 
-    def _append(self, *lines: dict[str, Any]) -> None:
+    def _append(self, *lines: dict[str, Any]) -> int:
         """Write once, what is missing before included; take back what didn't fit, so that the next line isn't glued to
-        it.
+        it. Returns how many bytes were written.
         """
         if self._missing:
             lines = ({"kind": "missing", "records": self._missing}, *lines)
@@ -260,37 +305,38 @@ class RecordingWriter:
         self._unsynced = True
         self._lines += len(lines)
         self._missing = 0
+        return len(data)
 
     def _shorten(self, *, losses: bool) -> None:
-        """Rewrite the index without deleted frames. With ``losses``, keep those that stand after the last of these."""
-        gone: set[int] = set()
-        total, last = 0, -1
-        for entry, _ in read_index(self.folder):
-            if isinstance(entry, Deleted):
-                gone |= entry.numbers
-                total += entry.before
-        for at, (entry, _) in enumerate(read_index(self.folder)):
-            if isinstance(entry, RecordedFrame) and entry.number in gone:
-                total, last = total + 1, at
-        head = {"kind": "deleted", "frames": [], "before": total, "next_number": self.next_number}
-        kept: list[bytes] = [orjson.dumps(head) + b"\n"] if total else []
-        self.losses = 0
-        for at, (entry, line) in enumerate(read_index(self.folder)):
-            if isinstance(entry, (Skip, Missing)) and losses and at > last:
-                self.losses += isinstance(entry, Skip)
-                kept.append(line)
-            elif isinstance(entry, RecordedFrame) and entry.number not in gone:
-                kept.append(line)
-        index = self.folder / INDEX
-        write_whole(index, b"".join(kept))
+        """Begin to rewrite the index without deleted frames. With ``losses``, keep those that stand after the last of
+        these.
+        """
+        if time.monotonic() < self._shorten_at:
+            return
+        self._forgotten = frozenset(self._gone)
+        self._forgetting = 0 if losses else self.loss_bytes
+        self._pass = IndexPass(self.folder / INDEX, self._forgotten, losses=losses)
+        self.go_on(None if self._lines <= _AT_ONCE else SLICE_S)
+
+    def _take_over(self, done: IndexPass) -> None:
+        """Write to the shortened index from here on."""
         os.close(self._fd)
-        self._fd = os.open(index, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        self._fd = os.open(self.folder / INDEX, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         self._size = os.fstat(self._fd).st_size
-        self._lines, self._useless = len(kept), 0
+        self._unsynced = False
+        self._lines, self._useless, self.losses, self.loss_bytes = done.lines, done.useless, done.losses, done.loss_bytes
+        self._gone -= self._forgotten
+        asked_meanwhile = self._forgetting > 0 and done.keeps_losses
+        self._pass, self._forgetting = None, 0
+        if asked_meanwhile:
+            self._shorten(losses=False)
 
 
 _SHORTEN_FROM: Final = 1000
 """Least number of lines for which rewriting the index is worth it."""
+_AT_ONCE: Final = 200
+"""Most lines of an index that is rewritten in one go: a few milliseconds."""
+_AGAIN_S: Final = 60.0
 
 
 def _dumped(line: dict[str, Any]) -> bytes:

@@ -19,7 +19,6 @@ from support.waits import PATIENCE_S
 
 from edge.errors import ExitCode, UserError
 from edge.line.run import run_line
-from edge.outputs.evidence.sink import EvidenceSink
 from edge.service.health_server import Metrics
 from edge.storage import disk
 from edge.storage.disk import (
@@ -41,7 +40,7 @@ LOG = "outputs.jsonl={dir: disk/log, sync: none, min_free_gb: 0, compress_min_fr
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallDisk]:
     monkeypatch.setattr("edge.outputs.delivery.RETRY_S", 0.05)
-    monkeypatch.setattr(EvidenceSink, "idle_s", 0.05)
+    monkeypatch.setattr("edge.outputs.evidence.sink.LOOK_S", 0.05)
     with small_disk(tmp_path / "disk", monkeypatch, size_kb=4096) as made:
         yield made
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import WIRE, record
+from support.records import record
 
 from edge.storage import log_files as segments
-from edge.storage.log_files import read_messages, read_records, segment_name
+from edge.storage.log_files import read_records, segment_name
 
 
 def test_segments_come_in_the_order_of_their_start_and_number(tmp_path: Path) -> None:
@@ -25,22 +24,6 @@ def test_segments_come_in_the_order_of_their_start_and_number(tmp_path: Path) ->
         (tmp_path / name).touch()
     assert [p.name for p in segments.segments(tmp_path)] == wanted
     assert [p.name for p in segments.segments(tmp_path, "cam1")] == wanted[:3]
-
-
-def test_a_compressed_file_cut_at_any_byte_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    lines = [WIRE.header(1), *(record(seq).line for seq in range(200))]
-    whole = zstandard.ZstdCompressor(write_checksum=True).compress(b"".join(line + b"\n" for line in lines))
-    path = tmp_path / "x.jsonl.zst"
-    longest = 0
-    for end in range(0, len(whole), 7):
-        path.write_bytes(whole[:end])
-        found = [m["seq"] for m in read_records(path)]
-        assert found == list(range(len(found)))
-        longest = max(longest, len(found))
-    path.write_bytes(whole)
-    counts: dict[str, int] = {}
-    assert [m["kind"] for m in read_messages(path, counts)] == ["header"] + ["inspection"] * 200
-    assert counts == {"torn": 0, "unreadable": 0}
 
 
 @given(st.binary(max_size=200))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from edge.storage.index_pass import unhurried
+
 _SPARE: Final = 0.01
 """Share of a limit that is freed beyond what is needed, so that not every new file deletes an old one."""
 
@@ -38,7 +40,7 @@ class Quota:
         self._cause_limit = cause_bytes
         sizes: dict[int, int] = {}
         for folder, suffix in kinds.items():
-            for path in folder.iterdir():
+            for path in unhurried(folder.iterdir()):
                 if path.suffix == suffix and path.stem.isdecimal():
                     sizes[int(path.stem)] = sizes.get(int(path.stem), 0) + path.stat().st_size
         self._sizes: dict[bool, dict[int, int]] = {False: {}, True: {}}

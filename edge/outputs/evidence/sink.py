@@ -43,6 +43,9 @@ EVIDENCE_BUFFERS: Final = 8
 """Number of frames that may wait to be written. With all in use the next one is lost, and counted."""
 _KEY: Final = "outputs.evidence.dir"
 _PROBE_BYTES: Final = 1 << 16
+LOOK_S: Final = 1.0
+"""Time in s between two looks at the disk, and two syncs of the index."""
+_SHORTENS_S: Final = 0.02
 _MOST_LOSSES: Final = 64
 """Number of losses that may wait for their place among the frames before a fail."""
 
@@ -59,7 +62,6 @@ class EvidenceSink(Sink):
     """
 
     name = "evidence"
-    idle_s = 1.0
 
     def __init__(
         self,
@@ -87,8 +89,7 @@ class EvidenceSink(Sink):
         self._lock: int | None = None
         self._quota: Quota | None = None
         self._room = Reserve(folder, config.min_free_gb)
-        self._probe_at = 0.0
-        self._stopped: str | None = None
+        self._probe_at, self._stopped = 0.0, None  # type: float, str | None
         self._damage = FolderDamage()
         self._counters = {"pictures": 0, "pictures_deleted": 0, "files_damaged": 0, "before_fail_missing": 0}
 
@@ -98,6 +99,11 @@ class EvidenceSink(Sink):
         roi = run.config.regions.roi
         mask, _ = read_mask(roi)
         return cls(config, config.dir, run.identity, roi, mask=mask)
+
+    @property
+    def idle_s(self) -> float:
+        """Return a second, or less while the index is being shortened: each call goes on with it."""
+        return _SHORTENS_S if self._writer is not None and self._writer.shortens else LOOK_S
 
     @property
     def detail(self) -> Mapping[str, Any]:
@@ -176,7 +182,12 @@ class EvidenceSink(Sink):
         """Look whether the disk is well again."""
         if self._stopped is None:
             self._room.look()
-            self._sync()
+            if self._writer is not None:
+                self._writer.go_on()
+                try:
+                    self._writer.sync()  # so that the index names what survives a power cut
+                except OSError as error:
+                    self._note(error)
             return
         if time.monotonic() < self._probe_at:
             return
@@ -231,14 +242,6 @@ class EvidenceSink(Sink):
         writer.held = {}
         self._writer = writer
         self._make_room()
-
-    def _sync(self) -> None:
-        """Sync each second, so that the index names only pictures that survive a power cut."""
-        if self._writer is not None:
-            try:
-                self._writer.sync()
-            except OSError as error:
-                self._note(error)
 
     def _expect(self, seq: int) -> None:
         """Count the records before ``seq`` that never arrived here, because they got lost on their way."""
@@ -336,10 +339,10 @@ class EvidenceSink(Sink):
             log.debug("evidence_deleted", dir=str(self._folder), frames=len(numbers))
 
     def _note(self, error: Exception) -> None:
-        self._probe_at = time.monotonic() + self.idle_s
+        self._probe_at = time.monotonic() + LOOK_S
         text = text_of(error)
-        if text != self._stopped:
-            log.debug("evidence_stopped", dir=str(self._folder), error=text)  # the supervisor logs every fault
+        if text != self._stopped:  # the supervisor logs every fault
+            log.debug("evidence_stopped", dir=str(self._folder), error=text)
         self._stopped = text
 
     def _well(self) -> None:

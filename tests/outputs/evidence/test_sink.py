@@ -488,7 +488,7 @@ def test_with_too_little_room_pictures_stop_and_go_on_when_there_is_enough(
 ) -> None:
     free = [900_000_000]
     monkeypatch.setattr(disk, "space", lambda _: (free[0], 10**12))
-    monkeypatch.setattr(EvidenceSink, "idle_s", 0.02)
+    monkeypatch.setattr("edge.outputs.evidence.sink.LOOK_S", 0.02)
     sink = sink_in(tmp_path, min_free_gb=1.0)
     output = Queued(sink, 64, "drop")
     output.start()  # no reason not to inspect
@@ -514,7 +514,7 @@ def test_with_too_little_room_pictures_stop_and_go_on_when_there_is_enough(
 def test_a_disk_that_is_not_well_at_the_start_is_a_fault_that_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(EvidenceSink, "idle_s", 0.02)
+    monkeypatch.setattr("edge.outputs.evidence.sink.LOOK_S", 0.02)
     output = Queued(sink_in(tmp_path / "e"), 64, "drop")
     with monkeypatch.context() as ill:
         ill.setattr(recording_writer.os, "open", _raising(number))
@@ -534,7 +534,7 @@ def _raising(number: int) -> Any:
 
 
 def test_a_folder_that_was_deleted_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EvidenceSink, "idle_s", 0.02)
+    monkeypatch.setattr("edge.outputs.evidence.sink.LOOK_S", 0.02)
     output = Queued(sink_in(tmp_path / "e"), 64, "drop")
     output.start()
     shutil.rmtree(tmp_path / "e")

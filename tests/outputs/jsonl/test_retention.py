@@ -86,7 +86,7 @@ def test_a_file_that_a_living_process_writes_is_left_alone(tmp_path: Path, monke
 
 def test_a_copy_that_does_not_hold_the_original_never_replaces_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, 0)
-    monkeypatch.setattr(closed, "_unpacked_bytes", lambda _: 1)
+    monkeypatch.setattr(closed, "verified_bytes", lambda _: 1)
     tidied(tmp_path)
     assert names(tmp_path) == [path.name]
 
@@ -177,7 +177,7 @@ def test_the_thread_is_of_the_lowest_priority_and_the_writer_is_not(
 
 def test_a_long_compression_is_given_up_when_the_log_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, 0, 100)
-    monkeypatch.setattr(closed, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr(closed, "FRAME_BYTES", 100)
     sink = JsonlSink(JsonlConfig(dir=tmp_path, sync="none"), tmp_path, IDENTITY)
     sink.open()
     end = time.monotonic() + PATIENCE_S
