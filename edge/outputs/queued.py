@@ -50,6 +50,7 @@ class Queued:
         self._refused = 0  # counted by who calls accept
         self._refused_onward = 0  # of those, the ones that are lost to the output behind this one, too
         self._full = False
+        self._written_later = 0
         self._delivery = Delivery(sink)
         self._open = False
         self._ended = False
@@ -124,6 +125,7 @@ class Queued:
         counters = dict(sink.counters)
         if onward is not None and sink.required:
             counters |= {f"overruled_{verdict}": count for verdict, count in onward.overruled.items()}
+            counters["written_later"] = self._written_later
         return OutputStatus(
             accepted=self._accepted,
             lost=lost,
@@ -227,6 +229,8 @@ class Queued:
                 item = None
             if item is not None:
                 self._deliver(*item)
+            if self._queue.empty():
+                self._pay()
             if self._onward is not None:
                 self._onward.free()  # a stall may be over before the output behind this one looks
             if self._after is not None:
@@ -243,11 +247,27 @@ class Queued:
                 self._delivery.look_around()
 
     def _deliver(self, record: Record, kept: Any) -> None:
-        onward = self._onward
-        # asked before each attempt: whatever came before may have stalled, and the record been handed on meanwhile
-        written = self._delivery.write(lambda: record if onward is None else onward.as_told(record), kept)
+        onward, told = self._onward, record
+
+        def as_told() -> Record:  # asked before each attempt: whatever came before may have stalled, and it been handed on
+            nonlocal told
+            told = record if onward is None else onward.as_told(record)
+            return told
+
+        written = self._delivery.write(as_told, kept)
         if onward is not None:
             onward.done(record, written=written)
+            if written:
+                onward.settled(told)
+
+    def _pay(self) -> None:
+        """Write what was handed on as lost, once this output works again: what was heard stands in it at last."""
+        while self._onward is not None and self._onward.owed and not self._delivery.broken:
+            owed = next(iter(self._onward.owed.values()))
+            if not self._delivery.attempt(self._sink.write, owed, None):
+                return
+            self._onward.settled(owed)
+            self._written_later += 1
 
     def _overtake(self, limit_s: float) -> None:
         """Let records go on to the output behind this one without having been written here, while a call doesn't return."""

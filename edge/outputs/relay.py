@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from edge.frames import Record
 from edge.wire.encode import overruled
+
+MOST_OWED: Final = 1000
+"""Number of overruled records that may wait until the first output works again: a megabyte or two."""
 
 
 class Onward:
@@ -17,6 +21,8 @@ class Onward:
     that it didn't write. Whoever calls ``done`` or ``overtake`` makes sure that nobody calls the other meanwhile. Whoever
     calls ``done`` also calls ``free``, which hands on what the first output refused and nothing before it holds back. With
     ``required``, what wasn't written is handed on as ``invalid: log_lost``, and counted in ``overruled`` by its verdict.
+    ``owed`` holds these by seq until they are ``settled``: the first output may hold nothing of them, or the verdict that
+    nobody heard.
     """
 
     def __init__(self, to: Callable[[Record], None], *, required: bool) -> None:
@@ -24,6 +30,7 @@ class Onward:
         self._required = required
         self._waiting: deque[tuple[Record, bool]] = deque()  # and whether the first output refused it
         self.overruled = {"pass": 0, "fail": 0}
+        self.owed: dict[int, Record] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -42,6 +49,12 @@ class Onward:
             one, _ = self._waiting.popleft()
             self._hand_on(one, written=written and one.seq == record.seq)
 
+    def settled(self, written: Record) -> None:
+        """Note what the first output has written; the record as it was handed on is no longer owed."""
+        owed = self.owed.get(written.seq)
+        if owed is not None and owed.verdict == written.verdict:
+            del self.owed[written.seq]
+
     def free(self) -> None:
         while self._waiting and self._waiting[0][1]:
             self._hand_on(self._waiting.popleft()[0], written=False)
@@ -55,5 +68,7 @@ class Onward:
             told = overruled(record, "log_lost")
             if told is not record:
                 self.overruled[record.verdict] += 1
+                if len(self.owed) < MOST_OWED:
+                    self.owed[told.seq] = told
             record = told
         self._to(record)

@@ -17,10 +17,11 @@ from edge.errors import UserError
 from edge.frames import STAGES
 from edge.report.drift_over_time import DriftOverTime, Span, is_drift
 from edge.report.moments import utc
-from edge.storage.log_files import NAME, read_messages, segments
+from edge.storage.log_files import NAME, read_messages, read_records, segments
 from edge.wire.schema import RECORD_KINDS
 
 SHARES: Final = (0.5, 0.95, 0.99)
+LOG_LOST: Final = "log_lost"
 _HOUR_NS: Final = 3_600_000_000_000
 
 
@@ -108,12 +109,14 @@ def read_log(
     drift: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the records that ``wanted`` takes from all files, in order; each once, though a failed sync may have written it
-    twice. ``drift`` hears, at its place among them, each line that says which drift is in force from there on.
+    twice. Of one that was overruled after it was written the later version is the one that was published. ``drift`` hears,
+    at its place among them, each line that says which drift is in force from there on.
 
     Raises:
         UserError: a file can't be read.
     """
     files = list(files)
+    overruled = _overruled(files)
     for path in files:
         counts: dict[str, int] = {}
         try:
@@ -129,6 +132,9 @@ def read_log(
                     continue
                 if record["instance_id"] not in damage.runs and wanted.since_ns is None and _is_first(path, files):
                     damage.whole.add(record["instance_id"])
+                if record["reason"] != LOG_LOST and (record["instance_id"], record["seq"]) in overruled:
+                    damage.repeated += 1
+                    continue
                 if not damage.runs.setdefault(record["instance_id"], _Numbers()).add(record["seq"]):
                     damage.repeated += 1
                 elif wanted.takes(record):
@@ -137,6 +143,19 @@ def read_log(
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
         damage.torn_files += counts["torn"]
         damage.unreadable_lines += counts["unreadable"]
+
+
+def _overruled(files: Iterable[Path]) -> set[tuple[str, int]]:
+    """Find the run and seq of each record that was published as ``invalid: log_lost``. Raises UserError as ``read_log``."""
+    found = set()
+    for path in files:
+        try:
+            for record in read_records(path, only=f'"{LOG_LOST}"'.encode()):
+                if record.get("reason") == LOG_LOST:
+                    found.add((record["instance_id"], record["seq"]))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return found
 
 
 @dataclass

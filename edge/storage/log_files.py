@@ -38,12 +38,15 @@ def segments(folder: Path, camera: str | None = None) -> list[Path]:
     return [found[key] for key in sorted(found)]
 
 
-def read_messages(path: Path, counts: MutableMapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
+def read_messages(
+    path: Path, counts: MutableMapping[str, int] | None = None, *, only: bytes = b""
+) -> Iterator[dict[str, Any]]:
     """Yield all messages of one log file in order, its header among them; ``.zst`` is unpacked on the way.
 
     A last line without its end is never read: it may be half a record. ``counts`` gets ``torn`` (0 or 1: such a line, or
     a compressed file that is cut off or damaged) and ``unreadable``: lines that are no message of this schema. Of a
-    compressed file only frames whose checksum fits are read, those after a damaged one included.
+    compressed file only frames whose checksum fits are read, those after a damaged one included. ``only`` is text that a
+    line must hold to be looked at.
 
     Raises:
         OSError: the file can't be read.
@@ -59,6 +62,8 @@ def read_messages(path: Path, counts: MutableMapping[str, int] | None = None) ->
                     counts["torn"] = 1
                     return
                 _pass_over(lines)
+            if only not in line:
+                continue
             try:
                 yield read(line)
             except WireError:
@@ -66,9 +71,11 @@ def read_messages(path: Path, counts: MutableMapping[str, int] | None = None) ->
         counts["torn"] = int(frames is not None and frames.damaged > 0)
 
 
-def read_records(path: Path, counts: MutableMapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
+def read_records(
+    path: Path, counts: MutableMapping[str, int] | None = None, *, only: bytes = b""
+) -> Iterator[dict[str, Any]]:
     """Yield the inspections and skips of one log file without its headers; otherwise like ``read_messages``."""
-    return (message for message in read_messages(path, counts) if message["kind"] in ("inspection", "skip"))
+    return (message for message in read_messages(path, counts, only=only) if message["kind"] in ("inspection", "skip"))
 
 
 def _pass_over(lines: BinaryIO) -> None:

@@ -39,6 +39,7 @@ class RecordingWriter:
         folder: made if it isn't there. It must not hold a recording, unless ``append``.
         camera: name of the camera.
         source: what was recorded, in words.
+        gently: read what is there with pauses, because a line runs meanwhile.
         append: go on after what a recording of the same camera already holds. Its files may have been damaged by a power
             cut or a worn-out card: they are set aside and begun anew, what can be read of the index is kept. Pictures are
             on the disk before the index names them.
@@ -48,11 +49,12 @@ class RecordingWriter:
         OSError: under ``append``, what may pass: a full disk, a failing or a read-only one.
     """
 
-    def __init__(self, folder: Path, *, camera: str, source: str, append: bool = False) -> None:
+    def __init__(self, folder: Path, *, camera: str, source: str, append: bool = False, gently: bool = False) -> None:
         self.folder = folder
         self._made = not folder.exists()
         held = is_recording(folder)
         self._syncs = append
+        self._paced = unhurried if gently else iter
         self.damaged: list[Path] = []
         """Files that were set aside."""
         if held and append:
@@ -248,14 +250,13 @@ class RecordingWriter:
         temporary(index).unlink(missing_ok=True)
         if not self._syncs:
             self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._size = self._lines = self._useless = self.losses = self.next_number = self._missing = 0
-        self.loss_bytes = 0
+        self._size = self._lines = self._useless = self.losses = self.loss_bytes = self.next_number = self._missing = 0
         self._gone.clear()
         if self._syncs:
             self._mend(index)
             self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             sync_folder(self.folder)
-        for entry, line in unhurried(read_index(self.folder)):
+        for entry, line in self._paced(read_index(self.folder)):
             self._size += len(line)
             self._lines += 1
             if isinstance(entry, RecordedFrame):
@@ -277,13 +278,13 @@ class RecordingWriter:
         """Write an index with damaged lines anew; in the place of each, a line says that a record is missing."""
         damaged = 0
         if index.exists():
-            for entry, line in unhurried(read_index(self.folder)):
+            for entry, line in self._paced(read_index(self.folder)):
                 damaged += isinstance(entry, Missing) and is_damaged(line)
         if not damaged:
             return
         self.damaged.append(keep_aside(index))
         with whole_file(index, sync=True) as anew:
-            for _, line in unhurried(read_index(self.folder)):
+            for _, line in self._paced(read_index(self.folder)):
                 anew.write(b'{"kind":"missing","records":1}\n' if is_damaged(line) else line)
 
     def _append(self, *lines: dict[str, Any]) -> int:

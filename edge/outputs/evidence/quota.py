@@ -23,6 +23,7 @@ class Quota:
         causes: what numbers that are there already were kept for.
         precious: the cause whose numbers are deleted last, and have no limit of their own.
         cause_bytes: what the files of any other one cause may take; None: no limit.
+        gently: look at the files with pauses, because a line runs meanwhile.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Quota:
         *,
         precious: str,
         cause_bytes: int | None = None,
+        gently: bool = False,
     ) -> None:
         self._limit = limit_bytes
         self._kinds = dict(kinds)
@@ -40,7 +42,7 @@ class Quota:
         self._cause_limit = cause_bytes
         sizes: dict[int, int] = {}
         for folder, suffix in kinds.items():
-            for path in unhurried(folder.iterdir()):
+            for path in unhurried(folder.iterdir()) if gently else folder.iterdir():
                 if path.suffix == suffix and path.stem.isdecimal():
                     sizes[int(path.stem)] = sizes.get(int(path.stem), 0) + path.stat().st_size
         self._sizes: dict[bool, dict[int, int]] = {False: {}, True: {}}

@@ -51,11 +51,9 @@ _MOST_LOSSES: Final = 64
 
 
 class EvidenceSink(Sink):
-    """The sink runs in its output's thread, except for ``keep``.
-
-    Skips are recorded where ``keep`` names ``invalid``, which is their verdict. A frame whose verdict was ``invalid:
-    late`` is recorded as late, so that its replay says so, too. With ``before_fail`` every frame waits until so many came
-    after it, or a fail did: the recording stays in the order of the frames.
+    """The sink runs in its output's thread, except for ``keep``. Skips are recorded where ``keep`` names ``invalid``, their
+    verdict. A frame that was ``invalid: late`` is recorded as late, so that its replay says so, too. With ``before_fail``
+    every frame waits until so many came after it, or a fail did: the recording stays in the order of the frames.
 
     Trouble with the disk costs the frames that should have been written then, and is over when a file can be written.
     Records that were lost to it, or on the way here, are counted in the recording itself: it does not look whole.
@@ -89,7 +87,8 @@ class EvidenceSink(Sink):
         self._lock: int | None = None
         self._quota: Quota | None = None
         self._room = Reserve(folder, config.min_free_gb)
-        self._probe_at, self._stopped = 0.0, None  # type: float, str | None
+        self._probe_at = 0.0
+        self._stopped: str | None = None
         self._damage = FolderDamage()
         self._counters = {"pictures": 0, "pictures_deleted": 0, "files_damaged": 0, "before_fail_missing": 0}
 
@@ -130,7 +129,7 @@ class EvidenceSink(Sink):
         """
         try:
             self._room.check()
-            self._open()
+            self._open(gently=False)
         except OSError as error:
             if not may_pass(error):
                 raise cannot_be_written(self._folder, error).at(_KEY) from None
@@ -212,11 +211,11 @@ class EvidenceSink(Sink):
             self._writer.missing(self._missing)
         self._close_writer()
 
-    def _open(self) -> None:
+    def _open(self, *, gently: bool = True) -> None:
         self._close_writer()
         self._lock = take_folder(self._folder, _KEY)
         try:
-            writer = RecordingWriter(self._folder, camera=self._camera, source=EVIDENCE, append=True)
+            writer = RecordingWriter(self._folder, camera=self._camera, source=EVIDENCE, append=True, gently=gently)
         except UserError as error:
             raise error.at(_KEY) from None
         self._damage.note(writer.damaged)
@@ -235,6 +234,7 @@ class EvidenceSink(Sink):
                 writer.held,
                 precious="fail",
                 cause_bytes=None if by_cause is None else int(by_cause * 1e9),
+                gently=gently,
             )
         except OSError:
             writer.close()
@@ -348,4 +348,4 @@ class EvidenceSink(Sink):
     def _well(self) -> None:
         if self._stopped is not None:
             log.debug("evidence_goes_on", dir=str(self._folder), lost=self.lost)
-        self._stopped = None
+            self._stopped = None

@@ -27,6 +27,7 @@ from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.queued import Queued
 from edge.outputs.sink import Sink
+from edge.report.log_summary import Damage, Filter, read_log
 from edge.storage import disk
 from edge.storage.log_files import read_messages, read_records
 from edge.wire.encode import SCHEMA
@@ -528,9 +529,10 @@ class Published(Sink):
         self.records.append(record)
 
 
-def audited(folder: Path) -> tuple[Queued, Queued, Published]:
+def audited(folder: Path, **keys: Any) -> tuple[Queued, Queued, Published]:
     sink = Published()
-    log = Queued(JsonlSink(JsonlConfig(dir=folder, compress=False, audit_required=True), folder, IDENTITY), 100, "drop")
+    config = JsonlConfig(dir=folder, compress=False, audit_required=True, **keys)
+    log = Queued(JsonlSink(config, folder, IDENTITY), 100, "drop")
     return log, Queued(sink, 100, "drop", after=log), sink
 
 
@@ -553,7 +555,7 @@ def test_with_audit_required_no_pass_is_published_that_is_not_in_the_log(
     assert log.log_lost
     assert log.status().fault == "Read-only file system"
     writes.fail = lambda: None
-    _until(lambda: not log.log_lost)
+    _until(lambda: log.status().counters["written_later"] == 1 and not log.log_lost)
     log.accept(record(3), FRAME, None)
     log.close(2)
     publisher.close(2)
@@ -567,7 +569,40 @@ def test_with_audit_required_no_pass_is_published_that_is_not_in_the_log(
     assert [r.verdict for r in published.records] == ["pass", "invalid", "invalid", "pass"]
     changed = {"verdict": "pass", "reason": None}
     assert told[1] | changed == read(record(1).line)  # nothing else is another
-    assert [seqs(p) for p in files(tmp_path)] == [[0], [3]]
+    assert [seqs(p) for p in files(tmp_path)] == [[0], [1, 3]]
+    assert log.status().counters["written_later"] == 1
+
+
+def test_a_record_that_was_overruled_after_it_stood_in_the_log_is_in_it_as_it_was_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync that fails leaves the line: 16 of 456 records stood in the book as a pass that nobody had heard."""
+    monkeypatch.setattr("edge.outputs.delivery.RETRY_S", 0.02)
+    log, publisher, published = audited(tmp_path, sync="each")
+    for output in (log, publisher):
+        output.start()
+    syncs = Calls(monkeypatch, "fdatasync")
+    log.accept(record(0), FRAME, None)
+    _until(lambda: len(published.records) == 1)
+    syncs.fail = lambda: errno.EIO
+    log.accept(record(1), FRAME, None)
+    log.accept(record(2), FRAME, None)
+    _until(lambda: len(published.records) == 3)
+    syncs.fail = lambda: None
+    _until(lambda: log.status().counters["written_later"] == 2)
+    log.accept(record(3), FRAME, None)
+    log.close(2)
+    publisher.close(2)
+    heard = {r.seq: (r.verdict, read(r.line)["reason"]) for r in published.records}
+    assert heard == {0: ("pass", None), 1: ("invalid", "log_lost"), 2: ("invalid", "log_lost"), 3: ("pass", None)}
+    in_the_files = [(m["seq"], m["verdict"]) for p in files(tmp_path) for m in read_records(p)]
+    assert (1, "pass") in in_the_files
+    damage = Damage()
+    told = {m["seq"]: (m["verdict"], m["reason"]) for m in read_log(files(tmp_path), Filter(), damage)}
+    assert told == heard
+    assert (damage.missing_records, damage.repeated >= 1) == (0, True)
+    only_passes = read_log(files(tmp_path), Filter(verdicts=frozenset(["pass"])), Damage())
+    assert [m["seq"] for m in only_passes] == [0, 3]
 
 
 def test_without_audit_required_a_lost_log_overrules_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
