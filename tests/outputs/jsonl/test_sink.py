@@ -27,7 +27,7 @@ from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.sink import JsonlSink
 from edge.outputs.queued import Queued
 from edge.outputs.sink import Sink
-from edge.report.log_summary import Damage, Filter, read_log
+from edge.report.log_summary import Filter, LogDamage, read_log
 from edge.storage import disk
 from edge.storage.log_files import read_messages, read_records
 from edge.wire.encode import SCHEMA
@@ -597,11 +597,11 @@ def test_a_record_that_was_overruled_after_it_stood_in_the_log_is_in_it_as_it_wa
     assert heard == {0: ("pass", None), 1: ("invalid", "log_lost"), 2: ("invalid", "log_lost"), 3: ("pass", None)}
     in_the_files = [(m["seq"], m["verdict"]) for p in files(tmp_path) for m in read_records(p)]
     assert (1, "pass") in in_the_files
-    damage = Damage()
+    damage = LogDamage()
     told = {m["seq"]: (m["verdict"], m["reason"]) for m in read_log(files(tmp_path), Filter(), damage)}
     assert told == heard
     assert (damage.missing_records, damage.repeated >= 1) == (0, True)
-    only_passes = read_log(files(tmp_path), Filter(verdicts=frozenset(["pass"])), Damage())
+    only_passes = read_log(files(tmp_path), Filter(verdicts=frozenset(["pass"])), LogDamage())
     assert [m["seq"] for m in only_passes] == [0, 3]
 
 
