@@ -17,11 +17,11 @@ from edge.storage.disk import sync_folder
 from edge.storage.recording_index import LONGEST_LINE, Deleted, Missing, RecordedFrame, entry_of
 
 SLICE_S: Final = 0.002
-"""Time in s that a slice takes; the interpreter asks whoever holds it to let go after 5 ms."""
+"""Time in s of the processor that a slice takes; the interpreter asks whoever holds it to let go after 5 ms."""
 _Item = TypeVar("_Item")
 
 
-def unhurried(items: Iterable[_Item], clock: Callable[[], float] = time.monotonic) -> Iterator[_Item]:
+def unhurried(items: Iterable[_Item], clock: Callable[[], float] = time.thread_time) -> Iterator[_Item]:
     """Yield ``items``, and sleep for as long after each slice as it took."""
     end = clock() + SLICE_S
     for item in items:
@@ -56,7 +56,7 @@ class IndexPass:
         self.lines = self.losses = self.loss_bytes = self.useless = 0
         """What the new index holds: lines, losses and their bytes, and lines about frames that were deleted meanwhile."""
 
-    def step(self, slice_s: float | None = SLICE_S, clock: Callable[[], float] = time.monotonic) -> bool:
+    def step(self, slice_s: float | None = SLICE_S, clock: Callable[[], float] = time.thread_time) -> bool:
         """Go on for a slice, or to the end. Returns True at the end: now nothing may be appended before ``finish``.
 
         Raises:
