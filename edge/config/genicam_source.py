@@ -52,8 +52,9 @@ class GenicamConfig(SourceSection):
     what it tells."""
     ip: Annotated[str, AfterValidator(checked_ip)] | None = None
     """IPv4 address of a GigE camera, told by the producers that tell ``mac``."""
-    buffers: Annotated[int, Field(ge=2, le=1024)] = 32
-    """Number of GenTL buffers announced to the producer: at least the frame rate times the longest stall in s."""
+    buffers: Annotated[int, Field(ge=2, le=1024)] | None = None
+    """Number of GenTL buffers announced to the producer: at least the frame rate times the longest stall in s. Each takes a
+    whole payload of memory. null: as many as 64 MB hold, 4 to 32."""
     features: Annotated[tuple[Feature, ...], BeforeValidator(_pairs)] = ()
     """Camera features, written in this order at each connection and read back, each as ``[name, value]`` with SFNC names. A
     command is written as ``[name, execute]``. Selectors go before what they select. Acquisition starts afterwards, so a

@@ -55,6 +55,7 @@ def _check_genicam(config: Any, _folder: Path) -> None:
 
 
 def _examine_genicam(config: Any, _folder: Path) -> Iterator[DeviceFinding]:
+    from edge.sources.genicam.buffer_count import buffer_findings
     from edge.sources.genicam.producers import check_loadable, producer_files
 
     try:
@@ -67,6 +68,7 @@ def _examine_genicam(config: Any, _folder: Path) -> Iterator[DeviceFinding]:
         yield DeviceFinding("fail", "producer", text.replace("\n  ", "; "), fix or None)
     else:
         yield DeviceFinding("ok", "producer", ", ".join(map(str, files)))
+    yield from buffer_findings(config)
 
 
 def _open_recorded(config: Any, _camera: str, folder: Path) -> Source:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -97,19 +98,25 @@ class Machine:
         )
         try:
             self.leader = self._leader()
-            self.until(lambda: self.run("systemctl", "is-system-running", check=False).strip() == "running", 120)
+            self.until(lambda: self._state() in ("running", "degraded"), 120)
+            assert self._state() == "running", self.run("systemctl", "--failed", "--no-pager", check=False)
         except BaseException:
             self.close()
             raise
 
     def _leader(self) -> int:
+        """The process that is number 1 inside; before it there are others that set it up."""
         children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children")
         end = time.monotonic() + 30
         while self._nspawn.poll() is None and time.monotonic() < end:
-            if found := children.read_text().split():
-                return int(found[0])
+            for child in children.read_text().split():
+                if _is_first_inside(Path(f"/proc/{child}")):
+                    return int(child)
             time.sleep(0.05)
         raise RuntimeError(f"it did not boot: {Path(self._console.name).read_text()[-500:]}")
+
+    def _state(self) -> str:
+        return self.run("systemctl", "is-system-running", check=False).strip()
 
     def run(self, *command: str, check: bool = True, timeout_s: float = 120.0) -> str:
         """What a command says inside, standard error included. Raises AssertionError where it fails."""
@@ -148,6 +155,14 @@ class Machine:
             self._nspawn.kill()
             self._nspawn.wait()
         self._console.close()
+
+
+def _is_first_inside(process: Path) -> bool:
+    try:
+        numbers = re.search(r"^NSpid:\s+\d+\s+1$", (process / "status").read_text(), re.M)
+        return numbers is not None and (process / "comm").read_text().strip() == "systemd"
+    except OSError:
+        return False
 
 
 def _join_unified() -> None:

@@ -19,6 +19,7 @@ from harvesters.core import ParameterKey, ParameterSet
 from edge.config.sources import Feature, GenicamConfig
 from edge.errors import UserError
 from edge.sources.genicam.buffer import RawFrame
+from edge.sources.genicam.buffer_count import FEWEST, WARNED_MB, buffer_count, payload_of, total_mb
 from edge.sources.genicam.camera_clock import CameraClock
 from edge.sources.genicam.camera_errors import FetchError, NotConnectedError, SeveralCamerasError, UnansweredError
 from edge.sources.genicam.camera_info import ANY_CAMERA, MARKS, CameraChoice, CameraInfo
@@ -39,9 +40,6 @@ from edge.sources.genicam.trigger import SoftwareTrigger, triggers_of
 from edge.sources.pace import expected_interval_s
 
 log = structlog.get_logger()
-
-BUFFERS_MOST_MB = 150
-"""Buffers that take more are warned of: eight cameras of 270 MB fill a small box."""
 
 
 def _nothing() -> None:
@@ -141,21 +139,21 @@ class Link:
         """
         self._step()
         try:
+            self._choose_buffers()
             self._stream = Stream(self._config, self._camera, self._clock)
-            self._log_buffers()
         except Exception as error:
             self.disconnect()
             raise NotConnectedError("camera_start_failed", f"{type(error).__name__}: {reason(error)}") from error
 
-    def _log_buffers(self) -> None:
-        """Say what the producer's buffers take: most of the memory of a daemon with a large camera."""
-        try:
-            payload = int(self._camera.remote_device.node_map.PayloadSize.value)
-        except Exception:  # noqa: BLE001  (not every camera has it)
+    def _choose_buffers(self) -> None:
+        """Ask for as many buffers as the config says, or as many as fit, and say what they take."""
+        payload = payload_of(self._camera)
+        count = max(buffer_count(self._config.buffers, payload), self._camera.min_num_buffers)
+        self._camera.num_buffers = count
+        if payload is None:
             return
-        count = self._config.buffers
-        total = round(count * payload / 1e6)
-        tell = log.warning if total > BUFFERS_MOST_MB else log.info
+        total = total_mb(count, payload)
+        tell = log.warning if total > WARNED_MB else log.info
         tell("camera_buffers", buffers=count, payload_bytes=payload, total_mb=total)
 
     def stop(self) -> None:
@@ -265,7 +263,7 @@ class Link:
         """Make a set of parameters for each create, which removes keys from it."""
         return ParameterSet(
             {
-                ParameterKey.NUM_BUFFERS_FOR_FETCH_CALL: self._config.buffers,
+                ParameterKey.NUM_BUFFERS_FOR_FETCH_CALL: self._config.buffers or FEWEST,
                 ParameterKey.ENABLE_AUTO_CHUNK_DATA_UPDATE: False,
                 ParameterKey.TIMEOUT_PERIOD_ON_UPDATE_EVENT_DATA_CALL: 0,
             }

@@ -317,3 +317,19 @@ def test_the_memory_of_the_buffers_is_told_at_the_start_and_warned_of_where_it_i
         (entry,) = [entry for entry in told if entry["event"] == "camera_buffers"]
         assert (entry["log_level"], entry["buffers"]) == (level, buffers)
         assert entry["total_mb"] == round(buffers * entry["payload_bytes"] / 1e6)
+
+
+def test_where_the_config_names_no_number_there_are_as_many_buffers_as_64_mb_hold() -> None:
+    """32 of the simulated camera's, which are as large as its largest frame, were 270 MB in each of eight daemons."""
+    link = Link(Config(kind="genicam", producer="simulated", serial="0"), producer_files("simulated"))
+    try:
+        link.connect()
+        with capture_logs() as told:
+            link.start()
+        announced = len(link._camera._announced_buffers)
+    finally:
+        link.close()
+    (entry,) = [entry for entry in told if entry["event"] == "camera_buffers"]
+    assert entry["buffers"] == announced == 64_000_000 // entry["payload_bytes"]
+    assert 4 <= announced < 32
+    assert entry["total_mb"] <= 64
