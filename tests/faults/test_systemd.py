@@ -122,16 +122,16 @@ def test_a_refused_reload_leaves_the_old_config_at_work(machine: Machine) -> Non
 
 
 def test_a_member_of_the_group_hears_the_line_and_another_user_is_told_why_not(machine: Machine) -> None:
-    machine.run("useradd", "--groups", "edge", "operator")
+    machine.run("useradd", "--groups", "edge", "shiftlead")
     machine.run("useradd", "stranger")
     listen = [EDGE, "subscribe", "/run/edge/cam1", "--json", "--count", "3", "--seconds", "10"]
-    heard = machine.run("runuser", "-u", "operator", "--", *listen)
+    heard = machine.run("runuser", "-u", "shiftlead", "--", *listen)
     assert [json.loads(line)["camera"] for line in heard.splitlines() if line.startswith("{")][-1] == "cam1"
     refused = machine.call("runuser", "-u", "stranger", "--", *listen)
     assert refused.returncode != 0
     assert "Traceback" not in refused.stdout
     assert "ermission" in refused.stdout or "no daemon" in refused.stdout, refused.stdout
-    seen = machine.run("runuser", "-u", "operator", "--", EDGE, "fleet", "--json")
+    seen = machine.run("runuser", "-u", "shiftlead", "--", EDGE, "fleet", "--json")
     assert json.loads(seen.splitlines()[-1])["camera"] == "cam1"
 
 
