@@ -58,10 +58,12 @@ Heard: TypeAlias = dict[tuple[str, int], tuple[int, str]]
 
 
 @contextmanager
-def mounted(image: Path, place: Path) -> Iterator[str]:
+def mounted(image: Path, place: Path, fs: str) -> Iterator[str]:
     """The image's file system at ``place``; yields the name of its device, as in /sys/block."""
     place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(place)], check=True)
+    # another mount namespace, a container's for example, may hold the original for a while, whose UUID the copy has
+    options = "loop,nouuid" if fs == "xfs" else "loop"
+    subprocess.run(["mount", "-t", fs, "-o", options, str(image), str(place)], check=True)
     try:
         found = subprocess.run(["findmnt", "-no", "SOURCE", str(place)], check=True, capture_output=True, text=True)
         yield Path(found.stdout.strip()).name
@@ -121,7 +123,7 @@ def cut(folder: Path, options: argparse.Namespace, after_s: float) -> dict[str, 
     subprocess.run([f"mkfs.{options.fs}", "-q", str(image)], check=True)
     config = folder / "cam1.yaml"
     config.write_text(CONFIG.format(run=folder / "run", disk=disk, bundle=BUNDLE, **vars(options)))
-    with mounted(image, disk) as device:
+    with mounted(image, disk, options.fs) as device:
         process = daemon(config)
         try:
             heard = heard_for(f"ipc://{folder}/run/pub", after_s)
@@ -130,7 +132,7 @@ def cut(folder: Path, options: argparse.Namespace, after_s: float) -> dict[str, 
             process.kill()
             process.wait()
     shutil.rmtree(folder / "run")  # it lies in memory, and is gone with the power
-    with mounted(left, disk):
+    with mounted(left, disk, options.fs):
         return {"fs": options.fs, "sync": options.sync, "after_s": round(after_s, 1)} | look(
             folder, disk, config, heard, moment
         )

@@ -119,6 +119,8 @@ def test_a_refused_reload_leaves_the_old_config_at_work(machine: Machine) -> Non
     assert records(machine)[-1]["recipe_id"] == "b"
     assert machine.shown(UNIT, "MainPID") == pid
     configure(machine, recipe="b")
+    machine.run("systemctl", "reload", UNIT)
+    machine.until(lambda: machine.call(EDGE, "fleet", "--json").returncode == 0)
 
 
 def test_a_member_of_the_group_hears_the_line_and_another_user_is_told_why_not(machine: Machine) -> None:
@@ -146,13 +148,14 @@ def test_a_second_instance_ends_with_6_and_names_the_lock(machine: Machine) -> N
 
 def test_a_killed_daemon_inspects_again(machine: Machine) -> None:
     before, restarts = len(records(machine)), int(machine.shown(UNIT, "NRestarts"))
-    machine.run("systemctl", "kill", "-s", "KILL", UNIT)
+    machine.run("systemctl", "kill", "-s", "KILL", "--kill-whom=main", UNIT)
     machine.until(lambda: int(machine.shown(UNIT, "NRestarts")) == restarts + 1)
     inspects_again(machine, before)
 
 
 def test_a_daemon_that_stands_still_is_ended_by_the_watchdog_with_its_stacks_in_the_journal(machine: Machine) -> None:
     before, restarts = len(records(machine)), int(machine.shown(UNIT, "NRestarts"))
+    inspects_again(machine, before)
     machine.run("systemctl", "kill", "-s", "STOP", "--kill-whom=main", UNIT)
     machine.until(lambda: int(machine.shown(UNIT, "NRestarts")) == restarts + 1, 90)
     inspects_again(machine, before + 1)
@@ -193,18 +196,30 @@ def test_what_the_config_needs_beyond_the_unit_stands_in_a_drop_in(machine: Mach
     machine.run("systemctl", "restart", UNIT)
 
 
-def test_a_secret_comes_as_a_credential(machine: Machine) -> None:
-    configure(machine, recipe="${RECIPE}")
+def test_the_password_of_a_camera_comes_as_a_credential_and_is_told_nowhere(machine: Machine) -> None:
+    source = '{kind: opencv, device: "http://admin:${CAM_PW}@127.0.0.1:9/video"}'
+    configure(machine)
+    path = machine.path("/etc/edge/cam1.yaml")
+    path.write_text(re.sub(r"source: \{.*?\}\n", f"source: {source}\n", path.read_text(), flags=re.S))
     machine.run("systemctl", "stop", UNIT)
+    assert machine.shown(UNIT, "Result") == "success"
     assert machine.call("systemctl", "start", UNIT).returncode != 0
-    assert "RECIPE" in journal(machine, "-n", "20")
+    assert "CAM_PW" in journal(machine, "-n", "20")
     folder = machine.path("/etc/systemd/system/edge@cam1.service.d")
     folder.mkdir(exist_ok=True)
-    machine.path("/etc/edge/recipe").write_text("from-a-file\n")
-    (folder / "50-credential.conf").write_text("[Service]\nLoadCredential=RECIPE:/etc/edge/recipe\n")
+    secret = machine.path("/etc/edge/cam_pw")
+    secret.write_text("s3cr3t@pw\n")
+    secret.chmod(0o600)
+    (folder / "50-credential.conf").write_text("[Service]\nLoadCredential=CAM_PW:/etc/edge/cam_pw\n")
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "start", UNIT)
-    machine.until(lambda: records(machine)[-1]["recipe_id"] == "from-a-file")
+    machine.until(lambda: "source_lost" in journal(machine, "-n", "50") or "backoff" in journal(machine, "-n", "50"))
+    found = machine.call("grep", "-rl", "-e", "s3cr3t", "/run/edge", "/var/log/edge", "/var/lib/edge")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "s3cr3t" not in journal(machine)
+    configure(machine)
+    machine.run("systemctl", "restart", UNIT)
+    inspects_again(machine, len(records(machine)) + 5)
 
 
 def test_at_power_off_every_announced_frame_has_its_record(machine: Machine) -> None:
