@@ -17,11 +17,11 @@ from edge.errors import UserError
 from edge.frames import STAGES
 from edge.report.drift_over_time import DriftOverTime, Span, is_drift
 from edge.report.moments import utc
-from edge.storage.log_files import NAME, read_messages, read_records, segments
+from edge.report.overruled import LOG_LOST, overruled_later
+from edge.storage.log_files import NAME, read_messages, segments
 from edge.wire.schema import RECORD_KINDS
 
 SHARES: Final = (0.5, 0.95, 0.99)
-LOG_LOST: Final = "log_lost"
 _HOUR_NS: Final = 3_600_000_000_000
 
 
@@ -116,7 +116,7 @@ def read_log(
         UserError: a file can't be read.
     """
     files = list(files)
-    overruled = _overruled(files)
+    overruled = overruled_later(files)
     for path in files:
         counts: dict[str, int] = {}
         try:
@@ -143,19 +143,6 @@ def read_log(
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
         damage.torn_files += counts["torn"]
         damage.unreadable_lines += counts["unreadable"]
-
-
-def _overruled(files: Iterable[Path]) -> set[tuple[str, int]]:
-    """Find the run and seq of each record that was published as ``invalid: log_lost``. Raises UserError as ``read_log``."""
-    found = set()
-    for path in files:
-        try:
-            for record in read_records(path, only=f'"{LOG_LOST}"'.encode()):
-                if record.get("reason") == LOG_LOST:
-                    found.add((record["instance_id"], record["seq"]))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    return found
 
 
 @dataclass

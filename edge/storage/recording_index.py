@@ -158,3 +158,15 @@ def ranges(numbers: Sequence[int]) -> list[list[int]]:
         else:
             found.append([number, number])
     return found
+
+
+def dumped_line(line: dict[str, Any]) -> bytes:
+    """Return one line. A file name that is no UTF-8 is escaped, as in records."""
+    try:
+        return orjson.dumps(line)
+    except TypeError:
+        return orjson.dumps({name: _unicode(value) for name, value in line.items()})
+
+
+def _unicode(value: object) -> object:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

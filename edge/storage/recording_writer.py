@@ -19,7 +19,7 @@ from edge.storage.disk import sync_folder, whole_file, why_unwritable, write_who
 from edge.storage.index_pass import SLICE_S, IndexPass, temporary, unhurried
 from edge.storage.pictures import decoded_format, encode_png
 from edge.storage.recording import FRAMES, HEAD, RECORDING_SCHEMA, head_is_damaged, is_recording, read_head
-from edge.storage.recording_index import INDEX, Deleted, Missing, is_damaged, ranges, read_index
+from edge.storage.recording_index import INDEX, Deleted, Missing, dumped_line, is_damaged, ranges, read_index
 from edge.storage.recording_index import RecordedFrame as RecordedFrame
 from edge.storage.set_aside import keep_aside, set_aside
 
@@ -293,7 +293,7 @@ class RecordingWriter:
         """
         if self._missing:
             lines = ({"kind": "missing", "records": self._missing}, *lines)
-        data = b"".join(_dumped(line) + b"\n" for line in lines)
+        data = b"".join(dumped_line(line) + b"\n" for line in lines)
         try:
             whole = os.write(self._fd, data) == len(data)
         except OSError:
@@ -338,15 +338,3 @@ _SHORTEN_FROM: Final = 1000
 _AT_ONCE: Final = 200
 """Most lines of an index that is rewritten in one go: a few milliseconds."""
 _AGAIN_S: Final = 60.0
-
-
-def _dumped(line: dict[str, Any]) -> bytes:
-    """Return one line. A file name that is no UTF-8 is escaped, as in records."""
-    try:
-        return orjson.dumps(line)
-    except TypeError:
-        return orjson.dumps({name: _unicode(value) for name, value in line.items()})
-
-
-def _unicode(value: object) -> object:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

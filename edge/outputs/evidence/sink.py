@@ -101,7 +101,6 @@ class EvidenceSink(Sink):
 
     @property
     def idle_s(self) -> float:
-        """Return a second, or less while the index is being shortened: each call goes on with it."""
         return _SHORTENS_S if self._writer is not None and self._writer.shortens else LOOK_S
 
     @property
@@ -184,7 +183,7 @@ class EvidenceSink(Sink):
             if self._writer is not None:
                 self._writer.go_on()
                 try:
-                    self._writer.sync()  # so that the index names what survives a power cut
+                    self._writer.sync()
                 except OSError as error:
                     self._note(error)
             return
