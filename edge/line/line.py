@@ -40,6 +40,9 @@ from edge.wire.encode import Wire
 log = structlog.get_logger()
 
 HEARTBEAT_S = 0.5
+NOBODY_WAITS = 24
+"""How much longer than ``supervise.limit_s`` a call may take where frames wait for it: recorded pictures may have a billion
+pixels, and no part leaves the station meanwhile."""
 
 
 class Phase(Enum):
@@ -83,7 +86,7 @@ class Line:
         self._measures = not is_evidence(source)
         self.recipes = Recipes(self._recipe(loaded, self.identity, engine, criteria, watch))
         self.outputs = list(make_outputs(self.identity))
-        self._limit_s = config.supervise.limit_s * engine.batch
+        self._limit_s = config.supervise.limit_s * engine.batch * (1 if drops else NOBODY_WAITS)
         maps: Maps = Handoff()
         self._maps = maps
         self._passage = Passage(self.ring, maps)

@@ -33,7 +33,7 @@ from edge.report.overlay import draw_overlay
 from edge.report.shown import ShownPicture
 from edge.storage.find_pictures import SUFFIXES
 from edge.storage.frames_on_disk import counted_frame, read_frames
-from edge.storage.pictures import PictureError, decode_with_bits, decoded_format
+from edge.storage.pictures import PictureError, decode_with_bits, decoded_format, picture_bytes
 from edge.wire.encode import Wire
 
 _Path: TypeAlias = "str | PathLike[str]"
@@ -297,7 +297,7 @@ def _from_file(picture: _Path, bits: int | None, number: int) -> Frame:
 
 def _why(path: Path, bits: int | None) -> str:
     try:
-        decode_with_bits(path.read_bytes())
+        decode_with_bits(picture_bytes(path))
     except (OSError, PictureError) as error:
         return f"cannot be read: {error}"
     return f"a value is above what {bits} bits hold"

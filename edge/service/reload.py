@@ -17,6 +17,7 @@ from edge.errors import UserError, text_of
 from edge.line.drift_watch import DriftWatch
 from edge.line.line import Line
 from edge.regions.criteria import Criteria
+from edge.service.free_memory import give_back_memory
 from edge.service.runtime_folder import ReloadReport
 
 log = structlog.get_logger()
@@ -27,6 +28,9 @@ FAULT = "reload_refused"
 SLOW = "reload_slow"
 SLOW_S = 120.0
 """Time in s after which a load is a fault, for as long as it takes: no other reload begins before it ends."""
+
+TIDY_S = 2.0
+"""Time in s after a reload in which the last frames leave the old model, before its memory is given back."""
 
 OpenModel = Callable[[Loaded], tuple[Engine, Criteria, DriftWatch | None]]
 TryModel = Callable[[Loaded], object]
@@ -46,6 +50,7 @@ class Reloader:
         self._result: tuple[Loaded, Engine, Criteria, DriftWatch | None] | str | None = None
         self._number = 0
         self._began_ns = 0
+        self._tidy_at: float | None = None
         self._tried: str | None = None
         self.report: Report = lambda _: None
         """Called when a reload is over. May raise OSError."""
@@ -58,6 +63,9 @@ class Reloader:
 
     def turn(self, line: Line) -> None:
         """Begin what was asked for and exchange the recipe when it is ready. A failure is a fault; the old one runs on."""
+        if self._tidy_at is not None and time.monotonic() >= self._tidy_at:
+            self._tidy_at = None
+            give_back_memory()
         if self._thread is not None:
             if not self._thread.is_alive():
                 self._thread = None
@@ -102,6 +110,7 @@ class Reloader:
                 log.warning("reload_refused_again", text=text)
             line.fault[FAULT] = text
         self._number += 1
+        self._tidy_at = time.monotonic() + TIDY_S
         refused = line.fault.get(FAULT)
         try:
             self.report(ReloadReport(self._number, self._began_ns, self._tried, self._loaded.sha256, refused))

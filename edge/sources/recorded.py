@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import structlog
@@ -22,6 +22,10 @@ from edge.storage.frames_on_disk import Item, open_reel
 from edge.storage.recording import is_of_one_run, is_recording
 
 log = structlog.get_logger()
+
+
+PICTURE_S: Final = 120.0
+"""Time in s that one picture may take and be no hang: of a line-scan camera it may have a billion pixels."""
 
 
 class RecordedSource:
@@ -65,6 +69,7 @@ class RecordedSource:
         self._unreadable = 0
         self._state: SourceState = "opening"
         self._detail = str(path)
+        self._busy_until_ns = 0
 
     def open(self) -> None:
         reel = open_reel(self.path, self._fps, self._bits)
@@ -73,6 +78,13 @@ class RecordedSource:
         self._state = "streaming"
 
     def read(self, timeout_s: float) -> Payload | Skip | None:
+        self._busy_until_ns = time.monotonic_ns() + int(PICTURE_S * 1e9)
+        try:
+            return self._read(timeout_s)
+        finally:
+            self._busy_until_ns = min(self._busy_until_ns, time.monotonic_ns())
+
+    def _read(self, timeout_s: float) -> Payload | Skip | None:
         if self._waiting is None:
             self._waiting = next(self._items, None)
         if self._waiting is None:
@@ -105,7 +117,8 @@ class RecordedSource:
         self._state = "ended"
 
     def status(self) -> SourceStatus:
-        return SourceStatus(self._state, self._detail, self._announced, {"unreadable": self._unreadable})
+        counters = {"unreadable": self._unreadable}
+        return SourceStatus(self._state, self._detail, self._announced, counters, busy_until_ns=self._busy_until_ns)
 
 
 def is_evidence(source: Source) -> bool:

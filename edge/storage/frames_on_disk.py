@@ -17,7 +17,7 @@ from edge.errors import UserError, text_of
 from edge.frames import Frame, FrameMeta, Skip
 from edge.storage.find_pictures import SUFFIXES, FoundPictures, find_pictures
 from edge.storage.mcap_file import is_mcap, open_mcap, read_mcap
-from edge.storage.pictures import PictureError, decode_with_bits, decoded_format, silence_opencv
+from edge.storage.pictures import PictureError, decode_with_bits, decoded_format, picture_bytes, silence_opencv
 from edge.storage.recording import RecordedFrame, Recording, framed, is_recording, open_recording
 from edge.storage.sample_range import SampleRange
 from edge.storage.video import INSTALL, Damaged, Shot, VideoError, has_pyav, open_video, shortage
@@ -212,7 +212,7 @@ def _folder(folder: Path, fps: float) -> Reel:
 
 def _picture(folder: Path, name: str, frame_id: int) -> Frame | Skip:
     try:
-        picture = decode_with_bits((folder / name).read_bytes())
+        picture = decode_with_bits(picture_bytes(folder / name))
     except Exception as error:  # noqa: BLE001  (whatever a codec raises)
         cause = str(error) if isinstance(error, (OSError, PictureError)) else text_of(error)
         log.warning("picture_unreadable", file=str(folder / name), cause=cause)

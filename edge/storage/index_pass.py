@@ -51,6 +51,7 @@ class IndexPass:
         self._began_at = os.fstat(self._file.fileno()).st_size
         self._read = 0
         self._newest = -1
+        self._kept: set[int] = set()
         self._forgotten = 0
         self._shorter = temporary(index).open("wb")
         self.lines = self.losses = self.loss_bytes = self.useless = 0
@@ -95,13 +96,14 @@ class IndexPass:
             if entry.number in self._gone:
                 self._forgotten += 1
             else:
+                self._kept.add(entry.number)
                 self._keep(line)
         elif isinstance(entry, Deleted):
-            if entry.numbers <= self._gone:
-                self._forgotten += entry.before
-            else:
-                self.useless += len(entry.numbers) + 1
+            if deleted := entry.among(self._kept):  # meanwhile
+                self.useless += len(deleted) + 1
                 self._keep(line)
+            else:
+                self._forgotten += entry.before
         elif appended or (self.keeps_losses and self._newest >= self._last_gone):
             assert isinstance(entry, (Skip, Missing))
             if isinstance(entry, Skip):

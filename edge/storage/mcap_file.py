@@ -20,7 +20,7 @@ import orjson
 from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.storage.disk import whole_file
-from edge.storage.pictures import PictureError, decode_picture
+from edge.storage.pictures import PictureError, decode_picture, picture_bytes, picture_inside
 from edge.storage.recording import framed, open_recording
 from edge.storage.recording_index import RecordedFrame, read_entry, read_index
 from edge.wire.schema import SCHEMA
@@ -148,8 +148,8 @@ class _Tape:
             return False
         stamp_ns = entry.meta.received_ns
         try:
-            png = (folder / entry.file).read_bytes()
-        except OSError:
+            png = picture_bytes(picture_inside(folder, entry.file))
+        except (OSError, ValueError):  # of pictures: no file, or outside
             lost = framed(entry, None)
             assert isinstance(lost, Skip)
             self._say(self._line, stamp_ns, orjson.dumps({"kind": "skip"} | {n: getattr(lost, n) for n in lost.__slots__}))

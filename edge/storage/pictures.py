@@ -9,6 +9,7 @@ PNG and TIFF are checked before OpenCV decodes them, which also keeps the librar
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import zlib
 from dataclasses import dataclass
@@ -70,7 +71,33 @@ def read_picture(path: Path) -> Pixels:
             several pages.
         OSError: the file can't be read.
     """
-    return decode_picture(path.read_bytes())
+    return decode_picture(picture_bytes(path))
+
+
+def picture_bytes(path: Path) -> bytes:
+    """Return a picture's file as it is.
+
+    Raises:
+        PictureError: no regular file: a pipe may never end, and a device gives bytes without end.
+        OSError: the file can't be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise PictureError("not a regular file")
+    return path.read_bytes()
+
+
+def picture_inside(folder: Path, file: str) -> Path:
+    """Return the path of a picture that an index in ``folder`` names.
+
+    Raises:
+        PictureError: it leads out of the folder, by its name or by a link: whoever made the recording would choose which
+            pictures of this machine are shown.
+        OSError: it can't be followed.
+    """
+    path = folder / file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise PictureError(f"{file}: leads out of {folder}")
+    return path
 
 
 def decode_picture(data: bytes) -> Pixels:

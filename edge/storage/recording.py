@@ -21,7 +21,7 @@ import orjson
 
 from edge.errors import UserError, may_pass
 from edge.frames import Frame, Skip
-from edge.storage.pictures import PictureError, Pixels, decoded_format, read_picture
+from edge.storage.pictures import Pixels, decoded_format, picture_inside, read_picture
 from edge.storage.recording_index import INDEX, Deleted, Missing, is_damaged, read_index
 from edge.storage.recording_index import RecordedFrame as RecordedFrame
 
@@ -50,8 +50,8 @@ class Recording:
         if isinstance(entry, Skip):
             return entry
         try:
-            pixels = read_picture(self.folder / entry.file)
-        except (OSError, PictureError):
+            pixels = read_picture(picture_inside(self.folder, entry.file))
+        except (OSError, ValueError):  # of pictures, or a name that no path has
             pixels = None
         return framed(entry, pixels)
 
@@ -96,15 +96,18 @@ def open_recording(folder: Path) -> Recording:
     head = read_head(folder)
     entries: list[RecordedFrame | Skip] = []
     gone: set[int] = set()
+    numbers: set[int] = set()
     before = missing = 0
     for entry, _ in read_index(folder):
         if isinstance(entry, Deleted):
-            gone |= entry.numbers
+            gone |= entry.among(numbers)
             before += entry.before
         elif isinstance(entry, Missing):
             missing += entry.records
         else:
             entries.append(entry)
+            if isinstance(entry, RecordedFrame):
+                numbers.add(entry.number)
     if missing and not entries and not gone and not before:
         _refuse_garbage(folder)
     kept = tuple(e for e in entries if isinstance(e, Skip) or e.number not in gone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -13,7 +13,6 @@ from edge.errors import UserError, may_pass
 from edge.frames import FrameMeta, Skip
 
 INDEX: Final = "frames.jsonl"
-_MOST_DELETED: Final = 1_000_000
 LONGEST_LINE: Final = 1 << 24
 """Most bytes of a line; longer is no line, whatever it is, and must not fill the memory."""
 _META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks", "drift"))
@@ -41,14 +40,27 @@ class RecordedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """Pictures were deleted on purpose: ``numbers``, and ``before`` this line so many that have no lines any more.
+    """Pictures were deleted on purpose: those in ``ranges``, (first, last) each, and ``before`` this line so many that have
+    no lines any more.
 
     ``next_number``: no later frame has a lower one.
     """
 
-    numbers: frozenset[int]
+    ranges: tuple[tuple[int, int], ...]
     before: int
     next_number: int
+
+    def among(self, numbers: Collection[int]) -> set[int]:
+        """Return those of ``numbers``, a set or the keys of a dict, that were deleted; a range may be as long as it
+        likes.
+        """
+        found: set[int] = set()
+        for first, last in self.ranges:
+            if last - first < len(numbers):
+                found.update(number for number in range(first, last + 1) if number in numbers)
+            else:
+                found.update(number for number in numbers if first <= number <= last)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +140,9 @@ def _entry(line: dict[str, Any]) -> Entry:
         frames = line.get("frames")
         if frames is None:  # of the first version, which deleted all before a number
             frames, line = [[0, line["before"] - 1]], {}
-        if sum(last - first for first, last in frames) > _MOST_DELETED:
-            raise ValueError
-        numbers = frozenset(number for first, last in frames for number in range(first, last + 1))
-        return Deleted(numbers, line.get("before", 0), line.get("next_number", max(numbers, default=-1) + 1))
+        deleted = tuple((int(first), int(last)) for first, last in frames)
+        newest = max((last for _, last in deleted), default=-1)
+        return Deleted(deleted, line.get("before", 0), line.get("next_number", newest + 1))
     raise LookupError(kind)
 
 

@@ -265,10 +265,11 @@ class RecordingWriter:
                 self.losses += 1
                 self.loss_bytes += len(line)
             elif isinstance(entry, Deleted):
-                for number in entry.numbers:
-                    self.held.pop(number, None)
-                self._gone |= entry.numbers
-                self._useless += len(entry.numbers) + 1
+                deleted = entry.among(self.held.keys())
+                for number in deleted:
+                    del self.held[number]
+                self._gone |= deleted
+                self._useless += len(deleted) + 1
                 self.next_number = max(self.next_number, entry.next_number)
         os.ftruncate(self._fd, self._size)
         numbers = [int(path.stem) for path in pictures.glob("*.png") if path.stem.isdecimal()]

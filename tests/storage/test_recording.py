@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta, Skip
 from edge.storage import recording_writer
-from edge.storage.pictures import decoded_format
+from edge.storage.pictures import PictureError, decoded_format, read_picture
 from edge.storage.recording import RecordedFrame, is_recording, open_recording, read_recording
 from edge.storage.recording_writer import RecordingWriter
 
@@ -487,3 +489,66 @@ def test_a_file_name_that_is_no_text_is_escaped(tmp_path: Path) -> None:
     recording = open_recording(tmp_path)
     refs = [entry.frame_ref if isinstance(entry, Skip) else entry.meta.frame_ref for entry in recording.entries]
     assert refs == ["bad\\udce9.png", "worse\\udce9.png"]
+
+
+@pytest.mark.parametrize("way", ["name", "absolute", "link", "folder link"])
+def test_a_picture_outside_the_recording_is_an_unreadable_frame(tmp_path: Path, way: str) -> None:
+    """Whoever made the recording would choose which pictures of this machine come into records, overlays and exports."""
+    folder, other = tmp_path / "r", tmp_path / "private.png"
+    written(folder, frame(5), frame(6))
+    picture, index = folder / "frames" / "00000001.png", folder / "frames.jsonl"
+    shutil.copy(picture, other)
+    if way == "link":
+        picture.unlink()
+        picture.symlink_to(other)
+    elif way == "folder link":
+        (folder / "frames").rename(tmp_path / "elsewhere")
+        (folder / "frames").symlink_to(tmp_path / "elsewhere")
+    else:
+        named = "../private.png" if way == "name" else str(other)
+        index.write_text(index.read_text().replace("frames/00000001.png", named))
+    first, second = read_recording(folder)
+    assert (isinstance(first, Skip), isinstance(second, Skip)) == (way == "folder link", True)
+    shutil.move(folder, tmp_path / "moved")
+    (tmp_path / "by another name").symlink_to(tmp_path / "moved")
+    if way != "folder link":
+        assert same(next(read_recording(tmp_path / "by another name")), frame(5))  # the folder itself may be a link
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    """/dev/zero took 5.6 GB, and a pipe for ever."""
+    written(tmp_path, frame(5))
+    picture = tmp_path / "frames" / "00000000.png"
+    picture.unlink()
+    if kind == "fifo":
+        os.mkfifo(picture)
+    else:
+        picture.symlink_to("/dev/zero")
+    (lost,) = read_recording(tmp_path)
+    assert isinstance(lost, Skip)
+    assert lost.reason == "unreadable"
+    with pytest.raises(PictureError, match=r"^not a regular file$"):
+        read_picture(picture)
+
+
+def test_lines_that_delete_endless_numbers_take_no_memory(tmp_path: Path) -> None:
+    """50 lines of 10^8 numbers each took 4.6 GB; as many lines of a million each are the same thing."""
+    written(tmp_path, *(frame(k) for k in range(6)))
+    index = tmp_path / "frames.jsonl"
+    with index.open("ab") as file:
+        for k in range(300):
+            file.write(b'{"kind":"deleted","frames":[[%d,%d]]}\n' % (10 + k * 10**15, 9 + (k + 1) * 10**15))
+        file.write(b'{"kind":"deleted","frames":[[0,1],[4,4]]}\n')
+    tracemalloc.start()
+    try:
+        recording = open_recording(tmp_path)
+        writer = RecordingWriter(tmp_path, camera="cam1", source="test", append=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 5_000_000
+    assert [e.number for e in recording.entries if isinstance(e, RecordedFrame)] == [2, 3, 5]
+    assert recording.deleted == 3
+    assert list(writer.held) == [2, 3, 5]
+    writer.close()
