@@ -90,6 +90,19 @@ def test_an_engine_that_hangs_costs_the_frames_that_it_held_and_those_that_waite
     sum_rule_of(line, found)
 
 
+def test_a_recorded_picture_may_take_longer_than_a_camera_s(tmp_path: Path) -> None:
+    """One of a line-scan camera, of a billion pixels, ended a whole replay with 4: "a stage hangs"."""
+
+    def slow(index: int) -> None:
+        if index == 3:
+            time.sleep(1.0)
+
+    config = loaded(tmp_path, "supervise.limit_s=0.2", "source.fps=null", "source.frames=6")
+    line = make_line(config, before=slow)
+    assert run(line) == 0
+    assert len(records(tmp_path / "log")) == 6
+
+
 def test_where_the_judge_hangs_nobody_can_write_records_and_the_hole_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,7 +263,7 @@ def test_a_frame_that_cannot_be_decoded_when_the_stage_starts_again_gives_its_sl
     def no_memory(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(decoding, "decode", no_memory)
+    monkeypatch.setattr(decoding, "decode_payload", no_memory)
     recipes = make_line(loaded(tmp_path)).recipes
     told: list[Any] = []
     judge = threading.Thread(target=lambda: _until_end(maps, told))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -130,7 +131,7 @@ def unread(path: Path) -> list[tuple[int | None, str | None]]:
 def test_a_picture_file_that_there_was_no_memory_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for k in range(3):
         save(tmp_path / f"{k}.png", picture(k, 8, 9))
-    monkeypatch.setattr(frames_on_disk, "decode", once(frames_on_disk.decode))
+    monkeypatch.setattr(frames_on_disk, "decode_with_bits", once(frames_on_disk.decode_with_bits))
     assert unread(tmp_path) == [(1, "1.png")]
 
 
@@ -143,8 +144,28 @@ def test_a_recorded_picture_that_there_was_no_memory_for_is_told(tmp_path: Path,
 
 
 def test_a_picture_of_a_video_that_there_was_no_memory_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames_on_disk, "_counted", once(frames_on_disk._counted))
+    monkeypatch.setattr(frames_on_disk, "counted_frame", once(frames_on_disk.counted_frame))
     assert unread(video(tmp_path / "clip.avi", 3)) == [(None, None)]
+
+
+def test_while_a_picture_is_decoded_the_source_says_that_it_may_take_two_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A JPEG of 65,500 x 16,375 takes more than the 5 s after which a stage hangs, also where a folder stands in live."""
+    save(tmp_path / "0.png", picture(0, 8, 9))
+    source = RecordedSource(tmp_path, pace="max")
+    source.open()
+    left_s: list[float] = []
+    whole = frames_on_disk.picture_bytes
+
+    def watched(path: Path) -> bytes:
+        left_s.append((source.status().busy_until_ns - time.monotonic_ns()) / 1e9)
+        return whole(path)
+
+    monkeypatch.setattr(frames_on_disk, "picture_bytes", watched)
+    assert source.read(1.0) is not None
+    assert 100 < left_s[0] <= 120
+    assert 0 < source.status().busy_until_ns <= time.monotonic_ns()
 
 
 def test_a_single_picture_is_one_frame(tmp_path: Path) -> None:
