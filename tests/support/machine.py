@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -96,6 +97,7 @@ class Machine:
         self._nspawn = subprocess.Popen(
             command, stdout=self._console, stderr=self._console, env=environment, preexec_fn=_join_unified
         )
+        self.leader: int | None = None
         try:
             self.leader = self._leader()
             self.until(lambda: self._state() in ("running", "degraded"), 120)
@@ -146,11 +148,16 @@ class Machine:
 
     def power_off(self, timeout_s: float = 60.0) -> None:
         """As the button does: systemd stops every service first."""
+        assert self.leader is not None
         os.kill(self.leader, signal.SIGRTMIN + 4)
         self._nspawn.wait(timeout_s)
         self.close()
 
     def close(self) -> None:
+        """End everything in it: with its number 1 all processes of the machine go."""
+        if self.leader is not None and self._nspawn.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.leader, signal.SIGKILL)
         if self._nspawn.poll() is None:
             self._nspawn.kill()
             self._nspawn.wait()
