@@ -37,7 +37,7 @@ WIDTH, HEIGHT = 2048, 1536
 FRAMES = 120
 """Frames of one run."""
 STEPS = 4
-"""Matrix products of the model: about 10 ms."""
+"""Matrix products of the model: some 10 ms, so that what is measured beside it weighs."""
 EVERY = 5
 _REFERENCE = 200
 
@@ -55,17 +55,22 @@ def measure(repeats: int, spread: Callable[[Sequence[float]], str]) -> dict[str,
     with tempfile.TemporaryDirectory() as temp:
         path = _config(Path(temp))
         _run(path, frames, None)
-        kept = []
+        kept, cpu_ms = [], []
         for _ in range(repeats):
-            before = _run(path, frames, None)
-            on = _run(path, frames, make_watch())
-            after = _run(path, frames, None)
+            (before, cpu_before), (on, cpu_on), (after, cpu_after) = (
+                _run(path, frames, watch) for watch in (None, make_watch(), None)
+            )
             kept.append(on / (2 / (1 / before + 1 / after)))
+            cpu_ms.append(((cpu_before + cpu_after) / 2, cpu_on))
     amortised = statistics.median(took) / EVERY
     print(f"throughput with drift on / off at {WIDTH}x{HEIGHT}: {spread(kept)}")
+    off_ms, on_ms = (statistics.median(values) for values in zip(*cpu_ms, strict=True))
+    print(f"CPU time of a frame, all threads: {off_ms:.1f} ms off, {on_ms:.1f} ms on")
     print(f"one frame measured: {spread(took)} ms of CPU time, {amortised:.2f} ms a frame with every: {EVERY}")
     return {
         "throughput_kept": round(statistics.median(kept), 4),
+        "cpu_off_ms": round(off_ms, 2),
+        "cpu_on_ms": round(on_ms, 2),
         "measure_ms": round(statistics.median(took), 2),
         "ms_per_frame": round(amortised, 2),
     }
@@ -113,8 +118,8 @@ def _config(folder: Path) -> Path:
     return path
 
 
-def _run(path: Path, frames: Sequence[NDArray[np.uint8]], watch: DriftWatch | None) -> float:
-    """Frames per second of one run."""
+def _run(path: Path, frames: Sequence[NDArray[np.uint8]], watch: DriftWatch | None) -> tuple[float, float]:
+    """Frames per second of one run, and the process's CPU time in ms for each."""
     loaded = load_config(path)
     engine, criteria = open_model(loaded)
     line = Line(
@@ -126,14 +131,15 @@ def _run(path: Path, frames: Sequence[NDArray[np.uint8]], watch: DriftWatch | No
         drops=False,
         watch=watch,
     )
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     line.start(threading.Event())
     while not line.over:
         line.turn()
         line.workers[2].join(0.02)
     rate = FRAMES / (time.perf_counter() - began)
+    cpu_ms = 1e3 * (time.process_time() - cpu_began) / FRAMES
     line.stop()
     engine.close()
     assert line.tally.inspections == FRAMES, line.tally.verdicts
     assert watch is None or watch.status().counters["measured"] == FRAMES // EVERY
-    return rate
+    return rate, cpu_ms
