@@ -23,6 +23,13 @@ BitsOption: TypeAlias = Annotated[
     typer.Option(metavar="10|12|14|16", help="Bits that count in frames of 16. Default: as the files say, else all."),
 ]
 
+ClusterOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT|auto", help="Ray cluster that does the work; its nodes see the frames by the same paths."
+    ),
+]
+
 
 def checked_bits(bits: int | None) -> int | None:
     """Return what ``--bits`` says. Raises UserError for a depth that no camera has."""

@@ -17,7 +17,7 @@ from edge.cli._bars import build_bar, spread_bar
 from edge.cli._drift_reference import calibrate_drift
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
-from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
+from edge.cli._options import BitsOption, ClusterOption, ConfigOption, SetOption, declared_bits
 from edge.cli._tables import print_table
 from edge.config.calibrated_text import calibrated_text, lines_to_paste
 from edge.config.calibration import Calibration
@@ -74,6 +74,7 @@ def calibrate(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes. Default: one for each core, where there are frames enough.")
     ] = None,
+    cluster: ClusterOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished shards beside the file, and go on from those that are there.")
     ] = False,
@@ -113,7 +114,7 @@ def calibrate(
                 outliers=outliers_choice(leave_out=leave_out, keep=keep),
                 seen_before=seen_before,
                 tell=tell,
-                run=SpreadRun(FrameSequence.of(good), workers, parts if resume else None, bar),
+                run=SpreadRun(FrameSequence.of(good).absolute(), workers, cluster, parts if resume else None, bar),
             )
     except OutlierError as error:
         pictures = write_outliers(loaded.resolved, good, error.result, calibration_outlier_folder(out))

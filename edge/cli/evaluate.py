@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
+from edge.cli._options import ClusterOption
 from edge.cli._sets import PartGapOption, described_set, hashed_set, tell_unreadable
 from edge.cli._tables import print_table
 from edge.config.load import load_config
@@ -60,6 +61,7 @@ def evaluate(
         float, typer.Option(min=0.0, max=0.5, help="Share of good calibrate frames that a measured threshold may reject.")
     ] = 0.01,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the figures don't depend on it.")] = 1,
+    cluster: ClusterOption = None,
     replicates: Annotated[int, typer.Option(min=10, help="Draws of the bootstrap.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     pixels: Annotated[bool, typer.Option("--pixels/--no-pixels", help="Pixel metrics; they take most of the time.")] = True,
@@ -91,13 +93,14 @@ def evaluate(
         tags=tuple(by or ()),
         values=tuple(values.split(",")) if values else (),
         workers=workers,
+        cluster=cluster,
         replicates=replicates,
         seed=seed,
         pixels=pixels,
         seen_before=seen_before,
     )
     contestants = _contestants(model)
-    source = hashed_set(described_set(path, tags, part_gap))
+    source = hashed_set(described_set(path.absolute() if cluster else path, tags, part_gap))
     for tag in options.tags:
         known = sorted({name for frame in source.frames for name in frame.tags})
         if tag not in known:

@@ -14,7 +14,7 @@ from edge.cli._bars import spread_bar
 from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
-from edge.cli._options import BitsOption, checked_bits
+from edge.cli._options import BitsOption, ClusterOption, checked_bits
 from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
 from edge.config.bundle import SPEC_NAME, Bundle
@@ -76,12 +76,7 @@ def fit(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes. Default: one for each core, where there are frames enough.")
     ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT|auto", help="Ray cluster that does the work; its nodes see the frames by the same paths."
-        ),
-    ] = None,
+    cluster: ClusterOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished shards beside the bundle, and go on from those that are there.")
     ] = False,

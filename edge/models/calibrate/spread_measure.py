@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class SpreadRun:
     frames: FrameSequence
     workers: int | None = 1
     """Processes; None: as many as there are cores, where there are frames enough."""
+    cluster: str | None = None
+    """Address of a Ray cluster whose nodes do the work instead, and see frames and bundle by the same paths."""
     kept_in: Path | None = None
     """Folder for finished shards, from which a run that was stopped goes on."""
     progress: Callable[[str, Progress], None] = lambda _what, _progress: None
@@ -180,6 +183,8 @@ def measure_spread(
         task,
         shards,
         workers=workers,
+        cluster=run.cluster,
+        seen=partial(_seen, run.frames, config.model.bundle),
         kept_in=run.kept_in,
         key="\n".join((config.model_dump_json(), engine.bundle.sha256, repr(run.frames), repr(sorted(left_out)))),
         progress=lambda progress: run.progress(what, progress),
@@ -189,6 +194,11 @@ def measure_spread(
         whole.merge(Measured.from_bytes(result))
     whole.lost = done.lost
     return whole
+
+
+def _seen(frames: FrameSequence, bundle: Path) -> str:
+    """What a machine sees of the frames and of the model. Raises UserError where it sees none."""
+    return f"{frames.seen()}, model {load_bundle(bundle).sha256[:12]}"
 
 
 def other_size(name: str, size: tuple[int, int], first: tuple[int, int]) -> UserError:

@@ -23,6 +23,8 @@ class EvaluateOptions:
     tags: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     workers: int = 1
+    cluster: str | None = None
+    """Address of a Ray cluster whose nodes do the work instead, and see the set and the bundles by the same paths."""
     replicates: int = 1000
     seed: int = 0
     pixels: bool = True

@@ -6,6 +6,8 @@ import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -213,6 +215,8 @@ def judge_all(
             task,
             shards_of(len(frames), SHARD),
             workers=options.workers,
+            cluster=options.cluster,
+            seen=partial(_seen, source, frames, inspector.model.bundle),
             progress=lambda p: say(p.frames, p.total),
             taken=lambda data: whole.add(pickle.loads(data)),  # noqa: S301  (this program's own, from its own workers)
         )
@@ -220,3 +224,8 @@ def judge_all(
         task.close()
     whole.unreadable += [(lost.name, f"it killed two workers: {lost.how}") for lost in done.lost]
     return whole
+
+
+def _seen(source: FrameSet, frames: tuple[SetFrame, ...], bundle: Path) -> str:
+    """What a machine sees of the set and of the model. Raises UserError where it sees none."""
+    return f"{source.seen(frames)}, model {load_bundle(bundle).sha256[:12]}"

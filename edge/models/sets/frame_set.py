@@ -104,6 +104,20 @@ class FrameSet:
     def with_frames(self, frames: Iterable[SetFrame]) -> FrameSet:
         return replace(self, frames=tuple(frames))
 
+    def seen(self, frames: Sequence[SetFrame]) -> str:
+        """What this machine sees of these frames, in one line to compare with another machine's: names and sizes.
+
+        Raises:
+            UserError: one isn't there.
+        """
+        digest = hashlib.sha256()
+        for frame in frames:
+            try:
+                digest.update(f"{frame.file}\0{(self.root / frame.file).stat().st_size}\0".encode())
+            except OSError as error:
+                raise UserError(f"{self.root / frame.file}: cannot be read: {error.strerror}") from None
+        return f"{len(frames)} frames, names and sizes {digest.hexdigest()[:16]}"
+
     def read(self, frame: SetFrame) -> Frame:
         """The frame with its pixels.
 
