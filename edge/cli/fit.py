@@ -210,7 +210,7 @@ def _show_outliers(console: Console, fitted: Fit, pictures: list[Path]) -> None:
 
 def _notes(fitted: Fit) -> list[str]:
     notes = fitted.gathered.notes
-    told = [] if fitted.plan.spec.input.size == "any" else notes.survey.notes()
+    told = notes.survey.notes(any_size=fitted.plan.spec.input.size == "any")
     if notes.clipped:
         share = notes.clipped_ppm / notes.clipped / 1e6
         told.append(

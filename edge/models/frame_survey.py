@@ -141,14 +141,14 @@ class Survey:
                 fix=f"leave the others out{mend}",
             )
 
-    def notes(self) -> list[str]:
-        """What a person should know of frames that were taken."""
+    def notes(self, *, any_size: bool = False) -> list[str]:
+        """What a person should know of frames that were taken. ``any_size``: the model takes each at its own size."""
         notes = []
         for bits, highest in sorted(self.highest.items()):
             used = max(highest.bit_length(), 8)
             if used <= bits - 2:
                 notes.append(f"the highest value is {highest} of {2**bits - 1}: are these {used} bits? --bits {used}")
-        if len(self.sizes) > 1:
+        if len(self.sizes) > 1 and not any_size:
             widths, heights = zip(*self.sizes, strict=True)
             notes.append(
                 f"frames of {len(self.sizes)} sizes, {min(widths)} to {max(widths)} px wide and {min(heights)} to "

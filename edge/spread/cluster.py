@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Any
 
 from edge.errors import UserError
@@ -35,6 +35,8 @@ _NODE_S = 60.0
 """For a node to answer who it is; starting a worker process takes most of it."""
 _COUNTING = ("edge", "numpy", "cv2", "onnxruntime")
 """Another version of these may give other numbers in the last place, and results must not depend on the node."""
+_MAY_COUNT = ("openvino", "tensorrt", "tensorrt_rtx")
+"""Distributions of engines that ``engine: auto`` takes where they are installed."""
 
 FramesSeen = Callable[[], str]
 """What a machine sees of the frames, in one line of text. Raises UserError where it sees nothing."""
@@ -202,8 +204,13 @@ def _who(seen: FramesSeen | None) -> tuple[dict[str, str], str | UserError]:
         view: str | UserError = "" if seen is None else seen()
     except UserError as error:
         view = error
-    modules = {name: import_module(name) for name in _COUNTING}
-    return {name: str(module.__version__) for name, module in modules.items()}, view
+    versions = {name: str(import_module(name).__version__) for name in _COUNTING}
+    for name in _MAY_COUNT:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions, view
 
 
 def _expect_same(ray: Any, seen: FramesSeen | None) -> None:

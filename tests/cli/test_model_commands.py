@@ -75,6 +75,23 @@ def test_fit_tells_what_it_skipped(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == f"wrote {out}, model {load_bundle(out).sha256[:12]}"
 
 
+def test_fit_says_what_clipped_frames_and_copies_are_worth(tmp_path: Path) -> None:
+    folder, out = pictures(tmp_path / "good"), tmp_path / "b"
+    first = sorted(folder.iterdir())[0]
+    bright = cv2.imread(str(first), cv2.IMREAD_UNCHANGED)
+    bright[:6] = 255  # a quarter of 24 rows
+    cv2.imwrite(str(folder / "10.png"), bright)
+    (folder / "11.png").write_bytes(first.read_bytes())
+    done = edge("fit", folder, "-o", out, "--method", "pixel", "--keep-outliers")
+    assert done.returncode == 0, done.stderr
+    count = len(list(folder.iterdir()))
+    assert [line for line in done.stdout.splitlines() if line.startswith("note:")] == [
+        f"note: clipped: in 1 of {count} frames 25.0% of the pixels are at the highest level, where nothing can be seen: "
+        "reduce exposure",
+        f"note: 1 of {count} frames are copies of another; they show nothing new",
+    ]
+
+
 def test_bundle_check_prints_the_contract(tmp_path: Path) -> None:
     bundle = write_identity_bundle(tmp_path / "b", 3, (32, 24), resize=True)
     done = edge("bundle", "check", bundle.folder)

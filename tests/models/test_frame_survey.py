@@ -55,6 +55,7 @@ def test_a_few_frames_of_another_size_are_refused_unless_a_size_is_named(others:
     assert text.endswith("\n  fix: leave the others out, or: --size WIDTH,HEIGHT")
     survey.check("good", sized=True)
     assert len(survey.notes()) == 1
+    assert survey.notes(any_size=True) == [], "each is taken as it is"
 
 
 def test_crops_of_their_own_sizes_are_brought_to_the_median() -> None:

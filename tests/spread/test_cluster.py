@@ -11,12 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from support import spread_tasks
 from support.spread_tasks import Count
 
+from edge.config.load import load_config
 from edge.errors import UserError
+from edge.models.calibrate.measure import measure
+from edge.models.calibrate.spread_measure import SpreadRun
+from edge.models.evaluate.contest import Contestant, EvaluateOptions
+from edge.models.evaluate.evaluation import evaluate, without_times
+from edge.models.frame_sequence import FrameSequence
+from edge.models.good_frames import good_frames
+from edge.models.sets.frame_set import hashed
+from edge.models.sets.open import open_set
 from edge.spread import shards_of, spread
 
 pytestmark = [
@@ -104,3 +115,32 @@ def test_another_token_is_refused(cluster: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "b" * 40)
     with pytest.raises(UserError, match=f"--cluster {cluster}: the cluster refuses the token\n  received: another token"):
         spread(Count(), shards_of(8), cluster=cluster)
+
+
+def test_thresholds_and_figures_are_those_of_one_process(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from support.judged import fitted, parts_folder
+
+    monkeypatch.setattr("edge.models.calibrate.spread_measure.SHARD_FRAMES", 8)
+    bundle, folder = fitted(tmp_path / "model"), parts_folder(tmp_path / "set", good=24, bad=8)
+    (tmp_path / "line.yaml").write_text(
+        f"camera: cam1\nsource: {{kind: recorded, path: {folder / 'test/good'}, pace: max}}\n"
+        f"model: {{bundle: {bundle}, engine: onnx}}\nregions: {{threshold: calibrated}}\ncalibration: c.yaml\n"
+        "outputs: {zmq: null}\n"
+    )
+    line = load_config(tmp_path / "line.yaml").resolved
+    good = good_frames(folder / "test" / "good")
+
+    def measured(**keys: Any) -> Any:
+        run = SpreadRun(FrameSequence.of(good), **keys)
+        calibration, result = measure(line, lambda: iter(good), source="good", outliers="keep", run=run)
+        return calibration.model_copy(update={"created": ""}), result
+
+    assert measured(cluster=cluster) == measured(workers=1)
+    source = hashed(open_set(folder), pytest.fail)
+    reports = [
+        orjson.dumps(without_times(evaluate(source, [Contestant("model", bundle)], EvaluateOptions(cluster=at))[0]))
+        for at in (None, cluster)
+    ]
+    assert reports[0] == reports[1]

@@ -99,7 +99,7 @@ def measure(
         left_out=result.all_left_out,
         source=source,
         frames_used=" ".join(sorted(set(passes.contents.values()))),
-        note="; ".join(filter(None, [result.note, *passes.survey.notes(), *passes.notes])),
+        note="; ".join(filter(None, [result.note, *passes.survey_notes(), *passes.notes])),
         key=_key(config, bundle, mask_bytes, passes.kinds),
     )
     return calibration, result
@@ -139,6 +139,10 @@ class _Passes:
     """The pass whose first map was looked at for its size; it is gone on with."""
     _plan: RegionPlan | None = None
     _size: tuple[int, int] = (0, 0)
+
+    def survey_notes(self) -> list[str]:
+        """What a person should know of the frames, for this model."""
+        return self.survey.notes(any_size=self.engine.bundle.spec.input.size == "any")
 
     def first_plan(self) -> RegionPlan:
         """The plan for maps like the first frame's.

@@ -29,6 +29,8 @@ from edge.storage.pictures import encode_png
 _HEAD = 16
 """Frames of an iterator that can't be begun again, copied so that the plan can look at them first."""
 STATISTICS = "statistics.npz"
+_WHITE_PPM = 990_000
+"""Pixels of a million at the highest level: nothing can be seen anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def spec_of(fitted: Fit, source: str) -> BundleSpec:
         "picture_shape": list(plan.shape),
         "source": source,
         "frames": fitted.gathered.statistics.frames,
-        "frames_of_another_size": notes.survey.frames - len(notes.survey.sizes.get(plan.frame_size, ())),
+        "frames_of_another_size": _resized(notes, plan),
         "unreadable": notes.unreadable,
         "out_of_place": [f"{name}: {why}" for name, why in notes.out_of_place],
         "clipped_frames": notes.clipped,
@@ -207,6 +209,13 @@ def spec_of(fitted: Fit, source: str) -> BundleSpec:
             "provenance": provenance,
         }
     )
+
+
+def _resized(notes: FitNotes, plan: FitPlan) -> int:
+    """Frames that were brought to the size of the first; none where each is taken at its own."""
+    if plan.spec.input.size == "any":
+        return 0
+    return notes.survey.frames - len(notes.survey.sizes.get(plan.frame_size, ()))
 
 
 def _options(plan: FitPlan) -> dict[str, Any]:
@@ -327,9 +336,12 @@ def _check_enough(notes: FitNotes, row: MethodRow, source: str, frames: int) -> 
             fix=notes.out_of_place[0][0] + ": " + notes.out_of_place[0][1] if notes.out_of_place else None,
         )
     if len(set(notes.contents)) == 1 and len(notes.contents) > 1:
+        white = notes.clipped_ppm >= _WHITE_PPM * notes.used
         raise UserError(
             f"{source}: all frames are the same picture",
-            received=f"{len(notes.contents)} copies of one",
+            received=f"{len(notes.contents)} copies of one" + (", clipped: white all over" if white else ""),
             expected="frames of different good parts, so that it shows how good parts differ",
-            fix="record again: the camera repeats its picture, or one file was copied",
+            fix="reduce exposure, and record again"
+            if white
+            else "record again: the camera repeats its picture, or one file was copied",
         )

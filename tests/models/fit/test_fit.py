@@ -213,6 +213,13 @@ def test_the_self_test_changes_no_identity(good: Path, tmp_path: Path) -> None:
             "  fix: record again: the camera repeats its picture, or one file was copied",
         ),
         (
+            lambda: [Frame(frame(k).meta, np.full((SIDE, SIDE), 255, np.uint8)) for k in range(6)],
+            {},
+            "the frames: all frames are the same picture\n  received: 6 copies of one, clipped: white all over\n"
+            "  expected: frames of different good parts, so that it shows how good parts differ\n"
+            "  fix: reduce exposure, and record again",
+        ),
+        (
             lambda: [frame(0), frame(1, side=160)],
             {"pose": "fixed"},
             "the frames: frames of a fixed pose must have one size\n  received: 001.png is 160x160, 000.png is 128x128\n"

@@ -60,6 +60,7 @@ def test_frames_go_in_at_their_own_scale_and_the_map_follows(bundle: Bundle) -> 
     assert spec.map_to_image == (8.0, 8.0, 0.0, 0.0)
     assert spec.provenance["method"] == "memory"
     assert spec.provenance["backbone"] == {"name": "gabor", "backbone": "Gabor filters, without weights"}
+    assert spec.provenance["frames_of_another_size"] == 0, "each is taken at its own size: none was resized"
     assert spec.display.threshold is not None
 
 
