@@ -25,25 +25,33 @@ from edge.models.fit.protocol import GraphPicture, MapValues, Scorer
 from edge.preprocess.register import Registrar
 
 SCHEMA: Final = 1
-SIZES_PX: Final = (4, 8, 12)
-"""In px of the picture that the model sees."""
 CONTRASTS: Final = (0.04, 0.06, 0.08, 0.12, 0.2, 0.35)
 _SEED: Final = 12
 _NEAR_PX: Final = 2
 _PICTURES: Final = 12
 """Most good frames that defects are pasted into."""
-_DRAWS: Final = 24
-"""Defects of each kind, size and contrast, over all frames."""
 _AT_ONCE: Final = 64
 """Most defects pasted into one copy of a frame, far enough apart that none changes what is seen of another."""
-_APART_PX: Final = 40
 _ROOM_PX: Final = 24
 """How far a defect's place may lie from the next grid line."""
 _BORDER_PX: Final = 12
-_TILE_PX, _ZOOM, _SHOWN_PX = 48, 2, 8
+_TILE_PX, _ZOOM = 48, 2
 """The picture sheet's side of a cut-out, its magnification, and the size of the defects in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ladder:
+    """Sizes of the defects in px of the picture that the model sees, how far apart, and how many of each cell."""
+
+    sizes_px: tuple[int, int, int]
+    apart_px: int
+    draws: int
+
+
+_FINE: Final = _Ladder((4, 8, 12), 40, 24)
+_COARSE: Final = _Ladder((12, 24, 48), 110, 10)
+"""For maps of which a px covers 8 px of the picture and more: of smaller defects such a model sees nothing."""
+_COARSE_FROM: Final = 8.0
 _CHANGED: Final = 2
 _RIM: Final = 4
 """Map pixels along the edges that a shift by ``np.roll`` made up."""
@@ -158,12 +166,13 @@ def examined(
     good = [(picture, scorer) for picture, scorer in pairs if scorer(picture).max() < threshold]
     if not good:
         return None
+    scale = plan_scale(*good[0])
     return SelfTest(
         threshold=threshold,
         frames=len(good),
-        cells=pasted_cells(good, plan_scale(*good[0]), threshold, moved=registrar is not None),
+        cells=pasted_cells(good, scale, threshold, moved=registrar is not None),
         changes=_changes(registrar, good, threshold),
-        sheet=_sheet(good, threshold),
+        sheet=_sheet(good, scale, threshold),
     )
 
 
@@ -178,22 +187,28 @@ def plan_scale(picture: GraphPicture, scorer: Scorer) -> tuple[float, float]:
     return picture.shape[1] / values.shape[1], picture.shape[0] / values.shape[0]
 
 
+def _ladder(scale: tuple[float, float]) -> _Ladder:
+    return _COARSE if max(scale) >= _COARSE_FROM else _FINE
+
+
 def pasted_cells(
     good: Sequence[tuple[GraphPicture, Scorer]],
     scale: tuple[float, float],
     threshold: float,
     contrasts: Sequence[float] = CONTRASTS,
-    draws: int = _DRAWS,
+    draws: int | None = None,
     *,
     moved: bool,
 ) -> tuple[Cell, ...]:
-    """Every cell ``draws`` times; defects of all cells share pictures, which saves nine of ten maps.
+    """Every cell ``draws`` times, by default as many as suit the map's scale; defects of all cells share pictures, which saves nine of ten maps.
 
     ``moved``: frames are registered, so a defect is interpolated on its way in, and its map on the way out. Without that
     79 % of dents of 4 px at 6 % contrast were promised, of which none was found.
     Each defect is drawn by a generator of its own that doesn't know the contrast: the same shapes for every contrast.
     """
-    names = [(kind, size, contrast) for kind in KINDS for size in SIZES_PX for contrast in contrasts]
+    ladder = _ladder(scale)
+    draws = ladder.draws if draws is None else draws
+    names = [(kind, size, contrast) for kind in KINDS for size in ladder.sizes_px for contrast in contrasts]
     rng = np.random.default_rng(_SEED)
     rows = [names[i] for _ in range(draws) for i in rng.permutation(len(names))]
     pasted, seen = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
@@ -202,7 +217,7 @@ def pasted_cells(
         picture, scorer = good[turn % len(good)]
         turn += 1
         changed, masks, level = picture.copy(), [], bright_level(picture)
-        for x, y in _places(rng, picture.shape[1], picture.shape[0]):
+        for x, y in _places(rng, picture.shape[1], picture.shape[0], ladder.apart_px):
             if done == len(rows):
                 break
             kind, size, contrast = rows[done]
@@ -230,16 +245,16 @@ def _moved_back(values: MapValues, rng: np.random.Generator) -> MapValues:
     return np.asarray(cv2.warpAffine(values, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _places(rng: np.random.Generator, width: int, height: int) -> list[tuple[float, float]]:
-    """Random places in a grid whose phase is random too: ``_APART_PX`` apart at least, or one place in small pictures."""
-    step = _APART_PX + _ROOM_PX
+def _places(rng: np.random.Generator, width: int, height: int, apart_px: int = _FINE.apart_px) -> list[tuple[float, float]]:
+    """Random places in a grid whose phase is random too: ``apart_px`` apart at least, or one place in small pictures."""
+    step = apart_px + _ROOM_PX
     columns = max(1, (width - 2 * _BORDER_PX) // step)
     rows = max(1, (height - 2 * _BORDER_PX) // step)
     across, down = (width - 2 * _BORDER_PX) / columns, (height - 2 * _BORDER_PX) / rows
     cells = rng.permutation(columns * rows)[:_AT_ONCE]
     places = []
     for cell in cells:
-        inside_x, inside_y = max(across - _APART_PX, across / 2), max(down - _APART_PX, down / 2)
+        inside_x, inside_y = max(across - apart_px, across / 2), max(down - apart_px, down / 2)
         x = _BORDER_PX + (cell % columns) * across + rng.uniform(0, inside_x)
         y = _BORDER_PX + (cell // columns) * down + rng.uniform(0, inside_y)
         places.append((float(x), float(y)))
@@ -291,29 +306,29 @@ def _sentence(kind: str, cells: Sequence[Cell]) -> str:
     return f"{plural}: not found reliably; at most {best.recall:.0%}, of {best.size_px} px at {best.contrast:.0%} contrast"
 
 
-def _sheet(good: Sequence[tuple[GraphPicture, Scorer]], threshold: float) -> NDArray[np.uint8]:
+def _sheet(good: Sequence[tuple[GraphPicture, Scorer]], scale: tuple[float, float], threshold: float) -> NDArray[np.uint8]:
     """One row for each kind, one column for each contrast: defects in good frames, framed green if seen, else red."""
     names = [(kind, contrast) for kind in KINDS for contrast in CONTRASTS]
     rng = np.random.default_rng(_SEED)
     half = min(_TILE_PX, *good[0][0].shape[:2]) // 2
     tiles: list[NDArray[np.uint8]] = []
-    turn = 0
+    turn, ladder = 0, _ladder(scale)
     while len(tiles) < len(names):
         picture, scorer = good[turn % len(good)]
         turn += 1
-        changed, places = picture.copy(), _places(rng, picture.shape[1], picture.shape[0])
+        changed, places = picture.copy(), _places(rng, picture.shape[1], picture.shape[0], ladder.apart_px)
         level = bright_level(picture)
         todo = names[len(tiles) : len(tiles) + len(places)]
         masks = [
             paste(
                 changed,
-                KINDS[kind](np.random.default_rng((_SEED, list(KINDS).index(kind))), x, y, _SHOWN_PX),
+                KINDS[kind](np.random.default_rng((_SEED, list(KINDS).index(kind))), x, y, ladder.sizes_px[1]),
                 contrast,
                 level,
             )
             for (kind, contrast), (x, y) in zip(todo, places, strict=False)
         ]
-        over, scale = scorer(changed) >= threshold, plan_scale(picture, scorer)
+        over = scorer(changed) >= threshold
         for mask, (x, y) in zip(masks, places, strict=False):
             tiles.append(_tile(changed, x, y, half, seen=mask is not None and _is_seen(over, mask, scale)))
     columns = len(CONTRASTS)

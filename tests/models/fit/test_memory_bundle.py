@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
+from edge.disturb.flaws import KINDS
 from edge.engines.open import open_engine
 from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.models.fit.continued import add_frames
-from edge.models.fit.fit import FitRun, fit_to_bundle, write_fit
+from edge.models.fit.fit import FitRun, fit, fit_to_bundle, write_fit
 from edge.models.fit.fit_plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
 from edge.models.frame_sequence import FrameSequence
@@ -82,6 +83,20 @@ def test_every_engine_shows_the_defect_where_it_is(bundle: Bundle, name: str) ->
         assert 40 <= row * 8 + 4 <= 72
         assert 80 <= column * 8 + 4 <= 112
     engine.close()
+
+
+def test_the_self_test_of_a_coarse_map_plants_defects_that_such_a_map_can_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.models.fit.self_test.CONTRASTS", (0.35,))
+    monkeypatch.setattr("edge.models.fit.self_test.KINDS", {"dent": KINDS["dent"]})
+    (tmp_path / "good").mkdir()
+    for seed in range(8):
+        write_png(tmp_path / "good" / f"{seed}.png", texture(seed, (160, 120)))
+    frames = FrameSequence.of(good_frames(tmp_path / "good"))
+    tested = fit(frames, FitRequest("x", pose="texture", options=OPTIONS)).tested
+    assert tested is not None
+    assert [(cell.size_px, cell.pasted) for cell in tested.cells] == [(12, 10), (24, 10), (48, 10)]
 
 
 def test_a_bundle_grows_by_more_frames_with_the_features_of_its_first_fit(bundle: Bundle, tmp_path: Path) -> None:
