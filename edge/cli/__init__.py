@@ -22,7 +22,7 @@ PANELS: Final = {
     "Line": ("run", "reload", "subscribe", "fleet", "log", "gateway"),
     "Frames": ("record", "replay", "export"),
     "Model": ("fit", "build", "backbone", "calibrate", "bundle"),
-    "Sets": ("gather", "label", "split", "audit", "evaluate", "stress", "adapt"),
+    "Sets": ("gather", "label", "split", "audit", "evaluate", "shift", "stress", "adapt"),
     "Setup": ("init", "check", "doctor", "cameras", "keys", "install-service", "import-config", "config-schema"),
     "Other": ("demo",),
 }

@@ -82,3 +82,46 @@ def tell_unreadable(path: Path, unreadable: Sequence[tuple[str, str]]) -> None:
         console.print(f"  {file}: {why}", soft_wrap=True, markup=False)
     if len(unreadable) > _NAMED:
         console.print(f"  and {len(unreadable) - _NAMED} more")
+
+
+def set_named(text: str) -> tuple[str, Path]:
+    """``NAME=SET`` as name and path; a path alone is named after its last part."""
+    name, equals, path = text.partition("=")
+    if not equals or Path(text).exists():
+        name, path = "", text
+    return name or Path(path).absolute().name, Path(path)
+
+
+def chosen_by_tags(frames: FrameSet, letter: str, only: Sequence[str]) -> FrameSet:
+    """The frames that have one of the values, ``TAG=V,W``, of each rule; a rule of the other set, ``B:TAG=V``, is passed
+    over. ``label=good`` and ``kind=crack`` go by what people said.
+
+    Raises:
+        UserError: a rule that can't be read, a tag that no frame has, or no frame left.
+    """
+    for rule in only:
+        whose, colon, rest = rule.partition(":")
+        if colon and whose in ("A", "B"):
+            if whose != letter:
+                continue
+        else:
+            rest = rule
+        tag, equals, values = rest.partition("=")
+        if not equals or not tag or not values:
+            raise UserError("--only", received=rule, expected="TAG=VALUE,VALUE, or A:TAG=VALUE for one of the sets")
+        wanted = values.split(",")
+        found = {frame.file: _tag(frame, tag) for frame in frames.frames}
+        kept = [frame for frame in frames.frames if found[frame.file] in wanted]
+        if not kept:
+            known = sorted({value for value in found.values() if value is not None})
+            raise UserError(
+                f"--only: no frame of {frames.path} has {tag} {values}",
+                received=rule,
+                expected=f"one of {', '.join(known[:12])}" if known else f"a tag; the set has no {tag}: --by tells tags",
+            )
+        frames = frames.with_frames(kept)
+    return frames
+
+
+def _tag(frame: SetFrame, tag: str) -> str | None:
+    return {"label": frame.label, "kind": frame.kind, "side": frame.side}.get(tag, frame.tags.get(tag))

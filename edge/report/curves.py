@@ -17,6 +17,7 @@ COLOURS: Final = ("#1a5fb4", "#c64600", "#26a269", "#813d9c")
 _GOOD, _BAD = "#2a9d5c", "#c01c28"
 _WIDTH, _HEIGHT = 420, 330
 _BINS = 60
+_PAIR_BINS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,45 @@ def score_histogram(title: str, good: NDArray[np.float64], bad: NDArray[np.float
             )
     span = _models().Span(location=threshold, dimension="height", line_color="#1b1f24", line_width=2, line_dash="dashed")
     plot.add_layout(span)
+    plot.y_range.start = 0
+    _legend(plot, "top_right")
+    return plot
+
+
+def histogram_pair(
+    title: str,
+    across: str,
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    names: tuple[str, str],
+    *,
+    at: float | None = None,
+) -> Any:
+    """One number in two sets, (n,) and (m,), as shares of each; ``at`` marks a value. The outermost 0.5 % are drawn at the
+    rim, so that one outlier doesn't squeeze the rest.
+    """
+    plot = _figure(title, across, "share of frames")
+    everything = np.concatenate((first, second, [] if at is None else [at]))
+    low, high = (float(v) for v in np.quantile(everything, [0.005, 0.995]))
+    if at is not None:
+        low, high = min(low, at), max(high, at)
+    edges = np.linspace(low, high + 1e-9 + 1e-6 * abs(high), _PAIR_BINS + 1)
+    for values, colour, name in ((first, COLOURS[0], names[0]), (second, COLOURS[1], names[1])):
+        counts, _ = np.histogram(np.clip(values, low, high), edges)
+        plot.quad(
+            top=(counts / max(len(values), 1)).tolist(),
+            bottom=0,
+            left=edges[:-1].tolist(),
+            right=edges[1:].tolist(),
+            fill_color=colour,
+            fill_alpha=0.45,
+            line_color=colour,
+            line_alpha=0.7,
+            legend_label=f"{name} ({len(values)})",
+        )
+    if at is not None:
+        span = _models().Span(location=at, dimension="height", line_color="#1b1f24", line_width=2, line_dash="dashed")
+        plot.add_layout(span)
     plot.y_range.start = 0
     _legend(plot, "top_right")
     return plot

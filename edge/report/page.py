@@ -37,10 +37,19 @@ td.bar b { position: relative; font-weight: 400; z-index: 1; padding-left: 4px; 
 .notes p { margin: 3px 0; }
 .plots { display: flex; flex-wrap: wrap; gap: 18px; }
 .plot { min-height: 330px; }
+.fluid .plot { flex: 1 1 480px; min-width: min(300px, 100%); max-width: 640px; min-height: 300px; }
+.fluid .plot > * { width: 100%; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 16px; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; overflow: hidden; background: #202226; }
 figure img { display: block; width: 100%; height: 250px; object-fit: contain; image-rendering: auto; }
 figcaption { background: #fff; padding: 7px 10px; font-size: 13px; overflow-wrap: anywhere; }
+.lead { font-size: 18px; font-weight: 560; border-left: 4px solid #1a5fb4; padding: 2px 0 2px 14px; margin: 14px 0; }
+.controls { display: flex; flex-wrap: wrap; gap: 6px 16px; align-items: center; margin: 8px 0; font-size: 14px; }
+.controls select { font: inherit; padding: 2px 6px; }
+.key i { display: inline-block; width: 11px; height: 11px; border-radius: 6px; margin: 0 5px 0 10px; vertical-align: -1px; }
+.small-plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 12px 18px; }
+figure.small { border: 0; background: none; overflow: visible; } figure.small svg { display: block; width: 100%; }
+figure.small figcaption { padding: 0 0 3px; } figure.small text { font-size: 10px; fill: var(--dim); }
 .wrong { color: var(--bad); font-weight: 600; } .right { color: var(--good); font-weight: 600; }
 """
 
@@ -62,6 +71,8 @@ class Page:
     _body: list[str] = field(default_factory=list)
     _links: list[tuple[str, str]] = field(default_factory=list)
     _plots: list[Any] = field(default_factory=list)
+    _scripts: list[str] = field(default_factory=list)
+    _components: set[str] = field(default_factory=set)
 
     def heading(self, text: str) -> None:
         """Begin a section; its link stands at the top."""
@@ -76,6 +87,10 @@ class Page:
         """Add a paragraph."""
         self._body.append(f"<p>{escape(text)}</p>")
 
+    def lead(self, text: str) -> None:
+        """Add the one sentence that the page is about."""
+        self._body.append(f'<p class="lead">{escape(text)}</p>')
+
     def notes(self, notes: Sequence[str]) -> None:
         """Add what a reader must know before the figures."""
         if notes:
@@ -87,20 +102,36 @@ class Page:
         names = "".join(f"<th>{escape(name)}</th>" for name in head)
         self._body.append(f'<div class="wide"><table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table></div>')
 
-    def plots(self, figures: Sequence[Any]) -> None:
-        """Add Bokeh figures side by side."""
+    def drawn(self, html: str) -> None:
+        """Add HTML that a function of this room made, its texts escaped."""
+        self._body.append(html)
+
+    def plots(self, figures: Sequence[Any], *, fluid: bool = False) -> None:
+        """Add Bokeh figures side by side. ``fluid``: they are as wide as there is room."""
         places = []
         for figure in figures:
             places.append(f'<div class="plot"><!--plot {len(self._plots)}--></div>')
             self._plots.append(figure)
-        self._body.append(f'<div class="plots">{"".join(places)}</div>')
+        kind = "plots fluid" if fluid else "plots"
+        self._body.append(f'<div class="{kind}">{"".join(places)}</div>')
 
-    def gallery(self, pictures: Sequence[tuple[bytes, str, str]]) -> None:
-        """Add JPEG pictures, each with a headline and a text below it."""
+    def controlled(self, figures: Sequence[Any], controls: str, script: str) -> None:
+        """Add Bokeh figures below ``controls`` (HTML), with a ``script`` that runs once they are drawn; all of it our own.
+
+        Many points are drawn by WebGL where the browser has it.
+        """
+        self._body.append(controls)
+        self.plots(figures, fluid=True)
+        self._scripts.append(script)
+        self._components.add("bokeh-gl")
+
+    def gallery(self, pictures: Sequence[tuple[bytes, str, str]], *, are_wrong: bool = True) -> None:
+        """Add JPEG pictures, each with a headline and a text below it. ``are_wrong``: mistakes, so headlines are red."""
         figures = []
         for data, headline, text in pictures:
             source = "data:image/jpeg;base64," + base64.b64encode(data).decode()
-            caption = f'<span class="wrong">{escape(headline)}</span><br>{escape(text)}'
+            tone = "wrong" if are_wrong else "dim"
+            caption = f'<span class="{tone}">{escape(headline)}</span><br>{escape(text)}'
             figures.append(
                 f'<figure><img src="{source}" alt="{escape(headline)}" decoding="async">'
                 f"<figcaption>{caption}</figcaption></figure>"
@@ -120,7 +151,9 @@ class Page:
             script, places = embed.components(tuple(self._plots))
             for number, place in enumerate(places):
                 body = body.replace(f"<!--plot {number}-->", place)
-            scripts = resources.Resources(mode="inline", components=["bokeh"]).render_js() + script
+            parts = ["bokeh", *sorted(self._components)]
+            own = "".join(f"<script>{text}</script>" for text in self._scripts)
+            scripts = resources.Resources(mode="inline", components=parts).render_js() + script + own
         links = "".join(f'<a href="#{name}">{escape(text)}</a>' for name, text in self._links)
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -148,9 +181,9 @@ def _bokeh() -> tuple[Any, Any]:
     return embed, resources
 
 
-def missing_report() -> UserError:
-    """The error for whoever asks for a page without the extra."""
+def missing_report(what: str = "the page's plots") -> UserError:
+    """The error for whoever asks for a page without the extra; ``what`` is what needs it."""
     return UserError(
-        "the page's plots need the extra 'report', which is not installed",
+        f"{what} need{'' if what.endswith('s') else 's'} the extra 'report', which is not installed",
         fix="pip install 'edge-inspect[report]', or write a .json file instead",
     )

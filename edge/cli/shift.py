@@ -1,0 +1,120 @@
+"""``edge shift``: why one set of frames differs from another, in words, figures and one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.cli._bars import progress_bar
+from edge.cli._sets import ByOption, PartGapOption, chosen_by_tags, described_set, set_named
+from edge.cli._tables import print_table
+from edge.errors import UserError
+from edge.shift.shift import compare_sets, report_of
+from edge.shift.subject import open_subject
+from edge.storage.disk import write_whole
+
+_SHOWN = 8
+
+
+def shift(
+    first: Annotated[str, typer.Argument(metavar="[NAME=]A", help="What is usual: a folder, recording or set.")],
+    second: Annotated[str, typer.Argument(metavar="[NAME=]B", help="What may have changed.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "-m", "--model", metavar="BUNDLE|LINE.yaml", help="Also what this model, or the line that runs it, says."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write a .html page (extra report) and the .json beside it; or .json."
+        ),
+    ] = None,
+    by: ByOption = None,
+    part_gap: PartGapOption = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="[A|B:]TAG=V,W", help="Only frames with these values of a tag.")
+    ] = None,
+    umap: Annotated[bool, typer.Option("--umap", help="Also draw UMAP (extra umap); takes a minute.")] = False,
+    seed: Annotated[int, typer.Option(help="Of samples, folds and drawings.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say why the frames of B differ from those of A: the cause with its size, what to do, and how sure that is."""
+    if out is not None and out.suffix not in (".html", ".json"):
+        raise UserError(f"--out {out}", received=out.suffix or "no ending", expected="a name that ends in .html or .json")
+    subject = None if model is None else open_subject(model)
+    names, sources = [], []
+    for letter, text in (("A", first), ("B", second)):
+        name, path = set_named(text)
+        names.append(name)
+        sources.append(chosen_by_tags(described_set(path, by, part_gap), letter, only or []))
+    if names[0] == names[1]:
+        names = [f"{name} {letter}" for name, letter in zip(names, "AB", strict=True)]
+    with progress_bar("comparing", transient=True) as step:
+        done = compare_sets(
+            (names[0], names[1]), (sources[0], sources[1]), subject, seed=seed, progress=lambda _w, d, t: step(d, t)
+        )
+    report = report_of(done)
+    if out is not None:
+        _write(out, done, report, with_umap=umap, seed=seed)
+    if as_json:
+        typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+        return
+    _show(report)
+    if out is not None:
+        beside = f" and {out.with_suffix('.json')}" if out.suffix == ".html" else ""
+        Console(highlight=False).print(f"wrote {out}{beside}", soft_wrap=True)
+
+
+def _write(out: Path, done: Any, report: dict[str, Any], *, with_umap: bool, seed: int) -> None:
+    data = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    try:
+        if out.suffix == ".html":
+            from edge.shift.shift_page import page_of_shift  # needs the extra report
+
+            write_whole(out, page_of_shift(done, report, with_umap=with_umap, seed=seed))
+        write_whole(out.with_suffix(".json"), data)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _show(report: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    console.print(report["headline"], soft_wrap=True, markup=False)
+    for one in report["sets"]:
+        console.print(
+            f"{one['name']}: {one['frames']} frames of {one['parts']} parts, {one['path']}", soft_wrap=True, markup=False
+        )
+    apart = report["separability"]
+    if apart is not None:
+        auroc = apart["auroc"]
+        console.print(
+            f"told apart by {apart['embedding']}: AUROC {auroc['value']:.3f} ({auroc['low']:.2f} to {auroc['high']:.2f}), "
+            f"MMD p {apart['mmd']['p']:.3g}, Mahalanobis {apart['mahalanobis_ratio']:.2f} times the usual",
+            soft_wrap=True,
+        )
+    table = Table()
+    for column in ("statistic", "A", "B", "z", "Cliff's delta", ""):
+        table.add_column(column, justify="left" if column in ("statistic", "") else "right")
+    for row in report["statistics"][:_SHOWN]:
+        a, b = row["middles"]
+        name = f"{row['name'].replace('_', ' ')} [{row['unit']}]".replace("[", r"\[")
+        table.add_row(
+            name, f"{a:.4g}", f"{b:.4g}", f"{row['z']:+.1f}", f"{row['delta']:+.2f}", "changed" if row["changed"] else ""
+        )
+    print_table(table)
+    if (told := report["model"]) is not None:
+        shares = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in told["rejected"].items())
+        high = told["threshold"]
+        console.print(
+            f"{told['name']} rejects {shares}, at {high['high']:.6g} from {high['from']}", soft_wrap=True, markup=False
+        )
+    for note in report["notes"]:
+        console.print("[yellow]note:[/yellow] ", end="")
+        console.print(note, soft_wrap=True, markup=False)

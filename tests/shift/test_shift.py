@@ -1,0 +1,145 @@
+"""Two folders of generated parts: what edge shift says, writes, and refuses."""
+
+import numpy as np
+import orjson
+import pytest
+from support.judged import fitted
+from support.sets import save
+from typer.testing import CliRunner
+
+from edge.cli import app
+from edge.disturb.corruptions import CORRUPTIONS
+from edge.models.sets.open import open_set
+from edge.shift import diagnose
+from edge.shift.coverage import read_measured
+from edge.shift.shift import compare_sets, report_of
+from edge.shift.subject import open_subject
+from edge.sources.synthetic.parts import part_scene
+from edge.storage.pictures import read_picture
+
+pytest.importorskip("sklearn", reason="the extra 'report' is not installed")
+SIDE = 96
+
+
+@pytest.fixture(autouse=True)
+def few_signatures(monkeypatch):
+    """So many are enough where one cause is far from all others."""
+    monkeypatch.setattr(diagnose, "ROWS", 250)
+    monkeypatch.setattr(diagnose, "_FEWEST_ROWS", 250)
+
+
+def folder(root, first, count=24, how=lambda pixels: pixels, preset="hard"):
+    scene, pixels = part_scene(preset, 0, SIDE, SIDE), np.empty((SIDE, SIDE), np.uint8)
+    for index in range(count):
+        scene.render(first + 2 * index, 0.0, pixels)
+        save(root / f"{index:03d}.png", how(pixels.copy()))
+    return root
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("shift") / "lab", 0)
+
+
+@pytest.fixture(scope="module")
+def blurred(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("shift") / "line", 500, how=CORRUPTIONS["defocus"].steady(2.0, 1))
+
+
+def edge(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200"})
+
+
+def test_a_defocus_is_named_with_its_size_and_ranges_that_edge_stress_reads(lab, blurred, tmp_path):
+    report = report_of(compare_sets(("lab", "line"), (open_set(lab), open_set(blurred))))
+    assert report["verdict"] == "different"
+    assert report["causes"][0]["cause"] == "defocus"
+    assert report["causes"][0]["size"] == pytest.approx(2.0, rel=0.3)
+    assert report["causes"][0]["unit"] == "px"
+    assert report["headline"].startswith("blur: defocus")
+    assert "focus the lens" in report["headline"]
+    assert report["separability"]["different"]
+    (tmp_path / "shift.json").write_bytes(orjson.dumps(report))
+    measured = read_measured(tmp_path / "shift.json")
+    assert measured["defocus"].high == pytest.approx(2.0, rel=0.3)
+
+
+def test_other_parts_of_the_same_kind_are_not_different(lab, tmp_path):
+    other = folder(tmp_path / "other", 1)  # the frames between: the scene's light drifts slowly
+    assert report_of(compare_sets(("lab", "other"), (open_set(lab), open_set(other))))["verdict"] == "not different"
+
+
+def test_the_page_is_offline_and_the_report_stands_beside_it(lab, blurred, tmp_path):
+    pytest.importorskip("bokeh", reason="the extra 'report' is not installed")
+    page = tmp_path / "shift.html"
+    result = edge("shift", lab, blurred, "-m", fitted(tmp_path / "model"), "-o", page)
+    assert result.exit_code == 0, result.output
+    assert result.output[result.output.index("blur: defocus") :].startswith("blur: defocus")
+    html = page.read_text()
+    assert "<h2" in html
+    assert "PCA" in html
+    assert "rejected, and nobody said what they are" in html
+    assert "https://" not in html[: html.index("<script")]
+    report = orjson.loads((tmp_path / "shift.json").read_bytes())
+    assert (report["schema"], report["kind"]) == (1, "edge.shift")
+    assert report["model"]["rejected"]["line"] == 1.0
+
+
+def test_a_set_without_pictures_and_a_place_that_isnt_there_are_named(lab, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "empty: holds no pictures" in str(edge("shift", lab, tmp_path / "empty").exception)
+    assert "none: no such set" in str(edge("shift", lab, tmp_path / "none").exception)
+    assert "--out x.txt\n  received: .txt" in str(edge("shift", lab, lab, "-o", "x.txt").exception)
+
+
+def test_a_model_of_other_frames_is_refused_and_both_are_named(tmp_path):
+    small = [folder(tmp_path / name, first, 8) for name, first in (("a", 0), ("b", 100))]
+    for path in (tmp_path / "a").parent.glob("[ab]/*.png"):
+        save(path, np.ascontiguousarray(read_picture(path)[:40, :64]))
+    subject = open_subject(fitted(tmp_path / "model"))
+    with pytest.raises(
+        Exception, match=r"a: the model bundle doesn't take its frames\n  received: a: 64x40 px, Mono8\n  expected: bundle"
+    ):
+        compare_sets(("a", "b"), (open_set(small[0]), open_set(small[1])), subject)
+
+
+def test_five_frames_are_too_few_and_it_is_said(lab, tmp_path):
+    few = folder(tmp_path / "few", 0, 5, CORRUPTIONS["defocus"].steady(2.0, 1))
+    report = report_of(compare_sets(("lab", "few"), (open_set(lab), open_set(few))))
+    assert report["verdict"] == "too few frames"
+    assert report["headline"].startswith("too few frames for a claim: 5 in the smaller set")
+    assert "few: 5 frames are too few for a claim; at least 8 are needed" in report["notes"]
+    assert report["separability"] is None
+
+
+def test_damaged_pictures_are_named_and_the_rest_is_compared(lab, tmp_path):
+    other = folder(tmp_path / "other", 1, 12)
+    (other / "999.png").write_bytes(b"no picture")
+    report = report_of(compare_sets(("lab", "other"), (open_set(lab), open_set(other))))
+    assert any("1 pictures can't be read and are left out: 999.png" in note for note in report["notes"])
+    assert report["sets"][1]["frames"] == 12
+
+
+def test_only_some_frames_by_their_tags(lab):
+    result = edge("shift", lab, lab, "--by", r"(?P<n>\d+)", "--only", "A:n=000", "--only", "B:m=1")
+    assert "has m 1\n  received: B:m=1\n  expected: a tag; the set has no m" in str(result.exception)
+    assert "--only\n  received: n" in str(edge("shift", lab, lab, "--only", "n").exception)
+
+
+@pytest.mark.parametrize(("gone", "extra"), [("sklearn", "report"), ("umap", "umap")])
+def test_a_missing_extra_is_named(gone, extra, monkeypatch):
+    import builtins
+
+    from edge.errors import UserError
+    from edge.shift.projections import tsne, umap
+
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.split(".")[0] == gone:
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UserError, match=rf"extra '{extra}'.*\n  fix: pip install 'edge-inspect\[{extra}\]'"):
+        (tsne if gone == "sklearn" else umap)(np.zeros((8, 3)))
