@@ -84,7 +84,8 @@ def test_marks_that_are_none_are_refused(marks, text):
     assert str(error.value) == text
 
 
-def test_addresses_have_columns_where_a_camera_has_them_and_a_saved_config_keeps_the_mark(capsys):
+def test_addresses_have_columns_where_a_camera_has_them_and_a_saved_config_keeps_the_mark(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     left = CameraInfo("7", "V", "M", "left", "id", "GEV", "free", "/a.cti", "00:30:53:1a:2b:3c", "192.168.1.10")
     _print_cameras([left], as_json=False)
     out = capsys.readouterr().out
@@ -101,8 +102,8 @@ def test_addresses_have_columns_where_a_camera_has_them_and_a_saved_config_keeps
     )
 
 
-def test_a_table_in_a_pipe_is_as_wide_as_its_words(capsys):
-    """A pipe has no width; at the 80 columns that stand for one, names would be cut in two."""
+def test_a_table_in_a_pipe_cuts_no_word_in_two_if_there_is_room(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     cameras(producer="simulated")
     out = capsys.readouterr().out
     assert (

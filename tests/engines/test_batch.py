@@ -253,7 +253,7 @@ def test_records_are_those_of_frames_one_by_one(
 ) -> None:
     config = loaded(tmp_path, "regions={threshold: {high: 0.8}, min_area_px: 4}", f"model.engine={kind.name}")
     source = pictures(tmp_path / "pictures")
-    one, _ = replayed(config, RecordedSource(source, "max"), tmp_path / "one", 1)
+    one, alone = replayed(config, RecordedSource(source, "max"), tmp_path / "one", 1)
     runs = Runs(monkeypatch, kind)
     many, line = replayed(config, RecordedSource(source, "max"), tmp_path / "many", batch_size)
     assert stable_lines(many) == stable_lines(one)
@@ -262,7 +262,7 @@ def test_records_are_those_of_frames_one_by_one(
     # the trial's run; 9 pictures, 3 of another size, and 14 on both sides of the one that can't be read
     assert runs.sizes == [batch_size, *cut(9, batch_size), *cut(3, batch_size), *cut(14, batch_size)]
     assert line.ring.slots == config.config.ring.slots + batch_size - 1
-    assert line._limit_s == config.config.supervise.limit_s * batch_size
+    assert line._limit_s == alone._limit_s * batch_size
 
 
 def cut(count: int, batch: int) -> list[int]:

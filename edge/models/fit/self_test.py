@@ -195,7 +195,7 @@ def pasted_cells(
     good: Sequence[tuple[GraphPicture, Scorer]],
     scale: tuple[float, float],
     threshold: float,
-    contrasts: Sequence[float] = CONTRASTS,
+    contrasts: Sequence[float] | None = None,
     draws: int | None = None,
     *,
     moved: bool,
@@ -208,6 +208,7 @@ def pasted_cells(
     """
     ladder = _ladder(scale)
     draws = ladder.draws if draws is None else draws
+    contrasts = contrasts or CONTRASTS
     names = [(kind, size, contrast) for kind in KINDS for size in ladder.sizes_px for contrast in contrasts]
     rng = np.random.default_rng(_SEED)
     rows = [names[i] for _ in range(draws) for i in rng.permutation(len(names))]
