@@ -1,9 +1,10 @@
 """Signatures: what each cause does to the statistics of this line's own frames, and which of them a change is like.
 
-"One statistic for each cause, the largest wins" named 37 % of the causes right; signatures learned from the line's own
-frames name nine in ten. A signature is the change of the 19 statistics that a corruption of one strength brought to one
-frame, in deviations of single frames. Distances are between sign(d) log(1 + |d|) of them, over how much signatures of that
-cause differ from their neighbours: what a cause leaves open (how much of the noise a blur takes) doesn't speak against it.
+"One statistic for each cause, the largest wins" named 37 % of the causes right; what signatures learned from the line's
+own frames reach, and how little of it is measured yet, stands in docs/drift.md. A signature is the change of the 19
+statistics that a corruption of one strength brought to one frame, in deviations of single frames. Distances are between
+sign(d) log(1 + |d|) of them, over how much signatures of that cause differ from their neighbours: what a cause leaves open
+(how much of the noise a blur takes) doesn't speak against it.
 """
 
 from __future__ import annotations

@@ -102,17 +102,20 @@ def test_addresses_have_columns_where_a_camera_has_them_and_a_saved_config_keeps
     )
 
 
-def test_a_table_in_a_pipe_cuts_no_word_in_two_if_there_is_room(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_a_table_in_a_pipe_is_as_wide_as_columns_says_and_cuts_no_name(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     cameras(producer="simulated")
-    out = capsys.readouterr().out
-    assert (
-        "│ 0      │ Machine Vision Games Ltd. │ Viky  │              │ Custom    │ free   │ viky.cti │" in out.splitlines()
-    )
-    cameras(producer="simulated", serial="1")
-    out = capsys.readouterr().out
-    assert "RotationX, RotationY, RotationZ, TranslationX, TranslationY, TranslationZ" in out
-    assert len({len(line) for line in out.splitlines()[1:]}) == 1
+    row = "│ 0      │ Machine Vision Games Ltd. │ Viky  │              │ Custom    │ free   │ viky.cti │"
+    assert row in capsys.readouterr().out.splitlines()
+    choices = "RotationX, RotationY, RotationZ, TranslationX, TranslationY, TranslationZ"
+    for columns in (120, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        cameras(producer="simulated", serial="1")
+        out = capsys.readouterr().out
+        assert all(choice in out for choice in choices.split(", "))
+        assert (choices in out) == (columns == 200)
+        assert max(map(len, out.splitlines())) <= columns
+        assert len({len(line) for line in out.splitlines()[1:]}) == 1
 
 
 def test_a_producer_that_cannot_be_loaded_is_told_beside_the_cameras_of_the_others(tmp_path, monkeypatch, capsys):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 from support.http_camera import PASSWORD, USER, http_camera, let_in, send
+from support.takes import take
 from support.waits import until
 
 from edge.config.sources import SnapshotConfig
@@ -53,19 +54,6 @@ def asking(address: str, folder: Path = Path(), **keys: Any) -> Iterator[Snapsho
         yield source
     finally:
         source.close()
-
-
-def take(source: SnapshotSource, count: int) -> list[Payload | Skip]:
-    items: list[Payload | Skip] = []
-
-    def reached() -> bool:
-        item = source.read(0.01)
-        if item is not None:
-            items.append(item)
-        return len(items) >= count
-
-    until(reached)
-    return items
 
 
 def kinds(items: list[Payload | Skip]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.lines import frame_ids, loaded, make_line, records
+from support.takes import take
 from support.waits import until
 
 from edge.config.sources import WatchedFolderConfig
@@ -53,19 +54,6 @@ def watching(folder: Path, *, there: bool = True, **keys: Any) -> Iterator[Watch
         yield source
     finally:
         source.close()
-
-
-def take(source: WatchedFolderSource, count: int) -> list[Payload | Skip]:
-    items: list[Payload | Skip] = []
-
-    def reached() -> bool:
-        item = source.read(0.01)
-        if item is not None:
-            items.append(item)
-        return len(items) >= count
-
-    until(reached)
-    return items
 
 
 def brief(items: list[Payload | Skip]) -> list[Any]:

@@ -83,21 +83,12 @@ def _xml(*, constant_width: bool) -> str:
     )
 
 
-class Camera(genapi.AbstractPort):  # type: ignore[misc]
-    """Its registers, and the node map onto them. ``dead``: no access is answered."""
+class Registers(genapi.AbstractPort):  # type: ignore[misc]
+    """A module's memory behind a GenApi port. ``dead``: no access is answered."""
 
-    def __init__(self, *, width: int = 640, offset: int = 0, constant_width: bool = False) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.memory = bytearray(128)
-        self.memory[WIDTH : WIDTH + 8] = struct.pack("<II", width, offset)
-        self.memory[MODEL : MODEL + 4] = b"T100"
-        self.dead = False
-        self.fired: list[str] = []
-        """The selector's value at each execution of TriggerSoftware."""
-        self.on_fire: Callable[[], None] = lambda: None
-        self.node_map = genapi.NodeMap()
-        self.node_map.load_xml_from_string(_xml(constant_width=constant_width))
-        self.node_map.connect(self, "Device")
+        self.memory, self.dead = bytearray(size), False
 
     def read(self, address: int, length: int) -> bytes:
         if self.dead:
@@ -107,10 +98,6 @@ class Camera(genapi.AbstractPort):  # type: ignore[misc]
     def write(self, address: int, data: Any) -> None:
         if self.dead:
             raise genapi.RuntimeException("no answer")
-        if COMMANDS <= address < MODEL:
-            self.fired.append(("FrameStart", "LineStart")[(address - COMMANDS) // 4])
-            self.on_fire()
-            return
         self.memory[address : address + len(data)] = data
 
     def get_access_mode(self) -> int:
@@ -122,3 +109,25 @@ class Camera(genapi.AbstractPort):  # type: ignore[misc]
     def open(self, *_arguments: Any) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Camera(Registers):
+    """Its registers, and the node map onto them. ``dead``: no access is answered."""
+
+    def __init__(self, *, width: int = 640, offset: int = 0, constant_width: bool = False) -> None:
+        super().__init__(128)
+        self.memory[WIDTH : WIDTH + 8] = struct.pack("<II", width, offset)
+        self.memory[MODEL : MODEL + 4] = b"T100"
+        self.fired: list[str] = []
+        """The selector's value at each execution of TriggerSoftware."""
+        self.on_fire: Callable[[], None] = lambda: None
+        self.node_map = genapi.NodeMap()
+        self.node_map.load_xml_from_string(_xml(constant_width=constant_width))
+        self.node_map.connect(self, "Device")
+
+    def write(self, address: int, data: Any) -> None:
+        if not self.dead and COMMANDS <= address < MODEL:
+            self.fired.append(("FrameStart", "LineStart")[(address - COMMANDS) // 4])
+            self.on_fire()
+            return
+        super().write(address, data)

@@ -45,8 +45,11 @@ def _codename() -> str:
 
 
 def made_root() -> Path:
-    """The root, with all that the package depends on; made once in two minutes (0.8 GB), and kept in ~/.cache."""
-    needs = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:12]
+    """The root, with all that the package depends on; made once in two minutes (0.8 GB), and kept in ~/.cache.
+
+    Made anew where the package's needs or this recipe changed.
+    """
+    needs = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "edge-inspect"
     root = cache / f"machine-{_codename()}-{needs}"
     if root.is_dir():
@@ -60,6 +63,8 @@ def made_root() -> Path:
         _call("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", _codename(), str(making), *sources[:1])
         version = _said("chroot", str(making), "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
         # the wheel of the camera library needs it, and Debian's own python3 does without
+        # mmdebstrap leaves no lists; without them apt takes the dot for a pattern, installs nothing and is content
+        _call("chroot", str(making), "apt-get", "update", "-qq")
         _call("chroot", str(making), "apt-get", "install", "-qq", "-y", "--no-install-recommends", f"libpython{version}")
         wheels = making / "wheels"
         pip = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:", f"--python-version={version}"]

@@ -12,6 +12,8 @@ import pytest
 genapi = pytest.importorskip("genicam.genapi", reason="the extra 'camera' is not installed")
 
 # ruff: noqa: E402
+from support.genapi_camera import Registers
+
 from edge.errors import UserError
 from edge.sources.genicam.camera_errors import NotConnectedError
 from edge.sources.genicam.camera_info import CameraChoice, CameraInfo
@@ -41,19 +43,17 @@ def _number(name: str, address: str, mode: str = "RO") -> str:
     )
 
 
-class Interface(genapi.AbstractPort):  # type: ignore[misc]
+class Interface(Registers):
     """An interface module with two GigE cameras, as GenTL SFNC describes it."""
 
     CAMERAS = (("left-id", 0x0030531A2B3C, 0xC0A8010A), ("right-id", 0x0030531A2B3D, 0xC0A8010B))
 
     def __init__(self, *, with_addresses: bool = True) -> None:
-        super().__init__()
-        self.memory = bytearray(512)
+        super().__init__(512)
         for n, (device, mac, ip) in enumerate(self.CAMERAS):
             self.memory[IDS + 32 * n : IDS + 32 * n + len(device)] = device.encode()
             self.memory[MACS + 8 * n : MACS + 8 * n + 8] = struct.pack("<Q", mac)
             self.memory[IPS + 4 * n : IPS + 4 * n + 4] = struct.pack("<I", ip)
-        self.dead = False
         names = ["DeviceSelector", "DeviceID", *(("GevDeviceMACAddress", "GevDeviceIPAddress") if with_addresses else ())]
         features = "".join(f"<pFeature>{name}</pFeature>" for name in names)
         self.node_map = genapi.NodeMap()
@@ -69,24 +69,6 @@ class Interface(genapi.AbstractPort):  # type: ignore[misc]
             '<Port Name="Device" NameSpace="Standard"/></RegisterDescription>'
         )
         self.node_map.connect(self, "Device")
-
-    def read(self, address: int, length: int) -> bytes:
-        if self.dead:
-            raise genapi.RuntimeException("no answer")
-        return bytes(self.memory[address : address + length])
-
-    def write(self, address: int, data: Any) -> None:
-        self.memory[address : address + len(data)] = data
-
-    def get_access_mode(self) -> int:
-        return int(genapi.EAccessMode.RW)
-
-    def is_open(self) -> bool:
-        return True
-
-    def open(self, *_arguments: Any) -> None: ...
-
-    def close(self) -> None: ...
 
 
 LEFT, RIGHT = ("00:30:53:1a:2b:3c", "192.168.1.10"), ("00:30:53:1a:2b:3d", "192.168.1.11")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from support.http_camera import http_camera
 from support.videos import mjpeg, scene, zeroed_jpegs
 from support.waits import PATIENCE_S
 
@@ -36,32 +34,6 @@ def damaged(index: int) -> bytes:
     return data[: scan + (len(data) - scan) // 2] + b"\xff\xd9"
 
 
-@contextmanager
-def camera(answer: Any) -> Iterator[str]:
-    """An HTTP server on loopback; ``answer`` writes each response. Gives its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            try:
-                answer(self)
-            except OSError:  # the client is gone
-                self.close_connection = True
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/video"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(PATIENCE_S)
-
-
 def stream(handler: BaseHTTPRequestHandler) -> None:
     """Motion JPEG, each fifth frame damaged inside."""
     handler.send_response(200)
@@ -76,8 +48,8 @@ def stream(handler: BaseHTTPRequestHandler) -> None:
 
 
 def test_damaged_frames_of_a_live_camera_are_losses_in_their_places() -> None:
-    with camera(stream) as address:
-        source = OpencvSource(OpencvConfig(kind="opencv", device=address), first_wait_s=0.05)
+    with http_camera(stream) as address:
+        source = OpencvSource(OpencvConfig(kind="opencv", device=f"{address}/video"), first_wait_s=0.05)
         source.open()
         kinds: list[str] = []
         end = time.monotonic() + PATIENCE_S
@@ -107,8 +79,8 @@ def test_a_clip_behind_an_address_is_no_camera(tmp_path: Path) -> None:
         handler.end_headers()
         handler.wfile.write(clip)
 
-    with camera(send) as address:
-        source = OpencvSource(OpencvConfig(kind="opencv", device=address), first_wait_s=10)
+    with http_camera(send) as address:
+        source = OpencvSource(OpencvConfig(kind="opencv", device=f"{address}/video"), first_wait_s=10)
         source.open()
         end = time.monotonic() + PATIENCE_S
         while source.status().state == "opening" and time.monotonic() < end:
