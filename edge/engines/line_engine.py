@@ -17,10 +17,13 @@ from edge.config.sources import SourceConfig
 from edge.engines.cache import pictures_sha256
 from edge.engines.open import open_engine
 from edge.engines.protocol import BuildProgress, Engine, untold
+from edge.engines.registration import ready_workspace
+from edge.engines.to_map import start
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.preprocess.pixel_formats import to_depth
-from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
+from edge.preprocess.prepare import FrameSizeMismatch
+from edge.preprocess.register import PartOutOfPlace
 from edge.storage.frames_on_disk import read_frames
 
 MOST = 32
@@ -57,7 +60,9 @@ def scales_sha256(config: ModelConfig, source: SourceConfig, bundle: Bundle) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    """Yields the first 32 pictures; of a tiled frame its middle tile."""
+    """Yields the first 32 pictures as the graph gets them, registered where the bundle says so; of a tiled frame its middle
+    tile. A part that lies out of place is passed over: the graph never gets it.
+    """
 
     path: Path | None
     source: SourceConfig
@@ -65,19 +70,26 @@ class _Samples:
 
     def __call__(self) -> Iterator[NDArray[Any]]:
         assert self.path is not None, "the config refuses int8 without"
-        workspace, levels, spec = Workspace(), self.source.levels, self.bundle.spec
-        empty = True
+        workspace, levels = ready_workspace(self.bundle), self.source.levels
+        used, elsewhere = 0, ""
         for item in islice(read_frames(self.path), MOST):
             if not isinstance(item, Frame):
                 continue
             try:
-                image = prepare(to_depth(item, *levels), spec, workspace).image
+                job = start(to_depth(item, *levels), self.bundle, workspace)
             except FrameSizeMismatch as error:
                 raise UserError(f"model.sample_frames: {item.meta.frame_ref}: {error}") from None
-            empty = False
-            if spec.tile is not None:
-                tiles = workspace.tiling(spec.tile, (image.shape[1], image.shape[0]), spec.tile_scale).cut(image)
-                image = tiles[len(tiles) // 2]
-            yield np.array(image)
-        if empty:
+            except PartOutOfPlace as error:
+                elsewhere = elsewhere or f"{item.meta.frame_ref}: {error}"
+                continue
+            used += 1
+            yield np.array(job.image if job.tiling is None else job.image[len(job.image) // 2])
+        if elsewhere and not used:
+            raise UserError(
+                f"model.sample_frames: {self.path}: in no frame of it the part lies where the model knows it",
+                received=elsewhere,
+                expected="typical frames of this line",
+                fix="name a folder of them, or fit the model anew",
+            )
+        if not used:
             raise UserError(f"model.sample_frames: {self.path}: no frame in it can be read")

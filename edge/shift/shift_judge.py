@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Unmapped
 from edge.preprocess.pixel_formats import to_depth
-from edge.preprocess.prepare import Workspace
 from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
 from edge.shift.embed import Vector, embedding_of
@@ -36,7 +36,7 @@ class ShiftJudge:
         """
         self.subject = subject
         self._engine = open_engine(subject.inspector.model, subject.bundle)
-        self._criteria, self._workspace = subject.inspector.criteria(), Workspace()
+        self._criteria, self._workspace = subject.inspector.criteria(), ready_workspace(self._engine.bundle)
 
     def close(self) -> None:
         """Free the model."""

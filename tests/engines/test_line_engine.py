@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -19,9 +20,13 @@ from edge.config.regions import NO_MASK
 from edge.config.sources import SyntheticConfig
 from edge.engines import cpu
 from edge.engines import line_engine as samples
+from edge.engines.registration import ready_workspace
+from edge.engines.to_map import start
 from edge.errors import UserError
+from edge.frames import Frame, FrameMeta
 from edge.line.recipe import open_model
 from edge.models.calibrate.measure import measure
+from edge.models.fit.fit import FitRun, fit_to_bundle
 from edge.models.write import write_bundle
 from edge.regions.criteria import load_criteria
 from edge.sources.synthetic.parts import synthetic_part
@@ -143,6 +148,53 @@ def test_of_a_tiled_frame_the_middle_tile_is_taken(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "tiled", identity_model(1, (64, 64)), spec)
     given = next(samples._Samples(config.resolved.model.sample_frames, config.config.source, bundle)())
     assert (given[:, :, 0] == frames(1, 0.5)[0][64:, :64]).all(), "the third of four"
+
+
+def registered_samples(folder: Path, *shown: np.ndarray) -> Iterator[np.ndarray]:
+    """Sample frames of a line whose bundle brings each frame to its reference."""
+    pinned = SyntheticConfig(kind="synthetic", preset="pinned", width=SIZE, height=SIZE)
+    parts = [
+        Frame(FrameMeta(k, "counted", SIZE, SIZE, "Mono8", 0, 0, frame_ref=f"{k}.png"), synthetic_part(pinned, k).pixels)
+        for k in range(12)
+    ]
+    bundle = fit_to_bundle(parts, folder / "bundle", run=FitRun(test=False))
+    (folder / "frames").mkdir()
+    for index, pixels in enumerate(shown or [part.pixels for part in parts[:3]]):
+        cv2.imwrite(str(folder / "frames" / f"{index:02}.png"), pixels)
+    return samples._Samples(folder / "frames", pinned, bundle)()
+
+
+def test_sample_frames_are_brought_to_the_reference_as_live_ones_are(tmp_path: Path) -> None:
+    """The scales of int8 were those of unregistered pictures, whose values the graph never gets."""
+    part = synthetic_part(SyntheticConfig(kind="synthetic", preset="pinned", width=SIZE, height=SIZE), 30).pixels
+    moved = np.roll(part, 6, axis=1)
+    (given,) = registered_samples(tmp_path, moved)
+    reference = cv2.imread(str(tmp_path / "bundle" / "register.png"), cv2.IMREAD_GRAYSCALE)
+    inside = slice(16, -16), slice(16, -16)
+    off = np.abs(given[:, :, 0].astype(int) - reference)[inside].mean()
+    assert off < 0.5 * np.abs(moved.astype(int) - reference)[inside].mean()
+    frame = Frame(FrameMeta(0, "counted", SIZE, SIZE, "Mono8", 0, 0, frame_ref="0.png"), moved)
+    bundle = load_bundle(tmp_path / "bundle")
+    assert (given == start(frame, bundle, ready_workspace(bundle)).image).all(), "as in the line"
+
+
+def test_a_sample_whose_part_lies_out_of_place_is_passed_over_as_in_the_line(tmp_path: Path) -> None:
+    pinned = SyntheticConfig(kind="synthetic", preset="pinned", width=SIZE, height=SIZE)
+    part = synthetic_part(pinned, 30).pixels
+    assert len(list(registered_samples(tmp_path, np.full_like(part, 50), part, np.roll(part, 40, axis=1)))) == 1
+
+
+def test_samples_without_a_part_in_place_are_refused(tmp_path: Path) -> None:
+    blank = np.full((SIZE, SIZE), 50, np.uint8)
+    with pytest.raises(UserError) as caught:
+        list(registered_samples(tmp_path, blank))
+    assert str(caught.value).startswith(
+        f"model.sample_frames: {tmp_path / 'frames'}: in no frame of it the part lies where the model knows it\n"
+        "  received: 00.png: "
+    )
+    assert str(caught.value).endswith(
+        "  expected: typical frames of this line\n  fix: name a folder of them, or fit the model anew"
+    )
 
 
 def test_frames_of_another_size_than_the_bundle_takes(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.disturb.corruptions import CORRUPTIONS
+from edge.models.fit.fit import FitRun, fit_to_bundle
 from edge.models.sets.open import open_set
 from edge.shift import diagnose
 from edge.shift.coverage import read_measured
 from edge.shift.shift import compare_sets, report_of
+from edge.shift.shift_judge import ShiftJudge
 from edge.shift.subject import open_subject
 from edge.sources.synthetic.parts import part_scene
+from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import read_picture
 
 pytest.importorskip("sklearn", reason="the extra 'report' is not installed")
@@ -62,6 +65,21 @@ def test_a_defocus_is_named_with_its_size_and_ranges_that_edge_stress_reads(lab,
     (tmp_path / "shift.json").write_bytes(orjson.dumps(report))
     measured = read_measured(tmp_path / "shift.json")
     assert measured["defocus"].high == pytest.approx(2.0, rel=0.3)
+
+
+def test_a_model_that_registers_judges_both_sets(tmp_path):
+    """The model that edge fit makes by default ended in a traceback."""
+    parts = folder(tmp_path / "good", 0, preset="pinned")
+    bundle = fit_to_bundle(read_frames(parts), tmp_path / "model", run=FitRun(test=False))
+    assert bundle.spec.register_ is not None
+    judge = ShiftJudge(open_subject(tmp_path / "model"))
+    folder(tmp_path / "blank", 0, 1, lambda pixels: np.full_like(pixels, 50))
+    frame = next(iter(read_frames(parts)))
+    judge.check_takes("good", frame)
+    assert judge.judge(frame).score is not None
+    (elsewhere,) = read_frames(tmp_path / "blank")
+    assert (judge.judge(elsewhere).score, judge.judge(elsewhere).verdict) == (None, "invalid")
+    judge.close()
 
 
 def test_other_parts_of_the_same_kind_are_not_different(lab, tmp_path):
