@@ -113,17 +113,17 @@ class InFlight:
         except Exception as error:  # noqa: BLE001  (the frame still gets its record)
             unmapped = self._unmapped(error)
             return [*done, *self.drain(), Inferred(slot, frame, recipe, unmapped, taken_ns, time.monotonic_ns())]
-        if self._lane.depth == 1:  # nothing overlaps: the lane's bookkeeping would add 50 µs to a frame after idling
-            try:
-                amap: AnomalyMap | Unmapped = finish(job, recipe.engine.infer(job.image))
-            except Exception as error:  # noqa: BLE001  (as above)
-                amap = self._unmapped(error)
-            return [*done, Inferred(slot, frame, recipe, amap, taken_ns, time.monotonic_ns())]
-        self._last = _Ticket(slot, frame, recipe, job, taken_ns)
-        self._lane.submit(self._last, job.image)
-        while self._lane.full:
-            done += self._collect()
-        return done
+        if self._lane.depth > 1:
+            self._last = _Ticket(slot, frame, recipe, job, taken_ns)
+            self._lane.submit(self._last, job.image)
+            while self._lane.full:
+                done += self._collect()
+            return done
+        try:  # nothing overlaps: the lane's bookkeeping would add 50 µs to a frame after idling
+            amap: AnomalyMap | Unmapped = finish(job, recipe.engine.infer(job.image))
+        except Exception as error:  # noqa: BLE001  (as above)
+            amap = self._unmapped(error)
+        return [*done, Inferred(slot, frame, recipe, amap, taken_ns, time.monotonic_ns())]
 
     def behind(self, item: Skip | Checkpoint | None) -> list[Inferred | Skip | Checkpoint]:
         """Return what can be passed on when ``item`` (no frame), or nothing in time, came; ``item`` comes out behind all
