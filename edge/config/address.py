@@ -10,6 +10,9 @@ from urllib.parse import quote
 from edge.errors import UserError, may_pass
 
 _SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WITHIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]*")
+_ENDPOINTS = ("tcp://", "ipc://", "inproc://")
+"""Addresses of our own, which hold nothing secret unless somebody took them for another kind."""
 
 
 def redacted(address: str) -> str:
@@ -27,6 +30,18 @@ def redacted(address: str) -> str:
         return f"{scheme}://***"
     host = authority.rpartition("@")[2]
     return f"{scheme}://{host}{'/...' if after.strip('/') else ''}"
+
+
+def redacted_within(text: str) -> str:
+    """Return ``text``, of an error for example, with each address in it as ``redacted`` shows it.
+
+    An address that stands under the wrong key holds a password all the same. Endpoints without a user part stay whole.
+    """
+
+    def shown(match: re.Match[str]) -> str:
+        return match[0] if match[0].startswith(_ENDPOINTS) and "@" not in match[0] else redacted(match[0])
+
+    return _WITHIN.sub(shown, text)
 
 
 def with_secrets(address: str, key: str = "source.device") -> str:

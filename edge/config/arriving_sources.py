@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from edge.config.source_section import SourceSection
+from edge.config.source_section import FramesPath, SourceSection
 
 
 class SnapshotConfig(SourceSection):
@@ -39,7 +39,7 @@ class WatchedFolderConfig(SourceSection):
     """The frames come from a folder into which a camera puts pictures, for example by FTP: each new one is taken once."""
 
     kind: Literal["watched_folder"]
-    path: Path
+    path: FramesPath
     """The folder, folders in it included; relative to the config file. Pictures are PNG, JPEG, TIFF and BMP files; others
     and hidden ones are passed over."""
     at_start: Literal["skip", "take"] = "skip"

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from edge.config.yaml_reader import Section
+
+
+def _no_address(value: object) -> object:
+    if isinstance(value, str) and "://" in value:
+        raise PydanticCustomError(
+            "address", "a folder or a file; a camera's address is device of kind: opencv or address of kind: snapshot"
+        )
+    return value
+
+
+FramesPath: TypeAlias = Annotated[Path, BeforeValidator(_no_address)]
+"""Where frames lie. As a path, an address would only be missing, and its password stand in that error's text."""
 
 
 class SourceSection(Section):

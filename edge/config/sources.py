@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -10,7 +9,7 @@ from pydantic import Field
 from edge.config.arriving_sources import SnapshotConfig, WatchedFolderConfig
 from edge.config.genicam_source import Feature, GenicamConfig
 from edge.config.opencv_source import OpencvConfig
-from edge.config.source_section import SourceSection
+from edge.config.source_section import FramesPath, SourceSection
 
 __all__ = [
     "Feature",
@@ -29,7 +28,7 @@ class RecordedConfig(SourceSection):
     """The frames come from a folder of pictures, a video file or a recording."""
 
     kind: Literal["recorded"]
-    path: Path
+    path: FramesPath
     """The folder, file or recording; relative to the config file."""
     pace: Literal["original", "max"] = "original"
     """``original`` keeps the recording's own time between frames (for a folder of pictures, ``fps``). ``max`` is as fast as

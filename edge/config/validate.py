@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from edge.config.address import redacted_within
 from edge.config.yaml_reader import Lines, Section, nearest
 from edge.errors import UserError
 
@@ -63,7 +64,7 @@ def _explain_all(
     texts = []
     for key, known, error in located:
         where = f"{name}:{lines[known]}" if known in lines else str(name)
-        noun = ".".join(map(str, key)) or whole
+        noun = redacted_within(".".join(map(str, key))) or whole
         texts.append(str(_explained(kind, f"{where}: {noun}" if noun else where, key, error)))
     return texts
 
@@ -80,7 +81,7 @@ def _explained(model: type[BaseModel], where: str, key: Sequence[str | int], err
         return UserError(f"{where}: missing", expected="a value: this key has no default")
     if kind == "union_tag_invalid":
         tag = context["discriminator"].strip("'")
-        return UserError(f"{where}.{tag}", received=repr(context["tag"]), expected=f"one of {context['expected_tags']}")
+        return UserError(f"{where}.{tag}", received=_shown(context["tag"]), expected=f"one of {context['expected_tags']}")
     if kind == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
         return UserError(f"{where}.{tag}: missing", expected="a value: this key has no default")
@@ -97,7 +98,7 @@ def _as_text(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    text = redacted_within(repr(value) if isinstance(value, str) else orjson.dumps(value, default=str).decode())
     return text if len(text) <= 80 else text[:77] + "..."
 
 

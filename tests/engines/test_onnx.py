@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -277,3 +280,24 @@ def test_a_provider_that_does_not_start_is_refused_though_the_runtime_goes_on(
         "  received: the runtime took CPUExecutionProvider instead\n"
         "  fix: see what ONNX Runtime printed above (a driver or a library is missing), or leave the provider out"
     )
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import edge.client, onnxruntime",
+        "import edge.engines.onnx, onnxruntime",
+        "import edge.spread.processes, onnxruntime",
+    ],
+)
+def test_onnx_runtime_keeps_nothing_about_this_machine(tmp_path: Path, program: str) -> None:
+    """Without our word ONNX Runtime 1.32 writes a device id and a database of events below ``~/.cache/Microsoft``. An
+    environment with ``CI`` in it, as most tests have, would hide that.
+    """
+    onnx.save(identity_model(), tmp_path / "model.onnx")
+    code = f"{program}\nonnxruntime.InferenceSession({str(tmp_path / 'model.onnx')!r}, providers=['CPUExecutionProvider'])"
+    home = tmp_path / "home"
+    home.mkdir()
+    bare = {"PATH": os.defpath, "HOME": str(home), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", code], env=bare, check=True, timeout=50)
+    assert list(home.rglob("*")) == []
