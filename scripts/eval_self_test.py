@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What a self-test promises, and what is found on parts that the model never saw: `scripts/eval_self_test.py MAGNETIC_TILES`.
+"""What a self-test promises and what is found on parts that it never saw: `scripts/eval_self_test.py MAGNETIC_TILES`.
 
-The folder is that of `scripts/eval_tiles.py`, split by part in the same way. `edge fit --method memory` makes a model of the
-good pictures of some parts and promises a recall for each kind, size and contrast (`self_test.json`). Then
+The folder is that of `scripts/eval_tiles.py`, split by part in the same way. `edge fit --method memory` makes a model of
+the good pictures of some parts and promises a recall for each kind, size and contrast (`self_test.json`). Then
 
 - the same kinds are planted into good pictures of the *other* parts, and looked for with the written graph: at the
   self-test's own threshold, and at the one that `edge calibrate`'s rule takes from half of those parts (the other half
