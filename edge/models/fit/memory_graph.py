@@ -1,8 +1,8 @@
 """The graph of ``--method memory``: a backbone, its features in their space, and the distance to the nearest of the bank.
 
 With ``|q - b|^2 = |q|^2 - 2 q b + |b|^2`` the distances to all vectors of the bank are one matrix product. It is written
-with the bank along the last axis, for there ONNX Runtime takes the minimum in 1 ms (as channels of a convolution: 21 ms), and
-in pieces, so that a piece's products are still in the cache when their minimum is taken.
+with the bank along the last axis, for there ONNX Runtime takes the minimum in 1 ms (as channels of a convolution: 21 ms),
+and in pieces, so that a piece's products are still in the cache when their minimum is taken.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from edge.models.fit.feature_net import FeatureNet
 FINER = 2
 """Map px for each place of the grid, across and down, by linear interpolation: boxes follow a defect more closely."""
 _PIECE = 1024
-"""Vectors of the bank that are compared at once. All 4,000 at a 400x350 picture make 9 MB of products, written to memory and
-read again: 2 ms of 47.
+"""Vectors of the bank that are compared at once. All 4,000 at a 400x350 picture make 9 MB of products, which are written
+to memory and read again: 2 ms of 47.
 """
 
 
