@@ -13,14 +13,14 @@ from typing import Annotated, Literal
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 from edge.cli._bars import build_bar, progress_bar
+from edge.cli._good_frames import show_notes
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._json import JsonOption, print_json
 from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
-from edge.cli._tables import print_table
+from edge.cli._replayed import Replayed
 from edge.config.load import load_config
 from edge.config.outputs import ZmqConfig
 from edge.errors import ExitCode, UserError
@@ -28,13 +28,12 @@ from edge.line.line import Line
 from edge.line.replay import ReplayOptions
 from edge.line.replay import replay as run_replay
 from edge.line.supervise import StageHealth
-from edge.report.compare import Comparison, Outcomes
+from edge.models.sets.frame_labels import FrameLabels, frame_labels
+from edge.report.compare import Outcomes
 from edge.sources.recorded import RecordedSource
 from edge.storage.log_files import read_records
 
 LARGEST_BATCH = 256
-NAMED = 8
-"""Number of frames named for each kind of change."""
 
 
 def replay(
@@ -60,6 +59,7 @@ def replay(
         Path | None, typer.Option("--out", "-o", help="Folder for all that is written. Default: ./replay-TIME.")
     ] = None,
     publish: Annotated[str | None, typer.Option(metavar="ENDPOINT", help="Also publish the records here.")] = None,
+    as_json: JsonOption = False,
     bits: BitsOption = None,
     batch_size: Annotated[
         int,
@@ -68,7 +68,10 @@ def replay(
         ),
     ] = 1,
 ) -> None:
-    """Inspect recorded frames with the live code; write records.jsonl under --out."""
+    """Inspect recorded frames with the live code; write records.jsonl under --out.
+
+    Labels count: of folders as in MVTec AD or good/ and bad/, of a labels.csv, of a set.
+    """
     if batch_size > 1 and pace != "max":
         raise UserError(
             "--batch-size: frames of a batch wait for each other, and with --pace original each comes at its own time",
@@ -80,6 +83,7 @@ def replay(
     frames.open()  # before a folder is made for what it can't give
     frames.close()
     before = None if against is None else _outcomes(against)
+    labels = _labels(source)
     if out is not None and out.resolve() == source.resolve():
         raise UserError(f"--out {out}: is the source itself", fix="name another folder")
     folder = out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -112,10 +116,11 @@ def replay(
     if stop.is_set():
         total = f" of {frames.total}" if frames.total is not None else ""
         print(f"interrupted after {line.tally.accounted}{total} frames", file=sys.stderr)
-    _summary(line, options.out)
-    if before is not None:
-        assert against is not None
-        _show_changes(before.compare(read_records(folder / "records.jsonl")), before, against, folder / "changed")
+    done = Replayed(line, options.out, labels=labels, before=before, against=against)
+    if as_json:
+        print_json({**done.as_json(), "interrupted": stop.is_set(), "incomplete": list(_lacks(line, frames))})
+    else:
+        done.show()
     if code == ExitCode.OK and not stop.is_set():
         end_if_incomplete(_lacks(line, frames))
     raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
@@ -133,27 +138,13 @@ def _lacks(line: Line, frames: RecordedSource) -> Iterator[str]:
             yield f"{status.lost} records could not be written to {name}: {status.last_fault or status.fault}"
 
 
-def _summary(line: Line, out: Path) -> None:
-    tally = line.tally
-    table = Table(title=f"{tally.accounted} frames", title_justify="left")
-    for column in ("result", "frames"):
-        table.add_column(column, justify="right" if column == "frames" else "left")
-    for verdict, count in tally.verdicts.items():
-        table.add_row(verdict, str(count))
-    for reason, count in {**tally.invalid_reasons}.items():
-        table.add_row(f"  invalid: {reason}", str(count))
-    for reason, count in tally.skipped_frames.items():
-        table.add_row(f"skipped: {reason}", str(count))
-    console = Console()
-    print_table(table)
-    lost = line.output_statuses()["jsonl"].lost
-    short = f" ({lost} could not be written)" if lost else ""
-    console.print(f"records: {out / 'records.jsonl'}{short}", soft_wrap=True)
-    for name in ("overlays", "masks", "explain", "changed"):
-        if (out / name).is_dir():
-            console.print(f"{name}: {out / name} ({sum(1 for _ in (out / name).glob('*.png'))} pictures)", soft_wrap=True)
-    if (out / "masks.jsonl").exists():
-        console.print(f"masks: {out / 'masks.jsonl'}", soft_wrap=True)
+def _labels(source: Path) -> FrameLabels | None:
+    """Read what says which of the frames are good. What can't be read of it is said, and costs no replay."""
+    try:
+        return frame_labels(source)
+    except UserError as error:
+        show_notes(Console(stderr=True, highlight=False), [f"labels are not counted: {error}"])
+        return None
 
 
 def _outcomes(path: Path) -> Outcomes:
@@ -173,32 +164,6 @@ def _outcomes(path: Path) -> Outcomes:
     if unreadable:
         Console(stderr=True).print(f"{path}: {unreadable} line(s) that are no record are passed over", soft_wrap=True)
     return before
-
-
-def _show_changes(comparison: Comparison, before: Outcomes, path: Path, pictures: Path) -> None:
-    """Print what changed; ``pictures`` is the folder of the changed frames' pictures, whose names stand beside the
-    frames'.
-    """
-    compared = sum(comparison.transitions.values())
-    table = Table()
-    for column in ("verdict", "frames", "which"):
-        table.add_column(column, justify="right" if column == "frames" else "left", overflow="fold")
-    for (was, now), count in sorted(comparison.transitions.items(), key=lambda item: (item[0][0] == item[0][1], -item[1])):
-        changes = [change for change in comparison.changes if (change.before, change.after) == (was, now)]
-        drawn = [(change.name, f"{change.seq:08d}.png") for change in changes]
-        names = [f"{name} ({file})" if (pictures / file).exists() else name for name, file in drawn]
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        label = f"{was} -> {now}" if was != now else f"{was}, as before"
-        table.add_row(label, str(count), escape(", ".join(names[:NAMED]) + more))
-    for text, count in ((f"only in {path.name}", comparison.only_before), ("only in this replay", comparison.only_now)):
-        if count:
-            table.add_row(escape(text), str(count), "")
-    console = Console(highlight=False)
-    headline = f"against {path}: {len(comparison.changes)} of {compared} frames changed"
-    console.print(headline, soft_wrap=True, markup=False)
-    print_table(table)
-    if before.runs > 1:
-        console.print(f"{path} holds {before.runs} runs: for each frame the last one counts", soft_wrap=True)
 
 
 def _endpoint(publish: str | None) -> str | None:

@@ -15,20 +15,16 @@ from typing import Final
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
+from edge.models.sets.class_words import BAD_FOLDERS, GOOD_FOLDERS, is_good_folder
 from edge.models.sets.manifest import MANIFEST
-from edge.models.sets.open import open_set
+from edge.models.sets.open import LABELS, open_set
 from edge.storage.frames_on_disk import count_entries, count_frames, pictures_in, read_frames, read_pictures
 from edge.storage.pictures import frame_name
 from edge.storage.recording import is_recording
 
-GOOD: Final = frozenset({"good", "ok", "normal"})
-"""Folder names, in small letters: MVTec AD and LOCO, BTAD, VisA."""
 _TRAIN: Final = frozenset({"train", "training"})
 _MASKS: Final = frozenset({"ground_truth", "groundtruth", "gt", "mask", "masks", "label", "labels", "annotations"})
-_BAD: Final = frozenset(
-    {"bad", "ng", "nok", "ko", "defect", "defects", "defective", "anomaly", "anomalies", "anomalous", "abnormal"}
-    | {"reject", "rejects", "rejected", "fail", "failed", "faulty", "test"}
-)
+_BAD: Final = BAD_FOLDERS | {"test"}
 _MASK_STEM: Final = re.compile(r"[ _.-](masks?|gt|ground_?truth|labels?|seg(mentation)?)$", re.IGNORECASE)
 
 
@@ -92,7 +88,8 @@ def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> Go
     """The good frames that ``path`` means: a set, a folder of pictures, the root of a data set, a recording, a picture or a
     video.
 
-    Of a set (``edge gather``) the frames that are labelled good, and of a split one those of ``side``.
+    Of a set (``edge gather``) or of pictures with a ``labels.csv`` the frames that are labelled good, and of a split one
+    those of ``side``.
 
     Of a folder tree in which some folders are called ``good`` (``ok``, ``normal``) those are taken, and of these the ones
     under ``train`` where there is one. Otherwise folders and files of masks and of defects are left out.
@@ -101,14 +98,14 @@ def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> Go
         UserError: there is no such path; the good frames of several products lie under it; all that it holds are masks
             or defects.
     """
-    if path.suffix == ".jsonl" or (path / MANIFEST).is_file():
+    if path.suffix == ".jsonl" or (path / MANIFEST).is_file() or (path / LABELS).is_file():
         return _of_set(path, bits, side)
     if not path.is_dir() or is_recording(path):
         return GoodFrames(path, bits=bits)
     found = pictures_in(path)
     names = list(found.names)
     folders = {name: tuple(part.casefold() for part in name.split("/")[:-1]) for name in names}
-    taken = [name for name in names if GOOD.intersection(folders[name]) and not _is_mask(name, folders[name])]
+    taken = [name for name in names if GOOD_FOLDERS.intersection(folders[name]) and not _is_mask(name, folders[name])]
     if taken:
         trained = [name for name in taken if _TRAIN.intersection(folders[name])]
         taken = trained or taken
@@ -167,12 +164,12 @@ def _expect_one_set(path: Path, taken: Sequence[str]) -> None:
 def _set_of(name: str) -> str:
     """The folder up to the part that is called ``good``."""
     parts = name.split("/")[:-1]
-    last = max(index for index, part in enumerate(parts) if part.casefold() in GOOD)
+    last = max(index for index, part in enumerate(parts) if is_good_folder(part))
     return "/".join(parts[: last + 1])
 
 
 def _notes(path: Path, taken: Sequence[str], left: Sequence[str], folders: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    sets = {_set_of(name) for name in taken if GOOD.intersection(folders[name])}
+    sets = {_set_of(name) for name in taken if GOOD_FOLDERS.intersection(folders[name])}
     if sets:
         yield f"{path} is a data set: its {min(sets)} is taken, {_pictures(len(taken))}"
     masks = [name for name in left if _is_mask(name, folders[name])]

@@ -41,6 +41,18 @@ class _Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """A frame has an outcome now, and one ``before`` if an earlier run had the frame. ``name`` is None for a frame that its
+    record doesn't name.
+    """
+
+    name: str | None
+    before: str | None
+    now: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeChange:
     """A frame's outcome (a verdict, or ``skip``) changed. ``seq`` is that of its present record."""
 
@@ -96,20 +108,28 @@ class Outcomes:
         """Compare the records of the present run with the earlier ones."""
         transitions: Counter[tuple[str, str]] = Counter()
         changes: list[OutcomeChange] = []
-        used: set[tuple[str, int | None]] = set()
-        only_now = 0
-        for seq, seen in ((record["seq"], seen) for record in records for seen in _frames(record)):
-            found = self._find(seen.name, seen.camera_ns)
-            if found is None or found[0] in used:  # a name may stand for a frame in each of several runs
+        compared = only_now = 0
+        for pair in self.paired(records):
+            if pair.before is None or pair.name is None:
                 only_now += 1
                 continue
-            key, before = found
-            used.add(key)
-            was = outcome(before)
-            transitions[was, seen.outcome] += 1
-            if was != seen.outcome:
-                changes.append(OutcomeChange(key[0], was, seen.outcome, seq))
-        return Comparison(transitions, tuple(changes), len(self) + self.nameless - len(used), only_now)
+            compared += 1
+            transitions[pair.before, pair.now] += 1
+            if pair.before != pair.now:
+                changes.append(OutcomeChange(pair.name, pair.before, pair.now, pair.seq))
+        return Comparison(transitions, tuple(changes), len(self) + self.nameless - compared, only_now)
+
+    def paired(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Pair]:
+        """Yield each frame of the present run's records with its earlier outcome; one of an earlier run is used once."""
+        used: set[tuple[str, int | None]] = set()
+        for record in records:
+            for seen in _frames(record):
+                found = self._find(seen.name, seen.camera_ns)
+                if found is None or found[0] in used:  # a name may stand for a frame in each of several runs
+                    yield Pair(seen.name, None, seen.outcome, record["seq"])
+                    continue
+                used.add(found[0])
+                yield Pair(seen.name, outcome(found[1]), seen.outcome, record["seq"])
 
     def _find(self, name: str | None, camera_ns: int | None) -> tuple[tuple[str, int | None], dict[str, Any]] | None:
         frames = None if name is None else self._by_name.get(name)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from edge.errors import UserError
 from edge.frames import Skip
+from edge.models.sets.class_words import GROUND_TRUTH, is_bad_folder, is_good_folder
 from edge.models.sets.frame_set import FrameSet, SetFrame, read_set
+from edge.models.sets.imports.csv_table import labels_and_masks
+from edge.models.sets.imports.protocol import matched
 from edge.models.sets.manifest import MANIFEST, LabelLine
 from edge.storage.find_pictures import find_pictures
 from edge.storage.recording import Recording, is_recording, open_recording
 from edge.storage.recording_index import RecordedFrame
 
-GOOD: Final = "good"
-BAD: Final = "bad"
-GROUND_TRUTH: Final = "ground_truth"
+LABELS: Final = "labels.csv"
+"""A table beside the pictures that says what they are: ``file, label``, as ``edge label --import`` takes it."""
 FOLDERS: Final = "the folders"
 """Who labelled a frame whose folder names its class."""
 _NO_DAY: Final = "1970-01-01"
@@ -29,10 +31,12 @@ def open_set(path: Path) -> FrameSet:
     """The frames of ``path``, in natural order, with what folders or a recording say about them; no picture is read.
 
     Folders as in MVTec AD (``train/good``, ``test/KIND``, ``ground_truth/KIND``), in ``path`` or one level up, or ``good``
-    and ``bad``, label their frames. A recording gives camera, day, part id and cause.
+    and ``bad`` (``ok`` and ``ng``, ...), label their frames; a ``labels.csv`` in ``path`` or in the data set's root has the
+    last word. A recording gives camera, day, part id and cause.
 
     Raises:
-        UserError: no such place, no picture in it, or a damaged manifest or recording.
+        UserError: no such place, no picture in it, a damaged manifest or recording, a ``labels.csv`` that is no such table
+            or names none of the pictures.
     """
     if path.is_file() and path.suffix == ".jsonl":
         return read_set(path)
@@ -93,7 +97,34 @@ def _folder(path: Path) -> FrameSet:
         side = folders[0] if folders and folders[0] in ("train", "test", "validation") else None
         votes = (_vote(file, folders[-1], masks),) if classes and folders else ()
         frames.append(SetFrame(file, votes=votes, side=side))
-    return FrameSet(path, root, tuple(frames))
+    found = FrameSet(path, root, tuple(frames))
+    table = next((folder / LABELS for folder in (path, root) if (folder / LABELS).is_file()), None)
+    return found if table is None else _by_table(found, table)
+
+
+def _by_table(frames: FrameSet, table: Path) -> FrameSet:
+    """The frames with the labels of ``table``; those that it doesn't name keep theirs."""
+    rows = labels_and_masks(table)
+    names = {label.file: mask for label, mask in rows}
+    pairs, unknown = matched([label for label, _ in rows], frames, str(table), partly=True)
+    if not pairs:
+        raise UserError(
+            f"{table}: names none of the pictures",
+            received=", ".join(unknown[:3]) or "no row",
+            expected=f"names as the folder has them, such as {frames.frames[0].file}",
+        )
+    votes = {}
+    for frame, label in pairs:
+        votes[frame.file] = LabelLine(
+            file=frame.file,
+            label=label.label,
+            defects=label.defects,
+            mask=os.path.relpath(table.parent / names[label.file], frames.root) if names[label.file] else None,
+            by=label.by or LABELS,
+            at=_EPOCH,
+        )
+    labelled = (replace(f, votes=(votes[f.file],)) if f.file in votes else f for f in frames.frames)
+    return frames.with_frames(labelled)
 
 
 def _root_of(path: Path) -> tuple[Path, str]:
@@ -103,15 +134,15 @@ def _root_of(path: Path) -> tuple[Path, str]:
         if (up / GROUND_TRUTH).is_dir() and (up / "test").is_dir():
             under = whole.relative_to(up).as_posix()
             return up, "" if under == "." else f"{under}/"
-    if whole.name in (GOOD, BAD):
+    if is_good_folder(whole.name) or is_bad_folder(whole.name):
         return whole.parent, f"{whole.name}/"
     return whole, ""
 
 
 def _has_classes(names: list[str], under: str) -> bool:
-    """Whether every picture lies in a folder that can be a class, and one of these is ``good`` or ``bad``."""
-    holders = Counter(f"{under}{name}".split("/")[-2] if "/" in f"{under}{name}" else "" for name in names)
-    return bool(holders.keys() & {GOOD, BAD}) and "" not in holders
+    """Whether a picture lies in a folder that is called ``good`` or ``bad``, or as other data sets call these."""
+    holders = {name.split("/")[-2] for name in (f"{under}{name}" for name in names) if "/" in name}
+    return any(is_good_folder(holder) or is_bad_folder(holder) for holder in holders)
 
 
 def _masks(root: Path) -> dict[str, str]:
@@ -127,8 +158,8 @@ def _masks(root: Path) -> dict[str, str]:
 
 
 def _vote(file: str, folder: str, masks: dict[str, str]) -> LabelLine:
-    if folder == GOOD:
+    if is_good_folder(folder):
         return LabelLine(file=file, label="good", by=FOLDERS, at=_EPOCH)
-    kinds = () if folder == BAD else (folder,)
+    kinds = () if is_bad_folder(folder) else (folder,)
     mask = masks.get(f"{folder}/{file.rpartition('/')[2].rpartition('.')[0]}")
     return LabelLine(file=file, label="defect", defects=kinds, mask=mask, by=FOLDERS, at=_EPOCH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,18 @@ def read_csv(path: Path) -> list[ImportedLabel]:
     Raises:
         UserError: a column is missing, a row has no label, a mask can't be read.
     """
+    return [
+        replace(label, mask=_mask(path, number, name) if name else None)
+        for number, (label, name) in enumerate(labels_and_masks(path), 2)
+    ]
+
+
+def labels_and_masks(path: Path) -> list[tuple[ImportedLabel, str]]:
+    """Each row's label without its mask, and the mask's name under the file's folder; empty without one.
+
+    Raises:
+        UserError: a column is missing, a row has no label.
+    """
     labels = []
     for number, row in enumerate(read_table(path, ("file", "label")), 2):
         word = row["label"].strip()
@@ -33,18 +46,14 @@ def read_csv(path: Path) -> list[ImportedLabel]:
             raise UserError(f"{path}:{number}: good, and of a kind of defect", received=f"{word}, {row['kind']}")
         if not good and not kinds and word.casefold() not in BAD:
             kinds = (word,)
-        mask = _mask(path, number, row.get("mask", "")) if not good else None
-        labels.append(
-            ImportedLabel(
-                row["file"], "good" if good else "defect", kinds, mask, row.get("by") or None, row.get("at") or None
-            )
+        said = ImportedLabel(
+            row["file"], "good" if good else "defect", kinds, by=row.get("by") or None, at=row.get("at") or None
         )
+        labels.append((said, "" if good else row.get("mask", "")))
     return labels
 
 
-def _mask(path: Path, number: int, name: str) -> np.ndarray | None:
-    if not name:
-        return None
+def _mask(path: Path, number: int, name: str) -> np.ndarray:
     try:
         pixels = read_picture(path.parent / name)
     except (OSError, PictureError) as error:

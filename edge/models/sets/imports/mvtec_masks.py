@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.errors import UserError
+from edge.models.sets.class_words import GOOD, GROUND_TRUTH
 from edge.models.sets.imports.protocol import ImportedLabel
-from edge.models.sets.open import GOOD, GROUND_TRUTH
 from edge.storage.find_pictures import find_pictures
 from edge.storage.pictures import PictureError, read_picture
 
