@@ -114,7 +114,7 @@ class Replayed:
         for name in _PICTURES:
             folder = self.out / name
             if folder.is_dir():
-                console.print(f"{name}: {folder} ({sum(1 for _ in folder.glob('*.*'))} pictures)", soft_wrap=True)
+                console.print(f"{name}: {folder} ({_pictures_in(folder)} pictures)", soft_wrap=True)
         if (self.out / "masks.jsonl").exists():
             console.print(f"masks: {self.out / 'masks.jsonl'}", soft_wrap=True)
 
@@ -193,6 +193,10 @@ def _cells(row: ClassRow) -> list[str]:
     verdicts = ("", "", failed) if row.good else (failed, passed, "")
     cells = [escape(row.name), str(row.frames), *verdicts, _change(before.undecided, now.undecided)]
     return cells if row.before is None else [*cells, str(len(row.lost)) if row.lost else ""]
+
+
+def _pictures_in(folder: Path) -> int:
+    return sum(path.suffix in (".png", ".jpg") for path in folder.iterdir())
 
 
 def _change(before: int, now: int) -> str:
