@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge.report.compare import Outcomes, Pair
+from edge.report.compare import Outcomes, FrameOutcomes
 
 GOOD: Final = "good"
 
@@ -69,7 +69,7 @@ class ClassRow:
         return told
 
 
-def by_class(pairs: Iterable[Pair], kinds: Mapping[str, str], *, compared: bool) -> list[ClassRow]:
+def by_class(pairs: Iterable[FrameOutcomes], kinds: Mapping[str, str], *, compared: bool) -> list[ClassRow]:
     """Return a row for each class that has frames: ``good`` first, then the kinds of defect by name.
 
     ``kinds`` maps the frames' names to ``good`` or a kind of defect; frames without one are in no row. ``compared`` says
@@ -93,6 +93,6 @@ def by_class(pairs: Iterable[Pair], kinds: Mapping[str, str], *, compared: bool)
     return sorted(rows.values(), key=lambda row: (not row.good, row.name))
 
 
-def pairs_of(records: Iterable[Mapping[str, Any]], before: Outcomes | None) -> Iterable[Pair]:
+def pairs_of(records: Iterable[Mapping[str, Any]], before: Outcomes | None) -> Iterable[FrameOutcomes]:
     """Yield each frame of the records with its outcome, and with that of an earlier run where there is one."""
     return (before or Outcomes(())).paired(records)

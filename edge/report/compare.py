@@ -41,7 +41,7 @@ class _Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class FrameOutcomes:
     """A frame has an outcome now, and one ``before`` if an earlier run had the frame. ``name`` is None for a frame that its
     record doesn't name.
     """
@@ -119,17 +119,17 @@ class Outcomes:
                 changes.append(OutcomeChange(pair.name, pair.before, pair.now, pair.seq))
         return Comparison(transitions, tuple(changes), len(self) + self.nameless - compared, only_now)
 
-    def paired(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Pair]:
+    def paired(self, records: Iterable[Mapping[str, Any]]) -> Iterator[FrameOutcomes]:
         """Yield each frame of the present run's records with its earlier outcome; one of an earlier run is used once."""
         used: set[tuple[str, int | None]] = set()
         for record in records:
             for seen in _frames(record):
                 found = self._find(seen.name, seen.camera_ns)
                 if found is None or found[0] in used:  # a name may stand for a frame in each of several runs
-                    yield Pair(seen.name, None, seen.outcome, record["seq"])
+                    yield FrameOutcomes(seen.name, None, seen.outcome, record["seq"])
                     continue
                 used.add(found[0])
-                yield Pair(seen.name, outcome(found[1]), seen.outcome, record["seq"])
+                yield FrameOutcomes(seen.name, outcome(found[1]), seen.outcome, record["seq"])
 
     def _find(self, name: str | None, camera_ns: int | None) -> tuple[tuple[str, int | None], dict[str, Any]] | None:
         frames = None if name is None else self._by_name.get(name)

@@ -83,10 +83,14 @@ def test_a_row_that_loses_defects_is_red(
     from edge.cli import _tables
     from edge.cli._replayed import classes_table
     from edge.report.classes import by_class
-    from edge.report.compare import Pair
+    from edge.report.compare import FrameOutcomes
 
     kinds = {"a": "good", "b": "crack", "c": "dent"}
-    pairs = [Pair("a", "fail", "pass", 0), Pair("b", "fail", "pass", 1), Pair("c", "pass", "fail", 2)]
+    pairs = [
+        FrameOutcomes("a", "fail", "pass", 0),
+        FrameOutcomes("b", "fail", "pass", 1),
+        FrameOutcomes("c", "pass", "fail", 2),
+    ]
     console = Console(force_terminal=True, color_system="standard", width=100)
     monkeypatch.setattr(_tables, "Console", lambda **_: console)
     _tables.print_table(classes_table(by_class(pairs, kinds, compared=True), "labels", compared=True))
