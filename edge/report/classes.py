@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edge.report.compare import Outcomes, FrameOutcomes
+from edge.report.compare import FrameOutcomes, Outcomes
 
 GOOD: Final = "good"
 
