@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:  # a program that listens knows the nouns without NumPy
     import numpy as np
@@ -59,9 +59,7 @@ class FrameMeta:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A payload holds the bytes of one frame as the source has them: ``data`` is 1-D uint8, valid until the source's next
-    ``read``.
-    """
+    """A payload holds one frame's bytes as the source has them: ``data`` is 1-D uint8, valid until the next ``read``."""
 
     meta: FrameMeta
     data: NDArray[np.uint8]
@@ -136,9 +134,7 @@ class AnomalyMap:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region is a defect. ``edge.regions.find`` gives it in map pixels, ``edge.regions.verdict`` in image pixels; scores
-    are the map's.
-    """
+    """A region is a defect: ``regions.find`` gives it in map pixels, ``regions.verdict`` in image pixels."""
 
     id: int
     bbox_xyxy: tuple[int, int, int, int]
@@ -156,9 +152,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Latency is given in milliseconds between stations: in the ring, in the engine, waiting for the judge, judged,
-    altogether.
-    """
+    """Latency is given in ms between stations: in the ring, in the engine, waiting for the judge, judged, altogether."""
 
     queue: float
     infer: float
@@ -320,14 +314,23 @@ class Rejected:
     limit: float
 
 
+class FunnelStep(NamedTuple):
+    """A step left so many pixels in so many areas; those in ``lost`` went altogether."""
+
+    step: str
+    pixels: int
+    areas: int
+    lost: tuple[Rejected, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One map holds these regions, in map pixels.
 
     ``mask`` is (h, w), 255 on the pixels of every region (also those beyond ``max_regions``), valid until the next call
     with the same plan. ``dropped`` says how many candidates each filter dropped, by config key, and how many regions
-    ``max_regions`` cut off. If they were asked for, ``rejected`` has each of those, and ``candidates`` is (h, w), 255 on
-    what the filters were given (None: nothing).
+    ``max_regions`` cut off. If they were asked for, ``rejected`` has each of those, ``candidates`` is (h, w), 255 on
+    what the filters were given (None: nothing), and ``funnel`` says what each step left.
     """
 
     mask: NDArray[np.uint8]
@@ -335,15 +338,12 @@ class Found:
     dropped: dict[str, int]
     rejected: tuple[Rejected, ...] = ()
     candidates: NDArray[np.uint8] | None = None
+    funnel: tuple[FunnelStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An inspection's verdict rests on this, in map pixels.
-
-    ``found.mask``: uint8 (h, w), 255 where a region is. ``found.rejected`` and ``found.candidates`` only where
-    ``Criteria.explain`` asks for them.
-    """
+    """An inspection's verdict rests on this, in map pixels."""
 
     amap: AnomalyMap
     found: Found

@@ -125,6 +125,10 @@ class Components:
         hot = np.logical_or.reduceat(self._scores >= self._of_pixels(level), self._begins)
         return self._sum(hot) > 0
 
+    def touching(self, picture: Binary) -> Chosen:
+        """Return which components have a pixel that is above 0 in ``picture``, which has the binary picture's shape."""
+        return self._sum(np.logical_or.reduceat(self._of_pixels(picture), self._begins)) > 0
+
     def peaks(self) -> NDArray[np.intp]:
         """Return where in the flattened picture each component has its highest pixel, the first of equals."""
         owner = np.repeat(self._owner, self._lengths)
@@ -186,9 +190,9 @@ class Components:
         pixels += np.arange(len(pixels))
         return pixels
 
-    def _of_pixels(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the component's value at every pixel, run after run."""
-        values: NDArray[np.float32]
+    def _of_pixels(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """Return the picture's value at every pixel of the components, run after run."""
+        values: NDArray[Any]
         if self._dense:
             values = picture[self._binary.view(bool)]
         else:

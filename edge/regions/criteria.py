@@ -16,6 +16,7 @@ from edge.errors import UserError
 from edge.frames import ANY_KIND, AnomalyMap, FrameKind
 from edge.regions.plan import RegionPlan
 from edge.regions.plans import RegionPlans
+from edge.regions.roi import ShapePixels
 
 
 @dataclass(slots=True)
@@ -36,11 +37,17 @@ class Criteria:
     """Threshold of the image score, None where it decides nothing."""
     frames: FrameKind = ANY_KIND
     """What every frame must be like: those that the thresholds were measured on."""
+    shapes: ShapePixels | None = None
+    """Keeps the pixels of ROI and zones from one set of criteria to the next, with their mask; None: none are kept."""
+    reachable: bool = True
+    """Whether criteria that no region can meet are refused. Tuning asks for it when a config is exported."""
     _plans: RegionPlans = field(init=False)
     _told: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._plans = RegionPlans(self.regions, self.mask, self.high, self.low)
+        self._plans = RegionPlans(
+            self.regions, self.mask, self.high, self.low, shapes=self.shapes, reachable=self.reachable
+        )
 
     def plan(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan:
         """Return the plan for maps of this shape over frames of this size, which is made once.

@@ -13,21 +13,22 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config.regions import RegionsConfig
 from edge.frames import Rejected
-from edge.regions.components import Chosen, Components
-from edge.regions.plan import RegionPlan
+from edge.regions.candidates import Rows
+from edge.regions.components import Chosen
 
 
-def _least_areas(components: Components, plan: RegionPlan) -> NDArray[np.intp] | None:
-    """Return the minimum area in force where each component is highest; None if no component has one."""
-    if not plan.config.min_area_px and not plan.zones:
+def _least_areas(rows: Rows, config: RegionsConfig) -> NDArray[np.intp] | None:
+    """Return the minimum area in force where each candidate is highest; None if no candidate has one."""
+    if not config.min_area_px and not any(zone.min_area_px for zone in config.zones):
         return None
-    areas = np.full(len(components), plan.config.min_area_px)
-    if plan.zones:
-        peaks = components.peaks()
-        for zone, area in reversed(plan.zones):
-            if area is not None:
-                areas[zone.ravel()[peaks]] = area
+    areas = np.full(len(rows.area), config.min_area_px)
+    if any(zone.min_area_px is not None for zone in config.zones):
+        zones = rows.zone()
+        for index, zone in enumerate(config.zones):
+            if zone.min_area_px is not None:
+                areas[zones == index] = zone.min_area_px
     return areas
 
 
@@ -39,24 +40,24 @@ class RegionFilter:
     """Key under ``regions:`` that holds the limit; None there turns the filter off."""
     noun: str
     """Name of the measured property in texts."""
-    measure: Callable[[Components, Chosen], NDArray[Any]]
-    """Measures all components; the values are right for those that are chosen so far."""
+    measure: Callable[[Rows, Chosen], NDArray[Any]]
+    """Measures all rows; the values are right for those that are chosen so far."""
     kind: Literal["area", "score", "shape"]
     """Areas are shown as whole numbers. Scores are float32, and so are their limits: otherwise 0.7 would fall short of
     0.7."""
-    limits: Callable[[Components, RegionPlan], NDArray[Any] | None] | None = None
-    """Limit of each component, if it is not one number for all; None turns the filter off."""
+    limits: Callable[[Rows, RegionsConfig], NDArray[Any] | None] | None = None
+    """Limit of each row, if it is not one number for all; None turns the filter off."""
 
     @property
     def at_least(self) -> bool:
         """True if the limit is a minimum."""
         return self.key.startswith("min_")
 
-    def limit(self, components: Components, plan: RegionPlan) -> Any:
-        """Return the limit in force, or one for each component; None if the filter is off."""
+    def limit(self, rows: Rows, config: RegionsConfig) -> Any:
+        """Return the limit in force, or one for each row; None if the filter is off."""
         if self.limits is not None:
-            return self.limits(components, plan)
-        limit = getattr(plan.config, self.key)
+            return self.limits(rows, config)
+        limit = getattr(config, self.key)
         return np.float32(limit) if limit is not None and self.kind == "score" else limit
 
     def fails(self, values: NDArray[Any], limit: Any) -> Chosen:
@@ -75,29 +76,49 @@ FILTERS: Final = (  # in the order in which they are applied: a candidate counts
 )
 
 
-def keep_candidates(
-    components: Components, chosen: Chosen, plan: RegionPlan, explain: bool
-) -> tuple[Chosen, dict[str, int], list[Rejected]]:
-    """Return the ``chosen`` that pass every filter, how many each filter dropped, and, if asked for, each of those."""
-    dropped: dict[str, int] = {}
-    rejected: list[Rejected] = []
-    y, x = (side.start for side in plan.window)
-    for row in FILTERS:
-        limit = row.limit(components, plan)
+KEPT: Final = 127
+"""Fate of a candidate that passes every filter."""
+NO_CANDIDATE: Final = -1
+"""Fate of a row that was no candidate."""
+
+
+def fates_of(rows: Rows, config: RegionsConfig) -> NDArray[np.int8]:
+    """Return for each row the number of the filter in ``FILTERS`` that drops it, the first that does, or ``KEPT``."""
+    chosen = rows.chosen
+    fates = np.where(chosen, np.int8(KEPT), np.int8(NO_CANDIDATE))
+    for number, row in enumerate(FILTERS):
+        limit = row.limit(rows, config)
         if limit is None:
             continue
-        values = row.measure(components, chosen)
-        failed = chosen & row.fails(values, limit)
-        which = np.flatnonzero(failed)
+        failed = chosen & row.fails(row.measure(rows, chosen), limit)
+        if failed.any():
+            fates[failed] = number
+            chosen = chosen & ~failed
+    return fates
+
+
+def dropped_by(fates: NDArray[np.int8]) -> dict[str, int]:
+    """Return how many rows each filter dropped, by its key; filters that dropped none are left out."""
+    counts = np.bincount(fates[(fates >= 0) & (fates < KEPT)], minlength=len(FILTERS)).tolist()
+    return {row.key: count for row, count in zip(FILTERS, counts, strict=True) if count}
+
+
+def dropped_areas(rows: Rows, config: RegionsConfig, fates: NDArray[np.int8]) -> dict[str, int]:
+    """Return the area in map px that each filter dropped, by its key, for every filter that is on."""
+    on = [(number, row) for number, row in enumerate(FILTERS) if row.limit(rows, config) is not None]
+    return {row.key: int(rows.area[fates == number].sum()) for number, row in on}
+
+
+def rejected_of(rows: Rows, config: RegionsConfig, fates: NDArray[np.int8]) -> list[Rejected]:
+    """Return each dropped candidate with the value and the limit that it was dropped for, in the order of the filters."""
+    rejected: list[Rejected] = []
+    boxes, areas = rows.boxes(), rows.area
+    for number, row in enumerate(FILTERS):
+        which = np.flatnonzero(fates == number)
         if not len(which):
             continue
-        dropped[row.key] = len(which)
-        chosen = chosen & ~failed
-        if explain:
-            corners = components.x0 + x, components.y0 + y, components.x1 + x, components.y1 + y
-            columns = *corners, components.area, values, np.broadcast_to(limit, values.shape)
-            entries = zip(*(column[which].tolist() for column in columns), strict=True)
-            rejected += [
-                Rejected((x0, y0, x1, y1), area, row.key, value, at) for x0, y0, x1, y1, area, value, at in entries
-            ]
-    return chosen, dropped, rejected
+        values = row.measure(rows, fates == number)
+        limits = np.broadcast_to(row.limit(rows, config), values.shape)
+        columns = boxes[which].tolist(), areas[which].tolist(), values[which].tolist(), limits[which].tolist()
+        rejected += [Rejected(tuple(box), area, row.key, value, at) for box, area, value, at in zip(*columns, strict=True)]
+    return rejected

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import Found, Region, Rejected
+from edge.regions.candidates import find_candidates
 from edge.regions.components import Blob, Chosen, Components, find_components, merge_blobs
-from edge.regions.filters import keep_candidates
+from edge.regions.filters import KEPT, dropped_by, fates_of, rejected_of
+from edge.regions.funnel import funnel
 from edge.regions.plan import RegionPlan
-from edge.regions.smooth import smooth_window
 
 
 class BadMapError(ValueError):
@@ -46,7 +47,7 @@ def find_regions(
     """Find the regions of one map, sorted by ``sort_by`` from the largest, with ids from 1 in that order.
 
     ``highest`` is what ``map_max`` gave for this map; with None, ``map_max`` is called here and raises as it does.
-    ``explain`` also returns the candidates, and lists those that were dropped.
+    ``explain`` also returns the candidates, lists those that were dropped, and says what each step left (``funnel``).
     """
     if highest is None:
         highest = map_max(values, plan)
@@ -54,22 +55,21 @@ def find_regions(
     if plan.dirty:
         mask.fill(0)
         plan.dirty = False
-    if plan.quiet(values, highest):
-        return Found(mask, (), {})
-    config = plan.config
-    smoothed = _without_border(smooth_window(values, plan), plan)
-    outcome = _candidates(smoothed, plan)
-    if outcome is None:
-        return Found(mask, (), {})
-    components, chosen = outcome
-    candidates = None
+    candidates = find_candidates(values, plan, highest)
+    if candidates is None:
+        return Found(mask, (), {}, funnel=funnel(values, plan) if explain else ())
+    config, components = plan.config, candidates.components
+    shown = None
     if explain:
-        candidates = np.zeros(values.shape, np.uint8)
-        components.paint(candidates[plan.window], chosen, 255)
-    chosen, dropped, rejected = keep_candidates(components, chosen, plan, explain)
+        shown = np.zeros(values.shape, np.uint8)
+        components.paint(shown[plan.window], candidates.chosen, 255)
+    fates = fates_of(candidates, config)
+    dropped = dropped_by(fates)
+    rejected = rejected_of(candidates, config, fates) if explain else []
+    chosen = fates == KEPT
     window = mask[plan.window]
     if (config.fill_holes or config.dilate_px) and chosen.any():
-        components = _grown(components, chosen, smoothed, plan)
+        components = _grown(components, chosen, candidates.smoothed, plan)
         chosen = np.ones(len(components), bool)
     components.paint(window, chosen, 255)
     blobs = components.blobs(chosen)
@@ -84,48 +84,8 @@ def find_regions(
     if explain:
         beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
         rejected += [Rejected(_box(b, x, y), b.area, "max_regions", number, len(regions)) for number, b in beyond]
-    return Found(mask, regions, dropped, tuple(rejected), candidates)
-
-
-def _without_border(smoothed: NDArray[np.float32], plan: RegionPlan) -> NDArray[np.float32]:
-    """Put ``faint`` in place of the border's own scores, where a region can grow into it."""
-    if not plan.border:
-        return smoothed
-    out = plan.smooth_window
-    if smoothed is not out:
-        np.copyto(out, smoothed)
-    for strip in plan.border:
-        out[strip] = plan.faint
-    return out
-
-
-def _candidates(smoothed: NDArray[np.float32], plan: RegionPlan) -> tuple[Components, Chosen] | None:
-    """Return the components after threshold, opening and closing, and which of them pass hysteresis; None if none does."""
-    binary = plan.candidates
-    np.greater_equal(smoothed, plan.high if plan.low is None else plan.low, out=binary.view(bool))
-    if plan.solid:
-        for strip in plan.outside:
-            binary[strip] = 0
-    else:
-        np.bitwise_and(binary, plan.inside_window, out=binary)
-    components = find_components(binary, smoothed)
-    if components is None:
-        return None
-    seeded = np.ones(len(components), bool) if plan.low is None else components.reaching(plan.high)
-    if not seeded.any():
-        return None
-    config = plan.config
-    if not config.open_px and not config.close_px:
-        return components, seeded
-    shaped = plan.shaped
-    shaped.fill(0)
-    components.paint(shaped, seeded, 1)
-    for operation, size in ((cv2.MORPH_OPEN, config.open_px), (cv2.MORPH_CLOSE, config.close_px)):
-        if size:
-            cv2.morphologyEx(shaped, operation, np.ones((size, size), np.uint8), dst=shaped)
-    np.bitwise_and(shaped, plan.growing, out=shaped)
-    components = find_components(shaped, smoothed)
-    return None if components is None else (components, np.ones(len(components), bool))
+    steps = funnel(values, plan) if explain else ()  # last: it takes the scratch memory of what stands above
+    return Found(mask, regions, dropped, tuple(rejected), shown, steps)
 
 
 def _grown(components: Components, chosen: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.config.regions import RegionsConfig
 from edge.errors import UserError
 from edge.regions.components import Binary
-from edge.regions.roi import Grid, roi_pixels, without_border, zone_pixels
+from edge.regions.roi import Grid, ShapePixels, without_border
 
 MapWindow: TypeAlias = tuple[slice, slice]
 """Slices of rows and columns."""
@@ -29,6 +29,7 @@ class RegionPlan:
     window that is border, and ``faint`` the score that counts there for a region that grew into it, empty if none can.
 
     ``high`` and ``low`` are 0-d, or (window) if zones have thresholds of their own; ``low`` is None without hysteresis.
+    ``roi`` is (h, w), the ROI's pixels with the border; ``line_low`` the lower threshold outside all zones.
     ``ruled`` (box) is True where the line's own thresholds hold; None: everywhere. ``zones`` pairs pixels (window) with
     their minimum area.
     """
@@ -45,6 +46,7 @@ class RegionPlan:
         in two.
         """
         self.config = config
+        self.roi = roi
         inside = without_border(roi, config)
         self.inside = inside
         self.box = _bounds(inside)
@@ -58,6 +60,7 @@ class RegionPlan:
         self.growing = np.ascontiguousarray(roi[self.window], np.uint8)
         self.border = _border(config, self.window, inside.shape) if config.border_px and _grows(config) else []
 
+        self.line_low = np.float32(high if low is None else low)
         self.high, self.low = _thresholds(config, high, low, zones, self.window)
         ruled = _ruled(config, inside, zones)[self.box]
         self.ruled = None if ruled.all() else ruled
@@ -86,11 +89,13 @@ class RegionPlan:
         *,
         high: float | None = None,
         low: float | None = None,
+        shapes: ShapePixels | None = None,
     ) -> RegionPlan:
         """Make the plan for maps and frames of the sizes that ``grid`` holds.
 
         ``mask`` is the ROI's mask picture, (H, W), above 0 where inspected. ``high`` is None while thresholds are still to
-        be measured; no map has a region then.
+        be measured; no map has a region then. ``shapes`` keeps the pixels of ROI and zones from one plan to the next, with
+        a mask of its own.
 
         Raises:
             UserError: low above high; a ROI or zone beyond the frame or without a pixel; a zone without a pixel that is
@@ -104,8 +109,8 @@ class RegionPlan:
             raise UserError(
                 "regions.threshold: low is above high", received=f"low {low:g}, high {high:g}", expected="low at most high"
             )
-        roi = roi_pixels(config, grid, mask)
-        return cls(config, high, low, roi, zone_pixels(config, grid, without_border(roi, config)))
+        roi, zones = (ShapePixels(mask) if shapes is None else shapes).of(config, grid)
+        return cls(config, high, low, roi, zones)
 
     def is_of_same_pixels(self, other: RegionPlan) -> bool:
         """Return True if both plans let the same pixels take part, in the same zones, so that maps of both are

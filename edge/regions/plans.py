@@ -11,7 +11,7 @@ from edge.config.regions import RegionsConfig
 from edge.errors import UserError
 from edge.frames import AnomalyMap
 from edge.regions.plan import RegionPlan, check_reachable
-from edge.regions.roi import Grid
+from edge.regions.roi import Grid, ShapePixels
 
 _KEPT_SIZES: Final = 8
 """Number of frame sizes whose plans are kept; a folder of pictures may hold a new size in each."""
@@ -25,14 +25,24 @@ class RegionPlans:
         mask: the ROI's mask picture, (H, W), above 0 where inspected; None: there is none.
         high: the threshold in force; None where thresholds are yet to be measured.
         low: where regions end; None without hysteresis.
+        shapes: keeps the pixels of ROI and zones for other configs, too, and has the mask picture; None: none are kept.
+        reachable: whether a config whose regions no map can reach is refused, which takes as long as the rest of a plan.
     """
 
     def __init__(
-        self, config: RegionsConfig, mask: NDArray[np.uint8] | None, high: float | None = None, low: float | None = None
+        self,
+        config: RegionsConfig,
+        mask: NDArray[np.uint8] | None,
+        high: float | None = None,
+        low: float | None = None,
+        *,
+        shapes: ShapePixels | None = None,
+        reachable: bool = True,
     ) -> None:
         self._config = config
         self._mask = mask
         self._high, self._low = high, low
+        self._shapes, self._reachable = shapes, reachable
         self._plans: dict[tuple[object, ...], RegionPlan | UserError] = {}
 
     def plan(self, amap: AnomalyMap, width: int, height: int) -> RegionPlan:
@@ -55,8 +65,9 @@ class RegionPlans:
         h, w = amap.values.shape
         grid = Grid((h, w), (width, height), amap.map_to_image)
         try:
-            plan = RegionPlan.for_size(self._config, grid, self._mask, high=self._high, low=self._low)
-            check_reachable(plan)
+            plan = RegionPlan.for_size(self._config, grid, self._mask, high=self._high, low=self._low, shapes=self._shapes)
+            if self._reachable:
+                check_reachable(plan)
         except UserError as error:
             return error
         return plan

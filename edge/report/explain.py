@@ -21,6 +21,7 @@ from edge.frames import AnomalyMap, Found, Frame, FrameMeta, Inspection, Rejecte
 from edge.regions.filters import FILTERS
 from edge.regions.smooth import smooth
 from edge.regions.verdict import box_to_image
+from edge.report.funnel_text import funnel_lines, lost_text, two_numbers
 from edge.report.labels import DROPPED, draw_lines, write_labels
 from edge.report.overlay import (
     COLOURS,
@@ -46,6 +47,9 @@ _NARROWEST: Final = 360
 _MARKED: Final = 40
 """Number of regions and of dropped candidates that get a box and a text in the picture; 120 would hide what they mark."""
 
+_LISTED: Final = 500
+"""Number of areas that went before the filters and are listed in the text; a low threshold may have thousands."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -68,14 +72,13 @@ def rejected_text(rejected: Rejected) -> str:
     """Name filter, value and limit: ``solidity 0.71 < 0.80``, with as many decimals as it takes to tell the two apart."""
     if rejected.filter == "max_regions":  # no filter of shapes: it shortens the list
         return f"region number {rejected.value:.0f} > {rejected.limit:.0f}"
+    if (before_filters := lost_text(rejected)) is not None:
+        return before_filters
     row = _FILTERS[rejected.filter]
     sign = "<" if row.at_least else ">"
     if row.kind == "area":
         return f"{row.noun} {rejected.value:.0f} {sign} {rejected.limit:.0f}"
-    for decimals in range(2, 8):
-        value, limit = f"{rejected.value:.{decimals}f}", f"{rejected.limit:.{decimals}f}"
-        if value != limit:
-            break
+    value, limit = two_numbers(rejected.value, rejected.limit)
     return f"{row.noun} {value} {sign} {limit}"
 
 
@@ -91,17 +94,32 @@ def by_weight(rejected: Sequence[Rejected]) -> list[Rejected]:
 
 
 def explain_dropped(meta: FrameMeta, amap: AnomalyMap, found: Found) -> str:
-    """List every dropped candidate on a line of its own, under its number in the picture; empty if there are none."""
-    if not found.rejected:
+    """List what each step left, and every area that went on a line of its own, those that a filter dropped under their
+    numbers in the picture; empty if no pixel reached ``low``.
+    """
+    lines = funnel_lines(found.funnel)
+    if not found.rejected and not lines:
         return ""
-    lines = [f"{len(found.rejected)} dropped: {rejected_summary(found.rejected)}; boxes in px of the frame", ""]
+    before = [one for step in reversed(found.funnel) for one in step.lost if step.step not in _FILTERS]
+    entries = [(str(number), one) for number, one in enumerate(by_weight(found.rejected), 1)]
+    entries += [("", one) for one in before[:_LISTED]]
+    if not entries:
+        return "\n".join(lines) + "\n"
+    summary = f": {rejected_summary(found.rejected)}" if found.rejected else ""
+    lines += [""] if lines else []
+    lines += [
+        f"{len(found.rejected)} dropped{summary}; {len(before)} gone before the filters; boxes in px of the frame",
+        "",
+    ]
     rows: list[tuple[str, ...]] = [("number", "x0", "y0", "x1", "y1", "area, map px", "why")]
-    for number, one in enumerate(by_weight(found.rejected), 1):
+    for number, one in entries:
         box = box_to_image(one.bbox_xyxy, amap.map_to_image, meta.width, meta.height)
-        rows.append((str(number), *map(str, box), str(one.area_px), rejected_text(one)))
+        rows.append((number, *map(str, box), str(one.area_px), rejected_text(one)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for *numbers, why in rows:
         lines.append("  ".join([*(text.rjust(width) for text, width in zip(numbers, widths, strict=True)), why]))
+    if len(before) > _LISTED:
+        lines.append(f"and {len(before) - _LISTED} more that went before the filters")
     return "\n".join(lines) + "\n"
 
 

@@ -58,7 +58,7 @@ def test_each_filter_drops_counts_and_explains(row: RegionFilter) -> None:
 
 def test_a_new_filter_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here ``merge_gap_px`` stands in for the new key: a candidate must be at least so wide."""
-    new = RegionFilter("merge_gap_px", "width", lambda c, _: c.x1 - c.x0, "area")
+    new = RegionFilter("merge_gap_px", "width", lambda c, _: c.boxes()[:, 2] - c.boxes()[:, 0], "area")
     monkeypatch.setattr(filters, "FILTERS", (*FILTERS, new))
     monkeypatch.setitem(explain._FILTERS, new.key, new)
     assert not new.at_least

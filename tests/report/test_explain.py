@@ -184,8 +184,18 @@ def test_of_many_those_that_came_furthest_are_told_first_and_then_the_largest() 
     assert [r.filter for r in told] == ["min_solidity"] * 60 + ["min_area_px"] * (len(told) - 60)
     assert [r.area_px for r in told[:60]] == sorted((r.area_px for r in told[:60]), reverse=True)
     assert told[0].area_px > told[59].area_px
-    text = explain_dropped(frame.meta, amap, found).splitlines()
-    assert text[0] == f"{len(told)} dropped: {len(told) - 60} by min_area_px, 60 by min_solidity; boxes in px of the frame"
+    funnel, _, listed = explain_dropped(frame.meta, amap, found).partition("\n\n")
+    count = len(told)
+    assert [line.split() for line in funnel.splitlines()] == [
+        ["map", "px", "areas", "gone", "step"],
+        [str(found.funnel[0].pixels), str(count), "above", "the", "lower", "threshold"],
+        [str(found.funnel[1].pixels), "60", str(count - 60), "min_area_px"],
+        ["0", "0", "60", "min_solidity"],
+        ["0", "0", "kept"],
+    ]
+    text = listed.splitlines()
+    summary = f"{count} dropped: {count - 60} by min_area_px, 60 by min_solidity; 0 gone before the filters"
+    assert text[0] == f"{summary}; boxes in px of the frame"
     assert text[2].split("  ")[0] == "number"
     assert len(text) == len(told) + 3
     first = told[0]
@@ -193,9 +203,38 @@ def test_of_many_those_that_came_furthest_are_told_first_and_then_the_largest() 
     assert text[-1].split() == [str(len(told)), *map(str, told[-1].bbox_xyxy), "1", "area", "1", "<", "2"]
 
 
+def test_what_went_before_the_filters_is_listed_with_its_reason() -> None:
+    values = np.zeros((60, 80), np.float32)
+    values[0:2, 30:40] = 0.9  # in the border
+    values[20:24, 4:8] = 0.9  # outside the ROI
+    values[30:34, 40:44] = 0.35  # above low alone
+    values[40, 50:58] = 0.9  # narrower than the opening
+    values[50, 60] = 0.9  # one pixel, which a median takes
+    roi = RoiConfig(include=((0.2, 0.0, 1.0, 1.0),))
+    config = RegionsConfig(roi=roi, border_px=3, smooth=SmoothConfig(kind="median", size=3), open_px=3)
+    plan = RegionPlan.for_size(config, Grid((60, 80), (80, 60), (1.0, 1.0, 0.0, 0.0)), high=0.5, low=0.3)
+    result = find_regions(values, plan, explain=True)
+    frame, _, amap, _ = explained(values, RegionsConfig(), (80, 60))
+    text = explain_dropped(frame.meta, amap, result)
+    assert "0 dropped; 5 gone before the filters; boxes in px of the frame" in text
+    assert [line.split("  ")[-1] for line in text.splitlines()[-5:]] == [
+        "never reaches high, 0.35 < 0.50",
+        "smoothed away, 0.00 < 0.30",
+        "smoothed away, 0.00 < 0.30",
+        "in the border, highest 0.90",
+        "outside the ROI, highest 0.90",
+    ]
+
+
 def test_nothing_dropped_gives_no_text() -> None:
-    frame, _, amap, found = explained(two_spots((24, 32)), RegionsConfig(), (32, 24))
+    frame, _, amap, found = explained(np.zeros((24, 32), np.float32), RegionsConfig(), (32, 24))
     assert explain_dropped(frame.meta, amap, found) == ""
+
+
+def test_of_regions_that_were_all_kept_the_text_is_the_funnel_alone() -> None:
+    frame, _, amap, found = explained(two_spots((24, 32)), RegionsConfig(), (32, 24))
+    text = explain_dropped(frame.meta, amap, found)
+    assert [line.split()[-1] for line in text.splitlines()] == ["step", "threshold", "kept"]
 
 
 def test_of_many_only_the_first_forty_are_marked_so_that_the_pictures_stay_visible() -> None:
