@@ -50,7 +50,7 @@ class UserError(Exception):
             if text is not None:
                 lines.append(f"  {label}: {text}")
         super().__init__("\n".join(lines))
-        self.what = what
+        self.what, self.received, self.expected, self.fix = what, received, expected, fix
         self.exit_code = exit_code
         self.passes = passes
 
@@ -58,6 +58,7 @@ class UserError(Exception):
         """Return the same mistake with the key, file or line where it stands in front."""
         told = UserError(f"{where}: {self}", exit_code=self.exit_code, passes=self.passes)
         told.what = f"{where}: {self.what}"
+        told.received, told.expected, told.fix = self.received, self.expected, self.fix
         return told
 
 

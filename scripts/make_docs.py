@@ -22,6 +22,7 @@ from pydantic_core import PydanticUndefined
 from edge.cli import app
 from edge.config.editor_schema import editor_schema
 from edge.config.line import Config
+from edge.config.web import WebConfig
 from edge.config.yaml_reader import Section
 from edge.wire.schema import SCHEMA
 
@@ -37,14 +38,21 @@ def config_page() -> str:
         "refused. `edge check FILE` validates; `--set regions.min_area_px=16` overrides one key, on every command that",
         "takes a config with -c or as its argument.\n",
     ]
-    for prefix, model in sections(Config, ""):
-        title = f"`{prefix}`" if prefix else "Top level"
-        lines += [f"## {title}\n", " ".join((model.__doc__ or "").split()) + "\n"]
-        lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
-        for name, field in model.model_fields.items():
-            lines.append(f"| `{name}` | {type_text(field)} | {default_text(field)} | {cell(field.description or '')} |")
-        lines.append("")
+    lines += tables(Config, "Top level", "`{}`")
+    lines += ["# The page's own file\n", "`edge web -c web.yaml`; without it every key has its default.\n"]
+    lines += tables(WebConfig, "Top level of web.yaml", "`{}` of web.yaml")
     return "\n".join(lines)
+
+
+def tables(whole: type[Section], top: str, title: str) -> Iterator[str]:
+    """One table per section."""
+    for prefix, model in sections(whole, ""):
+        yield f"## {title.format(prefix) if prefix else top}\n"
+        yield " ".join((model.__doc__ or "").split()) + "\n"
+        yield from ("| key | type | default | meaning |", "|---|---|---|---|")
+        for name, field in model.model_fields.items():
+            yield f"| `{name}` | {type_text(field)} | {default_text(field)} | {cell(field.description or '')} |"
+        yield ""
 
 
 def sections(model: type[Section], prefix: str) -> Iterator[tuple[str, type[Section]]]:
@@ -132,6 +140,8 @@ def walk(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for name in group.list_commands(None):
         command = group.get_command(None, name)
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield f"{prefix} {name}", command
             yield from walk(command, f"{prefix} {name}")
         else:
             yield f"{prefix} {name}", command

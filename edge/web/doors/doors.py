@@ -1,0 +1,30 @@
+"""The doors of one running page: its config, its accounts, its audit log, and which cameras there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from edge.config.web import WebConfig
+from edge.web.doors.accounts import Accounts
+from edge.web.doors.attempts import Attempts
+from edge.web.doors.audit import Audit
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The doors know who is who; ``has_camera`` says whether a camera of this name is known here."""
+
+    config: WebConfig
+    accounts: Accounts
+    audit: Audit
+    has_camera: Callable[[str], bool]
+    attempts: Attempts = field(default_factory=Attempts)
+
+
+def doors_of(connection: HTTPConnection) -> Doors:
+    """Return the doors that this request or WebSocket came through."""
+    return cast("Doors", connection.app.state.site.doors)

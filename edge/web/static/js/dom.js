@@ -1,0 +1,50 @@
+// The page's elements are made here. Text is always a text node: whatever a fault, a recipe or a file is called is only shown.
+
+/** Plain data that the server gave this page. */
+export function pageData() {
+  return JSON.parse(document.body.dataset.page);
+}
+
+/** An element with attributes and children; texts become text nodes. `on` holds listeners. */
+export function el(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key === "on") for (const [event, call] of Object.entries(value)) made.addEventListener(event, call);
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
+  }
+  made.append(...children.flat().map((child) => (child instanceof Node ? child : String(child))));
+  return made;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** The same for SVG. */
+export function svg(name, attributes = {}, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children.map((child) => (child instanceof Node ? child : String(child))));
+  return made;
+}
+
+/** Set an element's text only where it changes, so that screen readers and selections are left in peace. */
+export function put(element, text) {
+  const now = text === null || text === undefined ? "" : String(text);
+  if (element && element.textContent !== now) element.textContent = now;
+}
+
+/** A call of the API. Errors come as Error with the server's words; a session that ended says so, and work on the page stays. */
+export async function call(path, { method = "GET", body } = {}) {
+  const answer = await fetch(path, {
+    method,
+    headers: body === undefined ? {} : { "content-type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (answer.status === 401) {
+    document.dispatchEvent(new CustomEvent("edge:session-ended"));
+    throw new Error("the session has ended: log in again in another tab; what is on this page stays");
+  }
+  const told = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : await answer.text();
+  if (!answer.ok) throw new Error([told.what, told.expected && `expected: ${told.expected}`, told.fix].filter(Boolean).join("; ") || answer.statusText);
+  return told;
+}

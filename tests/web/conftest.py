@@ -1,0 +1,12 @@
+"""What the page's tests have in common: passwords are hashed in 1 ms, because how hard scrypt works is not what they test."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.web.doors import passwords
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch) -> None:
+    monkeypatch.setattr(passwords, "_N", 1 << 8)
