@@ -38,7 +38,7 @@ CamerasOption: TypeAlias = Annotated[
 @app.callback()
 def web(
     context: typer.Context,
-    config: WebConfigOption = None,
+    settings: WebConfigOption = None,
     bind: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS:PORT", help="Where to listen. Default: 127.0.0.1:8080.", show_default=False),
@@ -55,7 +55,7 @@ def web(
     _check_installed()
     from edge.web.serve import serve
 
-    serve(load_web_config(config, bind), lambda text: print(text, file=sys.stderr, flush=True))
+    serve(load_web_config(settings, bind), lambda text: print(text, file=sys.stderr, flush=True))
 
 
 @users.command("add")
@@ -63,7 +63,7 @@ def add_user(
     name: Annotated[str, typer.Argument(help="Name to log in with.")],
     role: RoleOption = "viewer",
     cameras: CamerasOption = None,
-    config: WebConfigOption = None,
+    settings: WebConfigOption = None,
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
     ] = False,
@@ -73,20 +73,20 @@ def add_user(
 
     wanted = role_named(role)
     password = sys.stdin.readline().rstrip("\n") if password_stdin else getpass.getpass(f"password of {name}: ")
-    _with_accounts(config, lambda accounts: accounts.add_user(name, wanted, password, _split(cameras)))
+    _with_accounts(settings, lambda accounts: accounts.add_user(name, wanted, password, _split(cameras)))
     print(f"{name}: {role}, {cameras or 'all cameras'}")
 
 
 @users.command("list")
-def list_users(config: WebConfigOption = None) -> None:
+def list_users(settings: WebConfigOption = None) -> None:
     """List the users with their roles and cameras."""
-    _print_accounts(_with_accounts(config, lambda accounts: accounts.users()), "nobody has an account")
+    _print_accounts(_with_accounts(settings, lambda accounts: accounts.users()), "nobody has an account")
 
 
 @users.command("revoke")
-def revoke_user(name: Annotated[str, typer.Argument(help="Name of the user.")], config: WebConfigOption = None) -> None:
+def revoke_user(name: Annotated[str, typer.Argument(help="Name of the user.")], settings: WebConfigOption = None) -> None:
     """Delete a user. Its sessions end at once, and open pages stop within 2 s."""
-    _with_accounts(config, lambda accounts: accounts.revoke_user(name))
+    _with_accounts(settings, lambda accounts: accounts.revoke_user(name))
     print(f"revoked: {name}")
 
 
@@ -98,25 +98,27 @@ def add_token(
     days: Annotated[
         float | None, typer.Option(min=0, help="Days until it ends. Default: never.", show_default=False)
     ] = None,
-    config: WebConfigOption = None,
+    settings: WebConfigOption = None,
 ) -> None:
     """Make a token and print it, once: a program sends it as ``Authorization: Bearer TOKEN``."""
     from edge.web.doors.roles import role_named
 
     wanted = role_named(role)
-    print(_with_accounts(config, lambda accounts: accounts.add_token(name, wanted, _split(cameras), days)))
+    print(_with_accounts(settings, lambda accounts: accounts.add_token(name, wanted, _split(cameras), days)))
 
 
 @tokens.command("list")
-def list_tokens(config: WebConfigOption = None) -> None:
+def list_tokens(settings: WebConfigOption = None) -> None:
     """List the tokens by name; the secrets are kept nowhere."""
-    _print_accounts(_with_accounts(config, lambda accounts: accounts.tokens()), "there are no tokens")
+    _print_accounts(_with_accounts(settings, lambda accounts: accounts.tokens()), "there are no tokens")
 
 
 @tokens.command("revoke")
-def revoke_token(name: Annotated[str, typer.Argument(help="Name of the program.")], config: WebConfigOption = None) -> None:
+def revoke_token(
+    name: Annotated[str, typer.Argument(help="Name of the program.")], settings: WebConfigOption = None
+) -> None:
     """Delete a token; it counts no more from the next request on."""
-    _with_accounts(config, lambda accounts: accounts.revoke_token(name))
+    _with_accounts(settings, lambda accounts: accounts.revoke_token(name))
     print(f"revoked: {name}")
 
 

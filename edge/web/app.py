@@ -32,7 +32,7 @@ def make_app(site: Site) -> FastAPI:
         title="edge-inspect",
         version=__version__,
         description=_DESCRIPTION,
-        openapi_url=None,
+        openapi_url=None,  # ours has a guard, and no page that loads its scripts from elsewhere
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

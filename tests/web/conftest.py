@@ -1,4 +1,4 @@
-"""What the page's tests have in common: passwords are hashed in 1 ms, because how hard scrypt works is not what they test."""
+"""What the page's tests have in common: passwords are hashed in 1 ms; how hard scrypt works is not what they test."""
 
 from __future__ import annotations
 
