@@ -53,9 +53,9 @@ def web(
     if context.invoked_subcommand is not None:
         return
     _check_installed()
-    from edge.web.serve import serve
+    from edge.web.serve import serve_page
 
-    serve(load_web_config(settings, bind), lambda text: print(text, file=sys.stderr, flush=True))
+    serve_page(load_web_config(settings, bind), lambda text: print(text, file=sys.stderr, flush=True))
 
 
 @users.command("add")
@@ -129,10 +129,10 @@ def _check_installed() -> None:
 
 
 def _with_accounts(config: Path | None, act: Callable[..., object]) -> object:
-    from edge.web.doors.accounts import Accounts
+    from edge.web.doors.account_book import AccountBook
 
     loaded = load_web_config(config)
-    accounts = Accounts(loaded.folder, loaded.config.sessions)
+    accounts = AccountBook(loaded.folder, loaded.config.sessions)
     try:
         return act(accounts)
     finally:
@@ -144,7 +144,7 @@ def _split(cameras: str | None) -> list[str] | None:
 
 
 def _print_accounts(accounts: object, nobody: str) -> None:
-    from edge.web.doors.accounts import Account
+    from edge.web.doors.account_book import Account
 
     table = Table("name", "role", "cameras", "since", "until", box=None)
     rows = [account for account in accounts if isinstance(account, Account)] if isinstance(accounts, list) else []

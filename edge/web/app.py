@@ -13,7 +13,6 @@ from edge import __version__
 from edge.errors import UserError
 from edge.web import static_files
 from edge.web.doors.fence import Fence
-from edge.web.doors.roles import NOBODY
 from edge.web.doors.routes import guarded
 from edge.web.pages import fleet_page, login_page
 from edge.web.shell import page
@@ -76,5 +75,4 @@ def _told(request: Request, status: int, told: dict[str, str | None]) -> Respons
     """Answer programs in JSON, and people by a page."""
     if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
         return JSONResponse(told, status)
-    request.scope.setdefault("edge.visitor", NOBODY)
     return page(request, "error.html", title=str(status), status=status, told=told)

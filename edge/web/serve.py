@@ -23,7 +23,7 @@ MOST_MESSAGE_BYTES = 64 * 1024
 _TURN_S = 1.0
 
 
-def serve(loaded: LoadedWeb, say: Callable[[str], None]) -> None:
+def serve_page(loaded: LoadedWeb, say: Callable[[str], None]) -> None:
     """Serve the page until SIGTERM or SIGINT. ``say`` hears where it is, and the first visitor's link.
 
     Raises:

@@ -9,8 +9,8 @@ from typing import cast
 from starlette.requests import HTTPConnection
 
 from edge.config.web import LoadedWeb, WebConfig
-from edge.web.doors.accounts import Accounts
-from edge.web.doors.audit import Audit
+from edge.web.doors.account_book import AccountBook
+from edge.web.doors.audit_log import AuditLog
 from edge.web.doors.doors import Doors
 from edge.web.live.hub import Hub
 
@@ -28,9 +28,9 @@ class Site:
     def open(cls, loaded: LoadedWeb) -> Site:
         """Open the page's folder. Raises UserError if it can't be used."""
         config, folder = loaded.config, loaded.folder
-        accounts = Accounts(folder, config.sessions)
+        accounts = AccountBook(folder, config.sessions)
         hub = Hub(config.lines, config.key)
-        doors = Doors(config, accounts, Audit(folder), lambda camera: hub.instance(camera) is not None)
+        doors = Doors(config, accounts, AuditLog(folder), lambda camera: hub.instance(camera) is not None)
         return cls(config, folder, doors, hub)
 
     def close(self) -> None:

@@ -9,9 +9,9 @@ from typing import cast
 from starlette.requests import HTTPConnection
 
 from edge.config.web import WebConfig
-from edge.web.doors.accounts import Accounts
+from edge.web.doors.account_book import AccountBook
 from edge.web.doors.attempts import Attempts
-from edge.web.doors.audit import Audit
+from edge.web.doors.audit_log import AuditLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Doors:
     """The doors know who is who; ``has_camera`` says whether a camera of this name is known here."""
 
     config: WebConfig
-    accounts: Accounts
-    audit: Audit
+    accounts: AccountBook
+    audit: AuditLog
     has_camera: Callable[[str], bool]
     attempts: Attempts = field(default_factory=Attempts)
 

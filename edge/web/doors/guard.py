@@ -13,7 +13,7 @@ from edge.web.doors.doors import Doors, doors_of
 from edge.web.doors.roles import NOBODY, Role, Visitor
 
 COOKIE = "edge_session"
-_VISITOR = "edge.visitor"
+_VISITOR = "visitor"
 POLICY_VIOLATION = 1008
 """Close code of a WebSocket whose visitor may not be here, RFC 6455."""
 
@@ -53,8 +53,8 @@ class Guard:
 
 
 def visitor_of(connection: HTTPConnection) -> Visitor:
-    """Return who made this request; a guard has looked before."""
-    return cast("Visitor", connection.scope[_VISITOR])
+    """Return who made this request, as the guard saw it; nobody where no guard has looked."""
+    return cast("Visitor", connection.scope.get(_VISITOR, NOBODY))
 
 
 def peer_of(connection: HTTPConnection) -> str:

@@ -27,7 +27,7 @@ def check_password(name: str, password: str) -> None:
         )
 
 
-def hashed(password: str) -> str:
+def password_hash(password: str) -> str:
     """Return ``scrypt$SALT$HASH`` in base64, for the accounts."""
     salt = os.urandom(16)
     return "$".join(("scrypt", base64.b64encode(salt).decode(), base64.b64encode(_scrypt(password, salt)).decode()))

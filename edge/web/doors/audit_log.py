@@ -17,7 +17,7 @@ MOST_BYTES: Final = 16 << 20
 log = structlog.get_logger()
 
 
-class Audit:
+class AuditLog:
     """The audit log is written by any thread; a disk that refuses it is reported and hinders nobody."""
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Accounts: passwords, sessions that end, links that work once, tokens; secrets are nowhere in the file."""
+"""AccountBook: passwords, sessions that end, links that work once, tokens; secrets are nowhere in the file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from edge.config.web import SessionsConfig
 from edge.errors import UserError
-from edge.web.doors import accounts as module
-from edge.web.doors.accounts import Accounts
+from edge.web.doors import account_book as module
+from edge.web.doors.account_book import AccountBook
 from edge.web.doors.roles import Role
 
 PASSWORD = "correct horse battery"
@@ -15,7 +15,7 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture
 def accounts(tmp_path):
-    made = Accounts(tmp_path, SessionsConfig(hours=12.0, idle_hours=8.0))
+    made = AccountBook(tmp_path, SessionsConfig(hours=12.0, idle_hours=8.0))
     yield made
     made.close()
 
@@ -36,7 +36,7 @@ def test_a_session_is_its_users_until_it_logs_out(accounts) -> None:
 def test_another_process_revokes_and_the_session_is_over(accounts, tmp_path) -> None:
     accounts.add_user("ann", Role.VIEWER, PASSWORD)
     secret = accounts.log_in("ann", PASSWORD, "here")
-    other = Accounts(tmp_path, SessionsConfig())
+    other = AccountBook(tmp_path, SessionsConfig())
     other.revoke_user("ann")
     other.close()
     assert accounts.of_session(secret) is None

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from edge.config.web import SessionsConfig
 from edge.errors import UserError
-from edge.web.doors.passwords import check_password, hashed, is_password
+from edge.web.doors.passwords import check_password, is_password, password_hash
 from edge.web.doors.roles import Role, Visitor, role_named
 
 FILE: Final = "accounts.sqlite"
@@ -46,8 +46,8 @@ class Account:
     until: float | None = None
 
 
-class Accounts:
-    """Accounts are read anew with each request: a change by another process counts at once. Any thread may call."""
+class AccountBook:
+    """AccountBook are read anew with each request: a change by another process counts at once. Any thread may call."""
 
     def __init__(self, folder: Path, sessions: SessionsConfig) -> None:
         """Open or make the file in ``folder``. Raises UserError if that can't be done."""
@@ -68,7 +68,7 @@ class Accounts:
         """Add a user, or give a known one a new password, role and cameras; its sessions end. Raises UserError."""
         _check_name(name)
         check_password(name, password)
-        row = (name, role.word, _cameras_text(cameras), hashed(password), time.time())
+        row = (name, role.word, _cameras_text(cameras), password_hash(password), time.time())
         self._do("insert or replace into users values (?, ?, ?, ?, ?)", row)
         self._do("delete from sessions where name = ?", (name,))
 
