@@ -25,3 +25,8 @@ def width_of_pipe() -> int | None:
 def print_table(table: Table) -> None:
     """Print a table as wide as the terminal; into a pipe, at most ``COLUMNS``, else 120, columns wide."""
     Console(highlight=False, width=width_of_pipe()).print(table)
+
+
+def columns_of_output() -> int:
+    """Return how many columns a table has, on a terminal or in a pipe."""
+    return width_of_pipe() or Console().width

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar
 from edge.cli._either_way import IS_CONFIG
+from edge.cli._golden import GoldenPictures, golden_as_json, show_golden
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._json import JsonOption, print_json
 from edge.cli._options import BitsOption, SetOption, declared_bits
 from edge.cli._tables import print_table
+from edge.config.bundle import load_bundle
 from edge.config.load import Loaded, load_config
 from edge.engines.protocol import Engine
 from edge.errors import ExitCode, UserError
 from edge.line.drift_watch import DriftWatch
 from edge.line.open_watch import open_baseline, open_watched
-from edge.models.golden import Golden, run_golden
+from edge.models.golden import run_golden
 from edge.models.golden_drift import GoldenMeter
-from edge.regions.criteria import Criteria
+from edge.regions.criteria import Criteria, check_calibration_is_there
 from edge.service.logs import set_up_logs
 from edge.sources.open import check_source
 from edge.storage.disk import why_unwritable
@@ -35,27 +38,40 @@ def check(
         Path | None,
         typer.Option(metavar="DIR", help="Also inspect known frames: all of DIR/good must pass, all of DIR/bad fail."),
     ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays", help="With --golden: draw the frames judged wrongly.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of these pictures. Default: ./golden-TIME.")
+    ] = None,
     bits: BitsOption = None,
+    as_json: JsonOption = False,
     overrides: SetOption = None,
 ) -> None:
     """Validate a config, its model, its calibration and its ROI without starting anything.
 
-    Exit codes: 0 it can run, 2 it can't, 1 golden frames were judged wrongly or not all of them were judged.
+    What is missing is listed in the order in which to make it. Exit codes: 0 it can run, 2 it can't, 1 golden frames were
+    judged wrongly or not all of them were judged.
     """
-    loaded = load_config(config, overrides or ())
+    if golden is None and (overlays or out is not None):
+        raise UserError("--overlays, --out: are for --golden alone", fix="leave them out, or name a folder: --golden DIR")
     try:
-        check_source(loaded.config.source, loaded.path.parent)
-        _check_folders(loaded)
-        with build_bar() as tell:
-            engine, criteria, watch = open_watched(loaded, tell=tell)
+        loaded, (engine, criteria, watch) = _opened(config, overrides or ())
     except UserError as error:
-        raise loaded.located(error) from None
+        if as_json:
+            print_json({"can_run": False, "missing": [str(one) for one in getattr(error, "parts", (error,))]})
+            raise typer.Exit(error.exit_code) from None
+        raise
+    told: dict[str, Any] = {"can_run": True, "missing": [], **_facts(loaded, engine, criteria, watch), "golden": None}
+    if golden is None:
+        engine.close()
+        print_json(told) if as_json else _show(loaded, told)
+        return
+    set_up_logs("info")
+    drift = loaded.config.drift
+    meter = None if drift is None else GoldenMeter(open_baseline(loaded, engine.bundle)[0], drift.limit)
+    pictures = (
+        GoldenPictures(out or Path(f"golden-{time.strftime('%Y%m%d-%H%M%S')}"), loaded, criteria) if overlays else None
+    )
     try:
-        if golden is None:
-            _show(loaded, engine, criteria, watch)
-            return
-        set_up_logs("info")
-        meter = _golden_meter(loaded, engine)
         result = run_golden(
             loaded,
             engine,
@@ -63,17 +79,69 @@ def check(
             golden,
             bits=declared_bits(bits, loaded.config.source),
             measure=meter or (lambda _: None),
+            show=pictures or (lambda *_: None),
         )
     finally:
         engine.close()
-    _show(loaded, engine, criteria, watch)
-    _show_golden(result)
-    drift = None if meter is None else meter.compared()
-    if drift is not None:
-        Console(highlight=False).print(drift.text, style="yellow" if drift.causes else "", soft_wrap=True, markup=False)
+    compared = None if meter is None else meter.compared()
+    if as_json:
+        told["golden"] = golden_as_json(result) | {"drift": None if compared is None else compared.text}
+        print_json(told)
+    else:
+        _show(loaded, told)
+        show_golden(result, pictures)
+        if compared is not None:
+            console = Console(highlight=False)
+            console.print(compared.text, style="yellow" if compared.causes else "", soft_wrap=True, markup=False)
     if result.wrong:
         raise typer.Exit(ExitCode.NO)
     end_if_incomplete(result.left_out)
+
+
+def _opened(config: Path, overrides: Sequence[str]) -> tuple[Loaded, tuple[Engine, Criteria, DriftWatch | None]]:
+    loaded = load_config(config, overrides)
+    check_parts(loaded)
+    try:
+        with build_bar() as tell:
+            return loaded, open_watched(loaded, tell=tell)
+    except UserError as error:
+        raise loaded.located(error) from None
+
+
+class SeveralMissingError(UserError):
+    """Several things are missing before the line can start; ``parts`` has each in the order in which to make them."""
+
+    def __init__(self, loaded: Loaded, parts: list[UserError]) -> None:
+        lines = [f"{loaded.path}: {len(parts)} things are missing or wrong, in this order:"]
+        for number, part in enumerate(parts, 1):
+            first, *more = str(part).splitlines()
+            lines += [f"{number}. {first}", *(f" {text}" for text in more)]
+        super().__init__("\n".join(lines))
+        self.parts = parts
+
+
+def check_parts(loaded: Loaded) -> None:
+    """Check what a line needs one by one: source, folders, model, calibration.
+
+    Raises:
+        UserError: one of them is missing.
+        SeveralMissingError: several are.
+    """
+    found: list[UserError] = []
+    config = loaded.resolved
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: check_source(loaded.config.source, loaded.path.parent),
+        lambda: _check_folders(loaded),
+        lambda: load_bundle(config.model.bundle),
+        lambda: check_calibration_is_there(config, loaded.path),
+    )
+    for step in steps:
+        try:
+            step()
+        except UserError as error:
+            found.append(loaded.located(error))
+    if found:
+        raise found[0] if len(found) == 1 else SeveralMissingError(loaded, found)
 
 
 def _check_folders(loaded: Loaded) -> None:
@@ -86,53 +154,57 @@ def _check_folders(loaded: Loaded) -> None:
             raise UserError(f"outputs.{name}.dir: cannot be written: {why}", fix="choose another folder")
 
 
-def _golden_meter(loaded: Loaded, engine: Engine) -> GoldenMeter | None:
-    """What measures the good frames against the calibration's; None where the line has no drift."""
-    drift = loaded.config.drift
-    return None if drift is None else GoldenMeter(open_baseline(loaded, engine.bundle)[0], drift.limit)
-
-
-def _show(loaded: Loaded, engine: Engine, criteria: Criteria, watch: DriftWatch | None) -> None:
+def _facts(loaded: Loaded, engine: Engine, criteria: Criteria, watch: DriftWatch | None) -> dict[str, Any]:
+    """Return what will run, for programs."""
     config, spec = loaded.config, engine.bundle.spec
+    return {
+        "camera": config.camera,
+        "source": config.source.kind,
+        "model": {
+            "name": spec.name,
+            "size": spec.input.size,
+            "channels": spec.input.channels,
+            "sha256": engine.bundle.sha256,
+        },
+        "engine": {
+            "name": engine.name,
+            "precision": engine.precision,
+            "threads": config.model.threads,
+            "why": engine.why,
+        },
+        "threshold": {
+            "high": criteria.high,
+            "low": criteria.low,
+            "from": "config" if criteria.calibration_sha256 is None else "calibration",
+            "overrides_calibration": criteria.overridden,
+        },
+        "deadline_ms": config.deadline_ms,
+        "drift": None if watch is None else watch.what,
+        "outputs": list(config.outputs.sections),
+        "config_sha256": loaded.sha256,
+    }
+
+
+def _show(loaded: Loaded, facts: Mapping[str, Any]) -> None:
     table = Table(title=f"{loaded.path}: can run; camera and ports were not asked", title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    low = "none" if criteria.low is None else f"{criteria.low:.6g}"
-    size = spec.input.size if isinstance(spec.input.size, str) else "x".join(map(str, spec.input.size))
+    model, engine, threshold = facts["model"], facts["engine"], facts["threshold"]
+    low = "none" if threshold["low"] is None else f"{threshold['low']:.6g}"
+    size = model["size"] if isinstance(model["size"], str) else "x".join(map(str, model["size"]))
     rows = {
-        "camera": config.camera,
-        "source": config.source.kind,
-        "model": f"{spec.name}, {size}, {spec.input.channels} channel(s), sha256 {engine.bundle.sha256[:12]}",
-        "engine": f"{engine.name}, {engine.precision}, {config.model.threads} thread(s); {engine.why}",
-        "threshold": f"high {criteria.high:.6g}, low {low}"
-        + (", explicit" if criteria.calibration_sha256 is None else ", calibrated")
-        + ("; overrides the calibration file" if criteria.overridden else ""),
-        "deadline": "none" if config.deadline_ms is None else f"{config.deadline_ms:g} ms",
-        "drift": "off" if watch is None else watch.what,
-        "outputs": ", ".join(config.outputs.sections) or "none",
-        "config sha256": loaded.sha256,
+        "camera": facts["camera"],
+        "source": facts["source"],
+        "model": f"{model['name']}, {size}, {model['channels']} channel(s), sha256 {model['sha256'][:12]}",
+        "engine": f"{engine['name']}, {engine['precision']}, {engine['threads']} thread(s); {engine['why']}",
+        "threshold": f"high {threshold['high']:.6g}, low {low}"
+        + (", explicit" if threshold["from"] == "config" else ", calibrated")
+        + ("; overrides the calibration file" if threshold["overrides_calibration"] else ""),
+        "deadline": "none" if facts["deadline_ms"] is None else f"{facts['deadline_ms']:g} ms",
+        "drift": facts["drift"] or "off",
+        "outputs": ", ".join(facts["outputs"]) or "none",
+        "config sha256": facts["config_sha256"],
     }
     for key, value in rows.items():
         table.add_row(key, value)
-    print_table(table)
-
-
-def _show_golden(result: Golden) -> None:
-    console = Console(highlight=False)
-    for verdict, count in (("pass", result.good), ("fail", result.bad)):
-        right = count - sum(j.expected == verdict for j in result.wrong)
-        console.print(f"{'good' if verdict == 'pass' else 'bad'} frames: {right} of {count} {verdict}")
-    if result.kept is not None:
-        console.print(f"kept in {os.path.normpath(result.kept)}", soft_wrap=True, markup=False)
-    if not result.wrong:
-        return
-    table = Table(title="judged wrongly", title_justify="left")
-    numbers = ("map max", "smoothed", "high")
-    for column in ("frame", "expected", "verdict", *numbers, "why"):
-        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
-    for judgement in result.wrong:
-        verdict = judgement.found + (f": {judgement.reason}" if judgement.reason else "")
-        highest = "" if judgement.map_max is None else f"{judgement.map_max:.4g}"
-        smoothed, high = ("", "") if judgement.compared is None else (f"{value:.4g}" for value in judgement.compared)
-        table.add_row(escape(judgement.name), judgement.expected, verdict, highest, smoothed, high, judgement.why)
     print_table(table)

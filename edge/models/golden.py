@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any
 
 import structlog
 
@@ -15,22 +16,19 @@ from edge.config.load import Loaded
 from edge.engines.protocol import Engine
 from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
-from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Inspection, Skip, Unmapped
 from edge.models.calibrate.measure import as_live
+from edge.models.golden_folders import Expected, GoldenFolder, golden_folders, left_out_of_golden
 from edge.preprocess.prepare import Workspace
 from edge.regions.criteria import Criteria
 from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
-from edge.storage.frames_on_disk import left_out_of, pictures_in, read_frames
+from edge.report.classes import ClassRow, by_class
+from edge.report.compare import FrameOutcomes
 from edge.storage.pictures import frame_name
 from edge.wire.encode import dumps
 
 log = structlog.get_logger()
-
-Expected: TypeAlias = Literal["pass", "fail"]
-GOOD: Final = "good"
-BAD: Final = "bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Judgement:
     ``unreadable``.
 
     ``compared`` is, for the pixel that comes nearest to its threshold or furthest above it, the smoothed value and that
-    threshold; None without a map that could be judged.
+    threshold; None without a map that could be judged. ``kind`` is the frame's class: ``good``, or the kind of its defect.
     """
 
     name: str
@@ -49,6 +47,15 @@ class Judgement:
     map_max: float | None
     dropped: dict[str, int]
     compared: tuple[float, float] | None = None
+    kind: str = field(default="", compare=False)
+
+    @property
+    def far(self) -> float:
+        """Return how far the frame lies on the wrong side, as a share of its threshold; infinite without a map."""
+        if self.compared is None:
+            return inf
+        value, high = self.compared
+        return abs(value - high) / high if high else inf
 
     @property
     def right(self) -> bool:
@@ -77,32 +84,19 @@ class Golden:
     kept: Path | None = field(default=None, compare=False)
     left_out: tuple[str, ...] = ()
     """What lies in the golden folders and was not judged, in words for each folder."""
+    classes: tuple[ClassRow, ...] = field(default=(), compare=False)
+    """What became of the frames of each class."""
 
-
-def golden_folders(folder: Path) -> list[tuple[Path, Expected]]:
-    """The folders of golden frames and the verdict that each must get.
-
-    ``good`` and ``bad``; or as in MVTec AD, in ``folder`` or in ``folder/test``: ``good`` and one folder for each defect.
-
-    Raises:
-        UserError: no such folders.
-    """
-    if not folder.is_dir():
-        raise UserError(f"--golden {folder}: no such folder", expected=_LAYOUT)
-    root = folder if (folder / GOOD).is_dir() or not (folder / "test").is_dir() else folder / "test"
-    if (root / BAD).is_dir():
-        names = [BAD]
-    else:
-        names = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name != GOOD and not p.name.startswith("."))
-    if not (root / GOOD).is_dir() or not names:
-        held = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "no folder"
-        raise UserError(
-            f"--golden {folder}: known good and known bad frames are needed, both", received=held, expected=_LAYOUT
+    def worst(self, most: int) -> list[Judgement]:
+        """Return the frames that were judged most wrongly: missed defects and good frames that don't pass, half of each
+        where there are so many, those without a map first and the furthest from their threshold next.
+        """
+        missed, rejected = (
+            sorted((j for j in self.wrong if j.expected == expected), key=lambda j: -j.far) for expected in ("fail", "pass")
         )
-    return [(root / GOOD, "pass"), *((root / name, "fail") for name in names)]
-
-
-_LAYOUT: Final = "a folder with good/ and bad/, or with good/ and a folder for each defect, in it or in its test/"
+        room = max(most - len(rejected), most // 2)
+        shown = missed[:room]
+        return shown + rejected[: most - len(shown)]
 
 
 def run_golden(
@@ -113,30 +107,33 @@ def run_golden(
     seen: Callable[[int], None] = lambda _: None,
     bits: int | None = None,
     measure: Callable[[Frame], object] = lambda _: None,
+    show: Callable[[Judgement, Frame, Inspection], object] = lambda *_: None,
 ) -> Golden:
     """Judge every golden frame by ``criteria``; the deadline doesn't count.
 
     The result is logged as ``golden_check``, and appended to ``golden_log``. A frame that can't be read, or whose verdict
     is ``invalid``, is judged wrongly. A folder from which something was left out makes the result ``fail``, too.
-    ``seen`` hears how many are done. ``bits``: as ``open_reel``'s. ``measure`` gets each good frame.
+    ``seen`` hears how many are done. ``bits``: as ``open_reel``'s. ``measure`` gets each good frame, ``show`` each one that
+    was judged wrongly.
 
     Raises:
         UserError: no such folders, or no frame in one of them.
     """
     folders = golden_folders(folder)
+    judge = _Judge(engine, criteria, ready_workspace(engine.bundle))
     counts: dict[Expected, int] = {"pass": 0, "fail": 0}
-    wrong: list[Judgement] = []
-    workspace = ready_workspace(engine.bundle)
-    for path, expected in folders:
-        frames: Iterable[Frame | Skip] = (as_live(frame, loaded.config.source) for frame in read_frames(path, bits))
-        if expected == "pass":
-            frames = _shown(frames, measure)
-        for judgement in _judgements(frames, path.relative_to(folder).as_posix(), expected, engine, criteria, workspace):
-            counts[expected] += 1
-            if not judgement.right:
-                wrong.append(judgement)
-            seen(sum(counts.values()))
-    left_out = tuple(_left_out(folders))
+    judged: list[Judgement] = []
+    for group, frame in _frames(folders, loaded, bits):
+        if group.expected == "pass" and isinstance(frame, Frame):
+            measure(frame)
+        judgement, inspection = judge(frame, group.under(folder), group)
+        judged.append(judgement)
+        counts[group.expected] += 1
+        if not judgement.right and inspection is not None and isinstance(frame, Frame):
+            show(judgement, frame, inspection)
+        seen(len(judged))
+    wrong = tuple(judgement for judgement in judged if not judgement.right)
+    left_out = tuple(left_out_of_golden(folders))
     summary = {
         "result": "fail" if wrong or left_out else "pass",
         "folder": str(folder),
@@ -152,26 +149,27 @@ def run_golden(
         "calibration_sha256": criteria.calibration_sha256,
     }
     (log.warning if wrong or left_out else log.info)("golden_check", **summary)
-    return Golden(counts["pass"], counts["fail"], tuple(wrong), _keep(loaded, summary, wrong), left_out)
+    return Golden(
+        counts["pass"],
+        counts["fail"],
+        wrong,
+        kept=_keep(loaded, summary, wrong),
+        left_out=left_out,
+        classes=_classes(judged),
+    )
 
 
-def _shown(frames: Iterable[Frame | Skip], measure: Callable[[Frame], object]) -> Iterator[Frame | Skip]:
-    for frame in frames:
-        if isinstance(frame, Frame):
-            measure(frame)
-        yield frame
+def _frames(
+    folders: Sequence[GoldenFolder], loaded: Loaded, bits: int | None
+) -> Iterator[tuple[GoldenFolder, Frame | Skip]]:
+    for group in folders:
+        for entry in group.read(bits):
+            yield group, as_live(entry, loaded.config.source)
 
 
-def _left_out(folders: Sequence[tuple[Path, Expected]]) -> Iterator[str]:
-    """What was not judged: in the golden folders, and in those beside them."""
-    for path, _ in folders:
-        told = left_out_of(path)
-        if told:
-            yield f"{path}: {told}"
-    taken = {path for path, _ in folders}
-    for path in sorted(folders[0][0].parent.iterdir()):
-        if path.is_dir() and path not in taken and not path.name.startswith(".") and (names := pictures_in(path).names):
-            yield f"{path}: {len(names)} pictures in a folder that is neither good nor bad"
+def _classes(judged: Sequence[Judgement]) -> tuple[ClassRow, ...]:
+    outcomes = (FrameOutcomes(judgement.name, None, judgement.found, seq) for seq, judgement in enumerate(judged))
+    return tuple(by_class(outcomes, {judgement.name: judgement.kind for judgement in judged}, compared=False))
 
 
 def golden_log(loaded: Loaded) -> Path | None:
@@ -199,41 +197,41 @@ def _keep(loaded: Loaded, summary: dict[str, Any], wrong: Sequence[Judgement]) -
     return path
 
 
-def _judgements(
-    frames: Iterable[Frame | Skip],
-    under: str,
-    expected: Expected,
-    engine: Engine,
-    criteria: Criteria,
-    workspace: Workspace,
-) -> Iterator[Judgement]:
-    for frame in frames:
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Judges golden frames, with an engine that is used by this alone."""
+
+    engine: Engine
+    criteria: Criteria
+    workspace: Workspace
+
+    def __call__(self, frame: Frame | Skip, under: str, group: GoldenFolder) -> tuple[Judgement, Inspection | None]:
+        """Return the judgement and, of a frame that could be read, its inspection."""
+        told = frame.frame_ref if isinstance(frame, Skip) else frame_name(frame.meta.frame_ref, frame.meta.frame_id)
+        name = f"{under}/{told}" if under else str(told)
+        kind = group.kind_of(str(told))
         if isinstance(frame, Skip):
-            yield Judgement(f"{under}/{frame.frame_ref}", expected, frame.reason, None, None, {})
-            continue
-        name = f"{under}/{frame_name(frame.meta.frame_ref, frame.meta.frame_id)}"
-        inspection, compared = _inspect(frame, engine, criteria, workspace)
-        dropped = dict(inspection.regions_dropped)
-        yield Judgement(
+            return Judgement(name, group.expected, frame.reason, None, None, {}, kind=kind), None
+        inspection, compared = self._inspect(frame)
+        judgement = Judgement(
             name=name,
-            expected=expected,
+            expected=group.expected,
             found=inspection.verdict,
             reason=inspection.reason,
             map_max=inspection.map_max,
-            dropped=dropped,
+            dropped=dict(inspection.regions_dropped),
             compared=compared,
+            kind=kind,
         )
+        return judgement, inspection
 
-
-def _inspect(
-    frame: Frame, engine: Engine, criteria: Criteria, workspace: Workspace
-) -> tuple[Inspection, tuple[float, float] | None]:
-    amap: AnomalyMap | Unmapped
-    try:
-        amap = criteria.frames.doubt(frame) or to_map(frame, engine, workspace)
-    except Exception as error:  # noqa: BLE001  (as live: the frame is invalid, and the next one is tried)
-        amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
-    inspection, found = to_inspection(frame, amap, criteria)
-    if found is None or isinstance(amap, Unmapped):
-        return inspection, None
-    return inspection, nearest_to_high(amap.values, criteria.plan(amap, frame.meta.width, frame.meta.height))
+    def _inspect(self, frame: Frame) -> tuple[Inspection, tuple[float, float] | None]:
+        amap: AnomalyMap | Unmapped
+        try:
+            amap = self.criteria.frames.doubt(frame) or to_map(frame, self.engine, self.workspace)
+        except Exception as error:  # noqa: BLE001  (as live: the frame is invalid, and the next one is tried)
+            amap = Unmapped("engine_error", f"{type(error).__name__}: {error}")
+        inspection, found = to_inspection(frame, amap, self.criteria)
+        if found is None or isinstance(amap, Unmapped):
+            return inspection, None
+        return inspection, nearest_to_high(amap.values, self.criteria.plan(amap, frame.meta.width, frame.meta.height))

@@ -95,19 +95,8 @@ def load_criteria(
             )
         criteria.score_high = given
         return criteria
-    if config.calibration is None:
-        raise UserError(
-            f"{named}: regions.threshold is 'calibrated', but no calibration file is named",
-            expected="calibration: FILE, or regions.threshold: {high: ..., low: ...}",
-            fix=f"add 'calibration: {config.camera}.calibration.yaml' and run: edge calibrate GOOD_FRAMES -c {named}",
-        )
-    path = config.calibration
-    if not path.exists():
-        raise UserError(
-            f"{path}: no such calibration file",
-            fix=f"make it from good frames: edge calibrate GOOD_FRAMES -c {named}",
-            passes=True,
-        )
+    path = check_calibration_is_there(config, named)
+    assert path is not None
     calibration = Calibration.load(path)
     precision, source = config.model.precision, config.source
     key = calibration_key(config.regions, bundle.sha256, precision, mask_bytes, scales, source=source)
@@ -124,6 +113,30 @@ def load_criteria(
     measured = calibration.key.frames or bundle.spec.frames
     criteria.frames = _of_size(ANY_KIND if measured is None else measured.kind, config.model)
     return criteria
+
+
+def check_calibration_is_there(config: Config, named: Path) -> Path | None:
+    """Return the calibration file of a config that needs one, None for one that gives its thresholds itself.
+
+    Raises:
+        UserError: none is named, or it isn't there.
+    """
+    if isinstance(config.regions.threshold, ThresholdConfig):
+        return None
+    if config.calibration is None:
+        raise UserError(
+            f"{named}: regions.threshold is 'calibrated', but no calibration file is named",
+            expected="calibration: FILE, or regions.threshold: {high: ..., low: ...}",
+            fix=f"add 'calibration: {config.camera}.calibration.yaml' and run: edge calibrate GOOD_FRAMES -c {named}",
+        )
+    path = config.calibration
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such calibration file",
+            fix=f"make it from good frames: edge calibrate GOOD_FRAMES -c {named}",
+            passes=True,
+        )
+    return path
 
 
 def _of_size(kind: FrameKind, model: ModelConfig) -> FrameKind:

@@ -16,7 +16,8 @@ from support.lines import Bent, loaded
 from edge.engines.protocol import Engine
 from edge.errors import UserError
 from edge.line.recipe import open_model
-from edge.models.golden import Golden, Judgement, golden_folders, run_golden
+from edge.models.golden import Golden, Judgement, run_golden
+from edge.models.golden_folders import Expected, golden_folders
 from edge.storage.log_files import segments
 
 
@@ -183,7 +184,7 @@ def test_the_deadline_does_not_count(tmp_path: Path) -> None:
 def folders(*names: str, under: Path) -> list[tuple[str, str]]:
     for name in names:
         (under / name).mkdir(parents=True, exist_ok=True)
-    return [(path.relative_to(under).as_posix(), verdict) for path, verdict in golden_folders(under)]
+    return [(group.under(under), group.expected) for group in golden_folders(under)]
 
 
 def test_good_and_bad_or_good_and_a_folder_for_each_defect(tmp_path: Path) -> None:
@@ -201,7 +202,10 @@ def test_good_and_bad_or_good_and_a_folder_for_each_defect(tmp_path: Path) -> No
 
 
 def test_both_good_and_bad_are_needed(tmp_path: Path) -> None:
-    layout = "a folder with good/ and bad/, or with good/ and a folder for each defect, in it or in its test/"
+    layout = (
+        "a folder with good/ and bad/, or with good/ and a folder for each defect, in it or in its test/, "
+        "or with a labels.csv"
+    )
 
     def told(folder: Path) -> str:
         with pytest.raises(UserError) as caught:
@@ -223,3 +227,37 @@ def test_an_empty_folder_of_golden_frames_is_refused(tmp_path: Path) -> None:
     (tmp_path / "golden" / "bad").mkdir()
     with pytest.raises(UserError, match="bad: holds no pictures"):
         golden(tmp_path)
+
+
+def test_each_class_has_a_row_whatever_names_it(tmp_path: Path) -> None:
+    root = tmp_path / "golden"
+    picture(root / "ok" / "0.png", spot=250)
+    picture(root / "NG" / "0.png", spot=250)
+    picture(root / "NG" / "dent" / "1.png")
+    expected = [("good", 1, 1, 0), ("defect", 1, 1, 0), ("dent", 1, 0, 1)]
+    result, _ = golden(tmp_path)
+    assert [(row.name, row.frames, row.now.failed, row.now.passed) for row in result.classes] == expected
+    for index, name in enumerate(("ok/0.png", "NG/0.png", "NG/dent/1.png")):
+        (root / name).rename(root / f"{index}.png")
+        (root / name).parent.rmdir() if index != 1 else None
+    (root / "NG").rmdir()
+    (root / "labels.csv").write_text("file,label\n0.png,ok\n1.png,ng\n2.png,dent\n")
+    result, _ = golden(tmp_path)
+    assert [(row.name, row.frames, row.now.failed, row.now.passed) for row in result.classes] == expected
+    assert [(j.name, j.kind) for j in result.wrong] == [("0.png", "good"), ("2.png", "dent")]
+    picture(root / "3.png")
+    assert golden(tmp_path)[0].left_out == (f"{root}: 1 pictures without a label, or of which people say different things",)
+
+
+def test_the_worst_are_missed_defects_and_false_rejects_half_of_each() -> None:
+    def judged(expected: Expected, value: float | None) -> Judgement:
+        found: Expected = "fail" if expected == "pass" else "pass"
+        compared = None if value is None else (value, 1.0)
+        return Judgement(f"{expected}{value}", expected, found, None, value, {}, compared)
+
+    missed = [judged("fail", value) for value in (0.9, 0.1, None, 0.5)]
+    rejected = [judged("pass", value) for value in (1.1, 3.0, 2.0)]
+    result = Golden(5, 5, tuple(missed + rejected))
+    assert [j.name for j in result.worst(4)] == ["failNone", "fail0.1", "pass3.0", "pass2.0"]
+    assert [j.name for j in result.worst(6)] == ["failNone", "fail0.1", "fail0.5", "pass3.0", "pass2.0", "pass1.1"]
+    assert len(result.worst(20)) == 7
