@@ -167,6 +167,9 @@ class EvidenceConfig(OutputConfig):
     """Also keep this many frames after each fail; ``keep`` must hold ``fail``."""
     overlays: bool = True
     """Also write a picture of each fail with boxes, scores and ROI drawn in."""
+    maps: bool = False
+    """Also write each frame's anomaly map, raw float32, for tuning by the line's own numbers: 262 KB at 256 x 256, 4.2 MB
+    at 1024 x 1024, which count in the quota. Each frame that waits to be written takes as much memory more."""
     quota_gb: Annotated[float, Field(gt=0)] = 20.0
     """Most that the folder may take, in GB. The oldest frames are deleted first, and fails only when nothing else is
     left."""

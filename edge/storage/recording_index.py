@@ -11,6 +11,7 @@ import orjson
 
 from edge.errors import UserError, may_pass
 from edge.frames import FrameMeta, Skip
+from edge.storage.map_file import RecordedMap
 
 INDEX: Final = "frames.jsonl"
 LONGEST_LINE: Final = 1 << 24
@@ -22,8 +23,8 @@ _SKIP: Final = tuple(f.name for f in fields(Skip))
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """A line of the index names ``number`` and ``file`` of the picture, the frame without its pixels, and why it was
-    kept.
+    """A line of the index names ``number`` and ``file`` of the picture, the frame without its pixels, why it was kept, and
+    its map, if that was kept, too.
     """
 
     number: int
@@ -31,6 +32,7 @@ class RecordedFrame:
     meta: FrameMeta
     bits: int
     why: str | None = None
+    map: RecordedMap | None = None
 
     @property
     def cause(self) -> str | None:
@@ -151,7 +153,9 @@ def _frame(line: dict[str, Any]) -> RecordedFrame:
     chunks = tuple(line.get("chunks", {}).items())  # recordings of the first versions have none, and no drift
     why = line.get("why", line.get("record", {}).get("verdict"))
     known = FrameMeta(received_mono_ns=0, chunks=chunks, drift=_object(line.get("drift")), **meta)
-    return RecordedFrame(line["number"], line["file"], known, line["bits"], why)
+    kept = line.get("map")
+    recorded = None if kept is None else RecordedMap.read(kept)
+    return RecordedFrame(line["number"], line["file"], known, line["bits"], why=why, map=recorded)
 
 
 def _object(value: object) -> dict[str, Any] | None:

@@ -14,9 +14,10 @@ from typing import Any, Final
 import orjson
 
 from edge.errors import UserError, may_pass
-from edge.frames import Frame, Skip
+from edge.frames import AnomalyMap, Frame, Skip
 from edge.storage.disk import sync_folder, whole_file, why_unwritable, write_whole
 from edge.storage.index_pass import SLICE_S, IndexPass, temporary, unhurried
+from edge.storage.map_file import map_name, write_map
 from edge.storage.pictures import decoded_format, encode_png
 from edge.storage.recording import FRAMES, HEAD, RECORDING_SCHEMA, head_is_damaged, is_recording, read_head
 from edge.storage.recording_index import INDEX, Deleted, Missing, dumped_line, is_damaged, ranges, read_index
@@ -95,11 +96,13 @@ class RecordingWriter:
                 raise
             raise cannot_be_written(folder, error) from None
 
-    def frame(self, frame: Frame, record: bytes | None = None, why: str | None = None) -> int:
+    def frame(
+        self, frame: Frame, record: bytes | None = None, why: str | None = None, amap: AnomalyMap | None = None
+    ) -> int:
         """Write one frame; return its number, from 0.
 
         ``record`` is the frame's record as JSON, kept in its line for people and for ``edge export``; replay passes over
-        it. ``why`` says what the frame was kept for.
+        it. ``why`` says what it was kept for. ``amap`` is written raw beside the picture.
 
         Raises:
             OSError: for example, the disk is full; the recording is as it was before the call.
@@ -122,15 +125,20 @@ class RecordingWriter:
             line["why"] = why
         if record is not None:
             line["record"] = orjson.Fragment(record)
-        with whole_file(self.folder / file) as out:
-            out.write(picture)
-            if self._syncs:  # or after a power cut lines would name pictures that are empty
-                out.flush()
-                os.fdatasync(out.fileno())
+        files = [self.folder / file]
         try:
+            with whole_file(files[0]) as out:
+                out.write(picture)
+                if self._syncs:  # or after a power cut lines would name pictures that are empty
+                    out.flush()
+                    os.fdatasync(out.fileno())
+            if amap is not None:
+                files.append(self.folder / map_name(number))
+                line["map"] = write_map(self.folder, number, amap, sync=self._syncs)
             self._append(line)
         except OSError:
-            (self.folder / file).unlink(missing_ok=True)
+            for path in files:
+                path.unlink(missing_ok=True)
             raise
         self.next_number += 1
         self.go_on()

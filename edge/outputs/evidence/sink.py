@@ -6,7 +6,6 @@ kept. When the folder exceeds its quota the oldest pictures and their overlays a
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections import deque
@@ -25,12 +24,13 @@ from edge.errors import UserError, may_pass, text_of
 from edge.frames import Frame, Inspection, Judged, Record, RunIdentity, Skip
 from edge.outputs.evidence.choice import Choice
 from edge.outputs.evidence.folder import FolderDamage, take_folder
-from edge.outputs.evidence.pool import KeptFrame, Pool
+from edge.outputs.evidence.pool import Copies, KeptFrame
 from edge.outputs.evidence.quota import Quota
 from edge.outputs.protocol import Run
 from edge.outputs.sink import Sink
 from edge.report.overlay import draw_overlay
 from edge.storage.disk import Reserve, limit_bytes, write_whole
+from edge.storage.map_file import MAP_SUFFIX, MAPS
 from edge.storage.mask_picture import read_mask
 from edge.storage.pictures import encode_jpeg
 from edge.storage.recording import EVIDENCE, is_recording
@@ -76,8 +76,7 @@ class EvidenceSink(Sink):
         self._camera = identity.camera
         self._roi, self._mask = roi, mask
         self._choice = Choice(config)
-        self._buffers = buffers
-        self._pool = Pool(buffers + 2 * config.before_fail)
+        self._copies = Copies(buffers, config.before_fail, maps=config.maps)
         self._waiting: deque[tuple[Record, KeptFrame | None]] = deque()
         self._frames_waiting = 0
         self._expected: int | None = None  # seq of the next record, once the first came
@@ -138,7 +137,7 @@ class EvidenceSink(Sink):
                 raise
             self._note(error)
 
-    def keep(self, record: Record, frame: Frame, _judged: Judged | None) -> KeptFrame | None:
+    def keep(self, record: Record, frame: Frame, judged: Judged | None) -> KeptFrame | None:
         """Copy a frame that is wanted, or may be; return None for another one. Called in the judge's thread.
 
         Raises:
@@ -149,19 +148,12 @@ class EvidenceSink(Sink):
         why = self._choice.why(record.body, frame)
         if why is None and not self._config.before_fail:
             return None
-        copied = self._pool.copy(frame.pixels, leave=0 if why else self._buffers)
-        if copied is None:
-            if why is None:
-                return None
-            text = f"frames come faster than they are written: {self._buffers} wait already"
-            raise OSError(errno.ENOBUFS, text)
-        ticket, pixels = copied
         meta = replace(frame.meta, late=frame.meta.late or record.body.reason == "late", drift=record.body.drift)
-        return KeptFrame(ticket, Frame(meta, pixels, frame.bits), why)
+        return self._copies.take(replace(frame, meta=meta), why, None if judged is None else judged.amap)
 
     def discard(self, kept: KeptFrame) -> None:
         """Give back the buffer of a frame that will not be written."""
-        self._pool.give_back(kept.ticket)
+        self._copies.give_back(kept)
 
     def write(self, record: Record, kept: KeptFrame | None) -> None:
         """Record a frame or loss, or hold it until it is known whether a fail follows. Trouble is noted, not raised."""
@@ -219,16 +211,20 @@ class EvidenceSink(Sink):
             raise error.at(_KEY) from None
         self._damage.note(writer.damaged)
         self._counters["files_damaged"] += len(writer.damaged)
-        overlays = self._folder / "overlays"
+        overlays, maps = self._folder / "overlays", self._folder / MAPS
         try:
             overlays.mkdir(exist_ok=True)
-            for torn in overlays.glob("*.tmp"):
+            if self._config.maps:
+                maps.mkdir(exist_ok=True)
+            kinds = {self._folder / "frames": ".png", overlays: ".jpg", maps: MAP_SUFFIX}
+            kinds = {place: suffix for place, suffix in kinds.items() if place.is_dir()}
+            for torn in (path for place in kinds for path in place.glob("*.tmp")):
                 torn.unlink()
             limit = limit_bytes(self._folder, self._config.quota_gb, self._config.quota_percent)
             assert limit is not None
             by_cause = self._config.quota_by_cause_gb
             self._quota = Quota(
-                {self._folder / "frames": ".png", overlays: ".jpg"},
+                kinds,
                 limit,
                 writer.held,
                 precious="fail",
@@ -282,7 +278,7 @@ class EvidenceSink(Sink):
                 self._well()
         finally:
             if kept is not None:
-                self._pool.give_back(kept.ticket)
+                self._copies.give_back(kept)
 
     def _put(self, record: Record, kept: KeptFrame | None) -> None:
         self._room.check()
@@ -302,8 +298,9 @@ class EvidenceSink(Sink):
 
     def _put_frame(self, writer: RecordingWriter, record: Record, inspection: Inspection, kept: KeptFrame) -> None:
         assert self._quota is not None
-        number = writer.frame(kept.frame, record.line, kept.why)
+        number = writer.frame(kept.frame, record.line, kept.why, kept.amap)
         nbytes = (self._folder / "frames" / f"{number:08d}.png").stat().st_size
+        nbytes += 0 if kept.amap is None else kept.amap.values.nbytes
         self._counters["pictures"] += 1
         try:
             if self._config.overlays and record.verdict == "fail":
