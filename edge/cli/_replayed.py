@@ -114,9 +114,13 @@ class Replayed:
         for name in _PICTURES:
             folder = self.out / name
             if folder.is_dir():
-                console.print(f"{name}: {folder} ({_pictures_in(folder)} pictures)", soft_wrap=True)
+                console.print(f"{name}: {folder} ({_pictures_in(folder)} pictures{self._left_out(name)})", soft_wrap=True)
         if (self.out / "masks.jsonl").exists():
             console.print(f"masks: {self.out / 'masks.jsonl'}", soft_wrap=True)
+
+    def _left_out(self, name: str) -> str:
+        count = self.line.output_statuses()["pictures"].counters.get(f"{name}_left_out", 0)
+        return f", {count} more not drawn: --limit" if count else ""
 
     def _show_classes(self) -> None:
         assert self.labels is not None

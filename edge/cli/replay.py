@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,11 +30,22 @@ from edge.line.replay import ReplayOptions
 from edge.line.replay import replay as run_replay
 from edge.line.supervise import StageHealth
 from edge.models.sets.frame_labels import FrameLabels, frame_labels
+from edge.outputs.replay_pictures import CHANGED, WantedPictures
+from edge.report.colour_scale import read_ends
 from edge.report.compare import Outcomes
 from edge.sources.recorded import RecordedSource
 from edge.storage.log_files import read_records
 
 LARGEST_BATCH = 256
+
+
+class Drawn(str, Enum):
+    """These words say which frames are drawn."""
+
+    PASS = "pass"  # noqa: S105  (a verdict)
+    FAIL = "fail"
+    INVALID = "invalid"
+    CHANGED = CHANGED
 
 
 def replay(
@@ -50,6 +62,17 @@ def replay(
     masks: Annotated[
         Literal["png", "rle"] | None,
         typer.Option(help="png: write each frame's mask, in map pixels; rle: as run lengths, to masks.jsonl."),
+    ] = None,
+    heatmap: Annotated[bool, typer.Option("--heatmap", help="Lay the map over the overlays; implies --overlays.")] = False,
+    only: Annotated[
+        list[Drawn] | None,
+        typer.Option(help="Draw only frames with this verdict, or whose verdict changed. Repeatable."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most pictures of each kind.")] = None,
+    png: Annotated[bool, typer.Option("--png", help="Write pictures lossless, ten times as large as JPEG.")] = False,
+    ends: Annotated[
+        str | None,
+        typer.Option("--range", metavar="LOW,HIGH", help="Ends of the map's colours. Default: 0 to twice the threshold."),
     ] = None,
     against: Annotated[
         Path | None,
@@ -87,15 +110,19 @@ def replay(
     if out is not None and out.resolve() == source.resolve():
         raise UserError(f"--out {out}: is the source itself", fix="name another folder")
     folder = out or Path(f"replay-{time.strftime('%Y%m%d-%H%M%S')}")
-    options = ReplayOptions(
-        out=folder,
-        overlays=overlays,
+    pictures = WantedPictures(
+        overlays=overlays or heatmap,
         masks=masks,
-        publish=_endpoint(publish),
         explain=explain,
         before=before,
-        batch_size=batch_size,
+        heatmap=heatmap,
+        only=frozenset(drawn.value for drawn in only or ()),
+        limit=limit,
+        png=png,
+        range=None if ends is None else read_ends(ends),
     )
+    _check_only(pictures, against)
+    options = ReplayOptions(folder, pictures, _endpoint(publish), batch_size)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -124,6 +151,21 @@ def replay(
     if code == ExitCode.OK and not stop.is_set():
         end_if_incomplete(_lacks(line, frames))
     raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
+
+
+def _check_only(pictures: WantedPictures, against: Path | None) -> None:
+    """Refuse choices among pictures that nobody asked for."""
+    chosen = {"--only": pictures.only, "--limit": pictures.limit, "--png": pictures.png}
+    given = [option for option, value in chosen.items() if value]
+    if given and not pictures.any:
+        raise UserError(
+            f"{given[0]}: no pictures were asked for",
+            expected="with --overlays, --heatmap, --explain, --masks or --against",
+        )
+    if CHANGED in pictures.only and against is None:
+        raise UserError("--only changed: changed since when?", expected="with --against OLD.jsonl")
+    if pictures.range is not None and not (pictures.explain or pictures.heatmap):
+        raise UserError("--range: no map is drawn", expected="with --explain or --heatmap")
 
 
 def _lacks(line: Line, frames: RecordedSource) -> Iterator[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.config.bundle import Bundle
 from edge.engines.protocol import Engine, Prediction
 from edge.frames import AnomalyMap, Frame, Unmapped
-from edge.preprocess.prepare import FrameSizeMismatch, Workspace, prepare
+from edge.preprocess.prepare import FrameSizeMismatch, Prepared, Workspace, prepare
 from edge.preprocess.register import PartOutOfPlace, Registered
 from edge.preprocess.tiling import Tiling
 
@@ -29,6 +29,26 @@ class Job:
     registered: Registered | None = None
 
 
+def whole_picture(
+    frame: Frame, bundle: Bundle, workspace: Workspace
+) -> tuple[Prepared, NDArray[np.uint8] | NDArray[np.uint16], Registered | None]:
+    """Prepare the frame as the bundle declares and bring it to the reference; return both pictures, (H, W, C), before any
+    tiles are cut, as ``start`` does it.
+    """
+    prepared = prepare(frame, bundle.spec, workspace)
+    image: Any = prepared.image
+    if bundle.spec.register_ is None:
+        return prepared, image, None
+    registrar = workspace.registrar
+    if registrar is None:
+        raise TypeError("a bundle with a registration needs a workspace of its own, from ready_workspace")
+    placement = registrar.locate(image)
+    if placement.problem is not None:
+        raise PartOutOfPlace(placement.problem)
+    image = registrar.apply(image, placement, workspace.array("registered", image.shape, np.uint8))
+    return prepared, image, Registered(registrar, placement, bundle.spec.map_to_image)
+
+
 def start(frame: Frame, bundle: Bundle, workspace: Workspace) -> Job:
     """Prepare the frame as the bundle declares, bring it to the reference, and cut it into tiles where there are any.
 
@@ -39,18 +59,7 @@ def start(frame: Frame, bundle: Bundle, workspace: Workspace) -> Job:
         PartOutOfPlace: the part lies beyond the limits of the bundle's registration.
     """
     spec = bundle.spec
-    prepared = prepare(frame, spec, workspace)
-    image: Any = prepared.image
-    registered = None
-    if spec.register_ is not None:
-        registrar = workspace.registrar
-        if registrar is None:
-            raise TypeError("a bundle with a registration needs a workspace of its own, from ready_workspace")
-        placement = registrar.locate(image)
-        if placement.problem is not None:
-            raise PartOutOfPlace(placement.problem)
-        image = registrar.apply(image, placement, workspace.array("registered", image.shape, np.uint8))
-        registered = Registered(registrar, placement, spec.map_to_image)
+    prepared, image, registered = whole_picture(frame, bundle, workspace)
     if spec.tile is None:
         return Job(image, prepared.map_to_image, None, registered)
     tiling = workspace.tiling(spec.tile, (image.shape[1], image.shape[0]), spec.tile_scale)

@@ -24,12 +24,17 @@ from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Found, Frame, Inspection, Region, Rejected, RunIdentity, Skip, Unmapped, Verdict
+from edge.line.model_view import ModelViews
 from edge.line.recipe import open_model
 from edge.preprocess.pixel_formats import to_depth
 from edge.regions.criteria import Criteria
 from edge.regions.to_inspection import to_inspection
-from edge.report.explain import Scale, draw_explanation
+from edge.report.colour_scale import Scale
+from edge.report.explain import Basis, draw_explanation
+from edge.report.inspected_part import InspectedPart
+from edge.report.marks import MaskOnFrame
 from edge.report.overlay import draw_overlay
+from edge.report.picture_names import PictureOf
 from edge.report.shown import ShownPicture
 from edge.storage.find_pictures import SUFFIXES
 from edge.storage.frames_on_disk import counted_frame, read_frames
@@ -71,15 +76,19 @@ class InspectionResult:
 
     def overlay(self) -> ShownPicture:
         """Draw the picture with the regions' boxes and the verdict: (H, W, 3) RGB uint8, which notebooks show."""
-        roi, mask = self._line.criteria.regions.roi, self._line.criteria.mask
-        return ShownPicture.of(draw_overlay(self._frame, self._inspection, roi, mask))
+        mask = None if self._judged is None else MaskOnFrame(self._judged[1].mask, self._judged[0].map_to_image)
+        part, of = InspectedPart.of(self._line.criteria), PictureOf(self._line.loaded.config.camera)
+        return ShownPicture.of(draw_overlay(self._frame, self._inspection, part, of, mask=mask))
 
     def explain(self) -> ShownPicture:
-        """Draw picture, map and candidates side by side, with what each filter dropped: (H, W, 3) RGB uint8."""
-        criteria, scale = self._line.criteria, self._line.scale
-        amap, found = self._judged or (None, None)
-        roi, mask = criteria.regions.roi, criteria.mask
-        return ShownPicture.of(draw_explanation(self._frame, self._inspection, amap, found, scale, roi=roi, mask=mask))
+        """Draw picture, what the model saw, map and candidates side by side, with what each filter
+        dropped: (H, W, 3) RGB uint8.
+        """
+        line = self._line
+        basis = None if self._judged is None else Basis(*self._judged)
+        part, of = InspectedPart.of(line.criteria), PictureOf(line.loaded.config.camera)
+        scale, seen = Scale.of(line.criteria), line.views.of(self._frame)
+        return ShownPicture.of(draw_explanation(self._frame, self._inspection, basis, scale, part, of, seen=seen))
 
     def __repr__(self) -> str:
         why = "" if self.reason is None else f": {self.reason}"
@@ -101,8 +110,7 @@ class OpenedLine:
         self.loaded = loaded
         self._engine: Engine | None
         self._engine, self.criteria = _opened(loaded)
-        spec = self._engine.bundle.spec
-        self.scale = Scale(spec.display.range, self.criteria.low, self.criteria.regions.smooth, self.criteria.score_high)
+        self.views = ModelViews(self._engine.bundle)
         self._workspace = ready_workspace(self._engine.bundle)
         self._wire = Wire(_identity(loaded, self._engine, self.criteria))
         self._count = 0

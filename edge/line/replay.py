@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from edge.config.load import Loaded
 from edge.engines.protocol import BuildProgress, untold
 from edge.errors import ExitCode, UserError
 from edge.line.line import Line
+from edge.line.model_view import ModelViews
 from edge.line.open_watch import open_watched
 from edge.line.run import EachTurn, run_line
 from edge.outputs.open import replay_outputs
-from edge.outputs.replay_pictures import PictureSink, WantedPictures
-from edge.report.compare import Outcomes
-from edge.report.explain import Scale
+from edge.outputs.replay_pictures import NO_PICTURES, PictureSink, WantedPictures
 from edge.sources.protocol import Source
 
 
@@ -25,12 +23,8 @@ class ReplayOptions:
     """These options say where a replay writes, and what it writes besides records."""
 
     out: Path
-    overlays: bool = False
-    masks: Literal["png", "rle"] | None = None
+    pictures: WantedPictures = NO_PICTURES
     publish: str | None = None
-    explain: bool = False
-    before: Outcomes | None = None
-    """Outcomes of the frames in an earlier run; pictures are written of those that changed."""
     batch_size: int = 1
     """Number of frames that go through the model in one run, if it takes several, for a source with ``pace: max``, because
     they wait for each other. Their records are the same. See ``edge.engines.batch`` for the memory."""
@@ -54,17 +48,17 @@ def replay(
     """
     engine, criteria, watch = open_watched(loaded, options.batch_size, replayed=True, tell=tell)
     _make(options.out)
-    display = engine.bundle.spec.display.range
-    smooth = criteria.regions.smooth
-    scale = Scale(display, criteria.low, smooth, criteria.score_high) if options.explain else None
-    wanted = WantedPictures(options.overlays, options.masks, scale, options.before)
-    roi = loaded.config.regions.roi
-    pictures = None if wanted == WantedPictures() else PictureSink(options.out, roi, wanted, criteria.mask)
+    wanted = options.pictures
+    judging = replace(criteria, deadline_ms=None, explain=wanted.explain or wanted.before is not None)
+    pictures = None
+    if wanted.any:
+        views = ModelViews(engine.bundle).of if wanted.explain else None
+        pictures = PictureSink(options.out, judging, wanted, loaded.config.camera, views)
     line = Line(
         loaded,
         source,
         engine,
-        replace(criteria, deadline_ms=None, explain=options.explain),
+        judging,
         lambda identity: replay_outputs(options.out, identity, pictures=pictures, publish=options.publish),
         drops=False,
         watch=watch,

@@ -1,4 +1,4 @@
-"""Two runs over the same frames are compared (pure): which verdicts changed, and how a changed frame looked before and now.
+"""Two runs over the same frames are compared (pure): which verdicts changed.
 
 Records are what ``edge.wire.read`` gives, of a daemon's log or of a replay. Frames are matched by the picture's path where
 ``frame_ref`` is one, else by ``frame_id`` and, where both sides know it, ``camera_ns``: a camera that was plugged in again
@@ -12,21 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from edge.config.regions import RoiConfig
-from edge.frames import Frame, FrameMeta, Inspection
-from edge.report.overlay import STRIP, draw_overlay
+from edge.frames import FrameMeta
 from edge.storage.pictures import frame_name
-from edge.wire.record_fields import inspection_from
 
 SKIP: Final = "skip"
-_PANEL_PX: Final = 1600
 _MOST_IN_A_SKIP: Final = 1_000_000
 """Most frames of one skip that are matched one by one; the frames beyond are counted, and match none."""
-_FIELDS: Final = ("kind", "verdict", "reason", "map_max", "score", "threshold", "regions")
+_FIELDS: Final = ("kind", "verdict", "reason", "map_max", "score", "threshold", "regions", "regions_dropped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +92,7 @@ class Outcomes:
         return sum(len(frames) for frames in self._by_name.values())
 
     def of(self, meta: FrameMeta) -> dict[str, Any] | None:
-        """Return what ``draw_change`` needs of the frame's earlier record; None if there is none."""
+        """Return what ``changed_picture`` needs of the frame's earlier record; None if there is none."""
         found = self._find(frame_name(meta.frame_ref, meta.frame_id), meta.camera_ns)
         return None if found is None else found[1]
 
@@ -147,38 +139,6 @@ class Outcomes:
 def outcome(record: Mapping[str, Any]) -> str:
     """Return ``pass``, ``fail``, ``invalid`` or ``skip``."""
     return SKIP if record["kind"] == "skip" else str(record["verdict"])
-
-
-def draw_change(
-    frame: Frame,
-    before: Mapping[str, Any],
-    now: Inspection,
-    roi: RoiConfig | None = None,
-    mask: NDArray[np.uint8] | None = None,
-    *,
-    seq: int | None = None,
-) -> NDArray[np.uint8]:
-    """Draw the overlays of the earlier record and of this one side by side, or stacked if the frame is wide. RGB uint8.
-
-    ``roi`` and its ``mask`` picture are this run's, and are drawn on both.
-    """
-    panels: list[Any] = [
-        draw_overlay(frame, inspection_from(before, frame.meta), roi, mask, note="before"),
-        draw_overlay(frame, now, roi, mask, seq=seq, note="now"),
-    ]
-    for index, panel in enumerate(panels):
-        if panel.shape[1] > _PANEL_PX:
-            size = _PANEL_PX, round(panel.shape[0] * _PANEL_PX / panel.shape[1])
-            panels[index] = cv2.resize(panel, size, interpolation=cv2.INTER_AREA)
-    stacked = frame.meta.width > 2 * frame.meta.height
-    if stacked:
-        return np.vstack((panels[0], np.full((8, panels[0].shape[1], 3), STRIP, np.uint8), panels[1]))
-    height = max(panel.shape[0] for panel in panels)  # a strip with more to say is higher
-    padded = [
-        cv2.copyMakeBorder(panel, height - panel.shape[0], 0, 0, gap, cv2.BORDER_CONSTANT, value=STRIP)
-        for panel, gap in zip(panels, (8, 0), strict=True)
-    ]
-    return np.hstack(padded)
 
 
 def _frames(record: Mapping[str, Any]) -> Iterator[_Seen]:

@@ -10,35 +10,26 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config.regions import RoiConfig, SmoothConfig
 from edge.frames import AnomalyMap, Found, Frame, FrameMeta, Inspection, Rejected
 from edge.regions.filters import FILTERS
 from edge.regions.smooth import smooth
 from edge.regions.verdict import box_to_image
+from edge.report.colour_scale import Scale, coloured, under_bar
 from edge.report.funnel_text import funnel_lines, lost_text, two_numbers
+from edge.report.inspected_part import ROI_LINE, InspectedPart, dim_outside
 from edge.report.labels import DROPPED, draw_lines, write_labels
-from edge.report.overlay import (
-    COLOURS,
-    STRIP,
-    WHITE,
-    canvas_of,
-    dim_outside,
-    frame_box,
-    inspection_facts,
-    region_text,
-    scaled,
-    under_strip,
-    write,
-)
+from edge.report.lettering import Box, shortened, write
+from edge.report.marks import frame_box, grid_of, on_frame, scaled
+from edge.report.overlay import COLOURS, STRIP, canvas_of, inspection_facts, region_text, under_strip
+from edge.report.picture_names import PictureOf
 
 TEXT_PX: Final = 14.0
-_BLACK: Final = (0, 0, 0)
 _KEPT_GREY, _DROPPED_GREY = (255, 255, 255), (150, 120, 20)
 _SIDE_BY_SIDE, _STACKED = (800, 1600), (1800, 900)
 """Largest width and height of one of the three pictures. Frames more than twice as wide as high are stacked."""
@@ -51,21 +42,8 @@ _LISTED: Final = 500
 """Number of areas that went before the filters and are listed in the text; a low threshold may have thousands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """A scale says what the map's colours stand for. ``low`` is None without hysteresis.
-
-    ``smooth`` is the smoothing of the map before the thresholds.
-    """
-
-    display_range: tuple[float, float]
-    low: float | None
-    smooth: SmoothConfig | None = None
-    score_high: float | None = None
-    """The threshold of the image score; None where it decides nothing."""
-
-
 _FILTERS: Final = {row.key: row for row in FILTERS}
+FILTER_KEYS: Final = frozenset((*_FILTERS, "max_regions"))
 
 
 def rejected_text(rejected: Rejected) -> str:
@@ -123,63 +101,128 @@ def explain_dropped(meta: FrameMeta, amap: AnomalyMap, found: Found) -> str:
     return "\n".join(lines) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """A verdict rests on this map and on what was found in it, with its candidates."""
+
+    amap: AnomalyMap
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """The picture that a model takes, RGB uint8, with the tiles (x, y, width, height) that it is cut into and words about
+    how it was prepared.
+    """
+
+    picture: NDArray[np.uint8]
+    words: str
+    tiles: tuple[tuple[int, int, int, int], ...] = ()
+
+
 def draw_explanation(
     frame: Frame,
     inspection: Inspection,
-    amap: AnomalyMap | None,
-    found: Found | None,
+    basis: Basis | None,
     scale: Scale,
-    roi: RoiConfig | None = None,
-    mask: NDArray[np.uint8] | None = None,
+    part: InspectedPart | None = None,
+    of: PictureOf | None = None,
     *,
-    seq: int | None = None,
+    seen: ModelView | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw an RGB uint8 picture of one inspection; ``amap`` and ``found``, with its candidates, are what it rests on.
+    """Draw an RGB uint8 picture of one inspection.
 
-    Three pictures of one size stand side by side, or stacked if the frame is wide: the frame with boxes; the map over the
-    bundle's display range, smoothed, as the thresholds are compared with it; the candidates, white where they became
-    regions. Boxes and texts are given to the first regions and to the dropped candidates that came furthest, by
-    ``by_weight``. Large frames are shrunk, and the map by the maximum of what a pixel covers, so that no speck is lost.
-    Without a map there is the frame alone. ``roi`` and its ``mask`` picture, (H, W), are drawn.
+    Pictures of one size stand side by side, or stacked if the frame is wide: the frame with boxes; what the model saw, if
+    ``seen`` is another picture; the map in the colours of ``scale``, smoothed, as the thresholds are compared with it; the
+    candidates, white where they became regions. Boxes and texts are given to the first regions and to the dropped
+    candidates that came furthest, by ``by_weight``. Large frames are shrunk, and the map by the maximum of what a pixel
+    covers, so that no speck is lost. Without a map there are the frame and what the model saw. ``part`` is drawn.
     """
     zoom, stacked = _layout(frame.meta.width, frame.meta.height)
+    part = part or InspectedPart()
     left = canvas_of(frame, zoom)
-    dim_outside(left, roi, mask, zoom, 1)
-    regions = [(scaled(region.bbox_xyxy, zoom), region_text(region)) for region in inspection.regions[:_MARKED]]
-    title, colour, facts = inspection.verdict.upper(), COLOURS[inspection.verdict], inspection_facts(inspection, seq)
-    if amap is None or found is None:
-        return under_strip(_titled(left, "frame"), title, colour, facts, TEXT_PX)
-    size = frame.meta.width, frame.meta.height
-    marked = by_weight(found.rejected)[:_MARKED]
-    dropped = [(scaled(box_to_image(r.bbox_xyxy, amap.map_to_image, *size), zoom), rejected_text(r)) for r in marked]
-    for box, _ in dropped:
-        frame_box(left, box, 1, DROPPED)
-    for box, _ in regions:
-        frame_box(left, box, 1)
     shape = left.shape[:2]
-    compared = amap.values if scale.smooth is None else smooth(amap.values, scale.smooth)
-    middle = _coloured(_on_frame(compared, amap, zoom, shape, 0.0), scale.display_range)
-    dim_outside(middle, roi, mask, zoom, 1)
-    candidates = np.zeros_like(found.mask) if found.candidates is None else found.candidates
-    right = _candidates(candidates, found.mask, amap, zoom, shape)
-    panels = [_titled(left, "frame"), _scale_bar(_titled(middle, _map_title(inspection, scale)), inspection, scale)]
-    right = _padded(right)
-    for box, _ in dropped:
-        frame_box(right, box, 1, DROPPED)
-    for box, _ in regions:
-        frame_box(right, box, 1)
-    lines = write_labels(right, regions, dropped, TEXT_PX)
-    panels.append(_titled(right, _candidates_title(inspection, found)))
+    dim_outside(left, part, zoom, 1, None if basis is None else grid_of(basis.amap))
+    panels = [] if seen is None else [_titled(_seen(seen, shape), seen.words)]
+    title, colour, facts = (
+        inspection.verdict.upper(),
+        COLOURS[inspection.verdict],
+        inspection_facts(inspection, of, _MARKED),
+    )
+    if basis is None:
+        return under_strip(_joined([_titled(left, "frame"), *panels], stacked), title, colour, facts, TEXT_PX)
+    regions = [(scaled(region.bbox_xyxy, zoom), region_text(region)) for region in inspection.regions[:_MARKED]]
+    dropped = dropped_boxes(frame.meta, basis, zoom, _MARKED)
+    _put_boxes(left, regions, dropped)
+    middle, right, lines = _map_and_candidates(basis, scale, part, zoom, shape, (regions, dropped))
+    panels = [
+        _titled(left, "frame"),
+        *panels,
+        under_bar(_titled(middle, _map_title(inspection, scale)), scale, 0.8 * TEXT_PX),
+        _titled(right, _candidates_title(inspection, basis.found)),
+    ]
     picture = _joined(panels, stacked)
-    if len(found.rejected) > _MARKED:
-        lines.append(f"and {len(found.rejected) - _MARKED} more, in the text beside this picture")
+    if len(basis.found.rejected) > _MARKED:
+        lines.append(f"and {len(basis.found.rejected) - _MARKED} more, in the text beside this picture")
     if lines:
         picture = np.vstack((picture, draw_lines(lines, picture.shape[1], 0.8 * TEXT_PX)))
     if scale.score_high is not None and inspection.score is not None:
         facts.append(_score_fact(inspection.score, scale.score_high))
-    if dropped:
-        facts.append(f"dropped: {rejected_summary(found.rejected)}")
     return under_strip(picture, title, colour, facts, TEXT_PX)
+
+
+_Marked: TypeAlias = "Sequence[tuple[Box, str]]"
+
+
+def dropped_boxes(meta: FrameMeta, basis: Basis, zoom: float, most: int) -> list[tuple[Box, str]]:
+    """Return the dropped candidates that came furthest, where they lie in the shown frame, each with why it was dropped."""
+    to_image = basis.amap.map_to_image
+    return [
+        (scaled(box_to_image(one.bbox_xyxy, to_image, meta.width, meta.height), zoom), rejected_text(one))
+        for one in by_weight(basis.found.rejected)[:most]
+    ]
+
+
+def _map_and_candidates(
+    basis: Basis,
+    scale: Scale,
+    part: InspectedPart,
+    zoom: float,
+    shape: tuple[int, int],
+    marked: tuple[_Marked, _Marked],
+) -> tuple[Any, Any, list[str]]:
+    """Return both pictures, and the lines that explain the numbers in the second one."""
+    amap, found = basis.amap, basis.found
+    compared = amap.values if scale.smooth is None else smooth(amap.values, scale.smooth)
+    middle = coloured(on_frame(compared, amap.map_to_image, zoom, shape, scale.range[0]), scale.range)
+    dim_outside(middle, part, zoom, 1, grid_of(amap))
+    candidates = np.zeros_like(found.mask) if found.candidates is None else found.candidates
+    right = np.zeros((*shape, 3), np.uint8)
+    right[on_frame(candidates, amap.map_to_image, zoom, shape) > 0] = _DROPPED_GREY
+    right[on_frame(candidates & found.mask, amap.map_to_image, zoom, shape) > 0] = _KEPT_GREY
+    right = _padded(right)
+    regions, dropped = marked
+    _put_boxes(right, regions, dropped)
+    return middle, right, write_labels(right, regions, dropped, TEXT_PX)
+
+
+def _put_boxes(picture: Any, regions: _Marked, dropped: _Marked) -> None:
+    for box, _ in dropped:
+        frame_box(picture, box, 1, DROPPED)
+    for box, _ in regions:
+        frame_box(picture, box, 1)
+
+
+def _seen(seen: ModelView, shape: tuple[int, int]) -> Any:
+    """Draw what the model saw as large as fits in ``shape``, with the grid of its tiles."""
+    height, width = seen.picture.shape[:2]
+    zoom = min(shape[0] / height, shape[1] / width)
+    size = max(round(width * zoom), 1), max(round(height * zoom), 1)
+    picture = cv2.resize(seen.picture, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_NEAREST)
+    for x, y, across, down in seen.tiles:
+        corner = round(x * zoom), round(y * zoom)
+        cv2.rectangle(picture, corner, (round((x + across) * zoom) - 1, round((y + down) * zoom) - 1), ROI_LINE, 1)
+    return picture
 
 
 def _score_fact(score: float, high: float) -> str:
@@ -196,47 +239,10 @@ def _layout(width: int, height: int) -> tuple[float, bool]:
     return max(1, min(-(-_ENLARGED_TO // width), int(zoom))), stacked
 
 
-def _on_frame(values: NDArray[Any], amap: AnomalyMap, zoom: float, shape: tuple[int, int], outside: float) -> NDArray[Any]:
-    """Place map pixels where they lie in the shown frame of ``shape``; of several under one pixel the highest is shown."""
-    sx, sy, ox, oy = amap.map_to_image
-    rows, inside_y = _starts(shape[0], zoom, sy, oy, values.shape[0])
-    columns, inside_x = _starts(shape[1], zoom, sx, ox, values.shape[1])
-    spread = np.maximum.reduceat(np.maximum.reduceat(values, rows, axis=0), columns, axis=1)
-    spread[~inside_y] = outside
-    spread[:, ~inside_x] = outside
-    return spread
-
-
-def _starts(
-    count: int, zoom: float, scale: float, offset: float, length: int
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the first map pixel under each shown one, and which shown ones have any; ``reduceat`` goes on to the next
-    start.
-    """
-    at = np.floor((np.arange(count) / zoom - offset) / scale + 1e-6).astype(np.intp)
-    return np.clip(at, 0, length - 1), (at >= 0) & (at < length)
-
-
-def _coloured(values: NDArray[np.float32], display_range: tuple[float, float]) -> Any:
-    low, high = display_range
-    grey = np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
-
-
-def _candidates(
-    candidates: NDArray[np.uint8], mask: NDArray[np.uint8], amap: AnomalyMap, zoom: float, shape: tuple[int, int]
-) -> Any:
-    picture = np.zeros((*shape, 3), np.uint8)
-    picture[_on_frame(candidates, amap, zoom, shape, 0) > 0] = _DROPPED_GREY
-    picture[_on_frame(candidates & mask, amap, zoom, shape, 0) > 0] = _KEPT_GREY
-    return picture
-
-
 def _map_title(inspection: Inspection, scale: Scale) -> str:
-    low, high = scale.display_range
-    hysteresis = "" if scale.low is None else f", low {scale.low:.4g}"
     smoothed = "" if scale.smooth is None else f" after {scale.smooth.kind} {scale.smooth.size}"
-    return f"map{smoothed}, {low:.4g} to {high:.4g}; high {inspection.threshold:.4g}{hysteresis}"
+    beyond = inspection.map_max is not None and inspection.map_max > scale.range[1]
+    return f"map{smoothed}" + (f", up to {inspection.map_max:.4g}: beyond the colours" if beyond else "")
 
 
 def _candidates_title(inspection: Inspection, found: Found) -> str:
@@ -247,29 +253,16 @@ def _candidates_title(inspection: Inspection, found: Found) -> str:
     return f"candidates: {len(inspection.regions)} kept, {dropped} dropped{marked}{', smoothed away' if gone else ''}"
 
 
-def _scale_bar(panel: Any, inspection: Inspection, scale: Scale) -> Any:
-    """Draw the colours from lowest to highest below the map, with a tick at each threshold."""
-    low, high = scale.display_range
-    width = panel.shape[1]
-    bar = np.repeat(_coloured(np.linspace(low, high, width, dtype=np.float32)[None], scale.display_range), 10, axis=0)
-    for level in (inspection.threshold, scale.low):
-        if level is not None and low <= level <= high:
-            x = round((level - low) / (high - low) * (width - 1))
-            bar[:, max(x - 2, 0) : x + 3] = _BLACK
-            bar[:, max(x - 1, 0) : x + 2] = WHITE
-    return np.vstack((panel, bar))
-
-
 def _padded(picture: Any) -> Any:
     missing = _NARROWEST - picture.shape[1]
     return cv2.copyMakeBorder(picture, 0, 0, 0, missing, cv2.BORDER_CONSTANT, value=STRIP) if missing > 0 else picture
 
 
 def _titled(picture: Any, title: str) -> Any:
-    """Put a picture under one line of text."""
+    """Put a picture under one line of text, shortened to its width."""
     picture = _padded(picture)
     head = np.full((round(1.8 * TEXT_PX), picture.shape[1], 3), STRIP, np.uint8)
-    write(head, title, 4, round(1.3 * TEXT_PX), 0.8 * TEXT_PX)
+    write(head, shortened(title, 0.8 * TEXT_PX, picture.shape[1] - 8), 4, round(1.3 * TEXT_PX), 0.8 * TEXT_PX)
     return np.vstack((head, picture))
 
 

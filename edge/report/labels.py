@@ -7,10 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.report.overlay import BOX, STRIP, WHITE, Box, Colour, tag, tag_size, text_size, write
+from edge.report.lettering import WHITE, Box, Colour, tag, tag_size, text_size, write
+from edge.report.marks import DEFECT
 
 DROPPED: Final = (255, 200, 0)
 """Colour of dropped candidates."""
+_STRIP: Final = (32, 34, 38)
 _BLACK: Final = (0, 0, 0)
 _COLUMN: Final = 260
 """Least width of a column of lines, in px."""
@@ -30,7 +32,7 @@ def write_labels(
     for box, text in regions:
         place = _free(picture, text, box, text_px, [boxes, tags]) or _free(picture, text, box, text_px, [tags])
         if place is not None:
-            _put(picture, text, place=place, text_px=text_px, tags=tags, fill=BOX, colour=WHITE)
+            _put(picture, text, place=place, text_px=text_px, tags=tags, fill=DEFECT, colour=WHITE)
     for number, (box, text) in enumerate(dropped, 1):
         shown = text
         place = _free(picture, shown, box, text_px, [boxes, tags])
@@ -49,7 +51,7 @@ def draw_lines(lines: Sequence[str], width: int, text_px: float) -> Any:
     columns = max(1, width // column)
     step = round(1.6 * text_px)
     rows = -(-len(lines) // columns)
-    picture = np.full((rows * step + step // 2, width, 3), STRIP, np.uint8)
+    picture = np.full((rows * step + step // 2, width, 3), _STRIP, np.uint8)
     for index, line in enumerate(lines):
         write(picture, line, 8 + index // rows * column, (index % rows + 1) * step, text_px, DROPPED)
     return picture

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from edge.frames import Frame
 from edge.report.labels import DROPPED, write_labels
-from edge.report.overlay import BOX, Box, canvas_of, frame_box, scaled
+from edge.report.lettering import Box
+from edge.report.marks import DEFECT, frame_box, scaled
+from edge.report.overlay import canvas_of
 
 TRUTH: Final = (40, 220, 120)
 _SIDE: Final = 340
@@ -48,7 +50,7 @@ def thumbnail(
     for box, _ in gone:
         frame_box(left, box, 1, DROPPED)
     for box, _ in kept:
-        frame_box(left, box, 1, BOX)
+        frame_box(left, box, 1, DEFECT)
     write_labels(left, kept, gone, _TEXT_PX)
     gap = np.full((left.shape[0], 4, 3), 32, np.uint8)
     return np.hstack((left, gap, right))

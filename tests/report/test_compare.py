@@ -13,13 +13,19 @@ import pytest
 from support.lines import loaded, make_line, run
 from support.records import META, REGION, WIRE, inspection, skip
 
+from edge.config.regions import RegionsConfig
 from edge.frames import Frame, Skip
 from edge.outputs.queued import Queued
 from edge.outputs.replay_pictures import PictureSink, WantedPictures
-from edge.report.compare import Comparison, OutcomeChange, Outcomes, draw_change, outcome
+from edge.regions.criteria import Criteria
+from edge.report.changed_picture import draw_change
+from edge.report.compare import Comparison, OutcomeChange, Outcomes, outcome
+from edge.report.picture_names import PictureOf
 from edge.report.run_lengths import run_lengths
 from edge.storage.log_files import read_records
 from edge.wire.read import read
+
+CRITERIA = Criteria(RegionsConfig(), 0.5)
 
 
 def told(seq: int, *, run_id: str = "run1", **changes: Any) -> dict[str, Any]:
@@ -139,7 +145,7 @@ def test_a_changed_frame_is_drawn_before_and_now(width: int, height: int) -> Non
     meta = replace(META, width=width, height=height)
     frame = Frame(meta, np.full((height, width), 40, np.uint8))
     before = told(0, frame_id=7, verdict="fail", regions=(REGION,))
-    picture = draw_change(frame, before, inspection(meta=meta), seq=4)
+    picture = draw_change(frame, before, inspection(meta=meta), CRITERIA, PictureOf(seq=4))
     assert (picture.dtype, picture.shape[2]) == (np.uint8, 3)
     if width < 2 * height:
         assert picture.shape[1] == 2 * width + 8
@@ -157,7 +163,7 @@ def test_a_changed_frame_is_drawn_before_and_now(width: int, height: int) -> Non
 def test_a_frame_that_was_lost_before_can_be_drawn() -> None:
     meta = replace(META, width=640, height=480)
     frame = Frame(meta, np.full((480, 640), 40, np.uint8))
-    picture = draw_change(frame, lost(0, reason="ring_full"), inspection(meta=meta))
+    picture = draw_change(frame, lost(0, reason="ring_full"), inspection(meta=meta), CRITERIA, PictureOf())
     assert picture.shape[1] == 1288
 
 
@@ -168,9 +174,9 @@ def test_only_frames_whose_outcome_changed_are_drawn_in_a_replay(tmp_path: Path)
     old = list(read_records(log))
     assert [record["verdict"] for record in old] == ["pass"] * 4
     stricter = loaded(tmp_path, "source.frames=4", "regions.threshold={high: 0.1}", "outputs.jsonl.dir=log2")
-    sink = PictureSink(tmp_path / "out", None, WantedPictures(before=Outcomes(old[:3])))
+    sink = PictureSink(tmp_path / "out", CRITERIA, WantedPictures(before=Outcomes(old[:3])))
     assert run(make_line(stricter, more_outputs=[Queued(sink, 8, "wait")])) == 0
-    assert sorted(p.name for p in (tmp_path / "out" / "changed").iterdir()) == [f"{k:08d}.png" for k in range(3)]
+    assert sorted(p.name[:8] for p in (tmp_path / "out" / "changed").iterdir()) == [f"{k:08d}" for k in range(3)]
     new = list(read_records(next((tmp_path / "log2").glob("*.jsonl"))))
     found = Outcomes(old[:3]).compare(new)
     assert (transitions(found), found.only_now) == ({("pass", "fail"): 3}, 1)

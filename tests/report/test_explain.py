@@ -22,9 +22,14 @@ from edge.regions.smooth import peak_inside
 from edge.regions.to_inspection import to_inspection
 from edge.regions.verdict import invalid, judge
 from edge.report import explain as module
-from edge.report.explain import Scale, by_weight, draw_explanation, explain_dropped, rejected_summary, rejected_text
+from edge.report.colour_scale import Scale
+from edge.report.explain import Basis, by_weight, draw_explanation, explain_dropped, rejected_summary, rejected_text
 from edge.report.labels import DROPPED, write_labels
-from edge.report.overlay import BOX
+from edge.report.marks import DEFECT
+from edge.report.picture_names import PictureOf
+
+FOOT = 12 + 22
+"""Height of the bar of colours and of one row of numbers below it."""
 
 
 def rejected(key: str, value: float, limit: float) -> Rejected:
@@ -117,21 +122,21 @@ def test_three_pictures_side_by_side_and_stacked_where_the_frame_is_wide(
     size: tuple[int, int], shape: tuple[int, int], stacked: bool
 ) -> None:
     frame, inspection, amap, found = explained(two_spots(shape), RegionsConfig(min_area_px=2), size)
-    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 1.0), 0.3), seq=3)
+    picture = draw_explanation(frame, inspection, Basis(amap, found), Scale(0.5, 0.3), of=PictureOf(seq=3))
     assert (picture.dtype, picture.ndim, picture.shape[2]) == (np.uint8, 3, 3)
     assert 360 <= picture.shape[1] <= 2 * 8 + 3 * 800
     assert 100 <= picture.shape[0] <= 2900
     if stacked:
         assert picture.shape[1] <= 1800
     assert tuple(picture[0, 0]) == (200, 30, 40)  # fail
-    assert shows(picture, BOX)
+    assert shows(picture, DEFECT)
     assert shows(picture, DROPPED)
 
 
 def test_the_panels_are_the_frame_the_map_in_colours_and_the_candidates() -> None:
     frame, inspection, amap, found = explained(two_spots((24, 32)), RegionsConfig(), (640, 480))
-    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 0.9), None))
-    body = picture[-490:-10]  # above the bar of colours
+    picture = draw_explanation(frame, inspection, Basis(amap, found), Scale(0.5, wanted=(0.0, 0.9)))
+    body = picture[-480 - FOOT : -FOOT]  # above the bar of colours
     left, middle, right = body[:, :640], body[:, 648:1288], body[:, 1296:]
     assert tuple(left[10, 10]) == (40, 40, 40)
     turbo = cv2.applyColorMap(np.array([[0, 255]], np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
@@ -141,8 +146,8 @@ def test_the_panels_are_the_frame_the_map_in_colours_and_the_candidates() -> Non
 
 def test_a_dropped_candidate_has_another_grey_than_one_that_became_a_region() -> None:
     frame, inspection, amap, found = explained(two_spots((24, 32)), RegionsConfig(min_area_px=2), (640, 480))
-    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 1.0), None))
-    right = picture[-490:-10, 1296:]
+    picture = draw_explanation(frame, inspection, Basis(amap, found), Scale(0.5))
+    right = picture[-480 - FOOT : -FOOT, 1296:]
     assert tuple(right[120, 120]) == (255, 255, 255)
     assert tuple(right[12 * 20 + 10, 20 * 20 + 10]) == (150, 120, 20)
 
@@ -151,8 +156,8 @@ def test_a_single_hot_pixel_of_a_large_map_is_not_lost_when_it_is_shrunk() -> No
     values = np.zeros((1500, 2000), np.float32)
     values[701, 1003] = 1.0
     frame, inspection, amap, found = explained(values, RegionsConfig(min_area_px=2), (2000, 1500))
-    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 1.0), None))
-    middle = picture[-610:-10, 808:1608]
+    picture = draw_explanation(frame, inspection, Basis(amap, found), Scale(0.5))
+    middle = picture[-600 - FOOT : -FOOT, 808:1608]
     hottest = tuple(cv2.applyColorMap(np.array([[255]], np.uint8), cv2.COLORMAP_TURBO)[0, 0, ::-1])
     assert int((middle == hottest).all(axis=2).sum()) == 1
     assert tuple(middle[int(701 * 0.4), int(1003 * 0.4)]) == hottest
@@ -161,7 +166,7 @@ def test_a_single_hot_pixel_of_a_large_map_is_not_lost_when_it_is_shrunk() -> No
 def test_where_there_is_no_map_the_frame_stands_alone_with_the_reason() -> None:
     meta = FrameMeta(12, "device", 640, 480, "Mono8", 0, 0)
     frame = Frame(meta, np.full((480, 640), 40, np.uint8))
-    picture = draw_explanation(frame, invalid(meta, "map_not_finite", 0.5), None, None, Scale((0.0, 1.0), None))
+    picture = draw_explanation(frame, invalid(meta, "map_not_finite", 0.5), None, Scale(0.5))
     assert picture.shape[1] == 640
     assert tuple(picture[0, 0]) == (215, 130, 0)
 
@@ -240,7 +245,7 @@ def test_of_regions_that_were_all_kept_the_text_is_the_funnel_alone() -> None:
 def test_of_many_only_the_first_forty_are_marked_so_that_the_pictures_stay_visible() -> None:
     values, config = crowded()
     frame, inspection, amap, found = explained(values, config, (320, 240))
-    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 1.0), None))
+    picture = draw_explanation(frame, inspection, Basis(amap, found), Scale(0.5))
     left = picture[: picture.shape[0] // 2, :640]
     assert shows(left, DROPPED)
     specks = picture[round(1.8 * 14) + 240 : 480, :640]
@@ -267,8 +272,8 @@ def test_the_map_is_shown_as_the_thresholds_are_compared_with_it() -> None:
         two_spots((24, 32)), RegionsConfig(smooth=SmoothConfig(kind="median", size=3)), (640, 480)
     )
     smoothing = SmoothConfig(kind="median", size=3)
-    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 0.9), None, smoothing))
-    middle = picture[-490:-10, 648:1288]
+    picture = draw_explanation(frame, inspection, Basis(amap, found), Scale(0.5, smooth=smoothing, wanted=(0.0, 0.9)))
+    middle = picture[-480 - FOOT : -FOOT, 648:1288]
     cold, hot = cv2.applyColorMap(np.array([[0, 255]], np.uint8), cv2.COLORMAP_TURBO)[0, :, ::-1]
     assert tuple(middle[120, 120]) == tuple(hot)
     assert tuple(middle[12 * 20 + 10, 20 * 20 + 10]) == tuple(cold)  # the single pixel
@@ -279,7 +284,7 @@ def test_hundreds_of_dropped_candidates_are_drawn_in_bounded_space() -> None:
     values[::4, ::4] = 0.9
     frame, inspection, amap, found = explained(values, RegionsConfig(min_area_px=2), (320, 240))
     assert len(found.rejected) == 60 * 80
-    picture = draw_explanation(frame, inspection, amap, found, Scale((0.0, 1.0), None))
+    picture = draw_explanation(frame, inspection, Basis(amap, found), Scale(0.5))
     assert picture.shape[0] < 900
 
 
@@ -315,9 +320,9 @@ def test_the_explanation_comes_from_the_inspection_that_gave_the_record() -> Non
 
 def test_replay_writes_one_explanation_for_each_inspection(tmp_path: Path) -> None:
     config = loaded(tmp_path, "regions.threshold={high: 0.5}", "source.frames=3")
-    sink = PictureSink(tmp_path / "out", None, WantedPictures(explain=Scale((0.0, 1.0), None), masks="rle"))
+    sink = PictureSink(tmp_path / "out", Criteria(RegionsConfig(), 0.5), WantedPictures(explain=True, masks="rle"))
     assert run(make_line(config, more_outputs=[Queued(sink, 8, "wait")])) == 0
-    assert sorted(p.name for p in (tmp_path / "out" / "explain").iterdir()) == [f"{k:08d}.png" for k in range(3)]
+    assert sorted(p.name[:8] for p in (tmp_path / "out" / "explain").glob("*.jpg")) == [f"{k:08d}" for k in range(3)]
     assert len(records(tmp_path / "log")) == 3
     assert len((tmp_path / "out" / "masks.jsonl").read_text().splitlines()) == 3
 
@@ -332,6 +337,6 @@ def test_the_strip_says_how_the_score_compares_with_its_threshold(
     frame, inspection, amap, found = explained(two_spots((24, 32)), RegionsConfig(), (64, 48))
     seen: list[str] = []
     monkeypatch.setattr(module, "under_strip", lambda picture, _title, _colour, facts, _px: seen.extend(facts) or picture)
-    scale = Scale((0.0, 1.0), None, score_high=score_high)
-    draw_explanation(frame, replace(inspection, score=score), amap, found, scale)
+    scale = Scale(0.5, score_high=score_high)
+    draw_explanation(frame, replace(inspection, score=score), Basis(amap, found), scale)
     assert [text for text in seen if text.startswith("score")] == ([] if fact is None else [fact])

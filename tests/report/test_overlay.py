@@ -10,7 +10,9 @@ import pytest
 
 from edge.config.regions import RoiConfig
 from edge.frames import Frame, FrameMeta, Inspection, Region, Verdict
+from edge.report.inspected_part import InspectedPart
 from edge.report.overlay import draw_overlay
+from edge.report.picture_names import PictureOf
 
 GREEN, RED, AMBER = (30, 140, 60), (200, 30, 40), (215, 130, 0)
 
@@ -37,7 +39,7 @@ def picture_part(drawn: np.ndarray, height: int) -> np.ndarray:
 @pytest.mark.parametrize(("verdict", "colour"), [("pass", GREEN), ("fail", RED), ("invalid", AMBER)])
 def test_the_strip_begins_with_the_verdicts_colour(verdict: Verdict, colour: tuple[int, int, int]) -> None:
     f = frame(640, 480)
-    drawn = draw_overlay(f, inspection(f, verdict), seq=3)
+    drawn = draw_overlay(f, inspection(f, verdict), of=PictureOf(seq=3))
     assert drawn.dtype == np.uint8
     assert drawn.shape[1:] == (640, 3)
     assert drawn.flags.c_contiguous
@@ -97,7 +99,7 @@ def test_a_tiny_frame_is_enlarged_by_a_whole_factor() -> None:
 def test_any_size_can_be_drawn_with_boxes_in_its_corners(width: int, height: int) -> None:
     f = frame(width, height)
     corners = [(0, 0, 1, 1), (width - 1, height - 1, width, height), (0, 0, width, height)]
-    drawn = draw_overlay(f, inspection(f, "invalid", "map_not_finite", *corners), seq=10**9)
+    drawn = draw_overlay(f, inspection(f, "invalid", "map_not_finite", *corners), of=PictureOf(seq=10**9))
     assert drawn.shape[1] >= 320
     assert drawn.shape[0] > height
 
@@ -105,7 +107,7 @@ def test_any_size_can_be_drawn_with_boxes_in_its_corners(width: int, height: int
 def test_the_strip_grows_by_lines_where_it_is_narrow() -> None:
     strips = {}
     for f in (frame(832, 400), frame(330, 2000)):  # the same size of text in both
-        drawn = draw_overlay(f, inspection(f, "invalid", "drift_illumination"), seq=123456)
+        drawn = draw_overlay(f, inspection(f, "invalid", "drift_illumination"), of=PictureOf(seq=123456))
         strips[f.meta.width] = drawn.shape[0] - f.meta.height
     assert strips[330] > strips[832] + 2 * 13
 
@@ -114,7 +116,7 @@ def test_what_is_not_inspected_is_dimmed() -> None:
     f = frame(640, 480)
     corners = [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.4, 0.6]]
     roi = RoiConfig.model_validate_json(json.dumps({"include": [[0.25, 0.25, 0.75, 0.75]], "exclude": [corners]}))
-    drawn = picture_part(draw_overlay(f, inspection(f), roi), 480)[..., 0]
+    drawn = picture_part(draw_overlay(f, inspection(f), InspectedPart(roi)), 480)[..., 0]
     inside = np.s_[125:185, 165:475]
     np.testing.assert_array_equal(drawn[inside], f.pixels[inside])
     for outside in (np.s_[0:110, 0:640], np.s_[200:280, 262:378]):
@@ -125,7 +127,9 @@ def test_image_pixels_are_another_unit_of_the_same_roi() -> None:
     f = frame(640, 480)
     norm = RoiConfig(include=((0.25, 0.25, 0.75, 0.75),))
     px = RoiConfig(units="image_px", include=((160.0, 120.0, 480.0, 360.0),))
-    np.testing.assert_array_equal(draw_overlay(f, inspection(f), norm), draw_overlay(f, inspection(f), px))
+    np.testing.assert_array_equal(
+        draw_overlay(f, inspection(f), InspectedPart(norm)), draw_overlay(f, inspection(f), InspectedPart(px))
+    )
 
 
 def test_what_a_mask_picture_leaves_out_is_dimmed_and_its_edge_drawn() -> None:
@@ -134,12 +138,12 @@ def test_what_a_mask_picture_leaves_out_is_dimmed_and_its_edge_drawn() -> None:
     mask = np.zeros((480, 640), np.uint8)
     mask[100:300, 200:500] = 1
     roi = RoiConfig(mask=Path("roi.png"), exclude=((0.5, 0.0, 1.0, 1.0),))
-    drawn = picture_part(draw_overlay(f, inspection(f), roi, mask), 480)
+    drawn = picture_part(draw_overlay(f, inspection(f), InspectedPart(roi, mask)), 480)
     np.testing.assert_array_equal(drawn[103:297, 203:317, 0], f.pixels[103:297, 203:317])
     for outside in (np.s_[0:97, 0:317], np.s_[303:480, 0:317], np.s_[103:297, 323:497], np.s_[5:475, 503:635]):
         np.testing.assert_allclose(drawn[outside][..., 0], 0.4 * f.pixels[outside], atol=0.51)
     assert drawn[100, 210:310, 2].min() > 200 > drawn[105, 210:310, 2].max()
-    alone = picture_part(draw_overlay(f, inspection(f), RoiConfig(mask=Path("roi.png")), mask), 480)
+    alone = picture_part(draw_overlay(f, inspection(f), InspectedPart(RoiConfig(mask=Path("roi.png")), mask)), 480)
     np.testing.assert_array_equal(alone[103:297, 203:497, 0], f.pixels[103:297, 203:497])
 
 
@@ -149,8 +153,8 @@ def test_a_mask_picture_is_drawn_at_any_zoom_and_left_out_where_it_is_of_another
     roi, mask = RoiConfig(mask=Path("roi.png")), np.zeros((height, width), np.uint8)
     mask[:, : width // 2] = 255
     zoom = 5 if width == 100 else 1
-    drawn = picture_part(draw_overlay(f, inspection(f), roi, mask), height * zoom)[::zoom, ::zoom, 0]
+    drawn = picture_part(draw_overlay(f, inspection(f), InspectedPart(roi, mask)), height * zoom)[::zoom, ::zoom, 0]
     np.testing.assert_array_equal(drawn[5:-5, 5 : width // 2 - 5], f.pixels[5:-5, 5 : width // 2 - 5])
     np.testing.assert_allclose(drawn[:, width // 2 + 5 :], 0.4 * f.pixels[:, width // 2 + 5 :], atol=0.51)
-    other = picture_part(draw_overlay(f, inspection(f), roi, mask[:-2]), height * zoom)[::zoom, ::zoom, 0]
+    other = picture_part(draw_overlay(f, inspection(f), InspectedPart(roi, mask[:-2])), height * zoom)[::zoom, ::zoom, 0]
     np.testing.assert_array_equal(other, f.pixels)

@@ -3,7 +3,7 @@
 import numpy as np
 from support.sets import as_frame
 
-from edge.report.overlay import BOX
+from edge.report.marks import DEFECT
 from edge.report.thumbnail import TRUTH, heat, thumbnail
 
 
@@ -17,7 +17,7 @@ def test_the_frame_and_its_map_stand_side_by_side_with_truth_and_boxes():
     assert picture.shape == (180, 2 * 270 + 4, 3)
     left = picture[:, :270].reshape(-1, 3)
     assert (left == TRUTH).all(axis=1).any()
-    assert (left == BOX).all(axis=1).any()
+    assert (left == DEFECT).all(axis=1).any()
 
 
 def test_a_large_frame_is_shrunk():

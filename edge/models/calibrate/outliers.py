@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from edge.config.bundle import load_bundle
 from edge.config.line import Config
-from edge.config.regions import RoiConfig
 from edge.engines.line_engine import open_line_engine
 from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
@@ -25,7 +24,11 @@ from edge.models.robust_outliers import Outlier
 from edge.regions.plans import RegionPlans
 from edge.regions.smooth import peak_inside
 from edge.regions.verdict import box_to_image
-from edge.report.overlay import COLOURS, Box, dim_outside, enlarged, frame_box, label, scaled, under_strip
+from edge.report.inspected_part import InspectedPart, MapGrid, dim_outside
+from edge.report.lettering import Box, label
+from edge.report.marks import DEFECT, frame_box, grid_of, scaled
+from edge.report.overlay import COLOURS, enlarged, under_strip
+from edge.report.picture_names import local_time
 from edge.storage.disk import write_whole
 from edge.storage.mask_picture import read_mask
 from edge.storage.pictures import encode_png
@@ -67,6 +70,7 @@ def _write(config: Config, frames: Iterable[Frame | Skip], result: CalibrationRe
     ranks = {(o.name, o.maximum): rank for rank, o in enumerate(result.outliers, 1)}
     mask, _ = read_mask(config.regions.roi)
     plans = RegionPlans(config.regions, mask)
+    part = InspectedPart(config.regions.roi, mask, config.regions.border_px)
     written: dict[int, Path] = {}
     bundle = load_bundle(config.model.bundle)
     workspace = ready_workspace(bundle)
@@ -84,7 +88,7 @@ def _write(config: Config, frames: Iterable[Frame | Skip], result: CalibrationRe
             x, y = peak_inside(amap.values, plans.plan(amap, width, height))
             box = box_to_image((x, y, x + 1, y + 1), amap.map_to_image, width, height)
             path = folder / f"{_PREFIX}{rank:03d}-{_safe(outlier.name)}.png"
-            picture = draw_outlier(frame, outlier, box, config.regions.roi, mask, left_out=outlier.name in result.left_out)
+            picture = draw_outlier(frame, outlier, box, part, grid_of(amap), left_out=outlier.name in result.left_out)
             write_whole(path, encode_png(picture))
             written[rank] = path
     return tuple(written[rank] for rank in sorted(written))
@@ -94,24 +98,25 @@ def draw_outlier(
     frame: Frame,
     outlier: Outlier,
     box: Box,
-    roi: RoiConfig | None = None,
-    mask: NDArray[np.uint8] | None = None,
+    part: InspectedPart | None = None,
+    grid: MapGrid | None = None,
     *,
     left_out: bool = False,
 ) -> NDArray[np.uint8]:
     """Draw the frame with a box around ``box``, the pixels of its maximum, at least 24 px wide. RGB uint8.
 
-    ``roi`` and its ``mask`` picture, (H, W), are drawn.
+    What isn't inspected is dimmed, the border where ``grid`` says how the map lies.
     """
     picture, zoom = enlarged(frame)
     text_px = max(13.0, picture.shape[1] / 64)
     line = max(1, round(picture.shape[1] / 800))
-    dim_outside(picture, roi, mask, zoom, line)
+    dim_outside(picture, part or InspectedPart(), zoom, line, grid)
     mark = _at_least(scaled(box, zoom), max(_MARK_PX, round(2 * text_px)))
     frame_box(picture, mark, line)
-    label(picture, f"{outlier.maximum:.4g}", mark, text_px)
+    label(picture, f"{outlier.maximum:.4g}", mark, text_px, DEFECT)
     facts = [
         outlier.name,
+        *([local_time(frame.meta.received_ns)] if frame.meta.received_ns else []),
         f"max {outlier.maximum:.4g}",
         f"{outlier.z:.0f} times the usual spread",
         *(["left out"] if left_out else []),

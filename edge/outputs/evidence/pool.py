@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import AnomalyMap, Frame
+from edge.outputs.evidence.packed_mask import PackedMask
 
 
 @dataclass(slots=True)
 class KeptFrame:
     """A frame was copied; the tickets give its buffers back. ``why`` is None while it waits for a fail.
 
-    ``amap`` is a copy of its map, where maps are kept and there is one.
+    ``amap`` is a copy of its map, where maps are kept and there is one; ``mask`` that of its regions, for a fail whose
+    overlay is drawn.
     """
 
     ticket: int
@@ -25,6 +27,7 @@ class KeptFrame:
     why: str | None
     amap: AnomalyMap | None = None
     map_ticket: int = 0
+    mask: PackedMask | None = None
 
 
 class Pool:

@@ -1,4 +1,4 @@
-"""A quota limits the size of a folder of numbered files; the lowest numbers are deleted first, precious ones last."""
+"""A quota limits the size of folders of numbered files; the lowest numbers are deleted first, precious ones last."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SPARE: Final = 0.01
 
 
 class Quota:
-    """Files ``00000012.png`` and the like count with their sizes, from when this is made.
+    """Files ``00000012.png``, ``00000012-seq40-cam1.jpg`` and the like count with their sizes, from when this is made.
 
     A number stands for all its files: a frame's picture and its overlay go together.
 
@@ -40,11 +40,16 @@ class Quota:
         self._kinds = dict(kinds)
         self._precious = precious
         self._cause_limit = cause_bytes
+        self._long_named: dict[int, Path] = {}
         sizes: dict[int, int] = {}
         for folder, suffix in kinds.items():
             for path in unhurried(folder.iterdir()) if gently else folder.iterdir():
-                if path.suffix == suffix and path.stem.isdecimal():
-                    sizes[int(path.stem)] = sizes.get(int(path.stem), 0) + path.stat().st_size
+                digits, more, _ = path.stem.partition("-")
+                if path.suffix == suffix and digits.isdecimal():
+                    number = int(digits)
+                    sizes[number] = sizes.get(number, 0) + path.stat().st_size
+                    if more:
+                        self._long_named[number] = path
         self._sizes: dict[bool, dict[int, int]] = {False: {}, True: {}}
         self._by_cause: dict[str | None, dict[int, int]] = {}
         self._cause_of: dict[int, str | None] = {}
@@ -53,8 +58,12 @@ class Quota:
         for number, nbytes in sorted(sizes.items()):
             self.add(number, nbytes, causes.get(number))
 
-    def add(self, number: int, nbytes: int, cause: str | None) -> None:
-        """Count a new number, higher than all before, with the bytes of its files."""
+    def add(self, number: int, nbytes: int, cause: str | None, long_named: Path | None = None) -> None:
+        """Count a new number, higher than all before, with the bytes of its files. ``long_named`` is the one among them
+        whose name says more than the number.
+        """
+        if long_named is not None:
+            self._long_named[number] = long_named
         self._sizes[cause == self._precious][number] = nbytes
         self._by_cause.setdefault(cause, {})[number] = nbytes
         self._cause_of[number] = cause
@@ -89,6 +98,8 @@ class Quota:
         for number in numbers:
             for folder, suffix in self._kinds.items():
                 (folder / f"{number:08d}{suffix}").unlink(missing_ok=True)
+            if (path := self._long_named.pop(number, None)) is not None:
+                path.unlink(missing_ok=True)
             cause = self._cause_of.pop(number)
             nbytes = self._by_cause[cause].pop(number)
             del self._sizes[cause == self._precious][number]

@@ -23,16 +23,17 @@ from edge.config.regions import RoiConfig
 from edge.errors import UserError, may_pass, text_of
 from edge.frames import Frame, Inspection, Judged, Record, RunIdentity, Skip
 from edge.outputs.evidence.choice import Choice
+from edge.outputs.evidence.fail_overlays import FailOverlays
 from edge.outputs.evidence.folder import FolderDamage, take_folder
+from edge.outputs.evidence.packed_mask import PackedMask
 from edge.outputs.evidence.pool import Copies, KeptFrame
 from edge.outputs.evidence.quota import Quota
 from edge.outputs.protocol import Run
 from edge.outputs.sink import Sink
-from edge.report.overlay import draw_overlay
+from edge.report.inspected_part import InspectedPart
 from edge.storage.disk import Reserve, limit_bytes, write_whole
 from edge.storage.map_file import MAP_SUFFIX, MAPS
 from edge.storage.mask_picture import read_mask
-from edge.storage.pictures import encode_jpeg
 from edge.storage.recording import EVIDENCE, is_recording
 from edge.storage.recording_index import cause_of
 from edge.storage.recording_writer import RecordingWriter, cannot_be_written
@@ -69,12 +70,13 @@ class EvidenceSink(Sink):
         roi: RoiConfig | None,
         buffers: int = EVIDENCE_BUFFERS,
         mask: NDArray[np.uint8] | None = None,
+        border_px: int = 0,
     ) -> None:
-        """Take folder and choice; ``roi`` and its ``mask`` picture, (H, W), are drawn into overlays."""
+        """Take folder and choice; ``roi``, its ``mask`` picture, (H, W), and the border are drawn into overlays."""
         self._config = config
         self._folder = folder
         self._camera = identity.camera
-        self._roi, self._mask = roi, mask
+        self._overlays = FailOverlays(folder / "overlays", InspectedPart(roi, mask, border_px), identity.camera)
         self._choice = Choice(config)
         self._copies = Copies(buffers, config.before_fail, maps=config.maps)
         self._waiting: deque[tuple[Record, KeptFrame | None]] = deque()
@@ -94,9 +96,9 @@ class EvidenceSink(Sink):
     @classmethod
     def of(cls, config: EvidenceConfig, run: Run) -> EvidenceSink:
         """Make the evidence sink of a live line."""
-        roi = run.config.regions.roi
-        mask, _ = read_mask(roi)
-        return cls(config, config.dir, run.identity, roi, mask=mask)
+        regions = run.config.regions
+        mask, _ = read_mask(regions.roi)
+        return cls(config, config.dir, run.identity, regions.roi, mask=mask, border_px=regions.border_px)
 
     @property
     def idle_s(self) -> float:
@@ -149,7 +151,10 @@ class EvidenceSink(Sink):
         if why is None and not self._config.before_fail:
             return None
         meta = replace(frame.meta, late=frame.meta.late or record.body.reason == "late", drift=record.body.drift)
-        return self._copies.take(replace(frame, meta=meta), why, None if judged is None else judged.amap)
+        kept = self._copies.take(replace(frame, meta=meta), why, None if judged is None else judged.amap)
+        if kept is not None and judged is not None and self._config.overlays and record.verdict == "fail":
+            kept.mask = PackedMask.of(judged)
+        return kept
 
     def discard(self, kept: KeptFrame) -> None:
         """Give back the buffer of a frame that will not be written."""
@@ -211,7 +216,7 @@ class EvidenceSink(Sink):
             raise error.at(_KEY) from None
         self._damage.note(writer.damaged)
         self._counters["files_damaged"] += len(writer.damaged)
-        overlays, maps = self._folder / "overlays", self._folder / MAPS
+        overlays, maps = self._overlays.folder, self._folder / MAPS
         try:
             overlays.mkdir(exist_ok=True)
             if self._config.maps:
@@ -302,13 +307,13 @@ class EvidenceSink(Sink):
         nbytes = (self._folder / "frames" / f"{number:08d}.png").stat().st_size
         nbytes += 0 if kept.amap is None else kept.amap.values.nbytes
         self._counters["pictures"] += 1
+        overlay = None
         try:
             if self._config.overlays and record.verdict == "fail":
-                overlay = encode_jpeg(draw_overlay(kept.frame, inspection, self._roi, self._mask, seq=record.seq))
-                write_whole(self._folder / "overlays" / f"{number:08d}.jpg", overlay)
-                nbytes += len(overlay)
+                overlay, size = self._overlays.write(number, record.seq, inspection, kept)
+                nbytes += size
         finally:
-            self._quota.add(number, nbytes, cause_of(kept.why, kept.frame.meta.drift))
+            self._quota.add(number, nbytes, cause_of(kept.why, kept.frame.meta.drift), overlay)
             self._make_room()
 
     def _make_room(self) -> None:

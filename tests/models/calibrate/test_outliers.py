@@ -15,7 +15,7 @@ from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import calibration_outlier_folder, draw_outlier, write_outliers
 from edge.models.calibrate.thresholds import CalibrationResult
 from edge.models.robust_outliers import Outlier
-from edge.report.overlay import BOX
+from edge.report.marks import DEFECT
 from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import read_picture
 
@@ -50,7 +50,7 @@ def test_each_outlier_has_a_picture_highest_first(tmp_path: Path) -> None:
         picture = read_picture(path)
         zoom = picture.shape[1] // 64
         body = picture[-64 * zoom :]
-        ys, xs = np.nonzero((body == BOX).all(axis=2))
+        ys, xs = np.nonzero((body == DEFECT).all(axis=2))
         assert abs((xs.min() + xs.max()) / 2 / zoom - x) < 7  # the label widens it
         near = body[y * zoom : (y + 1) * zoom, x * zoom : (x + 1) * zoom]
         assert (near == (250 if (x, y) == (3, 60) else 200)).all()
@@ -93,7 +93,7 @@ def test_the_mark_is_large_enough_to_be_seen(size: tuple[int, int]) -> None:
     frame = Frame(meta, np.full((size[1], size[0]), 40, np.uint8))
     drawn = draw_outlier(frame, Outlier("a.png", 3.25, 9.1), (10, 8, 11, 9))
     assert tuple(drawn[0, 0]) == (215, 130, 0)
-    assert int((drawn == BOX).all(axis=2).sum()) > 100
+    assert int((drawn == DEFECT).all(axis=2).sum()) > 100
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
