@@ -41,7 +41,7 @@ def draw_change(
     earlier = inspection_from(before, frame.meta)
     mask = None if basis is None else MaskOnFrame(basis.found.mask, basis.amap.map_to_image)
     grid = None if mask is None else mask.grid
-    reasons = [] if basis is None else why_gone(frame, earlier.regions, now.regions, basis)
+    reasons = [] if basis is None else why_gone(frame, earlier.regions, now, basis)
     panels: list[Any] = [
         draw_overlay(frame, earlier, part, PictureOf(of.camera), grid=grid, note="before"),
         draw_overlay(frame, now, part, of, mask=mask, note="now"),

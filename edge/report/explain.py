@@ -25,7 +25,7 @@ from edge.report.funnel_text import funnel_lines, lost_text, two_numbers
 from edge.report.inspected_part import ROI_LINE, InspectedPart, dim_outside
 from edge.report.labels import DROPPED, draw_lines, write_labels
 from edge.report.lettering import Box, shortened, write
-from edge.report.marks import frame_box, grid_of, on_frame, scaled
+from edge.report.marks import frame_box, grid_of, over_frame, scaled
 from edge.report.overlay import COLOURS, STRIP, canvas_of, inspection_facts, region_text, under_strip
 from edge.report.picture_names import PictureOf
 
@@ -194,12 +194,12 @@ def _map_and_candidates(
     """Return both pictures, and the lines that explain the numbers in the second one."""
     amap, found = basis.amap, basis.found
     compared = amap.values if scale.smooth is None else smooth(amap.values, scale.smooth)
-    middle = coloured(on_frame(compared, amap.map_to_image, zoom, shape, scale.range[0]), scale.range)
+    middle = coloured(over_frame(compared, amap.map_to_image, zoom, shape, scale.range[0]), scale.range)
     dim_outside(middle, part, zoom, 1, grid_of(amap))
     candidates = np.zeros_like(found.mask) if found.candidates is None else found.candidates
     right = np.zeros((*shape, 3), np.uint8)
-    right[on_frame(candidates, amap.map_to_image, zoom, shape) > 0] = _DROPPED_GREY
-    right[on_frame(candidates & found.mask, amap.map_to_image, zoom, shape) > 0] = _KEPT_GREY
+    right[over_frame(candidates, amap.map_to_image, zoom, shape) > 0] = _DROPPED_GREY
+    right[over_frame(candidates & found.mask, amap.map_to_image, zoom, shape) > 0] = _KEPT_GREY
     right = _padded(right)
     regions, dropped = marked
     _put_boxes(right, regions, dropped)

@@ -75,7 +75,7 @@ def outline_mask(picture: Any, shown: NDArray[Any], line: int, colour: Colour = 
         inner = outer
 
 
-def on_frame(
+def over_frame(
     values: NDArray[Any],
     map_to_image: tuple[float, float, float, float],
     zoom: float,

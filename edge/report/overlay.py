@@ -19,7 +19,7 @@ from edge.preprocess.pixel_formats import to_depth
 from edge.report.colour_scale import Scale, blend_heat
 from edge.report.inspected_part import InspectedPart, MapGrid, dim_outside
 from edge.report.lettering import Colour, label, shortened, text_size, write
-from edge.report.marks import DEFECT, MaskOnFrame, frame_box, on_frame, outline_mask, ring, scaled
+from edge.report.marks import DEFECT, MaskOnFrame, frame_box, outline_mask, over_frame, ring, scaled
 from edge.report.picture_names import PictureOf, identity_facts
 
 COLOURS: Final = {"pass": (30, 140, 60), "fail": (200, 30, 40), "invalid": (215, 130, 0)}
@@ -61,11 +61,11 @@ def draw_overlay(
     line = max(1, round(picture.shape[1] / 800))
     shape = picture.shape[:2]
     if heat is not None:
-        blend_heat(picture, on_frame(heat.amap.values, heat.amap.map_to_image, zoom, shape), heat.scale)
+        blend_heat(picture, over_frame(heat.amap.values, heat.amap.map_to_image, zoom, shape), heat.scale)
     dim_outside(picture, part or InspectedPart(), zoom, line, grid or (None if mask is None else mask.grid))
     boxes = [scaled(region.bbox_xyxy, zoom) for region in inspection.regions]
     if mask is not None:
-        outline_mask(picture, on_frame(mask.mask, mask.map_to_image, zoom, shape), line)
+        outline_mask(picture, over_frame(mask.mask, mask.map_to_image, zoom, shape), line)
     else:
         for box in boxes[LABELS:]:
             ring(picture, box, 0, line, DEFECT)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.frames import Frame, Region
+from edge.frames import Frame, Inspection, Region
 from edge.regions.verdict import box_to_image
 from edge.report.explain import FILTER_KEYS, Basis, by_weight, rejected_text
 from edge.report.lettering import Box
@@ -14,7 +14,7 @@ from edge.report.lettering import Box
 _MOST = 10
 
 
-def why_gone(frame: Frame, before: Sequence[Region], now: Sequence[Region], basis: Basis) -> list[tuple[Box, str]]:
+def why_gone(frame: Frame, before: Sequence[Region], now: Inspection, basis: Basis) -> list[tuple[Box, str]]:
     """Return where each region of the earlier record was that the present one lacks, in px of the frame, and why it is
     gone.
 
@@ -22,7 +22,9 @@ def why_gone(frame: Frame, before: Sequence[Region], now: Sequence[Region], basi
     which it went; else the map's maximum there, which is below every threshold. At most ten.
     """
     found, to_image = basis.found, basis.amap.map_to_image
-    gone = [region for region in before if not any(_overlap(region.bbox_xyxy, other.bbox_xyxy) for other in now)][:_MOST]
+    gone = [region for region in before if not any(_overlap(region.bbox_xyxy, other.bbox_xyxy) for other in now.regions)][
+        :_MOST
+    ]
     earlier = [one for step in reversed(found.funnel) for one in step.lost if one.filter not in FILTER_KEYS]
     lost = [
         (box_to_image(one.bbox_xyxy, to_image, frame.meta.width, frame.meta.height), one)
@@ -35,7 +37,8 @@ def why_gone(frame: Frame, before: Sequence[Region], now: Sequence[Region], basi
             told.append((there[0], rejected_text(there[1])))
         else:
             rows, columns = _under(region.bbox_xyxy, to_image, basis.amap.values.shape)
-            told.append((region.bbox_xyxy, f"max {float(basis.amap.values[rows, columns].max()):.4g}, below the threshold"))
+            highest = float(basis.amap.values[rows, columns].max())
+            told.append((region.bbox_xyxy, f"max {highest:.4g} < high {now.threshold:.4g}"))
     return told
 
 
