@@ -18,8 +18,11 @@ from edge.errors import UserError
 from edge.frames import Frame, Inspection
 from edge.models.golden import Golden, Judgement
 from edge.regions.criteria import Criteria
+from edge.report.inspected_part import InspectedPart
 from edge.report.overlay import draw_overlay
-from edge.storage.pictures import write_png
+from edge.report.picture_names import PictureOf
+from edge.storage.disk import write_whole
+from edge.storage.pictures import encode_jpeg
 
 WORST: Final = 20
 """Number of frames that the table names; --json names all."""
@@ -31,17 +34,18 @@ class GoldenPictures:
     def __init__(self, folder: Path, loaded: Loaded, criteria: Criteria) -> None:
         self.folder = folder
         self.count = 0
-        self._roi = loaded.config.regions.roi
-        self._mask = criteria.mask
+        self._part = InspectedPart.of(criteria)
+        self._of = PictureOf(loaded.config.camera)
 
     def __call__(self, judgement: Judgement, frame: Frame, inspection: Inspection) -> None:
         """Draw one. Raises UserError if it can't be written."""
-        note = f"{judgement.name}, must {judgement.expected}"
-        picture = draw_overlay(frame, inspection, self._roi, self._mask, note=note)
-        path = self.folder / f"{os.path.splitext(judgement.name)[0].replace('/', '-')}.png"
+        named = [] if judgement.name == frame.meta.frame_ref else [judgement.name]
+        note = ", ".join([*named, f"must {judgement.expected}"])
+        picture = encode_jpeg(draw_overlay(frame, inspection, self._part, self._of, note=note))
+        path = self.folder / f"{os.path.splitext(judgement.name)[0].replace('/', '-')}.jpg"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_png(path, picture)
+            write_whole(path, picture)
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror}", fix="choose another --out") from None
         self.count += 1

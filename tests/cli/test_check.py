@@ -77,7 +77,7 @@ def test_the_worst_golden_frames_are_named_uncut_and_drawn(tmp_path: Path) -> No
     assert names[-1].startswith("good/a-rather-long-name-of-a-part-")
     assert "and 4 more: --json names all of them" in result.stdout
     assert "overlays: pictures (24 pictures)" in result.stdout
-    assert len(list((tmp_path / "pictures").glob("dent-*.png"))) == 12
+    assert len(list((tmp_path / "pictures").glob("dent-*.jpg"))) == 12
     wrong = orjson.loads(edge(tmp_path, *check, "--json").stdout)["golden"]
     assert (wrong["good"], wrong["bad"], len(wrong["wrong"])) == (12, 12, 24)
     assert [row["class"] for row in wrong["classes"]] == ["good", "dent"]
