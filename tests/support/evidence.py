@@ -11,6 +11,7 @@ from edge.config.outputs import EvidenceConfig
 from edge.config.regions import RoiConfig
 from edge.frames import Frame, FrameMeta, Inspection, Record, Region, RunIdentity, Skip, Verdict
 from edge.outputs.evidence.sink import EvidenceSink
+from edge.report.inspected_part import InspectedPart
 
 IDENTITY = RunIdentity("run1", "cam1", None, False, "a" * 64, "m", "b" * 64, None)
 
@@ -34,7 +35,7 @@ def lost(k: int) -> Record:
 
 def sink_in(folder: Path, roi: RoiConfig | None = None, **keys: object) -> EvidenceSink:
     config = EvidenceConfig.model_validate({"dir": folder, **keys})
-    return EvidenceSink(config, folder, IDENTITY, roi)
+    return EvidenceSink(config, folder, IDENTITY, InspectedPart(roi))
 
 
 def deliver(sink: EvidenceSink, record: Record, of: Frame | None = None) -> None:

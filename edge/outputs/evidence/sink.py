@@ -14,12 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from edge.config.outputs import EvidenceConfig
-from edge.config.regions import RoiConfig
 from edge.errors import UserError, may_pass, text_of
 from edge.frames import Frame, Inspection, Judged, Record, RunIdentity, Skip
 from edge.outputs.evidence.choice import Choice
@@ -67,16 +64,14 @@ class EvidenceSink(Sink):
         config: EvidenceConfig,
         folder: Path,
         identity: RunIdentity,
-        roi: RoiConfig | None,
+        part: InspectedPart | None,
         buffers: int = EVIDENCE_BUFFERS,
-        mask: NDArray[np.uint8] | None = None,
-        border_px: int = 0,
     ) -> None:
-        """Take folder and choice; ``roi``, its ``mask`` picture, (H, W), and the border are drawn into overlays."""
+        """Take folder and choice; ``part``, which is inspected, is drawn into overlays."""
         self._config = config
         self._folder = folder
         self._camera = identity.camera
-        self._overlays = FailOverlays(folder / "overlays", InspectedPart(roi, mask, border_px), identity.camera)
+        self._overlays = FailOverlays(folder / "overlays", part or InspectedPart(), identity.camera)
         self._choice = Choice(config)
         self._copies = Copies(buffers, config.before_fail, maps=config.maps)
         self._waiting: deque[tuple[Record, KeptFrame | None]] = deque()
@@ -98,7 +93,7 @@ class EvidenceSink(Sink):
         """Make the evidence sink of a live line."""
         regions = run.config.regions
         mask, _ = read_mask(regions.roi)
-        return cls(config, config.dir, run.identity, regions.roi, mask=mask, border_px=regions.border_px)
+        return cls(config, config.dir, run.identity, InspectedPart(regions.roi, mask, regions.border_px))
 
     @property
     def idle_s(self) -> float:
