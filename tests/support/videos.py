@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,29 @@ def scene(index: int, width: int = 160, height: int = 96) -> np.ndarray[Any, Any
     return picture
 
 
-def mjpeg(path: Path, frames: int) -> Path:
+def mjpeg(path: Path, frames: int, picture_of: Callable[[int], np.ndarray[Any, Any]] = scene) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (160, 96))
     for index in range(frames):
-        writer.write(scene(index)[..., ::-1])
+        writer.write(picture_of(index)[..., ::-1])
     writer.release()
     return path
 
 
-def encoded(path: Path, frames: int, codec: str = "libx264", *, pixel_format: str = "yuv420p", gop: int = 20) -> Path:
+def still(index: int) -> np.ndarray[Any, Any]:
+    """A scene in which nothing moves, with the camera's noise of two grey levels."""
+    noise = np.random.default_rng(index).normal(0, 2, (96, 160, 1))
+    return np.clip(scene(7) // 2 + 60 + noise, 0, 255).astype(np.uint8)
+
+
+def encoded(
+    path: Path,
+    frames: int,
+    codec: str = "libx264",
+    *,
+    pixel_format: str = "yuv420p",
+    gop: int = 20,
+    picture_of: Callable[[int], np.ndarray[Any, Any]] = scene,
+) -> Path:
     """By PyAV; three frames of four are predicted from both sides where the codec can."""
     import av
 
@@ -38,8 +53,9 @@ def encoded(path: Path, frames: int, codec: str = "libx264", *, pixel_format: st
             stream.codec_context.options = {"qp": "18", "g": str(gop), "bf": "3", "threads": "1"}
         elif codec == "mpeg4":
             stream.codec_context.gop_size = gop
+            stream.codec_context.options = {"qmin": "1", "qmax": "1"}
         for index in range(frames):
-            picture = scene(index)
+            picture = picture_of(index)
             if pixel_format.startswith("gray"):
                 frame = av.VideoFrame.from_ndarray(picture[..., 0].astype(np.uint16) * 257, format="gray16le")
                 frame = frame.reformat(format=pixel_format)
