@@ -18,7 +18,7 @@ REPORTS = frozenset({"self_test.json", "self_test.png", "statistics.npz"})
 """Files of a bundle that say how good it is, or from which it can be continued; nothing that a frame meets reads them."""
 
 
-NOT_COMPUTED = {"name", "frames", "map_size", "map_highest", "tolerance", "display", "provenance"}
+NOT_COMPUTED = {"name", "frames", "map_size", "map_highest", "score_highest", "tolerance", "display", "provenance"}
 """These keys of ``bundle.yaml`` change no number in a frame's map."""
 
 
@@ -168,6 +168,9 @@ class BundleSpec(Section):
     map_highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Highest value that the map can have, as the graph limits it or as every picture of the build had it; a threshold
     above it is refused. null: unknown."""
+    score_highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """Highest value that the image score can have, as the graph limits it; a threshold above it is refused. null:
+    unknown, or the bundle is older than this key."""
     tolerance: ToleranceSpec = ToleranceSpec()
     display: DisplaySpec = DisplaySpec()
     frames: FrameKindSpec | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,9 @@ def load_criteria(
     threshold = config.regions.threshold
     check_highest(config.regions, bundle.spec.map_highest)
     given = None if config.score is None else config.score.high
+    bounded = bundle.spec.score_highest
+    if isinstance(given, float):
+        _check_reached("score.high", given, bounded, "score")
     if isinstance(threshold, ThresholdConfig):
         overridden = config.calibration is not None
         criteria = Criteria(config.regions, threshold.high, threshold.low, mask, config.deadline_ms, overridden=overridden)
@@ -110,6 +114,8 @@ def load_criteria(
             fix="run edge calibrate again, or set score: {high: NUMBER}",
         )
     criteria.score_high = calibration.score_high if given == "calibrated" else given
+    if given == "calibrated" and calibration.score_high is not None:
+        _check_reached(f"{path}: score_high", calibration.score_high, bounded, "score")
     measured = calibration.key.frames or bundle.spec.frames
     criteria.frames = _of_size(ANY_KIND if measured is None else measured.kind, config.model)
     return criteria
@@ -167,11 +173,12 @@ def check_highest(regions: RegionsConfig, highest: float | None) -> None:
             _check_reached(f"regions.{key}", value, highest)
 
 
-def _check_reached(what: str, value: float, highest: float | None) -> None:
+def _check_reached(what: str, value: float, highest: float | None, of: Literal["map", "score"] = "map") -> None:
     if highest is not None and value > np.nextafter(np.float32(highest), np.float32(np.inf)):
+        then = "every frame would pass" if of == "map" else "no frame would fail by it"
         raise UserError(
-            f"{what}: no map can reach it, so every frame would pass",
+            f"{what}: no {of} can reach it, so {then}",
             received=f"{value:g}",
-            expected=f"at most {highest:g}, the highest value that the model can give (map_highest in bundle.yaml)",
-            fix="set a lower one, or build the bundle from a model whose map is not bounded there",
+            expected=f"at most {highest:g}, the highest value that the model can give ({of}_highest in bundle.yaml)",
+            fix=f"set a lower one, or build the bundle from a model whose {of} is not bounded there",
         )

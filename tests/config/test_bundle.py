@@ -189,7 +189,7 @@ def test_a_newer_schema_is_refused_before_its_keys(tmp_path: Path) -> None:
     [
         (
             {"nam": "x"},
-            "{p}:36: nam: unknown key\n  expected: did you mean 'name'?",
+            "{p}:37: nam: unknown key\n  expected: did you mean 'name'?",
         ),
         (
             {"resize": {"where": "none", "kernal": "area"}},

@@ -89,6 +89,46 @@ def test_it_is_calibrated_like_the_map(tmp_path: Path) -> None:
     assert result.frames == 20
 
 
+def test_no_score_s_threshold_is_kept_that_an_outlier_sets_though_the_line_has_no_such_rule_yet(tmp_path: Path) -> None:
+    """The rule that is added later would take it from the file, and the defect would pass."""
+    loud = good(tmp_path / "good", odd=7)
+    regions = "regions={threshold: calibrated, roi: {include: [[0.5, 0.5, 1, 1]]}}"
+    config = loaded(tmp_path, regions, "calibration=c.yaml")
+    calibration, result = measure(config.resolved, lambda: read_frames(loud), source="good")
+    assert result.score is None
+    assert calibration.score_high is None
+    assert "score.high is not measured: 7.png: its score is unlike the other good frames'" in calibration.note
+    save_calibration(calibration, tmp_path / "c.yaml")
+    later = loaded(tmp_path, regions, "calibration=c.yaml", "score={}")
+    with pytest.raises(UserError, match="no threshold of the score was measured"):
+        criteria_of(later)
+    with pytest.raises(UserError, match=r"^7.png: its score is unlike the other good frames', and sets score.high"):
+        measure(later.resolved, lambda: read_frames(loud), source="good")
+
+
+def test_a_threshold_that_no_score_can_reach_is_refused_whoever_set_it(tmp_path: Path) -> None:
+    write_identity_bundle(tmp_path / "b", 1, (64, 64), resize=True)
+    text = (tmp_path / "b" / "bundle.yaml").read_text()
+    assert "score_highest: null" in text
+    (tmp_path / "b" / "bundle.yaml").write_text(text.replace("score_highest: null", "score_highest: 1.0"))
+    by_hand = loaded(tmp_path, "regions={threshold: {high: 0.5}}", "score={high: 1.5}", "model.bundle=b")
+    with pytest.raises(UserError) as caught:
+        criteria_of(by_hand)
+    assert str(caught.value) == (
+        "score.high: no score can reach it, so no frame would fail by it\n"
+        "  received: 1.5\n"
+        "  expected: at most 1, the highest value that the model can give (score_highest in bundle.yaml)\n"
+        "  fix: set a lower one, or build the bundle from a model whose score is not bounded there"
+    )
+    keys = ("regions={threshold: calibrated}", "calibration=c.yaml", "model.bundle=b", "score={}")
+    calibrated = loaded(tmp_path, *keys)
+    folder = good(tmp_path / "good")
+    calibration, _ = measure(calibrated.resolved, lambda: read_frames(folder), source="good")
+    save_calibration(calibration.model_copy(update={"score_high": 1.02}), tmp_path / "c.yaml")
+    with pytest.raises(UserError, match=r"c.yaml: score_high: no score can reach it"):
+        criteria_of(calibrated)
+
+
 def test_what_does_not_go_together_is_told(tmp_path: Path) -> None:
     both = loaded(tmp_path, "regions={threshold: {high: 0.5}}", "score={}")
     with pytest.raises(UserError) as caught:

@@ -47,6 +47,12 @@ def bounds_of(model: onnx.ModelProto, name: str) -> Bounds:
     return _Bounds(model).of(name)
 
 
+def highest_score(model: onnx.ModelProto) -> float | None:
+    """Return the highest image score that a bundle's graph can give; None if it gives none, or nothing bounds it."""
+    bound = bounds_of(model, "score")[1] if any(output.name == "score" for output in model.graph.output) else math.inf
+    return bound if math.isfinite(bound) else None
+
+
 def highest_bound(
     model: onnx.ModelProto, name: str, ranges: Mapping[str, tuple[float, float]]
 ) -> tuple[float | None, tuple[str, ...]]:

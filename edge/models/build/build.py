@@ -19,7 +19,7 @@ from edge.errors import UserError
 from edge.models import graphs
 from edge.models.build import trial_pictures as trial
 from edge.models.build.adapt import adapted
-from edge.models.build.bounds import highest_bound
+from edge.models.build.bounds import highest_bound, highest_score
 from edge.models.build.describe_bundle import display_of, own_resize_of, provenance_of, warnings_of
 from edge.models.build.foreign import (
     ModelInput,
@@ -101,7 +101,8 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
         built = replace(built, rewritten=(f"a batch of {frozen_at} as one picture", *built.rewritten))
     highest, cut_off = highest_bound(built.model, "map", built.check.ranges)
     display = display_of(built.outputs["map"], built.check, list(given))
-    spec = spec.model_copy(update={"display": display, "map_highest": highest})
+    known = {"map_highest": highest, "score_highest": highest_score(built.model)}
+    spec = spec.model_copy(update={"display": display, **known})
     built = replace(built, warnings=(*built.warnings, *cut_off))
     settled = settle_place(
         built.model,

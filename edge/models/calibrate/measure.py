@@ -5,11 +5,10 @@ half.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import chain
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,7 @@ from edge.frames import AnomalyMap, Frame, FrameKind, Skip, Unmapped
 from edge.models.calibrate.quantile import QuantileSketch
 from edge.models.calibrate.score import calibrate_score
 from edge.models.calibrate.spread_measure import SpreadRun, measure_spread, other_size
-from edge.models.calibrate.thresholds import CalibrationResult, calibrate
+from edge.models.calibrate.thresholds import CalibrationResult, ScoreResult, calibrate
 from edge.models.frame_survey import Survey
 from edge.models.sets.used import content_id, fitted_on, refuse_used
 from edge.preprocess.pixel_formats import to_depth
@@ -39,6 +38,7 @@ from edge.regions.plans import RegionPlans
 from edge.storage.mask_picture import read_mask
 from edge.storage.pictures import frame_name
 
+Outliers: TypeAlias = Literal["refuse", "leave_out", "keep"]
 _Named: TypeAlias = tuple[str, AnomalyMap, int, int]
 """A frame's name, its map, its width and height."""
 
@@ -50,7 +50,7 @@ def measure(
     source: str,
     false_rejects: float = 0.001,
     quantile: float = 0.999,
-    outliers: Literal["refuse", "leave_out", "keep"] = "refuse",
+    outliers: Outliers = "refuse",
     seen_before: bool = True,
     tell: BuildProgress = untold,
     run: SpreadRun | None = None,
@@ -84,10 +84,10 @@ def measure(
             highest=bundle.spec.map_highest,
             measured=None if run is None else lambda left_out: passes.spread(config, run, left_out),
         )
+        score, why_not = _score(config, passes.scores, result.left_out, engine, (false_rejects, outliers))
     finally:
         engine.close()
-    rule = partial(calibrate_score, false_rejects=false_rejects, outliers=outliers, needed=config.score is not None)
-    result = replace(result, score=rule(passes.scores, result.left_out))
+    result = replace(result, score=score)
     calibration = Calibration(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         high=result.high,
@@ -99,10 +99,38 @@ def measure(
         left_out=result.all_left_out,
         source=source,
         frames_used=" ".join(sorted(set(passes.contents.values()))),
-        note="; ".join(filter(None, [result.note, *passes.survey_notes(), *passes.notes])),
+        note="; ".join(filter(None, [result.note, why_not, *passes.survey_notes(), *passes.notes])),
         key=_key(config, bundle, mask_bytes, passes.kinds),
     )
     return calibration, result
+
+
+def _score(
+    config: Config,
+    scores: Sequence[tuple[str, float | None]],
+    left_out: Sequence[str],
+    engine: Engine,
+    rules: tuple[float, Outliers],
+) -> tuple[ScoreResult | None, str]:
+    """The score's threshold, or None and why there is none: a line that doesn't need one is calibrated all the same.
+
+    Raises:
+        UserError: the line has a rule of the score, and ``calibrate_score`` refuses.
+    """
+    highest, (false_rejects, outliers) = engine.bundle.spec.score_highest, rules
+    try:
+        return calibrate_score(
+            scores,
+            left_out,
+            false_rejects=false_rejects,
+            outliers=outliers,
+            reach=lambda: _score_reach(engine),
+            highest=highest,
+        ), ""
+    except UserError as error:
+        if config.score is not None:
+            raise
+        return None, f"score.high is not measured: {error.what}"
 
 
 def _key(config: Config, bundle: Bundle, mask: bytes | None, kinds: Collection[FrameKind]) -> CalibrationKey:
@@ -210,10 +238,19 @@ def noted(frames: Iterable[Frame | Skip], contents: dict[str, str]) -> Iterator[
 
 def _reach(engine: Engine) -> float:
     """The highest value that the map has on generated pictures, which are full of contrast."""
-    height, width, channels = blank_picture(engine.bundle).shape
-    pictures = generated_pictures((width, height), channels, engine.bundle.spec.input.bits)
-    maps = (engine.infer(picture).map for picture in pictures.values())
+    maps = (engine.infer(picture).map for picture in _contrasts(engine))
     return max(float(values.max(where=np.isfinite(values), initial=-np.inf)) for values in maps)
+
+
+def _score_reach(engine: Engine) -> float:
+    """The highest score of those pictures."""
+    scores = [engine.infer(picture).score for picture in _contrasts(engine)]
+    return max((score for score in scores if score is not None and np.isfinite(score)), default=-np.inf)
+
+
+def _contrasts(engine: Engine) -> Iterable[NDArray[Any]]:
+    height, width, channels = blank_picture(engine.bundle).shape
+    return generated_pictures((width, height), channels, engine.bundle.spec.input.bits).values()
 
 
 def as_live(frame: Frame | Skip, source: SourceConfig) -> Frame | Skip:

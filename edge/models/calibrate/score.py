@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
 from edge.errors import UserError
-from edge.models.calibrate.thresholds import ScoreResult, choose_high, rejections
+from edge.models.calibrate.thresholds import ScoreResult, capped, check_headroom, choose_high, rejections
 from edge.models.robust_outliers import find_outliers
 
 
@@ -18,16 +18,17 @@ def calibrate_score(
     *,
     false_rejects: float = 0.001,
     outliers: Literal["refuse", "leave_out", "keep"] = "refuse",
-    needed: bool = True,
+    reach: Callable[[], float] | None = None,
+    highest: float | None = None,
 ) -> ScoreResult | None:
     """The threshold of the score; None where there is no score to measure.
 
     ``scores``: each frame's name and score. ``left_out``: names of frames that the maps left out already. ``outliers``:
-    what to do with frames whose score is unlike the others'; they are refused only where one would set a threshold that the
-    line needs (``needed``).
+    what to do with frames whose score is unlike the others'; they are refused only where one would set the threshold.
+    ``reach``, ``highest``: as for the map in ``calibrate``.
 
     Raises:
-        UserError: an outlier would set the threshold.
+        UserError: an outlier would set the threshold, or the score is cut off at a value that good frames reach.
     """
     used = [(name, score) for name, score in scores if score is not None and name not in left_out]
     found = find_outliers(used)
@@ -37,9 +38,10 @@ def calibrate_score(
     values = [score for _, score in used]
     if not values or not np.isfinite(values).all() or (max(values) == min(values) and max(values) <= 0):
         return None
-    high, _ = choose_high(values, false_rejects, None)
+    check_headroom(values, false_rejects, reach if highest is None else lambda: highest, "score")
+    high, _ = capped(*choose_high(values, false_rejects, None), highest, values, "score")
     setting = [outlier for outlier in found if outlier.maximum < high]
-    if outliers == "refuse" and needed and setting:
+    if outliers == "refuse" and setting:
         raise UserError(
             f"{setting[0].name}: its score is unlike the other good frames', and sets score.high",
             received=f"{high:.4g}; its score is {setting[0].z:.0f} times the usual spread",

@@ -141,8 +141,8 @@ def calibrate(
         _, pixels = measured(indices)
         used = [maximum for index, maximum in enumerate(used) if index not in indices]
         left_out = tuple(outlier.name for outlier in found)
-    _check_headroom(used, false_rejects, reach if highest is None else lambda: highest)
-    high, notes = _capped(*choose_high(used, false_rejects, floor), highest, used)
+    check_headroom(used, false_rejects, reach if highest is None else lambda: highest)
+    high, notes = capped(*choose_high(used, false_rejects, floor), highest, used)
     low, low_note = _choose_low(pixels, quantile, high)
     table, note = rejections(used, high, floor), "; ".join(notes + low_note)
     result = CalibrationResult(
@@ -166,8 +166,10 @@ def _no_frame() -> UserError:
     return UserError("no frame to calibrate on", expected="good frames: the more, the fewer false rejects can be promised")
 
 
-def _capped(high: float, notes: list[str], highest: float | None, used: Sequence[float]) -> tuple[float, list[str]]:
-    """Bring ``high`` below the highest value that the map can have at all.
+def capped(
+    high: float, notes: list[str], highest: float | None, used: Sequence[float], what: str = "map"
+) -> tuple[float, list[str]]:
+    """Bring ``high`` below the highest value that the map, or the score, can have at all.
 
     Raises:
         UserError: good frames reach that value.
@@ -176,29 +178,31 @@ def _capped(high: float, notes: list[str], highest: float | None, used: Sequence
         return high, notes
     top = max(used)
     if top >= highest - _TIED * abs(highest):
-        raise _cut_off(highest, used)
-    return (top + highest) / 2, [*notes, f"capped half way to {highest:g}, the highest value that the map can have"]
+        raise _cut_off(highest, used, what)
+    return (top + highest) / 2, [*notes, f"capped half way to {highest:g}, the highest value that the {what} can have"]
 
 
-def _check_headroom(maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None) -> None:
+def check_headroom(
+    maxima: Sequence[float], false_rejects: float, reach: Callable[[], float] | None, what: str = "map"
+) -> None:
     """Raises UserError where more good frames than may be rejected share a value above which the map never comes."""
     ordered = np.sort(np.asarray(maxima, np.float64))
     top = float(ordered[-1])
     tied = int(np.count_nonzero(ordered >= top - _TIED * abs(top)))
     if reach is None or tied <= max(1, whole(len(ordered) * false_rejects)) or reach() > top + _TIED * abs(top):
         return
-    raise _cut_off(top, maxima)
+    raise _cut_off(top, maxima, what)
 
 
-def _cut_off(top: float, maxima: Sequence[float]) -> UserError:
+def _cut_off(top: float, maxima: Sequence[float], what: str) -> UserError:
     tied = sum(maximum >= top - _TIED * abs(top) for maximum in maxima)
     return UserError(
-        f"the map is cut off at {top:g}, which {tied} of {len(maxima)} good frames reach",
+        f"the {what} is cut off at {top:g}, which {tied} of {len(maxima)} good frames reach",
         received="no higher value on noise or shapes either",
-        expected="a map in which a defect stands out: no threshold above that value is ever reached, and one at it rejects "
-        "good frames",
-        fix="build the bundle from a model that gives its map in front of what bounds it: a sigmoid or softmax, a scale "
-        "from each picture's lowest to its highest value, a comparison",
+        expected=f"a {what} in which a defect stands out: no threshold above that value is ever reached, and one at it "
+        "rejects good frames",
+        fix=f"build the bundle from a model that gives its {what} in front of what bounds it: a sigmoid or softmax, a "
+        "scale from each picture's lowest to its highest value, a comparison",
     )
 
 

@@ -126,3 +126,16 @@ def test_a_map_that_is_scaled_by_itself_is_warned_of(tmp_path: Path) -> None:
     assert any(
         text.startswith("the highest value of the map is 1 on every picture: where the model") for text in report.warnings
     )
+
+
+@pytest.mark.parametrize(("last", "highest"), [("Sigmoid", 1.0), ("Identity", None)])
+def test_the_bound_of_the_image_score_is_kept_too(tmp_path: Path, last: str, highest: float | None) -> None:
+    """A classifier's probability: a threshold above 1 would let every part pass by its score."""
+    nodes, constants, _ = CASES["unbounded"]
+    graph = model(
+        [*nodes, node("ReduceMax", ["map"], ["top"], axes=[1, 2, 3], keepdims=0), node(last, ["top"], ["pred_score"])],
+        constants,
+    )
+    graph.graph.output.append(tensor("pred_score", FLOAT, ["n"]))
+    spec = build(saved(tmp_path, graph), tmp_path / "b").bundle.spec
+    assert (spec.map_highest, spec.score_highest) == (None, highest)

@@ -44,10 +44,27 @@ def test_what_the_maps_left_out_counts_for_the_score_neither() -> None:
     assert (result.frames, result.outliers) == (40, ())
 
 
-def test_an_outlier_is_no_mistake_where_the_score_decides_nothing() -> None:
-    result = calibrate_score(ODD, needed=False)
+@pytest.mark.parametrize(("highest", "reach"), [(1.0, None), (None, 1.0)])
+def test_a_score_that_good_frames_fill_to_its_bound_gives_no_threshold(highest: float | None, reach: float | None) -> None:
+    """A sigmoid in saturation: a threshold just above 1 is never reached, and the rule would never fire."""
+    full = [(f"{k}.png", 1.0 if k % 3 else 0.999) for k in range(40)]
+    with pytest.raises(UserError) as caught:
+        calibrate_score(full, highest=highest, reach=None if reach is None else lambda: 1.0)
+    assert str(caught.value) == (
+        "the score is cut off at 1, which 26 of 40 good frames reach\n"
+        "  received: no higher value on noise or shapes either\n"
+        "  expected: a score in which a defect stands out: no threshold above that value is ever reached, and one at it "
+        "rejects good frames\n"
+        "  fix: build the bundle from a model that gives its score in front of what bounds it: a sigmoid or softmax, a "
+        "scale from each picture's lowest to its highest value, a comparison"
+    )
+
+
+def test_a_threshold_stays_below_what_the_score_can_have() -> None:
+    near = [(f"{k}.png", 0.98 + 0.0001 * k) for k in range(40)]
+    result = calibrate_score(near, highest=1.0)
     assert result is not None
-    assert result.high > 0.9
+    assert 0.98 + 0.0001 * 39 < result.high < 1.0
 
 
 def test_the_table_says_how_many_good_frames_each_threshold_rejects() -> None:
