@@ -132,7 +132,7 @@ def fit(
     bundle = write_fit(out, fitted, request.source, force=force)
     if resume and not fitted.lost:
         shutil.rmtree(parts, ignore_errors=True)
-    _show(console, fitted, bundle, pictures)
+    _show(console, fitted, bundle, pictures, chosen=size is not None)
     end_if_incomplete(_lacks(fitted, frames))
 
 
@@ -171,7 +171,7 @@ def _pose(text: str) -> PoseChoice:
     return text  # type: ignore[return-value]
 
 
-def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path]) -> None:
+def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path], *, chosen: bool) -> None:
     made, notes, plan = bundle.spec.provenance, fitted.gathered.notes, fitted.plan
     height, width, channels = plan.shape
     size = "any size" if bundle.spec.input.size == "any" else f"{width}x{height}"
@@ -182,7 +182,7 @@ def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path]) -
         console.print(f"features: {network}; {', '.join(made['layers'])}", soft_wrap=True)
     for what, text in light_and_tile_rows(bundle.spec):
         console.print(f"{what}: {text}", soft_wrap=True)
-    for note in _notes(fitted):
+    for note in _notes(fitted, chosen=chosen):
         console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True)
     for ref in notes.unreadable:
         console.print(f"[yellow]skipped:[/yellow] {escape(ref)} cannot be read", soft_wrap=True)
@@ -208,9 +208,11 @@ def _show_outliers(console: Console, fitted: Fit, pictures: list[Path]) -> None:
         )
 
 
-def _notes(fitted: Fit) -> list[str]:
-    notes = fitted.gathered.notes
-    told = notes.survey.notes(any_size=fitted.plan.spec.input.size == "any")
+def _notes(fitted: Fit, *, chosen: bool) -> list[str]:
+    """What a person should know of the frames. ``chosen``: somebody said which size they are brought to."""
+    notes, (height, width, _) = fitted.gathered.notes, fitted.plan.shape
+    to = f"{width}x{height}" + ("" if chosen else ", their median (--size W,H chooses another)")
+    told = notes.survey.notes(any_size=fitted.plan.spec.input.size == "any", to=to)
     if notes.clipped:
         share = notes.clipped_ppm / notes.clipped / 1e6
         told.append(

@@ -71,6 +71,10 @@ class WatchedFolderConfig(SourceSection):
         return False
 
     @property
+    def one_size(self) -> bool:
+        return False
+
+    @property
     def pixel_settings(self) -> dict[str, Any]:
         return {} if self.bits is None else {"bits": self.bits}
 

@@ -49,6 +49,11 @@ class SourceSection(Section):
         return None
 
     @property
+    def one_size(self) -> bool:
+        """Return True if all frames have one size, as one camera setting gives it; pictures in a folder may differ."""
+        return True
+
+    @property
     def pixel_settings(self) -> dict[str, Any]:
         """Keys that change a frame's pixels and aren't the defaults: thresholds are valid for these alone."""
         return {}

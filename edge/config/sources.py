@@ -40,6 +40,10 @@ class RecordedConfig(SourceSection):
     nearly black. A frame with larger values is unreadable. null: as the files say, otherwise all 16."""
 
     @property
+    def one_size(self) -> bool:
+        return False
+
+    @property
     def pixel_settings(self) -> dict[str, Any]:
         return {} if self.bits is None else {"bits": self.bits}
 

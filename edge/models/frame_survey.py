@@ -141,8 +141,10 @@ class Survey:
                 fix=f"leave the others out{mend}",
             )
 
-    def notes(self, *, any_size: bool = False) -> list[str]:
-        """What a person should know of frames that were taken. ``any_size``: the model takes each at its own size."""
+    def notes(self, *, any_size: bool = False, to: str = "one size") -> list[str]:
+        """What a person should know of frames that were taken. ``any_size``: the model takes each at its own size;
+        otherwise ``to`` is the size that they are brought to, in words.
+        """
         notes = []
         for bits, highest in sorted(self.highest.items()):
             used = max(highest.bit_length(), 8)
@@ -152,7 +154,7 @@ class Survey:
             widths, heights = zip(*self.sizes, strict=True)
             notes.append(
                 f"frames of {len(self.sizes)} sizes, {min(widths)} to {max(widths)} px wide and {min(heights)} to "
-                f"{max(heights)} px high: each is squeezed or stretched to one size"
+                f"{max(heights)} px high: each is squeezed or stretched to {to}"
             )
         return notes
 

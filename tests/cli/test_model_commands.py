@@ -69,7 +69,7 @@ def test_fit_tells_what_it_skipped(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[:4] == [
         "fitted on 5 frames, 16x12 grey, method pixel",
         "pose: fixed: pixel takes frames as they lie",
-        "note: frames of 2 sizes, 32 to 40 px wide and 24 to 30 px high: each is squeezed or stretched to one size",
+        "note: frames of 2 sizes, 32 to 40 px wide and 24 to 30 px high: each is squeezed or stretched to 16x12",
         "skipped: 05.png cannot be read",
     ]
     assert done.stdout.splitlines()[-1] == f"wrote {out}, model {load_bundle(out).sha256[:12]}"

@@ -168,6 +168,12 @@ class _Passes:
     _plan: RegionPlan | None = None
     _size: tuple[int, int] = (0, 0)
 
+    @property
+    def any_size(self) -> bool:
+        """Frames may differ in size: no camera gives them, and the model was not fitted on frames of one size."""
+        frames = self.engine.bundle.spec.frames
+        return not self.config.one_size and (frames is None or frames.size is None)
+
     def survey_notes(self) -> list[str]:
         """What a person should know of the frames, for this model."""
         return self.survey.notes(any_size=self.engine.bundle.spec.input.size == "any")
@@ -199,20 +205,26 @@ class _Passes:
         assert self._plan is not None
         first = bool(self._begun)
         for name, amap, width, height in self._begun.pop() if self._begun else self._maps():
-            if not self._plan.is_of_same_pixels(self.plans.plan(amap, width, height)):
+            if (width, height) != self._size and not self._comparable(self.plans.plan(amap, width, height)):
                 raise other_size(name, (width, height), self._size)
             if first:
                 self.scores.append((name, amap.score))
             yield name, amap.values
-        self.survey.check(self.source)
+        self.survey.check(self.source, sized=self.any_size)
         refuse_used(self.refused, self.contents.items(), "the model was fitted on", "calibrate on other frames")
+
+    def _comparable(self, plan: RegionPlan) -> bool:
+        """Maps of this plan can be measured by the first one's."""
+        assert self._plan is not None
+        return self.any_size and self._plan.is_of_same_pixels(plan)
 
     def spread(
         self, config: Config, run: SpreadRun, left_out: Collection[int]
     ) -> tuple[list[tuple[str, float]], QuantileSketch]:
         """One pass of ``run``: names and maxima, and the pixels of all but those at the places ``left_out``."""
-        done = measure_spread(config, run, self.engine, self._size, [self._numbers[place] for place in left_out])
-        done.survey.check(self.source)
+        size = None if self.any_size else self._size
+        done = measure_spread(config, run, self.engine, size, [self._numbers[place] for place in left_out])
+        done.survey.check(self.source, sized=self.any_size)
         self._numbers = [number for number, _, _ in done.maxima]
         self.survey, self.kinds, self.scores = done.survey, done.kinds, done.scores
         self.contents |= done.contents

@@ -121,7 +121,7 @@ class MeasureTask:
     left_out: frozenset[int] = frozenset()
     """Numbers of frames whose pixels don't count."""
     size: tuple[int, int] | None = None
-    """Width and height of the first frame of all: one of another size is refused."""
+    """Width and height that every frame must have; None where the model takes frames of any size."""
     engine: Engine | None = None
 
     def __call__(self, shard: Shard, at: At) -> bytes:
@@ -168,9 +168,9 @@ class MeasureTask:
 
 
 def measure_spread(
-    config: Config, run: SpreadRun, engine: Engine, size: tuple[int, int], left_out: Collection[int] = ()
+    config: Config, run: SpreadRun, engine: Engine, size: tuple[int, int] | None, left_out: Collection[int] = ()
 ) -> Measured:
-    """All frames, shard by shard. ``engine``: the line's, used where there is one worker.
+    """All frames, shard by shard. ``engine``: the line's, used where there is one worker. ``size``: as ``MeasureTask``'s.
 
     Raises:
         UserError: a frame that the model or the ROI doesn't fit, or a map that isn't finite.

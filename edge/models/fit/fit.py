@@ -212,7 +212,7 @@ def spec_of(fitted: Fit, source: str) -> BundleSpec:
 
 
 def _resized(notes: FitNotes, plan: FitPlan) -> int:
-    """Frames that were brought to the size of the first; none where each is taken at its own."""
+    """Frames that had another size than most, or than their median; none where each is taken at its own."""
     if plan.spec.input.size == "any":
         return 0
     return notes.survey.frames - len(notes.survey.sizes.get(plan.frame_size, ()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal, TypeAlias
@@ -17,8 +17,8 @@ from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.fit.methods import DEFAULTS, method_row
 from edge.models.fit.protocol import GraphPicture, MethodOptions, Pose
-from edge.models.frame_sequence import name_of
-from edge.models.frame_survey import Survey
+from edge.models.frame_sequence import FrameSequence, name_of
+from edge.models.frame_survey import FrameSize, Survey
 from edge.models.freeze_illumination import frozen
 from edge.preprocess.prepare import Workspace, prepare
 from edge.preprocess.register import Placement, Registrar
@@ -26,6 +26,8 @@ from edge.preprocess.register import Placement, Registrar
 PoseChoice: TypeAlias = Literal["auto", "fixed", "texture"]
 _LOOKED_AT = 16
 """Frames on which pose and reference are settled."""
+_SIZED = 256
+"""Frames whose sizes are looked at where they vary."""
 _SHARE = 0.75
 """So many of those must lie alike for a pose to be called fixed."""
 _CONTRAST = 2.0
@@ -68,7 +70,7 @@ class FitPlan:
     why: str
     shape: tuple[int, int, int]
     frame_size: tuple[int, int]
-    """Width and height of the first frame, before any resize."""
+    """Width and height of the frames before any resize; their median where they vary."""
     reference: GraphPicture | None = field(repr=False, default=None)
 
 
@@ -88,8 +90,9 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
         )
     channels: Literal[1, 3] = 1 if first[0].pixels.ndim == 2 else 3
     light = _light(request, channels, frames)
+    own = _own_size(frames, first)
     if named is not None and not named.registers and request.pose != "texture":
-        spec = _fixed_spec(first[0], request, channels, light)
+        spec = _fixed_spec(own, request, channels, light)
         shape = prepare(first[0], spec).image.shape
         return FitPlan(
             spec=spec,
@@ -98,7 +101,7 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
             pose="fixed",
             why=f"{named.name} takes frames as they lie",
             shape=shape,
-            frame_size=_size(first[0]),
+            frame_size=own,
         )
     sizes = {(frame.meta.width, frame.meta.height): frame for frame in reversed(first)}
     if request.pose == "fixed" and len(sizes) > 1 and request.size is None:
@@ -114,12 +117,12 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
     else:
         why = ""
     if wanted != "texture":
-        plan = _fixed(first, request, channels, light, forced=wanted == "fixed", why=why)
+        plan = _fixed(first, request, channels, light, own=own, forced=wanted == "fixed", why=why)
         if plan is not None:
             return plan
         why = _too_few(first)
     method = named or method_row(DEFAULTS["texture"])
-    spec = _texture_spec(first[0], request, channels, light, any_size=method.any_size)
+    spec = _texture_spec(own, request, channels, light, any_size=method.any_size)
     shape = prepare(first[0], spec).image.shape
     return FitPlan(
         spec=spec,
@@ -128,7 +131,7 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
         pose="texture",
         why=why,
         shape=shape,
-        frame_size=_size(first[0]),
+        frame_size=own,
     )
 
 
@@ -165,11 +168,12 @@ def _fixed(
     channels: Literal[1, 3],
     light: IlluminationSpec | None,
     *,
+    own: FrameSize,
     forced: bool,
     why: str,
 ) -> FitPlan | None:
     """The plan for parts that lie alike; None where they don't, and nobody said so."""
-    spec = _fixed_spec(first[0], request, channels, light)
+    spec = _fixed_spec(own, request, channels, light)
     work = Workspace()
     pictures: list[Any] = [prepare(frame, spec, work).image.copy() for frame in first]
     shape: Any = pictures[0].shape
@@ -183,7 +187,7 @@ def _fixed(
             pose="fixed",
             why="; ".join(filter(None, (why, told))),
             shape=shape,
-            frame_size=_size(first[0]),
+            frame_size=own,
         )
     limits = RegisterLimits(shift_px=float(max(16, round(max(shape[:2]) / 32))))
     index, placements = _reference(pictures, RegisterSpec(limits=limits))
@@ -205,7 +209,7 @@ def _fixed(
         pose="fixed",
         why=told,
         shape=shape,
-        frame_size=_size(first[0]),
+        frame_size=own,
         reference=pictures[index],
     )
 
@@ -231,8 +235,8 @@ def _contrast(picture: Any) -> float:
     return float(cv2.resize(grey, size, interpolation=cv2.INTER_AREA).std())
 
 
-def _fixed_spec(frame: Frame, request: FitRequest, channels: Literal[1, 3], light: IlluminationSpec | None) -> BundleSpec:
-    size = request.size or _shrunk((frame.meta.width, frame.meta.height), request.max_side)
+def _fixed_spec(own: FrameSize, request: FitRequest, channels: Literal[1, 3], light: IlluminationSpec | None) -> BundleSpec:
+    size = request.size or _shrunk(own, request.max_side)
     return BundleSpec(
         name=request.name,
         input=InputSpec(channels=channels, size=size),
@@ -242,11 +246,11 @@ def _fixed_spec(frame: Frame, request: FitRequest, channels: Literal[1, 3], ligh
 
 
 def _texture_spec(
-    frame: Frame, request: FitRequest, channels: Literal[1, 3], light: IlluminationSpec | None, *, any_size: bool
+    own: FrameSize, request: FitRequest, channels: Literal[1, 3], light: IlluminationSpec | None, *, any_size: bool
 ) -> BundleSpec:
     """At the frames' own scale where the method takes any size: brought to one size, they would show their sizes."""
     if request.size is not None or not any_size:
-        return _fixed_spec(frame, request, channels, light)
+        return _fixed_spec(own, request, channels, light)
     return BundleSpec(
         name=request.name,
         input=InputSpec(channels=channels, size="any"),
@@ -255,11 +259,32 @@ def _texture_spec(
     )
 
 
-def _size(frame: Frame) -> tuple[int, int]:
+def _own_size(frames: Iterable[Frame | Skip], first: Sequence[Frame]) -> FrameSize:
+    """Width and height that most of the frames have, or the medians of sides that vary.
+
+    More frames than the first are looked at where they lie on a disk: those that come first may be unlike the rest.
+    """
+    sizes = {_size(frame) for frame in (*first, *_spread_over(frames, _LOOKED_AT))}
+    survey = Survey()
+    for frame in (list(_spread_over(frames, _SIZED)) if len(sizes) > 1 else []) or first:
+        survey.add(frame, compare=False)
+    return survey.size
+
+
+def _size(frame: Frame) -> FrameSize:
     return frame.meta.width, frame.meta.height
 
 
-def _shrunk(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+def _spread_over(frames: Iterable[Frame | Skip], count: int) -> Iterator[Frame]:
+    """So many frames from the whole of them, at equal distances; none where they can't be picked out."""
+    if not isinstance(frames, FrameSequence) or not all(place.folder.is_dir() for place in frames.places):
+        return
+    last = frames.count() - 1
+    for index in sorted({round(k * last / max(1, count - 1)) for k in range(count)}):
+        yield from (entry for entry in frames.read(index, index + 1) if isinstance(entry, Frame))
+
+
+def _shrunk(size: FrameSize, max_side: int) -> tuple[int, int]:
     scale = min(1.0, max_side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

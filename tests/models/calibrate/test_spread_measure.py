@@ -10,6 +10,7 @@ import pytest
 from support.graphs import write_identity_bundle
 
 from edge.config.load import load_config
+from edge.errors import UserError
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.quantile import QuantileSketch
 from edge.models.calibrate.spread_measure import SpreadRun
@@ -82,3 +83,34 @@ def test_merged_sketches_are_the_sketch_of_all(kept: int) -> None:
         assert merged.quantile(q) == whole.quantile(q) == pytest.approx(float(np.quantile(values, q)), rel=1e-6)
     assert merged.quantile(0.5) == pytest.approx(float(np.quantile(values, 0.5)), abs=1e-3)
     assert merged.share_from(2.0) == whole.share_from(2.0)
+
+
+def sizes(folder: Path, *shapes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    for k, shape in enumerate(shapes):
+        write_png(folder / f"{k:03d}.png", rng.integers(60, 200, shape).astype(np.uint8))
+
+
+@pytest.mark.parametrize("size", [(32, 24), "any"])
+def test_pictures_of_any_size_are_measured_where_the_bundle_takes_them(tmp_path: Path, size: Any) -> None:
+    """As fit, replay and golden frames take them; what any size of frame the line then judges."""
+    write_identity_bundle(tmp_path / "bundle", size=size, resize=True)
+    (tmp_path / "good").mkdir()
+    sizes(tmp_path / "good", *[(24, 32)] * 20, (30, 40), (48, 36))
+    (tmp_path / "line.yaml").write_text(CONFIG)
+    line = load_config(tmp_path / "line.yaml").resolved
+    calibration, result = measured(line, good_frames(tmp_path / "good"), workers=1)
+    assert (calibration.frames, len(result.maxima)) == (22, 22)
+    assert calibration.key.frames is not None
+    assert calibration.key.frames.size is None
+    assert ("frames of 3 sizes" in calibration.note) == (size != "any")
+
+
+def test_a_camera_has_one_size_and_so_has_a_model_that_was_fitted_on_one(tmp_path: Path) -> None:
+    write_identity_bundle(tmp_path / "bundle", size=(32, 24), resize=True)
+    (tmp_path / "good").mkdir()
+    sizes(tmp_path / "good", *[(24, 32)] * 20, (30, 40))
+    camera = CONFIG.replace("{kind: recorded, path: good, pace: max}", "{kind: opencv, device: 0}")
+    (tmp_path / "line.yaml").write_text(camera)
+    with pytest.raises(UserError, match=r"020\.png: a frame of another size than the first\n  received: 40x30"):
+        measured(load_config(tmp_path / "line.yaml").resolved, good_frames(tmp_path / "good"), workers=1)
