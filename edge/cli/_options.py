@@ -31,6 +31,19 @@ ClusterOption: TypeAlias = Annotated[
 ]
 
 
+def finished_shards(out: Path | None, *, resume: bool) -> Path | None:
+    """Return the folder beside ``--out`` where ``--resume`` keeps finished shards; None where nothing is kept.
+
+    Raises:
+        UserError: there is no ``--out``.
+    """
+    if not resume:
+        return None
+    if out is None:
+        raise UserError("--resume: keeps finished shards beside the file of --out", fix="give --out FILE")
+    return out.with_name(f"{out.name}.parts")
+
+
 def checked_bits(bits: int | None) -> int | None:
     """Return what ``--bits`` says. Raises UserError for a depth that no camera has."""
     if bits not in (None, 10, 12, 14, 16):

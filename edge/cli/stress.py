@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
+from edge.cli._options import ClusterOption, finished_shards
 from edge.cli._sets import tell_unreadable
 from edge.cli._tables import print_table
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.open import open_set
 from edge.shift.coverage import Covered, augment_text, coverage, mended, read_augment, read_measured
-from edge.shift.stress import LineLimits, Stress, StressCurve, run_stress
+from edge.shift.stress import LineLimits, Stress, StressCurve, StressRun, run_stress
 from edge.shift.stress_task import ways_of
 from edge.shift.subject import Subject, open_subject
 from edge.storage.disk import write_whole
@@ -54,6 +56,10 @@ def stress(
     frames: Annotated[int, typer.Option(min=10, help="Most frames of each class; others are left out by their hash.")] = 40,
     seed: Annotated[int, typer.Option(help="Of directions, places and noise.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the figures don't depend on it.")] = 1,
+    cluster: ClusterOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep finished shards beside --out, and go on from those that are there.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a .html page (extra report) or .json file.")
@@ -64,6 +70,7 @@ def stress(
         raise UserError(f"--out {out}", received=out.suffix or "no ending", expected="a name that ends in .html or .json")
     if mend is not None and covers is None:
         raise UserError("--mend: writes what --covers finds", fix="give --covers AUGMENT.yaml SHIFT.json, too")
+    parts = finished_shards(out, resume=resume)
     rows = _coverage(covers, mend)
     limits = LineLimits(false_rejects, recall_loss)
     names = list(only or ()) or [row.cause for row in rows if row.state in ("covered", "too narrow", "not there")]
@@ -71,15 +78,16 @@ def stress(
         _show_coverage(rows, mend)
         return
     ways = ways_of(names)
-    subject = open_subject(model, threshold)
-    source = open_set(path)
+    subject = open_subject(model.absolute() if cluster else model, threshold)
+    source = open_set(path.absolute() if cluster else path)
+    run = StressRun(workers, cluster, parts)
     with progress_bar("stressing", transient=True) as step:
-        result = run_stress(
-            subject, source, chosen(source, frames), ways, limits=limits, seed=seed, workers=workers, say=step
-        )
+        result = run_stress(subject, source, chosen(source, frames), ways, limits=limits, seed=seed, run=run, say=step)
     tell_unreadable(path, result.unreadable)
     if out is not None:
         _write(out, result, subject, limits, seed, rows)
+    if parts is not None:
+        shutil.rmtree(parts, ignore_errors=True)
     if as_json:
         report = result.to_json(subject, limits, seed) | ({"covers": _covers_json(rows)} if covers else {})
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))

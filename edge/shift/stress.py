@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from edge.config.bundle import load_bundle
 from edge.errors import UserError
 from edge.models.evaluate.intervals import Interval, share_interval
 from edge.models.evaluate.ranking import auroc, steps
@@ -18,6 +20,7 @@ from edge.shift.planted import TOLD as PLANTED_TOLD
 from edge.shift.stress_task import Outcome, StressTask, Way
 from edge.shift.subject import Subject
 from edge.spread import shards_of, spread
+from edge.spread.results import unpacked
 
 STRESS_SCHEMA: Final = 1
 _SHARD: Final = 4
@@ -32,6 +35,19 @@ class LineLimits:
 
     false_rejects: float = 0.05
     recall_loss: float = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class StressRun:
+    """How frames are spread; it changes no figure.
+
+    ``cluster``: address of a Ray cluster whose nodes do the work, and see set and bundle by the same paths. ``kept_in``:
+    folder for finished shards, from which a run that was stopped goes on.
+    """
+
+    workers: int = 1
+    cluster: str | None = None
+    kept_in: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +122,7 @@ def run_stress(
     *,
     limits: LineLimits = LineLimits(),
     seed: int = 0,
-    workers: int = 1,
+    run: StressRun = StressRun(),
     say: Callable[[int, int], None] = lambda *_: None,
 ) -> Stress:
     """Judge every frame as it is and at five strengths of each way, at the frozen threshold.
@@ -119,14 +135,23 @@ def run_stress(
     plant = not any(frame.label == "defect" for frame in frames)
     task = StressTask(subject.inspector, source, tuple(frames), tuple(ways), seed, plant)
     try:
-        done = spread(task, shards_of(len(frames), _SHARD), workers=workers, progress=lambda p: say(p.frames, p.total))
+        done = spread(
+            task,
+            shards_of(len(frames), _SHARD),
+            workers=run.workers,
+            cluster=run.cluster,
+            kept_in=run.kept_in,
+            key="" if run.kept_in is None else task.key(),
+            seen=partial(_seen, source, frames, subject.bundle.folder),
+            progress=lambda p: say(p.frames, p.total),
+        )
     finally:
         task.close()
     good: list[list[Outcome]] = []
     bad: list[list[Outcome]] = []
     unreadable: list[tuple[str, str]] = [(lost.name, f"it killed two workers: {lost.how}") for lost in done.lost]
     for data in done.results:
-        outcomes, failed = pickle.loads(data)  # noqa: S301  (this program's own, from its own workers)
+        outcomes, failed = unpacked(data, tuple, (Outcome,))
         unreadable += failed
         for _, is_defective, found in outcomes:
             (bad if is_defective else good).append(found)
@@ -138,6 +163,11 @@ def run_stress(
         )
     told = PLANTED_TOLD if plant else "the set's own"
     return Stress(_curves(good, bad, ways, limits), len(good), len(bad), told, tuple(unreadable))
+
+
+def _seen(source: FrameSet, frames: Sequence[SetFrame], bundle: Path) -> str:
+    """What a machine sees of the frames and of the model. Raises UserError where it sees none."""
+    return f"{source.seen(frames)}, model {load_bundle(bundle).sha256[:12]}"
 
 
 def _curves(

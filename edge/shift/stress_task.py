@@ -17,7 +17,7 @@ from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame
-from edge.models.evaluate.judge import Inspector, on_frame
+from edge.models.evaluate.judge import Inspector, JudgeTask, on_frame
 from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable
 from edge.preprocess.pixel_formats import to_depth
 from edge.regions.criteria import Criteria
@@ -118,6 +118,11 @@ class StressTask:
                 marked = planted(loaded, judge.inside(loaded), np.random.default_rng([self.seed, index, 7]), index)
                 done.append((index, True, self._outcomes(judge, marked, index)))
         return pickle.dumps((done, unreadable))
+
+    def key(self) -> str:
+        """What the results depend on, for finished shards that are kept."""
+        judging = JudgeTask(self.inspector, self.source, self.frames).key()
+        return repr((judging, [(way.name, way.corruption.strengths.steps) for way in self.ways], self.seed, self.plant))
 
     def close(self) -> None:
         """Free the engine of this process, if there is one."""

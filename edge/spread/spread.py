@@ -53,12 +53,12 @@ def spread(
     if workers < 1:
         raise UserError("--workers", received=workers, expected="a number from 1 up")
     kept = _Kept(kept_in, key)
-    done = {shard.index: result for shard in shards if (result := kept.get(shard)) is not None}
+    done: dict[int, bytes | None] = {shard.index: None for shard in shards if kept.has(shard)}
     todo = [shard for shard in shards if shard.index not in done]
     lost: list[LostFrame] = []
     retries = 0
 
-    turn = _Turn(shards, taken)
+    turn = _Turn(shards, kept, taken)
 
     def finished(shard: Shard, result: bytes) -> None:
         done[shard.index] = result
@@ -78,7 +78,7 @@ def spread(
     elif todo:
         lost, retries = run_in_processes(task, todo, min(workers, len(todo)), before, finished, progress)
     turn.hand_over(done)
-    results = tuple(done[shard.index] for shard in shards) if taken is None else ()
+    results = tuple(kept.whole(shard, done[shard.index]) for shard in shards) if taken is None else ()
     return Spread(results, tuple(sorted(lost, key=lambda frame: frame.index)), retries)
 
 
@@ -108,13 +108,15 @@ def _run_here(
 class _Turn:
     """Hands results over in the order of their shards, each once, and lets go of them."""
 
-    def __init__(self, shards: Sequence[Shard], taken: Callable[[bytes], None] | None) -> None:
-        self._coming = deque(shard.index for shard in shards)
+    def __init__(self, shards: Sequence[Shard], kept: _Kept, taken: Callable[[bytes], None] | None) -> None:
+        self._coming = deque(shards)
+        self._kept = kept
         self._taken = taken
 
-    def hand_over(self, done: dict[int, bytes]) -> None:
-        while self._taken is not None and self._coming and self._coming[0] in done:
-            self._taken(done.pop(self._coming.popleft()))
+    def hand_over(self, done: dict[int, bytes | None]) -> None:
+        while self._taken is not None and self._coming and self._coming[0].index in done:
+            shard = self._coming.popleft()
+            self._taken(self._kept.whole(shard, done.pop(shard.index)))
 
 
 class _Kept:
@@ -124,11 +126,18 @@ class _Kept:
         self._folder = folder
         self._key = sha256(key.encode()).hexdigest()[:16]
 
-    def get(self, shard: Shard) -> bytes | None:
+    def has(self, shard: Shard) -> bool:
+        return self._folder is not None and self._path(self._folder, shard).is_file()
+
+    def whole(self, shard: Shard, result: bytes | None) -> bytes:
+        """The result, read from its file where ``result`` is None: many together may be larger than the memory."""
+        if result is not None:
+            return result
+        assert self._folder is not None
         try:
-            return None if self._folder is None else self._path(self._folder, shard).read_bytes()
-        except OSError:
-            return None
+            return self._path(self._folder, shard).read_bytes()
+        except OSError as error:
+            raise UserError(f"{self._folder}: a finished shard cannot be read: {error.strerror}") from None
 
     def put(self, shard: Shard, result: bytes) -> None:
         if self._folder is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from support.judged import fitted, parts_folder
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.errors import UserError
 from edge.models.sets.open import open_set
-from edge.shift.stress import LineLimits, StressPoint, first_breach, point, run_stress
+from edge.shift.stress import LineLimits, StressPoint, StressRun, first_breach, point, run_stress
 from edge.shift.stress_task import Outcome, ways_of
 from edge.shift.subject import open_subject
 
@@ -98,8 +99,33 @@ def test_a_model_is_stressed_on_a_sets_own_defects_and_the_seed_decides(bundle: 
 def test_two_workers_find_the_same(bundle: Path, folder: Path) -> None:
     subject, source = open_subject(bundle, threshold=9.0), open_set(folder)
     ways = ways_of(["noise"])
-    results = [run_stress(subject, source, source.frames, ways, workers=workers) for workers in (1, 2)]
+    results = [run_stress(subject, source, source.frames, ways, run=StressRun(workers)) for workers in (1, 2)]
     assert results[0].to_json(subject, LIMITS, 0) == results[1].to_json(subject, LIMITS, 0)
+
+
+def test_a_stress_that_was_stopped_goes_on_from_its_finished_shards(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    subject, source, kept = open_subject(bundle, threshold=9.0), open_set(folder), tmp_path / "parts"
+
+    def stressed(names: list[str], most: int = 1000) -> dict[str, Any]:
+        def say(done: int, _total: int) -> None:
+            if done > most:
+                raise KeyboardInterrupt
+
+        run = StressRun(kept_in=kept)
+        result = run_stress(subject, source, source.frames, ways_of(names), run=run, say=say)
+        return result.to_json(subject, LIMITS, 0)
+
+    with pytest.raises(KeyboardInterrupt):
+        stressed(["noise"], most=10)
+    first = {part.name: part.stat().st_mtime_ns for part in kept.iterdir()}
+    assert len(first) == 2
+    again = stressed(["noise"])
+    assert len(list(kept.iterdir())) == 5
+    assert {name: (kept / name).stat().st_mtime_ns for name in first} == first
+    plain = run_stress(subject, source, source.frames, ways_of(["noise"])).to_json(subject, LIMITS, 0)
+    assert again == plain
+    stressed(["defocus"])  # another question: none of them is an answer
+    assert len(list(kept.iterdir())) == 10
 
 
 def test_a_set_without_defects_gets_planted_ones_which_the_model_sees(bundle: Path, folder: Path) -> None:

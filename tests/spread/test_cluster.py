@@ -28,6 +28,9 @@ from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.models.sets.frame_set import hashed
 from edge.models.sets.open import open_set
+from edge.shift.stress import LineLimits, StressRun, run_stress
+from edge.shift.stress_task import ways_of
+from edge.shift.subject import open_subject
 from edge.spread import shards_of, spread
 
 pytestmark = [
@@ -117,7 +120,7 @@ def test_another_token_is_refused(cluster: str, monkeypatch: pytest.MonkeyPatch)
         spread(Count(), shards_of(8), cluster=cluster)
 
 
-def test_thresholds_and_figures_are_those_of_one_process(
+def test_thresholds_figures_and_what_a_model_stands_are_those_of_one_process(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from support.judged import fitted, parts_folder
@@ -144,3 +147,11 @@ def test_thresholds_and_figures_are_those_of_one_process(
         for at in (None, cluster)
     ]
     assert reports[0] == reports[1]
+    subject = open_subject(bundle, threshold=9.0)
+    stressed = [
+        run_stress(subject, source, source.frames, ways_of(["noise"]), run=StressRun(cluster=at)).to_json(
+            subject, LineLimits(), 0
+        )
+        for at in (None, cluster)
+    ]
+    assert stressed[0] == stressed[1]

@@ -25,6 +25,8 @@ class EvaluateOptions:
     workers: int = 1
     cluster: str | None = None
     """Address of a Ray cluster whose nodes do the work instead, and see the set and the bundles by the same paths."""
+    kept_in: Path | None = None
+    """Folder for finished shards, from which an evaluation that was stopped goes on."""
     replicates: int = 1000
     seed: int = 0
     pixels: bool = True

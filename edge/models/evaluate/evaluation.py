@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -216,9 +215,11 @@ def judge_all(
             shards_of(len(frames), SHARD),
             workers=options.workers,
             cluster=options.cluster,
+            kept_in=options.kept_in,
+            key="" if options.kept_in is None else task.key(),
             seen=partial(_seen, source, frames, inspector.model.bundle),
             progress=lambda p: say(p.frames, p.total),
-            taken=lambda data: whole.add(pickle.loads(data)),  # noqa: S301  (this program's own, from its own workers)
+            taken=lambda data: whole.add(ShardResult.from_bytes(data)),
         )
     finally:
         task.close()

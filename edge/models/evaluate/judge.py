@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge import __version__
 from edge.config.bundle import load_bundle
 from edge.config.line import ModelConfig
 from edge.config.regions import RegionsConfig
@@ -21,7 +23,8 @@ from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Found, Frame, Unmapped
 from edge.models.evaluate.describe import defects_of, seen_of
-from edge.models.evaluate.pixels import PixelCurves
+from edge.models.evaluate.part_histograms import PartHistogram, PartHistograms
+from edge.models.evaluate.pixels import PixelCounts, PixelCurves
 from edge.models.evaluate.scored import MaskDefect, Scored, SeenRegion
 from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable
 from edge.models.sets.used import content_id
@@ -31,6 +34,7 @@ from edge.regions.criteria import Criteria
 from edge.regions.plan import RegionPlan
 from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
+from edge.spread.results import unpacked
 from edge.spread.shards import At, Shard
 from edge.storage.pictures import PictureError
 
@@ -52,6 +56,10 @@ class Inspector:
         return Criteria(self.regions, self.high, self.low, self.mask)
 
 
+_PARTS = (Scored, SeenRegion, MaskDefect, PixelCurves, PixelCounts, PartHistograms, PartHistogram)
+"""What stands in a ``ShardResult``."""
+
+
 @dataclass(slots=True)
 class ShardResult:
     """What came of one shard. ``notes``: files and what was wrong with their masks. ``contents``: files and their content
@@ -71,6 +79,19 @@ class ShardResult:
         self.contents += part.contents
         self.unreadable += part.unreadable
         self.curves.merge(part.curves)
+
+    def to_bytes(self) -> bytes:
+        """All of it, as it comes from a worker or lies in the file of a finished shard."""
+        return pickle.dumps(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ShardResult:
+        """Build the result again; nothing but results is built, whatever the bytes say.
+
+        Raises:
+            UserError: they are of something else.
+        """
+        return unpacked(data, cls, _PARTS)
 
 
 @dataclass(slots=True)
@@ -103,7 +124,17 @@ class JudgeTask:
             result.contents.append((frame.file, content_id(loaded.pixels)))
             self._judge(frame, loaded, criteria, workspace, result)
         result.curves.settle()
-        return pickle.dumps(result)
+        return result.to_bytes()
+
+    def key(self) -> str:
+        """What the results depend on, for finished shards that are kept: the frames' files and labels, the model, how its
+        maps are judged.
+        """
+        of = self.source.file_state
+        frames = [(of(f.file), f.sha256, f.kind, f.part, f.side, f.tags, of(f.mask)) for f in self.frames]
+        roi = None if self.inspector.mask is None else sha256(self.inspector.mask.tobytes()).hexdigest()
+        model = load_bundle(self.inspector.model.bundle).sha256
+        return repr((__version__, frames, model, self.inspector, roi, self.pixels))
 
     def close(self) -> None:
         """Free the engine of this process, if there is one."""

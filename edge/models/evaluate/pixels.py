@@ -59,7 +59,7 @@ class PixelCurves:
     regions: int = 0
     by_part: PartHistograms = field(default_factory=PartHistograms)
     _dropped_bits: int = 0
-    _waiting: list[_Counts] = field(default_factory=list)
+    _waiting: list[PixelCounts] = field(default_factory=list)
     _entries: int = 0
 
     def add(
@@ -169,13 +169,13 @@ class PixelCurves:
             result[name] = (min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0))
         return result
 
-    def _put(self, counts: _Counts) -> None:
+    def _put(self, counts: PixelCounts) -> None:
         self._waiting.append(counts)
         self._entries += len(counts.keys)
         if self._entries > 1.5 * self.most:
             self._settled()
 
-    def _settled(self) -> _Counts:
+    def _settled(self) -> PixelCounts:
         """All that waits, as one; with more bits dropped where it has too many different values."""
         together = _joined(self._waiting)
         if len(together.keys) > self.most:
@@ -188,7 +188,7 @@ class PixelCurves:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
+class PixelCounts:
     """Ascending keys, and for each how many good and defective pixels it has, and the weight of the latter: (k,) each."""
 
     keys: NDArray[np.int64]
@@ -196,7 +196,7 @@ class _Counts:
     bad: Floats
     overlap: Floats
 
-    def coarser(self, bits: int) -> _Counts:
+    def coarser(self, bits: int) -> PixelCounts:
         return self if not bits else _reduced(self.keys >> bits, self.good, self.bad, self.overlap)
 
     def from_the_top(self) -> tuple[Floats, Floats, Floats]:
@@ -204,7 +204,7 @@ class _Counts:
         return np.cumsum(self.good[::-1]), np.cumsum(self.bad[::-1]), np.cumsum(self.overlap[::-1])
 
 
-def _counted(keys: NDArray[np.int64], weight: Floats | None) -> _Counts:
+def _counted(keys: NDArray[np.int64], weight: Floats | None) -> PixelCounts:
     """One map's pixels by key. ``weight``: (n,) above 0 on defective pixels; None where there are none."""
     low = int(keys.min())
     width = int(keys.max()) - low + 1
@@ -220,29 +220,29 @@ def _counted(keys: NDArray[np.int64], weight: Floats | None) -> _Counts:
     total = everything[filled].astype(np.float64)
     if weight is None:
         nothing = np.zeros(len(names))
-        return _Counts(names, total, nothing, nothing)
+        return PixelCounts(names, total, nothing, nothing)
     bad, overlap = (np.bincount(place, weights=w, minlength=width)[filled] for w in (weight > 0, weight))
-    return _Counts(names, total - bad, np.asarray(bad, np.float64), np.asarray(overlap, np.float64))
+    return PixelCounts(names, total - bad, np.asarray(bad, np.float64), np.asarray(overlap, np.float64))
 
 
-def _joined(parts: list[_Counts]) -> _Counts:
+def _joined(parts: list[PixelCounts]) -> PixelCounts:
     if len(parts) == 1:
         return parts[0]
     if not parts:
-        return _Counts(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0))
+        return PixelCounts(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0))
     keys = np.concatenate([p.keys for p in parts])
     order = np.argsort(keys, kind="stable")
     good, bad, overlap = (np.concatenate([getattr(p, n) for p in parts])[order] for n in ("good", "bad", "overlap"))
     return _reduced(keys[order], good, bad, overlap)
 
 
-def _reduced(keys: NDArray[np.int64], good: Floats, bad: Floats, overlap: Floats) -> _Counts:
+def _reduced(keys: NDArray[np.int64], good: Floats, bad: Floats, overlap: Floats) -> PixelCounts:
     """Equal neighbours summed."""
     if not len(keys):
-        return _Counts(keys, good, bad, overlap)
+        return PixelCounts(keys, good, bad, overlap)
     starts = np.flatnonzero(np.append([True], keys[1:] != keys[:-1]))
     good, bad, overlap = (np.add.reduceat(column, starts).astype(np.float64) for column in (good, bad, overlap))
-    return _Counts(keys[starts], good, bad, overlap)
+    return PixelCounts(keys[starts], good, bad, overlap)
 
 
 _NAMES = ("auroc", "average_precision", "au_pro_30", "au_pro_05")

@@ -118,6 +118,16 @@ class FrameSet:
                 raise UserError(f"{self.root / frame.file}: cannot be read: {error.strerror}") from None
         return f"{len(frames)} frames, names and sizes {digest.hexdigest()[:16]}"
 
+    def file_state(self, name: str | None) -> tuple[str, int, int] | None:
+        """A picture or mask under the root with its size in bytes and its time in ns, to see whether it changed."""
+        if name is None:
+            return None
+        try:
+            state = (self.root / name).stat()
+        except OSError:
+            return (name, 0, 0)
+        return (name, state.st_size, state.st_mtime_ns)
+
     def read(self, frame: SetFrame) -> Frame:
         """The frame with its pixels.
 

@@ -1,6 +1,8 @@
 """A whole evaluation: figures of a model that sees every planted defect, the same for any number of workers."""
 
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -72,6 +74,39 @@ def test_workers_change_no_byte(made, report):
     options = replace(OPTIONS, workers=2)
     again = evaluate(source, [Contestant("easy", bundle)], options)[0]
     assert orjson.dumps(without_times(again)) == orjson.dumps(without_times(report))
+
+
+def test_an_evaluation_that_was_stopped_goes_on_from_its_finished_shards(made, report, tmp_path):
+    source, bundle = made
+    kept = tmp_path / "parts"
+    options = replace(OPTIONS, kept_in=kept)
+
+    def stop(what, done, _total):
+        if what.startswith("judging") and done >= 32:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, [Contestant("easy", bundle)], options, stop)
+    first = {part.name: part.stat().st_mtime_ns for part in kept.iterdir()}
+    assert first
+    again = evaluate(source, [Contestant("easy", bundle)], options)[0]
+    assert orjson.dumps(without_times(again)) == orjson.dumps(without_times(report))
+    assert {name: (kept / name).stat().st_mtime_ns for name in first} == first
+    assert len(list(kept.iterdir())) > len(first)
+
+
+def test_a_finished_shard_that_is_none_is_refused_and_runs_no_code(made, tmp_path):
+    """Whoever may write to the folder of --resume must not be able to have code run by it."""
+    source, bundle = made
+    kept = tmp_path / "parts"
+    options = replace(OPTIONS, kept_in=kept)
+    evaluate(source, [Contestant("easy", bundle)], options)
+    for part in kept.iterdir():
+        part.write_bytes(pickle.dumps(Path.touch) if part.name.endswith("32.part") else b"torn")
+    with pytest.raises(UserError) as caught:
+        evaluate(source, [Contestant("easy", bundle)], options)
+    assert str(caught.value).startswith("a finished shard can't be read\n  received: it names ")
+    assert "\n  fix: delete the folder of finished shards, OUT.parts, and start again" in str(caught.value)
 
 
 def test_two_models_are_compared_on_the_same_frames(made, tmp_path):
