@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +17,9 @@ from rich.style import Style
 from rich.text import Text
 
 UPPER_HALF = "\u2580"
+END = "\x04"
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Z])")
+"""What a terminal sends for arrows and other keys without a character (ECMA-48, 5.4)."""
 
 
 def drawn(pixels: NDArray[np.uint8], columns: int, rows: int) -> Text:
@@ -38,9 +44,12 @@ def _hex(rgb: list[int]) -> str:
 
 @contextmanager
 def keys() -> Iterator[Callable[[], str]]:
-    """Read single keys from standard input, without Return where it is a terminal; else a line is a key."""
+    """Read single keys from standard input, without Return where it is a terminal; else a line is a key.
+
+    An arrow or another key that a terminal sends as several characters comes as one. At the end of input comes Ctrl-D.
+    """
     if not sys.stdin.isatty():
-        yield lambda: sys.stdin.readline()[:1] or "q"
+        yield lambda: sys.stdin.readline()[:1] or END
         return
     import termios
     import tty
@@ -49,6 +58,27 @@ def keys() -> Iterator[Callable[[], str]]:
     before = termios.tcgetattr(fd)
     try:
         tty.setcbreak(fd)
-        yield lambda: sys.stdin.read(1) or "q"
+        yield KeysOf(lambda: os.read(fd, 64)).read
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+class KeysOf:
+    """Keys out of a terminal's bytes, as many as ``take`` gives at once."""
+
+    def __init__(self, take: Callable[[], bytes]) -> None:
+        self._take = take
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._waiting = ""
+
+    def read(self) -> str:
+        """The next key; Ctrl-D at the end."""
+        while not self._waiting:
+            data = self._take()
+            if not data:
+                return END
+            self._waiting = self._decoder.decode(data)
+        found = _SEQUENCE.match(self._waiting)
+        key = found[0] if found else self._waiting[0]
+        self._waiting = self._waiting[len(key) :]
+        return key

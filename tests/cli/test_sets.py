@@ -62,6 +62,29 @@ def test_two_people_who_disagree_are_told_and_a_third_decides(gathered):
     assert "no labels disagree" in edge("label", gathered, "--disputed").output
 
 
+def test_a_mask_is_painted_by_keys_and_stays_when_the_kind_is_changed(gathered):
+    result = edge("label", gathered, "--who", "anna", given="m\n \n\ng\nn\nc\nr\n\n" + "m\nq\n" + "g\nq\n")
+    assert "5 px, of: d a defect" in result.output
+    assert kinds(gathered) == ["cr", "good", "unlabelled", "unlabelled"]
+    frames = read_set(gathered / MANIFEST)
+    assert frames.read_mask(frames.frames[0]).sum() == 5
+    assert frames.frames[1].mask is None
+    edge("label", gathered, "--who", "anna", "--all", given="d\nq\n")
+    frames = read_set(gathered / MANIFEST)
+    assert frames.frames[0].label == "defect"
+    assert frames.read_mask(frames.frames[0]).sum() == 5
+    edge("label", gathered, "--who", "anna", "--all", given="m\nl\n \n\nd\nq\n")
+    frames = read_set(gathered / MANIFEST)
+    assert frames.read_mask(frames.frames[0]).sum() == 8  # painted on
+    edge("label", gathered, "--who", "anna", "--all", given="g\nq\n")
+    assert read_set(gathered / MANIFEST).frames[0].mask is None
+
+
+def test_labelling_ends_where_its_input_ends_in_the_middle_of_a_word(gathered):
+    assert edge("label", gathered, "--who", "anna", given="g\nn\nc").exit_code == 0
+    assert kinds(gathered) == ["good", "unlabelled", "unlabelled", "unlabelled"]
+
+
 def test_labels_are_imported_and_what_doesnt_fit_is_told(gathered, tmp_path):
     (tmp_path / "labels.csv").write_text("file,label\n1.png,good\nz.png,good\n")
     refused = edge("label", gathered, "--import", tmp_path / "labels.csv")

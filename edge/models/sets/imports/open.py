@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from edge.errors import UserError
+from edge.models.sets.drawn_masks import write_mask
 from edge.models.sets.frame_set import FrameSet, add_labels
 from edge.models.sets.imports.coco import read_coco
 from edge.models.sets.imports.csv_table import read_csv
@@ -17,7 +17,6 @@ from edge.models.sets.imports.label_studio import read_label_studio
 from edge.models.sets.imports.mvtec_masks import read_mvtec
 from edge.models.sets.imports.protocol import ImportedLabel, matched
 from edge.models.sets.manifest import LabelLine, now
-from edge.storage.pictures import write_png
 
 _FORMS = "a .csv file, a folder with ground_truth, COCO's or Label Studio's .json"
 
@@ -68,7 +67,7 @@ def import_labels(frames: FrameSet, path: Path, who: str, *, partly: bool = Fals
     for frame, label in pairs:
         mask = None
         if label.mask is not None:
-            mask = _written(frames, frame.file, label)
+            mask = write_mask(frames, frame.file, label.mask)
             masks += 1
         lines.append(
             LabelLine(
@@ -82,25 +81,3 @@ def import_labels(frames: FrameSet, path: Path, who: str, *, partly: bool = Fals
         )
     add_labels(frames, lines)
     return LabelsTaken(len(lines), masks, tuple(unknown))
-
-
-def _written(frames: FrameSet, file: str, label: ImportedLabel) -> str:
-    """Write the mask as a picture beside the manifest; returns its name under the set's root, absolute where it lies
-    elsewhere.
-
-    Two people's masks of one frame have two names.
-    """
-    assert label.mask is not None
-    assert frames.manifest is not None
-    folder = frames.manifest.parent.absolute() / "masks"
-    stem = file.rpartition(".")[0].replace("/", "-")
-    number = 0
-    while (folder / (name := f"{stem}{f'-{number}' if number else ''}.png")).exists():
-        number += 1
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_png(folder / name, np.where(label.mask, np.uint8(255), np.uint8(0)))
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
-    path = folder / name
-    return path.relative_to(frames.root).as_posix() if path.is_relative_to(frames.root.absolute()) else str(path)
