@@ -44,6 +44,7 @@ from edge.drift.reference import make_reference
 from edge.drift.signatures import Library
 from edge.drift.statistics import FLOORS, NAMES
 from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.models.calibrate.thresholds import choose_high
@@ -86,7 +87,7 @@ class Line:
         """Three strengths of each cause, from where the frozen model breaks."""
         fitted = fit_to_bundle((_framed(frame) for frame in self.good[:60]), folder / "fitted", pose="fixed")
         with closing(open_engine(ModelConfig(bundle=fitted.folder, engine="onnx", threads=1), fitted)) as engine:
-            workspace = Workspace()
+            workspace = ready_workspace(fitted)
 
             def rejected(frames: list[Any], high: float) -> float:
                 maps = [to_map(_framed(frame), engine, workspace) for frame in frames]
@@ -151,7 +152,7 @@ def false_warnings(time_constants: int, runs: int, frames: int, seed: int) -> fl
     for run in range(runs):
         detector = Detector(make_reference([values[:reference, run].astype(np.float64)]))
         blocks = (detector.add(row, 0) for row in values[reference + 2500 :, run])
-        warned += any(block is not None and block.lasting.max() >= 3 for block in blocks)
+        warned += any(block is not None and block.warns(3) for block in blocks)
     return warned / runs
 
 

@@ -26,6 +26,7 @@ DISAGREEMENT: Final = float(np.log(0.5))
 """With a correlation below 0.5 the picture shows another part, or none."""
 _USUAL = 6.0
 """A breach also lies so many deviations of single frames outside the reference."""
+_COMES = 0.25
 _BACK = 0.8
 """It ends at this share of its bound, so that a value on the bound doesn't switch frame by frame."""
 
@@ -43,46 +44,53 @@ class Ladder:
     """The breaches of the newest frames. Used by one thread."""
 
     def __init__(self, reference: Reference, limits: PlaceLimits, *, frames: int) -> None:
-        """``frames``: measured frames whose median is judged; a breach shows within them, and ends within them."""
+        """``frames``: measured frames that are judged; a breach comes once three in four of them show it, which no third of
+        bad parts does by chance, and goes once half of them don't.
+        """
         self._reference = reference
         self._limits = limits
-        self._values = np.tile(reference.center, (frames, 1))
+        still = self._reach(reference.center)
+        self._reaches = np.tile([still[breach] for breach in BREACHES], (frames, 1))
         self._next = 0
         self._in_force: frozenset[Breach] = frozenset()
 
     def add(self, values: NDArray[np.float64]) -> tuple[Breach, ...]:
         """Take the statistics of one frame; returns the breaches in force, in the order of ``BREACHES``."""
-        self._values[self._next] = values
-        self._next = (self._next + 1) % len(self._values)
-        reach = self._reach(np.median(self._values, axis=0))
+        reach = self._reach(values)
+        self._reaches[self._next] = [reach[breach] for breach in BREACHES]
+        self._next = (self._next + 1) % len(self._reaches)
+        of_most, middle = np.quantile(self._reaches, (_COMES, 0.5), axis=0)
         self._in_force = frozenset(
-            breach for breach in BREACHES if reach[breach] > (_BACK if breach in self._in_force else 1.0)
+            breach
+            for number, breach in enumerate(BREACHES)
+            if of_most[number] > 1 or (breach in self._in_force and middle[number] > _BACK)
         )
         return tuple(breach for breach in BREACHES if breach in self._in_force)
 
-    def _reach(self, middle: NDArray[np.float64]) -> dict[Breach, float]:
-        """How far each breach is reached; 1 is its bound."""
+    def _reach(self, values: NDArray[np.float64]) -> dict[Breach, float]:
+        """How far each breach is reached by a frame; 1 is its bound."""
         center, usual = self._reference.center, _USUAL * self._reference.sigma
-        beyond = np.abs(middle - center) / usual
-
-        def edges(values: NDArray[np.float64]) -> float:
-            x, y, diagonal = (float(values[INDEX[name]]) for name in ("edges_x", "edges_y", "edges_diagonal"))
-            return max(x, y, (x + y + abs(diagonal)) / 2)
-
+        beyond = np.abs(values - center) / usual
         clipped, shift_x, shift_y = INDEX["clipped"], INDEX["shift_x"], INDEX["shift_y"]
-        lost = (edges(center) - edges(middle)) / -np.log(SHARPNESS)
+        lost = (_edges(center) - _edges(values)) / -np.log(SHARPNESS)
         limits = {"rotation": self._limits.rotation_deg, "scale": self._limits.scale}
-        moved = float(np.hypot(middle[shift_x], middle[shift_y])) / self._limits.shift_px
+        moved = float(np.hypot(values[shift_x], values[shift_y])) / self._limits.shift_px
         out = [min(moved, max(beyond[shift_x], beyond[shift_y]))]
-        out += [min(abs(middle[INDEX[name]]) / most, beyond[INDEX[name]]) for name, most in limits.items()]
+        out += [min(abs(values[INDEX[name]]) / most, beyond[INDEX[name]]) for name, most in limits.items()]
         disagreement = INDEX["disagreement"]
         if center[disagreement] < DISAGREEMENT - usual[disagreement]:
-            out.append(1 + (middle[disagreement] - DISAGREEMENT))
+            out.append(1 + (values[disagreement] - DISAGREEMENT))
         return {
-            "clipped": min(float(middle[clipped] - center[clipped]) / CLIPPED_SHARE, float(beyond[clipped])),
+            "clipped": min(float(values[clipped] - center[clipped]) / CLIPPED_SHARE, float(beyond[clipped])),
             "out_of_focus": min(lost, max(float(beyond[INDEX[name]]) for name in ("edges_x", "edges_y"))),
             "out_of_place": float(max(out)),
         }
+
+
+def _edges(values: NDArray[np.float64]) -> float:
+    """Logarithm of the edges' height in the sharpest direction."""
+    x, y, diagonal = (float(values[INDEX[name]]) for name in ("edges_x", "edges_y", "edges_diagonal"))
+    return max(x, y, (x + y + abs(diagonal)) / 2)
 
 
 def locks_of(breaches: Collection[Breach], lock: Collection[Breach]) -> tuple[Breach, ...]:

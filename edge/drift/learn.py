@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge.disturb.corruptions import CORRUPTIONS, Corruption
 from edge.drift.meter import Meter
 from edge.drift.signatures import Disturbance, Signatures
+from edge.drift.ways import apply_some_way
 
 _Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -52,7 +53,7 @@ class Signer:
         rng = np.random.default_rng(wanted.seed)
         number = int(rng.integers(len(self._frames)))
         row = CORRUPTIONS[wanted.cause]
-        disturbed = row.apply(self._frames[number], wanted.size, rng, self._bits)
+        disturbed = apply_some_way(wanted.cause, self._frames[number], wanted.size, rng, self._bits)
         if row.group in _RESAMPLED:
             disturbed = self._with_noise(disturbed, self._noise[number] * min(1.0, rng.uniform(*_NOISE_PUT_BACK)), rng)
         return np.asarray(self._meter.measure(disturbed, self._bits) - self._before[number])

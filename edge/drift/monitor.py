@@ -18,9 +18,10 @@ from edge.drift.statistics import NAMES
 class DriftMonitor:
     """Says of each measured frame which drift is in force. Used by one thread.
 
-    A warning comes after ``persist`` blocks in a row with a statistic beyond ``limit`` to the same side, and goes after as
-    many without any; between is ``info``, with the block's own cause. A breach shows within half a block and ends within
-    half a block, and locks if ``lock`` names it.
+    A warning comes after ``persist`` blocks in a row with a statistic beyond ``limit`` to the same side, or within a block
+    where three in four of the newest frames lie beyond 1.5 limits, and goes after ``persist`` blocks without any; between
+    is ``info``, with the block's own cause. A breach shows within half a block and ends within half a block, and locks if
+    ``lock`` names it.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class DriftMonitor:
         self._since_ns: int | None = None
         self._breached_ns: int | None = None
         self._warned = False
+        self._lasted = False
+        """The newest whole block was part of the drift in force."""
         self._block: Block | None = None
         self._causes: tuple[Named, ...] = ()
 
@@ -60,7 +63,7 @@ class DriftMonitor:
 
     @property
     def block(self) -> Block | None:
-        """The newest whole block, None before the first."""
+        """The newest block or look that something was read off, None before the first."""
         return self._block
 
     def see(self, values: NDArray[np.float64], now_ns: int) -> Drift | None:
@@ -89,14 +92,20 @@ class DriftMonitor:
         )
 
     def _take(self, block: Block) -> None:
+        if not block.whole and self._warned:
+            return  # it is known, and named anew at the end of the block
         self._block = block
-        if not block.lasting.any():
+        if not block.large and not block.lasting.any():
             self._quiet += 1
             if self._quiet >= self._persist or not self._warned:
                 self._since_ns, self._warned, self._causes = None, False, ()
+            self._lasted = False
             return
         self._quiet = 0
         if self._since_ns is None:
             self._since_ns = block.begun_ns
-        self._warned = self._warned or int(block.lasting.max()) >= self._persist
-        self._causes = self._library.name(self._reference.frame_z(block.middle))
+        self._warned = self._warned or block.warns(self._persist)
+        # the first block of a drift may have begun before it: its newest frames show it alone
+        middle = block.middle if self._lasted else block.newest
+        self._lasted = block.whole
+        self._causes = self._library.name(self._reference.frame_z(middle))

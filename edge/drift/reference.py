@@ -23,7 +23,7 @@ BLOCK = 50
 LEAST_BLOCKS = 4
 ENOUGH_TIME_CONSTANTS = 20
 """A shorter reference is warned of. With variation of a time constant of 500 frames and one standard deviation on all
-statistics, references of 10 and 20 time constants had a false warning in 0.7 % and in no run of 20,000 frames."""
+statistics, references of 10 and 20 time constants had a false warning in none of 100 and of 120 runs of 20,000 frames."""
 _LEAST_LOOKS = 3.5
 """The variance of Student's t is infinite at 3: a reference of fewer looks widens limits about threefold."""
 _WINDOW = 5
@@ -148,14 +148,14 @@ def _time_constants(
 ) -> NDArray[np.float64]:
     """In measured frames, of blocks where variation is slow and of single frames where it is quick.
 
-    No statistic gets a shorter one than the upper quartile: an estimate from few looks is low as often as not, and the low
-    ones are those that cry wolf.
+    No statistic gets a shorter one than the upper tenth: an estimate from few looks is low as often as not, and the low
+    ones are those that cry wolf. With the upper quartile 2 of 100 runs did, and now none does.
     """
     long = [part for part in blocks if len(part) >= LEAST_BLOCKS] or [np.concatenate(blocks)]
     of_blocks = np.max([time_constants(part) for part in long], axis=0) * block
     of_frames = np.max([time_constants(part) for part in series if len(part) >= block], axis=0)
     tau = np.where(of_frames > block, of_blocks, np.minimum(of_frames, of_blocks))
-    return np.asarray(np.maximum(tau, np.quantile(tau, 0.75)))
+    return np.asarray(np.maximum(tau, np.quantile(tau, 0.9)))
 
 
 def _short(tau: NDArray[np.float64], frames: int) -> list[str]:

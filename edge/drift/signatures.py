@@ -18,14 +18,19 @@ from numpy.typing import NDArray
 
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.drift.named import UNKNOWN, Named
-from edge.drift.pairs import nearest_pair
+from edge.drift.pairs import RESIDUALS, PairSearch
 from edge.drift.sizes import SizeRule
 
-NEIGHBOURS: Final = 7
-FAR: Final = 0.9
-"""A change is unlike all causes if its nearest signature lies further, in bands."""
+NEIGHBOURS: Final = 3
+_WITHIN: Final = 29 / 30
+"""A change is unlike all causes if it lies further from them than so many of the signatures lie from the nearest other one
+of their own cause: each was drawn anew, with another place, direction, frame and way."""
 _PAIR: Final = 0.7
 """Two causes explain what one doesn't if they come so much nearer."""
+_SURE: Final = 0.6
+"""Share of ``far`` within which one cause is enough."""
+_BETTER: Final = 0.5
+"""Beyond it two causes are told in place of one that explains the change, too, if they come so much nearer."""
 _LEAST_BAND: Final = 0.3
 _SHARED: Final = 0.6
 """How much of a cause's band is that of all causes: few signatures say little of their own."""
@@ -77,6 +82,14 @@ class Library:
         self._points = squeezed(signatures.rows.astype(np.float64))
         band = _bands(self._points, signatures.cause, len(signatures.causes))
         self._band = np.hypot(band, np.minimum(jitter, 1.0))
+        self.far = _far(self._points, signatures.cause, self._band)
+        """Distance from which on a change is like none of the signatures, in bands."""
+        self._pairs = PairSearch(
+            signatures.rows.astype(np.float64),
+            self._band[signatures.cause],
+            signatures.cause,
+            np.array([CORRUPTIONS[cause].group for cause in signatures.causes], object)[signatures.cause],
+        )
         self._rules = {
             (number, side): rule
             for number in range(len(signatures.causes))
@@ -85,21 +98,21 @@ class Library:
         }
 
     def name(self, change: NDArray[np.float64]) -> tuple[Named, ...]:
-        """The cause of a change of the statistics, (19,) in deviations of single frames; two where two of different groups
-        explain what one doesn't; ``unknown`` where all signatures are far.
+        """The cause of a change of the statistics, (19,) in deviations of single frames; two where two explain what one
+        doesn't; ``unknown`` where all signatures are far.
         """
         if not len(self._points):
             return (unlike_all(np.inf),)
         distance = self.distance(change)
         one = self._one(distance, change)
-        if one.near <= FAR:
+        if one.near <= _SURE * self.far:
             return (one,)
-        rows = self.signatures
-        group = np.array([CORRUPTIONS[cause].group for cause in rows.causes])[rows.cause]
-        pair = nearest_pair(rows.rows.astype(np.float64), self._band[rows.cause], rows.cause, group, change)
-        if pair is None or pair.distance > min(FAR, _PAIR * one.near):
-            return (unlike_all(one.near),)
-        return tuple(self._row(row, pair.distance) for row in pair.rows)
+        pair = self._pairs.nearest(change)
+        known = one.near <= self.far
+        if pair is None or pair.distance > min(self.far, (_BETTER if known else _PAIR) * one.near):
+            return (one if known else unlike_all(one.near),)
+        first, second = pair.rows
+        return self._part(first, second, change, pair.distance), self._part(second, first, change, pair.distance)
 
     def distance(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far a change lies from every signature, (n,), in bands."""
@@ -122,8 +135,13 @@ class Library:
         own = (rows.cause == number) & (np.sign(rows.size) == side)
         return SizeRule(rows.rows[own].astype(np.float64), np.abs(rows.size[own]).astype(np.float64)) if own.any() else None
 
-    def _row(self, row: int, near: float) -> Named:
-        return self._named(int(self.signatures.cause[row]), float(self.signatures.size[row]), near)
+    def _part(self, row: int, other: int, change: NDArray[np.float64], near: float) -> Named:
+        """One of two causes; its size is what the change says without the other one's part."""
+        rows = self.signatures
+        rest = change - rows.rows[other]
+        rest[RESIDUALS] = rows.rows[row, RESIDUALS]
+        number, side = int(rows.cause[row]), int(np.sign(rows.size[row]))
+        return self._named(number, side * self._rules[number, side].size(rest), near)
 
     def _named(self, number: int, size: float, near: float) -> Named:
         row = CORRUPTIONS[self.signatures.causes[number]]
@@ -138,6 +156,17 @@ def _bands(points: NDArray[np.float64], cause: NDArray[np.int16], causes: int) -
         if len(own) > 1:
             squares[number] = np.mean(np.square(own[:, None] - own[_nearest(own, 3)]), axis=(0, 1))
     return np.asarray(np.sqrt((1 - _SHARED) * squares + _SHARED * squares.mean(axis=0) + _LEAST_BAND**2))
+
+
+def _far(points: NDArray[np.float64], cause: NDArray[np.int16], band: NDArray[np.float64]) -> float:
+    """The distance that all but a few signatures have another one of their own cause within."""
+    apart = []
+    for number in range(len(band)):
+        own = points[cause == number] / band[number]
+        if len(own) > 1:
+            nearest = own[_nearest(own, 1)[:, 0]]
+            apart.append(np.sqrt(np.mean(np.square(own - nearest), axis=1)))
+    return float(np.quantile(np.concatenate(apart), _WITHIN)) if apart else np.inf
 
 
 def _nearest(own: NDArray[np.float64], count: int) -> NDArray[np.intp]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.baselines import still
 
+from edge.drift.detector import Detector
 from edge.drift.ladder import PlaceLimits
 from edge.drift.monitor import DriftMonitor
 from edge.drift.named import Drift
@@ -37,25 +38,63 @@ def test_a_line_that_stays_as_it_was_has_no_drift() -> None:
     assert set(fed(monitor(), still(3000, 1))) == {None}
 
 
-def test_a_change_is_info_after_one_block_and_a_warning_after_three_that_name_it() -> None:
+def changed_by(floors: float, seed: int = 2, frames: int = 200) -> np.ndarray:
+    """Statistics of a line whose light went up by so many floors."""
+    changed = still(frames, seed)
+    changed[:, INDEX["log_gain"]] += floors * FLOORS[INDEX["log_gain"]]
+    return changed
+
+
+def test_a_small_change_is_info_after_one_block_and_a_warning_after_three() -> None:
     watch = monitor()
     fed(watch, still(100, 1))
-    changed = still(200, 2)
-    changed[:, INDEX["log_gain"]] += 60 * FLOORS[INDEX["log_gain"]]
-    seen = fed(watch, changed, 100)
+    seen = fed(watch, changed_by(16), 100)
     assert [None if drift is None else drift.level for drift in seen] == [None] * 49 + ["info"] * 100 + ["warn"] * 51
+    assert seen[-1] is not None
+    assert (seen[-1].since_ns, seen[-1].statistic) == (100 * SECOND_NS, "log_gain")
+
+
+def test_a_large_change_is_a_warning_that_names_it_at_the_second_look_at_the_newest_frames() -> None:
+    watch = monitor()
+    fed(watch, still(100, 1))
+    seen = fed(watch, changed_by(60), 100)
+    assert [None if drift is None else drift.level for drift in seen] == [None] * 39 + ["warn"] * 161
+    assert {drift.cause for drift in seen if drift is not None} == {"brightness"}
     last = seen[-1]
     assert last is not None
-    assert (last.cause, last.group, last.unit, last.since_ns) == ("brightness", "lighting", "%", 100 * SECOND_NS)
+    assert (last.cause, last.group, last.unit, last.since_ns) == ("brightness", "lighting", "%", 110 * SECOND_NS)
     assert last.words == "brighter by 18 %"
     assert (last.statistic, last.locked, last.reason) == ("log_gain", False, None)
 
 
+@pytest.mark.parametrize("before", range(0, 50, 7))
+def test_a_large_change_is_named_within_45_measured_frames_wherever_in_a_block_it_begins(before: int) -> None:
+    watch = monitor()
+    fed(watch, still(100 + before, 1))
+    seen = fed(watch, changed_by(60), 100 + before)
+    assert {drift.level for drift in seen[44:] if drift is not None} == {"warn"}
+    assert {drift.cause for drift in seen if drift is not None} == {"brightness"}
+
+
+def test_a_third_of_bad_parts_is_no_large_change_and_locks_nothing() -> None:
+    """A third of bad parts, dealt out at random: their statistics are 300 deviations off, light, place and edges too."""
+    watch = monitor()
+    values = still(5000, 4)
+    values[np.random.default_rng(5).random(5000) < 0.33] += 3000 * FLOORS
+    assert {drift.breaches for drift in fed(watch, values) if drift is not None} <= {()}
+    detector = Detector(make_reference([still(2000)]))
+    assert not any(block is not None and block.large for block in (detector.add(row, 0) for row in values))
+
+
+def test_what_lasts_for_fewer_frames_than_a_look_is_no_matter() -> None:
+    watch = monitor()
+    fed(watch, still(100, 1))
+    assert set(fed(watch, np.concatenate([changed_by(60, frames=14), still(136, 3)]), 100)) == {None}
+
+
 def test_a_warning_goes_after_three_blocks_as_before() -> None:
     watch = monitor()
-    changed = still(150, 2)
-    changed[:, INDEX["log_gain"]] += 60 * FLOORS[INDEX["log_gain"]]
-    assert fed(watch, changed)[-1] is not None
+    assert fed(watch, changed_by(60, frames=150))[-1] is not None
     seen = fed(watch, still(150, 3), 150)
     assert [drift is None for drift in seen] == [False] * 149 + [True]
 
@@ -77,7 +116,7 @@ def test_a_breach_locks_within_half_a_block_and_unlocks_by_itself(statistic: str
     if breach == "out_of_focus":
         changed[:, INDEX["edges_y"]] += value
     seen = fed(watch, changed, 60)
-    assert [drift is not None and drift.locked for drift in seen] == [False] * 12 + [True] * 38
+    assert [drift is not None and drift.locked for drift in seen] == [False] * 18 + [True] * 32
     assert seen[-1] is not None
     assert (seen[-1].reason, seen[-1].level, seen[-1].locks) == (f"drift_{breach}", "lock", (breach,))
     after = fed(watch, still(50, 3), 110)
@@ -94,8 +133,7 @@ def test_a_breach_that_the_config_does_not_lock_for_is_a_warning() -> None:
 
 
 def test_a_clock_that_is_set_back_or_forward_changes_nothing_but_stamps() -> None:
-    changed = still(200, 2)
-    changed[:, INDEX["log_gain"]] += 60 * FLOORS[INDEX["log_gain"]]
+    changed = changed_by(60)
     plain, stepped = monitor(), monitor()
     levels = [None if drift is None else drift.level for drift in fed(plain, changed, 1000)]
     told = []

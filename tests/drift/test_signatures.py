@@ -18,7 +18,7 @@ from edge.errors import UserError
 
 @pytest.fixture(scope="module")
 def made() -> tuple[Baseline, Meter, list[np.ndarray]]:
-    return small_baseline(rows=640)
+    return small_baseline(rows=1000)
 
 
 def named(made: tuple[Baseline, Meter, list[np.ndarray]], cause: str, size: float, library: Library | None = None) -> Named:
@@ -50,15 +50,43 @@ def test_a_cause_that_the_library_lacks_is_unknown(made: tuple[Baseline, Meter, 
     assert found.words == "changed in a way that is like none of the known causes"
 
 
-def test_two_causes_of_different_groups_are_both_named(made: tuple[Baseline, Meter, list[np.ndarray]]) -> None:
+@pytest.mark.parametrize(
+    ("causes", "sizes"),
+    [
+        (("defocus", "scale"), (1.8, 2.4)),
+        (("shift", "brightness"), (7, -30)),
+        (("shift", "rotation"), (7, 2.0)),  # of one group, and yet two things to mend
+    ],
+)
+def test_two_causes_are_both_named_with_their_sizes(
+    made: tuple[Baseline, Meter, list[np.ndarray]], causes: tuple[str, str], sizes: tuple[float, float]
+) -> None:
     baseline, meter, frames = made
     reference = baseline.reference()
+    (first, second), (large, small) = causes, sizes
     values = [
-        meter.measure(disturbed("scale", disturbed("defocus", frame, 1.8, 7, number), 2.4, 7, number))
+        meter.measure(disturbed(second, disturbed(first, frame, large, 7, number), small, 7, number))
         for number, frame in enumerate(frames[5:25])
     ]
     found = Library(baseline.signatures, reference.jitter).name(reference.frame_z(np.median(values, axis=0)))
-    assert {cause.cause for cause in found} == {"defocus", "scale"}
+    assert {cause.cause for cause in found} == set(causes)
+    told = {cause.cause: cause.size for cause in found}
+    for cause, size in zip(causes, sizes, strict=True):
+        assert told[cause] is not None
+        assert 1 / 1.6 < told[cause] / size < 1.6
+
+
+def test_a_change_is_unknown_beyond_what_almost_all_signatures_lie_within_of_each_other(
+    made: tuple[Baseline, Meter, list[np.ndarray]],
+) -> None:
+    library = Library(made[0].signatures, made[0].reference().jitter)
+    points = library.signatures.rows.astype(float)
+    apart = []
+    for number, row in enumerate(points):
+        distance = library.distance(row)
+        distance[number] = np.inf
+        apart.append(distance[library.signatures.cause == library.signatures.cause[number]].min())
+    assert np.mean(np.array(apart) <= library.far) == pytest.approx(29 / 30, abs=0.002)
 
 
 def test_an_empty_library_names_nothing() -> None:
