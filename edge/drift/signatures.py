@@ -25,6 +25,8 @@ NEIGHBOURS: Final = 3
 _WITHIN: Final = 29 / 30
 """A change is unlike all causes if it lies further from them than so many of the signatures lie from the nearest other one
 of their own cause: each was drawn anew, with another place, direction, frame and way."""
+_LEAST_FAR: Final = 0.7
+"""Signatures that hardly differ, of a cause without place and direction, say little of what a factory does."""
 _PAIR: Final = 0.7
 """Two causes explain what one doesn't if they come so much nearer."""
 _SURE: Final = 0.6
@@ -166,7 +168,7 @@ def _far(points: NDArray[np.float64], cause: NDArray[np.int16], band: NDArray[np
         if len(own) > 1:
             nearest = own[_nearest(own, 1)[:, 0]]
             apart.append(np.sqrt(np.mean(np.square(own - nearest), axis=1)))
-    return float(np.quantile(np.concatenate(apart), _WITHIN)) if apart else np.inf
+    return max(_LEAST_FAR, float(np.quantile(np.concatenate(apart), _WITHIN))) if apart else np.inf
 
 
 def _nearest(own: NDArray[np.float64], count: int) -> NDArray[np.intp]:
