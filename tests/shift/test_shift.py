@@ -27,8 +27,8 @@ SIDE = 96
 @pytest.fixture(autouse=True)
 def few_signatures(monkeypatch):
     """So many are enough where one cause is far from all others."""
-    monkeypatch.setattr(diagnose, "ROWS", 250)
-    monkeypatch.setattr(diagnose, "_FEWEST_ROWS", 250)
+    monkeypatch.setattr(diagnose, "ROWS", 420)
+    monkeypatch.setattr(diagnose, "_FEWEST_ROWS", 420)
 
 
 def folder(root, first, count=24, how=lambda pixels: pixels, preset="hard"):
