@@ -84,7 +84,7 @@ class PairSearch:
         return Pair((first, second), least)
 
     def _distances(self, row: int, others: NDArray[np.intp], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Of ``row`` together with each of the others, in bands; infinite where both are one thing."""
+        """How far ``row`` together with each of the others lies, in bands; infinite where both are one thing."""
         own, both = self._rows[row], self._rows[others]
         both[:, :_ADDING] += own[:_ADDING]
         np.maximum(both[:, _ADDING:], own[_ADDING:], out=both[:, _ADDING:])

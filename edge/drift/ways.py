@@ -26,14 +26,14 @@ _FINER: Final = 8
 """Points along a pixel's side that a disc's kernel is summed over."""
 
 
-def gradient(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
+def _gradient(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     """The light falls off to one side along a parabola; the ends differ by ``percent`` of the middle's level."""
     along, over = _turned(picture, rng.uniform(0, 2 * math.pi))
     bent = rng.uniform(-0.5, 0.5) * (along**2 - 1 / 3) + rng.uniform(-0.25, 0.25) * (over**2 - 1 / 3)
     return _times(picture, 1 + percent / 200 * (along + bent))
 
 
-def shadow(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
+def _shadow(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     """A shadow with an arc for a rim, sharp or soft, over a tenth to a half of the picture."""
     along, over = _turned(picture, rng.uniform(0, 2 * math.pi))
     softness = math.exp(rng.uniform(math.log(0.02), math.log(0.3)))
@@ -41,14 +41,14 @@ def shadow(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     return _times(picture, 1 - percent / 100 * (np.clip(inside / softness, -0.5, 0.5) + 0.5))
 
 
-def contrast(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
+def _contrast(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     """Levels move away from a level of the picture's middle tones, or towards it."""
     low, high = np.quantile(picture, (0.3, 0.7))
     middle = np.float32(rng.uniform(low, high))
     return np.asarray(middle + (picture - middle) * np.float32(max(0.0, 1 + percent / 100)))
 
 
-def defocus(picture: Shares, sigma_px: float, _: np.random.Generator) -> Shares:
+def _defocus(picture: Shares, sigma_px: float, _: np.random.Generator) -> Shares:
     """Every point becomes a disc, whose standard deviation across is half its radius."""
     reach = math.ceil(2 * sigma_px) + 1
     places = (np.arange((2 * reach + 1) * _FINER) + 0.5) / _FINER - reach - 0.5
@@ -57,26 +57,26 @@ def defocus(picture: Shares, sigma_px: float, _: np.random.Generator) -> Shares:
     return _shaped(cv2.filter2D(picture, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT_101), picture)
 
 
-def noise(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
+def _noise(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     """The noise of the light itself grows with the root of its level; ``percent`` of white is its mean."""
     deviation = np.sqrt(np.maximum(picture, 0) / max(float(picture.mean()), 1e-3)) * np.float32(percent / 100)
     return np.asarray(picture + rng.standard_normal(picture.shape, np.float32) * deviation)
 
 
-def shift(picture: Shares, px: float, rng: np.random.Generator) -> Shares:
+def _shift(picture: Shares, px: float, rng: np.random.Generator) -> Shares:
     turn = rng.uniform(0, 2 * math.pi)
     return _moved(picture, np.array([[1, 0, px * math.cos(turn)], [0, 1, px * math.sin(turn)]]), rng)
 
 
-def rotation(picture: Shares, degrees: float, rng: np.random.Generator) -> Shares:
+def _rotation(picture: Shares, degrees: float, rng: np.random.Generator) -> Shares:
     return _moved(picture, cv2.getRotationMatrix2D(_middle(picture), degrees, 1.0), rng)
 
 
-def scale(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
+def _scale(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     return _moved(picture, cv2.getRotationMatrix2D(_middle(picture), 0.0, 1 + percent / 100), rng)
 
 
-def occlusion(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
+def _occlusion(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     """A thing reaches in from one side: pointed, round or angular, long or wide, of one grey with a grain."""
     quarter, along = int(rng.integers(4)), rng.uniform(0.2, 0.8)
     turned = np.rot90(picture, quarter)
@@ -91,7 +91,7 @@ def occlusion(picture: Shares, percent: float, rng: np.random.Generator) -> Shar
     return np.ascontiguousarray(np.rot90(turned + (tone - turned) * hidden, -quarter), np.float32)
 
 
-def background(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
+def _background(picture: Shares, percent: float, rng: np.random.Generator) -> Shares:
     """The ground gets another level with a grain of its own, from none to half as much."""
     around = surroundings(picture)
     if around is None:
@@ -102,7 +102,16 @@ def background(picture: Shares, percent: float, rng: np.random.Generator) -> Sha
 
 
 WAYS: Final[dict[str, Change]] = {
-    way.__name__: way for way in (gradient, shadow, contrast, defocus, noise, shift, rotation, scale, occlusion, background)
+    "gradient": _gradient,
+    "shadow": _shadow,
+    "contrast": _contrast,
+    "defocus": _defocus,
+    "noise": _noise,
+    "shift": _shift,
+    "rotation": _rotation,
+    "scale": _scale,
+    "occlusion": _occlusion,
+    "background": _background,
 }
 """By the name of the cause in ``edge.disturb``."""
 
