@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from edge import __version__
 from edge.cli._either_way import either_way
+from edge.cli._leave import leave
 from edge.errors import ExitCode, UserError
 from edge.service.logs import set_up_logs
 
@@ -137,23 +138,26 @@ def edge(
 def main() -> None:
     """Run the command line. Exit codes: 0 clean, 2 a mistake to mend, 3 to 6 as the daemon's, 130 interrupted."""
     set_up_logs("warning")
+    code: int | str | None = ExitCode.OK
     try:
         app()
+    except SystemExit as end:
+        code = end.code
     except UserError as error:
         print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
+        code = ExitCode.INTERRUPTED
     except OSError as error:  # what no command foresaw: a full disk behind standard output, say
         with contextlib.suppress(OSError):
             print(f"{_place(error)}{error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes it once more at its end
-        sys.exit(ExitCode.NO)
-    finally:
-        try:
-            sys.stderr.flush()
-        except OSError:  # nobody reads it any more: flushed again by the interpreter, it would make the exit code 120
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        code = ExitCode.NO
+    try:
+        sys.stderr.flush()
+    except OSError:  # nobody reads it any more: flushed again by the interpreter, it would make the exit code 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    leave(code if isinstance(code, int) else ExitCode.OK if code is None else ExitCode.NO)
 
 
 def _place(error: OSError) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ from rich.console import Console
 
 from edge.cli._bars import progress_bar
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._leave import stop_on_signals
 from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
 from edge.errors import ExitCode, UserError
@@ -29,9 +28,7 @@ def record(
     """Record frames from the config's source, losslessly. The model is not needed."""
     loaded = load_config(config, overrides or ())
     source = open_source(loaded.config.source, loaded.config.camera, loaded.path.parent)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     try:
         with progress_bar("record") as step:
             written, lost = recorder.record(

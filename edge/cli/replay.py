@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from enum import Enum
@@ -20,7 +18,9 @@ from edge.cli._bars import build_bar, progress_bar
 from edge.cli._good_frames import show_notes
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
+from edge.cli._leave import stop_on_signals
 from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
+from edge.cli._recalibrated import recalibrated
 from edge.cli._replayed import Replayed
 from edge.config.load import load_config
 from edge.config.outputs import ZmqConfig
@@ -78,6 +78,10 @@ def replay(
         Path | None,
         typer.Option(metavar="OLD.jsonl", help="List the verdicts that changed since this log, and draw those frames."),
     ] = None,
+    recalibrate: Annotated[
+        Path | None,
+        typer.Option(metavar="GOOD", help="Measure the thresholds anew on these good frames, for this replay alone."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for all that is written. Default: ./replay-TIME.")
     ] = None,
@@ -93,7 +97,8 @@ def replay(
 ) -> None:
     """Inspect recorded frames with the live code; write records.jsonl under --out.
 
-    Labels count: of folders as in MVTec AD or good/ and bad/, of a labels.csv, of a set.
+    Labels count: of folders as in MVTec AD or good/ and bad/, of a labels.csv, of a set. With another ROI, border,
+    smoothing or zones than the calibration's, a replay warns and takes its thresholds all the same, or --recalibrate.
     """
     if batch_size > 1 and pace != "max":
         raise UserError(
@@ -122,10 +127,11 @@ def replay(
         range=None if ends is None else read_ends(ends),
     )
     _check_only(pictures, against)
-    options = ReplayOptions(folder, pictures, _endpoint(publish), batch_size)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    options = ReplayOptions(folder, pictures, _endpoint(publish), batch_size, warn=_warn)
+    if recalibrate is not None:
+        loaded, told = recalibrated(loaded, recalibrate, folder, declared_bits(bits, loaded.config.source))
+        show_notes(Console(stderr=True, highlight=False), [told])
+    stop = stop_on_signals()
     left = TextColumn("left"), TimeRemainingColumn()
     with progress_bar(
         "replay", TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left
@@ -151,6 +157,12 @@ def replay(
     if code == ExitCode.OK and not stop.is_set():
         end_if_incomplete(_lacks(line, frames))
     raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
+
+
+def _warn(stale: str) -> None:
+    """Say that thresholds and regions are not of one kind: ``edge run`` would refuse."""
+    text = f"{stale}: its thresholds are taken all the same; --recalibrate GOOD_FRAMES measures new ones; edge run refuses"
+    show_notes(Console(stderr=True, highlight=False), [text])
 
 
 def _check_only(pictures: WantedPictures, against: Path | None) -> None:

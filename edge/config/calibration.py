@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import ConfigDict, Field, model_validator
@@ -204,8 +204,16 @@ _NAMES = {
 }
 
 
-def check_key(calibration: Calibration, key: Mapping[str, Any], path: Path) -> None:
+TUNED: Final = frozenset({"roi_sha256", "border_px", "smooth", "zones_sha256"})
+"""What people tune on recorded frames, with thresholds that were measured before."""
+
+
+def check_key(
+    calibration: Calibration, key: Mapping[str, Any], path: Path, *, allowed: frozenset[str] = frozenset()
+) -> str:
     """Refuse thresholds that were measured on other maps than those that the line makes now.
+
+    ``allowed``: names of the key that may differ. Returns what differs of these, in words; empty if nothing does.
 
     Raises:
         UserError: names which of model, ROI, border, smoothing, zones and precision differs, with both values.
@@ -213,13 +221,15 @@ def check_key(calibration: Calibration, key: Mapping[str, Any], path: Path) -> N
     made_for = calibration.key.model_dump(mode="json")
     differing = [name for name in _NAMES if made_for[name] != key[name]]
     _check_source(made_for["source"] or {}, key["source"], path)
-    if differing:
+    what = f"{path}: the calibration was made with another {', '.join(_NAMES[n] for n in differing)}"
+    if not allowed.issuperset(differing):
         raise UserError(
-            f"{path}: the calibration was made with another {', '.join(_NAMES[n] for n in differing)}",
+            what,
             received="; ".join(f"{_NAMES[n]}: {_shown(n, key[n])}" for n in differing),
             expected="; ".join(f"{_NAMES[n]}: {_shown(n, made_for[n])}" for n in differing),
             fix="run edge calibrate again, or undo the change",
         )
+    return what if differing else ""
 
 
 def _check_source(made_for: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:

@@ -128,15 +128,35 @@ def _override(data: dict[str, Any], item: str, lines: Lines) -> None:
         raise UserError("--set", received=item, expected="key=value, for example regions.min_area_px=16")
     keys = key.split(".")
     here: Any = data
-    for part in keys[:-1]:
+    for depth, part in enumerate(keys[:-1], 1):
         if here.get(part) is None:
             here[part] = {}
         here = here[part]
         if not isinstance(here, dict):
             raise UserError(
-                f"--set {item}: {part} is a value, not a section",
-                fix="a list is replaced whole: source.features=[[Width, 400]]",
+                f"--set {item}: {part} is a {'list' if isinstance(here, list) else 'value'}, not a section",
+                fix=_whole(keys, depth, value, here),
             )
     here[keys[-1]] = parse_value(value, tuple(keys))
     for path in [p for p in lines if all(a == b for a, b in zip(p, keys, strict=False))]:
         del lines[path]  # of the sections around it too: their line doesn't hold what is wrong with them
+
+
+def _whole(keys: Sequence[str], depth: int, value: str, here: Any) -> str:
+    """Say how to set what stands under a key that has no keys of its own now."""
+    name = ".".join(keys[:depth])
+    if isinstance(here, list):
+        return f"a list is replaced whole: --set '{name}={_inline(here)}'"
+    inner = value
+    for key in reversed(keys[depth:]):
+        inner = f"{{{key}: {inner}}}"
+    return f"--set '{name}={inner}'"
+
+
+def _inline(value: Any) -> str:
+    """Return a value as ``--set`` takes it, on one line."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_inline(item)}' for key, item in value.items())}}}"
+    return orjson.dumps(value).decode() if not isinstance(value, str) else value

@@ -45,14 +45,14 @@ class FrameMeter:
 
 
 def open_watched(
-    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tell: BuildProgress = untold
+    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tuning: bool = False, tell: BuildProgress = untold
 ) -> tuple[Engine, Criteria, DriftWatch | None]:
     """Call ``open_model``, and open the watch where the config has ``drift``.
 
     Raises:
         UserError: as ``open_model`` and ``open_watch`` do.
     """
-    engine, criteria = open_model(loaded, batch, replayed=replayed, tell=tell)
+    engine, criteria = open_model(loaded, batch, replayed=replayed, tuning=tuning, tell=tell)
     try:
         watch = open_watch(loaded, engine.bundle, replayed=replayed)
     except BaseException:

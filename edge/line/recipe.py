@@ -82,11 +82,12 @@ class Recipes:
 
 
 def open_model(
-    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tell: BuildProgress = untold
+    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tuning: bool = False, tell: BuildProgress = untold
 ) -> tuple[Engine, Criteria]:
     """Load and warm the config's model, and the criteria that go with it, and try both on a blank frame.
 
-    ``batch`` is the number of pictures that are to go through it at once, in replay. ``replayed`` is as in ``frame_size``.
+    ``batch`` is the number of pictures that are to go through it at once, in replay. ``replayed`` is as in ``frame_size``,
+    ``tuning`` as in ``load_criteria``.
     ``tell`` is called with the progress of a build that takes minutes.
 
     Raises:
@@ -96,7 +97,8 @@ def open_model(
     bundle = load_bundle(config.model.bundle)
     size = frame_size(config, bundle, replayed=replayed)
     scales = scales_sha256(config.model, config.source, bundle)
-    criteria = load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=loaded.path)
+    mask = read_mask(config.regions.roi)
+    criteria = load_criteria(config, bundle, scales, mask, named=loaded.path, tuning=tuning)
     engine = open_line_engine(config.model, config.source, bundle, batch, tell)
     try:
         if size is not None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import structlog
 
 from edge.config.load import Loaded
 from edge.engines.protocol import BuildProgress, untold
@@ -17,6 +20,12 @@ from edge.outputs.open import replay_outputs
 from edge.outputs.replay_pictures import NO_PICTURES, PictureSink, WantedPictures
 from edge.sources.protocol import Source
 
+log = structlog.get_logger()
+
+
+def _log_stale(why: str) -> None:
+    log.warning("replayed_with_old_thresholds", why=why)
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
@@ -28,6 +37,8 @@ class ReplayOptions:
     batch_size: int = 1
     """Number of frames that go through the model in one run, if it takes several, for a source with ``pace: max``, because
     they wait for each other. Their records are the same. See ``edge.engines.batch`` for the memory."""
+    warn: Callable[[str], object] = _log_stale
+    """Called once with what differs between the line and the calibration, where thresholds are taken all the same."""
 
 
 def replay(
@@ -41,13 +52,16 @@ def replay(
     """Inspect all that ``source`` gives. Returns the exit code and the finished line with its counters.
 
     The deadline does not count: how long this machine takes says nothing about the line. Frames that were late when they
-    were recorded are late again.
+    were recorded are late again. Thresholds that were measured with another ROI, border, smoothing or zones are taken all
+    the same, and ``options.warn`` is called with what differs: people tune a line so.
 
     Raises:
         UserError: model, calibration, source or output folder can't be opened.
     """
-    engine, criteria, watch = open_watched(loaded, options.batch_size, replayed=True, tell=tell)
+    engine, criteria, watch = open_watched(loaded, options.batch_size, replayed=True, tuning=True, tell=tell)
     _make(options.out)
+    if criteria.stale:
+        options.warn(criteria.stale)
     wanted = options.pictures
     judging = replace(criteria, deadline_ms=None, explain=wanted.explain or wanted.before is not None)
     pictures = None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.bundle import Bundle
-from edge.config.calibration import Calibration, calibration_key, check_key
+from edge.config.calibration import TUNED, Calibration, calibration_key, check_key
 from edge.config.line import Config, ModelConfig
 from edge.config.regions import MaskPicture, RegionsConfig, ThresholdConfig
 from edge.errors import UserError
@@ -32,6 +32,8 @@ class Criteria:
     calibration_sha256: str | None = None
     overridden: bool = False
     """True if explicit thresholds stand in the config although there is a calibration file."""
+    stale: str = ""
+    """What differs from the line that the thresholds were measured on, in words; only while somebody tunes it."""
     explain: bool = False
     """Also report what was dropped on the way to the regions. This is for replay, because it costs time."""
     score_high: float | None = None
@@ -67,7 +69,13 @@ class Criteria:
 
 
 def load_criteria(
-    config: Config, bundle: Bundle, scales: str | None, mask_picture: MaskPicture, *, named: Path
+    config: Config,
+    bundle: Bundle,
+    scales: str | None,
+    mask_picture: MaskPicture,
+    *,
+    named: Path,
+    tuning: bool = False,
 ) -> Criteria:
     """Take thresholds from the config or, where it says ``calibrated``, from the calibration file, and check that it fits.
 
@@ -75,6 +83,7 @@ def load_criteria(
     (``edge.storage.mask_picture``).
     ``scales`` is ``edge.engines.line_engine.scales_sha256`` of the same config and bundle, a part of the calibration's key.
     It has no default, because a caller that forgot it would accept an int8 calibration that was made with other scales.
+    ``tuning``: take thresholds that were measured with another ROI, border, smoothing or zones, and say so in ``stale``.
 
     Raises:
         UserError: there is no calibration file, or it was made for another model, ROI, border, smoothing, zones or
@@ -104,9 +113,10 @@ def load_criteria(
     calibration = Calibration.load(path)
     precision, source = config.model.precision, config.source
     key = calibration_key(config.regions, bundle.sha256, precision, mask_bytes, scales, source=source)
-    check_key(calibration, key, path)
+    stale = check_key(calibration, key, path, allowed=TUNED if tuning else frozenset())
     _check_reached(f"{path}: high", calibration.high, bundle.spec.map_highest)
     criteria = Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
+    criteria.stale = stale
     if given == "calibrated" and calibration.score_high is None:
         raise UserError(
             f"{path}: no threshold of the score was measured",

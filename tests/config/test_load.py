@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.config.load import Loaded, load_config
+from edge.config.regions import ThresholdConfig
 from edge.config.sources import GenicamConfig
 from edge.errors import ExitCode, UserError
 
@@ -168,14 +169,27 @@ def test_set_overrides_a_value_a_section_and_a_missing_one(tmp_path: Path) -> No
         ("ring", "--set\n  received: ring\n  expected: key=value, for example regions.min_area_px=16"),
         (
             "camera.x=1",
-            "--set camera.x=1: camera is a value, not a section\n"
-            "  fix: a list is replaced whole: source.features=[[Width, 400]]",
+            "--set camera.x=1: camera is a value, not a section\n  fix: --set 'camera={x: 1}'",
+        ),
+        (
+            "source.features.Width=400",
+            "--set source.features.Width=400: features is a list, not a section\n"
+            "  fix: a list is replaced whole: "
+            "--set 'source.features=[[TriggerMode, On], [ExposureTime, 800.0], [TriggerSoftware, execute]]'",
         ),
         ("ring.slos=9", "cam1.yaml: ring.slos: unknown key\n  expected: did you mean 'slots'?"),
     ],
 )
 def test_a_wrong_override_is_told(tmp_path: Path, item: str, text: str) -> None:
     assert error(tmp_path, GOOD, item) == text
+
+
+def test_the_advice_for_a_part_of_a_value_is_that_key(tmp_path: Path) -> None:
+    calibrated = GOOD.replace("{high: 0.6, low: 0.45}", "calibrated")
+    assert error(tmp_path, calibrated, "regions.threshold.high=4") == (
+        "--set regions.threshold.high=4: threshold is a value, not a section\n  fix: --set 'regions.threshold={high: 4}'"
+    )
+    assert load(tmp_path, calibrated, "regions.threshold={high: 4}").config.regions.threshold == ThresholdConfig(high=4)
 
 
 def test_the_hash_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
