@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from enum import Enum
@@ -22,7 +23,7 @@ from edge.cli._leave import stop_on_signals
 from edge.cli._options import BitsOption, ConfigOption, SetOption, declared_bits
 from edge.cli._recalibrated import recalibrated
 from edge.cli._replayed import Replayed
-from edge.config.load import load_config
+from edge.config.load import Loaded, load_config
 from edge.config.outputs import ZmqConfig
 from edge.errors import ExitCode, UserError
 from edge.line.line import Line
@@ -132,6 +133,22 @@ def replay(
         loaded, told = recalibrated(loaded, recalibrate, folder, declared_bits(bits, loaded.config.source))
         show_notes(Console(stderr=True, highlight=False), [told])
     stop = stop_on_signals()
+    code, line = _run(loaded, frames, options, stop)
+    if stop.is_set():
+        total = f" of {frames.total}" if frames.total is not None else ""
+        print(f"interrupted after {line.tally.accounted}{total} frames", file=sys.stderr)
+    done = Replayed(line, options.out, labels=labels, before=before, against=against)
+    if as_json:
+        print_json({**done.as_json(), "interrupted": stop.is_set(), "incomplete": list(_lacks(line, frames))})
+    else:
+        done.show()
+    if code == ExitCode.OK and not stop.is_set():
+        end_if_incomplete(_lacks(line, frames))
+    raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
+
+
+def _run(loaded: Loaded, frames: RecordedSource, options: ReplayOptions, stop: threading.Event) -> tuple[ExitCode, Line]:
+    """Replay under a bar."""
     left = TextColumn("left"), TimeRemainingColumn()
     with progress_bar(
         "replay", TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left
@@ -146,17 +163,7 @@ def replay(
         except UserError as error:
             raise loaded.located(error) from None
         step(line.tally.accounted, frames.total)
-    if stop.is_set():
-        total = f" of {frames.total}" if frames.total is not None else ""
-        print(f"interrupted after {line.tally.accounted}{total} frames", file=sys.stderr)
-    done = Replayed(line, options.out, labels=labels, before=before, against=against)
-    if as_json:
-        print_json({**done.as_json(), "interrupted": stop.is_set(), "incomplete": list(_lacks(line, frames))})
-    else:
-        done.show()
-    if code == ExitCode.OK and not stop.is_set():
-        end_if_incomplete(_lacks(line, frames))
-    raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
+    return code, line
 
 
 def _warn(stale: str) -> None:

@@ -108,15 +108,14 @@ def load_criteria(
             )
         criteria.score_high = given
         return criteria
-    path = check_calibration_is_there(config, named)
-    assert path is not None
+    path = _calibration_of(config, named)
     calibration = Calibration.load(path)
-    precision, source = config.model.precision, config.source
-    key = calibration_key(config.regions, bundle.sha256, precision, mask_bytes, scales, source=source)
-    stale = check_key(calibration, key, path, allowed=TUNED if tuning else frozenset())
+    precision = config.model.precision
+    key = calibration_key(config.regions, bundle.sha256, precision, mask_bytes, scales, source=config.source)
+    differs = check_key(calibration, key, path, allowed=TUNED if tuning else frozenset())
     _check_reached(f"{path}: high", calibration.high, bundle.spec.map_highest)
     criteria = Criteria(config.regions, calibration.high, calibration.low, mask, config.deadline_ms, calibration.sha256)
-    criteria.stale = stale
+    criteria.stale = differs
     if given == "calibrated" and calibration.score_high is None:
         raise UserError(
             f"{path}: no threshold of the score was measured",
@@ -131,14 +130,13 @@ def load_criteria(
     return criteria
 
 
-def check_calibration_is_there(config: Config, named: Path) -> Path | None:
-    """Return the calibration file of a config that needs one, None for one that gives its thresholds itself.
+def check_calibration_is_there(config: Config, named: Path) -> None:
+    """Raises UserError if the config needs a calibration file and none is named, or it isn't there."""
+    if not isinstance(config.regions.threshold, ThresholdConfig):
+        _calibration_of(config, named)
 
-    Raises:
-        UserError: none is named, or it isn't there.
-    """
-    if isinstance(config.regions.threshold, ThresholdConfig):
-        return None
+
+def _calibration_of(config: Config, named: Path) -> Path:
     if config.calibration is None:
         raise UserError(
             f"{named}: regions.threshold is 'calibrated', but no calibration file is named",
