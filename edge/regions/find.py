@@ -42,12 +42,18 @@ def map_max(values: NDArray[np.float32], plan: RegionPlan) -> float:
 
 
 def find_regions(
-    values: NDArray[np.float32], plan: RegionPlan, highest: float | None = None, *, explain: bool = False
+    values: NDArray[np.float32],
+    plan: RegionPlan,
+    highest: float | None = None,
+    *,
+    explain: bool = False,
+    steps: bool | None = None,
 ) -> Found:
     """Find the regions of one map, sorted by ``sort_by`` from the largest, with ids from 1 in that order.
 
     ``highest`` is what ``map_max`` gave for this map; with None, ``map_max`` is called here and raises as it does.
-    ``explain`` also returns the candidates, lists those that were dropped, and says what each step left (``funnel``).
+    ``explain`` also returns the candidates, lists those that were dropped, and says what each step left (``funnel``);
+    the latter can be asked for by itself, ``steps``, because it takes longer than all the rest.
     """
     if highest is None:
         highest = map_max(values, plan)
@@ -56,8 +62,9 @@ def find_regions(
         mask.fill(0)
         plan.dirty = False
     candidates = find_candidates(values, plan, highest)
+    steps = explain if steps is None else steps
     if candidates is None:
-        return Found(mask, (), {}, funnel=funnel(values, plan) if explain else ())
+        return Found(mask, (), {}, funnel=funnel(values, plan) if steps else ())
     config, components = plan.config, candidates.components
     shown = None
     if explain:
@@ -84,8 +91,8 @@ def find_regions(
     if explain:
         beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
         rejected += [Rejected(_box(b, x, y), b.area, "max_regions", number, len(regions)) for number, b in beyond]
-    steps = funnel(values, plan) if explain else ()  # last: it takes the scratch memory of what stands above
-    return Found(mask, regions, dropped, tuple(rejected), shown, steps)
+    told = funnel(values, plan) if steps else ()  # last: it takes the scratch memory of what stands above
+    return Found(mask, regions, dropped, tuple(rejected), candidates=shown, funnel=told)
 
 
 def _grown(components: Components, chosen: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import FastAPI, Request
@@ -12,13 +14,20 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from edge import __version__
 from edge.errors import UserError
 from edge.web import static_files
+from edge.web.api import tuning_calls
 from edge.web.doors.fence import Fence
 from edge.web.doors.routes import guarded
-from edge.web.pages import fleet_page, login_page
+from edge.web.pages import fleet_page, login_page, tuning_page
 from edge.web.shell import page
 from edge.web.site import Site
 
-_ROUTES: Final = (static_files.routes, login_page.routes, fleet_page.routes)
+_ROUTES: Final = (
+    static_files.routes,
+    login_page.routes,
+    fleet_page.routes,
+    tuning_page.routes,
+    tuning_calls.routes,
+)
 _DESCRIPTION: Final = (
     "What the lines of this machine say, for dashboards and scripts. It reads; nothing in it acts on a daemon. Programs "
     "that act on verdicts subscribe over ZeroMQ: a page's age is not a PLC's."
@@ -35,6 +44,7 @@ def make_app(site: Site) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=_running,
     )
     app.state.site = site
     for routes in _ROUTES:
@@ -45,6 +55,15 @@ def make_app(site: Site) -> FastAPI:
     app.add_exception_handler(UserError, _mistaken)
     app.add_middleware(Fence, config=site.config)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    """End what runs beside the page with it."""
+    try:
+        yield
+    finally:
+        await app.state.site.tuning.close()
 
 
 def _refused(request: Request, error: Exception) -> Response:

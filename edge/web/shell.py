@@ -35,6 +35,7 @@ class Place:
 PLACES: Final = (
     Place("Fleet", "/"),
     Place("Live", "/cam/{camera}"),
+    Place("Tuning", "/cam/{camera}/tune", Role.ENGINEER),
     Place("Log", "/log"),
     Place("Admin", "/admin", Role.ADMIN),
 )

@@ -13,6 +13,7 @@ from edge.web.doors.account_book import AccountBook
 from edge.web.doors.audit_log import AuditLog
 from edge.web.doors.doors import Doors
 from edge.web.live.hub import Hub
+from edge.web.tuning.desk import TuningDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Site:
     folder: Path
     doors: Doors
     hub: Hub
+    tuning: TuningDesk
 
     @classmethod
     def open(cls, loaded: LoadedWeb) -> Site:
@@ -31,7 +33,7 @@ class Site:
         accounts = AccountBook(folder, config.sessions)
         hub = Hub(config.lines, config.key)
         doors = Doors(config, accounts, AuditLog(folder), lambda camera: hub.instance(camera) is not None)
-        return cls(config, folder, doors, hub)
+        return cls(config, folder, doors, hub, TuningDesk(config.workers, folder))
 
     def close(self) -> None:
         self.hub.close()

@@ -16,7 +16,7 @@ from edge.web.doors.guard import COOKIE
 from edge.web.doors.roles import Role
 from edge.web.site import Site
 
-ORIGIN = "http://127.0.0.1:8080"
+ORIGIN, WS = "http://127.0.0.1:8080", "ws://127.0.0.1:8080"
 PASSWORD = "a long enough password"
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
-from support.pages import client_of, log_in, ours, site_in
+from support.pages import WS, client_of, log_in, ours, site_in
 
 from edge.errors import UserError
 from edge.web.app import make_app
@@ -63,7 +63,7 @@ def reached(client, method: str, path: str) -> bool:
     url = re.sub(r"\{[^}]+\}", "1", url)
     if method == "WEBSOCKET":
         try:
-            with client.websocket_connect(url, headers=ours.headers):
+            with client.websocket_connect(f"{WS}{url}", headers=ours.headers):
                 return True
         except (WebSocketDisconnect, WebSocketDenialResponse):
             return False

@@ -1,0 +1,116 @@
+// Tuning: opens a recording, joins the parts, and holds the keys of the whole page.
+import { call, el, pageData, put } from "../dom.js";
+import { build } from "./controls.js";
+import { connect, judge, look } from "./link.js";
+import { fit, load } from "./stage.js";
+import { forgetSteps, on, redo, state, tell, undo } from "./state.js";
+import { go, nextChanged } from "./strip.js";
+import "./shapes.js";
+import "./charts.js";
+import "./report.js";
+
+const { camera, controls } = pageData();
+const byId = (id) => document.getElementById(id);
+const status = (text) => put(byId("status"), text);
+
+async function list() {
+  const found = await call(`/api/v1/cameras/${camera}/recordings`);
+  byId("recording").replaceChildren(...found.map((one) => el("option", { value: one.id }, one.name)));
+  if (!found.length) {
+    byId("open").disabled = true;
+    status("No recording of this camera is here: set outputs.evidence in its config, or recordings in web.yaml and edge record.");
+    return;
+  }
+  const { searchParams } = new URL(location.href);
+  if (searchParams.get("recording")) byId("recording").value = searchParams.get("recording");
+  for (const key of ["since", "until"]) if (searchParams.get(key)) byId(key).value = searchParams.get(key);
+  if (searchParams.has("recording") || found.length === 1) await open();
+}
+
+const nanoseconds = (id) => (byId(id).value ? String(BigInt(new Date(byId(id).value).getTime()) * 1000000n) : null);
+
+/** Open the recording that is chosen; `keep` goes on with the controls as they stand, after a worker ended. */
+async function open({ keep = false } = {}) {
+  status("Opening …");
+  try {
+    const before = state.id;
+    const told = await call("/api/v1/tuning", { method: "POST", body: { camera, recording: byId("recording").value, since_ns: nanoseconds("since"), until_ns: nanoseconds("until") } });
+    if (before) call(`/api/v1/tuning/${before}`, { method: "DELETE" }).catch(() => {}); // it may be gone already
+    Object.assign(state, { id: told.id, frames: told.frames, base: told.regions, levels: told.levels, display: told.display, configName: told.config, configSha: told.config_sha256, old: "?".repeat(told.frames.length), new: "?".repeat(told.frames.length), maxima: [], look: null, funnel: [], told: null, trouble: null });
+    if (!keep) {
+      state.regions = structuredClone(told.regions);
+      forgetSteps();
+      state.view = Math.min(Number(new URL(location.href).searchParams.get("frame") ?? 1) - 1 || 0, told.frames.length - 1);
+    }
+    state.view = Math.min(Math.max(state.view, 0), told.frames.length - 1);
+    byId("notes").replaceChildren(...told.notes.map((note) => el("li", {}, note)));
+    byId("notes").hidden = !told.notes.length;
+    byId("work").hidden = false;
+    build(controls);
+    tell("opened");
+    state.sizes = { width: 0, height: 0 };
+    await load();
+    fit();
+    connect(() => ended());
+    status("");
+  } catch (error) {
+    status(error.message);
+  }
+}
+
+function ended() {
+  const again = el("button", { type: "button", on: { click: () => open({ keep: true }) } }, "Open it again");
+  byId("status").replaceChildren(`${state.trouble ?? "The connection has ended."} What you changed stays. `, again);
+}
+
+byId("open").addEventListener("click", () => open());
+byId("undo").addEventListener("click", undo);
+byId("redo").addEventListener("click", redo);
+byId("before").addEventListener("click", () => jump(-1));
+byId("after").addEventListener("click", () => jump(1));
+
+function jump(way) {
+  const to = nextChanged(way);
+  if (to === null) status(way > 0 ? "No changed frame after this one." : "No changed frame before this one.");
+  else {
+    status("");
+    go(to);
+  }
+}
+
+let holding = false;
+
+function hold(down) {
+  if (holding === down || !state.id) return;
+  holding = down;
+  byId("hold").setAttribute("aria-pressed", String(down));
+  document.documentElement.dataset.held = down ? "old" : "";
+  look({ old: down });
+}
+
+byId("hold").addEventListener("pointerdown", () => hold(true));
+for (const end of ["pointerup", "pointerleave", "blur"]) byId("hold").addEventListener(end, () => hold(false));
+byId("hold").addEventListener("keydown", (event) => (event.key === " " || event.key === "Enter") && hold(true));
+byId("hold").addEventListener("keyup", () => hold(false));
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea");
+  if ((event.ctrlKey || event.metaKey) && !typing && ["z", "y", "Z"].includes(event.key)) {
+    event.preventDefault();
+    if (event.key === "z") undo();
+    else redo();
+    return;
+  }
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "n") jump(1);
+  else if (event.key === "p") jump(-1);
+  else if (event.key === "o") hold(true);
+  else if (event.key === ",") go(state.view - 1);
+  else if (event.key === ".") go(state.view + 1);
+});
+document.addEventListener("keyup", (event) => event.key === "o" && hold(false));
+
+on("regions", judge);
+on("view", () => look());
+on("trouble", () => status(state.trouble));
+list().catch((error) => status(error.message));

@@ -1,0 +1,79 @@
+// What the change did, in tables: verdicts old and new, the funnel, each candidate of the frame, and the export.
+import { el } from "../dom.js";
+import { exported } from "./link.js";
+import { on, state } from "./state.js";
+
+const WORDS = { p: "pass", f: "fail", i: "invalid", "?": "…" };
+const KINDS = ["p", "f", "i"];
+const into = (id, ...children) => document.getElementById(id).replaceChildren(...children);
+
+function table(head, rows, label) {
+  return el("table", { "aria-label": label }, el("thead", {}, el("tr", {}, head.map((text, n) => el("th", { class: n ? "n" : "", scope: "col" }, text)))), el("tbody", {}, rows));
+}
+
+function paintMatrix() {
+  const { told } = state;
+  if (!told) return;
+  const rows = KINDS.map((old) => el("tr", {}, el("th", { scope: "row" }, `was ${WORDS[old]}`), KINDS.map((now) => {
+    const count = told.matrix[old + now] ?? 0;
+    return el("td", { class: `n${old !== now && count ? " changed" : ""}`, "data-pair": old + now }, count);
+  })));
+  const changed = Object.entries(told.matrix).filter(([pair]) => pair[0] !== pair[1] && !pair.includes("?")).reduce((sum, [, n]) => sum + n, 0);
+  const lines = [el("p", { class: "small", id: "changed-count" }, told.left ? `${told.left} frames still to judge${told.computed ? `, ${told.computed} maps computed` : ""} …` : `${changed} of ${state.frames.length} verdicts changed`)];
+  if (told.labels) {
+    const was = told.labels_old;
+    lines.push(el("p", { id: "against-labels" }, `false rejects ${was.false_rejects} → ${told.labels.false_rejects} of ${told.labels.good} good; misses ${was.misses} → ${told.labels.misses} of ${told.labels.bad} bad`));
+  }
+  if (told.distance) lines.push(el("p", { class: "small", id: "distance" }, told.distance));
+  into("matrix", table(["", "pass", "fail", "invalid"], rows, "verdicts old and new"), ...lines);
+}
+
+function paintFunnel() {
+  if (!state.funnel.length) return into("funnel", el("p", { class: "small" }, state.look?.text ?? "no map"));
+  const rows = state.funnel.map((step) => el("tr", { "data-step": step.step }, el("th", { scope: "row" }, step.name), el("td", { class: "n" }, step.pixels), el("td", { class: "n" }, step.areas), el("td", { class: "n" }, step.gone || "")));
+  return into("funnel", table(["step", "map px", "areas", "gone"], rows, "funnel"));
+}
+
+function paintRegions() {
+  const { look } = state;
+  if (!look) return undefined;
+  if (look.invalid) return into("regions", el("p", {}, `invalid: ${look.invalid}. ${look.text ?? ""}`));
+  const number = (value) => (value === null || value === undefined ? "" : Number(value.toPrecision(3)).toString());
+  const kept = look.kept.slice(0, 100).map((one) => el("tr", {}, el("td", {}, "kept"), el("td", { class: "n" }, number(one.area)), el("td", { class: "n" }, number(one.score_max)), el("td", { class: "n" }, number(one.score_mean)), el("td", { class: "n" }, number(one.fill_ratio)), el("td", { class: "n" }, number(one.aspect_ratio)), el("td", { class: "n" }, number(one.solidity)), el("td", {}, "")));
+  const before = state.funnel.flatMap((step) => step.lost).sort((a, b) => b.area - a.area);
+  const gone = [...look.dropped.slice(0, 100), ...before.slice(0, 40)];
+  const dropped = gone.map((one) => el("tr", {}, el("td", { class: "why" }, one.filter), el("td", { class: "n" }, one.area), ...Array.from({ length: 5 }, () => el("td")), el("td", { class: "why" }, one.text)));
+  const more = look.kept_count + look.dropped_count - look.kept.length - look.dropped.length;
+  const facts = `${look.verdict}: map_max ${number(look.map_max)}, highest smoothed ${number(look.smoothed_max)} against high ${number(look.high)}; ${look.kept_count} kept, ${look.dropped_count} dropped${more > 0 ? `, ${more} of them not listed` : ""}`;
+  return into("regions", el("p", { id: "look-facts" }, el("span", { class: `verdict ${look.verdict}` }, look.verdict), ` ${facts.slice(look.verdict.length + 2)}`), table(["", "area", "score_max", "score_mean", "fill", "aspect", "solidity", "why"], [...kept, ...dropped], "candidates"));
+}
+
+let asked = 0;
+
+async function paintExport() {
+  const mine = ++asked;
+  try {
+    const told = await exported();
+    if (mine !== asked) return;
+    const copy = (text) => el("button", { type: "button", on: { click: () => navigator.clipboard?.writeText(text) } }, "Copy");
+    const part = (name, text, id) => [el("h2", {}, name, " ", copy(text)), el("pre", { id, tabindex: 0 }, text)];
+    into(
+      "export",
+      ...(told.diff ? [] : [el("p", { class: "small" }, "Nothing differs from the line's config.")]),
+      ...(told.diff ? [...part("Diff of the line's YAML", told.diff, "export-diff"), ...part("Under regions:", told.yaml, "export-yaml"), ...part("For edge replay, edge check", told.set, "export-set")] : []),
+      ...(told.note ? [el("p", { class: "small" }, told.note)] : []),
+      ...told.problems.map((problem) => el("p", { class: "wrong", role: "alert" }, problem.text)),
+      ...(told.problems.length || !told.diff ? [] : [el("p", { class: "small", id: "export-fine" }, "edge check has nothing against it.")]),
+      el("p", { class: "small" }, `tuned on config ${state.configSha.slice(0, 12)} (${state.configName}); with the change ${told.config_sha256.slice(0, 12)}. The page never writes the line's config.`),
+    );
+  } catch (error) {
+    if (mine === asked) into("export", el("p", { class: "wrong" }, error.message));
+  }
+}
+
+let later = 0;
+on("regions opened", () => { clearTimeout(later); later = setTimeout(paintExport, 400); });
+on("verdicts", paintMatrix);
+on("funnel look", paintFunnel);
+let drawing = 0;
+on("look funnel", () => { cancelAnimationFrame(drawing); drawing = requestAnimationFrame(() => setTimeout(paintRegions)); });

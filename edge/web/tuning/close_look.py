@@ -1,0 +1,127 @@
+"""One frame is looked at closely here: what became of each candidate, layers and pictures for the page."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UserError
+from edge.frames import AnomalyMap, Found, Frame, FrameMeta, Rejected, Unmapped
+from edge.regions.find import MapNotFinite, find_regions, map_max
+from edge.regions.funnel import funnel
+from edge.regions.plan import RegionPlan
+from edge.regions.smooth import nearest_to_high
+from edge.regions.verdict import box_to_image, to_image
+from edge.report.explain import by_weight, rejected_text
+from edge.report.funnel_text import STEP_NAMES
+from edge.storage.pictures import encode_jpeg
+
+MOST_SHOWN: Final = 500
+"""Boxes of one kind that are sent; their number is always told."""
+
+
+def looked_at(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta) -> tuple[dict[str, Any], bytes]:
+    """Return what the page draws over the frame, and the two layers, candidates and kept: bits, zlib.
+
+    A frame that can't be judged has ``invalid`` with the reason, and no layers.
+    """
+    height, width = amap.values.shape
+    head: dict[str, Any] = {"map": {"width": width, "height": height, "map_to_image": amap.map_to_image}}
+    try:
+        highest = map_max(amap.values, plan)
+    except MapNotFinite as error:
+        return head | {"invalid": "map_not_finite", "text": str(error)}, b""
+    found = find_regions(amap.values, plan, highest, explain=True, steps=False)
+    smoothed, high = nearest_to_high(amap.values, plan)
+    head |= {"map_max": highest, "smoothed_max": smoothed, "high": high, "score": amap.score}
+    head |= _boxes(found, amap, meta)
+    return head, _layers(found, amap.values.shape)
+
+
+def not_looked_at(error: Unmapped | UserError) -> dict[str, Any]:
+    """Return the same for a frame without a map, or one that the shapes don't fit."""
+    if isinstance(error, Unmapped):
+        return {"invalid": error.reason, "text": error.text}
+    return {"invalid": "frame_size", "text": str(error)}
+
+
+def funnel_of(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta) -> list[dict[str, Any]]:
+    """Return the steps from map to regions with what each lost; boxes of what no filter saw come with them."""
+    steps = []
+    for step in funnel(amap.values, plan):
+        lost = [_lost(one, amap, meta) for one in step.lost[:MOST_SHOWN]] if step.step in STEP_NAMES else []
+        steps.append(
+            {
+                "step": step.step,
+                "name": STEP_NAMES.get(step.step, step.step),
+                "pixels": step.pixels,
+                "areas": step.areas,
+                "gone": len(step.lost),
+                "lost": lost,
+            }
+        )
+    return steps
+
+
+def picture_of(frame: Frame, most: int) -> bytes:
+    """Return the frame as JPEG, its longer side at most ``most`` px."""
+    pixels: Any = frame.pixels
+    if frame.bits > 8:
+        pixels = (pixels >> (frame.bits - 8)).astype(np.uint8)
+    height, width = pixels.shape[:2]
+    zoom = most / max(height, width)
+    if zoom < 1:
+        pixels = cv2.resize(
+            pixels, (max(round(width * zoom), 1), max(round(height * zoom), 1)), interpolation=cv2.INTER_AREA
+        )
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return encode_jpeg(np.ascontiguousarray(pixels))
+
+
+def map_picture(values: NDArray[np.float32], shown: tuple[float, float]) -> bytes:
+    """Return a map as JPEG in the colours of ``--explain``, over the bundle's display range."""
+    low, high = shown
+    grey = np.clip((values - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    return encode_jpeg(np.asarray(cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB), np.uint8))
+
+
+def _boxes(found: Found, amap: AnomalyMap, meta: FrameMeta) -> dict[str, Any]:
+    size = meta.width, meta.height
+    regions = [to_image(region, amap.map_to_image, *size) for region in found.regions[:MOST_SHOWN]]
+    kept = [
+        {
+            "box": region.bbox_xyxy,
+            "text": f"{region.score_max:.3g}",
+            "area": found.regions[n].area_px,
+            "score_max": region.score_max,
+            "score_mean": region.score_mean,
+            "fill_ratio": region.fill_ratio,
+            "aspect_ratio": region.aspect_ratio,
+            "solidity": region.solidity,
+        }
+        for n, region in enumerate(regions)
+    ]
+    rejected = by_weight(found.rejected)
+    return {
+        "kept": kept,
+        "kept_count": len(found.regions),
+        "dropped": [_lost(one, amap, meta) for one in rejected[:MOST_SHOWN]],
+        "dropped_count": len(rejected),
+        "dropped_by": found.dropped,
+    }
+
+
+def _lost(one: Rejected, amap: AnomalyMap, meta: FrameMeta) -> dict[str, Any]:
+    box = box_to_image(one.bbox_xyxy, amap.map_to_image, meta.width, meta.height)
+    return {"box": box, "filter": one.filter, "area": one.area_px, "text": rejected_text(one)}
+
+
+def _layers(found: Found, shape: tuple[int, ...]) -> bytes:
+    candidates = np.zeros(shape, np.uint8) if found.candidates is None else found.candidates
+    bits = [np.packbits(plane.ravel() > 0) for plane in (candidates, found.mask)]
+    return zlib.compress(np.concatenate(bits).tobytes(), 1)

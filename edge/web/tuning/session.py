@@ -1,0 +1,267 @@
+"""A session in the worker: one line's config, one subject, the tables, and what the page asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edge.config.bundle import load_bundle
+from edge.config.load import load_config
+from edge.config.regions import RegionsConfig
+from edge.config.yaml_reader import parse_yaml
+from edge.engines.line_engine import scales_sha256
+from edge.errors import UserError
+from edge.frames import AnomalyMap, Skip, Unmapped
+from edge.regions.criteria import load_criteria
+from edge.regions.plan import RegionPlan
+from edge.regions.plans import RegionPlans
+from edge.regions.roi import ShapePixels
+from edge.storage.mask_picture import read_mask
+from edge.web.tuning.change import (
+    check_export,
+    export_of,
+    levels_of,
+    problem_of,
+    problems_of,
+    section_of,
+    upstream_of,
+    with_regions,
+)
+from edge.web.tuning.close_look import funnel_of, looked_at, map_picture, not_looked_at, picture_of
+from edge.web.tuning.maps import Distance, TunedMaps, distance_words
+from edge.web.tuning.tables import UNJUDGED, Tables, against_labels, verdict_pairs
+from edge.web.tuning.tuned_frames import open_tuned
+
+_BINS: Final = 60
+
+
+class TuningSession:
+    """A session is opened once and asked many times. One thread uses it."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        """Open what ``told`` names: ``config``, ``overrides``, ``recording``, ``since_ns``, ``until_ns``, ``cache``.
+
+        Raises:
+            UserError: the config, the bundle or the recording can't be used.
+        """
+        self.loaded = load_config(Path(told["config"]), told.get("overrides") or ())
+        config = self.loaded.resolved
+        self.bundle = load_bundle(config.model.bundle)
+        self._scales = scales_sha256(config.model, config.source, self.bundle)
+        mask = read_mask(config.regions.roi)
+        criteria = load_criteria(config, self.bundle, self._scales, mask, named=self.loaded.path)
+        self.subject = open_tuned(
+            Path(told["recording"]), self.bundle, since_ns=told.get("since_ns"), until_ns=told.get("until_ns")
+        )
+        self.levels = levels_of(self.loaded, criteria)
+        self._maps = TunedMaps(self.subject, self.loaded, self.bundle, criteria.frames, Path(told["cache"]))
+        self._mask = criteria.mask
+        self.base = self.loaded.config.regions
+        self.regions = self.base
+        self._tables = Tables(self.subject, self._maps, self._mask, criteria.score_high)
+        self._tables.begin(self.base, criteria.high, criteria.low)
+        self._base_tables = Tables(self.subject, self._maps, self._mask, criteria.score_high)
+        self._base_tables.begin(self.base, criteria.high, criteria.low)
+        self._old = bytearray(bytes([UNJUDGED]) * len(self.subject.frames))
+        self._upstream = upstream_of(self.base)
+        self._shapes = ShapePixels(self._mask)
+        self._base_shapes = ShapePixels(self._mask)
+        self._build: Iterator[int] | None = None
+        self.view = 0
+        self._distance = Distance()
+        self._kept_map: tuple[int, AnomalyMap | Unmapped] | None = None
+
+    @property
+    def opened(self) -> dict[str, Any]:
+        """Return what the page begins with."""
+        low, high = self.bundle.spec.display.range
+        return {
+            "camera": self.subject.camera,
+            "config": self.loaded.path.name,
+            "config_sha256": self.loaded.sha256,
+            "frames": [frame.shown for frame in self.subject.frames],
+            "regions": self.base.model_dump(mode="json"),
+            "levels": {"high": self.levels.high, "low": self.levels.low, "calibrated": self.levels.calibrated},
+            "display": [low, high],
+            "notes": self._opening_notes(),
+            "kept_maps": self._maps.kept,
+        }
+
+    def change(self, data: Any, view: int) -> str | None:
+        """Put other regions in force; return ``filters``, ``maps`` or, where nothing changed, None.
+
+        Raises:
+            UserError: what is wrong with them; those before stay in force.
+        """
+        regions = section_of(data)
+        high, low = self.levels.under(regions)
+        self.view = view
+        if regions == self.regions and self._build is not None:
+            return None
+        upstream = upstream_of(regions)
+        kind = "filters" if upstream == self._upstream else "maps"
+        if kind == "maps":
+            amap = self._map(view)
+            if isinstance(amap, AnomalyMap):  # a shape that doesn't fit is said before 500 tables are thrown away
+                self._plan(regions, amap, self._shapes)
+            self._tables.begin(regions, high, low)
+            self._upstream = upstream
+        self.regions = regions
+        self._build = self._tables.build(view)
+        return kind
+
+    def step(self) -> bool:
+        """Make one more table; False if none is missing."""
+        if self._build is None:
+            self._build = self._tables.build(self.view)
+        index = next(self._build, None)
+        if index is None:
+            return False
+        self._note_old(index)
+        self._measure(index)
+        return True
+
+    def look(self, index: int, *, old: bool = False) -> tuple[dict[str, Any], bytes]:
+        """Look at one frame closely, under the regions in force or, with ``old``, under the line's own."""
+        amap = self._map(index)
+        frame = self.subject.frames[index]
+        if isinstance(amap, Unmapped):
+            return not_looked_at(amap), b""
+        try:
+            plan = self._plan(self.base if old else self.regions, amap, self._base_shapes if old else self._shapes)
+        except UserError as error:
+            return not_looked_at(error), b""
+        head, layers = looked_at(amap, plan, frame.entry.meta)
+        verdict = self._tables.reason(index) or head.get("invalid")
+        head["verdict"] = "invalid" if verdict else "fail" if head["kept_count"] or self._score_fails(amap) else "pass"
+        head["reason"] = verdict
+        return head, layers
+
+    def funnel(self, index: int) -> list[dict[str, Any]]:
+        """Return the funnel of one frame; empty where there is none."""
+        amap = self._map(index)
+        if isinstance(amap, Unmapped) or not np.isfinite(amap.values).all():
+            return []
+        try:
+            return funnel_of(amap, self._plan(self.regions, amap, self._shapes), self.subject.frames[index].entry.meta)
+        except UserError:
+            return []
+
+    def verdicts(self) -> dict[str, Any]:
+        """Judge all frames whose tables are there."""
+        new, old = self._tables.verdicts(self.regions), bytes(self._old)
+        high, low = self.levels.under(self.regions)
+        labels = [frame.label for frame in self.subject.frames]
+        return {
+            "old": old.decode(),
+            "new": new.decode(),
+            "left": self._tables.left,
+            "matrix": verdict_pairs(old, new),
+            "labels": against_labels(new, labels) if any(labels) else None,
+            "labels_old": against_labels(old, labels) if any(labels) else None,
+            "high": high,
+            "low": low,
+            "computed": self._maps.computed,
+            "distance": self._distance_words(),
+            "rows": self._tables.rows,
+        }
+
+    def maxima(self) -> list[float | None]:
+        return self._tables.maxima()
+
+    def histogram(self, key: str) -> dict[str, Any]:
+        """Return counts of one measure over all candidates, in equal bins."""
+        values = np.array(self._tables.values(key))
+        if not len(values):
+            return {"key": key, "counts": [], "edges": []}
+        counts, edges = np.histogram(values, bins=_BINS)
+        return {"key": key, "counts": counts.tolist(), "edges": edges.tolist()}
+
+    def export(self) -> dict[str, Any]:
+        """Return the change in the config's words, and what ``edge check`` says of it."""
+        told: dict[str, Any] = dict(export_of(self.loaded, self.regions, self.levels))
+        told["problems"] = []
+        try:
+            check_export(self.loaded, told["yaml"])
+            wanted = section_of(told_regions(self.base, told["yaml"]))
+            told["problems"] = problems_of(self.loaded, self.bundle, wanted, self._scales, self._size())
+        except UserError as error:
+            told["problems"] = [problem_of(error)]
+        told["config_sha256"] = with_regions(self.loaded, self.regions).sha256
+        return told
+
+    def problems(self) -> list[dict[str, str]]:
+        """Return what ``edge check`` would refuse of the regions as they are."""
+        return problems_of(self.loaded, self.bundle, self.regions, self._scales, self._size())
+
+    def picture(self, index: int, kind: str, most: int) -> bytes:
+        """Return the frame or its map as JPEG; empty where there is none."""
+        if kind == "map":
+            amap = self._map(index)
+            return b"" if isinstance(amap, Unmapped) else map_picture(amap.values, self.bundle.spec.display.range)
+        frame = self.subject.frame(index)
+        return b"" if isinstance(frame, Skip) else picture_of(frame, most)
+
+    def close(self) -> None:
+        self._maps.close()
+
+    def _map(self, index: int) -> AnomalyMap | Unmapped:
+        if self._kept_map is None or self._kept_map[0] != index:
+            amap = self._maps.load(index)
+            self._kept_map = index, amap
+        return self._kept_map[1]
+
+    def _plan(self, regions: RegionsConfig, amap: AnomalyMap, shapes: ShapePixels) -> RegionPlan:
+        high, low = self.levels.under(regions) if regions is not self.base else (self.levels.high, self.levels.low)
+        meta = self.subject.frames[self.view if self._kept_map is None else self._kept_map[0]].entry.meta
+        plans = RegionPlans(regions, self._mask, high, low, shapes=shapes, reachable=False)
+        return plans.plan(amap, meta.width, meta.height)
+
+    def _score_fails(self, amap: AnomalyMap) -> bool:
+        return self._tables.score_fails(amap.score)
+
+    def _note_old(self, index: int) -> None:
+        if self._old[index] == UNJUDGED:
+            same = self._upstream == upstream_of(self.base)
+            judged = self._tables.ensure(index) if same else self._base_tables.judge(index)
+            self._old[index] = self._tables.verdict(index, judged, self.base)
+
+    def _measure(self, index: int) -> None:
+        if self._maps.is_own(index):
+            return
+        here = self._tables.ensure(index).map_max
+        if here is not None and self._upstream == upstream_of(self.base):
+            self._distance.add(index, here, self.subject.frames[index].map_max)
+
+    def _distance_words(self) -> str | None:
+        spec, model = self.bundle.spec, self.loaded.config.model
+        low, high = spec.display.range
+        share = spec.tolerance.fp32 if model.precision == "fp32" else spec.tolerance.reduced
+        return distance_words(self._distance, self._maps, share * (high - low), f"{model.engine} {model.precision}")
+
+    def _size(self) -> Any:
+        amap = self._map(self.view)
+        meta = self.subject.frames[self.view].entry.meta
+        return None if isinstance(amap, Unmapped) else (amap, meta.width, meta.height)
+
+    def _opening_notes(self) -> list[str]:
+        notes = list(self.subject.notes)
+        without = len(self.subject.frames) - self._maps.kept
+        if without:
+            model = self.loaded.config.model
+            notes.append(
+                f"{without} of {len(self.subject.frames)} frames have no kept map (outputs.evidence.maps): theirs are "
+                f"computed here, on the CPU; the line's config says {model.engine} {model.precision}"
+            )
+        if self.loaded.config.drift is not None:
+            notes.append("drift is not measured here: frames are judged as on a day without drift, but for what they bring")
+        return notes
+
+
+def told_regions(base: RegionsConfig, text: str) -> dict[str, Any]:
+    """Return the whole section that an export makes of the line's own."""
+    given, _ = parse_yaml(text, "export")
+    return {**base.model_dump(mode="json"), **((given or {}).get("regions") or {})}

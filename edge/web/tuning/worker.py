@@ -1,0 +1,185 @@
+"""The worker is a process of its own: it judges while the page's sliders move, and is the last in every queue.
+
+``python -m edge.web.tuning.worker MEMORY_MB`` reads messages from its standard input and answers on its standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+from collections import deque
+from typing import Any, BinaryIO, Final
+
+import cv2
+
+from edge.errors import UserError, text_of
+from edge.web.tuning import messages
+from edge.web.tuning.change import problem_of
+from edge.web.tuning.lowest import be_the_last
+from edge.web.tuning.session import TuningSession
+
+_TELL_S: Final = 0.25
+"""Time in s between two reports while tables are made."""
+
+
+class TuningWorker:
+    """The worker has a session for each open tab. Between any two frames it looks whether a page wants something."""
+
+    def __init__(self, source: BinaryIO, out: BinaryIO) -> None:
+        self._source, self._out = source, out
+        self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._sessions: dict[str, TuningSession] = {}
+        self._busy: deque[str] = deque()
+        """Sessions whose tables are not all there, in turn."""
+        self._told_at: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Work until the front closes the pipe."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            try:
+                message = self._inbox.get_nowait() if self._busy else self._inbox.get()
+            except queue.Empty:
+                self._busy.rotate(-1)
+                self._go_on(self._busy[-1])
+                continue
+            if message is None:
+                break
+            for one in self._newest(message):
+                self._answer(one)
+        for session in self._sessions.values():
+            session.close()
+
+    def _listen(self) -> None:
+        while (message := messages.read_message(self._source)) is not None:
+            self._inbox.put(message[0])
+        self._inbox.put(None)
+
+    def _newest(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what waits without changes that another one has overtaken: a slider sends more than anybody can see."""
+        waiting = [message]
+        while not self._inbox.empty():
+            later = self._inbox.get()
+            if later is None:
+                self._inbox.put(None)
+                break
+            waiting.append(later)
+        moved = [n for n, one in enumerate(waiting) if one["op"] == "judge" and one.get("id") is None]
+        last = {waiting[number]["session"]: number for number in moved}
+        return [one for n, one in enumerate(waiting) if n not in moved or last[one["session"]] == n]
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        known = {"re": message.get("id"), "session": message["session"], "op": message["op"], "n": message.get("n")}
+        try:
+            self._do(message, message["session"])
+        except UserError as error:
+            self._tell({**known, "error": _told(error)})
+        except MemoryError:
+            self._tell({**known, "op": "stopped", "error": _NO_MEMORY})
+        except Exception as error:  # noqa: BLE001  (a picture that cv2 refuses must not end the session)
+            self._tell({**known, "error": {"what": text_of(error)}})
+
+    def _do(self, message: dict[str, Any], name: str) -> None:
+        op, known = message["op"], {"re": message.get("id"), "session": name}
+        if op == "open":
+            self._sessions[name] = anew = TuningSession(message)
+            self._tell({**known, "op": "opened", **anew.opened})
+            self._begin(name)
+            return
+        if op == "close":
+            self._end(name)
+            return
+        session = self._sessions.get(name)
+        if session is None:
+            raise UserError("this session is closed", fix="open the recording again")
+        if op == "judge":
+            self._judge(session, message, known)
+            self._begin(name)
+        elif op == "look":
+            self._look(session, message, known)
+        elif op == "picture":
+            self._tell({**known, "op": op}, session.picture(message["index"], message["kind"], message["most"]))
+        elif op == "export":
+            self._tell({**known, "op": op, **session.export()})
+        elif op == "histogram":
+            self._tell({**known, "op": op, **session.histogram(message["key"])})
+        elif op == "verdicts":
+            self._tell({**known, "op": op, **session.verdicts(), "maxima": session.maxima()})
+
+    def _look(self, session: TuningSession, message: dict[str, Any], known: dict[str, Any]) -> None:
+        view, old = int(message["view"]), bool(message.get("old"))
+        head, layers = session.look(view, old=old)
+        self._tell({**known, "op": "look", "view": view, "old": old, **head}, layers)
+        if not old:
+            session.view = view
+            self._tell({"session": known["session"], "op": "funnel", "view": view, "steps": session.funnel(view)})
+
+    def _judge(self, session: TuningSession, message: dict[str, Any], known: dict[str, Any]) -> None:
+        """The frame in view first, then the whole recording from tables, then what takes longer."""
+        view, known = int(message["view"]), {**known, "n": message.get("n")}
+        kind = session.change(message["regions"], view)
+        head, layers = session.look(view)
+        self._tell({**known, "op": "look", "view": view, "old": False, "kind": kind, **head}, layers)
+        if kind != "maps":
+            self._tell({**known, "re": None, "op": "verdicts", **session.verdicts()})
+        if self._inbox.empty():  # a slider that moves on needs neither
+            self._tell({**known, "re": None, "op": "funnel", "view": view, "steps": session.funnel(view)})
+            self._tell({**known, "re": None, "op": "problems", "problems": session.problems()})
+
+    def _begin(self, name: str) -> None:
+        if name not in self._busy:
+            self._busy.appendleft(name)
+        self._told_at[name] = time.monotonic()
+
+    def _end(self, name: str) -> None:
+        session = self._sessions.pop(name, None)
+        if name in self._busy:
+            self._busy.remove(name)
+        if session is not None:
+            session.close()
+
+    def _go_on(self, name: str) -> None:
+        session = self._sessions[name]
+        error: dict[str, Any] | None = None
+        try:
+            more = session.step()
+        except UserError as told:
+            more, error = False, _told(told)
+        except MemoryError:
+            more, error = False, _NO_MEMORY
+        if error is not None:
+            self._tell({"session": name, "op": "stopped", "error": error})
+        if not more:
+            self._busy.remove(name)
+        if not more or time.monotonic() - self._told_at[name] > _TELL_S:
+            self._told_at[name] = time.monotonic()
+            self._tell({"session": name, "op": "verdicts", **session.verdicts(), "maxima": session.maxima()})
+
+    def _tell(self, head: dict[str, Any], body: bytes = b"") -> None:
+        self._out.write(messages.packed_message(head, body))
+        self._out.flush()
+
+
+_NO_MEMORY: Final = {"what": "the worker has no memory left", "fix": "take a shorter stretch, or raise workers.memory_mb"}
+
+
+def _told(error: UserError) -> dict[str, Any]:
+    received = None if error.received is None else str(error.received)
+    expected = None if error.expected is None else str(error.expected)
+    return {"what": error.what, "received": received, "expected": expected, "fix": error.fix, **problem_of(error)}
+
+
+def main() -> None:
+    """Work for the front until it closes the pipe."""
+    be_the_last(int(sys.argv[1]))
+    cv2.setNumThreads(1)
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not stand between the messages
+    TuningWorker(sys.stdin.buffer, out).run()
+
+
+if __name__ == "__main__":
+    main()
