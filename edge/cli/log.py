@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli._csv import print_csv
 from edge.cli._either_way import IS_CONFIG
+from edge.cli._log_paths import PicturesOption, named_logs
 from edge.cli._options import SetOption
-from edge.config.load import load_config
 from edge.errors import ExitCode, UserError
 from edge.report.drift_over_time import newest
-from edge.report.log_summary import Filter, LogDamage, Summary, find_files, read_log
+from edge.report.log_rows import COLUMNS, REGION_COLUMNS, rows_of
+from edge.report.log_summary import Filter, LogDamage, Summary, read_log
 from edge.report.moments import clock_time, moment_ns, zone_text
 from edge.service.find_line import check_overrides
-from edge.storage.log_files import segments
+from edge.storage.kept_pictures import KeptPictures
 from edge.wire.schema import VERDICTS
 
 SPANS = 40
@@ -46,6 +48,9 @@ def log(
     reason: Annotated[str | None, typer.Option(help="Only this reason: late, ring_full, ...")] = None,
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst regions to name.")] = 10,
     records: Annotated[bool, typer.Option("--records", help="The records themselves, one JSON object per line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A row for each record as CSV, its times in UTC.")] = False,
+    regions: Annotated[bool, typer.Option("--regions", help="With --csv: a row for each defect region instead.")] = False,
+    pictures: PicturesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON, its times in UTC.")] = False,
     in_utc: Annotated[bool, typer.Option("--utc", help="Times in UTC instead of this machine's zone.")] = False,
     overrides: SetOption = None,
@@ -61,45 +66,39 @@ def log(
         reason,
     )
     check_overrides(overrides or (), [str(path) for path in paths])
-    files = [file for path in paths for file in _files(path, overrides or ())]
+    if regions and not as_csv:
+        raise UserError("--regions: rows of what?", expected="with --csv", fix="edge log LOGS --csv --regions")
+    logs = named_logs(paths, overrides or (), pictures or ())
+    files = logs.files
     damage, summary = LogDamage(), Summary(worst)
+    if as_csv:
+        _print_rows(read_log(files, wanted, damage), damage, regions=regions)
+    kept = KeptPictures(logs.pictures)
     lines = records or part is not None
     for record in read_log(files, wanted, damage, summary.drift.add):
         summary.add(record)
         if lines:
             _print(record, indent=not (records or as_json))
+            _name_picture(record, kept)
     if lines:
         if not summary.records:
             _console(stderr=True).print(f"no record matches in {len(files)} file(s)")
         _tell(_console(stderr=True), damage)
     elif as_json:
-        _print(summary.as_json() | damage.as_json(), indent=True)
+        worst_regions = [region | {"picture": _picture(region, kept)} for region in summary.worst_regions()]
+        _print(summary.as_json() | {"worst_regions": worst_regions} | damage.as_json(), indent=True)
     else:
-        _show(summary, damage, len(files), in_utc=in_utc)
+        _show(summary, damage, len(files), kept, in_utc=in_utc)
     raise typer.Exit(ExitCode.OK if summary.records else ExitCode.NO)
-
-
-def _files(path: Path, overrides: Sequence[str]) -> list[Path]:
-    if path.suffix not in (".yaml", ".yml"):
-        return find_files([path])
-    loaded = load_config(path, overrides)
-    jsonl = loaded.config.outputs.jsonl
-    if jsonl is None:
-        raise UserError(f"{path}: outputs.jsonl is off: the line writes no log", fix="name a folder or files instead")
-    folder = loaded.resolve(jsonl.dir)
-    files = segments(folder, loaded.config.camera) if folder.is_dir() else []
-    if not files:
-        raise UserError(f"{folder}: holds no log of camera {loaded.config.camera}", fix="run the line first: edge run")
-    return files
 
 
 def _print(message: dict[str, Any], *, indent: bool) -> None:
     option = orjson.OPT_APPEND_NEWLINE | (orjson.OPT_INDENT_2 if indent else 0)
-    sys.stdout.buffer.write(orjson.dumps(message, option=option))
+    sys.stdout.buffer.write(orjson.dumps(message, option=option, default=str))
     sys.stdout.flush()
 
 
-def _show(summary: Summary, damage: LogDamage, files: int, *, in_utc: bool) -> None:
+def _show(summary: Summary, damage: LogDamage, files: int, kept: KeptPictures, *, in_utc: bool) -> None:
     console = _console()
     if summary.first_ns is None or summary.last_ns is None:
         console.print(f"no record matches in {files} file(s)")
@@ -119,7 +118,9 @@ def _show(summary: Summary, damage: LogDamage, files: int, *, in_utc: bool) -> N
     if summary.latency_ms():
         console.print(_latency(summary))
     if summary.worst_regions():
-        console.print(_regions(summary, in_utc=in_utc))
+        console.print(_regions(summary, kept, in_utc=in_utc))
+        for folder in kept.folders:
+            console.print(f"pictures: {folder}", soft_wrap=True)
 
 
 def _tell(console: Console, damage: LogDamage) -> None:
@@ -177,15 +178,41 @@ def _latency(summary: Summary) -> Table:
     return table
 
 
-def _regions(summary: Summary, *, in_utc: bool) -> Table:
-    table = _table("worst regions", "time", "seq", "frame", "part", "area px", "box")
-    for region in summary.worst_regions():
+def _regions(summary: Summary, kept: KeptPictures, *, in_utc: bool) -> Table:
+    told = summary.worst_regions()
+    drawn = [_picture(region, kept) for region in told]
+    table = _table("score", "time", "seq", "frame", "part", "area px", "box")
+    table.title, table.title_justify = "worst regions", "left"
+    if any(drawn):
+        table.add_column("picture", overflow="fold")
+    for region, picture in zip(told, drawn, strict=True):
         table.add_row(
             f"{region['score_max']:.4g}",
             clock_time(region["created_ns"], in_utc=in_utc),
-            *(str(region[name]) for name in ("seq", "frame_id", "part_id", "area_px", "bbox_xyxy")),
+            *("-" if region[name] is None else str(region[name]) for name in ("seq", "frame_id", "part_id", "area_px")),
+            " ".join(f"{edge:g}" for edge in region["bbox_xyxy"]),
+            *([] if not any(drawn) else ["-" if picture is None else picture.name]),
         )
     return table
+
+
+def _picture(record: Mapping[str, Any], kept: KeptPictures) -> Path | None:
+    return kept.of(record["instance_id"], record["seq"])
+
+
+def _name_picture(record: Mapping[str, Any], kept: KeptPictures) -> None:
+    """Say where a record's picture is, beside the record: what is on standard output stays the record alone."""
+    picture = _picture(record, kept)
+    if picture is not None:
+        _console(stderr=True).print(f"picture of seq {record['seq']}: {picture}", soft_wrap=True)
+
+
+def _print_rows(records: Iterable[dict[str, Any]], damage: LogDamage, *, regions: bool) -> NoReturn:
+    count = print_csv(REGION_COLUMNS if regions else COLUMNS, rows_of(records, regions=regions))
+    if not count:
+        _console(stderr=True).print("no record matches")
+    _tell(_console(stderr=True), damage)
+    raise typer.Exit(ExitCode.OK if count else ExitCode.NO)
 
 
 def _console(*, stderr: bool = False) -> Console:

@@ -11,7 +11,14 @@ from typing import Any, Final
 from edge.frames import STAGES
 from edge.report.log_summary import Filter, LogDamage, find_files, read_log
 
+_IDENTITY: Final = ("camera", "instance_id", "seq", "created", "received", "frame_id", "frame_ref", "part_id")
+COLUMNS: Final = (
+    *("kind", *_IDENTITY, "verdict", "reason", "count", "map_max", "score", "threshold", "regions", "area_px"),
+    *("score_max", "regions_dropped", *(f"latency_{stage}_ms" for stage in STAGES), "recipe_id", "model"),
+    *("model_sha256", "config_sha256", "calibration_sha256", "simulated"),
+)
 _REGION_NUMBERS: Final = ("area_px", "score_max", "score_mean", "fill_ratio", "aspect_ratio", "solidity")
+REGION_COLUMNS: Final = (*_IDENTITY, "verdict", "region", "x0", "y0", "x1", "y1", "x", "y", *_REGION_NUMBERS)
 
 
 def log_rows(paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, regions: bool = False) -> list[dict[str, Any]]:
@@ -31,10 +38,16 @@ def log_rows(paths: str | PathLike[str] | Iterable[str | PathLike[str]], *, regi
     """
     several = [paths] if isinstance(paths, (str, PathLike)) else paths
     files = find_files(Path(path) for path in several)
-    records = read_log(files, Filter(), LogDamage())
-    if regions:
-        return [row for record in records for row in _region_rows(record)]
-    return [_row(record) for record in records]
+    return list(rows_of(read_log(files, Filter(), LogDamage()), regions=regions))
+
+
+def rows_of(records: Iterable[Mapping[str, Any]], *, regions: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the rows of records, as ``log_rows`` returns them."""
+    for record in records:
+        if regions:
+            yield from _region_rows(record)
+        else:
+            yield _row(record)
 
 
 def _identity(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.commands import edge as in_a_process
-from support.lines import loaded
+from support.lines import loaded, make_line, run
 from support.logs import HOUR, START, lines, lost, write
 from support.recordings import recorded
 from support.records import REGION, paths_in, with_value
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.errors import UserError
+from edge.report.log_rows import COLUMNS
 
 HEAD = """\
 6 records of 1 run(s) in 1 file(s), 2026-11-21 18:00:00 to 2026-11-21 19:00:00 (UTC)
@@ -146,4 +149,45 @@ def test_a_recording_is_exported_and_replayed(tmp_path: Path) -> None:
     assert len(stable[0]) == 4
     assert refused(edge(tmp_path, "export", "r", "--format", "avi", "-o", "r.avi")) == (
         "--format\n  received: avi\n  expected: mcap"
+    )
+
+
+def test_a_row_for_each_record_or_region_as_csv(tmp_path: Path) -> None:
+    region = replace(REGION, bbox_xyxy=(1, 2, 30, 40))
+    told = lines("run1", range(2)) + lines("run1", range(2, 3), verdict="fail", regions=(region, region))
+    write(tmp_path / "edge-cam1-20261121T180000Z-000000.jsonl", told)
+    result = edge(tmp_path, "log", ".", "--csv")
+    assert result.exit_code == 0
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert list(rows[0]) == list(COLUMNS)
+    assert [(row["seq"], row["verdict"], row["regions"]) for row in rows] == [
+        ("0", "pass", "0"),
+        ("1", "pass", "0"),
+        ("2", "fail", "2"),
+    ]
+    assert rows[0]["created"] == "2026-11-21T18:00:00.000Z"
+    assert rows[0]["simulated"] == "false"
+    found = edge(tmp_path, "log", ".", "--csv", "--regions", "--verdict", "fail")
+    assert [(row["seq"], row["x0"], row["y1"]) for row in csv.DictReader(found.stdout.splitlines())] == [
+        ("2", "1", "40")
+    ] * 2
+    empty = edge(tmp_path, "log", ".", "--csv", "--reason", "nope")
+    assert (empty.exit_code, empty.stdout, empty.stderr) == (1, ",".join(COLUMNS) + "\n", "no record matches\n")
+    assert refused(edge(tmp_path, "log", ".", "--regions")) == (
+        "--regions: rows of what?\n  expected: with --csv\n  fix: edge log LOGS --csv --regions"
+    )
+
+
+def test_the_log_names_the_pictures_of_its_worst_regions(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "regions.threshold={high: 0.1}", "source.frames=2", "outputs.evidence={dir: kept}")
+    assert run(make_line(config)) == 0
+    result = edge(tmp_path, "log", "log", "--pictures", "kept", "--json", "--worst", "1")
+    (worst,) = orjson.loads(result.stdout)["worst_regions"]
+    assert f"-seq{worst['seq']}-" in worst["picture"]
+    assert (tmp_path / worst["picture"]).exists()
+    table = edge(tmp_path, "log", "log", "--pictures", "kept").stdout
+    assert "pictures: kept" in table
+    assert "picture" in table
+    assert refused(edge(tmp_path, "log", "log", "--pictures", "nothing")) == (
+        "--pictures nothing: no such folder\n  expected: a folder of evidence, or of a replay"
     )
