@@ -20,7 +20,7 @@ from edge.errors import ExitCode, UserError
 from edge.service.logs import set_up_logs
 
 PANELS: Final = {
-    "Line": ("run", "reload", "subscribe", "fleet", "web", "log", "gateway"),
+    "Line": ("run", "reload", "subscribe", "fleet", "web", "log", "report", "gateway"),
     "Frames": ("record", "replay", "export"),
     "Model": ("fit", "build", "backbone", "calibrate", "bundle"),
     "Sets": ("gather", "label", "split", "audit", "evaluate", "shift", "stress", "adapt"),

@@ -23,7 +23,7 @@ from edge.report.log_rows import COLUMNS, REGION_COLUMNS, rows_of
 from edge.report.log_summary import Filter, LogDamage, Summary, read_log
 from edge.report.moments import clock_time, moment_ns, zone_text
 from edge.service.find_line import check_overrides
-from edge.storage.kept_pictures import KeptPictures
+from edge.storage.record_pictures import RecordPictures
 from edge.wire.schema import VERDICTS
 
 SPANS = 40
@@ -73,7 +73,7 @@ def log(
     damage, summary = LogDamage(), Summary(worst)
     if as_csv:
         _print_rows(read_log(files, wanted, damage), damage, regions=regions)
-    kept = KeptPictures(logs.pictures)
+    kept = RecordPictures(logs.pictures)
     lines = records or part is not None
     for record in read_log(files, wanted, damage, summary.drift.add):
         summary.add(record)
@@ -98,7 +98,7 @@ def _print(message: dict[str, Any], *, indent: bool) -> None:
     sys.stdout.flush()
 
 
-def _show(summary: Summary, damage: LogDamage, files: int, kept: KeptPictures, *, in_utc: bool) -> None:
+def _show(summary: Summary, damage: LogDamage, files: int, kept: RecordPictures, *, in_utc: bool) -> None:
     console = _console()
     if summary.first_ns is None or summary.last_ns is None:
         console.print(f"no record matches in {files} file(s)")
@@ -178,7 +178,7 @@ def _latency(summary: Summary) -> Table:
     return table
 
 
-def _regions(summary: Summary, kept: KeptPictures, *, in_utc: bool) -> Table:
+def _regions(summary: Summary, kept: RecordPictures, *, in_utc: bool) -> Table:
     told = summary.worst_regions()
     drawn = [_picture(region, kept) for region in told]
     table = _table("score", "time", "seq", "frame", "part", "area px", "box")
@@ -196,11 +196,11 @@ def _regions(summary: Summary, kept: KeptPictures, *, in_utc: bool) -> Table:
     return table
 
 
-def _picture(record: Mapping[str, Any], kept: KeptPictures) -> Path | None:
+def _picture(record: Mapping[str, Any], kept: RecordPictures) -> Path | None:
     return kept.of(record["instance_id"], record["seq"])
 
 
-def _name_picture(record: Mapping[str, Any], kept: KeptPictures) -> None:
+def _name_picture(record: Mapping[str, Any], kept: RecordPictures) -> None:
     """Say where a record's picture is, beside the record: what is on standard output stays the record alone."""
     picture = _picture(record, kept)
     if picture is not None:

@@ -11,8 +11,8 @@ from edge.config.regions import RegionsConfig
 from edge.outputs.queued import Queued
 from edge.outputs.replay_pictures import PictureSink, WantedPictures
 from edge.regions.criteria import Criteria
-from edge.storage.kept_pictures import KeptPictures
 from edge.storage.pictures import read_picture
+from edge.storage.record_pictures import RecordPictures
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def line_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_evidence_names_the_overlay_of_a_record_and_the_name_says_which(line_folder: Path) -> None:
     told = records(line_folder / "log")
-    kept = KeptPictures([line_folder / "kept", line_folder / "nothing"])
+    kept = RecordPictures([line_folder / "kept", line_folder / "nothing"])
     assert kept.folders == [line_folder / "kept"]
     assert len(kept) == 3
     for record in told:
@@ -50,14 +50,14 @@ def test_evidence_names_the_overlay_of_a_record_and_the_name_says_which(line_fol
 
 def test_without_an_overlay_the_frame_itself_is_named(line_folder: Path) -> None:
     told = records(line_folder / "log")
-    kept = KeptPictures([line_folder / "kept"])
+    kept = RecordPictures([line_folder / "kept"])
     overlay = kept.of(told[1]["instance_id"], 1)
     assert overlay is not None
     held = overlay.read_bytes()
     overlay.unlink()
     try:
         assert kept.of(told[1]["instance_id"], 1) is None  # gone since the folder was read
-        again = KeptPictures([line_folder / "kept"]).of(told[1]["instance_id"], 1)
+        again = RecordPictures([line_folder / "kept"]).of(told[1]["instance_id"], 1)
         assert again == line_folder / "kept" / "frames" / "00000001.png"
     finally:
         overlay.write_bytes(held)
@@ -65,6 +65,6 @@ def test_without_an_overlay_the_frame_itself_is_named(line_folder: Path) -> None
 
 def test_a_replays_pictures_belong_to_its_records(line_folder: Path) -> None:
     told = records(line_folder / "log")
-    kept = KeptPictures([line_folder / "again"])
+    kept = RecordPictures([line_folder / "again"])
     pictures = [kept.of(record["instance_id"], record["seq"]) for record in told]
     assert [None if path is None else path.name[:14] for path in pictures] == [f"{k:08d}-cam1-" for k in range(3)]

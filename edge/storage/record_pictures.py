@@ -17,8 +17,8 @@ _DRAWN: Final = ("overlays", "changed", "explain")
 """Folders of a replay's pictures, the one that shows a defect best first."""
 
 
-class KeptPictures:
-    """Kept pictures know, for a record's run and seq, its picture: the overlay where one was drawn, else the frame."""
+class RecordPictures:
+    """Pictures are looked up here by a record's run and seq: the overlay where one was drawn, else the frame."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         """Read the indexes of these folders; one that is neither evidence nor a replay's is passed over.
@@ -29,11 +29,15 @@ class KeptPictures:
         self._by_record: dict[tuple[str, int], Path] = {}
         self.folders: list[Path] = []
         """The folders that hold pictures."""
+        self.frame_size: tuple[float, float] | None = None
+        """Width and height of the newest frame of evidence, in px; None where there is none."""
+        self.a_frame: Path | None = None
+        """Picture of the newest frame of evidence that is still there."""
         for folder in dict.fromkeys(folders):
             if (folder / INDEX).is_file():
-                found = _of_evidence(folder)
+                found = dict(self._of_evidence(folder))
             elif (folder / _RECORDS).is_file():
-                found = _of_replay(folder)
+                found = dict(_of_replay(folder))
             else:
                 continue
             before = len(self._by_record)
@@ -49,19 +53,21 @@ class KeptPictures:
         path = self._by_record.get((instance_id, seq))
         return path if path is not None and path.exists() else None
 
-
-def _of_evidence(folder: Path) -> Iterator[tuple[tuple[str, int], Path]]:
-    """Yield run and seq with the picture, for each frame whose line holds its record."""
-    drawn = _numbered(folder / "overlays")
-    kept: dict[int, tuple[tuple[str, int], str]] = {}
-    for entry, line in read_index(folder):
-        if isinstance(entry, Deleted):
-            for number in entry.among(kept.keys()):
-                del kept[number]
-        elif isinstance(entry, RecordedFrame) and (key := _key(orjson.loads(line).get("record"))) is not None:
-            kept[entry.number] = key, entry.file
-    for number, (key, file) in kept.items():
-        yield key, drawn.get(number, folder / file)
+    def _of_evidence(self, folder: Path) -> Iterator[tuple[tuple[str, int], Path]]:
+        """Yield run and seq with the picture, for each frame whose line holds its record."""
+        drawn = _numbered(folder / "overlays")
+        kept: dict[int, tuple[tuple[str, int], RecordedFrame]] = {}
+        for entry, line in read_index(folder):
+            if isinstance(entry, Deleted):
+                for number in entry.among(kept.keys()):
+                    del kept[number]
+            elif isinstance(entry, RecordedFrame) and (key := _key(orjson.loads(line).get("record"))) is not None:
+                kept[entry.number] = key, entry
+        for number, (key, entry) in kept.items():
+            yield key, drawn.get(number, folder / entry.file)
+            if (folder / entry.file).exists():
+                self.frame_size = float(entry.meta.width), float(entry.meta.height)
+                self.a_frame = folder / entry.file
 
 
 def _of_replay(folder: Path) -> Iterator[tuple[tuple[str, int], Path]]:
