@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import orjson
 import typer
@@ -23,8 +23,10 @@ from edge.report.log_rows import COLUMNS, REGION_COLUMNS, rows_of
 from edge.report.log_summary import Filter, LogDamage, Summary, read_log
 from edge.report.moments import clock_time, moment_ns, zone_text
 from edge.service.find_line import check_overrides
-from edge.storage.record_pictures import RecordPictures
 from edge.wire.schema import VERDICTS
+
+if TYPE_CHECKING:
+    from edge.storage.record_pictures import RecordPictures
 
 SPANS = 40
 """Number of drifts shown; --json has them all."""
@@ -73,7 +75,7 @@ def log(
     damage, summary = LogDamage(), Summary(worst)
     if as_csv:
         _print_rows(read_log(files, wanted, damage), damage, regions=regions)
-    kept = RecordPictures(logs.pictures)
+    kept = _pictures_in(logs.pictures)
     lines = records or part is not None
     for record in read_log(files, wanted, damage, summary.drift.add):
         summary.add(record)
@@ -98,7 +100,7 @@ def _print(message: dict[str, Any], *, indent: bool) -> None:
     sys.stdout.flush()
 
 
-def _show(summary: Summary, damage: LogDamage, files: int, kept: RecordPictures, *, in_utc: bool) -> None:
+def _show(summary: Summary, damage: LogDamage, files: int, kept: RecordPictures | None, *, in_utc: bool) -> None:
     console = _console()
     if summary.first_ns is None or summary.last_ns is None:
         console.print(f"no record matches in {files} file(s)")
@@ -119,7 +121,7 @@ def _show(summary: Summary, damage: LogDamage, files: int, kept: RecordPictures,
         console.print(_latency(summary))
     if summary.worst_regions():
         console.print(_regions(summary, kept, in_utc=in_utc))
-        for folder in kept.folders:
+        for folder in () if kept is None else kept.folders:
             console.print(f"pictures: {folder}", soft_wrap=True)
 
 
@@ -178,7 +180,7 @@ def _latency(summary: Summary) -> Table:
     return table
 
 
-def _regions(summary: Summary, kept: RecordPictures, *, in_utc: bool) -> Table:
+def _regions(summary: Summary, kept: RecordPictures | None, *, in_utc: bool) -> Table:
     told = summary.worst_regions()
     drawn = [_picture(region, kept) for region in told]
     table = _table("score", "time", "seq", "frame", "part", "area px", "box")
@@ -196,11 +198,20 @@ def _regions(summary: Summary, kept: RecordPictures, *, in_utc: bool) -> Table:
     return table
 
 
-def _picture(record: Mapping[str, Any], kept: RecordPictures) -> Path | None:
-    return kept.of(record["instance_id"], record["seq"])
+def _picture(record: Mapping[str, Any], kept: RecordPictures | None) -> Path | None:
+    return None if kept is None else kept.of(record["instance_id"], record["seq"])
 
 
-def _name_picture(record: Mapping[str, Any], kept: RecordPictures) -> None:
+def _pictures_in(folders: list[Path]) -> RecordPictures | None:
+    """Look for pictures where there may be any: the libraries for them take half a second to load."""
+    if not folders:
+        return None
+    from edge.storage.record_pictures import RecordPictures
+
+    return RecordPictures(folders)
+
+
+def _name_picture(record: Mapping[str, Any], kept: RecordPictures | None) -> None:
     """Say where a record's picture is, beside the record: what is on standard output stays the record alone."""
     picture = _picture(record, kept)
     if picture is not None:

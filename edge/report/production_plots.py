@@ -48,7 +48,7 @@ def outcomes_plot(told: OverTime, *, in_utc: bool) -> Any:
             top=(below + counts).tolist(),
             fill_color=TONES[name],
             line_color=None,
-            legend_label=name,
+            legend_label="lost" if name == "skipped" else name,
         )
         below = below + counts
     plot.y_range.start = 0
