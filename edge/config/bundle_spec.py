@@ -14,7 +14,7 @@ from edge.config.yaml_reader import Section
 SidePx: TypeAlias = Annotated[int, Field(ge=1, le=32768)]
 
 
-REPORTS = frozenset({"self_test.json", "self_test.png", "statistics.npz"})
+REPORTS = frozenset({"self_test.json", "self_test.png", "statistics.npz", "head.npz", "training.json"})
 """Files of a bundle that say how good it is, or from which it can be continued; nothing that a frame meets reads them."""
 
 

@@ -20,17 +20,17 @@ from edge.disturb.flaws import KINDS, Flaw, paste, transplant, uneven
 from edge.disturb.perlin import perlin
 from edge.errors import UserError
 
-Pixels: TypeAlias = NDArray[np.uint8]
+SurfacePixels: TypeAlias = NDArray[np.uint8]
 """A picture as the graph takes it: uint8 (H, W, C), C = 1 or 3."""
-Mask: TypeAlias = NDArray[np.bool_]
+DefectMask: TypeAlias = NDArray[np.bool_]
 """True on defective pixels, (H, W)."""
-Changed: TypeAlias = tuple[Pixels, Mask]
-Maker: TypeAlias = Callable[[np.random.Generator, Pixels, Pixels], "Changed | None"]
+Changed: TypeAlias = tuple[SurfacePixels, DefectMask]
+DefectMaker: TypeAlias = Callable[[np.random.Generator, SurfacePixels, SurfacePixels], "Changed | None"]
 
 LEAST_CHANGE: Final = 4
 """Grey levels by which a pixel must differ to count as defective: less is within a camera's noise."""
 _LEAST_PX: Final = 12
-"""Pixels below which a defect is too small to be shown to a network."""
+"""SurfacePixels below which a defect is too small to be shown to a network."""
 _TRIES: Final = 8
 
 
@@ -44,12 +44,12 @@ class SyntheticDefect:
 
     name: str
     meaning: str
-    make: Maker
+    make: DefectMaker
 
 
 def draw(
-    rng: np.random.Generator, picture: Pixels, donor: Pixels, kinds: Sequence[SyntheticDefect]
-) -> tuple[Pixels, Mask, str] | None:
+    rng: np.random.Generator, picture: SurfacePixels, donor: SurfacePixels, kinds: Sequence[SyntheticDefect]
+) -> tuple[SurfacePixels, DefectMask, str] | None:
     """Return a copy of ``picture`` with one defect of one of ``kinds``, the mask of what changed, and the kind's name.
 
     ``donor``: another good picture, from which cut-outs are taken. None comes back where nothing could be seen of eight
@@ -92,7 +92,9 @@ def chosen(without: Sequence[str] = ()) -> tuple[SyntheticDefect, ...]:
     return kept
 
 
-def transplanted(rng: np.random.Generator, picture: Pixels, donor: Pixels, mask: Mask) -> Changed | None:
+def transplanted(
+    rng: np.random.Generator, picture: SurfacePixels, donor: SurfacePixels, mask: DefectMask
+) -> Changed | None:
     """Return a copy of ``picture`` with the labelled defect of ``donor`` at a random place.
 
     What the defect changed is told from the surface around it in the donor, so that it may be pasted where the light is
@@ -110,7 +112,7 @@ def transplanted(rng: np.random.Generator, picture: Pixels, donor: Pixels, mask:
     return _pasted(picture, flaw, levels / max(1.0, float(ground[mask].mean())))
 
 
-def _ground(grey: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
+def _ground(grey: NDArray[np.uint8], mask: DefectMask) -> NDArray[np.uint8]:
     """The surface without the defect: the mean of what lies around it, the nearer the more."""
     wide = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     known = np.where(wide, 0, 1).astype(np.float32)
@@ -122,10 +124,10 @@ def _ground(grey: NDArray[np.uint8], mask: Mask) -> NDArray[np.uint8]:
     return np.where(wide, filled, grey).astype(np.uint8)
 
 
-def _flaw(name: str, sizes: tuple[float, float]) -> Maker:
+def _flaw(name: str, sizes: tuple[float, float]) -> DefectMaker:
     """A maker of one of ``flaws.KINDS``; ``sizes``: smallest in px, largest as a share of the shorter side."""
 
-    def make(rng: np.random.Generator, picture: Pixels, _donor: Pixels) -> Changed | None:
+    def make(rng: np.random.Generator, picture: SurfacePixels, _donor: SurfacePixels) -> Changed | None:
         size = _log_uniform(rng, sizes[0], max(1.5 * sizes[0], sizes[1] * min(picture.shape[:2])))
         x, y = _place(rng, picture)
         return _pasted(picture, KINDS[name](rng, x, y, size), _contrast(rng))
@@ -133,12 +135,12 @@ def _flaw(name: str, sizes: tuple[float, float]) -> Maker:
     return make
 
 
-def _blob(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> Changed | None:
+def _blob(rng: np.random.Generator, picture: SurfacePixels, donor: SurfacePixels) -> Changed | None:
     name = ("spot", "stain", "dent")[rng.integers(3)]
     return _flaw(name, (5, 0.15))(rng, picture, donor)
 
 
-def _chip(rng: np.random.Generator, picture: Pixels, _donor: Pixels) -> Changed | None:
+def _chip(rng: np.random.Generator, picture: SurfacePixels, _donor: SurfacePixels) -> Changed | None:
     """A ragged piece at the picture's edge, as dark or as bright as what is darkest or brightest there."""
     height, width = picture.shape[:2]
     radius = _log_uniform(rng, 5, max(8.0, 0.12 * min(height, width)))
@@ -155,11 +157,11 @@ def _chip(rng: np.random.Generator, picture: Pixels, _donor: Pixels) -> Changed 
     return _blended(picture, level + grain, share), filled > 0
 
 
-def _smear(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> Changed | None:
+def _smear(rng: np.random.Generator, picture: SurfacePixels, donor: SurfacePixels) -> Changed | None:
     return _flaw("smear", (8, 0.4))(rng, picture, donor)
 
 
-def _uneven_light(rng: np.random.Generator, picture: Pixels, _donor: Pixels) -> Changed | None:
+def _uneven_light(rng: np.random.Generator, picture: SurfacePixels, _donor: SurfacePixels) -> Changed | None:
     """A wide patch without edges, round or shapeless, in which the surface is brighter or darker."""
     height, width = picture.shape[:2]
     contrast = _log_uniform(rng, 0.06, 0.35)
@@ -172,7 +174,7 @@ def _uneven_light(rng: np.random.Generator, picture: Pixels, _donor: Pixels) -> 
     return _levels(picture * (1 + gain)), field > level + 0.1
 
 
-def _cut_paste(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> Changed | None:
+def _cut_paste(rng: np.random.Generator, picture: SurfacePixels, donor: SurfacePixels) -> Changed | None:
     """A rectangle of another place or picture, its light changed (Li et al., "CutPaste", CVPR 2021); or a thin scar."""
     height, width = picture.shape[:2]
     if rng.random() < 0.5:
@@ -196,7 +198,7 @@ def _cut_paste(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> Chan
     return _blended(picture, moved.reshape(picture.shape) * light, share[:, :, None]), share > 0.5
 
 
-def _perlin_blend(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> Changed | None:
+def _perlin_blend(rng: np.random.Generator, picture: SurfacePixels, donor: SurfacePixels) -> Changed | None:
     """A shapeless region that shows another good picture, changed, through (Zavrtanik et al., "DRAEM", ICCV 2021)."""
     height, width = picture.shape[:2]
     field = perlin(rng, (width, height), _log_uniform(rng, 12, max(24.0, 0.4 * min(height, width))))
@@ -210,7 +212,7 @@ def _perlin_blend(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> C
     return _blended(picture, other, share), mask
 
 
-def _poisson(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> Changed | None:
+def _poisson(rng: np.random.Generator, picture: SurfacePixels, donor: SurfacePixels) -> Changed | None:
     """A patch of another good picture without a seam (Schlüter et al., "Natural synthetic anomalies", ECCV 2022).
 
     Perez et al., "Poisson image editing", 2003, as OpenCV has it.
@@ -223,7 +225,7 @@ def _poisson(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> Change
     h, w = cut.shape[:2]
     x, y = int(rng.integers(2, width - w - 1)), int(rng.integers(2, height - h - 1))
     seen = np.zeros((h, w), np.uint8)
-    cv2.ellipse(seen, (w // 2, h // 2), (max(1, w // 2 - 2), max(1, h // 2 - 2)), rng.uniform(0, 180), 0, 360, 255, -1)
+    _ellipse(seen, (w // 2, h // 2), (max(1, w // 2 - 2), max(1, h // 2 - 2)), rng.uniform(0, 180), 255)
     colours = [np.repeat(p, 3, axis=2) if p.shape[2] == 1 else p for p in (cut, picture)]
     middle = (x + w // 2, y + h // 2)
     way = cv2.MIXED_CLONE if rng.random() < 0.5 else cv2.NORMAL_CLONE
@@ -234,7 +236,7 @@ def _poisson(rng: np.random.Generator, picture: Pixels, donor: Pixels) -> Change
     return np.ascontiguousarray(changed, np.uint8), mask
 
 
-def _cut(rng: np.random.Generator, donor: Pixels, size: tuple[int, int]) -> Pixels | None:
+def _cut(rng: np.random.Generator, donor: SurfacePixels, size: tuple[int, int]) -> SurfacePixels | None:
     w, h = size
     if w >= donor.shape[1] or h >= donor.shape[0]:
         return None
@@ -242,34 +244,39 @@ def _cut(rng: np.random.Generator, donor: Pixels, size: tuple[int, int]) -> Pixe
     return donor[y : y + h, x : x + w]
 
 
-def _spot_mask(rng: np.random.Generator, picture: Pixels) -> NDArray[np.float32]:
+def _spot_mask(rng: np.random.Generator, picture: SurfacePixels) -> NDArray[np.float32]:
     """1 in an ellipse anywhere, of 10 to 60 % of the sides."""
     height, width = picture.shape[:2]
     window = np.zeros((height, width), np.float32)
     axes = tuple(max(4, round(rng.uniform(0.05, 0.3) * side)) for side in (width, height))
     at = tuple(round(rng.uniform(0, side)) for side in (width, height))
-    cv2.ellipse(window, at, axes, rng.uniform(0, 180), 0, 360, 1.0, -1)
+    _ellipse(window, at, axes, rng.uniform(0, 180), 1)
     return window
 
 
-def _place(rng: np.random.Generator, picture: Pixels, size: tuple[float, float] = (8.0, 8.0)) -> tuple[float, float]:
+def _ellipse(target: Any, at: Sequence[int], axes: Sequence[int], turn: float, value: int) -> None:
+    """Fill an ellipse, in place."""
+    cv2.ellipse(target, tuple(at), tuple(axes), turn, startAngle=0, endAngle=360, color=value, thickness=-1)
+
+
+def _place(rng: np.random.Generator, picture: SurfacePixels, size: tuple[float, float] = (8.0, 8.0)) -> tuple[float, float]:
     """A random place at which something of this width and height lies inside the picture."""
     spans = [max(0.0, side - extent) for side, extent in zip((picture.shape[1], picture.shape[0]), size, strict=True)]
     x, y = (float(extent / 2 + rng.uniform(0, span)) for extent, span in zip(size, spans, strict=True))
     return x, y
 
 
-def _pasted(picture: Pixels, flaw: Flaw, contrast: float) -> Changed | None:
+def _pasted(picture: SurfacePixels, flaw: Flaw, contrast: float) -> Changed | None:
     changed = picture.copy()
     footprint = paste(changed, flaw, contrast)
     return None if footprint is None else (changed, footprint.whole(picture.shape[1], picture.shape[0]))
 
 
-def _blended(picture: Pixels, other: Any, share: Any) -> Pixels:
+def _blended(picture: SurfacePixels, other: Any, share: Any) -> SurfacePixels:
     return _levels(picture + (other - picture) * share)
 
 
-def _levels(values: Any) -> Pixels:
+def _levels(values: Any) -> SurfacePixels:
     return np.asarray(np.rint(np.clip(values, 0, 255)), np.uint8)
 
 

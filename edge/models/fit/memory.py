@@ -47,7 +47,7 @@ class MemoryStatistics:
         self._fitted: tuple[FeatureSpace, Bank] | None = None
 
     def add(self, picture: GraphPicture) -> None:
-        vectors = self._vectors(picture).reshape(-1, self._bank.width)
+        vectors = self.vectors(picture).reshape(-1, self._bank.width)
         self._sums.add(vectors)
         self._bank.add(vectors, self.frames)
         self._pictures[_digest(picture)] = self.frames
@@ -65,13 +65,12 @@ class MemoryStatistics:
 
     def model(self, good: Sequence[GraphPicture] = ()) -> FittedModel:
         space, bank = self._fit()
-        places = space.project(bank.vectors)
-        comparison = BankComparison(self._weights(space), -(space.mean @ space.matrix), places, 3 if self._whiten else 1)
+        comparison = self.comparison()
         scale = map_scale(self._net)
         size = self._net.size
         return FittedModel(
             graph=memory_graph(self._net, comparison),
-            display_threshold=self._quiet(good) or _quiet_distance(places, bank),
+            display_threshold=self._quiet(good) or _quiet_distance(comparison.bank, bank),
             map_size=(size[0] // scale, size[1] // scale) if size else None,
             map_to_image=(float(scale), float(scale), 0.0, 0.0),
             provenance={
@@ -86,6 +85,26 @@ class MemoryStatistics:
             },
         )
 
+    @property
+    def net(self) -> FeatureNet:
+        """The backbone whose features are compared."""
+        return self._net
+
+    @property
+    def width(self) -> int:
+        """Features of each place, as ``vectors`` gives them."""
+        return self._bank.width
+
+    def comparison(self) -> BankComparison:
+        """Return what the graph compares, in numbers.
+
+        Raises:
+            UserError: too few pictures were added.
+        """
+        space, bank = self._fit()
+        bias = -(space.mean @ space.matrix)
+        return BankComparison(self.per_layer(space.matrix), bias, space.project(bank.vectors), 3 if self._whiten else 1)
+
     def scorer(self, without: GraphPicture | None = None) -> Scorer:
         space, bank = self._fit()
         number = None if without is None else self._pictures.get(_digest(without))
@@ -97,7 +116,7 @@ class MemoryStatistics:
         reaches = np.where(own, bank.reaches, 0).astype(np.float32)
 
         def score(picture: GraphPicture) -> MapValues:
-            vectors = self._vectors(picture)
+            vectors = self.vectors(picture)
             components = space.project(vectors.reshape(-1, self._bank.width))
             distance = -2 * components @ places.T
             distance += squares
@@ -167,15 +186,15 @@ class MemoryStatistics:
         Without whitening it can only make directions of its own count that didn't, and stand out the more.
         """
         own = FeatureSums(self._sums.widths)
-        own.add(self._vectors(picture).reshape(-1, self._bank.width))
+        own.add(self.vectors(picture).reshape(-1, self._bank.width))
         return self._sums.less(own).space(whiten=self._whiten)
 
     def _make_room(self) -> None:
         if self._bank.is_full:
             self._bank.thin(2 * self._bank.most, self._sums.space(whiten=self._whiten).project)
 
-    def _vectors(self, picture: GraphPicture) -> NDArray[np.float32]:
-        """Return features (h, w, d), wide layers thinned out."""
+    def vectors(self, picture: GraphPicture) -> NDArray[np.float32]:
+        """Return the features (h, w, ``width``) of each place of the grid, wide layers thinned out."""
         whole = self._net.features(picture)
         if all(matrix is None for matrix in self._thinning):
             return whole
@@ -186,12 +205,12 @@ class MemoryStatistics:
             start += layer.width
         return np.concatenate(parts, axis=2)
 
-    def _weights(self, space: FeatureSpace) -> list[NDArray[np.float32]]:
-        """Return for each layer the matrix from its own values to the space's components."""
+    def per_layer(self, matrix: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Return for each layer the part of ``matrix`` (``width``, c) that multiplies the layer's own values."""
         found, start = [], 0
-        for width, matrix in zip(self._sums.widths, self._thinning, strict=True):
-            part = space.matrix[start : start + width]
-            found.append(part if matrix is None else matrix @ part)
+        for width, thin in zip(self._sums.widths, self._thinning, strict=True):
+            part = matrix[start : start + width]
+            found.append(part if thin is None else thin @ part)
             start += width
         return found
 

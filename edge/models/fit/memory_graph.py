@@ -7,7 +7,7 @@ and in pieces, so that a piece's products are still in the cache when their mini
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,39 +58,59 @@ def memory_graph(net: FeatureNet, comparison: BankComparison) -> onnx.ModelProto
     H and W are open, unless the network takes one size only. The map covers the picture from its first px on, to the last
     whole px of the map.
     """
-    graph = _Graph(net.model)
-    distance = _distance(graph, net, comparison)
+    graph = GraphBuilder(net.model)
+    return map_of_grid(graph, net, distance_grid(graph, net, comparison))
+
+
+def distance_grid(graph: GraphBuilder, net: FeatureNet, comparison: BankComparison) -> str:
+    """Add the distance of each place of the grid to its nearest in the bank, (n, 1, h, w), and return its name."""
+    weights = [np.hstack([weight, np.zeros_like(weight[:, :1])]) for weight in comparison.weights]
+    # one more component, of weights 0: the bias makes it the constant 1 that the bank's squares are multiplied by
+    features = mixed_layers(graph, net, weights, np.append(comparison.bias, np.float32(1)), "components")
+    distance = _nearest(graph, net, features, comparison.bank)
     if comparison.smooth > 1:
         reach = comparison.smooth // 2
         window: dict[str, Any] = {"kernel_shape": [comparison.smooth] * 2, "pads": [reach] * 4}
         distance = graph.add("AveragePool", [distance], "smooth", count_include_pad=0, **window)
+    return distance
+
+
+def map_of_grid(
+    graph: GraphBuilder, net: FeatureNet, grid: str, outputs: Mapping[str, int] | None = None
+) -> onnx.ModelProto:
+    """Return the whole graph: ``grid`` (n, 1, h, w) brought to the map's scale and place, and the score, its maximum.
+
+    ``outputs``: further tensors (n, d) to give out, each with its width d.
+    """
     times = net.stride // map_scale(net)
     if times > 1:
         scales = graph.constant("finer", np.array([1, 1, times, times], np.float32))
         linear: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        distance = graph.add("Resize", [distance, "", scales], "fine", **linear)
-    amap = _placed(graph, net, distance)
+        grid = graph.add("Resize", [grid, "", scales], "fine", **linear)
+    amap = _placed(graph, net, grid)
     graph.add("Squeeze", [amap, graph.constant("one", np.array([1], np.int64))], "map", own=False)
     axes = [1, 2]
     if graphs.opset(net.model) >= 18:
         graph.add("ReduceMax", ["map", graph.constant("sides", np.array(axes, np.int64))], "score", own=False, keepdims=0)
     else:
         graph.add("ReduceMax", ["map"], "score", own=False, axes=axes, keepdims=0)
-    return graph.model(map_scale(net))
+    return graph.model(map_scale(net), outputs or {})
 
 
-def _distance(graph: _Graph, net: FeatureNet, comparison: BankComparison) -> str:
-    """Make the distance of each place to its nearest in the bank, (n, 1, h, w)."""
+def mixed_layers(
+    graph: GraphBuilder, net: FeatureNet, weights: Sequence[NDArray[np.float32]], bias: NDArray[np.float32], name: str
+) -> str:
+    """Add ``features @ weights + bias`` of each place of the grid, (n, c, h, w), and return its name.
+
+    ``weights``: for each layer (width, c). A coarser layer's value counts at every place that it covers.
+    """
     parts: list[str] = []
-    for index, (layer, weight) in enumerate(zip(net.layers, comparison.weights, strict=True)):
-        # one more row, of zeros: the bias makes it the constant 1 that the bank's squares are multiplied by
-        rows = np.vstack([weight.T, np.zeros_like(weight[:, 0])])
-        inputs = [layer.name, graph.constant(f"components{index}", rows[:, :, None, None])]
-        if layer.stride == net.stride and not any(part.endswith("own_grid") for part in parts):
-            inputs.append(graph.constant("bias", np.append(comparison.bias, np.float32(1))))
-            parts.append(graph.add("Conv", inputs, "own_grid"))
-            continue
-        part = graph.add("Conv", inputs, f"part{index}")
+    with_bias = next(index for index, layer in enumerate(net.layers) if layer.stride == net.stride)
+    for index, (layer, weight) in enumerate(zip(net.layers, weights, strict=True)):
+        inputs = [layer.name, graph.constant(f"{name}{index}", weight.T[:, :, None, None])]
+        if index == with_bias:
+            inputs.append(graph.constant(f"{name}_bias", bias))
+        part = graph.add("Conv", inputs, f"{name}_of_layer{index}")
         times = layer.stride // net.stride
         if times > 1:
             scales = graph.constant(f"times{index}", np.array([1, 1, times, times], np.float32))
@@ -99,15 +119,15 @@ def _distance(graph: _Graph, net: FeatureNet, comparison: BankComparison) -> str
                 "coordinate_transformation_mode": "asymmetric",
                 "nearest_mode": "floor",
             }
-            part = graph.add("Resize", [part, "", scales], f"spread{index}", **nearest)
+            part = graph.add("Resize", [part, "", scales], f"{name}_spread{index}", **nearest)
         parts.append(part)
-    features = parts[0]
+    mixed = parts[0]
     for index, part in enumerate(parts[1:]):
-        features = graph.add("Add", [features, part], f"features{index}")
-    return _nearest(graph, net, features, comparison.bank)
+        mixed = graph.add("Add", [mixed, part], f"{name}_sum{index}")
+    return mixed
 
 
-def _nearest(graph: _Graph, net: FeatureNet, features: str, bank: NDArray[np.float32]) -> str:
+def _nearest(graph: GraphBuilder, net: FeatureNet, features: str, bank: NDArray[np.float32]) -> str:
     """Make the distance to the nearest of the bank, (n, 1, h, w), from ``features`` (n, c + 1, h, w), the last of which are
     1.
     """
@@ -130,7 +150,7 @@ def _nearest(graph: _Graph, net: FeatureNet, features: str, bank: NDArray[np.flo
     return graph.add("Unsqueeze", [graph.add("Sqrt", [above], "distance"), one], "distance_map")
 
 
-def _placed(graph: _Graph, net: FeatureNet, distance: str) -> str:
+def _placed(graph: GraphBuilder, net: FeatureNet, distance: str) -> str:
     """The map moved to where its values look, and cut to the whole px of the map that the picture holds."""
     across, down = map_shift(net)
     before = [0, 0, max(down, 0), max(across, 0)]
@@ -146,7 +166,7 @@ def _placed(graph: _Graph, net: FeatureNet, distance: str) -> str:
     return graph.add("Slice", [wide, first, end, graph.constant("rows_columns", np.array([2, 3], np.int64))], "placed")
 
 
-class _Graph:
+class GraphBuilder:
     """A copy of a backbone that nodes and constants are added to, under names that no backbone has."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -166,7 +186,7 @@ class _Graph:
         self._model.graph.node.append(helper.make_node(op, inputs, [name], name=f"edge/memory/{op}/{output}", **attributes))
         return name
 
-    def model(self, scale: int) -> onnx.ModelProto:
+    def model(self, scale: int, outputs: Mapping[str, int]) -> onnx.ModelProto:
         graph = self._model.graph
         count, height, width, channels = graphs.dims(graphs.inputs(self._model)[0])
         n = count or "n"
@@ -176,6 +196,7 @@ class _Graph:
         graph.input.append(graphs.value("frame", TensorProto.UINT8, [n, *sides, channels or 3]))
         graph.output.append(graphs.value("map", TensorProto.FLOAT, [n, *map_sides]))
         graph.output.append(graphs.value("score", TensorProto.FLOAT, [n]))
+        graph.output.extend(graphs.value(name, TensorProto.FLOAT, [n, width]) for name, width in outputs.items())
         graphs.prune(graph)
         graph.name = "memory"
         del self._model.metadata_props[:]

@@ -1,0 +1,189 @@
+"""``edge train``: a network from the line's frames, where good frames alone don't separate."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from edge.cli._bars import spread_bar
+from edge.cli._incomplete import end_if_incomplete
+from edge.cli._sets import ByOption, PartGapOption, described_set
+from edge.cli.build import parse_size
+from edge.config.bundle import Bundle, load_bundle
+from edge.disturb.synthetic import SYNTHETIC, chosen
+from edge.errors import UserError
+from edge.models.fit.fit_plan import FitRequest
+from edge.models.fit.protocol import MethodOptions
+from edge.models.sets.frame_set import FrameSet
+from edge.models.train.checkpoint import Epoch
+from edge.models.train.options import TrainOptions, check_torch
+from edge.models.train.sheet import synthetic_sheet
+from edge.models.train.train import Trained, TrainRequest, TrainRun, good_pictures, prepared, training_folder
+from edge.models.train.train import train as train_on
+from edge.models.train.write_trained import write_trained
+from edge.models.write import check_target
+from edge.storage.disk import write_whole
+from edge.storage.pictures import encode_png
+
+_SHEET_PICTURES = 12
+
+
+def train(
+    path: Annotated[Path, typer.Argument(metavar="SET", help="A set with parts: edge gather, edge label, edge split.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="BUNDLE", help="The bundle to write.")] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="BUNDLE", help="Go on from a bundle of edge fit --method memory or of edge train."),
+    ] = None,
+    preset: Annotated[
+        Literal["minute"], typer.Option(help="minute: a small head on frozen features, fused with edge fit's memory.")
+    ] = "minute",
+    by: ByOption = None,
+    part_gap: PartGapOption = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE.png", help="Draw synthetic defects of each kind into good frames, and train nothing."
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help=f"Synthetic defects to leave out: {', '.join(SYNTHETIC)}.")
+    ] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels/--no-labels", help="Learn from labelled defects and false positives, too.")
+    ] = True,
+    transplant: Annotated[
+        bool, typer.Option("--transplant/--no-transplant", help="Paste labelled defects onto other good frames.")
+    ] = True,
+    name: Annotated[
+        str | None, typer.Option(help="What records call the model. Default: the bundle folder's name.")
+    ] = None,
+    pose: Annotated[
+        Literal["auto", "fixed", "texture"], typer.Option(help="fixed: parts lie alike. texture: they don't.")
+    ] = "auto",
+    size: Annotated[str | None, typer.Option(metavar="W,H", help="CachedPicture that the model sees, in px.")] = None,
+    backbone: Annotated[
+        Path | None, typer.Option(metavar="lite0|gabor|ONNX", help="Whose features are used. Default: as edge fit.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(metavar="A,B", help="The backbone's layers.")] = None,
+    seed: Annotated[int, typer.Option(help="The same frames, options and seed give the same weights.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Most epochs; it ends sooner where nothing is gained.")] = 16,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch. Default: one for each core.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from what an earlier run left in BUNDLE.training.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+) -> None:
+    """Train a model on good frames, synthetic defects and labelled ones, fuse it with edge fit's memory, and test it."""
+    target = out or Path("model")
+    options = TrainOptions(
+        preset=preset,
+        seed=seed,
+        epochs=epochs,
+        without=tuple(without or ()),
+        labels=labels,
+        transplant=transplant,
+        threads=threads,
+    )
+    chosen(options.without)
+    request = TrainRequest(
+        FitRequest(
+            name=name or target.absolute().name,
+            method="memory",
+            pose=pose,
+            size=parse_size(size),
+            options=MethodOptions(
+                backbone=backbone.absolute() if backbone is not None and backbone.exists() else backbone,
+                layers=tuple(filter(None, (layers or "").split(","))),
+            ),
+            source=str(path),
+        ),
+        options,
+        None if base is None else load_bundle(base),
+    )
+    console = Console(highlight=False)
+    if sheet is not None:
+        _draw(console, described_set(path, by, part_gap), request, sheet)
+        return
+    if out is None:
+        raise UserError("edge train: where should the bundle go?", expected="-o BUNDLE, or --sheet PICTURE.png")
+    check_torch()
+    check_target(out, force=force)
+    source = described_set(path, by, part_gap)
+    with spread_bar() as bar:
+        run = TrainRun(resume=resume, progress=bar, epoch=_epochs(console, options))
+        trained = train_on(source, request, training_folder(out), run)
+    bundle = write_trained(out, trained, options, str(path), force=force)
+    shutil.rmtree(training_folder(out), ignore_errors=True)
+    _show(console, trained, bundle)
+    end_if_incomplete([trained.stopped] if trained.not_a_number and trained.stopped else [])
+
+
+def _draw(console: Console, source: FrameSet, request: TrainRequest, sheet: Path) -> None:
+    roles, plan = prepared(source, request)
+    pictures = good_pictures(source, roles, plan, _SHEET_PICTURES)
+    if not pictures:
+        raise UserError(f"{source.path}: no good frame can be used")
+    kinds = chosen(request.options.without)
+    try:
+        write_whole(sheet, encode_png(synthetic_sheet(pictures, kinds, request.options.seed)))
+    except OSError as error:
+        raise UserError(f"{sheet}: cannot be written: {error.strerror}") from None
+    console.print(
+        f"wrote {sheet}: {len(kinds)} kinds of synthetic defects in {len(pictures)} good frames; nothing was trained"
+    )
+
+
+def _epochs(console: Console, options: TrainOptions) -> Callable[[Epoch], None]:
+    """Say what each epoch brought, and how long the others will take."""
+    began: list[tuple[int, float]] = []
+
+    def show(epoch: Epoch) -> None:
+        now = time.monotonic()
+        left = ""
+        if began:
+            first, at = began[0]
+            left = f", {(options.epochs - epoch.number) * (now - at) / (epoch.number - first):.0f} s left"
+        began.append((epoch.number, now))
+        console.print(
+            f"epoch {epoch.number} of {options.epochs}: loss {epoch.loss:.4f}, on other parts {epoch.validation_loss:.4f}; "
+            f"AUROC {_auroc('synthetic', epoch.synthetic_auroc)}, {_auroc('real', epoch.real_auroc)}"
+            f"{' (kept)' if epoch.kept else ''}{left}",
+            soft_wrap=True,
+        )
+
+    return show
+
+
+def _auroc(what: str, value: float | None) -> str:
+    return f"{what} none to judge by" if value is None else f"{what} {value:.3f}"
+
+
+def _show(console: Console, trained: Trained, bundle: Bundle) -> None:
+    roles = trained.roles
+    console.print(
+        f"trained on {len(roles.good)} good frames and {len(roles.defects)} labelled defects, "
+        f"{len(roles.false_positives)} known false positives among the good; validated on {len(roles.validated_good)} good "
+        f"frames and {len(roles.validated_defects)} defects of other parts",
+        soft_wrap=True,
+    )
+    plan = trained.plan
+    console.print(f"pose: {plan.pose}: {escape(plan.why)}", soft_wrap=True)
+    for note in [*roles.notes, *([trained.stopped] if trained.stopped else [])]:
+        console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True)
+    for ref in trained.gathered.notes.unreadable:
+        console.print(f"[yellow]skipped:[/yellow] {escape(ref)} cannot be read", soft_wrap=True)
+    for ref, why in trained.gathered.notes.out_of_place:
+        console.print(f"[yellow]skipped:[/yellow] {escape(ref)}: {why}", soft_wrap=True)
+    if trained.tested is not None:
+        console.print(f"self-test on {trained.tested.frames} good frames of other parts (self_test.json, self_test.png):")
+        for sentence in trained.tested.sentences():
+            console.print(f"  {sentence}")
+    console.print(f"wrote {bundle.folder}, model {bundle.sha256[:12]}")

@@ -1,0 +1,57 @@
+"""A training goes on from a bundle of ``edge fit`` or of an earlier training: its plan, its memory, its head."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge.config.bundle import Bundle
+from edge.errors import UserError
+from edge.models.fit.continued import plan_of, statistics_of
+from edge.models.fit.fit import STATISTICS
+from edge.models.fit.fit_plan import FitPlan, FitRequest
+from edge.models.fit.gather_frames import GatheredFrames
+from edge.models.train.head_weights import HEAD, HeadWeights, read_head_weights
+
+MADE_BY = "plan"
+"""Key of a trained bundle's provenance: what ``plan_of`` reads of a fitted one."""
+
+
+def plan_from(base: Bundle, request: FitRequest) -> FitPlan:
+    """The plan that ``base`` was made by: pose, reference, size, backbone.
+
+    Raises:
+        UserError: it was made in another way, or by a fit of another method.
+    """
+    plan = plan_of(as_fitted(base), request.name, request.options.backbone)
+    if plan.method != "memory":
+        raise UserError(
+            f"{base.folder}: not a bundle that a training can go on from",
+            received=f"method {plan.method}",
+            expected="a bundle of edge fit --method memory, or of edge train",
+            fix="fit one: edge fit FRAMES -o BUNDLE --method memory; or train without --from",
+        )
+    return plan
+
+
+def memory_of(base: Bundle, plan: FitPlan, known: frozenset[str]) -> GatheredFrames | None:
+    """What a fitted bundle remembers; None where it keeps nothing, or has seen some of the frames that are ``known`` too.
+
+    A frame that is remembered twice would hold two places of the bank.
+    """
+    if STATISTICS not in base.spec.files:
+        return None
+    gathered = statistics_of(base, plan)
+    return None if known & set(gathered.notes.contents) else gathered
+
+
+def head_of(base: Bundle, width: int, hidden: int) -> HeadWeights | None:
+    """The head of a trained bundle; None where ``edge fit`` made it. Raises UserError where it is of another shape."""
+    return read_head_weights(base.folder / HEAD, width, hidden) if HEAD in base.spec.files else None
+
+
+def as_fitted(base: Bundle) -> Bundle:
+    """A trained bundle with the provenance that a fitted one has."""
+    made = base.spec.provenance.get(MADE_BY)
+    if not isinstance(made, dict):
+        return base
+    return replace(base, spec=base.spec.model_copy(update={"provenance": made}))

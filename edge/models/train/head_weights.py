@@ -1,0 +1,75 @@
+"""A trained head as arrays: kept in the bundle, so that a later training can go on from it. Needs no PyTorch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UserError
+
+HEAD: Final = "head.npz"
+"""File of a trained bundle. No frame meets it."""
+_NAMES: Final = ("mix.weight", "mix.bias", "see.weight", "see.bias", "say.weight", "say.bias")
+
+
+@dataclass(frozen=True, slots=True)
+class HeadWeights:
+    """The weights of a head.
+
+    ``arrays``: convolutions ``mix`` (hidden, d, 1, 1), ``see`` (hidden, hidden, 3, 3) and ``say`` (1, hidden, 1, 1), each
+    with its bias. ``mean``, ``deviation``: (d,), of the features that they were trained on.
+    """
+
+    arrays: Mapping[str, NDArray[np.float32]]
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+    @property
+    def width(self) -> int:
+        """Features of each place."""
+        return len(self.mean)
+
+    @property
+    def hidden(self) -> int:
+        return int(self.arrays["mix.weight"].shape[0])
+
+    def to_bytes(self) -> bytes:
+        """``head.npz``."""
+        buffer = io.BytesIO()
+        np.savez(buffer, mean=self.mean, deviation=self.deviation, **self.arrays)  # type: ignore[arg-type]
+        return buffer.getvalue()
+
+    def folded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The first convolution for features as they come: a matrix (d, hidden), and its bias (hidden,)."""
+        matrix = self.arrays["mix.weight"][:, :, 0, 0].T.astype(np.float64) / self.deviation[:, None].astype(np.float64)
+        bias = self.arrays["mix.bias"] - self.mean.astype(np.float64) @ matrix
+        return matrix.astype(np.float32), bias.astype(np.float32)
+
+
+def read_head_weights(path: Path, width: int, hidden: int) -> HeadWeights:
+    """Read the head that a training goes on from.
+
+    Raises:
+        UserError: it can't be read, or is of another shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays: dict[str, Any] = {name: found[name] for name in (*_NAMES, "mean", "deviation")}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(f"{path}: not the head of a trained bundle", received=error, fix="train without --from") from None
+    weights = HeadWeights({name: arrays[name] for name in _NAMES}, arrays["mean"], arrays["deviation"])
+    if (weights.width, weights.hidden) != (width, hidden):
+        raise UserError(
+            f"{path}: the head is of another shape",
+            received=f"{weights.width} features and {weights.hidden} channels",
+            expected=f"{width} features and {hidden} channels",
+            fix="train with the backbone and the layers of the first training, or without --from",
+        )
+    return weights

@@ -1,0 +1,186 @@
+"""Pictures to learn from: good ones, copies with synthetic defects, labelled defects, and these on other good frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.disturb.synthetic import SyntheticDefect, chosen, draw, transplanted
+from edge.errors import UserError
+from edge.frames import Frame, Skip
+from edge.models.fit.feature_net import FeatureNet
+from edge.models.fit.fit_plan import FitPlan, PlanPictures
+from edge.models.fit.memory import MemoryStatistics
+from edge.models.fit.protocol import GraphPicture
+from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.train.feature_cache import CachedPicture, SampleGroup
+from edge.models.train.frame_roles import FrameRole, Roles
+from edge.models.train.options import TrainOptions
+from edge.storage.pictures import PictureError
+
+_WHOLE = 0.1
+"""Share of a place's square that a defect must cover to make it wholly defective."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetFrames:
+    """The frames of a set one after the other, from the first on each time; one that can't be read is a ``Skip``."""
+
+    source: FrameSet
+    frames: Sequence[SetFrame]
+
+    def __iter__(self) -> Iterator[Frame | Skip]:
+        for frame in self.frames:
+            try:
+                yield self.source.read(frame)
+            except (OSError, PictureError):
+                yield Skip("unreadable", 1, None, None, 0, frame_ref=frame.file)
+
+
+def count_samples(roles: Roles, options: TrainOptions) -> int:
+    """How many pictures ``samples`` gives at most."""
+    moved = options.versions if options.transplant else 0
+    return (
+        (1 + options.versions) * (len(roles.good) + len(roles.validated_good))
+        + (1 + moved) * len(roles.defects)
+        + len(roles.validated_defects)
+    )
+
+
+def samples(
+    source: FrameSet,
+    roles: Roles,
+    plan: FitPlan,
+    memory: MemoryStatistics,
+    donors: Sequence[GraphPicture],
+    *,
+    options: TrainOptions,
+) -> Iterator[CachedPicture]:
+    """Every picture that the head learns from or is validated on, with its features; the same ones for the same seed.
+
+    ``donors``: good training pictures from which synthetic defects are cut, and onto which labelled ones are pasted.
+
+    Raises:
+        UserError: a mask is of another size than its frame, or can't be read.
+    """
+    maker = _Maker(source, plan, memory, donors, options)
+    yield from maker.good(roles.good, "train", roles.false_positives)
+    yield from maker.good(roles.validated_good, "validation", frozenset())
+    yield from maker.labelled(roles.defects, "train")
+    yield from maker.labelled(roles.validated_defects, "validation")
+
+
+class _Maker:
+    def __init__(
+        self,
+        source: FrameSet,
+        plan: FitPlan,
+        memory: MemoryStatistics,
+        donors: Sequence[GraphPicture],
+        options: TrainOptions,
+    ) -> None:
+        self._source, self._memory, self._donors, self._options = source, memory, donors, options
+        self._plan = plan
+        self._pictures = PlanPictures(plan)
+        self._kinds: Sequence[SyntheticDefect] = chosen(options.without)
+
+    def good(self, frames: Sequence[SetFrame], role: FrameRole, false_positives: frozenset[str]) -> Iterator[CachedPicture]:
+        for number, frame in enumerate(frames):
+            picture, _ = self._picture(frame)
+            if picture is None:
+                continue
+            features = self._memory.vectors(picture)
+            clean = np.zeros(features.shape[:2], np.float32)
+            group: SampleGroup = "false_positive" if frame.file in false_positives else "good"
+            yield CachedPicture(role, group, group, features, clean)
+            for version in range(self._options.versions):
+                rng = np.random.default_rng((self._options.seed, 2 if role == "train" else 3, number, version))
+                made = draw(rng, picture, self._donors[int(rng.integers(len(self._donors)))], self._kinds)
+                if made is not None:
+                    yield self._changed(role, "synthetic", made[2], made[0], made[1])
+
+    def labelled(self, frames: Sequence[SetFrame], role: FrameRole) -> Iterator[CachedPicture]:
+        for number, frame in enumerate(frames):
+            picture, mask = self._picture(frame)
+            if picture is None:
+                continue
+            if mask is None or not mask.any():
+                if role == "validation":
+                    yield CachedPicture(role, "labelled", frame.kind, self._memory.vectors(picture), None)
+                continue
+            picture = picture.copy()
+            yield self._changed(role, "labelled", frame.kind, picture, mask)
+            if role == "train" and self._options.transplant:
+                yield from self._moved(number, frame.kind, picture, mask)
+
+    def _moved(self, number: int, kind: str, picture: GraphPicture, mask: NDArray[np.bool_]) -> Iterator[CachedPicture]:
+        """The labelled defect at other places of other frames."""
+        for version in range(self._options.versions):
+            rng = np.random.default_rng((self._options.seed, 4, number, version))
+            made = transplanted(rng, self._donors[int(rng.integers(len(self._donors)))], picture, mask)
+            if made is not None:
+                yield self._changed("train", "labelled", kind, *made)
+
+    def _changed(
+        self, role: FrameRole, group: SampleGroup, kind: str, picture: GraphPicture, mask: NDArray[np.bool_]
+    ) -> CachedPicture:
+        features = self._memory.vectors(picture)
+        targets = place_targets(mask, self._memory.net, (features.shape[0], features.shape[1]))
+        return CachedPicture(role, group, kind, features, targets)
+
+    def _picture(self, frame: SetFrame) -> tuple[GraphPicture | None, NDArray[np.bool_] | None]:
+        """The picture that the graph takes, in an array of its own, with its mask in the same place; None where it can't be
+        used.
+        """
+        try:
+            loaded = self._source.read(frame)
+        except (OSError, PictureError):
+            return None, None
+        mask = self._mask(frame, loaded)
+        picture, placement = self._pictures.of(loaded)
+        if placement is not None and placement.problem is not None:
+            return None, None
+        size = (picture.shape[1], picture.shape[0])
+        if mask is not None:
+            moved = mask.astype(np.uint8)
+            if moved.shape != picture.shape[:2]:
+                moved = (cv2.resize(moved * 255, size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
+            if placement is not None:
+                flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+                moved = np.asarray(cv2.warpAffine(moved, placement.matrix, size, flags=flags), np.uint8)
+            mask = moved > 0
+        return picture.copy(), mask
+
+    def _mask(self, frame: SetFrame, loaded: Frame) -> NDArray[np.bool_] | None:
+        if frame.mask is None:
+            return None
+        try:
+            mask = self._source.read_mask(frame)
+        except (OSError, PictureError) as error:
+            raise UserError(f"{self._source.root / frame.mask}: the mask of {frame.file} cannot be read: {error}") from None
+        wanted = loaded.pixels.shape[:2]
+        if mask is not None and mask.shape != wanted:
+            raise UserError(
+                f"{self._source.root / frame.mask}: the mask is not of its frame's size",
+                received=f"{mask.shape[1]}x{mask.shape[0]}",
+                expected=f"{wanted[1]}x{wanted[0]}, as {frame.file}",
+                fix="draw it on the frame itself, or leave labelled defects out: --no-labels",
+            )
+        return mask
+
+
+def place_targets(mask: NDArray[np.bool_], net: FeatureNet, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return how defective each place of the grid is, float32 (h, w) of ``shape``: the share of its square that is, 1 from
+    a tenth on, because a crack covers little of any.
+    """
+    side = net.stride
+    share = cv2.boxFilter(mask.astype(np.float32), -1, (side, side), normalize=True, borderType=cv2.BORDER_CONSTANT)
+    at = (
+        np.clip((first + side * np.arange(count)).astype(int), 0, limit - 1)
+        for first, count, limit in zip(reversed(net.first), shape, mask.shape, strict=True)
+    )
+    return np.asarray(np.minimum(share[np.ix_(*at)] / _WHOLE, 1), np.float32)

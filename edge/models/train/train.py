@@ -1,0 +1,300 @@
+"""``edge train``: a set in, a bundle out. Memory, features of real and synthetic defects, the head, and both fused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from edge.config.bundle import Bundle
+from edge.errors import UserError
+from edge.frames import Frame, Skip
+from edge.models import graphs
+from edge.models.calibrate.thresholds import choose_high
+from edge.models.fit.fit_plan import FitPlan, FitRequest, PlanPictures, plan_fit
+from edge.models.fit.gather_frames import GatheredFrames, gather_frames
+from edge.models.fit.memory import MemoryStatistics
+from edge.models.fit.protocol import GraphPicture, MapValues
+from edge.models.fit.self_test import SelfTest, examined
+from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.sets.used import content_id
+from edge.models.train.checkpoint import Epoch
+from edge.models.train.feature_cache import FeatureCache, fill_cache, open_cache
+from edge.models.train.frame_roles import LEAST_GOOD, LEAST_VALIDATED, Roles, roles_of
+from edge.models.train.fused_graph import MapScales, RawMaps, fused_graph, scales_of
+from edge.models.train.go_on import head_of, memory_of, plan_from
+from edge.models.train.head_weights import HeadWeights
+from edge.models.train.options import TrainOptions, check_torch
+from edge.models.train.samples import SetFrames, count_samples, samples
+from edge.spread import Progress
+from edge.spread.throughput import Throughput
+
+EDGE_SHARE = 0.5
+"""Share of the good validation pictures whose highest value lies below 1 on either scale: their middle one says it best."""
+_TESTED = 12
+"""Most validation pictures that the self-test pastes defects into."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What is asked of a training.
+
+    ``fit``: name, pose, size and backbone, as ``edge fit --method memory`` takes them. ``base``: the bundle to go on from.
+    """
+
+    fit: FitRequest
+    options: TrainOptions = field(default_factory=TrainOptions)
+    base: Bundle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRun:
+    """How the work is done, which changes nothing of the result."""
+
+    resume: bool = False
+    """Go on from the features and the checkpoint that an earlier run left beside the bundle."""
+    progress: Callable[[str, Progress], None] = lambda _what, _progress: None
+    epoch: Callable[[Epoch], None] = lambda _epoch: None
+    test: bool = True
+    """Test the model on pasted defects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained model and all that is known of it. ``threshold``: what good validation frames hardly reach."""
+
+    plan: FitPlan
+    roles: Roles
+    gathered: GatheredFrames
+    head: HeadWeights
+    history: tuple[Epoch, ...]
+    stopped: str | None
+    not_a_number: bool
+    scales: MapScales
+    graph: onnx.ModelProto
+    threshold: float
+    used: tuple[str, ...]
+    """Ids of the frames that it has seen (``content_id``)."""
+    tested: SelfTest | None = None
+
+    @property
+    def memory(self) -> MemoryStatistics:
+        return cast("MemoryStatistics", self.gathered.statistics)
+
+
+def training_folder(bundle: Path) -> Path:
+    """Where features and checkpoint lie while a training runs: beside the bundle."""
+    return bundle.with_name(f"{bundle.name}.training")
+
+
+def prepared(source: FrameSet, request: TrainRequest) -> tuple[Roles, FitPlan]:
+    """What each frame is for, and how it becomes a picture; settled before any work.
+
+    Raises:
+        UserError: as ``roles_of`` and ``plan_fit`` do; the bundle to go on from is of another kind.
+    """
+    roles = roles_of(source, request.options.seed, labels=request.options.labels)
+    frames = SetFrames(source, roles.good)
+    if request.base is not None:
+        return roles, plan_from(request.base, request.fit)
+    return roles, plan_fit(frames, request.fit)
+
+
+def good_pictures(source: FrameSet, roles: Roles, plan: FitPlan, most: int) -> list[GraphPicture]:
+    """Up to ``most`` good training pictures, spread over all of them, as the graph takes them."""
+    chosen = np.unique(np.linspace(0, len(roles.good) - 1, most).astype(int))
+    return [picture for _, picture, _ in _pictures(source, [roles.good[int(k)] for k in chosen], plan)]
+
+
+def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun = TrainRun()) -> Trained:
+    """Train on a set. ``folder``: for features and checkpoints (``training_folder``); it stays, for ``--resume``.
+
+    Raises:
+        UserError: no PyTorch, too few frames, masks that don't fit, a checkpoint of another training or another shape, a
+            loss that is NaN from the beginning, a full disk.
+    """
+    check_torch()
+    from edge.models.train.loop import train_head
+
+    roles, plan = prepared(source, request)
+    learned = _gathered(source, roles.good, plan, run, "remembering good frames")
+    _check_usable(source, learned, LEAST_GOOD)
+    learned.notes.survey.check(request.fit.source, sized=request.fit.size is not None or plan.spec.input.size == "any")
+    memory = cast("MemoryStatistics", learned.statistics)
+    start = None if request.base is None else head_of(request.base, memory.width, request.options.hidden)
+    key = _key(source, roles, plan, request)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        cache = _cache(source, roles, plan, learned, request.options, folder=folder, key=key, run=run)
+        head = train_head(cache, request.options, folder, key, start=start, resume=run.resume, epoch_done=run.epoch)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or folder}: the training cannot go on: {error.strerror}",
+            fix="make room, then give the same command with --resume: it goes on from the last epoch",
+        ) from None
+    validated = _pictures(source, roles.validated_good, plan)
+    scales, threshold, tested = _measured(plan, memory, head.weights, list(validated), test=run.test)
+    whole = _whole_memory(source, roles, plan, learned, request, run=run)
+    return Trained(
+        plan=plan,
+        roles=roles,
+        gathered=whole,
+        head=head.weights,
+        history=head.history,
+        stopped=head.stopped,
+        not_a_number=head.not_a_number,
+        scales=scales,
+        graph=fused_graph(cast("MemoryStatistics", whole.statistics), head.weights, scales),
+        threshold=threshold,
+        used=tuple(sorted({*whole.notes.contents, *_ids(source, (*roles.defects, *roles.validated_defects))})),
+        tested=tested,
+    )
+
+
+def _whole_memory(
+    source: FrameSet, roles: Roles, plan: FitPlan, learned: GatheredFrames, request: TrainRequest, *, run: TrainRun
+) -> GatheredFrames:
+    """The memory of all good frames: those that were validated on, too, and those of the bundle to go on from."""
+    learned.merge(_gathered(source, roles.validated_good, plan, run, "remembering the others"))
+    before = None if request.base is None else memory_of(request.base, plan, frozenset(learned.notes.contents))
+    if before is None:
+        return learned
+    before.merge(learned)
+    return before
+
+
+def _measured(
+    plan: FitPlan,
+    memory: MemoryStatistics,
+    head: HeadWeights,
+    validated: Sequence[tuple[str, GraphPicture, Callable[[MapValues], MapValues]]],
+    *,
+    test: bool,
+) -> tuple[MapScales, float, SelfTest | None]:
+    """MapScales, threshold and self-test on good frames of parts that neither memory nor head has seen."""
+    if len(validated) < LEAST_VALIDATED:
+        raise UserError(
+            "too few good frames of other parts to validate on",
+            received=f"{len(validated)} that can be used",
+            expected=f"at least {LEAST_VALIDATED}",
+        )
+    raw = RawMaps(memory, head)
+    scales = scales_of([raw.of(picture) for _, picture, _ in validated], EDGE_SHARE)
+    scorer = _scorer(fused_graph(memory, head, scales))
+    maxima = [float(back(scorer(picture)).max()) for _, picture, back in validated]
+    threshold, _ = choose_high(maxima, 0.001, 1.0)
+    if not test:
+        return scales, threshold, None
+    registrar = PlanPictures(plan).registrar
+    pairs = [(picture, scorer) for _, picture, _ in validated[:_TESTED] if min(picture.shape[:2]) > 36]
+    return scales, threshold, examined(pairs, threshold, registrar) if pairs else None
+
+
+def _scorer(graph: onnx.ModelProto) -> Callable[[GraphPicture], MapValues]:
+    session: ort.InferenceSession = graphs.session(graph, "the trained model")
+
+    def score(picture: GraphPicture) -> MapValues:
+        values: MapValues = session.run(["map"], {"frame": np.ascontiguousarray(picture)[None]})[0][0]
+        return values
+
+    return score
+
+
+def _pictures(
+    source: FrameSet, frames: Sequence[SetFrame], plan: FitPlan
+) -> Iterator[tuple[str, GraphPicture, Callable[[MapValues], MapValues]]]:
+    """Name, picture and what moves its map back to where the frame lies, of each frame that can be used."""
+    pictures = PlanPictures(plan)
+    scale = plan.spec.map_to_image
+    for entry in SetFrames(source, frames):
+        if isinstance(entry, Skip):
+            continue
+        picture, placement = pictures.of(entry)
+        registrar = pictures.registrar
+        if placement is None or registrar is None:
+            yield str(entry.meta.frame_ref), picture.copy(), lambda values: values
+        elif placement.problem is None:
+            to_picture, at = registrar.to_picture, placement
+            yield str(entry.meta.frame_ref), picture.copy(), lambda values, at=at, f=to_picture: f(values, at, scale)  # type: ignore[misc]
+
+
+def _gathered(source: FrameSet, frames: Sequence[SetFrame], plan: FitPlan, run: TrainRun, what: str) -> GatheredFrames:
+    return gather_frames(plan, _counted(SetFrames(source, frames), len(frames), run, what))
+
+
+def _counted(frames: Iterable[Frame | Skip], total: int, run: TrainRun, what: str) -> Iterator[Frame | Skip]:
+    pace = Throughput(total, 0)
+    for done, frame in enumerate(frames):
+        run.progress(what, pace.progress(done, workers=1, retries=0))
+        yield frame
+
+
+def _cache(
+    source: FrameSet,
+    roles: Roles,
+    plan: FitPlan,
+    learned: GatheredFrames,
+    options: TrainOptions,
+    *,
+    folder: Path,
+    key: str,
+    run: TrainRun,
+) -> FeatureCache:
+    kept = open_cache(folder, key) if run.resume else None
+    if kept is not None:
+        return kept
+    memory = cast("MemoryStatistics", learned.statistics)
+    total = count_samples(roles, options)
+    pace = Throughput(total, 0)
+    made = samples(source, roles, plan, memory, learned.kept.pictures(), options=options)
+    return fill_cache(
+        folder,
+        key,
+        memory.width,
+        made,
+        lambda done: run.progress("looking at defects", pace.progress(done, workers=1, retries=0)),
+    )
+
+
+def _check_usable(source: FrameSet, learned: GatheredFrames, least: int) -> None:
+    notes = learned.notes
+    if learned.statistics.frames < least:
+        bad = [*notes.unreadable, *(name for name, _ in notes.out_of_place)]
+        raise UserError(
+            f"{source.path}: too few good frames to train on",
+            received=f"{learned.statistics.frames} that can be used; {len(notes.unreadable)} cannot be read, in "
+            f"{len(notes.out_of_place)} the part lies elsewhere",
+            expected=f"at least {least}",
+            fix=f"look at {', '.join(bad[:3])}" if bad else None,
+        )
+
+
+def _ids(source: FrameSet, frames: Sequence[SetFrame]) -> Iterator[str]:
+    for entry in SetFrames(source, frames):
+        if isinstance(entry, Frame):
+            yield content_id(entry.pixels)
+
+
+def _key(source: FrameSet, roles: Roles, plan: FitPlan, request: TrainRequest) -> str:
+    """What features and checkpoint depend on, in one hash."""
+    everyone = (*roles.good, *roles.validated_good, *roles.defects, *roles.validated_defects)
+    digest = sha256()
+    for text in (
+        plan.spec.model_dump_json(),
+        repr(plan.options),
+        "" if plan.reference is None else sha256(plan.reference.tobytes()).hexdigest(),
+        repr(request.options),
+        "" if request.base is None else request.base.sha256,
+        source.seen(everyone),
+        *(f"{frame.file} {frame.kind} {frame.mask}" for frame in everyone),
+        repr([len(group) for group in (roles.good, roles.validated_good, roles.defects)]),
+        repr(sorted(roles.false_positives)),
+    ):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()

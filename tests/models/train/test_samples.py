@@ -1,0 +1,77 @@
+"""Every picture comes with what each of its places is to be called; masks that don't fit are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.sets import save
+from support.trainings import remembered, request, surfaces
+
+from edge.errors import UserError
+from edge.models.train.feature_cache import CachedPicture
+from edge.models.train.samples import count_samples, place_targets, samples
+from edge.models.train.train import good_pictures, prepared
+
+MEMORY = remembered()
+
+
+def made(root: Path, bad: int = 0, **options: Any) -> tuple[list[CachedPicture], int]:
+    source, asked = surfaces(root, bad=bad), request(**options)
+    roles, plan = prepared(source, asked)
+    donors = good_pictures(source, roles, plan, 4)
+    found = samples(source, roles, plan, MEMORY, donors, options=asked.options)
+    return list(found), count_samples(roles, asked.options)
+
+
+def test_a_place_is_defective_by_the_share_of_its_square() -> None:
+    mask = np.zeros((96, 112), np.bool_)
+    mask[32:48, 48:64] = True
+    targets = place_targets(mask, MEMORY.net, (6, 7))
+    assert targets[2, 3] == 1
+    assert targets.sum() == 1, "a square on the grid touches no other place"
+    mask[:] = False
+    mask[33, 48:64] = True
+    assert place_targets(mask, MEMORY.net, (6, 7))[2, 3] == pytest.approx(10 / 16), "a line of a px is a sixteenth of it"
+
+
+def test_each_good_frame_gives_itself_and_its_synthetic_copies(tmp_path: Path) -> None:
+    found, most = made(tmp_path, versions=2)
+    assert len(found) <= most == 48
+    good = [p for p in found if p.group == "good"]
+    assert (len(good), sum(p.role == "validation" for p in good)) == (16, 4)
+    assert all(p.targets is not None and not p.targets.any() for p in good)
+    synthetic = [p for p in found if p.group == "synthetic"]
+    assert len(synthetic) >= 28
+    assert all(p.targets is not None and p.targets.any() for p in synthetic)
+    again, _ = made(tmp_path, versions=2)
+    assert all(np.array_equal(a.features, b.features) for a, b in zip(found, again, strict=True))
+
+
+def test_a_labelled_defect_is_shown_as_it_is_and_on_other_frames(tmp_path: Path) -> None:
+    found, _ = made(tmp_path, bad=4, versions=3)
+    learned = [p for p in found if p.group == "labelled" and p.role == "train"]
+    assert len(learned) == 2 * (1 + 3)
+    assert {p.kind for p in learned} == {"blot"}
+    alone, _ = made(tmp_path, bad=4, transplant=False)
+    assert sum(p.group == "labelled" and p.role == "train" for p in alone) == 2
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    surfaces(tmp_path, bad=2)
+    source = surfaces(tmp_path, bad=2)
+    for number in range(2):
+        save(tmp_path / f"masks/{number:03d}.png", np.full((20, 30), 255, np.uint8))
+    asked = request()
+    roles, plan = prepared(source, asked)
+    with pytest.raises(UserError) as caught:
+        list(samples(source, roles, plan, MEMORY, good_pictures(source, roles, plan, 2), options=asked.options))
+    name = roles.defects[0].file.removeprefix("bad/")
+    assert str(caught.value) == (
+        f"{tmp_path}/masks/{name}: the mask is not of its frame's size\n"
+        "  received: 30x20\n"
+        f"  expected: 112x96, as bad/{name}\n"
+        "  fix: draw it on the frame itself, or leave labelled defects out: --no-labels"
+    )

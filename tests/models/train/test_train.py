@@ -1,0 +1,182 @@
+"""From a set to a bundle that every engine runs: the same after a kill -9, and equal to what PyTorch computes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --all installs it")
+
+import torch
+from support.sets import as_frame
+from support.trainings import request, surface, surfaces
+
+from edge.config.bundle import Bundle
+from edge.config.line import ModelConfig
+from edge.engines.open import open_engine
+from edge.engines.registration import ready_workspace
+from edge.engines.to_map import to_map
+from edge.errors import UserError
+from edge.frames import AnomalyMap
+from edge.models.fit.fit import FitRun, fit_to_bundle
+from edge.models.sets.used import fitted_on
+from edge.models.train.fused_graph import RawMaps
+from edge.models.train.head import DefectHead, load
+from edge.models.train.train import Trained, TrainRun, train
+from edge.models.train.write_trained import write_trained
+
+ENGINES = ["onnx"]
+with contextlib.suppress(ImportError):
+    import openvino  # noqa: F401  (here and not in a test: its telemetry starts a thread that stays)
+
+    ENGINES.append("openvino")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    root = tmp_path_factory.mktemp("set")
+    return train(surfaces(root, bad=4), request(epochs=8), root / "x.training", TrainRun(test=False))
+
+
+@pytest.fixture(scope="module")
+def bundle(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("bundles") / "x"
+    return write_trained(folder, trained, request(epochs=8).options, "the set")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_shows_the_defect_where_it_is(bundle: Bundle, name: str) -> None:
+    engine = open_engine(ModelConfig(bundle=bundle.folder, engine=name, precision="fp32"), bundle)
+    good = surface(77, (160, 128))
+    bad = good.copy()
+    bad[40:64, 80:104] //= 3
+    maps = []
+    for pixels in (good, bad):
+        amap = to_map(as_frame(pixels), engine, ready_workspace(engine.bundle))
+        assert isinstance(amap, AnomalyMap)
+        maps.append(amap.values.copy())
+    engine.close()
+    assert maps[0].shape == (16, 20)
+    assert maps[1].max() > 2 * maps[0].max()
+    row, column = np.unravel_index(maps[1].argmax(), maps[1].shape)
+    assert 32 <= row * 8 + 4 <= 72
+    assert 72 <= column * 8 + 4 <= 112
+
+
+def test_the_exported_head_agrees_with_pytorch(trained: Trained) -> None:
+    head = DefectHead(trained.head.width, trained.head.hidden)
+    load(head, trained.head.arrays)
+    for seed in range(3):
+        picture = surface(60 + seed, (130, 99))[:, :, None]
+        features = (trained.memory.vectors(picture) - trained.head.mean) / trained.head.deviation
+        planes = torch.from_numpy(features.transpose(2, 0, 1)[None].copy())
+        with torch.no_grad():
+            expected = head(planes, torch.ones(1, 1, *features.shape[:2]))[0, 0].numpy()
+        _, logits = RawMaps(trained.memory, trained.head).of(picture)
+        np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_the_bundle_says_how_it_came_to_be_and_what_it_has_seen(bundle: Bundle, trained: Trained) -> None:
+    made = bundle.spec.provenance
+    assert (made["method"], made["preset"], made["plan"]["method"]) == ("train", "minute", "memory")
+    assert made["frames"]["good"] == 12
+    assert made["frames"]["defects"] == made["frames"]["validated_defects"] == 2
+    assert made["kept"]["real_auroc"] is not None
+    assert len(fitted_on(bundle)) == 16 + 4, "later steps refuse every frame that it has seen, defects too"
+    outputs = [o.name for o in onnx.load(bundle.model_path).graph.output]
+    assert outputs == ["map", "score", "embedding"]
+
+
+def test_a_training_goes_on_from_a_fitted_and_from_a_trained_bundle(bundle: Bundle, tmp_path: Path) -> None:
+    source = surfaces(tmp_path / "set")
+    good = [source.read(frame) for frame in source.frames[:6]]
+    fit = request().fit
+    fitted = fit_to_bundle(good, tmp_path / "fitted", request().fit, run=FitRun(test=False))
+    for base in (fitted, bundle):
+        asked = request(epochs=1)
+        folder = tmp_path / f"{base.folder.name}.training"
+        on = train(source, type(asked)(fit, asked.options, base), folder, TrainRun(test=False))
+        assert on.plan.options.backbone == Path("gabor")
+        assert on.gathered.statistics.frames == 16
+
+
+def test_a_head_of_another_shape_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    asked = request(hidden=16)
+    with pytest.raises(UserError) as caught:
+        train(surfaces(tmp_path), type(asked)(asked.fit, asked.options, bundle), tmp_path / "t")
+    assert str(caught.value) == (
+        f"{bundle.folder / 'head.npz'}: the head is of another shape\n"
+        "  received: 50 features and 8 channels\n"
+        "  expected: 50 features and 16 channels\n"
+        "  fix: train with the backbone and the layers of the first training, or without --from"
+    )
+
+
+def test_a_bundle_of_another_method_is_refused(tmp_path: Path) -> None:
+    source = surfaces(tmp_path)
+    good = [source.read(frame) for frame in source.frames]
+    pixel = fit_to_bundle(good, tmp_path / "pixel", method="pixel", run=FitRun(test=False))
+    asked = request()
+    with pytest.raises(UserError) as caught:
+        train(source, type(asked)(asked.fit, asked.options, pixel), tmp_path / "t")
+    assert str(caught.value) == (
+        f"{tmp_path / 'pixel'}: not a bundle that a training can go on from\n"
+        "  received: method pixel\n"
+        "  expected: a bundle of edge fit --method memory, or of edge train\n"
+        "  fix: fit one: edge fit FRAMES -o BUNDLE --method memory; or train without --from"
+    )
+
+
+_RUN = """
+import sys
+from pathlib import Path
+from support.trainings import request, surfaces
+from edge.models.train.train import TrainRun, train
+root = Path(sys.argv[1])
+run = TrainRun(resume=True, test=False, epoch=lambda epoch: print(epoch.number, flush=True))
+done = train(surfaces(root), request(epochs=6), root / "t", run)
+(root / "head.npz").write_bytes(done.head.to_bytes())
+"""
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, after: int) -> None:
+    whole = train(surfaces(tmp_path / "whole"), request(epochs=6), tmp_path / "whole" / "t", TrainRun(test=False))
+    folder = tmp_path / "killed"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])}
+    command = [sys.executable, "-c", _RUN, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        if after:
+            while process.stdout.readline().strip() != str(after):
+                assert process.poll() is None
+        else:
+            while not (folder / "t").exists() and process.poll() is None:
+                time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=100)
+    assert done.stdout.split()[-1] == "6"
+    assert len(done.stdout.split()) <= 6 - after
+    assert (folder / "head.npz").read_bytes() == whole.head.to_bytes()
+
+
+def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "t" / "features.f16"))
+
+    monkeypatch.setattr("edge.models.train.train.fill_cache", full)
+    with pytest.raises(UserError) as caught:
+        train(surfaces(tmp_path), request(), tmp_path / "t", TrainRun(test=False))
+    assert str(caught.value) == (
+        f"{tmp_path / 't' / 'features.f16'}: the training cannot go on: No space left on device\n"
+        "  fix: make room, then give the same command with --resume: it goes on from the last epoch"
+    )

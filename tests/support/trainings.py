@@ -1,0 +1,86 @@
+"""Sets and heads for tests of training: striped surfaces of several parts, tiny heads with seeded weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.models.fit.fit_plan import FitRequest
+from edge.models.fit.memory import METHOD, MemoryStatistics
+from edge.models.fit.protocol import MethodOptions
+from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.train.head_weights import HeadWeights
+from edge.models.train.options import TrainOptions
+from edge.models.train.train import TrainRequest
+from support.sets import save, vote
+
+GABOR = MethodOptions(backbone=Path("gabor"), vectors=150)
+TINY = {"epochs": 3, "versions": 1, "hidden": 8, "threads": 1}
+
+
+def surface(seed: int, size: tuple[int, int] = (112, 96)) -> NDArray[np.uint8]:
+    """Upright stripes that begin anywhere, with noise; ``size`` is width and height."""
+    rng = np.random.default_rng(seed)
+    x = np.arange(size[0]) + rng.uniform(0, 8)
+    return np.clip(120 + 30 * np.sin(x * np.pi / 4) + rng.normal(0, 4, (size[1], size[0])), 0, 255).astype(np.uint8)
+
+
+def good_frame(root: Path, number: int, part: int, **more: Any) -> SetFrame:
+    """A good surface of its own, on the disk."""
+    file = f"good/{number:03d}.png"
+    save(root / file, surface(number))
+    return SetFrame(file, part=f"p{part}", votes=(vote(file),), **more)
+
+
+def bad_frame(root: Path, number: int, part: int, kind: str = "blot", *, mask: bool = True, **more: Any) -> SetFrame:
+    """A surface with a dark square of 24 px, and its mask."""
+    file, drawn = f"bad/{number:03d}.png", f"masks/{number:03d}.png"
+    pixels, where = surface(500 + number), np.zeros((96, 112), np.uint8)
+    where[30:54, 40:64] = 255
+    pixels[where > 0] //= 3
+    save(root / file, pixels)
+    save(root / drawn, where)
+    label = vote(file, "defect", defects=(kind,), mask=drawn if mask else None)
+    return SetFrame(file, part=f"b{part}", votes=(label,), **more)
+
+
+def surfaces(root: Path, parts: int = 8, each: int = 2, bad: int = 0) -> FrameSet:
+    """``parts`` good parts of ``each`` frames, and ``bad`` parts with one defect; without a split."""
+    good = [good_frame(root, part * each + turn, part) for part in range(parts) for turn in range(each)]
+    return FrameSet(root, root, (*good, *(bad_frame(root, number, number) for number in range(bad))))
+
+
+def request(**options: Any) -> TrainRequest:
+    """A training of seconds."""
+    fit = FitRequest("x", method="memory", pose="texture", options=GABOR, source="the set")
+    return TrainRequest(fit, TrainOptions(**(TINY | options)))
+
+
+def remembered(count: int = 6) -> MemoryStatistics:
+    """The memory of a few surfaces."""
+    statistics = METHOD.empty((96, 112, 1), GABOR)
+    for seed in range(count):
+        statistics.add(surface(seed)[:, :, None])
+    assert isinstance(statistics, MemoryStatistics)
+    return statistics
+
+
+def seeded_head(width: int, hidden: int = 5) -> HeadWeights:
+    """A head that nobody trained."""
+    rng = np.random.default_rng(1)
+
+    def drawn(*shape: int) -> NDArray[np.float32]:
+        return (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]) or 1)).astype(np.float32)
+
+    arrays = {
+        "mix.weight": drawn(hidden, width, 1, 1),
+        "mix.bias": drawn(hidden),
+        "see.weight": drawn(hidden, hidden, 3, 3),
+        "see.bias": drawn(hidden),
+        "say.weight": drawn(1, hidden, 1, 1),
+        "say.bias": drawn(1),
+    }
+    return HeadWeights(arrays, drawn(width), np.abs(drawn(width)) + np.float32(0.5))
