@@ -24,7 +24,20 @@ PANELS: Final = {
     "Frames": ("record", "replay", "export"),
     "Model": ("fit", "train", "build", "backbone", "calibrate", "bundle"),
     "Sets": ("gather", "label", "split", "audit", "evaluate", "shift", "stress", "adapt"),
-    "Setup": ("init", "check", "doctor", "cameras", "keys", "install-service", "import-config", "config-schema"),
+    "Setup": (
+        *(
+            "init",
+            "check",
+            "pack",
+            "unpack",
+            "doctor",
+            "cameras",
+            "keys",
+            "install-service",
+            "import-config",
+            "config-schema",
+        ),
+    ),
     "Other": ("demo",),
 }
 """Commands in the order of ``edge --help``. Each is a file here, with a function of its name, or ``app`` for a group."""
