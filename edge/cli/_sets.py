@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from edge.cli._bars import progress_bar
+from edge.cli._incomplete import end_if_incomplete
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame, hashed
 from edge.models.sets.metadata import described, parse_gap
@@ -64,10 +65,21 @@ def hashed_set(frames: FrameSet) -> FrameSet:
     unreadable: list[tuple[SetFrame, str]] = []
     with progress_bar(f"reading {frames.path}", transient=True) as step:
         whole = hashed(frames, lambda frame, why: unreadable.append((frame, why)), lambda done: step(done, len(frames)))
-    tell_unreadable(frames.path, [(frame.file, why) for frame, why in unreadable])
+    whole = without_unreadable(whole, [(frame.file, why) for frame, why in unreadable])
     if not len(whole):
         raise UserError(f"{frames.path}: no frame can be read", received=f"{len(frames)} damaged pictures")
     return whole
+
+
+def without_unreadable(frames: FrameSet, unreadable: Sequence[tuple[str, str]]) -> FrameSet:
+    """Name the first few on stderr; the set says from then on that it lacks them."""
+    tell_unreadable(frames.path, unreadable)
+    return frames.lacking(len(unreadable))
+
+
+def end_if_lacking(*sets: FrameSet) -> None:
+    """Say what was left out of these sets. Raises ``typer.Exit(1)`` if anything was."""
+    end_if_incomplete(text for one in sets for text in one.lacks)
 
 
 def tell_unreadable(path: Path, unreadable: Sequence[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
+from edge.cli._sets import end_if_lacking
 from edge.cli._tables import print_table
 from edge.config.bundle import load_bundle
 from edge.errors import UserError
@@ -76,6 +77,7 @@ def adapt(
     if as_json:
         told = report(done) | {"written": None if written is None else {"folder": str(out), "sha256": written.sha256}}
         typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+        end_if_lacking(done.factory.source)
         return
     show(done)
     console = Console(highlight=False)
@@ -91,6 +93,7 @@ def adapt(
         console.print(f"the way back: edge adapt --undo -m {out}", soft_wrap=True)
     elif done.choice.taken is not None:
         console.print("nothing is written: give -o NEW")
+    end_if_lacking(done.factory.source)
 
 
 def show(done: Adaptation) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
-from edge.cli._sets import ByOption, PartGapOption, described_set
+from edge.cli._sets import ByOption, PartGapOption, described_set, end_if_lacking
 from edge.cli._tables import print_table
 from edge.errors import UserError
 from edge.models.audit.audit import NamedSet, distinctly_named, sides_of
@@ -66,6 +66,7 @@ def audit(
         typer.echo(data, nl=False)
     else:
         _show(named, findings, len(findings) if frames else SHOWN, every=frames)
+    end_if_lacking(*(opened for _, opened in whole))
     raise typer.Exit(1 if is_forbidden(findings) else 0)
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from edge.cli._bars import progress_bar
 from edge.cli._evaluation_tables import show
 from edge.cli._options import ClusterOption, finished_shards
-from edge.cli._sets import PartGapOption, described_set, hashed_set, tell_unreadable
+from edge.cli._sets import PartGapOption, described_set, end_if_lacking, hashed_set, without_unreadable
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.models.evaluate.contest import Contestant, EvaluateOptions, JudgedModel
@@ -116,17 +116,18 @@ def evaluate(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             contestants = _refitted(source, contestants, options, folder)
         report, judged = evaluate_set(source, contestants, options, lambda _what, done, total: step(done, total))
-        tell_unreadable(path, judged[0].result.unreadable)
+        source = without_unreadable(source, judged[0].result.unreadable)
         if out is not None:
             _write(out, report, judged, source)
         if parts is not None:
             shutil.rmtree(parts, ignore_errors=True)
     if as_json:
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        return
-    show(report)
-    if out is not None:
-        Console(highlight=False).print(f"wrote {out}", soft_wrap=True)
+    else:
+        show(report)
+        if out is not None:
+            Console(highlight=False).print(f"wrote {out}", soft_wrap=True)
+    end_if_lacking(source)
 
 
 def _refitted(source: FrameSet, models: list[Contestant], options: EvaluateOptions, into: Path) -> list[Contestant]:

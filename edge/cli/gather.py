@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
+from edge.cli._incomplete import end_if_incomplete
 from edge.cli._sets import ByOption, PartGapOption, tell_unreadable
 from edge.cli._tables import print_table
 from edge.errors import UserError
@@ -58,3 +59,5 @@ def gather(
         soft_wrap=True,
     )
     console.print(f"wrote {out}; next: edge label {out}, edge split {out}", soft_wrap=True)
+    damaged = len(result.unreadable)
+    end_if_incomplete([*result.lacks, f"{damaged} picture{'s' * (damaged != 1)} can't be read" if damaged else ""])

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
-from edge.cli._sets import ByOption, PartGapOption, chosen_by_tags, described_set, set_named
+from edge.cli._sets import ByOption, PartGapOption, chosen_by_tags, described_set, end_if_lacking, set_named
 from edge.cli._tables import print_table
 from edge.errors import UserError
 from edge.shift.shift import compare_sets, report_of
@@ -65,11 +65,12 @@ def shift(
         _write(out, done, report, with_umap=umap, seed=seed)
     if as_json:
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        return
-    _show(report)
-    if out is not None:
-        beside = f" and {out.with_suffix('.json')}" if out.suffix == ".html" else ""
-        Console(highlight=False).print(f"wrote {out}{beside}", soft_wrap=True)
+    else:
+        _show(report)
+        if out is not None:
+            beside = f" and {out.with_suffix('.json')}" if out.suffix == ".html" else ""
+            Console(highlight=False).print(f"wrote {out}{beside}", soft_wrap=True)
+    end_if_lacking(*(side.source.lacking(len(side.unreadable)) for side in done.sides))
 
 
 def _write(out: Path, done: Any, report: dict[str, Any], *, with_umap: bool, seed: int) -> None:

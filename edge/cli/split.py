@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge.cli._sets import ByOption, PartGapOption, described_set, hashed_set
+from edge.cli._sets import ByOption, PartGapOption, described_set, end_if_lacking, hashed_set
 from edge.cli._tables import print_table
 from edge.errors import UserError
 from edge.models.sets.frame_set import write_set
@@ -45,6 +45,7 @@ def split(
         console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
     console.print(f"{sum(result.parts.values())} parts by {line.by}; seed {seed}", soft_wrap=True, markup=False)
     console.print(f"wrote {target}", soft_wrap=True)
+    end_if_lacking(frames)
 
 
 def _shares(texts: list[str] | None) -> dict[str, float]:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from edge.cli._bars import progress_bar
 from edge.cli._options import ClusterOption, finished_shards
-from edge.cli._sets import tell_unreadable
+from edge.cli._sets import end_if_lacking, without_unreadable
 from edge.cli._tables import print_table
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame
@@ -83,7 +83,7 @@ def stress(
     run = StressRun(workers, cluster, parts)
     with progress_bar("stressing", transient=True) as step:
         result = run_stress(subject, source, chosen(source, frames), ways, limits=limits, seed=seed, run=run, say=step)
-    tell_unreadable(path, result.unreadable)
+    source = without_unreadable(source, result.unreadable)
     if out is not None:
         _write(out, result, subject, limits, seed, rows)
     if parts is not None:
@@ -91,11 +91,12 @@ def stress(
     if as_json:
         report = result.to_json(subject, limits, seed) | ({"covers": _covers_json(rows)} if covers else {})
         typer.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
-        return
-    show(result, subject, limits)
-    _show_coverage(rows, mend)
-    if out is not None:
-        Console(highlight=False).print(f"wrote {out}", soft_wrap=True)
+    else:
+        show(result, subject, limits)
+        _show_coverage(rows, mend)
+        if out is not None:
+            Console(highlight=False).print(f"wrote {out}", soft_wrap=True)
+    end_if_lacking(source)
 
 
 def chosen(source: FrameSet, most: int) -> list[SetFrame]:

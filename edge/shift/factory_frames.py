@@ -113,7 +113,7 @@ def factory_frames(
         sides = _of_split(source, good, look.ids)
     else:
         sides = _handed_out(source, good, look.ids, adapt)
-    return FactoryFrames(source, levels, *sides, look.ids, tuple(notes))
+    return FactoryFrames(source.lacking(len(look.unreadable)), levels, *sides, look.ids, tuple(notes))
 
 
 def _share_at_white(frame: Frame) -> float:

@@ -171,3 +171,45 @@ def test_a_picture_is_drawn_with_two_pixels_to_a_character():
     first = text.get_style_at_offset(console, 0)
     assert first.color is not None
     assert first.color.name == "#ff0000"
+
+
+@pytest.fixture(scope="module")
+def less(tmp_path_factory):
+    """A model, and a labelled folder in which one picture is damaged and one is of a kind that is not read."""
+    root = tmp_path_factory.mktemp("less")
+    fitted(root).rename(root / "model")
+    parts_folder(root / "parts", good=22, bad=4)
+    torn = sorted((root / "parts" / "test" / "good").iterdir())[3]
+    torn.write_bytes(torn.read_bytes()[:-100])
+    (torn.parent / "also.webp").write_bytes(b"RIFF....WEBP")
+    parts_folder(root / "whole", good=12, bad=0)
+    return root
+
+
+COMMANDS = {
+    "gather": ("gather", "parts", "-o", "set"),
+    "evaluate": ("evaluate", "parts", "-m", "model", "--no-pixels", "--replicates", "10"),
+    "evaluate as JSON": ("evaluate", "parts", "-m", "model", "--no-pixels", "--replicates", "10", "--json"),
+    "stress": ("stress", "parts", "-m", "model", "--only", "defocus", "--frames", "40"),
+    "audit": ("audit", "parts", "whole"),
+    "split": ("split", "parts", "--by", "frame", "-o", "SPLIT.jsonl"),
+    "shift": ("shift", "whole", "parts"),
+    "adapt": ("adapt", "-m", "model", "--frames", "parts", "--only", "threshold"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_read_less_of_a_set_than_was_there_says_so_and_does_not_end_with_0(less, command, monkeypatch):
+    monkeypatch.chdir(less)
+    if command == "shift":
+        pytest.importorskip("sklearn", reason="the extra 'report' is not installed")
+        from edge.shift import diagnose
+
+        monkeypatch.setattr(diagnose, "ROWS", 250)
+        monkeypatch.setattr(diagnose, "_FEWEST_ROWS", 250)
+    result = edge(*COMMANDS[command])
+    assert result.exit_code == 1, (result.output, result.exception)
+    assert "incomplete: left out of" in result.output
+    assert "1 of a kind that is not read: " in result.output
+    assert "also.webp" in result.output
+    assert "can't be read" in result.output

@@ -86,6 +86,8 @@ class FrameSet:
     manifest: Path | None = None
     parts_by: str | None = None
     """How parts were told apart, for people."""
+    left_out: str = ""
+    """What lies there and isn't among the frames, in words; empty if nothing."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -100,6 +102,16 @@ class FrameSet:
         order = ("train", "fit", "adapt", "calibrate", "validation", "test")
         present = {frame.side for frame in self.frames if frame.side is not None}
         return tuple(side for side in order if side in present) + tuple(sorted(present.difference(order)))
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What should have been read and was not, in words."""
+        return (f"left out of {self.path}: {self.left_out}",) if self.left_out else ()
+
+    def lacking(self, unreadable: int) -> FrameSet:
+        """The same set, which says that so many of its pictures can't be read."""
+        told = f"{unreadable} picture{'s' * (unreadable != 1)} that can't be read" if unreadable else ""
+        return replace(self, left_out="; ".join(filter(None, [self.left_out, told])))
 
     def with_frames(self, frames: Iterable[SetFrame]) -> FrameSet:
         return replace(self, frames=tuple(frames))

@@ -31,6 +31,8 @@ class Gathered:
     twice: int = 0
     passed_over: int = 0
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    lacks: list[str] = field(default_factory=list)
+    """What lies in the sources and isn't taken, besides, in words."""
     groups: dict[str, int] = field(default_factory=dict)
 
 
@@ -63,7 +65,9 @@ def gather(
     candidates: list[_Candidate] = []
     done = 0
     for path in sources:
-        source = described(_opened(path, target))
+        opened = _opened(path, target)
+        result.lacks += opened.lacks
+        source = described(opened)
         for frame in source.frames:
             done += 1
             seen(done)
@@ -160,9 +164,10 @@ def _opened(path: Path, target: Path) -> FrameSet:
             return FrameSet(path.parent, path.parent, (SetFrame(path.name),))
         return open_set(path)
     folder = target / "unpacked" / path.stem
-    frames = []
+    frames, damaged = [], 0
     for number, item in enumerate(read_frames(path)):
         if isinstance(item, Skip):
+            damaged += item.count
             continue
         name = f"{number:08d}.png"
         try:
@@ -173,7 +178,7 @@ def _opened(path: Path, target: Path) -> FrameSet:
         frames.append(_unpacked(name, item, path))
     if not frames:
         raise UserError(f"{path}: holds no frames")
-    return FrameSet(path, folder, tuple(frames))
+    return FrameSet(path, folder, tuple(frames)).lacking(damaged)
 
 
 def _unpacked(name: str, frame: Frame, path: Path) -> SetFrame:

@@ -79,7 +79,8 @@ def _day(received_ns: int) -> str:
 
 
 def _folder(path: Path) -> FrameSet:
-    names = [name for name in find_pictures(path).names if GROUND_TRUTH not in name.split("/")[:-1]]
+    pictures = find_pictures(path)
+    names = [name for name in pictures.names if GROUND_TRUTH not in name.split("/")[:-1]]
     if not names:
         files = sum(1 for file in path.rglob("*") if file.is_file())
         raise UserError(
@@ -97,7 +98,7 @@ def _folder(path: Path) -> FrameSet:
         side = folders[0] if folders and folders[0] in ("train", "test", "validation") else None
         votes = (_vote(file, folders[-1], masks),) if classes and folders else ()
         frames.append(SetFrame(file, votes=votes, side=side))
-    found = FrameSet(path, root, tuple(frames))
+    found = FrameSet(path, root, tuple(frames), left_out=pictures.told)
     table = next((folder / LABELS for folder in (path, root) if (folder / LABELS).is_file()), None)
     return found if table is None else _by_table(found, table)
 
