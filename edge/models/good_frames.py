@@ -6,7 +6,6 @@ frames that are there to learn from, so those are taken, and what is left out is
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Final
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models.sets.class_words import BAD_FOLDERS, GOOD_FOLDERS, is_good_folder
+from edge.models.sets.class_words import BAD_FOLDERS, GOOD_FOLDERS, is_good_folder, masks_among, says_bad
 from edge.models.sets.manifest import MANIFEST
 from edge.models.sets.open import LABELS, open_set
 from edge.storage.frames_on_disk import count_entries, count_frames, pictures_in, read_frames, read_pictures
@@ -23,9 +22,7 @@ from edge.storage.pictures import frame_name
 from edge.storage.recording import is_recording
 
 _TRAIN: Final = frozenset({"train", "training"})
-_MASKS: Final = frozenset({"ground_truth", "groundtruth", "gt", "mask", "masks", "label", "labels", "annotations"})
 _BAD: Final = BAD_FOLDERS | {"test"}
-_MASK_STEM: Final = re.compile(r"[ _.-](masks?|gt|ground_?truth|labels?|seg(mentation)?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,8 @@ def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> Go
     those of ``side``.
 
     Of a folder tree in which some folders are called ``good`` (``ok``, ``normal``) those are taken, and of these the ones
-    under ``train`` where there is one. Otherwise folders and files of masks and of defects are left out.
+    under ``train`` where there is one. Otherwise masks (``masks_among``) and folders of defects (``says_bad``) are left
+    out; where every folder says so, none is believed.
 
     Raises:
         UserError: there is no such path; the good frames of several products lie under it; all that it holds are masks
@@ -105,13 +103,15 @@ def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> Go
     found = pictures_in(path)
     names = list(found.names)
     folders = {name: tuple(part.casefold() for part in name.split("/")[:-1]) for name in names}
-    taken = [name for name in names if GOOD_FOLDERS.intersection(folders[name]) and not _is_mask(name, folders[name])]
+    masks = masks_among(names)
+    taken = [name for name in names if GOOD_FOLDERS.intersection(folders[name]) and name not in masks]
     if taken:
         trained = [name for name in taken if _TRAIN.intersection(folders[name])]
         taken = trained or taken
         _expect_one_set(path, taken)
     else:
-        taken = [name for name in names if not _is_mask(name, folders[name]) and not _BAD.intersection(folders[name])]
+        plain = [name for name in names if name not in masks and not _BAD.intersection(folders[name])]
+        taken = [name for name in plain if not any(map(says_bad, name.split("/")[:-1]))] or plain
     if names and not taken:
         raise UserError(
             f"{path}: no good frame is in it",
@@ -120,9 +120,10 @@ def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> Go
             fix="name the folder that holds them",
         )
     left = [name for name in names if name not in set(taken)]
+    doubts = _doubts(taken)
     if not left:
-        return GoodFrames(path, bits=bits, not_taken=found.told)
-    notes = tuple(_notes(path, taken, left, folders))
+        return GoodFrames(path, notes=doubts, bits=bits, not_taken=found.told)
+    notes = (*_notes(path, taken, left, masks, folders), *doubts)
     return GoodFrames(path, tuple(taken), notes, bits=bits, not_taken=found.beside(taken).told)
 
 
@@ -145,10 +146,6 @@ def _of_set(path: Path, bits: int | None, side: str) -> GoodFrames:
     return GoodFrames(frames.root, tuple(frame.file for frame in chosen), (note,), bits=bits or depth)
 
 
-def _is_mask(name: str, folders: Sequence[str]) -> bool:
-    return bool(_MASKS.intersection(folders)) or _MASK_STEM.search(name.rsplit(".", 1)[0]) is not None
-
-
 def _expect_one_set(path: Path, taken: Sequence[str]) -> None:
     """Raises UserError where good frames lie in several folders that are no parts of one set."""
     sets = Counter(_set_of(name) for name in taken)
@@ -168,16 +165,26 @@ def _set_of(name: str) -> str:
     return "/".join(parts[: last + 1])
 
 
-def _notes(path: Path, taken: Sequence[str], left: Sequence[str], folders: dict[str, tuple[str, ...]]) -> Iterator[str]:
+def _notes(
+    path: Path, taken: Sequence[str], left: Sequence[str], masks: frozenset[str], folders: dict[str, tuple[str, ...]]
+) -> Iterator[str]:
     sets = {_set_of(name) for name in taken if GOOD_FOLDERS.intersection(folders[name])}
     if sets:
         yield f"{path} is a data set: its {min(sets)} is taken, {_pictures(len(taken))}"
-    masks = [name for name in left if _is_mask(name, folders[name])]
-    others = [name for name in left if not _is_mask(name, folders[name])]
-    if masks:
-        yield f"left out as masks: {_pictures(len(masks))} ({_listed(Counter(map(_folder_of, masks)))})"
+    others = [name for name in left if name not in masks]
+    if len(others) < len(left):
+        found = Counter(_folder_of(name) for name in left if name in masks)
+        yield f"left out as masks: {_pictures(len(left) - len(others))} ({_listed(found)})"
     if others:
         yield f"left out as no good frames to learn from: {_listed(Counter(map(_folder_of, others)))}"
+
+
+def _doubts(taken: Sequence[str]) -> tuple[str, ...]:
+    """A note of files whose own names say that the part is defective; none where all of them do."""
+    doubted = [name for name in taken if says_bad(name.rpartition("/")[2].rpartition(".")[0])]
+    if not doubted or len(doubted) == len(taken):
+        return ()
+    return (f"taken as good though the name says otherwise: {_listed(Counter(doubted))}",)
 
 
 def _folder_of(name: str) -> str:

@@ -44,6 +44,12 @@ def refs(path: Path) -> list[str]:
         (("a.png", "defects/b.png", "NG/c.png"), ["a.png"]),
         (("a.png", "day2/b.png", "unmasked.png", "mask_holder.png"), None),
         (("good/a.png", "good/b.png"), None),
+        (("1.png", "mask_1.png", "gt-1.png", "mask_7.png"), ["1.png", "mask_7.png"]),
+        (("a/1.png", "ground-truth/1.png", "gt_masks/1.png", "Ground Truth/2.png", "segmentation/3.png"), ["a/1.png"]),
+        (("Imgs/a.jpg", "Imgs/a.png", "Imgs/b.jpg", "c.png"), ["Imgs/a.jpg", "Imgs/b.jpg", "c.png"]),
+        (("ok1/1.png", "bad_parts/2.png", "not_good/3.png", "no-good/4.png", "1_NG/5.png"), ["ok1/1.png"]),
+        (("no_defect_1.png", "defect-free/2.png", "failsafe/3.png", "ngc/4.png"), None),
+        (("line_ng_1.png", "line_ng_2.png"), None),
     ],
     ids=[
         "mvtec",
@@ -57,6 +63,12 @@ def refs(path: Path) -> list[str]:
         "defects_below",
         "plain",
         "all",
+        "masks_by_what_stands_before",
+        "folders_of_masks",
+        "masks_as_png_beside_jpeg",
+        "folders_that_say_bad",
+        "words_that_only_look_bad",
+        "a_word_that_all_have",
     ],
 )
 def test_good_frames_are_taken_and_nothing_else(tmp_path: Path, names: tuple[str, ...], taken: list[str] | None) -> None:
@@ -65,6 +77,13 @@ def test_good_frames_are_taken_and_nothing_else(tmp_path: Path, names: tuple[str
     assert sorted(refs(folder)) == sorted(taken or names)
     assert found.count() == len(taken or names)
     assert bool(found.notes) == (taken is not None), "what is left out is told, and nothing else"
+
+
+def test_files_whose_names_say_bad_are_told_and_left_to_the_outliers(tmp_path: Path) -> None:
+    """A folder that somebody calls good may hold parts that a camera's software called otherwise."""
+    found = good_frames(tree(tmp_path / "set", "p1_ok.png", "p2_ng.png", "p3-NOK.png", "bad 4.png"))
+    assert found.count() == 4
+    assert found.notes == ("taken as good though the name says otherwise: bad 4.png, p2_ng.png, p3-NOK.png",)
 
 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
