@@ -15,7 +15,7 @@ from edge.client.heard import Beat, Heard, Lag, heard_of
 
 WITHIN_MAX_S = 60.0
 """Longest window in s: records that lie further back are forgotten."""
-WHOLE_BYTES = 4 * 1024 * 1024
+WHOLE_BYTES = 2 * 1024 * 1024
 """The newest records, up to this size, are kept as they came, and of older ones only what the rule reads: a record of 80
 regions has 16 KB, and 60 s of them at 200 a second would be 190 MB."""
 _KEPT = 100_000

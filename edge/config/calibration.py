@@ -146,8 +146,20 @@ class Calibration(Section):
         """Read a calibration file.
 
         Raises:
-            UserError: unreadable, not YAML, written by a newer version, a key that is missing, unknown or out of range.
+            UserError: unreadable, not YAML, written by a newer version, a key that is missing, unknown or out of range. It
+                ``passes``: no config is wrong, the file was torn by a power cut or is being written, and a daemon waits
+                for the next ``edge calibrate``.
         """
+        try:
+            return cls._read(path)
+        except UserError as error:
+            error.passes = True
+            raise
+
+    @classmethod
+    def _read(cls, path: Path) -> Calibration:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UserError(f"{path}: not a calibration file", received="a pipe or a device", fix="run edge calibrate")
         data, lines, _ = read_yaml(path)
         if not isinstance(data, dict):
             raise UserError(

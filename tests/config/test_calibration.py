@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,21 @@ def test_what_is_no_calibration_file_is_refused(tmp_path: Path, text: str, recei
     path = tmp_path / "c.yaml"
     path.write_text(text)
     assert refusal(path) == f"{path}: not a calibration file\n  received: {received}\n  fix: run edge calibrate"
+
+
+@pytest.mark.parametrize("data", [b"", bytes(200), b"\xff\xfe", b"schema: 1\nhigh: 'torn", b"schema: 1\nhigh: high\n"])
+def test_a_damaged_file_is_waited_for(tmp_path: Path, data: bytes) -> None:
+    """It is ours, and no config is wrong: a daemon that ended with 2 would be down also after the next calibration."""
+    path = tmp_path / "c.yaml"
+    path.write_bytes(data)
+    with pytest.raises(UserError) as caught:
+        Calibration.load(path)
+    assert caught.value.passes
+
+
+def test_a_pipe_is_no_calibration_file_and_is_not_waited_at(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.yaml")
+    assert "received: a pipe or a device" in refusal(tmp_path / "c.yaml")
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

@@ -289,6 +289,22 @@ def test_what_is_not_there_yet_is_waited_for_and_the_line_runs_once_it_is(
     assert records(tmp_path / "log")
 
 
+@pytest.mark.parametrize("torn", ["model.onnx", "bundle.yaml"])
+def test_a_model_that_is_torn_or_on_its_way_is_waited_for(tmp_path: Path, manager: Manager, torn: str) -> None:
+    """A copy that a power cut or a slow network left half done: the rest comes, and nobody starts the line again."""
+    loaded(tmp_path)
+    path = tmp_path / "bundle" / torn
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if torn == "model.onnx" else bytes(len(whole)))
+    with daemon(tmp_path, manager=manager) as process:
+        manager.wait_for("STATUS=waiting: ")
+        assert process.poll() is None
+        path.write_bytes(whole)
+        manager.wait_for("READY=1")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+
+
 def _hide(folder: Path, missing: str) -> tuple[Path, list[str]]:
     """What to take away, and the config that names it."""
     if missing == "model":
