@@ -30,7 +30,7 @@ Why: TypeAlias = Literal[
 class Decision:
     """A decision says whether a part may pass. ``why`` is for programs, ``text`` for people.
 
-    ``record`` is the record that it rests on, if any. A record that is not among the newest 4 MB any more has only the
+    ``record`` is the record that it rests on, if any. A record that is not among the newest 2 MB any more has only the
     fields that the rule reads; its regions are gone.
     """
 
