@@ -46,6 +46,21 @@ def why_unwritable(folder: Path) -> str | None:
     return None
 
 
+def cannot_be_written(folder: Path, error: OSError) -> UserError:
+    """Return the error of a folder that no frames can be written to.
+
+    It ``passes`` where it is not about the folder but about something in it, a folder in a file's place for example: no
+    config is wrong, and the frames are judged all the same.
+    """
+    inside = isinstance(error.filename, str) and folder in Path(error.filename).parents and why_unwritable(folder) is None
+    if inside and error.errno not in (errno.EACCES, errno.EPERM):
+        return UserError(f"{error.filename}: {error.strerror}", fix="move it away: it is no file of ours", passes=True)
+    return UserError(
+        f"{folder}: cannot be written: {why_unwritable(folder) or error.strerror}",
+        fix="choose another folder, or give the user of this process the right to write there",
+    )
+
+
 def limit_bytes(folder: Path, quota_gb: float | None, quota_percent: float | None) -> int | None:
     """Return the smaller of both quotas; None if there is none. Raises OSError as ``space`` does."""
     limits = [] if quota_gb is None else [quota_gb * 1e9]

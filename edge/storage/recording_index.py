@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -102,7 +103,8 @@ def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
                     return
                 yield entry_of(line), line
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}", passes=may_pass(error)) from None
+        passes = may_pass(error) or error.errno in (errno.EISDIR, errno.ELOOP)  # what stands there is no file of ours
+        raise UserError(f"{path}: cannot be read: {error.strerror}", passes=passes) from None
 
 
 def entry_of(line: bytes) -> Entry:

@@ -15,7 +15,7 @@ import orjson
 
 from edge.errors import UserError, may_pass
 from edge.frames import AnomalyMap, Frame, Skip
-from edge.storage.disk import sync_folder, whole_file, why_unwritable, write_whole
+from edge.storage.disk import cannot_be_written, sync_folder, whole_file, write_whole
 from edge.storage.index_pass import SLICE_S, IndexPass, temporary, unhurried
 from edge.storage.map_file import map_name, write_map
 from edge.storage.pictures import decoded_format, encode_png
@@ -23,14 +23,6 @@ from edge.storage.recording import FRAMES, HEAD, RECORDING_SCHEMA, head_is_damag
 from edge.storage.recording_index import INDEX, Deleted, Missing, dumped_line, is_damaged, ranges, read_index
 from edge.storage.recording_index import RecordedFrame as RecordedFrame
 from edge.storage.set_aside import keep_aside, set_aside
-
-
-def cannot_be_written(folder: Path, error: OSError) -> UserError:
-    """Make the error for a folder that is no place for a recording."""
-    return UserError(
-        f"{folder}: cannot be written: {why_unwritable(folder) or error.strerror}",
-        fix="choose another folder, or give the user of this process the right to write there",
-    )
 
 
 class RecordingWriter:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import may_pass
-from edge.storage.disk import lock_file, written_by_another
-from edge.storage.recording_writer import cannot_be_written
+from edge.storage.disk import cannot_be_written, lock_file, written_by_another
 
 EVIDENCE_LOCK: Final = "lock"
 """Held by the process that writes to the folder."""

@@ -47,7 +47,7 @@ class Quota:
                 digits, more, _ = path.stem.partition("-")
                 if path.suffix == suffix and digits.isdecimal():
                     number = int(digits)
-                    sizes[number] = sizes.get(number, 0) + path.stat().st_size
+                    sizes[number] = sizes.get(number, 0) + _bytes_of(path)
                     if more:
                         self._long_named[number] = path
         self._sizes: dict[bool, dict[int, int]] = {False: {}, True: {}}
@@ -115,3 +115,11 @@ def _first(sizes: Mapping[int, int], nbytes: int) -> list[int]:
         numbers.append(number)
         nbytes -= size
     return numbers
+
+
+def _bytes_of(path: Path) -> int:
+    """A file's own size, a link's for a link; 0 where a damaged disk doesn't say: it takes no room that can be freed."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

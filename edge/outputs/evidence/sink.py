@@ -28,12 +28,12 @@ from edge.outputs.evidence.quota import Quota
 from edge.outputs.protocol import Run
 from edge.outputs.sink import Sink
 from edge.report.inspected_part import InspectedPart
-from edge.storage.disk import Reserve, limit_bytes, write_whole
+from edge.storage.disk import Reserve, cannot_be_written, limit_bytes, write_whole
 from edge.storage.map_file import MAP_SUFFIX, MAPS
 from edge.storage.mask_picture import read_mask
 from edge.storage.recording import EVIDENCE, is_recording
 from edge.storage.recording_index import cause_of
-from edge.storage.recording_writer import RecordingWriter, cannot_be_written
+from edge.storage.recording_writer import RecordingWriter
 
 log = structlog.get_logger()
 
@@ -126,8 +126,9 @@ class EvidenceSink(Sink):
             self._room.check()
             self._open(gently=False)
         except OSError as error:
-            if not may_pass(error):
-                raise cannot_be_written(self._folder, error).at(_KEY) from None
+            refused = cannot_be_written(self._folder, error)
+            if not (may_pass(error) or refused.passes):
+                raise refused.at(_KEY) from None
             self._note(error)
         except UserError as error:
             if not error.passes:

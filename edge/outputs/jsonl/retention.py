@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -87,7 +88,7 @@ class ClosedSegments:
     def _delete(self) -> None:
         config = self._config
         limit = limit_bytes(self._folder, config.quota_gb, config.quota_percent)
-        files = [(path, path.stat()) for path in self._all()]
+        files = list(self._with_stat())
         used = sum(stat.st_size for _, stat in files)
         too_old = self._too_old.of((path, stat.st_mtime) for path, stat in files if path != self._open)
         for path, stat in files:
@@ -102,6 +103,14 @@ class ClosedSegments:
             used -= stat.st_size
             self.deleted += path.suffix != ".torn"
             log.info("log_deleted", file=str(path), why="keep_days" if old else "quota")
+
+    def _with_stat(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Yield what belongs to the log with its size and time; what a damaged disk tells nothing of is left out."""
+        for path in self._all():
+            try:
+                yield path, path.lstat()
+            except OSError as error:
+                log.warning("log_not_looked_at", file=str(path), error=error.strerror)
 
     def _all(self) -> list[Path]:
         """Return everything that belongs to this camera's log, oldest first."""

@@ -40,3 +40,14 @@ def test_what_is_there_already_counts_under_its_cause(tmp_path):
     quota = quota_in(tmp_path, causes={0: "sample", 1: "sample", 2: None}, cause_bytes=150)
     assert quota.used_bytes == 300
     assert quota.beyond_cause() == [0]
+
+
+def test_a_link_that_leads_nowhere_or_to_itself_counts_as_the_link_that_it_is(tmp_path):
+    """After a power cut a folder may hold anything; inspection begins all the same."""
+    (tmp_path / "00000000.png").write_bytes(bytes(100))
+    (tmp_path / "00000001.png").symlink_to("00000001.png")
+    (tmp_path / "00000002.png").symlink_to("/nowhere/at/all")
+    quota = quota_in(tmp_path)
+    assert 100 < quota.used_bytes < 200
+    quota.delete([0, 1, 2])
+    assert list(tmp_path.iterdir()) == []

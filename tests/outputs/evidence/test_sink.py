@@ -38,6 +38,21 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.parametrize("name", ["recording.json", "frames.jsonl", "lock"])
+def test_a_folder_in_a_files_place_is_a_fault_and_evidence_goes_on_when_it_is_gone(tmp_path: Path, name: str) -> None:
+    """Nothing that an output's folder holds may end the daemon."""
+    (tmp_path / "e" / name).mkdir(parents=True)
+    sink = sink_in(tmp_path / "e")
+    sink.open()
+    assert name in (sink.trouble or "")
+    (tmp_path / "e" / name).rmdir()
+    until(lambda: (sink.idle(), sink.trouble is None)[1])
+    picture = frame(0)
+    deliver(sink, inspected(picture, "fail"), picture)
+    sink.close()
+    assert len(list(read_recording(tmp_path / "e"))) == 1
+
+
 def test_chosen_verdicts_and_losses_are_kept_in_order_as_a_recording(tmp_path: Path) -> None:
     sink = sink_in(tmp_path / "e")
     sink.open()
