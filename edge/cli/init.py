@@ -78,14 +78,17 @@ def init(
 
 def _next_steps(line: Path, name: str, folder: Path | None, *, has_model: bool) -> list[str]:
     model = line.parent / "models" / name
+    unseen, shown = "MORE_GOOD_FRAMES", folder
     if folder is not None:
         good, steps = str(folder), []
+        if (folder / "train" / "good").is_dir() and (folder / "test" / "good").is_dir():  # MVTec AD's layout
+            unseen, shown = str(folder / "test" / "good"), folder / "test"
     else:
         good = str(line.parent / "good")
         steps = [f"edge record -c {line} --frames 60 --out {good}   # of good parts; some of them for `calibrate` alone"]
     steps += [] if has_model else [f"edge fit {good} -o {model}"]
-    steps += [f"edge calibrate MORE_GOOD_FRAMES -c {line}", f"edge check {line}"]
-    return [*steps, f"edge run -c {line}" if folder is None else f"edge replay {folder} -c {line} --overlays"]
+    steps += [f"edge calibrate {unseen} -c {line}", f"edge check {line}"]
+    return [*steps, f"edge run -c {line}" if shown is None else f"edge replay {shown} -c {line} --overlays"]
 
 
 def _there(path: Path, option: str) -> Path:

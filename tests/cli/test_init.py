@@ -124,3 +124,16 @@ def pictures(folder: Path) -> None:
     folder.mkdir()
     for n in range(12):
         write_png(folder / f"{n}.png", rng.normal(128, 4, (48, 64)).clip(0, 255).astype(np.uint8))
+
+
+def test_a_data_set_is_calibrated_on_good_frames_that_the_model_has_not_seen(tmp_path: Path) -> None:
+    for folder in ("train/good", "test/good", "test/crack"):
+        (tmp_path / "tiles" / folder).mkdir(parents=True)
+    result = edge(tmp_path, "init", "tiles.yaml", "--folder", "tiles")
+    assert result.stdout.endswith(
+        "next:\n"
+        "  edge fit tiles -o models/tiles\n"
+        "  edge calibrate tiles/test/good -c tiles.yaml\n"
+        "  edge check tiles.yaml\n"
+        "  edge replay tiles/test -c tiles.yaml --overlays\n"
+    )
