@@ -104,6 +104,14 @@ def _drift(arguments: argparse.Namespace) -> Results:
     return bench_drift.measure(arguments.repeats, spread)
 
 
+def _page(arguments: argparse.Namespace) -> Results:
+    import bench_page
+
+    if arguments.smoke:
+        bench_page.FRAMES, bench_page.SIDE, bench_page.MAPS, bench_page.SECONDS = 12, 256, 3, 0.3
+    return bench_page.measure(arguments.repeats, spread, smoke=arguments.smoke)
+
+
 BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
     "pipeline": _pipeline,
     "acquire": _acquire,
@@ -113,6 +121,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
     "fit": _fit,
     "memory": _memory,
     "drift": _drift,
+    "page": _page,
 }
 
 

@@ -21,6 +21,7 @@ NAMES = {
     "memory": {"lite0_ms", "lite0_over_backbone", "gabor_ms", "gabor_over_backbone"},
     "drift": {"throughput_kept", "cpu_off_ms", "cpu_on_ms", "measure_ms", "ms_per_frame"},
     "engines": {"call_over_bare", "full_frame_over_floor_1mp"},
+    "page": {"rejudge_500_filter_ms", "rejudge_500_upstream_s", "line_fps_kept", "front_rss_mb"},
     "fit": {"image_auroc", "pixel_auroc", "false_rejects", "recall", "fit_s", "ms_per_frame", "hard_recall"},
 }
 
