@@ -1,9 +1,9 @@
 """The page's Tuning: from a slider to the painted overlay, a recording judged anew, and what that costs a line.
 
 A recording of 500 frames lies on few maps of the kind that ``bench_regions`` calls typical, 1024 x 1024, in the page cache.
-The browser is the system's Chromium, without a head; a key's time runs from its event until the overlay was painted. A line
-is one thread that prepares, infers and judges the built-in bundle's frames; it runs with a re-judge beside it and without, in
-turns. Without a Chromium the browser's figures are left out.
+The browser is the system's Chromium, without a head; a key's time runs from its event until the overlay was painted. A
+line is one thread that prepares, infers and judges the built-in bundle's frames; it runs with a re-judge beside it and
+without, in turns. Without a Chromium the browser's figures are left out.
 """
 
 from __future__ import annotations

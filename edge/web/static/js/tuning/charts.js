@@ -42,7 +42,8 @@ function limitOf({ name, at, put }, picture, x, value, [low, high]) {
   const text = svg("text", { x: px > WIDTH - 90 ? px - 10 : px + 10, y: name === "low" ? 30 : 16, "text-anchor": px > WIDTH - 90 ? "end" : "start" }, `${name} ${short(at)}`);
   grip.addEventListener("pointerdown", (event) => {
     event.preventDefault();
-    dragging = { name, put, of: (e) => { const area = picture.getBoundingClientRect(); return value(((e.clientX - area.left) / area.width) * WIDTH); } };
+    const area = picture.getBoundingClientRect(); // of now: each move draws a picture of its own
+    dragging = { put, of: (move) => value(Math.min(Math.max(((move.clientX - area.left) / area.width) * WIDTH, 10), WIDTH - 10)) };
   });
   grip.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];

@@ -1,0 +1,241 @@
+"""The Tuning page in a real browser: every control changes the overlay, shapes are drawn by mouse and keys, and undone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.browser import chromium, served, visit
+from support.tuned import evidence, replayed
+
+from edge.web.tuning.controls import controls
+
+pytestmark = pytest.mark.timeout(180)
+FAIL = 2
+"""A frame with defects, by the source's seed."""
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    chromium()
+    return evidence(tmp_path_factory.mktemp("line"), frames=16)
+
+
+@pytest.fixture(scope="module")
+def page(line: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, list[str]]]:
+    with served(tmp_path_factory.mktemp("page"), line) as (address, secret), visit(address, secret) as (page, wrong):
+        page.goto(f"{address}/cam/cam1/tune?frame={FAIL}")
+        settled(page)
+        yield page, wrong
+
+
+@pytest.fixture(autouse=True)
+def as_opened(page: tuple[Any, list[str]]) -> Iterator[None]:
+    """Every test begins with the line's own config, and ends without an error in the console or a foreign request."""
+    tab, wrong = page
+    for _ in range(60):
+        if not tab.locator(".control.changed").count():
+            break
+        tab.locator("#undo").click()
+    yield
+    assert wrong == []
+
+
+def settled(tab: Any) -> None:
+    tab.locator("#changed-count", has_text="verdicts changed").wait_for()
+
+
+def painted(tab: Any) -> str:
+    return str(tab.evaluate("document.documentElement.dataset.painted ?? '0'"))
+
+
+def after(tab: Any, act: Any) -> None:
+    """Act, and wait for the overlay that follows."""
+    before = painted(tab)
+    act()
+    tab.locator(f"html[data-painted]:not([data-painted='{before}'])").wait_for(state="attached")
+
+
+def overlay(tab: Any) -> str:
+    """What is drawn: counts, the layers' pixels, the boxes."""
+    return str(
+        tab.evaluate(
+            """() => { const c = document.querySelector('#stage canvas.crisp');
+            const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let h = 0;
+            for (let i = 0; i < d.length; i += 1) h = (h * 31 + d[i]) | 0;
+            const boxes = [...document.querySelectorAll('#stage .box')].map((b) => b.getAttribute('d')).join('');
+            return document.documentElement.dataset.overlay + h + boxes; }"""
+        )
+    )
+
+
+AT = {
+    "border_px": 100,
+    "smooth.size": 5,
+    "threshold.high": 60,
+    "threshold.low": 5.9,
+    "open_px": 9,
+    "close_px": 15,
+    "min_area_px": 3000,
+    "max_area_px": 12,
+    "min_score_max": 60.0,
+    "min_score_mean": 40.0,
+    "min_fill_ratio": 1.0,
+    "max_aspect_ratio": 1.0,
+    "min_solidity": 1.0,
+    "dilate_px": 15,
+    "merge_gap_px": 100,
+    "max_regions": 1,
+}
+"""Where each slider is moved to, a value that this frame shows."""
+SLIDERS = [one["key"] for one in controls() if one["kind"] in ("number", "integer") and one["key"] != "smooth.sigma"]
+
+
+@pytest.mark.parametrize("key", SLIDERS)
+def test_every_slider_changes_the_overlay(page: tuple[Any, list[str]], key: str) -> None:
+    tab, _ = page
+    if key == "max_regions" or key == "merge_gap_px":  # both need several regions in the frame
+        after(tab, lambda: number(tab, "threshold.low", 2.5))
+        after(tab, lambda: number(tab, "threshold.high", 3.0))
+        after(tab, lambda: number(tab, "min_area_px", 1))
+    before = overlay(tab)
+    switch = tab.locator(f'[data-key="{key}"] input[type=checkbox]')
+    if switch.count() and switch.is_visible() and not switch.is_checked():
+        after(tab, switch.check)
+    after(tab, lambda: number(tab, key, AT[key]))
+    assert overlay(tab) != before, key
+
+
+def number(tab: Any, key: str, value: float) -> None:
+    field = tab.locator(f'[id="number-{key}"]')
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def test_a_slider_moves_by_keys_and_a_gaussians_sigma_shows_with_its_kind(page: tuple[Any, list[str]]) -> None:
+    tab, _ = page
+    slider = tab.locator('[id="slider-border_px"]')
+    slider.focus()
+    after(tab, lambda: tab.keyboard.press("ArrowRight"))
+    assert tab.locator('[id="number-border_px"]').input_value() == "1"
+    after(tab, lambda: tab.locator('[id="choice-smooth.kind"]').select_option("gaussian"))
+    before = overlay(tab)
+    after(tab, tab.locator('[data-key="smooth.sigma"] input[type=checkbox]').check)
+    after(tab, lambda: number(tab, "smooth.sigma", 6))
+    assert overlay(tab) != before
+
+
+def test_an_opening_of_even_width_is_made_odd_and_what_edge_check_refuses_stands_beside_its_control(
+    page: tuple[Any, list[str]],
+) -> None:
+    tab, _ = page
+    after(tab, lambda: number(tab, "open_px", 4))
+    assert tab.locator('[id="number-open_px"]').input_value() in ("4", "5")
+    after(tab, lambda: number(tab, "min_area_px", 65537))
+    problem = tab.locator('[id="problem-min_area_px"]')
+    problem.wait_for()
+    assert "no region can be so large" in problem.inner_text()
+
+
+def middle(tab: Any) -> tuple[float, float, float, float]:
+    box = tab.locator("#stage").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"], box["height"]
+
+
+def test_a_polygon_is_drawn_and_dragged_by_the_mouse_and_undone(page: tuple[Any, list[str]]) -> None:
+    tab, _ = page
+    tab.locator("#fit").click()
+    x, y, _, height = middle(tab)
+    tab.locator("#draw-include").click()
+    reach = height * 0.3
+    for dx, dy in ((-reach, -reach), (reach, -reach), (reach, reach), (-reach, reach)):
+        tab.mouse.click(x + dx, y + dy)
+    after(tab, lambda: tab.keyboard.press("Enter"))
+    assert tab.locator("#stage polygon.include").count() == 1
+    assert tab.locator("#stage circle.corner").count() == 4
+    drawn = tab.locator("#stage polygon.include").get_attribute("points")
+    tab.mouse.move(x - reach, y - reach)
+    tab.mouse.down()
+    tab.mouse.move(x - reach / 2, y - reach / 2, steps=4)
+    after(tab, lambda: tab.mouse.move(x - reach / 3, y - reach / 3))
+    tab.mouse.up()
+    dragged = tab.locator("#stage polygon.include").get_attribute("points")
+    assert dragged != drawn
+    tab.mouse.dblclick(x, y - reach)  # on its upper edge
+    assert tab.locator("#stage circle.corner").count() in (4, 5)
+    tab.keyboard.press("Control+z")
+    for _ in range(6):
+        if not tab.locator("#stage polygon.include").count():
+            break
+        tab.keyboard.press("Control+z")
+    assert tab.locator("#stage polygon.include").count() == 0
+    tab.keyboard.press("Control+y")
+    assert tab.locator("#stage polygon.include").count() == 1
+
+
+@pytest.mark.parametrize("kind", ["include", "exclude", "zone"])
+def test_a_shape_is_drawn_moved_and_deleted_by_keys_alone(page: tuple[Any, list[str]], kind: str) -> None:
+    tab, _ = page
+    tab.locator(f"#draw-{kind}").focus()
+    tab.keyboard.press("Enter")
+    for keys in (["ArrowLeft"] * 8, ["ArrowUp"] * 8, ["ArrowRight"] * 8):
+        for key in keys:
+            tab.keyboard.press(f"Shift+{key}")
+        tab.keyboard.press(" ")
+    after(tab, lambda: tab.keyboard.press("Enter"))
+    shape = tab.locator(f"#stage polygon.{kind}")
+    assert shape.count() == 1
+    points = shape.get_attribute("points")
+    tab.keyboard.press("Tab")
+    after(tab, lambda: tab.keyboard.press("Shift+ArrowDown"))
+    moved = shape.get_attribute("points")
+    assert [a == b for a, b in zip(points.split(), moved.split(), strict=True)] == [False, True, True]
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("]")
+    after(tab, lambda: tab.keyboard.press("Delete"))
+    assert shape.count() == 0
+
+
+def test_the_changed_frames_are_gone_to_by_keys_the_old_config_is_shown_while_a_key_is_held_and_the_export_replays(
+    page: tuple[Any, list[str]], line: Path, tmp_path: Path
+) -> None:
+    tab, _ = page
+    after(tab, lambda: number(tab, "threshold.high", 20))
+    settled(tab)
+    tab.locator("#changed-count", has_not_text="0 of").wait_for()
+    tab.locator("h1").click()
+    tab.keyboard.press("n")
+    tab.locator("#where", has_text="fail → pass").wait_for()
+    here = tab.locator("html").get_attribute("data-overlay")
+    tab.keyboard.down("o")
+    tab.locator("html[data-held=old]").wait_for(state="attached")
+    tab.locator(f"html:not([data-overlay='{here}'])").wait_for(state="attached")
+    tab.keyboard.up("o")
+    tab.locator("#export-set").wait_for()
+    tab.locator("#export-diff", has_text="+  threshold: {high: 20").wait_for()
+    words = shlex.split(tab.locator("#export-set").inner_text())
+    told = replayed(line, line.parent / "evidence", tmp_path / "out", *words[1::2])
+    cells = {pair: int(tab.locator(f'td[data-pair="{pair}"]').inner_text()) for pair in ("pp", "pf", "fp", "ff")}
+    assert cells["pf"] + cells["ff"] == sum(verdict == "fail" for verdict in told.values())
+    assert cells["pp"] + cells["fp"] == sum(verdict == "pass" for verdict in told.values())
+
+
+def test_the_thresholds_in_the_histogram_are_dragged(page: tuple[Any, list[str]]) -> None:
+    tab, _ = page
+    grip = tab.locator('[data-limit="high"]')
+    grip.focus()
+    before = tab.locator('[id="number-threshold.high"]').input_value()
+    after(tab, lambda: tab.keyboard.press("ArrowRight"))
+    assert float(tab.locator('[id="number-threshold.high"]').input_value()) > float(before)
+    settled(tab)  # the chart is drawn again with each report
+    tab.wait_for_timeout(300)
+    tab.locator('[data-limit="high"]').scroll_into_view_if_needed()
+    box = tab.locator('[data-limit="high"]').bounding_box()
+    tab.mouse.move(box["x"] + 4, box["y"] + 4)
+    tab.mouse.down()
+    after(tab, lambda: tab.mouse.move(box["x"] + 90, box["y"] + 4, steps=3))
+    tab.mouse.up()
+    assert float(tab.locator('[id="number-threshold.high"]').input_value()) > 10
