@@ -15,7 +15,7 @@ function chart(into, { low, high, stacks, limits, name }) {
   const x = (value) => ((value - low) / (high - low || 1)) * (WIDTH - 20) + 10;
   const value = (at) => low + ((at - 10) / (WIDTH - 20)) * (high - low);
   const most = Math.max(1, ...stacks.map((stack) => stack.reduce((sum, [, count]) => sum + count, 0)));
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", "aria-label": name, preserveAspectRatio: "none" });
+  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", "aria-label": name });
   const wide = (WIDTH - 20) / stacks.length;
   for (const [index, stack] of stacks.entries()) {
     let top = FLOOR;

@@ -123,12 +123,12 @@ function firstOf(key) {
 
 function shapesControl(one) {
   const count = el("span", { class: "row" });
-  const zones = el("div", { class: "row" });
+  const zones = el("div", { class: "zones" });
   const { row, problem } = rowOf(one, count, one.key === "zones" ? zones : "");
   const show = () => {
     const value = valueAt(one.key);
     row.hidden = one.key.includes(".") && value === undefined;
-    put(count, Array.isArray(value) ? `${value.length} shapes` : value ? "drawn" : "whole frame");
+    put(count, Array.isArray(value) ? `${value.length} shape${value.length === 1 ? "" : "s"}` : value ? "drawn" : "whole frame");
     if (one.key === "zones" && !zones.contains(document.activeElement)) zones.replaceChildren(...value.map((zone, index) => zoneRow(zone, index)));
     mark(row, one);
   };
@@ -143,7 +143,7 @@ function zoneRow(zone, index) {
       put(copy.zones[index], input.value === "" ? null : Number(input.value));
       change(copy);
     });
-    return el("label", {}, `${label} `, input);
+    return el("label", {}, label, input);
   };
   const level = (key) => (target, value) => {
     const high = key === "high" ? value : target.threshold?.high ?? state.told.high;
