@@ -23,15 +23,27 @@ from edge.cli.subscribe import VERDICT_COLOURS
 from edge.client import Subscriber
 from edge.config.load import load_config
 from edge.errors import ExitCode, UserError
+from edge.line.recent import RECENT_S
+from edge.report.moments import clock_time
 from edge.service.find_line import find_keys
 from edge.service.fleet import Fleet, Row
-from edge.service.instances import Instance, instances
+from edge.service.instances import Instance, forget, instances
 from edge.service.runtime_folder import INSTANCE
 
 SETTLE_S = 1.2
 """Wait of two heartbeats: with ``--once`` a rate needs both."""
 DRIFT_STYLES = {"info": "dim not bold", "warn": "yellow not bold", "lock": "bold red"}
 _WELL = ("Ready", "ContinuousExecution")
+_STATES = {
+    "ContinuousExecution": "running",
+    "Ready": "waits for trigger",
+    "Preoperational": "starting",
+    "Error": "error",
+    "Halted": "stopping",
+}
+"""What people read for OPC 40100-1's names, which JSON has."""
+_USUAL = {("ContinuousExecution", "streaming"), ("Ready", "waiting_for_trigger")}
+"""States of the source that say nothing beside the line's."""
 
 
 def fleet(
@@ -45,6 +57,7 @@ def fleet(
         typer.Option(help="Your secret key (.key_secret), for daemons with CURVE keys.", show_default=False),
     ] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Stop after this many seconds.")] = None,
+    forget_gone: Annotated[bool, typer.Option("--forget", help="Forget the daemons that don't run any more.")] = False,
 ) -> None:
     """Show every daemon of this machine: its state, verdicts, rate, losses and faults, live until Ctrl-C.
 
@@ -53,6 +66,9 @@ def fleet(
     for folder in folders or ():
         if not (folder / INSTANCE).is_file():
             raise UserError(f"{folder}: no daemon has run here", expected="a daemon's runtime folder, its runtime_dir")
+    if forget_gone:
+        _forget(folders or ())
+        return
     watched = Fleet(lambda: instances(folders or ()), partial(_open, key))
     end = None if seconds is None else time.monotonic() + seconds
     try:
@@ -79,9 +95,20 @@ def fleet(
         watched.close()
 
 
+def _forget(folders: Sequence[Path]) -> None:
+    try:
+        gone = forget(folders)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: cannot be forgotten: {error.strerror}", fix="sudo edge fleet --forget"
+        ) from None
+    names = ", ".join(f"{one.camera} ({one.folder})" for one in gone)
+    Console(highlight=False).print(f"forgotten: {names or 'none, all run'}", soft_wrap=True, markup=False)
+
+
 def well(row: Row) -> bool:
-    """Return True if the daemon inspects or waits for a trigger, and nothing is wrong."""
-    return row.state in _WELL and not row.text
+    """Return True if the daemon inspects or waits for a trigger and nothing is wrong, or if it ended in peace."""
+    return row.ended_ns is not None or (row.state in _WELL and not row.text)
 
 
 def as_dict(row: Row) -> dict[str, object]:
@@ -93,12 +120,15 @@ def as_dict(row: Row) -> dict[str, object]:
         "source": row.source,
         **{name: row.counts.get(name) for name in ("pass", "fail", "invalid")},
         "lost": row.lost,
+        "fail_share": None if row.fail_share is None else round(row.fail_share, 4),
+        "recent_s": row.recent_s,
         "per_minute": None if row.per_minute is None else round(row.per_minute, 1),
         "p50_ms": row.p50_ms,
         "ring_fill": row.ring_fill,
         "last": row.last,
         "simulated": row.simulated,
         "drift": row.drift,
+        "ended_ns": row.ended_ns,
         "faults": row.text,
         "folder": str(row.instance.folder),
     }
@@ -108,31 +138,46 @@ def table(rows: Sequence[Row]) -> Group:
     """Make one row per daemon, and list below what is wrong. Folders tell daemons of the same camera name apart."""
     names = Counter(row.instance.camera for row in rows)
     title = f"{len(rows)} daemon{'s' * (len(rows) != 1)}"
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=title, title_justify="left")
-    for name, least in (("camera", 6), ("state", 19), ("last", 4)):
+    made = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, title=title, title_justify="left")
+    for name, least in (("camera", 6), ("state", 17), ("last", 4)):
         made.add_column(name, min_width=least, overflow="fold")
-    for name in ("pass", "fail", "invalid", "lost", "per min", "p50 ms", "ring"):
+    for name in ("pass", "fail", "invalid", "lost", "fails\n5 min", "per\nmin", "p50\nms"):
         made.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        state = Text(row.state, "green" if row.state in _WELL else "bold red")
-        if row.source:
-            state.append(f"\n{row.source}", "dim not bold")
-        if row.drift is not None:  # here, because at 80 columns there is no room for one more
-            state.append(f"\ndrift: {row.drift.get('cause')}", DRIFT_STYLES.get(str(row.drift.get("level")), "not bold"))
         counts = [str(row.counts[name]) if row.counts else "" for name in ("pass", "fail", "invalid")]
         made.add_row(
             row.instance.camera
             + ("\nsimulated" if row.simulated else "")
             + (f"\n{row.instance.folder}" if names[row.instance.camera] > 1 else ""),
-            state,
+            _state(row),
             Text(row.last or "", VERDICT_COLOURS.get(row.last or "", "")),
             *counts,
             Text(str(row.lost) if row.counts else "", "bold yellow" if row.lost else ""),
+            _fails(row),
             "" if row.per_minute is None else f"{row.per_minute:.0f}",
             "" if row.p50_ms is None else f"{row.p50_ms:.1f}",
-            "" if row.ring_fill is None else str(row.ring_fill),
+            style="dim" if row.ended_ns is not None else "",
         )
-    return Group(made, *(line for row in rows for line in _lines(row)))
+    return Group(made, "", *(line for row in rows for line in _lines(row)))
+
+
+def _state(row: Row) -> Text:
+    """What the daemon does, for an operator; below it what its source and its drift are."""
+    if row.ended_ns is not None:
+        return Text(f"stopped {clock_time(row.ended_ns, in_utc=False)[11:16]}", "dim not bold")
+    state = Text(_STATES.get(row.state, row.state), "green" if row.state in _WELL else "bold red")
+    if row.source and (row.state, row.source) not in _USUAL:
+        state.append(f"\n{row.source}", "dim not bold")
+    if row.drift is not None:  # here, because at 80 columns there is no room for one more
+        state.append(f"\ndrift: {row.drift.get('cause')}", DRIFT_STYLES.get(str(row.drift.get("level")), "not bold"))
+    return state
+
+
+def _fails(row: Row) -> str:
+    """The share of fails, and over which time where that isn't five minutes yet."""
+    if row.fail_share is None:
+        return ""
+    return f"{row.fail_share:.1%}" + (f"\nin {row.recent_s} s" if row.recent_s < RECENT_S - 1 else "")
 
 
 def _lines(row: Row) -> Iterator[Text]:

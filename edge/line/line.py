@@ -8,6 +8,7 @@ import gc
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 
@@ -22,6 +23,7 @@ from edge.line.drift_watch import DriftWatch, WatchStatus
 from edge.line.in_flight import OneKind
 from edge.line.judging import Desk
 from edge.line.passage import Handoff, Maps, Passage
+from edge.line.recent import Recent
 from edge.line.recipe import Recipe, Recipes
 from edge.line.ring import Ring
 from edge.line.snapshot import LineSnapshot, heartbeat, published_verdicts, snapshot
@@ -103,6 +105,7 @@ class Line:
             worker("infer", partial(infer_loop, self._passage, self.recipes, levels, one_kind)),
             worker("judge", partial(judge_loop, maps, Desk(self.ring, self.recipes, self.outputs, self.tally))),
         ]
+        self._recent = Recent()
         self._book = StateBook(self.recipes.current.summary)
         self.fault: dict[str, str] = {}
         """Faults, by code, that others than the stages and outputs report."""
@@ -168,13 +171,14 @@ class Line:
             worker.excuse(frozen_s)
         self._health = examine(self.workers, self._limit_s)
         statuses, watch = self.output_statuses(), self.recipes.current.watch
+        self._recent.look(self.tally, published_verdicts(self.tally, statuses), self._looked_s)
         state = self._book.update(
             self.source.status(),
             statuses,
             self._health,
             started=self.started,
             stopping=self.phase in (Phase.STOPPING, Phase.DRAINED),
-            extra_faults=self._sum_fault() | self._stage_faults() | self._map_fault() | self._drift_faults() | self.fault,
+            extra_faults=self._line_faults() | self.fault,
             drift=None if watch is None else watch.told,
         )
         if state is not None:
@@ -250,8 +254,10 @@ class Line:
         return {output.name: output.status() for output in self.outputs}
 
     def heartbeat(self) -> Heartbeat:
-        drift = self._drift()
-        return heartbeat(self.tally, self.ring, self.source.status(), self.output_statuses(), self._health, drift)
+        """Count everything once, and what came in the last minutes."""
+        drift, statuses = self._drift(), self.output_statuses()
+        beat = heartbeat(self.tally, self.ring, self.source.status(), statuses, self._health, drift)
+        return replace(beat, counters={**beat.counters, **self._recent.counters()})
 
     def snapshot(self) -> LineSnapshot:
         """Return one look at the line for /live, /ready and /metrics; any thread may call this."""
@@ -291,6 +297,9 @@ class Line:
             model_sha256=engine.bundle.sha256,
             calibration_sha256=criteria.calibration_sha256,
         )
+
+    def _line_faults(self) -> dict[str, str]:
+        return self._sum_fault() | self._stage_faults() | self._map_fault() | self._drift_faults() | self._recent.faults()
 
     def _sum_fault(self) -> dict[str, str]:
         """Return the fault of the sum rule, which the judge checks about once a second, and once more when every frame is

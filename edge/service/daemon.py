@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import time
@@ -29,7 +30,7 @@ from edge.service.health_server import HealthServer, Metrics
 from edge.service.instance_lock import InstanceLock
 from edge.service.logs import drain_logs
 from edge.service.reload import Reloader
-from edge.service.runtime_folder import runtime_folder, write_instance, write_reload
+from edge.service.runtime_folder import runtime_folder, write_ended, write_instance, write_reload
 from edge.service.sd_notify import START_EXTEND_S, StartProgress, notify, watchdog_interval_s
 from edge.service.signals import signals
 from edge.service.trial import try_model
@@ -144,6 +145,9 @@ def _run_locked(
         if server is not None:
             server.close()
     _log_exit(code, line)
+    if code in (ExitCode.OK, ExitCode.RECONNECTS):
+        with contextlib.suppress(OSError):  # systemd may have taken the folder, or the disk is full
+            write_ended(folder, time.time_ns())
     if all(w.done for w in line.workers):
         line.recipes.close()
     else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit

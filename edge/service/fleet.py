@@ -14,6 +14,8 @@ from edge.client.events import Received, Refused, Stale
 from edge.errors import UserError
 from edge.service.instances import Instance
 
+FORGOTTEN_S = 86_400.0
+"""Time in s after which a daemon that ended in peace has no row any more."""
 _WINDOW_S = 5.0
 """Time in s that the shown rate covers."""
 _OpenLine = Callable[[Instance], Subscriber]
@@ -35,6 +37,10 @@ class Row:
     text: str = ""
     simulated: bool = False
     drift: dict[str, Any] | None = None
+    fail_share: float | None = None
+    """Share of fails among the verdicts of the last ``recent_s`` seconds; None without a verdict, or of an older daemon."""
+    recent_s: int = 0
+    ended_ns: int | None = None
 
 
 class Watch:
@@ -60,7 +66,8 @@ class Watch:
 
     def _run(self) -> None:
         if self.instance.pid is None:
-            self._row = replace(self._row, state="not running")
+            ended = self.instance.ended_ns
+            self._row = replace(self._row, state="not running" if ended is None else "stopped", ended_ns=ended)
             return
         if "zmq" not in self.instance.endpoints:
             self._row = replace(self._row, state="running", text="outputs.zmq is off, or it is starting")
@@ -102,7 +109,10 @@ class Watch:
         (began, before) = self._beats[0]
         rate = 60 * (total - before) / (now - began) if now > began else None
         values = sorted(self._latencies)
+        recent = [counters.get(f"recent_{name}", 0) for name in ("fail", "pass", "invalid")]
         return {
+            "fail_share": recent[0] / sum(recent) if sum(recent) else None,
+            "recent_s": counters.get("recent_s", 0),
             "counts": counts,
             "lost": sum(count for name, count in counters.items() if name.startswith("skipped_")),
             "per_minute": rate,
@@ -120,7 +130,8 @@ class Fleet:
 
     def look(self) -> list[Row]:
         """Return one row for each instance there is now."""
-        found = self._find()
+        oldest_ns = time.time_ns() - int(FORGOTTEN_S * 1e9)
+        found = [one for one in self._find() if one.ended_ns is None or one.ended_ns > oldest_ns]
         gone = [watch for watch in self._watches if watch.instance not in found]
         self._watches = [watch for watch in self._watches if watch not in gone]
         for watch in gone:

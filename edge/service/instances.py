@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.service.instance_lock import holder
-from edge.service.runtime_folder import INSTANCE, found_folder, read_json, trusted_roots
+from edge.service.runtime_folder import ENDED, INSTANCE, found_folder, read_json, trusted_roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +22,24 @@ class Instance:
     endpoints: dict[str, str]
     config: Path | None
     overrides: tuple[str, ...]
+    ended_ns: int | None = None
+    """When it ended in peace, UTC; None while it runs, and for one that was killed or gave up."""
 
 
 def instance_in(folder: Path) -> Instance:
     """Read what ``folder`` says, as far as this user may read it."""
     told, endpoints = read_json(folder, INSTANCE), read_json(folder, "endpoints.json")
     path, overrides = told.get("config"), told.get("overrides")
+    ended = read_json(folder, ENDED).get("at_ns")
+    pid = holder(folder)
     return Instance(
         camera=str(told.get("camera", folder.name)),
         folder=folder,
-        pid=holder(folder),
+        pid=pid,
         endpoints={name: value for name, value in endpoints.items() if isinstance(value, str)},
         config=Path(path) if isinstance(path, str) else None,
         overrides=tuple(map(str, overrides)) if isinstance(overrides, list) else (),
+        ended_ns=ended if pid is None and isinstance(ended, int) else None,
     )
 
 
@@ -48,6 +53,18 @@ def instances(more: Iterable[Path] = ()) -> list[Instance]:
             continue
     found = {folder.resolve(): instance_in(folder) for folder in folders}
     return sorted(found.values(), key=lambda i: (i.camera, i.folder))
+
+
+def forget(more: Iterable[Path] = ()) -> list[Instance]:
+    """Forget those that don't run any more; return them.
+
+    Raises:
+        OSError: this user may not write in the runtime folder.
+    """
+    gone = [instance for instance in instances(more) if instance.pid is None]
+    for instance in gone:
+        (instance.folder / INSTANCE).unlink(missing_ok=True)
+    return gone
 
 
 def find_instance(text: str) -> Instance:

@@ -20,6 +20,8 @@ from edge.storage.disk import why_unwritable, write_whole
 from edge.storage.ownership import why_not_ours
 
 INSTANCE = "instance.json"
+ENDED = "ended.json"
+"""Beside instance.json once the daemon ended in peace."""
 RELOAD = "reload.json"
 _SHARED = Path("/run/edge")
 _OWN = "/run/user/{}"  # file-hierarchy(7): made at login, for this user alone
@@ -135,8 +137,14 @@ def write_instance(folder: Path, loaded: Loaded) -> Path:
         "overrides": loaded.overrides,
         "effective": loaded.config.model_dump(mode="json"),
     }
-    (folder / RELOAD).unlink(missing_ok=True)  # of a run before: reloads are counted from the start
+    for name in (RELOAD, ENDED):  # of a run before: reloads are counted from the start
+        (folder / name).unlink(missing_ok=True)
     return _write(folder, INSTANCE, told, mode=secret_mode(loaded.path))
+
+
+def write_ended(folder: Path, at_ns: int) -> Path:
+    """Write ended.json: the daemon ended in peace, at this time, UTC."""
+    return _write(folder, ENDED, {"at_ns": at_ns})
 
 
 def write_reload(folder: Path, report: ReloadReport) -> Path:

@@ -23,6 +23,7 @@ from support.lines import frame_ids, loaded, records
 from support.waits import PATIENCE_S
 
 from edge.client import Received, Subscriber
+from edge.service.instances import instance_in
 
 FREEZE = """\
 import sys, time
@@ -78,6 +79,7 @@ def test_sigterm_even_twice_at_once_drains_says_so_and_exits_0(tmp_path: Path, m
     ids = frame_ids(found)
     assert ids == list(range(1, len(ids) + 1))
     assert len(found) > 10
+    assert instance_in(tmp_path / "run").ended_ns is not None  # `edge fleet` shows it in grey
 
 
 def test_the_watchdog_is_fed_while_frames_come(tmp_path: Path, manager: Manager) -> None:
@@ -129,6 +131,7 @@ def test_with_one_stage_frozen_the_watchdog_is_not_fed_and_the_process_leaves(
     assert (told["announced"] == told["accounted"]) == (module != "edge.line.judging")  # a hung judge writes no record
     if module == "edge.line.in_flight":
         assert {r["reason"] for r in found if r["kind"] == "skip"} >= {"shutdown"}
+    assert instance_in(tmp_path / "run").ended_ns is None
 
 
 def test_a_frozen_stage_stops_the_watchdog_even_before_the_process_leaves(tmp_path: Path, manager: Manager) -> None:

@@ -144,7 +144,81 @@ def test_the_table_shows_a_line_for_each() -> None:
         console.print(table([good, Row(instance("cam2", pid=None), "not running")]))
     text = told.get()
     assert "2 daemons" in text
-    assert [w for w in ("cam1", "simulated", "waiting_for_trigger", "1200", "3.2", "not running") if w not in text] == []
+    assert [w for w in ("cam1", "simulated", "waits for trigger", "1200", "3.2", "not running") if w not in text] == []
+
+
+def test_the_share_of_fails_is_of_the_last_minutes() -> None:
+    counters = {
+        "pass": 900,
+        "fail": 9,
+        "invalid": 1,
+        "recent_s": 300,
+        "recent_pass": 90,
+        "recent_fail": 6,
+        "recent_invalid": 4,
+    }
+    events = [received("heartbeat", counters=counters, ring_fill=0)]
+    (row,) = rows([instance("cam1", zmq="ipc:///x")], *events, until=lambda r: r[0].counts)
+    assert (row.fail_share, row.recent_s) == (0.06, 300)
+    young = replace(row, recent_s=42, state="ContinuousExecution", per_minute=600.0, p50_ms=2.5)
+    text = shown([replace(young, recent_s=300), young])
+    assert "in 42 s" in text
+    assert text.count("6.0%") == 2
+    assert [word for word in ("600", "2.5", "min", "ms", "running") if word not in text] == []
+    assert "ContinuousExecution" not in text
+
+
+def test_who_ended_in_peace_is_grey_and_no_reason_for_concern(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        now = time.time_ns()
+        old = now - 25 * 3600 * 10**9
+        found = [replace(instance("a", pid=None), ended_ns=now), replace(instance("b", pid=None), ended_ns=old)]
+        (row,) = rows(found, until=lambda r: r[0].state == "stopped")
+        assert well(row)
+        at = time.strftime("%H:%M", time.localtime(now // 10**9))
+        assert f"stopped {at}" in shown([row])
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def shown(seen: list[Row], width: int = 200) -> str:
+    console = Console(width=width, file=io.StringIO())
+    console.print(table(seen))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_table_fits_80_columns_with_its_units() -> None:
+    counts = {"pass": 123456, "fail": 2345, "invalid": 12}
+    row = Row(
+        instance("cam1"),
+        "ContinuousExecution",
+        "streaming",
+        counts,
+        1015,
+        1200.4,
+        13.25,
+        2,
+        "invalid",
+        "",
+        fail_share=0.123,
+    )
+    text = shown([row], 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert [unit for unit in ("1200", "13.2", "12.3%", "running", "ms", "invalid") if unit not in text] == []
+
+
+def test_those_that_are_gone_are_forgotten_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "cam1"
+    folder.mkdir()
+    (folder / "instance.json").write_text('{"camera": "cam1"}')
+    monkeypatch.setattr("edge.service.instances.trusted_roots", lambda: [tmp_path])
+    result = CliRunner().invoke(app, ["fleet", "--forget"])
+    assert (result.exit_code, result.output) == (0, f"forgotten: cam1 ({folder})\n")
+    assert CliRunner().invoke(app, ["fleet", "--forget"]).output == "forgotten: none, all run\n"
 
 
 def test_scripts_get_json_and_an_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
