@@ -144,10 +144,7 @@ def _run_locked(
     finally:
         if server is not None:
             server.close()
-    _log_exit(code, line)
-    if code in (ExitCode.OK, ExitCode.RECONNECTS):
-        with contextlib.suppress(OSError):  # systemd may have taken the folder, or the disk is full
-            write_ended(folder, time.time_ns())
+    _tell_exit(code, line, folder)
     if all(w.done for w in line.workers):
         line.recipes.close()
     else:  # a call that doesn't return can't be cancelled from here, and would hold up the interpreter's own exit
@@ -171,8 +168,11 @@ def _model_when_there(
         return when_there(lambda: open_watched(loaded, tell=tell), stop)
 
 
-def _log_exit(code: ExitCode, line: Line) -> None:
-    """Log why the line ends if nobody asked for it."""
+def _tell_exit(code: ExitCode, line: Line, folder: Path) -> None:
+    """Log why the line ends if nobody asked for it; leave word for ``edge fleet`` if it ended in peace."""
+    if code in (ExitCode.OK, ExitCode.RECONNECTS):
+        with contextlib.suppress(OSError):  # systemd may have taken the folder, or the disk is full
+            write_ended(folder, time.time_ns())
     if code == ExitCode.HUNG:
         log.error("exit", code=int(code), reason="a stage hangs")
     if code == ExitCode.STAGE:
