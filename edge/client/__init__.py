@@ -13,6 +13,7 @@ from edge.client.events import (
     Unreadable,
 )
 from edge.client.pass_rule import Decision, Latest
+from edge.client.previews import Preview, PreviewSubscriber
 from edge.client.subscriber import Subscriber, check_endpoint
 from edge.wire.keys import ClientKeys
 
@@ -22,6 +23,8 @@ __all__ = [
     "Event",
     "Gap",
     "Latest",
+    "Preview",
+    "PreviewSubscriber",
     "Received",
     "Refused",
     "Restart",

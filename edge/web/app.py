@@ -14,10 +14,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from edge import __version__
 from edge.errors import UserError
 from edge.web import static_files
-from edge.web.api import tuning_calls
+from edge.web.api import camera_calls, live_socket, record_calls, session_calls, tuning_calls
+from edge.web.background import Background
 from edge.web.doors.fence import Fence
 from edge.web.doors.routes import guarded
-from edge.web.pages import fleet_page, login_page, tuning_page
+from edge.web.live.hub import Hub
+from edge.web.pages import admin_page, fleet_page, live_page, log_page, login_page, tuning_page
 from edge.web.shell import page
 from edge.web.site import Site
 
@@ -25,8 +27,15 @@ _ROUTES: Final = (
     static_files.routes,
     login_page.routes,
     fleet_page.routes,
+    live_page.routes,
     tuning_page.routes,
+    log_page.routes,
+    admin_page.routes,
+    session_calls.routes,
+    camera_calls.routes,
+    record_calls.routes,
     tuning_calls.routes,
+    live_socket.routes,
 )
 _DESCRIPTION: Final = (
     "What the lines of this machine say, for dashboards and scripts. It reads; nothing in it acts on a daemon. Programs "
@@ -59,11 +68,17 @@ def make_app(site: Site) -> FastAPI:
 
 @contextlib.asynccontextmanager
 async def _running(app: FastAPI) -> AsyncIterator[None]:
-    """End what runs beside the page with it."""
+    """Listen to the lines while the page is up, and end with it what runs beside it."""
+    site: Site = app.state.site
+    parts: tuple[Hub | Background, ...] = (site.hub, *site.background)
+    for part in parts:
+        await part.start()
     try:
         yield
     finally:
-        await app.state.site.tuning.close()
+        for part in parts:
+            await part.stop()
+        await site.tuning.close()
 
 
 def _refused(request: Request, error: Exception) -> Response:

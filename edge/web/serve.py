@@ -30,7 +30,7 @@ def serve_page(loaded: LoadedWeb, say: Callable[[str], None]) -> None:
         UserError: the folder, the address or the certificate can't be used.
     """
     config = loaded.config
-    site = Site.open(loaded)
+    site = Site.open(loaded, background=True)
     try:
         listening = _listen(config)
         try:

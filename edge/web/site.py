@@ -9,6 +9,7 @@ from typing import cast
 from starlette.requests import HTTPConnection
 
 from edge.config.web import LoadedWeb, WebConfig
+from edge.web.background import Background
 from edge.web.doors.account_book import AccountBook
 from edge.web.doors.audit_log import AuditLog
 from edge.web.doors.doors import Doors
@@ -25,18 +26,24 @@ class Site:
     doors: Doors
     hub: Hub
     tuning: TuningDesk
+    background: tuple[Background, ...] = ()
 
     @classmethod
-    def open(cls, loaded: LoadedWeb) -> Site:
-        """Open the page's folder. Raises UserError if it can't be used."""
+    def open(cls, loaded: LoadedWeb, *, background: bool = False) -> Site:
+        """Open the page's folder, and with ``background`` the processes that work for it.
+
+        Raises:
+            UserError: the folder can't be used.
+        """
         config, folder = loaded.config, loaded.folder
         accounts = AccountBook(folder, config.sessions)
         hub = Hub(config.lines, config.key)
         doors = Doors(config, accounts, AuditLog(folder), lambda camera: hub.instance(camera) is not None)
-        return cls(config, folder, doors, hub, TuningDesk(config.workers, folder))
+        indexer = Background("edge.web.logs.indexer", str(folder.absolute()), *map(str, config.lines))
+        tuning = TuningDesk(config.workers, folder)
+        return cls(config, folder, doors, hub, tuning, (indexer,) if background else ())
 
     def close(self) -> None:
-        self.hub.close()
         self.doors.accounts.close()
 
 

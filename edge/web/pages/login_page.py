@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from edge.web.doors.doors import doors_of
 from edge.web.doors.guard import COOKIE, peer_of, visitor_of
+from edge.web.doors.log_in import give_cookie, try_log_in
 from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
 from edge.web.shell import form_of, page
@@ -23,20 +22,12 @@ async def login(request: Request, next: str = "/") -> Response:  # noqa: A002  (
 
 @routes.form("/login", role=Role.OPEN)
 async def log_in(request: Request) -> Response:
-    doors, form, peer = doors_of(request), await form_of(request), peer_of(request)
-    name, to = form.get("name", ""), form.get("next", "/")
-    wait_s = doors.attempts.wait_s(f"name {name}", f"peer {peer}")
-    if wait_s:
-        wrong = f"too many tries; the next one counts in {wait_s:.0f} s"
-        return page(request, "login.html", title="Log in", next=to, wrong=wrong, status=429)
-    secret = await asyncio.to_thread(doors.accounts.log_in, name, form.get("password", ""), peer)
+    form = await form_of(request)
+    to = form.get("next", "/")
+    secret, wrong, status = await try_log_in(request, form.get("name", ""), form.get("password", ""))
     if secret is None:
-        doors.attempts.failed(f"name {name}", f"peer {peer}")
-        doors.audit.note("login_failed", name[:64], peer)
-        wrong = "name and password don't fit"
-        return page(request, "login.html", title="Log in", next=to, wrong=wrong, status=403)
-    doors.audit.note("login", name, peer)
-    return _with_cookie(request, secret, to)
+        return page(request, "login.html", title="Log in", next=to, wrong=wrong, status=status)
+    return _enter(request, secret, to)
 
 
 @routes.page("/enter", role=Role.OPEN)
@@ -53,7 +44,7 @@ async def enter_now(request: Request) -> Response:
         wrong = "this link was used or is too old; edge web prints a new one when it starts without users"
         return page(request, "enter.html", title="Enter", key="", wrong=wrong, status=403)
     doors.audit.note("enter", "owner", peer)
-    return _with_cookie(request, secret, "/")
+    return _enter(request, secret, "/")
 
 
 @routes.form("/logout", role=Role.OPEN)
@@ -67,9 +58,7 @@ async def log_out(request: Request) -> Response:
     return response
 
 
-def _with_cookie(request: Request, secret: str, to: str) -> Response:
-    # a path of our own alone: //evil and /\evil would be another site's
+def _enter(request: Request, secret: str, to: str) -> Response:
+    # a path of our own alone: //evil and /\\evil would be another site's
     own = to.startswith("/") and not to.startswith(("//", "/\\"))
-    response = RedirectResponse(to if own else "/", 303)
-    response.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=request.url.scheme == "https")
-    return response
+    return give_cookie(request, RedirectResponse(to if own else "/", 303), secret)

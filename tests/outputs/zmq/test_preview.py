@@ -15,7 +15,7 @@ from support.records import FRAME, IDENTITY, META, record
 from support.waits import PATIENCE_S
 
 from edge.errors import UserError
-from edge.frames import Frame
+from edge.frames import Frame, Verdict
 from edge.outputs.queued import Queued
 from edge.outputs.zmq import preview
 from edge.outputs.zmq.preview import PreviewSink
@@ -80,6 +80,24 @@ def test_pictures_come_at_most_five_times_a_second(
     assert viewer.recv_multipart()[1] == record(0).line
     assert not viewer.poll(100)
     assert output[0].status().lost == 0
+
+
+def test_a_fail_takes_a_slot_of_its_own_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By time alone one picture in 20 would be sent at 100 parts a second, and a rare fail most likely never."""
+    now = 100.0
+    monkeypatch.setattr(preview.time, "monotonic", lambda: now)
+    sink = PreviewSink("ipc:///unused", IDENTITY)
+    sink.subscribers = 1
+    kept = []
+    for seq in range(400):  # 4 s: each 50th part fails, and later a burst of four
+        now = 100.0 + seq / 100
+        verdict: Verdict = "fail" if seq in (7, 57, 107, 157, 207, 257, 381, 382, 383, 384) else "pass"
+        if sink.keep(replace(record(seq), body=replace(record(seq).body, verdict=verdict)), FRAME, None) is not None:
+            sink.discard(None)  # type: ignore[arg-type]
+            kept.append((seq, verdict))
+    fails = [seq for seq, verdict in kept if verdict == "fail"]
+    assert fails == [7, 57, 107, 157, 207, 257, 381, 382]
+    assert len(kept) - len(fails) == 20
 
 
 def test_pictures_that_wait_are_few(monkeypatch: pytest.MonkeyPatch) -> None:

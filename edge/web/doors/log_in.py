@@ -1,0 +1,33 @@
+"""A log-in is tried in one way, by forms and by programs: counted, noted in the audit log, answered with a cookie."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edge.web.doors.doors import doors_of
+from edge.web.doors.guard import COOKIE, peer_of
+
+
+async def try_log_in(request: Request, name: str, password: str) -> tuple[str | None, str, int]:
+    """Return a new session's secret; or None, why in words, and the status: 403 for a wrong pair, 429 after too many."""
+    doors, peer = doors_of(request), peer_of(request)
+    keys = (f"name {name[:64]}", f"peer {peer}")
+    wait_s = doors.attempts.wait_s(*keys)
+    if wait_s:
+        return None, f"too many tries; the next one counts in {wait_s:.0f} s", 429
+    secret = await asyncio.to_thread(doors.accounts.log_in, name, password, peer)
+    if secret is None:
+        doors.attempts.failed(*keys)
+        doors.audit.note("login_failed", name[:64], peer)
+        return None, "name and password don't fit", 403
+    doors.audit.note("login", name, peer)
+    return secret, "", 200
+
+
+def give_cookie(request: Request, response: Response, secret: str) -> Response:
+    """Put a session's secret into the answer: for this site alone, out of reach of scripts."""
+    response.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    return response

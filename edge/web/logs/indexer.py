@@ -1,0 +1,51 @@
+"""The indexer is a process that keeps the index up to date: ``python -m edge.web.logs.indexer FOLDER [RUNTIME ...]``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from edge.errors import UserError
+from edge.service.instances import instances
+from edge.service.logs import set_up_logs
+from edge.web.idle import become_idle
+from edge.web.logs.places import kept_places
+from edge.web.logs.record_index import FILE, RecordIndex
+
+LOOK_S: Final = 2.0
+log = structlog.get_logger()
+
+
+def look_once(index: RecordIndex, runtime_folders: Sequence[Path]) -> int:
+    """Read what is new in every line's log; return how many records. A log that can't be read is reported, and waits."""
+    count = 0
+    for instance in instances(runtime_folders):
+        try:
+            place = kept_places(instance).log
+            if place is not None and place.is_dir():
+                count += index.follow(instance.camera, place)
+        except (UserError, OSError) as error:
+            log.warning("log_not_indexed", camera=instance.camera, error=str(error))
+    index.make_keys()
+    return count
+
+
+def main() -> None:
+    """Look at all logs every 2 s, for ever."""
+    become_idle()
+    set_up_logs("warning")
+    folder, *runtime_folders = map(Path, sys.argv[1:])
+    index = RecordIndex(folder / FILE)
+    while True:
+        began = time.monotonic()
+        look_once(index, runtime_folders)
+        time.sleep(max(LOOK_S, 4 * (time.monotonic() - began)))  # of its time it works a fifth at most
+
+
+if __name__ == "__main__":
+    main()

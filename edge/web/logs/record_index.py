@@ -1,0 +1,159 @@
+"""The index says where each record of a log lies: time, verdict, reason, part, score, file and place, in SQLite.
+
+It is written by one process and read by others. A closed file is read once, an open one from where the last look ended; a
+file that retention deleted takes its rows along.
+"""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import orjson
+
+from edge.storage.compressed_frames import VerifiedFrames
+from edge.storage.log_files import PACKED, segments
+
+FILE: Final = "index.sqlite"
+VERDICTS: Final = ("pass", "fail", "invalid")
+_BATCH: Final = 20_000
+_LONGEST: Final = 1 << 24
+_TABLES: Final = """
+create table if not exists files (id integer primary key, camera text not null, path text unique not null,
+  done integer not null, lines integer not null);
+create table if not exists runs (id integer primary key, camera text not null, instance text not null,
+  unique (camera, instance));
+create table if not exists records (at integer not null, run integer not null, seq integer not null,
+  verdict integer not null, reason text, part integer, part_last integer, map_max real,
+  total_ms real, file integer not null, place integer not null);
+"""
+_KEYS: Final = """
+create index if not exists by_time on records (at);
+create index if not exists by_verdict on records (verdict, at) where verdict > 0;
+create index if not exists by_reason on records (reason, at) where reason is not null;
+create index if not exists by_part on records (part) where part is not null;
+create index if not exists by_seq on records (seq);
+"""
+
+
+class RecordIndex:
+    """The index of all logs that this machine's lines write, for the one process that keeps it up to date."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)
+        self._runs: dict[tuple[str, str], int] = {}
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("pragma journal_mode = wal")
+        self._database.execute("pragma synchronous = off")  # lost with the power, it is made again
+        self._database.executescript(_TABLES)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def follow(self, camera: str, folder: Path) -> int:
+        """Read what is new in a log's folder; return how many records that were. Raises OSError: it can't be read."""
+        files = segments(folder, camera)
+        self._forget(camera, {str(path) for path in files})
+        return sum(self._read(camera, path) for path in files)
+
+    def make_keys(self) -> None:
+        """Make the keys that searches need: after the first reading, because that is faster."""
+        self._database.executescript(_KEYS)
+
+    def _forget(self, camera: str, there: set[str]) -> None:
+        known = self._database.execute("select id, path from files where camera = ?", (camera,)).fetchall()
+        for number, path in known:
+            if path not in there:
+                self._database.execute("begin")
+                self._database.execute("delete from records where file = ?", (number,))
+                self._database.execute("delete from files where id = ?", (number,))
+                self._database.execute("commit")
+
+    def _read(self, camera: str, path: Path) -> int:
+        rows = self._database.execute("select id, done, lines from files where path = ?", (str(path),)).fetchall()
+        if rows and path.suffix == ".zst":
+            return 0
+        size = path.stat().st_size
+        number, done, lines = rows[0] if rows else (None, 0, 0)
+        if rows and size <= done:
+            return 0
+        count = 0
+        with path.open("rb") as file:
+            self._database.execute("begin")
+            if number is None:
+                add = "insert into files (camera, path, done, lines) values (?, ?, 0, 0)"
+                number = self._database.execute(add, (camera, str(path))).lastrowid
+            batch: list[tuple[Any, ...]] = []
+            for line, place, after in _lines(file, path.name.endswith(PACKED), done):
+                row = self._row(camera, line, number, place)
+                done, lines = after, lines + 1
+                if row is not None:
+                    batch.append(row)
+                    count += 1
+                if len(batch) >= _BATCH:
+                    self._insert(batch)
+            self._insert(batch)
+            self._database.execute("update files set done = ?, lines = ? where id = ?", (done, lines, number))
+            self._database.execute("commit")
+        return count
+
+    def _insert(self, batch: list[tuple[Any, ...]]) -> None:
+        self._database.executemany("insert into records values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch)
+        batch.clear()
+
+    def _row(self, camera: str, line: bytes, number: int | None, place: int) -> tuple[Any, ...] | None:
+        """Return the columns of one line; None for what is no record: a header, damage, another schema."""
+        try:
+            record = orjson.loads(line)
+            kind, at = record["kind"], record["created_ns"]
+            verdict, run = VERDICTS.index(record["verdict"]), self._run(camera, record["instance_id"])
+            if kind == "inspection":
+                part = record["part_id"]
+                total = record["latency_ms"]["total"]
+                return (
+                    at, run, record["seq"], verdict, record["reason"], part, part, record["map_max"], total, number, place
+                )  # fmt: skip
+            if kind == "skip":
+                first, last = record["part_id_first"], record["part_id_last"]
+                return (at, run, record["seq"], verdict, record["reason"], first, last, None, None, number, place)
+        except (ValueError, KeyError, TypeError):
+            pass
+        return None
+
+    def _run(self, camera: str, instance: str) -> int:
+        found = self._runs.get((camera, instance))
+        if found is None:
+            self._database.execute("insert or ignore into runs (camera, instance) values (?, ?)", (camera, instance))
+            ask = "select id from runs where camera = ? and instance = ?"
+            found = self._runs[camera, instance] = self._database.execute(ask, (camera, instance)).fetchone()[0]
+        return found
+
+
+def _lines(file: BinaryIO, is_packed: bool, done: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each whole line from ``done`` on, with its place and where the next one begins.
+
+    The place is the offset in bytes, of a packed file the number of the line.
+    """
+    if is_packed:
+        for number, line in enumerate(io.BufferedReader(VerifiedFrames(file), 1 << 16)):
+            if line.endswith(b"\n"):
+                yield line, number, number + 1
+        return
+    file.seek(done)
+    while (line := file.readline(_LONGEST)).endswith(b"\n"):
+        yield line, done, done + len(line)
+        done += len(line)
+
+
+def line_at(path: Path, place: int) -> bytes | None:
+    """Return the line that lies there; None if the file no longer holds one. Raises OSError."""
+    with path.open("rb") as file:
+        if path.name.endswith(PACKED):
+            lines = io.BufferedReader(VerifiedFrames(file), 1 << 16)
+            return next((line for number, line in enumerate(lines) if number == place), None)
+        file.seek(place)
+        line = file.readline(_LONGEST)
+        return line if line.endswith(b"\n") else None

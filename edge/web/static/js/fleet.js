@@ -1,0 +1,116 @@
+// Fleet: a tile for each line, trouble first on demand; with ?kiosk=1 one line after the other fills the screen.
+import { ageText, openChannel, whyStale } from "./channel.js";
+import { el, pageData, put } from "./dom.js";
+import { count, faultText, number, verdictText } from "./words.js";
+import { Picture } from "./picture.js";
+
+const KIOSK_MS = 10000;
+const grid = document.getElementById("tiles");
+const empty = document.getElementById("empty");
+const sort = document.getElementById("sort");
+const tiles = new Map();
+const kiosk = new URLSearchParams(location.search).has("kiosk");
+document.body.classList.toggle("kiosk", kiosk);
+
+const channel = openChannel(
+  ["fleet", ...pageData().cameras.map((camera) => `preview/${camera}`)],
+  {
+    fleet: (payload) => payload.forEach(hear),
+    preview: (head, blob, camera) => tiles.get(camera)?.picture.show(head.record, blob, head.size),
+    none: () => put(empty, "This browser has no WebSocket, which the page needs: any browser since 2012 has."),
+  },
+  { fps: 1 },
+);
+
+function make(camera) {
+  const field = (name) => el("dd", { "data-field": name });
+  const row = (label, name) => [el("dt", {}, label), field(name)];
+  const root = el(
+    "a",
+    { class: "tile card", href: `/cam/${camera}`, "data-camera": camera },
+    el("span", { class: "tilehead" }, el("strong", {}, camera), el("span", { class: "verdict", "data-field": "verdict" }, "–")),
+    el(
+      "span",
+      { class: "picture" },
+      el("canvas", { role: "img", "aria-label": "no picture yet", hidden: true }),
+      document.createElementNS("http://www.w3.org/2000/svg", "svg"),
+      el("span", { class: "empty" }, "no picture yet"),
+    ),
+    el("span", { class: "stale", "data-field": "stale", hidden: true }),
+    el("span", { class: "trouble", "data-field": "trouble", hidden: true }),
+    el(
+      "dl",
+      { class: "facts" },
+      row("state", "state"),
+      row("recipe", "recipe"),
+      row("parts/min", "rate"),
+      row("p50", "p50"),
+      row("fail", "fail"),
+      row("invalid", "invalid"),
+      row("lost", "lost"),
+      row("ring", "ring"),
+    ),
+  );
+  root.querySelector("svg").setAttribute("aria-hidden", "true");
+  const fields = Object.fromEntries([...root.querySelectorAll("[data-field]")].map((found) => [found.dataset.field, found]));
+  const tile = { camera, root, fields, picture: new Picture(root.querySelector(".picture")), told: null, at: 0 };
+  tiles.set(camera, tile);
+  grid.append(root);
+  channel.add(`preview/${camera}`);
+  return tile;
+}
+
+function hear(told) {
+  const tile = tiles.get(told.camera) ?? make(told.camera);
+  tile.told = told;
+  tile.at = performance.now();
+  const { fields } = tile;
+  put(fields.verdict, verdictText(told.record?.verdict));
+  fields.verdict.className = `verdict ${told.record?.verdict ?? ""}`;
+  put(fields.state, [told.line_state ?? "not heard yet", told.source_state, told.simulated ? "simulated" : null].filter(Boolean).join(" · "));
+  put(fields.recipe, told.recipe ?? "–");
+  put(fields.rate, number(told.parts_per_minute));
+  put(fields.p50, told.p50_ms === null ? "–" : `${number(told.p50_ms)} ms`);
+  put(fields.fail, count(told.counts.fail));
+  put(fields.invalid, count(told.counts.invalid));
+  put(fields.lost, count(told.lost));
+  put(fields.ring, number(told.ring_fill));
+  const trouble = [...told.faults.map(faultText), told.drift && told.drift.level !== "info" ? `drift: ${told.drift.words}` : null].filter(Boolean).join("\n");
+  put(fields.trouble, trouble);
+  fields.trouble.hidden = !trouble;
+  if (!told.pictures) tile.picture.clear("previews are off: outputs.zmq.preview");
+  look(tile);
+}
+
+function look(tile) {
+  const why = whyStale(channel, tile.told, tile.at);
+  put(tile.fields.stale, why ?? "");
+  tile.fields.stale.hidden = !why;
+  tile.root.classList.toggle("isstale", Boolean(why));
+  tile.root.title = ageText(tile.told, tile.at);
+  tile.weight = (why ? 4 : 0) + (tile.told?.faults.length ? 2 : 0) + (tile.told?.record?.verdict === "fail" ? 1 : 0);
+}
+
+function arrange() {
+  const list = [...tiles.values()];
+  list.sort((a, b) => (sort.checked ? b.weight - a.weight : 0) || a.camera.localeCompare(b.camera));
+  list.forEach((tile, index) => {
+    if (grid.children[index] !== tile.root) grid.insertBefore(tile.root, grid.children[index] ?? null);
+  });
+  empty.hidden = list.length > 0;
+}
+
+setInterval(() => {
+  tiles.forEach(look);
+  arrange();
+}, 200);
+sort.addEventListener("change", arrange);
+
+if (kiosk) {
+  let turn = 0;
+  setInterval(() => {
+    const list = [...grid.children];
+    list.forEach((root, index) => root.classList.toggle("front", index === turn % list.length));
+    turn++;
+  }, KIOSK_MS);
+}
