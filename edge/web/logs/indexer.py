@@ -35,7 +35,7 @@ def look_once(index: RecordIndex, runtime_folders: Sequence[Path]) -> int:
     return count
 
 
-def main() -> None:
+def keep_indexing() -> None:
     """Look at all logs every 2 s, for ever."""
     become_idle()
     set_up_logs("warning")
@@ -48,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    keep_indexing()
