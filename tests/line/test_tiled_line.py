@@ -43,7 +43,7 @@ def test_what_a_live_run_recorded_replays_to_the_same_records(tmp_path: Path, li
     tiled_bundle(tmp_path / "bundle", illumination=light, resize={"where": "host", "size": [80, 56]})
     config = loaded(
         tmp_path,
-        "source={kind: synthetic, width: 120, height: 84, fps: 40, frames: 60, defect_rate: 0.5}",
+        "source={kind: synthetic, width: 120, height: 84, fps: 15, frames: 30, defect_rate: 0.5}",
         "regions={threshold: {high: 0.97, low: 0.8}, min_area_px: 4, border_px: 2}",
         "outputs.evidence={dir: evidence, keep: [pass, fail, invalid], overlays: false}",
     )
@@ -54,7 +54,7 @@ def test_what_a_live_run_recorded_replays_to_the_same_records(tmp_path: Path, li
     code, line = replay(config, source, ReplayOptions(tmp_path / "again"), threading.Event(), lambda *_: None)
     assert code == 0
     assert stable_lines(records(tmp_path / "again")) == stable_lines(live)
-    assert line.tally.accounted == 60
+    assert line.tally.accounted == 30
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (60, 44), (150, 90), (186, 134)])

@@ -337,7 +337,8 @@ def test_a_busy_health_port_is_a_fault_until_it_is_free(tmp_path: Path, manager:
             manager.wait_for("READY=1")
             assert endpoints(tmp_path)["health"] is None
             with Subscriber(endpoints(tmp_path)["zmq"]) as line:
-                text = next(e.message["faults"] for e in line if isinstance(e, Received) and e.kind == "state")
+                states = (e.message["faults"] for e in line if isinstance(e, Received) and e.kind == "state")
+                text = next(faults for faults in states if faults)
             fault = f"health.bind: 127.0.0.1:{port} cannot be opened: Address already in use"
             assert [(f["code"], f["text"]) for f in text] == [("health", fault)]
             taken.close()

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.waits import PATIENCE_S
 
-def edge(folder: Path, *arguments: str | Path, timeout: float = 40) -> subprocess.CompletedProcess[str]:
+
+def edge(folder: Path, *arguments: str | Path, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
     """One command, run in ``folder``."""
     command = [sys.executable, "-m", "edge", *map(str, arguments)]
     environment = os.environ | {"COLUMNS": "200"}

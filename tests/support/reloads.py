@@ -14,7 +14,7 @@ from edge.service.reload import Reloader
 from support.lines import make_line
 from support.waits import PATIENCE_S
 
-LIVE = ["source.fps=50", "source.frames=null", "ring.slots=64"]
+LIVE = ["source.fps=25", "source.frames=null", "ring.slots=64"]
 
 
 class Driven:
