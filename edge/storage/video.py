@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from edge.config.address import redacted
 from edge.storage import nal_units
 from edge.storage.concealment import MISSING, Concealment, LostPacket
+from edge.storage.decoder_log import first_error, heard
 from edge.storage.pictures import Pixels, decode_jpeg, silence_opencv
 from edge.storage.transport_stream import SpoiltPackets
 
@@ -34,6 +35,8 @@ log = structlog.get_logger()
 TIMEOUT_MS: Final = 5000
 """Time in ms to open a network stream, and to get the next packet of one."""
 _MJPEG: Final = ("MJPG", "mjpg", "jpeg", "JPEG", "AVRn", "dmb1")
+_SILENT: Final = frozenset({"rawvideo", "huffyuv", "ffvhuff", "utvideo", "vp8", "vp9", "prores"})
+"""Codecs without checksums whose decoders take nearly all bytes for pixels: of 12 damaged files at most 4 were told."""
 _RAW: Final = -1
 _GREY_BITS: Final = {"gray": 8, "gray10le": 10, "gray12le": 12, "gray14le": 14, "gray16le": 16}
 INSTALL: Final = "pip install 'edge-inspect[video]'"
@@ -101,17 +104,18 @@ def open_video(address: str, *, live: bool = False) -> Video:
         if fourcc(capture) in _MJPEG:
             return JpegVideo(capture)
         capture.release()
+    shown = redacted(address) if live else address
     if has_pyav():
-        return PyavVideo(address, live=live)
+        video = PyavVideo(address, live=live)
+        if video.codec in _SILENT:
+            hint = "its decoder shows damage as pixels; FFV1 with slicecrc=1, Motion JPEG and PNG tell it"
+            log.warning("video_damage_unseen", video=shown, codec=video.codec, hint=hint)
+        return video
     capture = open_capture(address, live=live)
     if capture is None:
         raise VideoError("not a video that OpenCV reads")
-    log.warning(
-        "video_damage_unseen",
-        video=redacted(address) if live else address,
-        codec=fourcc(capture),
-        hint=f"OpenCV shows damaged frames as good ones: {INSTALL}",
-    )
+    hint = f"OpenCV shows damaged frames as good ones: {INSTALL}"
+    log.warning("video_damage_unseen", video=shown, codec=fourcc(capture), hint=hint)
     return PlainVideo(capture)
 
 
@@ -200,14 +204,15 @@ class PlainVideo:
 class PyavVideo:
     """PyAV decodes any codec, single-threaded so that an error belongs to its packet.
 
-    A frame is damaged where its packet is (MPEG-TS tells lost packets), where its decoder raised, and from there up to the
-    next key frame that is whole: in the order of decoding, for frames shown earlier may be predicted from later ones.
+    A frame is damaged where its packet is (MPEG-TS tells lost packets), where its decoder raised or, in a file, wrote an
+    error to its log, and from there up to the next key frame that is whole: in the order of decoding, for frames shown
+    earlier may be predicted from later ones.
     """
 
     def __init__(self, address: str, *, live: bool = False) -> None:
         import av
 
-        self._errors = av.error.FFmpegError
+        self._errors, self._live = av.error.FFmpegError, live
         limit_s = TIMEOUT_MS / 1e3
         try:
             self._container: Any = av.open(
@@ -263,10 +268,14 @@ class PyavVideo:
                 lost = concealment.sent(pts, key=packet.is_keyframe, whole=whole)
                 yield from map(self._damaged, lost)
             try:
-                frames = packet.decode()
+                with heard(live=self._live) as said:
+                    frames = packet.decode()
             except self._errors as error:
                 yield from map(self._damaged, concealment.failed(pts, f"{self.codec}: {error.strerror}"))
                 continue
+            error_said = first_error(said)
+            if error_said is not None:
+                yield from map(self._damaged, concealment.failed(pts, f"{self.codec}: {error_said}"))
             for frame in frames:
                 told = concealment.came(frame.pts, whole=not frame.is_corrupt)
                 if told is not None:

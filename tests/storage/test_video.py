@@ -86,6 +86,33 @@ def test_holes_of_zeros_in_an_mp4_are_told_up_to_the_next_key_frame(tmp_path: Pa
             assert believed_wrongly(reads, reference) == []
 
 
+def test_a_wrong_checksum_that_the_decoder_only_writes_to_its_log_is_damage(tmp_path: Path) -> None:
+    """FFV1 fills a slice in from the picture before and raises nothing, though its checksum is wrong."""
+    pytest.importorskip("av")
+    good = encoded(tmp_path / "good.mkv", 24, "ffv1")
+    reference, data = all_of(good), good.read_bytes()
+    assert [type(read) for read in reference] == [Shot] * 24
+    for share, length in ((0.3, 300), (0.5, 1), (0.8, 40)):
+        at = int(len(data) * share)
+        bad = tmp_path / "bad.mkv"
+        bad.write_bytes(data[:at] + bytes(byte ^ 16 for byte in data[at : at + length]) + data[at + length :])
+        reads = all_of(bad)
+        damaged = [read for read in reads if isinstance(read, Damaged)]
+        assert damaged
+        assert damaged[0].why.startswith("ffv1: slice CRC mismatch")
+        assert believed_wrongly(reads, reference) == []
+
+
+@pytest.mark.parametrize(("codec", "ending", "told"), [("huffyuv", "avi", True), ("libx264", "mkv", False)])
+def test_a_codec_whose_damage_nobody_can_see_is_warned_of(tmp_path: Path, codec: str, ending: str, told: bool) -> None:
+    pytest.importorskip("av")
+    pixels = "rgb24" if codec == "huffyuv" else "yuv420p"
+    path = encoded(tmp_path / f"a.{ending}", 3, codec, pixel_format=pixels)
+    with capture_logs() as logs:
+        open_video(str(path)).close()
+    assert [(line["event"], line["codec"]) for line in logs] == ([("video_damage_unseen", codec)] if told else [])
+
+
 def test_frames_between_two_damaged_groups_are_believed(tmp_path: Path) -> None:
     pytest.importorskip("av")
     good = encoded(tmp_path / "good.ts", 80, gop=20)

@@ -51,6 +51,8 @@ def encoded(
         stream.width, stream.height, stream.pix_fmt = 160, 96, pixel_format
         if codec == "libx264":
             stream.codec_context.options = {"qp": "18", "g": str(gop), "bf": "3", "threads": "1"}
+        elif codec == "ffv1":
+            stream.codec_context.options = {"level": "3", "slicecrc": "1", "g": str(gop), "threads": "1"}
         elif codec == "mpeg4":
             stream.codec_context.gop_size = gop
             stream.codec_context.options = {"qmin": "1", "qmax": "1"}
