@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Nearest neighbours on real parts: `scripts/eval_tiles.py MAGNETIC_TILES [--json]`.
+"""Nearest neighbours on real parts, or a training: `scripts/eval_tiles.py MAGNETIC_TILES [--method memory|train] [--json]`.
 
 MAGNETIC_TILES is a folder in the layout of MVTec AD with a `parts.csv` (file, kind, part, lighting), as made from Huang,
 Qiu and Yuan, "Surface defect saliency of magnetic tile", The Visual Computer 36 (2020). Pictures stay at their own size.
@@ -8,6 +8,9 @@ Split by part: of the parts with good pictures, 60 % drawn at random give all th
 picture of all other parts is tested; the defects of parts that were fitted are left out. That no part stands on both
 sides is checked. The random split draws as many good pictures for the fit from all of them, and tests on the same defects:
 what it gains is leak.
+
+`--method train` is `edge train --preset minute` on the same good pictures, without any label: memory and head alone, and
+both fused, each by the highest value of its map; pixel figures are of the fused map.
 """
 
 from __future__ import annotations
@@ -18,9 +21,12 @@ import json
 import os
 import statistics
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -30,8 +36,16 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edge.errors import UserError
+from edge.models.evaluate.ranking import auroc as area
+from edge.models.evaluate.ranking import average_precision, steps
+from edge.models.fit.fit_plan import FitRequest
 from edge.models.fit.memory import METHOD
 from edge.models.fit.protocol import MethodOptions
+from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.sets.manifest import LabelLine, now
+from edge.models.train.fused_graph import RawMaps
+from edge.models.train.options import TrainOptions
+from edge.models.train.train import Trained, TrainRequest, TrainRun, train
 
 SEEDS = (0, 1, 2)
 FIT_SHARE = 0.6
@@ -46,6 +60,7 @@ class Tile:
     kind: str
     part: int
     pixels: NDArray[np.uint8]
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,16 +75,23 @@ def main() -> None:
     parser.add_argument("--backbone", action="append", metavar="NAME|FILE", help="default: gabor and lite0")
     parser.add_argument("--layers", default="", help="of the backbone, with commas between; default: its own choice")
     parser.add_argument("--vectors", type=int, default=4000, help="of the bank")
+    parser.add_argument("--method", choices=["memory", "train"], default="memory")
+    parser.add_argument("--splits", type=int, choices=[1, 2, 3], default=3, help="the first of the three")
+    parser.add_argument("--random", action="store_true", help="train: on the random split too, which leaks")
+    parser.add_argument("--threads", type=int, default=2, help="train: of PyTorch")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     layers = tuple(name for name in arguments.layers.split(",") if name)
     try:
         tiles = read_tiles(arguments.data)
-        splits = {seed: by_part(tiles, seed) for seed in SEEDS}
+        splits = {seed: by_part(tiles, seed) for seed in SEEDS[: arguments.splits]}
         describe(tiles, splits)
-        results = {}
-        for backbone in arguments.backbone or ["gabor", "lite0"]:
+        results: dict[str, object] = {}
+        if arguments.method == "train":
+            results["train"] = trained_figures(arguments, tiles, splits, layers)
+            splits = {}
+        for backbone in (arguments.backbone or ["gabor", "lite0"]) if splits else []:
             options = MethodOptions(backbone=Path(backbone), layers=layers, vectors=arguments.vectors)
             honest = [auroc_by_kind(tiles, split, options) for split in splits.values()]
             leaking = [auroc_by_kind(tiles, at_random(tiles, split, seed), options) for seed, split in splits.items()]
@@ -91,7 +113,7 @@ def read_tiles(folder: Path) -> list[Tile]:
             pixels = cv2.imread(str(folder / row["file"]), cv2.IMREAD_GRAYSCALE)
             if pixels is None:
                 raise UserError(f"{folder / row['file']}: cannot be read")
-            tiles.append(Tile(row["kind"], int(row["part"]), np.asarray(pixels, np.uint8)[:, :, None]))
+            tiles.append(Tile(row["kind"], int(row["part"]), np.asarray(pixels, np.uint8)[:, :, None], row["file"]))
     return tiles
 
 
@@ -153,6 +175,103 @@ def auroc_by_kind(tiles: Sequence[Tile], split: Split, options: MethodOptions) -
     kinds = sorted({tiles[k].kind for k in defects(tiles, split)})
     found = {"all": auroc([scores[k] for k in defects(tiles, split)], good)}
     return found | {kind: auroc([scores[k] for k in split.tested if tiles[k].kind == kind], good) for kind in kinds}
+
+
+def trained_figures(
+    arguments: argparse.Namespace, tiles: Sequence[Tile], splits: dict[int, Split], layers: tuple[str, ...]
+) -> list[dict[str, object]]:
+    """A training for each split; its figures are printed as they come."""
+    found = []
+    for seed, split in splits.items():
+        for how, of in (("by part", split), *((("at random", at_random(tiles, split, seed)),) if arguments.random else ())):
+            backbone = Path((arguments.backbone or ["lite0"])[0])
+            options = MethodOptions(backbone=backbone, layers=layers, vectors=arguments.vectors)
+            wall, spent = time.monotonic(), time.process_time()
+            trained = train_on(arguments, tiles, of, options, seed)
+            took = {"wall_s": time.monotonic() - wall, "cpu_s": time.process_time() - spent}
+            rows = figures(arguments.data, tiles, of, trained)
+            print(
+                f"\nsplit {seed}, {how}: {len(trained.history)} epochs, {took['cpu_s']:.0f} CPU s, {took['wall_s']:.0f} s"
+            )
+            print(f"{'kind':10} {'memory':8} {'head':8} {'fused':8}")
+            for kind, row in rows["image"].items():
+                print(f"{kind:10} {row['memory']:<8.3f} {row['head']:<8.3f} {row['fused']:<8.3f}")
+            print(f"pixels: AUROC {rows['pixel_auroc']:.3f}, AP {rows['pixel_ap']:.3f}", flush=True)
+            found.append({"split": seed, "how": how, **took, **rows})
+    return found
+
+
+def train_on(
+    arguments: argparse.Namespace, tiles: Sequence[Tile], split: Split, options: MethodOptions, seed: int
+) -> Trained:
+    """`edge train` on the good pictures of the split; parts are those of the table, or each picture where it is random."""
+    leaks = bool(parts_on_both_sides(tiles, split))
+    frames = []
+    for k in split.fitted:
+        label = LabelLine(file=tiles[k].file, label="good", by="the data set", at=now())
+        frames.append(SetFrame(tiles[k].file, part=tiles[k].file if leaks else str(tiles[k].part), votes=(label,)))
+    source = FrameSet(arguments.data, arguments.data, tuple(frames))
+    fit = FitRequest("tiles", method="memory", pose="texture", options=options, source=str(arguments.data))
+    request = TrainRequest(fit, TrainOptions(seed=seed, threads=arguments.threads))
+    with tempfile.TemporaryDirectory(prefix="edge-eval-tiles-") as folder:
+        return train(source, request, Path(folder), TrainRun(epoch=lambda epoch: print(epoch, flush=True), test=False))
+
+
+def figures(data: Path, tiles: Sequence[Tile], split: Split, trained: Trained) -> dict[str, Any]:
+    """Image AUROC of memory, head and both by kind, pixel AUROC and average precision of both."""
+    raw = RawMaps(trained.memory, trained.head)
+    session = ort.InferenceSession(trained.graph.SerializeToString())
+    scores: dict[str, list[float]] = {"memory": [], "head": [], "fused": []}
+    pixels = PixelCounts(-4.0, 12.0)
+    for k in split.tested:
+        distance, logits = raw.of(tiles[k].pixels)
+        fused = session.run(["map"], {"frame": tiles[k].pixels[None]})[0][0]
+        for name, values in (("memory", distance), ("head", logits), ("fused", fused)):
+            scores[name].append(float(values.max()))
+        pixels.add(fused, true_pixels(data, tiles[k]))
+    kinds = np.array([tiles[k].kind for k in split.tested])
+    image = {
+        kind: {
+            name: auroc(
+                [s for s, bad in zip(of, kinds != GOOD if kind == "all" else kinds == kind, strict=True) if bad],
+                [s for s, of_kind in zip(of, kinds, strict=True) if of_kind == GOOD],
+            )
+            for name, of in scores.items()
+        }
+        for kind in ("all", *sorted({str(kind) for kind in kinds if kind != GOOD}))
+    }
+    return {"image": image, **pixels.figures()}
+
+
+def true_pixels(data: Path, tile: Tile) -> NDArray[np.bool_]:
+    """The mask of a defective picture; of a good one, nothing."""
+    if tile.kind == GOOD:
+        return np.zeros(tile.pixels.shape[:2], np.bool_)
+    path = data / "ground_truth" / tile.kind / f"{Path(tile.file).stem}_mask.png"
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise UserError(f"{path}: cannot be read")
+    return np.asarray(mask > 0)
+
+
+class PixelCounts:
+    """Histograms of the map's values on good and on defective pixels of all pictures."""
+
+    BINS = 4096
+
+    def __init__(self, low: float, high: float) -> None:
+        self._low, self._high = low, high
+        self._counts = np.zeros((2, self.BINS))
+
+    def add(self, values: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
+        wide = cv2.resize(values, (mask.shape[1], mask.shape[0]), interpolation=cv2.INTER_LINEAR)
+        bins = np.clip((wide - self._low) / (self._high - self._low) * self.BINS, 0, self.BINS - 1).astype(np.intp)
+        for row, where in enumerate((~mask, mask)):
+            self._counts[row] += np.bincount(bins[where], minlength=self.BINS)
+
+    def figures(self) -> dict[str, float]:
+        ranked = steps(np.tile(np.arange(self.BINS), 2), np.repeat([False, True], self.BINS), self._counts.ravel())
+        return {"pixel_auroc": float(area(ranked)), "pixel_ap": float(average_precision(ranked))}
 
 
 def auroc(defective: Sequence[float], good: Sequence[float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -32,9 +33,13 @@ def write(folder: Path, parts: int = 6) -> Path:
         part, kind = number % parts, "good" if number < 3 * parts else "spot"
         width, height = 64 + 8 * part, 80
         picture = 110 + 25 * np.sin(np.arange(width) / 2 + part) + rng.normal(0, 4, (height, width))
+        name = f"{number:02}.png"
         if kind == "spot":
             picture[30:42, 30:42] = 250
-        name = f"{number:02}.png"
+            mask = np.zeros((height, width), np.uint8)
+            mask[30:42, 30:42] = 255
+            (folder / "ground_truth" / "spot").mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / "ground_truth" / "spot" / f"{number:02}_mask.png"), mask)
         cv2.imwrite(str(folder / name), np.clip(picture, 0, 255).astype(np.uint8))
         lines.append(f"{name},{kind},{part},0")
     (folder / "parts.csv").write_text("\n".join(lines) + "\n")
@@ -82,6 +87,26 @@ def test_it_prints_its_check_and_both_splits_by_kind(tmp_path: Path) -> None:
     assert lines[5] == "gabor: image AUROC, mean (lowest to highest) of 3 splits"
     assert lines[7].startswith("all        1.000 (1.000 to 1.000)   1.000 (1.000 to 1.000)   +0.000")
     assert lines[8].startswith("spot       1.000")
+
+
+def test_pixel_figures_are_those_of_the_values_themselves() -> None:
+    counts = eval_tiles.PixelCounts(0.0, 4.0)
+    counts.add(np.array([[0.5, 1.5], [2.5, 3.5]], np.float32), np.array([[False, True], [False, True]]))
+    assert counts.figures() == {"pixel_auroc": 0.75, "pixel_ap": pytest.approx((1 + 2 / 3) / 2)}
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: scripts/test --all installs it")
+def test_a_training_prints_memory_head_and_both_by_kind(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "eval_tiles.py"), str(write(tmp_path)), "--method", "train"]
+    command += ["--backbone", "gabor", "--vectors", "100", "--splits", "1", "--threads", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    lines = done.stdout.splitlines()
+    head = next(index for index, line in enumerate(lines) if line.startswith("split 0, by part:"))
+    assert lines[head + 1].split() == ["kind", "memory", "head", "fused"]
+    rows = {line.split()[0]: [float(value) for value in line.split()[1:]] for line in lines[head + 2 : head + 4]}
+    assert rows["all"] == rows["spot"]
+    assert rows["spot"][0] == 1.0
+    assert lines[head + 4].startswith("pixels: AUROC 0.9")
 
 
 def test_a_folder_without_its_table_is_refused_in_words(tmp_path: Path) -> None:
