@@ -176,7 +176,7 @@ def _show(console: Console, trained: Trained, bundle: Bundle) -> None:
     )
     plan = trained.plan
     console.print(f"pose: {plan.pose}: {escape(plan.why)}", soft_wrap=True)
-    for note in [*roles.notes, *([trained.stopped] if trained.stopped else [])]:
+    for note in (*roles.notes, *trained.notes):
         console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True)
     for ref in trained.gathered.notes.unreadable:
         console.print(f"[yellow]skipped:[/yellow] {escape(ref)} cannot be read", soft_wrap=True)

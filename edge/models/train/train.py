@@ -17,6 +17,7 @@ from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models import graphs
 from edge.models.calibrate.thresholds import choose_high
+from edge.models.fit.fit import STATISTICS
 from edge.models.fit.fit_plan import FitPlan, FitRequest, PlanPictures, plan_fit
 from edge.models.fit.gather_frames import GatheredFrames, gather_frames
 from edge.models.fit.memory import MemoryStatistics
@@ -81,11 +82,25 @@ class Trained:
     threshold: float
     used: tuple[str, ...]
     """Ids of the frames that it has seen (``content_id``)."""
+    forgotten: bool
+    """The base has a memory that couldn't be taken over."""
     tested: SelfTest | None = None
 
     @property
     def memory(self) -> MemoryStatistics:
         return cast("MemoryStatistics", self.gathered.statistics)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beside how the frames were shared out."""
+        told = [] if self.stopped is None else [self.stopped]
+        if self.plan.pose == "fixed":
+            told.append("parts lie alike: edge fit's residual needs no defects there; compare: edge evaluate -m A -m B")
+        if self.forgotten:
+            told.append(
+                "the memory of the bundle that it went on from has seen some of these frames: it is made anew of the set"
+            )
+        return tuple(told)
 
 
 def training_folder(bundle: Path) -> Path:
@@ -153,6 +168,7 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
         graph=fused_graph(cast("MemoryStatistics", whole.statistics), head.weights, scales),
         threshold=threshold,
         used=tuple(sorted({*whole.notes.contents, *_ids(source, (*roles.defects, *roles.validated_defects))})),
+        forgotten=whole is learned and request.base is not None and STATISTICS in request.base.spec.files,
         tested=tested,
     )
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from support.sets import save
+from support.sets import save, vote
 from support.trainings import remembered, request, surfaces
 
 from edge.errors import UserError
+from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.train.feature_cache import CachedPicture
-from edge.models.train.samples import count_samples, place_targets, samples
+from edge.models.train.samples import _Maker, count_samples, place_targets, samples
 from edge.models.train.train import good_pictures, prepared
 
 MEMORY = remembered()
@@ -75,3 +78,36 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
         f"  expected: 112x96, as bad/{name}\n"
         "  fix: draw it on the frame itself, or leave labelled defects out: --no-labels"
     )
+
+
+def test_the_mask_goes_where_registration_brings_the_defect(tmp_path: Path) -> None:
+    ground = np.random.default_rng(0).integers(0, 2, (12, 16)).astype(np.float32) * 120 + 60
+    whole = cv2.GaussianBlur(cv2.resize(ground, (208, 160), interpolation=cv2.INTER_NEAREST), (0, 0), 2)
+    frames, shifts = (
+        [],
+        [(0, 0), (5, -4), (-6, 3), (2, 6), (-3, -5), (4, 4), (0, 5), (-5, 0), (3, -2), (1, 1), (6, 2), (-2, -3)],
+    )
+    for number, (dx, dy) in enumerate(shifts):
+        pixels = whole[16 + dy : 144 + dy, 16 + dx : 192 + dx].astype(np.uint8)
+        file, label = f"{number}.png", "good"
+        more: dict[str, Any] = {}
+        if number >= 10:
+            pixels = pixels.copy()
+            mask = np.zeros_like(pixels)
+            mask[60:72, 70:82] = 255
+            pixels[mask > 0] = 5
+            save(tmp_path / f"mask{number}.png", mask)
+            label, more = "defect", {"defects": ("hole",), "mask": f"mask{number}.png"}
+        save(tmp_path / file, pixels)
+        frames.append(SetFrame(file, part=f"p{number}", votes=(vote(file, label, **more),)))
+    source, asked = FrameSet(tmp_path, tmp_path, tuple(frames)), request()
+    asked = replace(asked, fit=replace(asked.fit, pose="fixed"))
+    roles, plan = prepared(source, asked)
+    assert plan.reference is not None
+    maker = _Maker(source, plan, MEMORY, [], asked.options)
+    for frame in (*roles.defects, *roles.validated_defects):
+        picture, where = maker._picture(frame)
+        assert picture is not None
+        assert where is not None
+        dark = picture[:, :, 0] < 40
+        assert (dark & where).sum() / (dark | where).sum() > 0.85

@@ -169,6 +169,23 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, 
     assert (folder / "head.npz").read_bytes() == whole.head.to_bytes()
 
 
+@pytest.mark.soak
+def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
+    whole = train(surfaces(tmp_path / "whole"), request(epochs=6), tmp_path / "whole" / "t", TrainRun(test=False))
+    folder, rng = tmp_path / "killed", np.random.default_rng(time.time_ns())
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])}
+    command = [sys.executable, "-c", _RUN, str(folder)]
+    began = time.monotonic()
+    subprocess.run([*command[:-1], str(tmp_path / "timed")], check=True, env=environment)
+    lasts = time.monotonic() - began
+    for _ in range(10):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
+            time.sleep(rng.uniform(0.2, 1.0) * lasts)
+            process.send_signal(signal.SIGKILL)
+    subprocess.run(command, check=True, env=environment)
+    assert (folder / "head.npz").read_bytes() == whole.head.to_bytes()
+
+
 def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "t" / "features.f16"))
