@@ -31,6 +31,8 @@ LEAST_CHANGE: Final = 4
 """Grey levels by which a pixel must differ to count as defective: less is within a camera's noise."""
 _LEAST_PX: Final = 12
 """SurfacePixels below which a defect is too small to be shown to a network."""
+_GRAIN_PX: Final = 3
+"""Side of the square over which a change must be one to be seen."""
 _TRIES: Final = 8
 
 
@@ -61,8 +63,11 @@ def draw(
         if made is None:
             continue
         changed, mask = made
-        seen = mask & (np.abs(changed.astype(np.int16) - picture).max(axis=2) >= LEAST_CHANGE)
-        if seen.sum() >= _LEAST_PX:
+        step = changed.astype(np.float32) - picture
+        seen = mask & (np.abs(step).max(axis=2) >= LEAST_CHANGE)
+        # px that differ by grain alone say nothing: a surface in the place of its like is no defect
+        steady = np.abs(cv2.blur(step, (_GRAIN_PX, _GRAIN_PX)).reshape(step.shape)).max(axis=2) >= LEAST_CHANGE
+        if (seen & steady).sum() >= _LEAST_PX:
             return changed, seen, kind.name
     return None
 

@@ -1,7 +1,7 @@
 """One graph of memory and head: both look at the same features, each map is brought to one scale, and the higher counts.
 
 A nearest neighbour finds what good frames never showed, a trained head what looks like a defect. On one scale 0 is the mean
-place of good parts that neither has seen, and 1 is what such a part's highest place reaches.
+place of good parts that neither has seen, and 1 is what the highest places of nine of ten such pictures stay below.
 """
 
 from __future__ import annotations

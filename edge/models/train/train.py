@@ -36,8 +36,12 @@ from edge.models.train.samples import SetFrames, count_samples, samples
 from edge.spread import Progress
 from edge.spread.throughput import Throughput
 
-EDGE_SHARE = 0.5
-"""Share of the good validation pictures whose highest value lies below 1 on either scale: their middle one says it best."""
+EDGE_SHARE = 0.9
+"""Share of the good validation pictures whose highest value lies below 1 on either scale.
+
+A head's highest logits have a long upper tail, and scaled by their middle it drowned the memory: on one split of the
+magnetic tiles 0.5 gave an image AUROC of 0.837, 0.8 and 0.9 gave 0.874, and the memory alone 0.872.
+"""
 _TESTED = 12
 """Most validation pictures that the self-test pastes defects into."""
 
