@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TypeAlias
 
 import cv2
@@ -111,6 +112,16 @@ class RegionPlan:
             )
         roi, zones = (ShapePixels(mask) if shapes is None else shapes).of(config, grid)
         return cls(config, high, low, roi, zones)
+
+    def under(self, config: RegionsConfig) -> RegionPlan:
+        """Return this plan, its scratch memory included, for a config that differs in filters, merging and order alone."""
+        if config is self.config:
+            return self
+        plan = copy(self)
+        plan.config = config
+        plan.dirty = True  # whichever of the two judged last
+        self.dirty = True
+        return plan
 
     def is_of_same_pixels(self, other: RegionPlan) -> bool:
         """Return True if both plans let the same pixels take part, in the same zones, so that maps of both are

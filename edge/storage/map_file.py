@@ -50,7 +50,10 @@ class RecordedMap:
             OSError: there is no such file, or it can't be read.
             ValueError: it has another size, or lies outside the folder.
         """
-        path = picture_inside(folder, self.file)
+        return self.load_from(picture_inside(folder, self.file))
+
+    def load_from(self, path: Path) -> AnomalyMap:
+        """Read the values from a path that was looked at before. Errors as ``load``."""
         values = np.empty(self.shape, "<f4")
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -128,3 +128,14 @@ def test_reachability_is_checked_only_where_it_is_asked_for() -> None:
         Criteria(impossible, 0.5).plan(amap, 10, 10)
     plan = Criteria(impossible, 0.5, shapes=ShapePixels(), reachable=False).plan(amap, 10, 10)
     assert plan.inside.all()
+
+
+def test_a_plan_is_taken_over_by_a_config_with_other_filters() -> None:
+    values = noise(4, (20, 20))
+    first = RegionsConfig(min_area_px=2)
+    plan = plan_for(first, (20, 20), 0.6, 0.5)
+    for other in (RegionsConfig(min_area_px=9), RegionsConfig(min_solidity=0.9, max_regions=1), first):
+        taken, own = find_regions(values, plan.under(other)), plan_for(other, (20, 20), 0.6, 0.5)
+        expected = find_regions(values, own)
+        assert (taken.regions, taken.dropped) == (expected.regions, expected.dropped)
+        assert np.array_equal(taken.mask, expected.mask)

@@ -37,6 +37,11 @@ def upstream_of(regions: RegionsConfig) -> bytes:
     return orjson.dumps({**keys, "zones": zones})
 
 
+def what_plans_depend_on(regions: RegionsConfig) -> bytes:
+    """Return what a plan depends on, to be compared: the candidates' keys, and those by which regions grow."""
+    return upstream_of(regions) + orjson.dumps([regions.fill_holes, regions.dilate_px])
+
+
 @dataclass(frozen=True, slots=True)
 class LevelsInForce:
     """The thresholds in force; ``calibrated`` are those of the calibration file, None without one."""

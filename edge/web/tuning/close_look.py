@@ -24,20 +24,20 @@ MOST_SHOWN: Final = 500
 """Boxes of one kind that are sent; their number is always told."""
 
 
-def looked_at(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta) -> tuple[dict[str, Any], bytes]:
+def looked_at(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta, known_max: float | None) -> tuple[dict[str, Any], bytes]:
     """Return what the page draws over the frame, and the two layers, candidates and kept: bits, zlib.
 
-    A frame that can't be judged has ``invalid`` with the reason, and no layers.
+    A frame that can't be judged has ``invalid`` with the reason, and no layers. ``known_max`` is what ``map_max`` gave
+    under the same ROI and border, None if it wasn't asked.
     """
     height, width = amap.values.shape
     head: dict[str, Any] = {"map": {"width": width, "height": height, "map_to_image": amap.map_to_image}}
     try:
-        highest = map_max(amap.values, plan)
+        highest = map_max(amap.values, plan) if known_max is None else known_max
     except MapNotFinite as error:
         return head | {"invalid": "map_not_finite", "text": str(error)}, b""
     found = find_regions(amap.values, plan, highest, explain=True, steps=False)
-    smoothed, high = nearest_to_high(amap.values, plan)
-    head |= {"map_max": highest, "smoothed_max": smoothed, "high": high, "score": amap.score}
+    head |= {"map_max": highest, "score": amap.score}
     head |= _boxes(found, amap, meta)
     return head, _layers(found, amap.values.shape)
 
@@ -49,8 +49,11 @@ def not_looked_at(error: Unmapped | UserError) -> dict[str, Any]:
     return {"invalid": "frame_size", "text": str(error)}
 
 
-def funnel_of(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta) -> list[dict[str, Any]]:
-    """Return the steps from map to regions with what each lost; boxes of what no filter saw come with them."""
+def funnel_of(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta) -> dict[str, Any]:
+    """Return the steps from map to regions with what each lost; boxes of what no filter saw come with them.
+
+    ``smoothed_max`` is the value that comes nearest to its threshold or exceeds it most, ``high`` that threshold.
+    """
     steps = []
     for step in funnel(amap.values, plan):
         lost = [_lost(one, amap, meta) for one in step.lost[:MOST_SHOWN]] if step.step in STEP_NAMES else []
@@ -64,7 +67,8 @@ def funnel_of(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta) -> list[dict[
                 "lost": lost,
             }
         )
-    return steps
+    smoothed, high = nearest_to_high(amap.values, plan)
+    return {"steps": steps, "smoothed_max": smoothed, "high": high}
 
 
 def picture_of(frame: Frame, most: int) -> bytes:

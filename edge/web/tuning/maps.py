@@ -20,6 +20,7 @@ from edge.preprocess.pixel_formats import to_depth
 from edge.preprocess.prepare import Workspace
 from edge.storage.disk import space, write_whole
 from edge.storage.map_file import RecordedMap, write_map
+from edge.storage.pictures import picture_inside
 from edge.web.tuning.tuned_frames import TunedFrames
 
 _KEEP_FREE_BYTES: Final = 1 << 30
@@ -55,6 +56,7 @@ class TunedMaps:
         name = hashlib.sha256(f"{subject.folder.resolve()}\0{bundle.sha256}".encode()).hexdigest()[:24]
         self._folder = cache / name
         self._own = _own_maps(subject, bundle.sha256)
+        self._paths: dict[int, Path] = {}
         self._engine: Engine | None = None
         self._workspace: Workspace | None = None
         self.computed = 0
@@ -78,7 +80,10 @@ class TunedMaps:
         own = self._own[index]
         if own is not None:
             try:
-                return own.load(self._subject.folder)
+                path = self._paths.get(index)
+                if path is None:  # following links takes longer than reading
+                    path = self._paths[index] = picture_inside(self._subject.folder, own.file)
+                return own.load_from(path)
             except (OSError, ValueError):  # it went with the quota, or is torn: computed like one that was never there
                 self._own[index] = None
         try:

@@ -28,6 +28,7 @@ from edge.web.tuning.change import (
     problems_of,
     section_of,
     upstream_of,
+    what_plans_depend_on,
     with_regions,
 )
 from edge.web.tuning.close_look import funnel_of, looked_at, map_picture, not_looked_at, picture_of
@@ -73,6 +74,7 @@ class TuningSession:
         self.view = 0
         self._distance = Distance()
         self._kept_map: tuple[int, AnomalyMap | Unmapped] | None = None
+        self._kept_plan: tuple[object, RegionPlan] | None = None
 
     @property
     def opened(self) -> dict[str, Any]:
@@ -134,21 +136,21 @@ class TuningSession:
             plan = self._plan(self.base if old else self.regions, amap, self._base_shapes if old else self._shapes)
         except UserError as error:
             return not_looked_at(error), b""
-        head, layers = looked_at(amap, plan, frame.entry.meta)
+        head, layers = looked_at(amap, plan, frame.entry.meta, None if old else self._tables.known_max(index))
         verdict = self._tables.reason(index) or head.get("invalid")
         head["verdict"] = "invalid" if verdict else "fail" if head["kept_count"] or self._score_fails(amap) else "pass"
         head["reason"] = verdict
         return head, layers
 
-    def funnel(self, index: int) -> list[dict[str, Any]]:
-        """Return the funnel of one frame; empty where there is none."""
+    def funnel(self, index: int) -> dict[str, Any]:
+        """Return the funnel of one frame; without steps where there is none."""
         amap = self._map(index)
         if isinstance(amap, Unmapped) or not np.isfinite(amap.values).all():
-            return []
+            return {"steps": []}
         try:
             return funnel_of(amap, self._plan(self.regions, amap, self._shapes), self.subject.frames[index].entry.meta)
         except UserError:
-            return []
+            return {"steps": []}
 
     def verdicts(self) -> dict[str, Any]:
         """Judge all frames whose tables are there."""
@@ -217,8 +219,11 @@ class TuningSession:
     def _plan(self, regions: RegionsConfig, amap: AnomalyMap, shapes: ShapePixels) -> RegionPlan:
         high, low = self.levels.under(regions) if regions is not self.base else (self.levels.high, self.levels.low)
         meta = self.subject.frames[self.view if self._kept_map is None else self._kept_map[0]].entry.meta
-        plans = RegionPlans(regions, self._mask, high, low, shapes=shapes, reachable=False)
-        return plans.plan(amap, meta.width, meta.height)
+        key = (what_plans_depend_on(regions), high, low, amap.values.shape, amap.map_to_image, meta.width, meta.height)
+        if self._kept_plan is None or self._kept_plan[0] != key:
+            plans = RegionPlans(regions, self._mask, high, low, shapes=shapes, reachable=False)
+            self._kept_plan = key, plans.plan(amap, meta.width, meta.height)
+        return self._kept_plan[1].under(regions)
 
     def _score_fails(self, amap: AnomalyMap) -> bool:
         return self._tables.score_fails(amap.score)

@@ -122,6 +122,11 @@ class Tables:
         """Say whether the image score alone makes a frame fail."""
         return self._score_high is not None and score is not None and score >= self._score_high
 
+    def known_max(self, index: int) -> float | None:
+        """Return the raw maximum of one frame inside ROI and border, None if it isn't known."""
+        judged = self._judged[index]
+        return None if judged is None else judged.map_max
+
     def maxima(self) -> list[float | None]:
         """Return the raw maximum of each frame inside ROI and border; None where there is none, or not yet."""
         return [None if one is None else one.map_max for one in self._judged]

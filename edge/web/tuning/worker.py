@@ -115,7 +115,7 @@ class TuningWorker:
         self._tell({**known, "op": "look", "view": view, "old": old, **head}, layers)
         if not old:
             session.view = view
-            self._tell({"session": known["session"], "op": "funnel", "view": view, "steps": session.funnel(view)})
+            self._tell({"session": known["session"], "op": "funnel", "view": view, **session.funnel(view)})
 
     def _judge(self, session: TuningSession, message: dict[str, Any], known: dict[str, Any]) -> None:
         """The frame in view first, then the whole recording from tables, then what takes longer."""
@@ -126,7 +126,7 @@ class TuningWorker:
         if kind != "maps":
             self._tell({**known, "re": None, "op": "verdicts", **session.verdicts()})
         if self._inbox.empty():  # a slider that moves on needs neither
-            self._tell({**known, "re": None, "op": "funnel", "view": view, "steps": session.funnel(view)})
+            self._tell({**known, "re": None, "op": "funnel", "view": view, **session.funnel(view)})
             self._tell({**known, "re": None, "op": "problems", "problems": session.problems()})
 
     def _begin(self, name: str) -> None:

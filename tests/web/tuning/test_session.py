@@ -161,7 +161,7 @@ def test_a_look_says_what_became_of_each_candidate_and_the_funnel_where_the_rest
     assert (head["verdict"], head["kept"]) == ("pass", [])
     assert {one["filter"] for one in head["dropped"]} == {"min_area_px"}
     assert head["dropped"][0]["text"].startswith("area ")
-    steps = session.funnel(fail)
+    steps = session.funnel(fail)["steps"]
     assert [step["step"] for step in steps] == ["above_low", "smooth", "hysteresis", "min_area_px", "kept"]
     assert steps[-1]["areas"] == 0
     before, _ = session.look(fail, old=True)

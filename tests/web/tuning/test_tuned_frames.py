@@ -74,7 +74,7 @@ def test_a_torn_map_is_computed_and_a_missing_picture_is_invalid_with_its_reason
     head, layers = session.look(5)
     assert (head["invalid"], layers) == ("unreadable", b"")
     assert session.picture(5, "frame", 100) == b""
-    assert session.funnel(5) == []
+    assert session.funnel(5) == {"steps": []}
 
 
 def test_a_recording_of_another_model_leaves_its_maps_aside_and_says_so(line: Path, folder: Path) -> None:

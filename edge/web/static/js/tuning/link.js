@@ -62,7 +62,7 @@ async function receive(data) {
     if (marks.has(head.n)) requestAnimationFrame(() => setTimeout(() => painted(head)));
     next(head.n);
   } else if (head.op === "funnel") {
-    if (head.view === state.view) state.funnel = head.steps;
+    if (head.view === state.view) [state.funnel, state.nearest] = [head.steps, head];
     tell("funnel");
   } else if (head.op === "problems") {
     state.problems = head.problems;

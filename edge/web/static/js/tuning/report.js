@@ -44,7 +44,7 @@ function paintRegions() {
   const gone = [...look.dropped.slice(0, 100), ...before.slice(0, 40)];
   const dropped = gone.map((one) => el("tr", {}, el("td", { class: "why" }, one.filter), el("td", { class: "n" }, one.area), ...Array.from({ length: 5 }, () => el("td")), el("td", { class: "why" }, one.text)));
   const more = look.kept_count + look.dropped_count - look.kept.length - look.dropped.length;
-  const facts = `${look.verdict}: map_max ${number(look.map_max)}, highest smoothed ${number(look.smoothed_max)} against high ${number(look.high)}; ${look.kept_count} kept, ${look.dropped_count} dropped${more > 0 ? `, ${more} of them not listed` : ""}`;
+  const facts = `${look.verdict}: map_max ${number(look.map_max)}, highest smoothed ${number(state.nearest?.smoothed_max)} against high ${number(state.nearest?.high)}; ${look.kept_count} kept, ${look.dropped_count} dropped${more > 0 ? `, ${more} of them not listed` : ""}`;
   return into("regions", el("p", { id: "look-facts" }, el("span", { class: `verdict ${look.verdict}` }, look.verdict), ` ${facts.slice(look.verdict.length + 2)}`), table(["", "area", "score_max", "score_mean", "fill", "aspect", "solidity", "why"], [...kept, ...dropped], "candidates"));
 }
 
