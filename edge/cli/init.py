@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -13,6 +13,10 @@ from edge.config.first_config import camera_name, first_config
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.storage.disk import write_whole
+
+SIMULATED: Final = "simulated"
+STILL_SCENE: Final = [["PixelFormat", "Mono8"], ["Width", 400], ["Height", 300], ["BouncingBallSize", 1]]
+"""Features of the simulated GenICam camera under which every frame is good; with BouncingBallSize 30 each has a defect."""
 
 
 def init(
@@ -64,7 +68,9 @@ def init(
     elif folder is not None:
         source = {"kind": "recorded", "path": _beside(line, _there(folder, "--folder")), "pace": "max"}
     else:
-        marks = {"producer": producer, "serial": camera}
+        marks: dict[str, object | None] = {"producer": producer, "serial": camera}
+        if producer == SIMULATED:  # it offers three cameras, whose scene moves unless it is told not to
+            marks |= {"serial": camera or "0", "features": STILL_SCENE}
         source = {"kind": "genicam", **{key: value for key, value in marks.items() if value is not None}}
     name = camera_name(line.stem)
     model = _beside(line, _there(bundle, "--bundle")) if bundle is not None else f"models/{name}"

@@ -39,7 +39,7 @@ outputs:
 
 def _scalar(value: object) -> str:
     """Return a value as YAML on one line; quoted where plain text would be read as something else, or be folded."""
-    if isinstance(value, str) and " " in value:
+    if isinstance(value, list) or (isinstance(value, str) and " " in value):
         return json.dumps(value, ensure_ascii=False)
     text = dump_yaml([value]).strip()
     return text[2:] if text.startswith("- ") else text[1:-1]

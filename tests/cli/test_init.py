@@ -137,3 +137,9 @@ def test_a_data_set_is_calibrated_on_good_frames_that_the_model_has_not_seen(tmp
         "  edge check tiles.yaml\n"
         "  edge replay tiles/test -c tiles.yaml --overlays\n"
     )
+
+
+def test_the_simulated_camera_is_named_and_its_scene_holds_still(tmp_path: Path) -> None:
+    config, _ = made(tmp_path, "--producer", "simulated")
+    assert config.source.serial == "0"
+    assert ("BouncingBallSize", 1) in [tuple(feature) for feature in config.source.features]
