@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge.cli._bars import build_bar
 from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import show_notes
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._json import JsonOption, print_json
 from edge.cli._tables import print_table
 from edge.cli.bundle import light_and_tile_rows, resize_text
 from edge.config.bundle_spec import TileSpec
@@ -89,6 +91,8 @@ def build(
     ] = 0,
     illumination: IlluminationOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show all that was found out about the model.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a bundle from an ONNX model and check it against the original."""
     _one_of("--kernel", kernel, tuple(KERNELS))
@@ -101,7 +105,7 @@ def build(
         "channels": channels,
         "order": "bgr" if bgr else "rgb",
     }
-    good = None if frames is None else _frames(frames)
+    good = None if frames is None else _frames(Console(highlight=False, stderr=as_json), frames)
     options = BuildOptions(
         name=name,
         size=parse_size(size),
@@ -121,17 +125,21 @@ def build(
         force=force,
         **words,
     )
-    _show(build_bundle(model, out, options))
+    with build_bar() as tell:
+        report = build_bundle(model, out, options, tell)
+    if as_json:
+        print_json(_as_json(report))
+    else:
+        _show(report, verbose=verbose)
     end_if_incomplete(good.lacks if good is not None else ())
 
 
-def _frames(folder: Path) -> GoodFrames:
+def _frames(console: Console, folder: Path) -> GoodFrames:
     """Open the good frames of a folder, and print what is strange about them.
 
     Raises:
         UserError: frames of several kinds.
     """
-    console = Console(highlight=False)
     good = good_frames(folder)
     show_notes(console, good.notes)
     survey = surveyed(good)
@@ -197,17 +205,52 @@ def _one_of(option: str, value: object, known: tuple[object, ...]) -> None:
         raise UserError(option, received=value, expected=" or ".join(map(str, known)))
 
 
-def _show(report: BuildReport) -> None:
+def _as_json(report: BuildReport) -> dict[str, Any]:
+    spec = report.bundle.spec
+    return {
+        "bundle": report.bundle.folder,
+        "sha256": report.bundle.sha256,
+        "map_size": report.map_size,
+        "map_to_image": spec.map_to_image,
+        "display": spec.display.model_dump(mode="json"),
+        "provenance": spec.provenance,
+        "largest_difference": report.check.difference,
+        "warnings": [*report.warnings, *(f"the map of {kind} is not finite" for kind in report.check.not_finite)],
+    }
+
+
+def _show(report: BuildReport, *, verbose: bool) -> None:
     console = Console(highlight=False)
-    spec, taken = report.bundle.spec, report.taken
-    table = Table(show_header=False, box=None, pad_edge=False)
+    spec = report.bundle.spec
     kind = "grey" if spec.input.channels == 1 else "RGB"
+    table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("frames", f"{kind}, resize {resize_text(spec)}")
+    for row in light_and_tile_rows(spec):
+        table.add_row(*row)
+    for what, output in (("map", report.amap), ("score", report.score)):
+        if output is not None and output.tail is not None:
+            half = f"{output.tail.threshold:.4g}"
+            table.add_row(what, f"anomalib's 0 to 1 scale was removed: its 0.5 is {half} here")
+        elif output is not None:
+            table.add_row(what, f"{output.name}, as the model gives it")
+    if verbose:
+        _add_details(table, report)
+    difference = f"{report.check.difference:.1e}"
+    table.add_row("check", f"{report.check.pictures} pictures, largest difference {difference} of the map's range")
+    print_table(table)
+    for warning in report.warnings:
+        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+    for picture in report.check.not_finite:
+        console.print(f"[yellow]warning:[/yellow] the map of {picture} is not finite; such frames will be judged invalid")
+    console.print(f"wrote {report.bundle.folder}, model {report.bundle.sha256[:12]}")
+
+
+def _add_details(table: Table, report: BuildReport) -> None:
+    """What was found out about the model, for who wants to know how."""
+    spec, taken = report.bundle.spec, report.taken
     own = spec.provenance.get("own_resize")
     if own is not None:
         table.add_row("own resize", _own_resize(own))
-    for row in light_and_tile_rows(spec):
-        table.add_row(*row)
     if spec.tile is not None:
         table.add_row("", "all tiles of a frame in one run" if report.one_run else "one run for each tile")
     table.add_row("model input", f"{taken.name}, {taken.dtype} {taken.layout}, {taken.channels} channels")
@@ -226,15 +269,6 @@ def _show(report: BuildReport) -> None:
     table.add_row("map to image", f"{', '.join(f'{v:.3g}' for v in spec.map_to_image)}; {place}")
     for rewritten in report.rewritten:
         table.add_row("rewritten", rewritten)
-    table.add_row(
-        "check", f"{report.check.pictures} pictures, largest difference {report.check.difference:.1e} of the map's range"
-    )
-    print_table(table)
-    for warning in report.warnings:
-        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
-    for kind in report.check.not_finite:
-        console.print(f"[yellow]warning:[/yellow] the map of {kind} is not finite; such frames will be judged invalid")
-    console.print(f"wrote {report.bundle.folder}, model {report.bundle.sha256[:12]}")
 
 
 def _own_resize(own: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from edge.cli._json import JsonOption, print_json
 from edge.cli._tables import print_table
 from edge.config.bundle import load_bundle, unlisted
 from edge.config.bundle_spec import BundleSpec
@@ -26,7 +27,9 @@ def bundle() -> None:
 
 
 @app.command("check")
-def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")]) -> None:
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle's folder.")], as_json: JsonOption = False
+) -> None:
     """Check a bundle's files against their hashes, its graph against the contract, and that it runs."""
     bundle = load_bundle(folder)
     engine = OnnxEngine(bundle)
@@ -34,6 +37,15 @@ def check(folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bun
     check_finite(engine)
     engine.close()
     spec = bundle.spec
+    if as_json:
+        told = {
+            "ok": True,
+            "sha256": bundle.sha256,
+            "unlisted": unlisted(bundle),
+            **spec.model_dump(mode="json", by_alias=True),
+        }
+        print_json(told)
+        return
     table = Table("key", Column("value", overflow="fold"), title=f"{spec.name}", title_justify="left")
     table.add_row("sha256", bundle.sha256)
     table.add_row("files", "\n".join(spec.files))

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from edge.cli._bars import build_bar, spread_bar
 from edge.cli._drift_reference import calibrate_drift
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._json import JsonOption, print_json
 from edge.cli._options import BitsOption, ClusterOption, ConfigOption, SetOption, declared_bits
 from edge.cli._tables import print_table
 from edge.config.calibrated_text import calibrated_text, lines_to_paste
@@ -26,7 +27,7 @@ from edge.errors import UserError
 from edge.models.calibrate.measure import measure
 from edge.models.calibrate.outliers import calibration_outlier_folder, write_outliers
 from edge.models.calibrate.spread_measure import SpreadRun
-from edge.models.calibrate.thresholds import CalibrationResult, Candidate, OutlierError
+from edge.models.calibrate.thresholds import DISPLAY, CalibrationResult, Candidate, OutlierError
 from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.storage.calibration_file import save_calibration
@@ -78,6 +79,7 @@ def calibrate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Keep finished shards beside the file, and go on from those that are there.")
     ] = False,
+    as_json: JsonOption = False,
     overrides: SetOption = None,
 ) -> None:
     """Measure the line's model on good frames and write its thresholds into the calibration file.
@@ -100,7 +102,7 @@ def calibrate(
     source = _only(sources, every, signatures)
     console = Console(highlight=False)
     good = good_frames(source, declared_bits(bits, loaded.config.source), side="calibrate")
-    show_notes(console, good.notes)
+    show_notes(Console(stderr=True, highlight=False) if as_json else console, good.notes)
     parts = out.with_name(f"{out.name}.parts")
 
     try:
@@ -127,7 +129,35 @@ def calibrate(
     if resume:
         shutil.rmtree(parts, ignore_errors=True)
     pictures = write_outliers(loaded.resolved, good, result, calibration_outlier_folder(out))
-    _show(console, result, pictures)
+    if as_json:
+        used = _let_config_use_it(None, loaded, out, write=write)
+        print_json({**_as_json(calibration, result, pictures), "file": out, "config_uses_it": used})
+    else:
+        _show(console, result, pictures)
+        _show_calibration(console, calibration, out)
+        _let_config_use_it(console, loaded, out, write=write)
+    end_if_incomplete(good.lacks)
+
+
+def _as_json(calibration: Calibration, result: CalibrationResult, pictures: Sequence[Path]) -> dict[str, Any]:
+    """Return what was measured, for programs."""
+    outliers = [
+        {"frame": outlier.name, "maximum": outlier.maximum, "z": outlier.z, "picture": picture}
+        for outlier, picture in zip(result.outliers, pictures, strict=True)
+    ]
+    return {
+        "high": calibration.high,
+        "low": calibration.low,
+        "score_high": calibration.score_high,
+        "frames": calibration.frames,
+        "left_out": calibration.left_out,
+        "outliers": outliers,
+        "candidates": [{"threshold": row.threshold, "rejected": row.rejected} for row in result.table],
+        "note": calibration.note,
+    }
+
+
+def _show_calibration(console: Console, calibration: Calibration, out: Path) -> None:
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
     frames_told = f"{calibration.frames} frame{'s' * (calibration.frames != 1)}"
     score = "" if calibration.score_high is None else f", score.high {calibration.score_high:.6g}"
@@ -135,21 +165,20 @@ def calibrate(
     if calibration.note:
         console.print(f"[yellow]note:[/] {calibration.note}", soft_wrap=True)
     console.print(f"wrote {out}", soft_wrap=True)
-    _let_config_use_it(console, loaded, out, write=write)
-    end_if_incomplete(good.lacks)
 
 
-def _let_config_use_it(console: Console, loaded: Loaded, out: Path, *, write: bool) -> None:
-    """Write what makes the config use the calibration, or print it to be pasted."""
+def _let_config_use_it(console: Console | None, loaded: Loaded, out: Path, *, write: bool) -> bool:
+    """Write what makes the config use the calibration, or print it to be pasted; True if the config uses it now."""
     config, whole = loaded.config, Path(os.path.abspath(out))
     if config.regions.threshold == "calibrated" and config.calibration and loaded.resolve(config.calibration) == whole:
-        return
+        return True
     folder = loaded.path.absolute().parent
     name = str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
     if not write:
-        told = f"to use it, in {loaded.path}, or with --write:\n{lines_to_paste(name)}"
-        console.print(told, soft_wrap=True, markup=False)
-        return
+        if console is not None:
+            told = f"to use it, in {loaded.path}, or with --write:\n{lines_to_paste(name)}"
+            console.print(told, soft_wrap=True, markup=False)
+        return False
     plain = load_config(loaded.path)
     changes = {"calibration": Path(name), "regions": plain.config.regions.model_copy(update={"threshold": "calibrated"})}
     text = calibrated_text(plain.text, name)
@@ -163,7 +192,9 @@ def _let_config_use_it(console: Console, loaded: Loaded, out: Path, *, write: bo
             fix=f"paste these lines into it:\n{lines_to_paste(name)}",
         )
     write_whole(loaded.path, text.encode(), mode=loaded.path.stat().st_mode & 0o777)
-    console.print(f"{loaded.path} uses it now", soft_wrap=True, markup=False)
+    if console is not None:
+        console.print(f"{loaded.path} uses it now", soft_wrap=True, markup=False)
+    return True
 
 
 def _only(sources: Sequence[Path], every: int | None, signatures: int | None) -> Path:
@@ -189,21 +220,36 @@ def _with_drift(calibration: Calibration, out: Path) -> Calibration:
     return calibration.model_copy(update={"drift": old})
 
 
-def _show_candidates(title: str, candidates: Sequence[Candidate], frames: int) -> None:
+def _show_candidates(title: str, candidates: Sequence[Candidate], high: float, frames: int) -> None:
     table = Table(title=title, title_justify="left")
-    for column in ("threshold", "good frames rejected", ""):
-        table.add_column(column, justify="left" if not column else "right")
+    for column in ("", "threshold", "good frames rejected", "share", "what"):
+        table.add_column(column, justify="right" if column in ("threshold", "good frames rejected", "share") else "left")
     for candidate in candidates:
-        threshold = "just above 0" if 0 < candidate.threshold < 1e-30 else f"{candidate.threshold:.6g}"
-        table.add_row(threshold, f"{candidate.rejected} of {frames}", candidate.why)
+        threshold = "just above 0" if 0 < candidate.threshold < 1e-30 else f"{candidate.threshold:.5g}"
+        chosen, share = candidate.threshold == high, f"{candidate.rejected / frames:.1%}"
+        cells = (
+            "->" if chosen else "",
+            threshold,
+            f"{candidate.rejected} of {frames}",
+            share,
+            _what(candidate, chosen=chosen),
+        )
+        table.add_row(*cells, style="bold" if chosen else "")
     print_table(table)
 
 
+def _what(candidate: Candidate, *, chosen: bool) -> str:
+    """Say what a candidate is; most are just the next good frame's value."""
+    if chosen:
+        return "chosen"
+    return "the bundle's own, which its maker set" if candidate.why == DISPLAY else ""
+
+
 def _show(console: Console, result: CalibrationResult, pictures: Sequence[Path]) -> None:
-    _show_candidates("candidates for high", result.table, result.frames)
+    _show_candidates("candidates for high", result.table, result.high, result.frames)
     score = result.score
     if score is not None:
-        _show_candidates("candidates for score.high", score.table, score.frames)
+        _show_candidates("candidates for score.high", score.table, score.high, score.frames)
         for outlier in score.outliers:
             left = " (left out)" if outlier.name in score.left_out else ""
             console.print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from edge.cli._bars import spread_bar
 from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._json import JsonOption, print_json
 from edge.cli._options import BitsOption, ClusterOption, checked_bits
 from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
@@ -81,10 +82,11 @@ def fit(
         bool, typer.Option("--resume", help="Keep finished shards beside the bundle, and go on from those that are there.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit a model on good frames, list what doesn't belong among them, and test what it can find."""
     check_target(out, force=force)
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)
     choice = outliers_choice(leave_out=leave_out, keep=keep)
     request = FitRequest(
         name=name or out.absolute().name,
@@ -132,7 +134,10 @@ def fit(
     bundle = write_fit(out, fitted, request.source, force=force)
     if resume and not fitted.lost:
         shutil.rmtree(parts, ignore_errors=True)
-    _show(console, fitted, bundle, pictures, chosen=size is not None)
+    if as_json:
+        print_json(_as_json(fitted, bundle, pictures, _notes(fitted, chosen=size is not None)))
+    else:
+        _show(console, fitted, bundle, pictures, chosen=size is not None)
     end_if_incomplete(_lacks(fitted, frames))
 
 
@@ -171,6 +176,30 @@ def _pose(text: str) -> PoseChoice:
     return text  # type: ignore[return-value]
 
 
+def _as_json(fitted: Fit, bundle: Bundle, pictures: list[Path], notes: list[str]) -> dict[str, Any]:
+    """Return what was fitted, for programs."""
+    made, (height, width, channels) = bundle.spec.provenance, fitted.plan.shape
+    return {
+        "bundle": bundle.folder,
+        "sha256": bundle.sha256,
+        "frames": made["frames"],
+        "size": "any" if bundle.spec.input.size == "any" else [width, height],
+        "channels": channels,
+        "method": fitted.plan.method,
+        "pose": fitted.plan.pose,
+        "why": fitted.plan.why,
+        "notes": notes,
+        "unreadable": fitted.gathered.notes.unreadable,
+        "out_of_place": [{"frame": name, "why": why} for name, why in fitted.gathered.notes.out_of_place],
+        "outliers": [
+            {"frame": outlier.name, "maximum": outlier.maximum, "z": outlier.z, "picture": picture}
+            for outlier, picture in zip(fitted.outliers, pictures, strict=False)
+        ],
+        "left_out": fitted.left_out,
+        "self_test": None if fitted.tested is None else list(fitted.tested.sentences()),
+    }
+
+
 def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path], *, chosen: bool) -> None:
     made, notes, plan = bundle.spec.provenance, fitted.gathered.notes, fitted.plan
     height, width, channels = plan.shape
@@ -203,7 +232,7 @@ def _show_outliers(console: Console, fitted: Fit, pictures: list[Path]) -> None:
         left = " (left out)" if outlier.name in fitted.left_out else ""
         console.print(
             f"[yellow]outlier:[/yellow] {escape(outlier.name)}: maximum {outlier.maximum:.4g}, "
-            f"robust z {outlier.z:.1f}{left}; {escape(str(picture))}",
+            f"{outlier.z:.0f} times the usual spread{left}; {escape(str(picture))}",
             soft_wrap=True,
         )
 

@@ -11,6 +11,7 @@ import orjson
 import typer
 
 from edge.cli._either_way import IS_CONFIG
+from edge.cli._json import JsonOption, print_json
 from edge.config.bundle import load_bundle
 from edge.config.line import Config
 from edge.config.load import Loaded, load_config
@@ -29,6 +30,7 @@ def reload(
         str, typer.Argument(metavar="CAMERA|CONFIG", help="The camera's name, its config or runtime folder."), IS_CONFIG
     ],
     timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait for the model to load.")] = 120.0,
+    as_json: JsonOption = False,
 ) -> None:
     """Check the config of a running daemon and have it reloaded between two frames: recipe_id, deadline_ms, model,
     calibration, regions.
@@ -55,6 +57,10 @@ def reload(
         return report != before and (report.began_ns >= asked_ns or report.tried_sha256 == loaded.sha256)
 
     report = wait(instance, answers, timeout_s)
+    if as_json:
+        told = {"camera": instance.camera, "reloaded": report.refused is None, "refused": report.refused}
+        print_json({**told, "config_sha256": report.config_sha256, "checked_sha256": loaded.sha256})
+        raise typer.Exit(ExitCode.NO if report.refused is not None else ExitCode.OK)
     if report.refused is not None:
         print(f"camera {instance.camera}: refused, it runs on as before\n{report.refused}")
         raise typer.Exit(ExitCode.NO)

@@ -61,6 +61,17 @@ def test_who_writes_takes_o_and_out() -> None:
     assert [words for words in writing if not {"-o", "--out"} <= options(COMMANDS[words])] == []
 
 
+SCRIPTED = (
+    *("check", "replay", "calibrate", "fit", "build", "bundle check", "reload", "pack", "unpack", "log", "cameras"),
+    *("doctor", "fleet", "subscribe"),
+)
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_who_is_called_by_scripts_speaks_json(name: str) -> None:
+    assert "--json" in options(COMMANDS[tuple(name.split())])
+
+
 @pytest.mark.parametrize("way", [["cam1.yaml"], ["-c", "cam1.yaml"], ["--config", "cam1.yaml"]], ids=" ".join)
 @pytest.mark.parametrize("command", ["check", "reload", "doctor", "subscribe", "record --frames 1 -o out"])
 def test_each_way_names_the_same_file(

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import orjson
 import pytest
 from support.graphs import anomalib_model, write_identity_bundle
 
@@ -38,15 +39,24 @@ def test_build_tells_what_it_found_and_what_it_wrote(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.returncode == 0
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
-        "frames        RGB, resize to 32x32, linear, on the host",
+        "frames  RGB, resize to 32x32, linear, on the host",
+        "map     anomalib's 0 to 1 scale was removed: its 0.5 is 0.3 here",
+        "score   anomalib's 0 to 1 scale was removed: its 0.5 is 0.25 here",
+        "check   10 pictures, largest difference 0.0e+00 of the map's range",
+        f"wrote {out}, model {load_bundle(out).sha256[:12]}",
+    ]
+    again = ("build", path, "-o", out, "--kernel", "linear", "--frames", tmp_path / "frames", "--force")
+    detailed = edge(*again, "-v")
+    assert [line.rstrip() for line in detailed.stdout.splitlines()][-7:-2] == [
         "model input   input, float32 nchw, 3 channels",
         "values fed    0 to 1",
         "map           anomaly_map, 32x32, raw, in front of clip((raw - 0.3) / 0.8 + 0.5, 0, 1)",
         "score         pred_score, raw, in front of clip((raw - 0.25) / 0.5 + 0.5, 0, 1)",
         "map to image  1, 1, 0, 0; measured 1, 1, 0.24, -0.13",
-        "check         10 pictures, largest difference 0.0e+00 of the map's range",
-        f"wrote {out}, model {load_bundle(out).sha256[:12]}",
     ]
+    told = orjson.loads(edge(*again, "--json").stdout)
+    assert (told["sha256"], told["warnings"], told["map_size"]) == (load_bundle(out).sha256, [], [32, 32])
+    assert orjson.loads(edge("bundle", "check", out, "--json").stdout)["sha256"] == told["sha256"]
 
 
 def test_fit_tells_what_it_skipped(tmp_path: Path) -> None:
@@ -139,3 +149,12 @@ def test_mistakes_are_told_in_words(tmp_path: Path, arguments: tuple[str, ...], 
     (tmp_path / "something").write_text("x")
     done = edge(*(a.format(t=tmp_path) for a in arguments))
     assert (done.returncode, done.stdout, done.stderr) == (2, "", text.format(t=tmp_path))
+
+
+def test_fit_tells_a_script_what_it_fitted(tmp_path: Path) -> None:
+    out = tmp_path / "b"
+    done = edge("fit", pictures(tmp_path / "good", 6), "-o", out, "--method", "pixel", "--json")
+    told = orjson.loads(done.stdout)
+    assert (told["sha256"], told["frames"], told["size"]) == (load_bundle(out).sha256, 6, [32, 24])
+    assert (told["method"], told["outliers"], told["unreadable"]) == ("pixel", [], [])
+    assert told["self_test"] is None  # too few frames for one

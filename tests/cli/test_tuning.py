@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import orjson
 import pytest
 from support.commands import edge
 from support.lines import BASE, loaded, records
@@ -77,3 +78,14 @@ def test_a_line_whose_thresholds_are_given_is_not_recalibrated(line: Path) -> No
         2,
         "  fix: leave --recalibrate out, or add --set regions.threshold=calibrated",
     )
+
+
+def test_a_script_gets_what_was_measured_and_a_person_the_chosen_row(line: Path) -> None:
+    told = orjson.loads(edge(line, "calibrate", "good", "-c", "cam1.yaml", "--json").stdout)
+    made = Calibration.load(line / "c.yaml")
+    assert (told["high"], told["low"], told["frames"], told["outliers"]) == (made.high, made.low, 40, [])
+    assert (told["config_uses_it"], told["candidates"][0]["rejected"]) == (True, 0)
+    shown = edge(line, "calibrate", "good", "-c", "cam1.yaml").stdout.split("candidates for score")[0]
+    rows = [[cell.strip() for cell in row.split("│")[1:-1]] for row in shown.splitlines() if row.startswith("│")]
+    assert [row for row in rows if row[0] == "->"] == [["->", f"{made.high:.5g}", "0 of 40", "0.0%", "chosen"]]
+    assert "the bundle's own, which its maker set" in shown

@@ -4,7 +4,7 @@ original.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,24 +74,32 @@ class _Original:
     look: ProbeRun
 
 
-def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()) -> BuildReport:  # noqa: B008  (frozen)
-    """Build, check and write a bundle.
+def build(
+    model_path: Path,
+    folder: Path,
+    options: BuildOptions = BuildOptions(),  # noqa: B008  (frozen)
+    tell: Callable[[float, str], None] = lambda _share, _step: None,
+) -> BuildReport:
+    """Build, check and write a bundle. ``tell`` hears the step that begins, and how much is done, 0 to 1.
 
     Raises:
         UserError: the model is none of this form, says too little about itself, its bundle gives other numbers, or its map
             lies elsewhere than its graph tells.
     """
     check_target(folder, force=options.force)
+    tell(0.0, "reading the model")
     original, transform = _read(model_path, options)
     frozen_at = original.taken.batch
     original = _unbatched(original)
     taken, look = original.taken, original.look
     spec = _spec(options.name or folder.absolute().name, original, transform, options)
+    tell(0.2, "measuring the light" if options.illumination is not None else "making trial pictures")
     spec = _with_light(spec, options)
     if spec.resize.where == "graph" and not (look.own_resize and options.size is None):
         transform = replace(transform, inner=spec.resize.size, kernel=spec.resize.kernel)
     given = trial.given(spec, options.frames)
     pictures = trial.generated(spec, look.size) | given
+    tell(0.3, "building, and comparing with the original")
     built = _built(original, transform, spec, pictures, options)
     one_run = spec.tile is not None and taken.batch is None and takes_batch(built.model, pictures, model_path)
     if spec.tile is not None and taken.batch is None and not one_run:
@@ -104,6 +112,7 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
     known = {"map_highest": highest, "score_highest": highest_score(built.model)}
     spec = spec.model_copy(update={"display": display, **known})
     built = replace(built, warnings=(*built.warnings, *cut_off))
+    tell(0.7, "measuring where the map lies in the picture")
     settled = settle_place(
         built.model,
         look,
@@ -116,6 +125,7 @@ def build(model_path: Path, folder: Path, options: BuildOptions = BuildOptions()
         path=model_path,
     )
     spec = settled.spec
+    tell(0.95, "writing the bundle")
     provenance = _provenance(original, model_path, transform, built, settled)
     spec = spec.model_copy(update={"provenance": provenance, "frames": trial.kind_of(options.frames)})
     return BuildReport(

@@ -21,6 +21,8 @@ from edge.regions.find import MapNotFinite, map_max
 from edge.regions.plan import RegionPlan
 from edge.regions.smooth import smooth_inside
 
+DISPLAY = "the bundle's display threshold"
+"""What is said of that candidate."""
 _TIED = 1e-6
 """Relative difference of maxima below which they are the same."""
 _MARGIN = 0.02
@@ -274,7 +276,7 @@ def rejections(maxima: Sequence[float], high: float, floor: float | None) -> tup
     count = len(ordered)
     steps = {0, 1, 2, 5, 10, count // 100, count // 20, count // 10}
     beyond = {k: float(np.nextafter(ordered[count - 1 - k], np.float32(inf))) for k in sorted(steps) if k < count}
-    chosen = [(high, "high"), *([] if floor is None else [(floor, "the bundle's display threshold")])]
+    chosen = [(high, "high"), *([] if floor is None else [(floor, DISPLAY)])]
     chosen += [(threshold, f"rejects {k / count:.1%}") for k, threshold in beyond.items()]
     candidates: dict[float, Candidate] = {}
     for threshold, why in chosen:
