@@ -100,11 +100,7 @@ def build(
     given = trial.given(spec, options.frames)
     pictures = trial.generated(spec, look.size) | given
     tell(0.3, "building, and comparing with the original")
-    built = _built(original, transform, spec, pictures, options)
-    one_run = spec.tile is not None and taken.batch is None and takes_batch(built.model, pictures, model_path)
-    if spec.tile is not None and taken.batch is None and not one_run:
-        alone = replace(original, taken=replace(taken, batch=1))
-        built = _built(alone, transform, spec, pictures, options)
+    built, one_run = _built_for_tiles(original, transform, spec, pictures, options, path=model_path)
     if frozen_at not in (None, 1) and taken.batch == 1:
         built = replace(built, rewritten=(f"a batch of {frozen_at} as one picture", *built.rewritten))
     highest, cut_off = highest_bound(built.model, "map", built.check.ranges)
@@ -141,6 +137,25 @@ def build(
         warnings=(*built.warnings, *settled.warnings, *metadata_warning(model_path)),
         fed=values_fed(transform, taken),
     )
+
+
+def _built_for_tiles(
+    original: _Original,
+    transform: InputTransform,
+    spec: BundleSpec,
+    pictures: Mapping[str, NDArray[Any]],
+    options: BuildOptions,
+    *,
+    path: Path,
+) -> tuple[_Built, bool]:
+    """Build; return also whether all tiles of a frame go through the model in one run."""
+    built = _built(original, transform, spec, pictures, options)
+    taken = original.taken
+    one_run = spec.tile is not None and taken.batch is None and takes_batch(built.model, pictures, path)
+    if spec.tile is not None and taken.batch is None and not one_run:
+        alone = replace(original, taken=replace(taken, batch=1))
+        built = _built(alone, transform, spec, pictures, options)
+    return built, one_run
 
 
 def _with_light(spec: BundleSpec, options: BuildOptions) -> BundleSpec:
