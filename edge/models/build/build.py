@@ -103,11 +103,7 @@ def build(
     built, one_run = _built_for_tiles(original, transform, spec, pictures, options, path=model_path)
     if frozen_at not in (None, 1) and taken.batch == 1:
         built = replace(built, rewritten=(f"a batch of {frozen_at} as one picture", *built.rewritten))
-    highest, cut_off = highest_bound(built.model, "map", built.check.ranges)
-    display = display_of(built.outputs["map"], built.check, list(given))
-    known = {"map_highest": highest, "score_highest": highest_score(built.model)}
-    spec = spec.model_copy(update={"display": display, **known})
-    built = replace(built, warnings=(*built.warnings, *cut_off))
+    spec, built = _with_values(spec, built, list(given))
     tell(0.7, "measuring where the map lies in the picture")
     settled = settle_place(
         built.model,
@@ -137,6 +133,15 @@ def build(
         warnings=(*built.warnings, *settled.warnings, *metadata_warning(model_path)),
         fed=values_fed(transform, taken),
     )
+
+
+def _with_values(spec: BundleSpec, built: _Built, given: Sequence[str]) -> tuple[BundleSpec, _Built]:
+    """Note which values the map has: those to show, and the highest that it can have at all."""
+    highest, cut_off = highest_bound(built.model, "map", built.check.ranges)
+    display = display_of(built.outputs["map"], built.check, given)
+    known = {"map_highest": highest, "score_highest": highest_score(built.model)}
+    spec = spec.model_copy(update={"display": display, **known})
+    return spec, replace(built, warnings=(*built.warnings, *cut_off))
 
 
 def _built_for_tiles(
