@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -27,6 +28,11 @@ from edge.models.build.tiles import tile_map_to_image
 
 _UNEVEN = 0.15
 """The scales across and down may differ by this share: convolutions without padding cost both sides the same."""
+
+_MOSTLY: Final = 0.875
+"""Share of the patches, bright and dark ones, with which the score is lower than without."""
+_TIED: Final = 1e-4
+"""Relative difference of scores below which they are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +77,15 @@ def settle_place(
     )
     session = graphs.session(graph, f"the bundle of {path}")
     _check_contract(session, Bundle(folder, spec, ""), picture[None])
+    scored = _Scored(session)
     answers = place_of(
-        lambda picture: graphs.run_graph(session, picture)["map"],
+        scored.map_of,
         look.size,
         spec.input.channels,
         spec.input.bits,
         declared,
     )
-    place, warnings = answers.place, list(answers.warnings)
+    place, warnings = answers.place, [*answers.warnings, *scored.warnings()]
     if by_hand is not None:
         return SettledPlace(spec, (columns, rows), place, (*warnings, *_doubt_of_hand(declared, place)))
     _check_shape(look, (columns, rows), place, path)
@@ -101,6 +108,34 @@ def settle_place(
             f"{look.size[0]}x{look.size[1]} from where the graph tells, at {place}: boxes may lie wrong"
         )
     return SettledPlace(spec, (columns, rows), place, tuple(warnings))
+
+
+class _Scored:
+    """Runs the graph on the pictures with a patch, and keeps what the image score says of each."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._scores: list[float] = []
+        self._plain: NDArray[Any] | None = None
+
+    def map_of(self, picture: NDArray[Any]) -> NDArray[Any]:
+        outputs = graphs.run_graph(self._session, picture)
+        if "score" in outputs:
+            self._scores.append(float(np.ravel(outputs["score"])[0]))
+            self._plain = np.full_like(picture, np.median(picture))
+        return np.asarray(outputs["map"])
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say if the score is lower with a patch than without: a rule of the score would pass what is odd."""
+        if self._plain is None:
+            return ()
+        without = float(np.ravel(graphs.run_graph(self._session, self._plain)["score"])[0])
+        falls = np.asarray(self._scores) < without - _TIED * abs(without)
+        if falls.mean() < _MOSTLY:
+            return ()
+        return (
+            "the score falls where the picture is odd: does a high value mean good? A rule of it fails where it is high",
+        )
 
 
 def _doubt_of_hand(declared: MapToImage, place: MapPlacement | None) -> list[str]:

@@ -139,3 +139,19 @@ def test_the_bound_of_the_image_score_is_kept_too(tmp_path: Path, last: str, hig
     graph.graph.output.append(tensor("pred_score", FLOAT, ["n"]))
     spec = build(saved(tmp_path, graph), tmp_path / "b").bundle.spec
     assert (spec.map_highest, spec.score_highest) == (None, highest)
+
+
+@pytest.mark.parametrize(("last", "told"), [("Neg", True), ("Identity", False)])
+def test_a_score_of_normality_is_warned_of_though_the_map_is_right(tmp_path: Path, last: str, told: bool) -> None:
+    """A rule of it would pass the defects and fail the good parts."""
+    nodes, constants, _ = CASES["unbounded"]
+    top = [node("ReduceMax", ["map"], ["top"], axes=[1, 2, 3], keepdims=0), node(last, ["top"], ["pred_score"])]
+    graph = model([*nodes, *top], constants)
+    for side in graph.graph.input[0].type.tensor_type.shape.dim[2:]:
+        side.dim_value = 64  # large enough to answer to patches
+    graph.graph.output.append(tensor("pred_score", FLOAT, ["n"]))
+    warnings = build(saved(tmp_path, graph), tmp_path / "b").warnings
+    assert [text for text in warnings if "score" in text] == (
+        ["the score falls where the picture is odd: does a high value mean good? A rule of it fails where it is high"]
+        * told
+    )
