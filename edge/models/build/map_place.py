@@ -78,13 +78,7 @@ def settle_place(
     session = graphs.session(graph, f"the bundle of {path}")
     _check_contract(session, Bundle(folder, spec, ""), picture[None])
     scored = _Scored(session)
-    answers = place_of(
-        scored.map_of,
-        look.size,
-        spec.input.channels,
-        spec.input.bits,
-        declared,
-    )
+    answers = place_of(scored.map_of, look.size, spec.input.channels, spec.input.bits, declared)
     place, warnings = answers.place, [*answers.warnings, *scored.warnings()]
     if by_hand is not None:
         return SettledPlace(spec, (columns, rows), place, (*warnings, *_doubt_of_hand(declared, place)))
