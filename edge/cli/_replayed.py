@@ -119,7 +119,8 @@ class Replayed:
             console.print(f"masks: {self.out / 'masks.jsonl'}", soft_wrap=True)
 
     def _left_out(self, name: str) -> str:
-        count = self.line.output_statuses()["pictures"].counters.get(f"{name}_left_out", 0)
+        drawn = self.line.output_statuses().get("pictures")
+        count = 0 if drawn is None else drawn.counters.get(f"{name}_left_out", 0)
         return f", {count} more not drawn: --limit" if count else ""
 
     def _show_classes(self) -> None:
