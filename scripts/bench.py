@@ -96,6 +96,14 @@ def _memory(arguments: argparse.Namespace) -> Results:
     return bench_memory.measure(arguments.repeats, spread)
 
 
+def _register(arguments: argparse.Namespace) -> Results:
+    import bench_register
+
+    if arguments.smoke:
+        bench_register.POSES = 2
+    return bench_register.measure(arguments.repeats, spread)
+
+
 def _drift(arguments: argparse.Namespace) -> Results:
     import bench_drift
 
@@ -120,6 +128,7 @@ BENCHES: dict[str, Callable[[argparse.Namespace], Results]] = {
     "engines": _engines,
     "fit": _fit,
     "memory": _memory,
+    "register": _register,
     "drift": _drift,
     "page": _page,
 }

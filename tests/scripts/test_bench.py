@@ -19,6 +19,7 @@ NAMES = {
     "regions": {"speckle_256_speedup", "over_floor_256_plain"},
     "illumination": {"speedup_chain_colour", "speedup_hann_512", "calls_share_512"},
     "memory": {"lite0_ms", "lite0_over_backbone", "gabor_ms", "gabor_over_backbone"},
+    "register": {"shift_px", "rotation_deg", "scale_percent", "pull_px", "passed_outside", "ms"},
     "drift": {"throughput_kept", "cpu_off_ms", "cpu_on_ms", "measure_ms", "ms_per_frame"},
     "engines": {"call_over_bare", "full_frame_over_floor_1mp"},
     "page": {"rejudge_500_filter_ms", "rejudge_500_upstream_s", "line_fps_kept", "front_rss_mb"},
