@@ -55,6 +55,10 @@ _STAGES = (
     _Stage(1, 3, 1, 6),
 )
 """The widths come with the weights: 16, 24, 40, 80, 112, 192, 320."""
+_IN_GROUPS = {1: 3}
+"""Blocks whose widened tensor is made and filtered so many channels at a time: block 1's is the largest of all, 14 MB of a
+400x350 picture, and would leave the processor's cache in between. It saves 3 % of the whole network.
+"""
 LAYERS = ("stride2", "stride4", "stride8", "stride16", "stride32", "head")
 """Outputs, by px of the picture for each value. ``head``: the last convolution, at stride 32."""
 BEST = ("stride16", "stride32")
@@ -150,13 +154,19 @@ def _network(graph: _Graph, grey: bool) -> None:
 def _block(graph: _Graph, taken: str, out: str, index: int, stage: _Stage, stride: int) -> None:
     """Make an inverted bottleneck: widen, filter each channel, narrow, and add the input if the shape is the same."""
     name, weights = f"_blocks.{index}", graph.weights
-    last = taken
-    if stage.expansion > 1:
-        wide = f"edge/block{index}/wide"
-        graph.convolve(last, wide, weights[f"{name}._expand_conv.weight"], f"{name}._bn0")
-        last = wide
-    filtered = f"edge/block{index}/filtered"
-    graph.convolve(last, filtered, weights[f"{name}._depthwise_conv.weight"], f"{name}._bn1", stride=stride, depthwise=True)
+    filtered, depthwise = f"edge/block{index}/filtered", weights[f"{name}._depthwise_conv.weight"]
+    parts = []
+    for channels in np.array_split(np.arange(depthwise.shape[0]), _IN_GROUPS.get(index, 1)):
+        some = slice(int(channels[0]), int(channels[-1]) + 1)
+        mark = f"/{len(parts)}" if index in _IN_GROUPS else ""
+        wide = taken
+        if stage.expansion > 1:
+            wide = f"edge/block{index}/wide{mark}"
+            graph.convolve(taken, wide, weights[f"{name}._expand_conv.weight"], f"{name}._bn0", some=some)
+        parts.append(filtered + mark)
+        graph.convolve(wide, parts[-1], depthwise, f"{name}._bn1", some=some, stride=stride, depthwise=True)
+    if len(parts) > 1:
+        graph.add("Concat", parts, filtered, axis=1)
     narrow = weights[f"{name}._project_conv.weight"]
     before = weights[f"{name}.{'_expand' if stage.expansion > 1 else '_depthwise'}_conv.weight"]
     width_in = before.shape[1] if stage.expansion > 1 else before.shape[0]
@@ -192,18 +202,21 @@ class _Graph:
         weight: NDArray[Any],
         norm: str,
         *,
+        some: slice = slice(None),
         stride: int = 1,
         depthwise: bool = False,
         clip: bool = True,
     ) -> None:
         """Make a convolution with its batch norm ``norm`` folded in and, unless ``clip`` is false, ReLU6 behind it.
 
+        ``some``: of the output's channels, those that are made; a depthwise one takes in as many.
         ``SAME_UPPER`` is the padding that the network was trained with: as many zeros as the size needs, the odd one last.
         """
         gain, offset, mean, variance = (
-            self.weights[f"{norm}.{n}"].astype(np.float64) for n in ("weight", "bias", "running_mean", "running_var")
+            self.weights[f"{norm}.{n}"][some].astype(np.float64) for n in ("weight", "bias", "running_mean", "running_var")
         )
         factor = gain / np.sqrt(variance + _EPSILON)
+        weight = weight[some]
         folded = weight.astype(np.float64) * factor.reshape(-1, 1, 1, 1)
         inputs = [
             taken,

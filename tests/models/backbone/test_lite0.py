@@ -90,7 +90,7 @@ def test_the_graph_holds_no_batch_norm_and_passes_the_checker() -> None:
     model = lite0.lite0(lite0.weights_path())
     onnx.checker.check_model(model, full_check=True)
     assert {n.op_type for n in model.graph.node} == {
-        "Cast", "Transpose", "Sub", "Conv", "Clip", "Add", "GlobalAveragePool", "Flatten", "Gemm",
+        "Cast", "Transpose", "Sub", "Conv", "Clip", "Add", "Concat", "GlobalAveragePool", "Flatten", "Gemm",
     }  # fmt: skip
     assert {p.key: p.value for p in model.metadata_props}["licence"] == "Apache-2.0"
 
