@@ -155,7 +155,7 @@ def _block(graph: _Graph, taken: str, out: str, index: int, stage: _Stage, strid
     """Make an inverted bottleneck: widen, filter each channel, narrow, and add the input if the shape is the same."""
     name, weights = f"_blocks.{index}", graph.weights
     filtered, depthwise = f"edge/block{index}/filtered", weights[f"{name}._depthwise_conv.weight"]
-    parts = []
+    parts: list[str] = []
     for channels in np.array_split(np.arange(depthwise.shape[0]), _IN_GROUPS.get(index, 1)):
         some = slice(int(channels[0]), int(channels[-1]) + 1)
         mark = f"/{len(parts)}" if index in _IN_GROUPS else ""
