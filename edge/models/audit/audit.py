@@ -17,6 +17,7 @@ from edge.models.audit.kinds import audit_kinds, compare_kinds
 from edge.models.audit.same_part import TRIED, TwinFinder
 from edge.models.audit.traits import Traits, compare_traits, traits_of
 from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable, with_hash
+from edge.models.sets.open import orphans_told
 from edge.storage.pictures import PictureError
 
 _NAMED = 5
@@ -61,6 +62,8 @@ def audit(sets: Sequence[NamedSet], seen: Callable[[int], None] = lambda _: None
             done += 1
             seen(done)
     findings: list[AuditFinding] = []
+    told = {text: one.name for one in sets for text in orphans_told(one.source)}
+    findings += [AuditFinding("masks_of_no_picture", "warns", (name,), text) for text, name in told.items()]
     for one in sets:
         findings += _unreadable(one)
         findings += audit_kinds(one.name, one.read)

@@ -86,6 +86,8 @@ class FrameSet:
     manifest: Path | None = None
     parts_by: str | None = None
     """How parts were told apart, for people."""
+    orphans: tuple[str, ...] = ()
+    """Masks beside the pictures that belong to none of them."""
     left_out: str = ""
     """What lies there and isn't among the frames, in words; empty if nothing."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -98,7 +99,9 @@ def _folder(path: Path) -> FrameSet:
         side = folders[0] if folders and folders[0] in ("train", "test", "validation") else None
         votes = (_vote(file, folders[-1], masks),) if classes and folders else ()
         frames.append(SetFrame(file, votes=votes, side=side))
-    found = FrameSet(path, root, tuple(frames), left_out=pictures.told)
+    used = {vote.mask for frame in frames for vote in frame.votes}
+    orphans = () if under or not classes else tuple(sorted(set(masks.values()) - used))
+    found = FrameSet(path, root, tuple(frames), orphans=orphans, left_out=pictures.told)
     table = next((folder / LABELS for folder in (path, root) if (folder / LABELS).is_file()), None)
     return found if table is None else _by_table(found, table)
 
@@ -156,6 +159,17 @@ def _masks(root: Path) -> dict[str, str]:
         stem = name.rpartition(".")[0].removesuffix("_mask")
         found[stem] = f"{GROUND_TRUTH}/{name}"
     return found
+
+
+def orphans_told(frames: FrameSet) -> list[str]:
+    """Say, for each folder of masks, how many belong to no picture, and whether the class's own folder is missing."""
+    told = []
+    for folder, count in Counter(name.rpartition("/")[0] for name in frames.orphans).items():
+        pictures = frames.root / "test" / folder.rpartition("/")[2]
+        holds = any(frame.file.startswith(f"test/{pictures.name}/") for frame in frames.frames)
+        why = "" if holds else f": {pictures} {'holds no picture' if pictures.is_dir() else 'is not there'}"
+        told.append(f"{count} mask{'s' * (count > 1)} of {folder} belong{'s' * (count == 1)} to no picture{why}")
+    return told
 
 
 def _vote(file: str, folder: str, masks: dict[str, str]) -> LabelLine:
