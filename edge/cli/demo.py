@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +10,9 @@ import structlog
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from edge import demo as job
+from edge.cli._live_table import FrameRate, live_table
 from edge.errors import UserError
 from edge.line.line import Line
 from edge.line.supervise import StageHealth
@@ -41,13 +39,13 @@ def demo(
         console.print("the synthetic source takes its place")
     loaded = job.prepare_demo(out, lambda text: console.print(f"- {text}"), camera=camera)
     watched: list[Line] = []
-    rate = _Rate()
+    rate = FrameRate()
     with Live(console=console, refresh_per_second=4, transient=False) as live:
 
         def each_turn(line: Line, health: StageHealth) -> None:
             if not watched:
                 watched.append(line)
-            live.update(_table(line, health, rate))
+            live.update(live_table(line, health, rate))
 
         code = job.inspect_live(loaded, seconds, each_turn)
     _finish(console, out, watched[0] if watched else None)
@@ -61,41 +59,6 @@ def _make_anew(out: Path) -> None:
         shutil.rmtree(out)
     elif out.exists():
         out.rmdir()
-
-
-class _Rate:
-    """Measure frames per second over the last two seconds."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def __call__(self, count: int) -> float:
-        now = time.monotonic()
-        self._seen.append((now, count))
-        while now - self._seen[0][0] > 2.0:
-            self._seen.popleft()
-        began, first = self._seen[0]
-        return (count - first) / (now - began) if now > began else 0.0
-
-
-def _table(line: Line, health: StageHealth, rate: _Rate) -> Table:
-    tally, source = line.tally, line.source.status()
-    table = Table(title=f"camera {line.config.camera}", title_justify="left", show_header=False)
-    table.add_column(style="dim")
-    table.add_column(min_width=46)
-    lost = ", ".join(f"{reason} {count}" for reason, count in tally.skipped_frames.items()) or "none"
-    verdicts = tally.verdicts
-    p50, p99 = tally.percentile_ms(0.5), tally.percentile_ms(0.99)
-    table.add_row("source", f"{source.state}, {rate(tally.accounted):.1f} frames/s")
-    table.add_row(
-        "verdicts",
-        f"[green]pass {verdicts['pass']}[/]   [red]fail {verdicts['fail']}[/]   [yellow]invalid {verdicts['invalid']}[/]",
-    )
-    table.add_row("latency", "-" if p50 is None or p99 is None else f"p50 {p50:.1f} ms   p99 {p99:.1f} ms")
-    table.add_row("losses", lost)
-    table.add_row("ring", f"{line.ring.fill} of {line.ring.slots} slots in use")
-    table.add_row("progress", f"{health.progress_age_s * 1e3:.0f} ms ago")
-    return table
 
 
 def _finish(console: Console, out: Path, line: Line | None) -> None:

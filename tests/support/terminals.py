@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,9 +13,11 @@ from pathlib import Path
 
 from support.waits import PATIENCE_S
 
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
 
 class OnTerminal:
-    """``edge`` runs on a terminal of 100 columns; ``text`` is what it printed so far."""
+    """``edge`` runs on a terminal of 100 columns."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._master, slave = os.openpty()
@@ -30,7 +33,8 @@ class OnTerminal:
 
     @property
     def text(self) -> str:
-        return self._read.decode(errors="replace").replace("\r\n", "\n")
+        """What it printed, without colours and movements of the cursor."""
+        return _CONTROL.sub("", self._read.decode(errors="replace")).replace("\r\n", "\n").replace("\r", "\n")
 
     def wait_until(self, happened: Callable[[], bool]) -> None:
         """Wait for what must happen; the command may have ended before."""
