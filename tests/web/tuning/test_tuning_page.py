@@ -39,7 +39,7 @@ def as_opened(page: tuple[Any, list[str]]) -> Iterator[None]:
     for _ in range(60):
         if not tab.locator(".control.changed").count():
             break
-        tab.locator("#undo").click()
+        after(tab, tab.locator("#undo").click)
     yield
     assert wrong == []
 
@@ -48,15 +48,10 @@ def settled(tab: Any) -> None:
     tab.locator("#changed-count", has_text="verdicts changed").wait_for()
 
 
-def painted(tab: Any) -> str:
-    return str(tab.evaluate("document.documentElement.dataset.painted ?? '0'"))
-
-
 def after(tab: Any, act: Any) -> None:
     """Act, and wait for the overlay that follows."""
-    before = painted(tab)
     act()
-    tab.locator(f"html[data-painted]:not([data-painted='{before}'])").wait_for(state="attached")
+    tab.locator("html[data-settled=yes]").wait_for(state="attached")
 
 
 def overlay(tab: Any) -> str:

@@ -28,7 +28,9 @@ function chart(into, { low, high, stacks, limits, name }) {
   picture.append(svg("line", { class: "axis", x1: 10, x2: WIDTH - 10, y1: FLOOR, y2: FLOOR }));
   picture.append(svg("text", { x: 10, y: HEIGHT - 6 }, short(low)), svg("text", { x: WIDTH - 10, y: HEIGHT - 6, "text-anchor": "end" }, short(high)));
   for (const limit of limits) picture.append(...limitOf(limit, picture, x, value, [low, high]));
+  const focused = into.contains(document.activeElement) ? document.activeElement.dataset.limit : null;
   into.replaceChildren(picture);
+  if (focused) into.querySelector(`[data-limit="${focused}"]`)?.focus();
 }
 
 const short = (value) => Number(value.toPrecision(4)).toString();
@@ -50,7 +52,6 @@ function limitOf({ name, at, put }, picture, x, value, [low, high]) {
     if (!way) return;
     event.preventDefault();
     put(at + (way * (high - low)) / 200);
-    document.querySelector(`[data-limit="${name}"]`)?.focus();
   });
   return [line, grip, text];
 }
@@ -109,4 +110,9 @@ on("verdicts", () => {
   if (!dragging) paintMaxima();
   if (!state.told.left && !dragging && spread?.rows !== state.told.rows) loadSpread().then(() => { if (spread) spread.rows = state.told.rows; });
 });
-on("regions", () => { paintMaxima(); paintSpread(); });
+let later = 0;
+on("regions", () => {
+  if (dragging) paintMaxima();
+  clearTimeout(later);
+  later = setTimeout(() => { paintMaxima(); paintSpread(); }, 100); // not while a slider moves
+});

@@ -1,11 +1,13 @@
 // The connection to the session's worker: the newest change goes out, what comes back is put into the state.
 import { call } from "../dom.js";
-import { state, tell } from "./state.js";
+import { on, state, tell } from "./state.js";
 
 let socket = null;
 let number = 0;
 let answered = 0;
 let waiting = null;
+let patience = 0;
+const PATIENCE_MS = 1500;
 const marks = new Map();
 
 /** How long the last changes took from the call to the painted overlay, in ms: for the bench. */
@@ -26,12 +28,15 @@ export function connect(onEnd) {
 /** Ask for the regions in force. While an answer is on its way only the newest change is kept. */
 export function judge() {
   if (socket?.readyState !== WebSocket.OPEN) return;
+  document.documentElement.dataset.settled = "no";
   if (number > answered) {
     waiting = true;
     return;
   }
   number += 1;
   marks.set(number, performance.now());
+  clearTimeout(patience);
+  patience = setTimeout(() => { state.isWaiting = true; tell("waiting"); }, PATIENCE_MS);
   socket.send(JSON.stringify({ op: "judge", n: number, view: state.view, regions: state.regions }));
 }
 
@@ -40,7 +45,7 @@ export function look({ old = false } = {}) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ op: "look", view: state.view, old }));
 }
 
-async function receive(data) {
+function receive(data) {
   const length = new DataView(data).getUint32(0);
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   if (head.error && head.op !== "died" && head.op !== "stopped") {
@@ -53,7 +58,7 @@ async function receive(data) {
     tell("trouble");
   } else if (head.op === "look") {
     if (head.view !== state.view) return next(head.n);
-    state.look = { ...head, layers: await layersOf(head, new Uint8Array(data, 4 + length)), n: head.n };
+    state.look = { ...head, layers: layersOf(head, new Uint8Array(data, 4 + length)), n: head.n };
     if (head.n && state.problems.length && !head.invalid) {
       state.problems = [];
       tell("problems");
@@ -78,23 +83,35 @@ function painted(head) {
   timings.push({ n: head.n, kind: head.kind, ms: performance.now() - marks.get(head.n) });
   marks.delete(head.n);
   document.documentElement.dataset.painted = String(head.n);
+  if (head.n === number && !waiting) document.documentElement.dataset.settled = "yes";
   document.documentElement.dataset.paintedMs = timings.at(-1).ms.toFixed(1);
 }
 
 function next(n) {
   if (n) answered = Math.max(answered, n);
+  if (answered === number) clearTimeout(patience);
+  if (state.isWaiting) {
+    state.isWaiting = false;
+    tell("waiting");
+  }
   if (!waiting) return;
   waiting = null;
   judge();
 }
 
-/** Two layers of bits, zlib's format, as two arrays with a bit for each pixel of the map. */
-async function layersOf(head, packed) {
+/** Two layers: of each the bytes of eight pixels that aren't empty, as count, places, bytes. */
+function layersOf(head, packed) {
   if (!packed.length || !head.map) return null;
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bits = new Uint8Array(await new Response(stream).arrayBuffer());
-  const half = bits.length / 2;
-  return { candidates: bits.subarray(0, half), kept: bits.subarray(half) };
+  const data = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  let at = 0;
+  const layer = () => {
+    const count = data.getUint32(at, true);
+    const places = new Uint32Array(packed.slice(at + 4, at + 4 + 4 * count).buffer);
+    const bytes = packed.subarray(at + 4 + 4 * count, at + 4 + 5 * count);
+    at += 4 + 5 * count;
+    return { places, bytes };
+  };
+  return { candidates: layer(), kept: layer() };
 }
 
 function said(error) {
@@ -104,3 +121,5 @@ function said(error) {
 export async function exported() {
   return call(`/api/v1/tuning/${state.id}/export`);
 }
+
+on("regions", judge);

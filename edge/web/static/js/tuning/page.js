@@ -1,7 +1,7 @@
 // Tuning: opens a recording, joins the parts, and holds the keys of the whole page.
 import { call, el, pageData, put } from "../dom.js";
+import { connect, look } from "./link.js"; // the first to hear of a change: the worker is asked before anything is drawn
 import { build } from "./controls.js";
-import { connect, judge, look } from "./link.js";
 import { fit, load } from "./stage.js";
 import { forgetSteps, on, redo, state, tell, undo } from "./state.js";
 import { go, nextChanged } from "./strip.js";
@@ -110,7 +110,7 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("keyup", (event) => event.key === "o" && hold(false));
 
-on("regions", judge);
 on("view", () => look());
+on("waiting", () => status(state.isWaiting ? "Waiting for a core: the lines come first." : ""));
 on("trouble", () => status(state.trouble));
 list().catch((error) => status(error.message));

@@ -74,6 +74,6 @@ async function paintExport() {
 let later = 0;
 on("regions opened", () => { clearTimeout(later); later = setTimeout(paintExport, 400); });
 on("verdicts", paintMatrix);
-on("funnel look", paintFunnel);
+on("funnel", paintFunnel);
 let drawing = 0;
-on("look funnel", () => { cancelAnimationFrame(drawing); drawing = requestAnimationFrame(() => setTimeout(paintRegions)); });
+on("look funnel", () => { clearTimeout(drawing); drawing = setTimeout(paintRegions, 100); }); // not while a slider moves

@@ -127,23 +127,23 @@ function paint() {
   place();
 }
 
+let image = null;
+
 function paintBits({ map, layers }) {
   const canvas = pictures.bits;
   if (canvas.width !== map.width || canvas.height !== map.height) [canvas.width, canvas.height] = [map.width, map.height];
-  const image = new ImageData(map.width, map.height);
+  if (image?.width !== map.width || image.height !== map.height) image = new ImageData(map.width, map.height);
   const pixels = new Uint32Array(image.data.buffer);
+  pixels.fill(0);
   const [amber, red] = [0x99_3d_bd_f3, 0xb0_4a_3a_ff]; // ABGR
-  fill(pixels, shown.candidates ? layers.candidates : null, amber);
-  fill(pixels, shown.kept ? layers.kept : null, red);
+  if (shown.candidates) fill(pixels, layers.candidates, amber);
+  if (shown.kept) fill(pixels, layers.kept, red);
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-function fill(pixels, bits, colour) {
-  if (!bits) return;
-  for (let n = 0; n < bits.length; n += 1) {
-    const byte = bits[n];
-    if (!byte) continue;
-    for (let bit = 0, at = n * 8; bit < 8; bit += 1, at += 1) if (byte & (128 >> bit) && at < pixels.length) pixels[at] = colour;
+function fill(pixels, { places, bytes }, colour) {
+  for (let n = 0; n < places.length; n += 1) {
+    for (let bit = 0, at = places[n] * 8; bit < 8; bit += 1, at += 1) if (bytes[n] & (128 >> bit) && at < pixels.length) pixels[at] = colour;
   }
 }
 
