@@ -78,13 +78,14 @@ def test_it_asks_where_the_bundle_should_go(good: Path) -> None:
     assert refusal(good, *BY) == ("edge train: where should the bundle go?\n  expected: -o BUNDLE, or --sheet PICTURE.png")
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: scripts/test --all installs it")
 def test_it_shows_what_each_epoch_brought_and_what_the_model_finds(good: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edge", "train", good, "-o", tmp_path / "out", *BY, "--epochs", 2, "--threads", 1]
     command += ["--backbone", "gabor", "--pose", "texture"]
     environment = os.environ | {"COLUMNS": "200"}
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, timeout=100, env=environment
+        [str(part) for part in command], capture_output=True, text=True, check=False, timeout=500, env=environment
     )
     assert done.stderr == ""
     assert done.returncode == 0

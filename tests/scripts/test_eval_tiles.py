@@ -95,11 +95,12 @@ def test_pixel_figures_are_those_of_the_values_themselves() -> None:
     assert counts.figures() == {"pixel_auroc": 0.75, "pixel_ap": pytest.approx((1 + 2 / 3) / 2)}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: scripts/test --all installs it")
 def test_a_training_prints_memory_head_and_both_by_kind(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "eval_tiles.py"), str(write(tmp_path)), "--method", "train"]
     command += ["--backbone", "gabor", "--vectors", "100", "--splits", "1", "--threads", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=500)
     lines = done.stdout.splitlines()
     head = next(index for index, line in enumerate(lines) if line.startswith("split 0, by part:"))
     assert lines[head + 1].split() == ["kind", "memory", "head", "fused"]

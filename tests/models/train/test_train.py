@@ -27,9 +27,11 @@ from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap
+from edge.models.fit.continued import plan_of
 from edge.models.fit.fit import FitRun, fit_to_bundle
 from edge.models.sets.used import fitted_on
 from edge.models.train.fused_graph import RawMaps
+from edge.models.train.go_on import as_fitted
 from edge.models.train.head import DefectHead, load
 from edge.models.train.train import Trained, TrainRun, train
 from edge.models.train.write_trained import write_trained
@@ -148,6 +150,7 @@ done = train(surfaces(root), request(epochs=6), root / "t", run)
 """
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("after", [0, 2])
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, after: int) -> None:
     whole = train(surfaces(tmp_path / "whole"), request(epochs=6), tmp_path / "whole" / "t", TrainRun(test=False))
@@ -163,13 +166,14 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, 
             while not (folder / "t").exists() and process.poll() is None:
                 time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=500)
     assert done.stdout.split()[-1] == "6"
     assert len(done.stdout.split()) <= 6 - after
     assert (folder / "head.npz").read_bytes() == whole.head.to_bytes()
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     whole = train(surfaces(tmp_path / "whole"), request(epochs=6), tmp_path / "whole" / "t", TrainRun(test=False))
     folder, rng = tmp_path / "killed", np.random.default_rng(time.time_ns())
@@ -197,3 +201,9 @@ def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
         f"{tmp_path / 't' / 'features.f16'}: the training cannot go on: No space left on device\n"
         "  fix: make room, then give the same command with --resume: it goes on from the last epoch"
     )
+
+
+def test_edge_fit_does_not_go_on_from_a_trained_bundle_as_if_it_had_no_head(bundle: Bundle) -> None:
+    with pytest.raises(UserError, match="not a bundle that can be continued"):
+        plan_of(bundle, "y")
+    assert plan_of(as_fitted(bundle), "y").method == "memory"
