@@ -1,0 +1,89 @@
+"""Fleet and Live in a real browser: pictures with their boxes, freezing and stepping, silence, an ended session."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+from support.browsers import Look, RunningPage
+from support.daemons import LIVE, daemon
+from support.waits import until
+
+from edge.web.doors.roles import Role
+
+
+def test_a_tile_shows_picture_verdict_and_rate_of_each_line(look) -> None:
+    page = look.open("/")
+    for camera in ("cam1", "cam2"):
+        tile = page.locator(f'[data-camera="{camera}"]')
+        tile.locator("canvas:not([hidden])").wait_for()
+        tile.locator('[data-field="verdict"]').get_by_text(re.compile("pass|fail")).wait_for()
+        tile.locator('[data-field="state"]').get_by_text("ContinuousExecution").wait_for()
+
+
+def test_a_fail_has_its_box_and_stays_pinned(look) -> None:
+    page = look.open("/cam/cam1")
+    page.locator("#failpicture canvas:not([hidden])").wait_for()
+    assert page.locator("#failpicture rect.box").get_attribute("width") == "40"
+    assert "seq" in page.locator("#failtext").inner_text()
+
+
+def test_space_freezes_and_arrows_step(look) -> None:
+    page = look.open("/cam/cam1")
+    page.locator("#verdict").get_by_text("fail").wait_for()
+    page.keyboard.press("Space")
+    page.locator("#freeze[aria-pressed=true]").wait_for()
+    before = int(page.locator("#seq").inner_text())
+    page.keyboard.press("ArrowLeft")
+    page.locator("#seq", has_text=re.compile(f"^{before - 1}$")).wait_for()
+    page.keyboard.press("ArrowRight")
+    page.locator("#seq", has_text=re.compile(f"^{before}$")).wait_for()
+    page.keyboard.press("f")
+    page.locator("#verdict").get_by_text("fail").wait_for()
+    assert int(page.locator("#seq").inner_text()) % 5 == 4
+    page.keyboard.press("End")
+    page.locator("#freeze[aria-pressed=false]").wait_for()
+    assert look.wrong == []
+
+
+def test_a_revoked_session_says_so_and_shows_nothing_as_live(browser, web) -> None:
+    web.add_user("bob", Role.VIEWER)
+    window = Look(browser, web)
+    window.log_in("bob")
+    page = window.open("/cam/cam1")
+    page.locator("#age").get_by_text("last heard").wait_for()
+    web.revoke("bob")
+    page.locator("#ended").get_by_text("Your session has ended").wait_for()
+    page.locator("#age.red").wait_for()
+    window.close()
+
+
+@pytest.fixture
+def line(tmp_path) -> Iterator[tuple[object, RunningPage]]:
+    """A daemon in a process of its own, and a page of its own before it."""
+    preview = f"outputs.zmq.preview=ipc://{tmp_path / 'preview'}"
+    with daemon(tmp_path, preview, sets=[*LIVE[:2], LIVE[3], "outputs.zmq={}"]) as process:
+        until(lambda: (tmp_path / "run" / "endpoints.json").exists())
+        page = RunningPage(tmp_path / "web", [tmp_path / "run"], ["cam1"])
+        yield process, page
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGSTOP, "silent|no heartbeat"), (signal.SIGKILL, "silent|not running")]
+)
+def test_a_line_that_stops_is_never_shown_as_live(browser, line, number, words) -> None:
+    process, page = line
+    window = Look(browser, page)
+    window.log_in()
+    shown = window.open("/cam/cam1")
+    shown.locator("#age").get_by_text("last heard").wait_for()
+    process.send_signal(number)
+    shown.locator("#age.red").get_by_text(re.compile(words)).wait_for()
+    shown.locator("body.isstale").wait_for()
+    if number == signal.SIGSTOP:
+        process.send_signal(signal.SIGCONT)
+        shown.locator("#age").get_by_text("last heard").wait_for()
+    window.close()
