@@ -28,21 +28,18 @@ def check_password(name: str, password: str) -> None:
 
 
 def password_hash(password: str) -> str:
-    """Return ``scrypt$SALT$HASH`` in base64, for the accounts."""
+    """Return ``scrypt$N$SALT$HASH``, salt and hash in base64, for the accounts."""
     salt = os.urandom(16)
-    return "$".join(("scrypt", base64.b64encode(salt).decode(), base64.b64encode(_scrypt(password, salt)).decode()))
+    return "$".join(("scrypt", str(_N), *(base64.b64encode(part).decode() for part in (salt, _scrypt(password, salt, _N)))))
 
 
 def is_password(password: str, stored: str | None) -> bool:
     """Return True if ``password`` made ``stored``. Without one it takes as long, so that nobody learns who has one."""
-    _, salt, expected = (stored or _NONE).split("$")
-    same = hmac.compare_digest(_scrypt(password, base64.b64decode(salt)), base64.b64decode(expected))
-    return same and stored is not None
+    _, number, salt, expected = (stored or f"scrypt${_N}$AAAAAAAAAAAAAAAAAAAAAA==$AAAA").split("$")
+    made = _scrypt(password, base64.b64decode(salt), int(number))
+    return hmac.compare_digest(made, base64.b64decode(expected)) and stored is not None
 
 
-def _scrypt(password: str, salt: bytes) -> bytes:
+def _scrypt(password: str, salt: bytes, number: int) -> bytes:
     with _one_at_a_time:
-        return hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P, dklen=_LENGTH, maxmem=_MEMORY)
-
-
-_NONE = "scrypt$" + base64.b64encode(bytes(16)).decode() + "$" + base64.b64encode(bytes(_LENGTH)).decode()
+        return hashlib.scrypt(password.encode(), salt=salt, n=number, r=_R, p=_P, dklen=_LENGTH, maxmem=_MEMORY)
