@@ -29,6 +29,7 @@ def install_service(
         typer.Option(help="The edge command that the unit starts. Default: this one.", show_default=False),
     ] = None,
     gateway: Annotated[bool, typer.Option("--gateway", help="Also the unit of `edge gateway modbus`, for PLCs.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Also the unit of `edge web`, the page of all lines.")] = False,
     only_print: Annotated[bool, typer.Option("--print", help="Print the files; write nothing.")] = False,
 ) -> None:
     """Install the unit, user, folders, udev rule and kernel settings of one camera's service, and say what comes next.
@@ -39,7 +40,7 @@ def install_service(
     if not re.fullmatch(r"[a-z0-9_]{1,32}", camera):
         raise UserError("CAMERA", received=repr(camera), expected="a to z, 0 to 9 and _, at most 32, as in the config")
     kinds = tuple(_drop_in(name) for name in drop_in or ())
-    files = service_files(camera, kinds, program, gateway=gateway)
+    files = service_files(camera, kinds, program, gateway=gateway, web=web)
     config = root / "etc" / "edge" / f"{camera}.yaml"
     with contextlib.suppress(UserError):  # told among the warnings
         needs = drop_in_of(load_config(config), camera, root)
@@ -54,7 +55,7 @@ def install_service(
     for warning in _warnings(camera, root, files):
         out.print(f"warning: {warning}", style="yellow", markup=False)
     out.print("\nnext:")
-    for step in next_steps(camera, gateway=gateway):
+    for step in next_steps(camera, gateway=gateway, web=web):
         out.print(f"  {step}", markup=False)
 
 

@@ -18,6 +18,8 @@ from edge.config.yaml_reader import Lines, Section, read_yaml
 from edge.errors import UserError
 
 UNIX = "unix:"
+OF_SERVICE = Path("/var/lib/edge-web")
+"""Folder of the service's page, which root means where it names no other."""
 
 
 def _bind(text: str) -> str:
@@ -75,7 +77,8 @@ class WebConfig(Section):
     Requests for other names are refused."""
     dir: Path | None = None
     """Folder of the page's own files: users, sessions, audit log, labels, exports, index; relative to this file. null:
-    $STATE_DIRECTORY, as systemd sets it, otherwise ``~/.local/state/edge-web``."""
+    $STATE_DIRECTORY, as systemd sets it; for root /var/lib/edge-web if it is there; otherwise
+    ``~/.local/state/edge-web``."""
     tls: TlsConfig | None = None
     """Certificate and key. null: plain HTTP."""
     behind_proxy: ProxyConfig | None = None
@@ -159,4 +162,6 @@ def _all(base: Path, paths: Sequence[Path]) -> object:
 def _default_folder() -> Path:
     if os.environ.get("STATE_DIRECTORY"):
         return Path(os.environ["STATE_DIRECTORY"].split(":")[0])
+    if os.geteuid() == 0 and OF_SERVICE.is_dir():
+        return OF_SERVICE
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "edge-web"

@@ -15,6 +15,7 @@ from edge.storage.disk import write_whole
 DropIn: TypeAlias = Literal["cuda", "jetson"]
 UNIT: Final = "edge@.service"
 GATEWAY_UNIT: Final = "edge-gateway@.service"
+WEB_UNIT: Final = "edge-web.service"
 _TARGETS: Final = {
     UNIT: "etc/systemd/system/edge@.service",
     "edge.sysusers.conf": "etc/sysusers.d/edge.conf",
@@ -55,17 +56,18 @@ class ServiceFile:
 
 
 def service_files(
-    camera: str, drop_ins: tuple[DropIn, ...] = (), program: Path | None = None, *, gateway: bool = False
+    camera: str, drop_ins: tuple[DropIn, ...] = (), program: Path | None = None, *, gateway: bool = False, web: bool = False
 ) -> list[ServiceFile]:
-    """Return everything that ``edge@CAMERA`` needs, and ``edge-gateway@CAMERA`` with ``gateway``; drop-ins come as this
-    camera's own copy.
+    """Return everything that ``edge@CAMERA`` needs, ``edge-gateway@CAMERA`` with ``gateway`` and ``edge-web`` with ``web``;
+    drop-ins come as this camera's own copy.
 
     ``program`` is what the units start; None: the ``edge`` of this Python.
     """
     folder = _folder()
     program = program or Path(sys.prefix) / "bin" / "edge"
     found = []
-    targets = _TARGETS | ({GATEWAY_UNIT: f"etc/systemd/system/{GATEWAY_UNIT}"} if gateway else {})
+    units = [unit for unit, wanted in ((GATEWAY_UNIT, gateway), (WEB_UNIT, web)) if wanted]
+    targets = _TARGETS | {unit: f"etc/systemd/system/{unit}" for unit in units}
     for name, target in targets.items():
         found.append(ServiceFile(Path(target), (folder / name).read_text("utf-8").replace(_PROGRAM, str(program))))
     for drop_in in drop_ins:
@@ -79,9 +81,9 @@ def usb_vendors() -> set[str]:
     return set(re.findall(r'idVendor}=="([0-9a-f]{4})"', (_folder() / "70-edge-usb3vision.rules").read_text("utf-8")))
 
 
-def next_steps(camera: str, *, gateway: bool = False) -> list[str]:
+def next_steps(camera: str, *, gateway: bool = False, web: bool = False) -> list[str]:
     """Return the commands that make the installed files take effect, in order; each may be run again."""
-    units = [f"edge@{camera}", *([f"edge-gateway@{camera}"] if gateway else [])]
+    units = [f"edge@{camera}", *([f"edge-gateway@{camera}"] if gateway else []), *(["edge-web"] if web else [])]
     return [
         "systemd-sysusers",
         "systemd-tmpfiles --create",

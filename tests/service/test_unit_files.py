@@ -47,6 +47,18 @@ def test_systemd_knows_every_key(tmp_path: Path, drop_ins: tuple[DropIn, ...]) -
 
 
 @needs("systemd-analyze")
+def test_systemd_knows_every_key_of_the_page_s_unit_and_its_exposure_is_at_most_2(tmp_path: Path) -> None:
+    for file in service_files("cam1", web=True, program=Path("/bin/true")):
+        file.write(tmp_path)
+    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", f"--root={tmp_path}"]
+    result = subprocess.run([*command, "edge-web.service"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-200:]
+    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / "etc/systemd/system/edge-web.service")]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@needs("systemd-analyze")
 def test_systemd_knows_every_key_of_the_gateway_s_unit_and_its_exposure_is_at_most_2(tmp_path: Path) -> None:
     for file in service_files("cam1", gateway=True, program=Path("/bin/true")):
         file.write(tmp_path)

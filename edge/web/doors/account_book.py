@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import sqlite3
@@ -56,6 +57,8 @@ class AccountBook:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)
+            if os.geteuid() == 0:  # root adds users to a page that another user runs
+                os.chown(path, folder.stat().st_uid, folder.stat().st_gid)
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
             self._database.executescript(_TABLES)
         except (OSError, sqlite3.Error) as error:

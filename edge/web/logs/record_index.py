@@ -19,6 +19,7 @@ from edge.storage.log_files import PACKED, segments
 
 FILE: Final = "index.sqlite"
 VERDICTS: Final = ("pass", "fail", "invalid")
+_NUMBERS: Final = {verdict: number for number, verdict in enumerate(VERDICTS)}
 _BATCH: Final = 20_000
 _LONGEST: Final = 1 << 24
 _TABLES: Final = """
@@ -35,6 +36,7 @@ create index if not exists by_time on records (at);
 create index if not exists by_verdict on records (verdict, at) where verdict > 0;
 create index if not exists by_reason on records (reason, at) where reason is not null;
 create index if not exists by_part on records (part) where part is not null;
+create index if not exists by_parts on records (part, part_last) where part_last > part;
 create index if not exists by_seq on records (seq);
 """
 
@@ -81,7 +83,7 @@ class RecordIndex:
         if rows and size <= done:
             return 0
         count = 0
-        with path.open("rb") as file:
+        with path.open("rb", buffering=1 << 20) as file:
             self._database.execute("begin")
             if number is None:
                 add = "insert into files (camera, path, done, lines) values (?, ?, 0, 0)"
@@ -109,7 +111,7 @@ class RecordIndex:
         try:
             record = orjson.loads(line)
             kind, at = record["kind"], record["created_ns"]
-            verdict, run = VERDICTS.index(record["verdict"]), self._run(camera, record["instance_id"])
+            verdict, run = _NUMBERS[record["verdict"]], self._run(camera, record["instance_id"])
             if kind == "inspection":
                 part = record["part_id"]
                 total = record["latency_ms"]["total"]

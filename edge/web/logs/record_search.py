@@ -18,6 +18,11 @@ _COLUMNS: Final = (
     "f.path, r.place"
 )
 
+_OF_PART: Final = (
+    "r.rowid in (select rowid from records where part = ? union all"
+    " select rowid from records where part_last > part and part < ? and part_last >= ?)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -122,7 +127,7 @@ def _conditions(wish: Wish, cameras: tuple[str, ...]) -> tuple[list[str], list[A
     if verdict:
         conditions.append("r.verdict > 0")  # what the key over fails and invalids covers
     if wish.part is not None:  # a skip stands for several parts
-        conditions.append("(r.part = ? or (r.part < ? and r.part_last >= ?))")
+        conditions.append(_OF_PART)
         values += [wish.part] * 3
     return conditions, values
 
