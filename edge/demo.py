@@ -177,7 +177,11 @@ def _write_config(path: Path, *, camera: bool) -> None:
         "model": {"bundle": "bundle"},
         "calibration": "demo.calibration.yaml",
         "regions": {"border_px": 2, "smooth": {"kind": "median", "size": 3}, "min_area_px": 16, "merge_gap_px": 2},
-        "outputs": {"zmq": {}, "jsonl": {"dir": "log"}, "evidence": {"dir": "evidence", "keep": ["fail", "invalid"]}},
+        "outputs": {
+            "zmq": {"preview": "tcp://127.0.0.1:0"},
+            "jsonl": {"dir": "log"},
+            "evidence": {"dir": "evidence", "keep": ["fail", "invalid"]},
+        },
     }
     path.write_text(
         "# Written by `edge demo`; `edge run -c` runs it again.\n" + yaml.safe_dump(config, sort_keys=False),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +25,14 @@ OVERLAYS_NAMED = 3
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(min=1, help="Length of the live part, in s.")] = 20.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=1, help="Length of the live part, in s. Default: 20; an hour with --page.", show_default=False),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything that is written; made anew.")] = Path(
         "edge-demo"
     ),
+    page: Annotated[bool, typer.Option("--page", help="Also serve `edge web` on this line, and print its link.")] = False,
 ) -> None:
     """Record good frames of the simulated camera, fit a model on them, then inspect live while the part alternates."""
     console = Console()
@@ -40,16 +48,36 @@ def demo(
     loaded = job.prepare_demo(out, lambda text: console.print(f"- {text}"), camera=camera)
     watched: list[Line] = []
     rate = FrameRate()
-    with Live(console=console, refresh_per_second=4, transient=False) as live:
+    length_s = seconds or (3600.0 if page else 20.0)
+    with _page(console, out) if page else nullcontext(), Live(console=console, refresh_per_second=4) as live:
 
         def each_turn(line: Line, health: StageHealth) -> None:
             if not watched:
                 watched.append(line)
             live.update(live_table(line, health, rate))
 
-        code = job.inspect_live(loaded, seconds, each_turn)
+        code = job.inspect_live(loaded, length_s, each_turn)
     _finish(console, out, watched[0] if watched else None)
     raise typer.Exit(code)
+
+
+@contextmanager
+def _page(console: Console, out: Path) -> Iterator[None]:
+    """Serve the page of this demo in a process of its own, on any free port; print the link that lets one person in."""
+    path = out / "web.yaml"
+    path.write_text("bind: 127.0.0.1:0\ndir: page\n", "utf-8")
+    command = [sys.executable, "-m", "edge", "web", "-c", str(path)]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        for line in server.stderr:
+            console.print(line.strip(), markup=False, soft_wrap=True)
+            if "/enter?" in line:
+                break
+        yield
+    finally:
+        server.terminate()
+        server.communicate()
 
 
 def _make_anew(out: Path) -> None:
