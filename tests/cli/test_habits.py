@@ -46,7 +46,8 @@ def test_h_is_help(words: tuple[str, ...]) -> None:
 
 
 def test_who_takes_a_config_takes_it_both_ways() -> None:
-    either = {words: command for words, command in COMMANDS.items() if "--config" in options(command)}
+    # the page's settings are no line's, may be left out, and its words are commands
+    either = {words: c for words, c in COMMANDS.items() if "--config" in options(c) and words[0] != "web"}
     assert {words[0] for words in either} >= {"run", "record", "replay", "calibrate", "check", "doctor", "reload", "log"}
     for words, command in either.items():
         arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
