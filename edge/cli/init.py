@@ -17,6 +17,9 @@ from edge.storage.disk import write_whole
 SIMULATED: Final = "simulated"
 STILL_SCENE: Final = [["PixelFormat", "Mono8"], ["Width", 400], ["Height", 300], ["BouncingBallSize", 1]]
 """Features of the simulated GenICam camera under which every frame is good; with BouncingBallSize 30 each has a defect."""
+REPEATS: Final = (
+    "\nThe simulated camera's frames repeat: say --keep-outliers to fit and calibrate, and --seen-before to calibrate."
+)
 
 
 def init(
@@ -80,6 +83,8 @@ def init(
     out.print(f"wrote {line}\n\nnext:", markup=False)
     for step in _next_steps(line, name, folder, has_model=bundle is not None):
         out.print(f"  {step}", markup=False)
+    if source.get("producer") == SIMULATED:
+        out.print(REPEATS, markup=False)
 
 
 def _next_steps(line: Path, name: str, folder: Path | None, *, has_model: bool) -> list[str]:
