@@ -42,7 +42,8 @@ def test_a_genicam_camera_by_its_serial_number_as_it_is_written(tmp_path: Path) 
         f"  edge record -c {line} --frames 60 --out {tmp_path}/good   # of good parts; some of them for `calibrate` alone\n"
         f"  edge fit {tmp_path}/good -o {models}/line1\n"
         f"  edge calibrate MORE_GOOD_FRAMES -c {line}\n  edge check {line}\n  edge run -c {line}\n"
-        "\nThe simulated camera's frames repeat: say --keep-outliers to fit and calibrate, and --seen-before to calibrate.\n"
+        "\nThe simulated camera's frames repeat: "
+        "say --keep-outliers to fit and calibrate, and --seen-before to calibrate.\n"
     )
 
 
