@@ -12,6 +12,7 @@ from edge.disturb.corruptions import CORRUPTIONS
 from edge.models.fit.fit import FitRun, fit_to_bundle
 from edge.models.sets.open import open_set
 from edge.shift import diagnose
+from edge.shift import shift as shift_room
 from edge.shift.coverage import read_measured
 from edge.shift.shift import compare_sets, report_of
 from edge.shift.shift_judge import ShiftJudge
@@ -161,3 +162,16 @@ def test_a_missing_extra_is_named(gone, extra, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=rf"extra '{extra}'.*\n  fix: pip install 'edge-inspect\[{extra}\]'"):
         (tsne if gone == "sklearn" else umap)(np.zeros((8, 3)))
+
+
+def test_two_halves_of_one_set_are_not_different_in_19_of_20_draws(tmp_path, monkeypatch):
+    """By the statistics here; scripts/eval_shift_naming.py has larger sets with lite0's embeddings."""
+    monkeypatch.setattr(shift_room, "lite0_embedder", lambda: None)
+    whole = open_set(folder(tmp_path / "whole", 0, 36, preset="pinned"))
+    different = 0
+    for draw in range(20):
+        order = np.random.default_rng(draw).permutation(36)
+        halves = [whole.with_frames([whole.frames[i] for i in sorted(own)]) for own in (order[:18], order[18:])]
+        done = compare_sets(("first", "second"), (halves[0], halves[1]), seed=draw)
+        different += report_of(done)["verdict"] != "not different"
+    assert different <= 1
