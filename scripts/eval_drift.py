@@ -8,18 +8,18 @@ model's false rejects reach 5 % or its recall falls by 10 points, on 40 good and
 frames of the camera, of which every fifth is measured, from there to the warning.
 
 `unknown` is of two causes that the library then lacks. The false warnings are of statistics that vary with a time
-constant of 500 frames and one standard deviation. `throughput_kept` is a bound from below: what is left where measuring
-and the cheapest model (`pixel`, one thread) share one core at 3 MP. On a line the judge measures while the model works.
+constant of 500 frames and one standard deviation. `throughput_kept` is of whole lines on 3 MP, with and without in turns,
+as `scripts/bench.py drift` has it with more repeats: on a busy machine it says little.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import tempfile
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+import bench_drift
 from support.other_corruptions import TWO_WAY, disturbed
 
 from edge.config.line import ModelConfig
@@ -50,7 +51,6 @@ from edge.engines.to_map import to_map
 from edge.frames import AnomalyMap, Frame, FrameMeta
 from edge.models.calibrate.thresholds import choose_high
 from edge.models.fit.fit import fit_to_bundle
-from edge.preprocess.prepare import Workspace
 from edge.sources.synthetic.parts import make_scene
 
 CAUSES = (
@@ -58,7 +58,7 @@ CAUSES = (
 )  # fmt: skip
 LEFT_OUT = ("scale", "background")
 FACTORS = (1.0, 1.3, 1.6)
-EVERY, MEGAPIXELS = 5, (1536, 2048)
+EVERY = 5
 
 
 class Line:
@@ -184,25 +184,12 @@ def ladder(line: Line) -> dict[str, Any]:
     return told | {"defects_raise": sorted(raised), "defects_locked_frames": locks}
 
 
-def cost(repeats: int) -> tuple[float, float]:
-    """Milliseconds of one thread for a measured frame of 3 MP, and for the cheapest model's map of one."""
-    scene, frames = make_scene("medium", 1, *MEGAPIXELS), []
-    for number in range(6):
-        frames.append(np.empty(MEGAPIXELS, np.uint8))
-        scene.render(number, 0.0, frames[-1])
-    meter, spent, judged = Meter(fit_template(frames, 8)), [], []
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = fit_to_bundle((_framed(frame) for frame in frames), Path(folder) / "pixel", method="pixel")
-        with closing(open_engine(ModelConfig(bundle=bundle.folder, engine="onnx", threads=1), bundle)) as engine:
-            workspace = Workspace()
-            for number in range(repeats):
-                began = time.thread_time()
-                meter.measure(frames[number % 6])
-                middle = time.thread_time()
-                to_map(_framed(frames[number % 6]), engine, workspace)
-                spent.append(1000 * (middle - began))
-                judged.append(1000 * (time.thread_time() - middle))
-    return float(np.median(spent)), float(np.median(judged))
+def cost(*, smoke: bool) -> dict[str, float]:
+    """Throughput with drift over that without, in turns, and milliseconds of a measured frame: `scripts/bench.py drift`."""
+    if smoke:
+        bench_drift.FRAMES = 20
+    with contextlib.redirect_stdout(sys.stderr):
+        return bench_drift.measure(1 if smoke else 3, str)
 
 
 def main() -> None:
@@ -234,7 +221,7 @@ def evaluate(seeds: int, *, smoke: bool) -> dict[str, Any]:
     known = [row for row in rows if row["cause"] not in LEFT_OUT]
     first = [row for row in known if row["named"] == row["cause"]]
     runs, frames = (2, 2000) if smoke else (20, 20_000)
-    ms, model_ms = cost(3 if smoke else 15)
+    speed = cost(smoke=smoke)
     return {
         "named_first": _share(known, lambda row: row["named"] == row["cause"]),
         "named_group": _share(known, lambda row: row["group"] == CORRUPTIONS[row["cause"]].group),
@@ -246,9 +233,9 @@ def evaluate(seeds: int, *, smoke: bool) -> dict[str, Any]:
         "detected_within_300": _share(rows, lambda row: row["warned"] and row["frames"] <= 300),
         "false_warning_runs": {n: false_warnings(n, runs, frames, seeds) for n in (10, 20)},
         "ladder": ladders,
-        "ms_per_frame": round(ms / EVERY, 3),
-        "ms_measured_frame": round(ms, 2),
-        "throughput_kept": round(model_ms / (model_ms + ms / EVERY), 4),
+        "ms_per_frame": speed["ms_per_frame"],
+        "ms_measured_frame": speed["measure_ms"],
+        "throughput_kept": speed["throughput_kept"],
         "seeds": seeds,
     }
 
