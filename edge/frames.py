@@ -100,7 +100,7 @@ class FrameKind:
         return f"{size}{'' if self.colour is None else f' {self.colour}'}{bits}"
 
     def doubt(self, frame: Frame) -> Unmapped | None:
-        """Why a frame is of another kind: ``frame_size`` or ``frame_kind``; None where it is of this one."""
+        """Why a frame is of another kind: ``frame_size`` or ``frame_kind``; None if it is of this one."""
         shape = frame.pixels.shape
         fits = self.size is None or self.size == (shape[1], shape[0])
         if (

@@ -76,7 +76,7 @@ def either_way(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _row_of_arguments(hints: dict[str, Any]) -> str | None:
-    """Return the parameter that takes as many arguments as there are, None where no parameter does."""
+    """Return the parameter that takes as many arguments as there are, None if no parameter does."""
     for key, hint in hints.items():
         kind, *told = get_args(hint) or (None,)
         if get_origin(kind) is list and any(isinstance(one, ArgumentInfo) for one in told):

@@ -82,7 +82,7 @@ class _Labelling:
         return word, own[-1] if own and word not in _WITHOUT_MASK else None
 
     def masked(self, frame: SetFrame) -> tuple[str, str | None] | None:
-        """A kind of defect with the mask that is painted now; None where it was left."""
+        """A kind of defect with the mask that is painted now; None if it was left."""
         try:
             pixels = self._pixels(frame)
             before = self.frames.read_mask(frame)

@@ -39,7 +39,7 @@ class MaskBrush:
         self._before: list[NDArray[np.bool_]] = []
 
     def press(self, key: str) -> bool:
-        """Do what the key says; False where it says nothing here."""
+        """Do what the key says; False if it says nothing here."""
         key = _ARROWS.get(key, key)
         if key.lower() in _STEPS:
             self._move(*_STEPS[key.lower()], by=1 if key.islower() else 2 * self.radius + 1)
@@ -115,7 +115,7 @@ def painted(
     show: Callable[[MaskBrush, str], None],
     mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_] | None:
-    """The mask that keys paint on ``pixels`` (H, W) or (H, W, 3); None where it was left, or nothing was painted.
+    """The mask that keys paint on ``pixels`` (H, W) or (H, W, 3); None if it was left, or nothing was painted.
 
     ``read`` gives one key; an arrow's three characters are one key. ``show`` draws the brush and says what is to be said.
     ``mask``: what is there already.

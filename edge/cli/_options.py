@@ -32,7 +32,7 @@ ClusterOption: TypeAlias = Annotated[
 
 
 def finished_shards(out: Path | None, *, resume: bool) -> Path | None:
-    """Return the folder beside ``--out`` where ``--resume`` keeps finished shards; None where nothing is kept.
+    """Return the folder beside ``--out`` where ``--resume`` keeps finished shards; None if nothing is kept.
 
     Raises:
         UserError: there is no ``--out``.

@@ -27,7 +27,7 @@ _PICTURES: Final = ("overlays", "masks", "explain", "changed")
 
 @dataclass(frozen=True)
 class Replayed:
-    """A finished replay. ``out``: its folder. ``before``: the earlier run read from ``against``, where there is one."""
+    """A finished replay. ``out``: its folder. ``before``: the earlier run read from ``against``, if there is one."""
 
     line: Line
     out: Path
@@ -176,7 +176,7 @@ class Replayed:
             yield "only in this replay", comparison.only_now
 
     def _with_picture(self, name: str, seq: int) -> str:
-        """Return the frame's name, and its picture's where there is one."""
+        """Return the frame's name, and its picture's if there is one."""
         file = next((self.out / "changed").glob(f"{seq:08d}*"), None)
         return name if file is None else f"{name} ({file.name})"
 

@@ -100,7 +100,7 @@ def stress(
 
 
 def chosen(source: FrameSet, most: int) -> list[SetFrame]:
-    """Up to ``most`` good and as many defective frames: of the side ``test`` where there is one, spread over the set.
+    """Up to ``most`` good and as many defective frames: of the side ``test`` if there is one, spread over the set.
 
     Raises:
         UserError: no frame is labelled good, though some are labelled.

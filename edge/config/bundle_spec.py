@@ -134,7 +134,7 @@ class TileSpec(Section):
 
     @property
     def seams(self) -> str | None:
-        """Say why maps will show where tiles meet, or return None where they won't."""
+        """Say why maps will show where tiles meet, or return None if they won't."""
         if self.blend == "max":
             return "blend max: maps step where a tile ends; hann has no seams"
         if any(stride >= size for stride, size in zip(self.stride, self.size, strict=True)):
@@ -163,7 +163,7 @@ class BundleSpec(Section):
     """Four numbers sx, sy, ox, oy: a map edge at x lies at ``x * sx + ox`` in the picture after the resize (on host or in
     graph). With tiles they describe the whole map."""
     map_size: Size | None = None
-    """Width and height of the map that the graph gives, for one tile where there are tiles; engines refuse another size.
+    """Width and height of the map that the graph gives, for one tile if there are tiles; engines refuse another size.
     null: the size follows the picture, or the bundle is older than this key."""
     map_highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Highest value that the map can have, as the graph limits it or as every picture of the build had it; a threshold
@@ -200,7 +200,7 @@ class BundleSpec(Section):
 
     @property
     def tile_scale(self) -> tuple[int, int]:
-        """Return how many px of the picture one px of the map covers, across and down, where there are tiles."""
+        """Return how many px of the picture one px of the map covers, across and down, if there are tiles."""
         return int(self.map_to_image[0]), int(self.map_to_image[1])
 
     def _check_tile(self, tile: TileSpec) -> None:

@@ -191,7 +191,7 @@ def calibration_key(
     """Return what a calibration that is made now would be valid for.
 
     ``mask_bytes`` is the content of the file ``regions.roi.mask``, where the config names one; ``samples_sha256`` comes
-    from ``edge.engines.line_engine.scales_sha256``; ``source`` is None where no camera's settings matter.
+    from ``edge.engines.line_engine.scales_sha256``; ``source`` is None if no camera's settings matter.
     """
     return {
         "model_sha256": model_sha256,

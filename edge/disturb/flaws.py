@@ -27,7 +27,7 @@ class Flaw:
     footprint: NDArray[np.bool_]
 
     def within(self, width: int, height: int) -> tuple[int, int, NDArray[np.float32], NDArray[np.bool_]] | None:
-        """Corner, shape and footprint of the part inside a frame; None where no defective pixel is."""
+        """Corner, shape and footprint of the part inside a frame; None if no defective pixel is."""
         h, w = self.shape.shape
         x0, y0, x1, y1 = max(self.x0, 0), max(self.y0, 0), min(self.x0 + w, width), min(self.y0 + h, height)
         if x1 <= x0 or y1 <= y0:
@@ -191,7 +191,7 @@ def paste(picture: NDArray[np.uint8], flaw: Flaw, contrast: float, level: Any = 
     """Draw the flaw into ``picture``, uint8 (H, W, C), in place; all channels change by the same share.
 
     ``contrast``: by which share of ``level`` (one for each channel; None: the level that is there) the footprint's pixels
-    change, on average. Returns None, and changes nothing, where the footprint lies outside the picture.
+    change, on average. Returns None, and changes nothing, if the footprint lies outside the picture.
     """
     height, width = picture.shape[:2]
     clipped = flaw.within(width, height)

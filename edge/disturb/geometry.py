@@ -69,7 +69,7 @@ def background(picture: Shares, percent: float, rng: np.random.Generator) -> Sha
 
 
 def surroundings(picture: Shares) -> NDArray[np.float32] | None:
-    """How much each pixel belongs to an even ground that touches the rim: float32 (H, W), 0 to 1; None where none is found.
+    """How much each pixel belongs to an even ground that touches the rim: float32 (H, W), 0 to 1; None if none is found.
 
     The ground has the median level of the outermost 2 %, within 6 % of white or three times its spread.
     """

@@ -41,7 +41,7 @@ class SyntheticDefect:
     """A row is one kind: its ``name``, what it stands for, and the function that makes one.
 
     ``make`` takes a generator, the good picture and another good one (a donor, perhaps of another size), and returns a new
-    picture with the mask, or None where the draw fits nowhere.
+    picture with the mask, or None if the draw fits nowhere.
     """
 
     name: str

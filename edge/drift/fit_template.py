@@ -149,7 +149,7 @@ def _counted(region: NDArray[np.bool_] | None, size: tuple[int, int]) -> NDArray
 
 
 def _on_part(picture: NDArray[np.float32], counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """All but an even ground at the rim; where there is none, the half with more structure."""
+    """All but an even ground at the rim; if there is none, the half with more structure."""
     around = surroundings((picture / 255)[:, :, None].astype(np.float32))
     if around is not None:
         return around < 0.5
@@ -181,7 +181,7 @@ def _places(
 
 
 def _apart(corners: NDArray[np.int32], cost: NDArray[np.float64], count: int) -> NDArray[np.int32]:
-    """``count`` corners of low cost that don't overlap, the cheapest first; some twice where there are too few."""
+    """``count`` corners of low cost that don't overlap, the cheapest first; some twice if there are too few."""
     chosen: list[NDArray[np.int32]] = []
     for number in np.argsort(cost, kind="stable"):
         if all(np.abs(corners[number] - other).max() >= PATCH_PX for other in chosen):

@@ -75,7 +75,7 @@ class Meter:
 
     def residual(self, small: NDArray[np.uint8], place: Similarity, light: Light) -> NDArray[np.float32]:
         """The shrunken picture in the reference's place and light, less the reference: float32 (h, w) in its levels; NaN
-        where it doesn't reach or isn't counted.
+        if it doesn't reach or isn't counted.
         """
         height, width = small.shape
         turn, shift = place

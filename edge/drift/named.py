@@ -18,7 +18,7 @@ UNKNOWN: Final = "unknown"
 class Named:
     """A cause by its name in ``edge.disturb``, or ``unknown``.
 
-    ``size``: its strength in ``unit`` ("px", "deg", "%"), signed where the cause has two directions; None for an unknown
+    ``size``: its strength in ``unit`` ("px", "deg", "%"), signed if the cause has two directions; None for an unknown
     one. ``near``: distance to the nearest signature, in bands of how much neighbouring signatures differ. ``words``: the
     part of a sentence for people, such as "brighter by 18 %".
     """

@@ -50,7 +50,7 @@ class PairSearch:
 
     def nearest(self, change: NDArray[np.float64]) -> Pair | None:
         """A few signatures of each cause are tried with each other, and then all of the pairs of causes that came nearest:
-        the best second one for the first, the best first one for that, and so on. None where no two are independent.
+        the best second one for the first, the best first one for that, and so on. None if no two are independent.
         """
         wanted = _squeezed(change[_ORDER].astype(np.float32))
         best: dict[tuple[int, int], tuple[float, int, int]] = {}

@@ -97,7 +97,7 @@ def check_tolerance(engine: Engine, samples: SamplePictures | None) -> float:
 
     Raises:
         UserError: the bundle's tolerance is exceeded, or a value is finite in one of them only. On pictures that are not
-            compared (where there are sample frames) that is refused which hides NaN: a covered lens would pass.
+            compared (if there are sample frames) that is refused which hides NaN: a covered lens would pass.
     """
     from edge.engines.onnx import OnnxEngine
 

@@ -50,7 +50,7 @@ def whole_picture(
 
 
 def start(frame: Frame, bundle: Bundle, workspace: Workspace) -> Job:
-    """Prepare the frame as the bundle declares, bring it to the reference, and cut it into tiles where there are any.
+    """Prepare the frame as the bundle declares, bring it to the reference, and cut it into tiles if there are any.
 
     ``workspace``: that of ``edge.engines.registration.ready_workspace``; any will do for a bundle without a registration.
 

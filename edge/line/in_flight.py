@@ -80,7 +80,7 @@ class InFlight:
     """
 
     def __init__(self, recipes: Recipes, one_kind: OneKind | None = None) -> None:
-        """Begin with no frame; ``one_kind`` is None where frames may be of many cameras, for example in a folder of
+        """Begin with no frame; ``one_kind`` is None if frames may be of many cameras, for example in a folder of
         pictures.
         """
         self.error: Exception | None = None

@@ -24,12 +24,12 @@ class ModelViews:
     """Model views are made of one bundle's frames, with the live code and buffers of their own. One thread uses them."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Read the reference picture where there is one. Raises UserError as ``ready_workspace``."""
+        """Read the reference picture if there is one. Raises UserError as ``ready_workspace``."""
         self._bundle = bundle
         self._workspace = ready_workspace(bundle)
 
     def of(self, frame: Frame) -> ModelView | None:
-        """Return what the model takes of the frame; None where that is the frame itself, whole, or where it takes none.
+        """Return what the model takes of the frame; None if that is the frame itself, whole, or where it takes none.
 
         Tiles are those of the picture: one that reaches beyond it is filled up before it is cut.
         """

@@ -62,7 +62,7 @@ def open_watched(
 
 
 def open_watch(loaded: Loaded, bundle: Bundle, *, replayed: bool = False) -> DriftWatch | None:
-    """Open the watch; return None where the config has no ``drift``. ``replayed`` is as in ``open_model``.
+    """Open the watch; return None if the config has no ``drift``. ``replayed`` is as in ``open_model``.
 
     Raises:
         UserError: as ``open_baseline`` does, or the reference has too few frames for blocks of ``drift.block``.

@@ -32,7 +32,7 @@ class Recipe:
     criteria: Criteria
     wire: Wire
     watch: DriftWatch | None = None
-    """None where the config has no ``drift``."""
+    """None if the config has no ``drift``."""
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class LineSnapshot:
     faults: tuple[str, ...] = ()
     """Codes of what is wrong now."""
     drift: WatchStatus | None = None
-    """None where the config has no ``drift``."""
+    """None if the config has no ``drift``."""
 
 
 def snapshot(

@@ -89,7 +89,7 @@ class Golden:
 
     def worst(self, most: int) -> list[Judgement]:
         """Return the frames that were judged most wrongly: missed defects and good frames that don't pass, half of each
-        where there are so many, those without a map first and the furthest from their threshold next.
+        if there are so many, those without a map first and the furthest from their threshold next.
         """
         missed, rejected = (
             sorted((j for j in self.wrong if j.expected == expected), key=lambda j: -j.far) for expected in ("fail", "pass")
@@ -173,7 +173,7 @@ def _classes(judged: Sequence[Judgement]) -> tuple[ClassRow, ...]:
 
 
 def golden_log(loaded: Loaded) -> Path | None:
-    """The file in the line's log folder that keeps the results, one JSON object per line; None where there is no log."""
+    """The file in the line's log folder that keeps the results, one JSON object per line; None if there is no log."""
     jsonl = loaded.config.outputs.jsonl
     return None if jsonl is None else loaded.resolve(jsonl.dir) / f"edge-{loaded.config.camera}-golden.jsonl"
 

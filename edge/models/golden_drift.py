@@ -20,7 +20,7 @@ LEAST_FRAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class GoldenDrift:
-    """How the frames differ. ``causes`` is empty where all statistics lie within ``limit``; ``z`` is the largest of them,
+    """How the frames differ. ``causes`` is empty if all statistics lie within ``limit``; ``z`` is the largest of them,
     in widened deviations of the reference's blocks of as many frames, and ``statistic`` its name.
     """
 

@@ -23,7 +23,7 @@ Expected: TypeAlias = Literal["pass", "fail"]
 class GoldenFolder:
     """A folder of golden frames has the verdict that each of them must get.
 
-    ``names``: its pictures that are meant, None for all of it. ``kind``: the class of all of them, None where the folders
+    ``names``: its pictures that are meant, None for all of it. ``kind``: the class of all of them, None if the folders
     under it say.
     """
 

@@ -29,7 +29,7 @@ _BAD: Final = BAD_FOLDERS | {"test"}
 class GoodFrames:
     """Good frames of one product, from the first on each time they are gone through.
 
-    ``folder``: what is read; ``names``: its pictures that are taken, None where all of it is (a recording or a video too).
+    ``folder``: what is read; ``names``: its pictures that are taken, None if all of it is (a recording or a video too).
     ``notes``: what was left out and why, for people. ``without``: names of frames (``frame_name``) that are passed over.
     ``bits``: as ``open_reel``'s. ``not_taken``: what lies beside the pictures and can't be read, in words.
     ``unread``: names of the frames that could not be read, known once the frames were gone through.
@@ -73,7 +73,7 @@ class GoodFrames:
         return tuple(text for text in (unread, beside) if text)
 
     def count(self) -> int | None:
-        """How many frames there are, lost and left out ones included; None where a video doesn't tell."""
+        """How many frames there are, lost and left out ones included; None if a video doesn't tell."""
         return count_frames(self.folder) if self.names is None else len(self.names)
 
     def leave_out(self, names: Sequence[str]) -> GoodFrames:
@@ -89,7 +89,7 @@ def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> Go
     those of ``side``.
 
     Of a folder tree in which some folders are called ``good`` (``ok``, ``normal``) those are taken, and of these the ones
-    under ``train`` where there is one. Otherwise masks (``masks_among``) and folders of defects (``says_bad``) are left
+    under ``train`` if there is one. Otherwise masks (``masks_among``) and folders of defects (``says_bad``) are left
     out; where every folder says so, none is believed.
 
     Raises:

@@ -120,7 +120,7 @@ class Level:
     def step(
         self, small: NDArray[np.float32], place: Similarity, light: Light | None, wide: float
     ) -> tuple[Similarity | None, Light]:
-        """The motion that still lies between picture and reference, None where there is none to see, and the light.
+        """The motion that still lies between picture and reference, None if there is none to see, and the light.
 
         ``light``: of the step before, from which the weights are taken; None at first.
         """

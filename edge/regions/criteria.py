@@ -37,7 +37,7 @@ class Criteria:
     explain: bool = False
     """Also report what was dropped on the way to the regions. This is for replay, because it costs time."""
     score_high: float | None = None
-    """Threshold of the image score, None where it decides nothing."""
+    """Threshold of the image score, None if it decides nothing."""
     frames: FrameKind = ANY_KIND
     """What every frame must be like: those that the thresholds were measured on."""
     shapes: ShapePixels | None = None

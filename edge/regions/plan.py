@@ -23,7 +23,7 @@ ThresholdValues: TypeAlias = NDArray[np.float32]
 class RegionPlan:
     """A plan is made for maps of one size over frames of one size, and holds their scratch memory. One thread uses it.
 
-    ``inside`` is (h, w), True where a pixel takes part. ``box`` gives the rows and columns around those pixels; ``solid``
+    ``inside`` is (h, w), True if a pixel takes part. ``box`` gives the rows and columns around those pixels; ``solid``
     is True if all of the box takes part. ``window`` is ``box`` with what smoothing and closing reach around it; all the
     work is done there. ``inner`` is ``box`` in the window, ``outside`` the rest of the window. ``growing`` (window) is 1
     where a region may grow by closing, filling or dilation: the ROI with the border in it. ``border`` is the part of the
@@ -31,7 +31,7 @@ class RegionPlan:
 
     ``high`` and ``low`` are 0-d, or (window) if zones have thresholds of their own; ``low`` is None without hysteresis.
     ``roi`` is (h, w), the ROI's pixels with the border; ``line_low`` the lower threshold outside all zones.
-    ``ruled`` (box) is True where the line's own thresholds hold; None: everywhere. ``zones`` pairs pixels (window) with
+    ``ruled`` (box) is True if the line's own thresholds hold; None: everywhere. ``zones`` pairs pixels (window) with
     their minimum area.
     """
 

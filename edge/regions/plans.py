@@ -23,7 +23,7 @@ class RegionPlans:
     Args:
         config: the line's ``regions``.
         mask: the ROI's mask picture, (H, W), above 0 where inspected; None: there is none.
-        high: the threshold in force; None where thresholds are yet to be measured.
+        high: the threshold in force; None if thresholds are yet to be measured.
         low: where regions end; None without hysteresis.
         shapes: keeps the pixels of ROI and zones for other configs, too, and has the mask picture; None: none are kept.
         reachable: whether a config whose regions no map can reach is refused, which takes as long as the rest of a plan.

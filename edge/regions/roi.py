@@ -54,7 +54,7 @@ class ShapePixels:
 
 
 def roi_pixels(config: RegionsConfig, grid: Grid, mask: NDArray[np.uint8] | None = None) -> NDArray[np.bool_]:
-    """Return (h, w), True where a pixel is inside the frame and the ROI. ``mask`` is the ROI's mask picture, (H, W).
+    """Return (h, w), True if a pixel is inside the frame and the ROI. ``mask`` is the ROI's mask picture, (H, W).
 
     Raises:
         UserError: a shape reaches beyond the frame or holds no pixel, the mask picture has another size, or nothing is

@@ -35,7 +35,7 @@ def draw_change(
 
     Each region that is gone is yellow in the present one, with why: the filter or step at which it went, with value and
     limit. A changed threshold stands in both strips. ROI and border are this run's,
-    and are drawn on both. ``basis`` is None where this run has no map.
+    and are drawn on both. ``basis`` is None if this run has no map.
     """
     part = InspectedPart.of(criteria)
     earlier = inspection_from(before, frame.meta)

@@ -38,7 +38,7 @@ class Verdicts:
 class ClassRow:
     """What became of the frames of one class, ``good`` or a kind of defect.
 
-    ``before`` counts what an earlier run said of those frames that it had, too; None where there is no earlier run.
+    ``before`` counts what an earlier run said of those frames that it had, too; None if there is no earlier run.
     ``began`` and ``stopped`` name the frames that fail now and did not, and those that failed and do not any more: of a
     class of defects the latter are lost.
     """
@@ -94,5 +94,5 @@ def by_class(pairs: Iterable[FrameOutcomes], kinds: Mapping[str, str], *, compar
 
 
 def pairs_of(records: Iterable[Mapping[str, Any]], before: Outcomes | None) -> Iterable[FrameOutcomes]:
-    """Yield each frame of the records with its outcome, and with that of an earlier run where there is one."""
+    """Yield each frame of the records with its outcome, and with that of an earlier run if there is one."""
     return (before or Outcomes(())).paired(records)

@@ -27,7 +27,7 @@ class Scale:
     without hysteresis, and ``of_zones`` has those of zones that have their own.
 
     ``smooth`` is the smoothing of the map before the thresholds, ``score_high`` the threshold of the image score (None
-    where it decides nothing). ``wanted``: ends of the colours that somebody asked for instead.
+    if it decides nothing). ``wanted``: ends of the colours that somebody asked for instead.
     """
 
     high: float

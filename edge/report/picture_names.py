@@ -19,7 +19,7 @@ _LONGEST_BYTES: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class PictureOf:
-    """A picture is of the frame that this record of this camera is about; each None where it isn't known."""
+    """A picture is of the frame that this record of this camera is about; each None if it isn't known."""
 
     camera: str | None = None
     seq: int | None = None

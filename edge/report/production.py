@@ -116,7 +116,7 @@ class Production:
 class OverTime:
     """Steps of ``step_s`` begin at ``starts``, (n,) UTC ns. ``frames`` counts each outcome, (n,). ``total_ms`` and
     ``share`` are (n, 2), median and 95th percentile of the latency and of ``map_max / threshold`` of
-    passes; NaN where none was.
+    passes; NaN if none was.
     """
 
     step_s: int

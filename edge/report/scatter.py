@@ -29,7 +29,7 @@ _FEW: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class ScatterView:
-    """One plot. ``xy``: (n, 2), NaN where a frame isn't drawn."""
+    """One plot. ``xy``: (n, 2), NaN if a frame isn't drawn."""
 
     title: str
     xy: NDArray[np.float64]
@@ -45,8 +45,8 @@ def scatter(
 ) -> tuple[list[Any], str, str]:
     """The plots, the HTML of their controls, and the script that recolours them: as ``Page.controlled`` takes them.
 
-    ``names``: of the n frames. ``values``: for each thing to colour by the frames' values, None where one has none; the
-    first is chosen at first. ``pictures``: JPEG files, empty where there are none.
+    ``names``: of the n frames. ``values``: for each thing to colour by the frames' values, None if one has none; the
+    first is chosen at first. ``pictures``: JPEG files, empty if there are none.
     """
     try:
         from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper
@@ -97,7 +97,7 @@ def scatter(
 
 
 def _codes(values: Sequence[str | None], *, as_they_come: bool) -> tuple[NDArray[np.uint8], list[tuple[str, int]]]:
-    """0 where there is no value, else 1 and up by the values' order; the tenth stands for all the others. Names, counts.
+    """0 if there is no value, else 1 and up by the values' order; the tenth stands for all the others. Names, counts.
 
     ``as_they_come``: in the order of their first frames, otherwise sorted.
     """

@@ -20,7 +20,7 @@ _PRIVATE: Final = ("/tmp", "/var/tmp")  # noqa: S108  (named, not used)
 
 
 def drop_in_of(loaded: Loaded, camera: str, root: Path) -> str | None:
-    """The text of a drop-in for ``edge@CAMERA``; None where the unit has all that the config needs.
+    """The text of a drop-in for ``edge@CAMERA``; None if the unit has all that the config needs.
 
     ``root``: stands for / where the config lies in an image.
     """

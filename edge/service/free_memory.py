@@ -8,7 +8,7 @@ from contextlib import suppress
 
 def give_back_memory() -> None:
     """Let the C library give back what is free: glibc keeps it, and two models side by side leave 20 MB that only another
-    reload would use. Takes some milliseconds, without the interpreter. Does nothing where the library can't.
+    reload would use. Takes some milliseconds, without the interpreter. Does nothing if the library can't.
     """
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

@@ -166,7 +166,7 @@ def _situation(subject: Subject, factory: FactoryFrames, lab: Sequence[NDArray[A
 
 
 def as_graph_takes(frame: Frame, bundle: Bundle, workspace: Workspace | None = None) -> NDArray[Any] | None:
-    """The frame's picture, resized and registered, in an array of its own; None where its part lies out of place.
+    """The frame's picture, resized and registered, in an array of its own; None if its part lies out of place.
 
     Of a frame that is cut into tiles: the first tile.
 

@@ -88,7 +88,7 @@ class TrialBench:
         return self._tried(bundle, None)
 
     def self_test(self, bundle: Bundle, threshold: float) -> SelfTest | None:
-        """The whole self-test on the factory's frames, for a new bundle; None where nothing can be pasted."""
+        """The whole self-test on the factory's frames, for a new bundle; None if nothing can be pasted."""
         engine = _opened(bundle)
         try:
             good = self._good(engine)
@@ -136,7 +136,7 @@ class TrialBench:
         return found, times
 
     def _cells(self, engine: Engine, threshold: float) -> float:
-        """The share of pasted defects that are seen; NaN where none can be pasted."""
+        """The share of pasted defects that are seen; NaN if none can be pasted."""
         good = self._good(engine)
         if not good:
             return float("nan")

@@ -43,7 +43,7 @@ def picture_kind(frame: Frame) -> PictureKind:
 
 
 def common_size(kinds: Sequence[PictureKind]) -> tuple[int, int] | None:
-    """The size that at least half of the frames have; None where pictures differ, as cut-out parts do."""
+    """The size that at least half of the frames have; None if pictures differ, as cut-out parts do."""
     size, count = Counter(kind.size for kind in kinds).most_common(1)[0]
     return size if count > _MOST_ALIKE * len(kinds) else None
 

@@ -31,7 +31,7 @@ class Embedder:
 
 
 def lite0_embedder() -> Embedder | None:
-    """The mean of lite0's features over the frame; None where the extra ``backbone`` isn't installed."""
+    """The mean of lite0's features over the frame; None if the extra ``backbone`` isn't installed."""
     if not is_installed():
         return None
     net = open_features(Path("lite0"), (), 3, None)
@@ -49,7 +49,7 @@ def lite0_embedder() -> Embedder | None:
 
 
 def embedding_of(amap: object) -> Vector | None:
-    """The model's own embedding of a frame, (d,); None where its graph gives none."""
+    """The model's own embedding of a frame, (d,); None if its graph gives none."""
     if isinstance(amap, AnomalyMap) and amap.embedding is not None:
         return np.array(amap.embedding, np.float32).ravel()
     return None

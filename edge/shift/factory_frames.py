@@ -35,7 +35,7 @@ _NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class FactoryFrames:
-    """``adapt``, ``threshold``, ``judged``: disjoint; ``judged`` is empty where there are too few frames for it.
+    """``adapt``, ``threshold``, ``judged``: disjoint; ``judged`` is empty if there are too few frames for it.
 
     ``ids``: content id of every file. ``notes``: what a reader must know.
     """

@@ -1,4 +1,4 @@
-"""Each frame of both sets is read once: measured, embedded, judged where there is a model, and kept as a small picture."""
+"""Each frame of both sets is read once: measured, embedded, judged if there is a model, and kept as a small picture."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TEMPLATE_SHARE: Final = 1 / 3
 class ShiftSide:
     """One of the two sets and what was seen of its frames; all lists have one entry for each frame of ``seen``.
 
-    ``statistics``: (19,) each. ``vectors``: (d,) each, or None. ``scores``, ``verdicts``: None where there is no model.
+    ``statistics``: (19,) each. ``vectors``: (d,) each, or None. ``scores``, ``verdicts``: None if there is no model.
     """
 
     name: str

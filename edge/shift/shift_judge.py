@@ -18,7 +18,7 @@ from edge.shift.subject import Subject
 
 @dataclass(frozen=True, slots=True)
 class ShiftJudgement:
-    """``score``: the highest value inside the ROI, None where the frame is invalid. ``verdict``: pass, fail or invalid."""
+    """``score``: the highest value inside the ROI, None if the frame is invalid. ``verdict``: pass, fail or invalid."""
 
     score: float | None
     verdict: str

@@ -52,7 +52,7 @@ class StressRun:
 
 @dataclass(frozen=True, slots=True)
 class StressPoint:
-    """Figures at one strength; 0 is the frames as they are. ``auroc`` NaN where no frame of a class has a map."""
+    """Figures at one strength; 0 is the frames as they are. ``auroc`` NaN if no frame of a class has a map."""
 
     strength: float
     false_rejects: float

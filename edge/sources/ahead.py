@@ -39,7 +39,7 @@ class Ahead(Generic[T]):
     """
 
     def __init__(self, fetch: Callable[[Wait], T | None], name: str) -> None:
-        """Take ``fetch``, called again and again; it returns None where nothing is there, having slept a little."""
+        """Take ``fetch``, called again and again; it returns None if nothing is there, having slept a little."""
         self._fetch = fetch
         self._wait = Wait()
         self._items: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()

@@ -107,7 +107,7 @@ def _unpack(file: BinaryIO, at: int) -> Iterator[bytes]:
 
 
 def _end_of_frame(file: BinaryIO, at: int) -> int | None:
-    """Return where the frame that begins at ``at`` ends; None where it is damaged or cut off."""
+    """Return where the frame that begins at ``at`` ends; None if it is damaged or cut off."""
     try:
         for _ in _unpack(file, at):
             pass
@@ -117,7 +117,7 @@ def _end_of_frame(file: BinaryIO, at: int) -> int | None:
 
 
 def _next_magic(file: BinaryIO, at: int) -> int | None:
-    """Return where the first bytes of a frame stand next; None where they don't any more."""
+    """Return where the first bytes of a frame stand next; None if they don't any more."""
     file.seek(at)
     before = b""
     while block := file.read(1 << 16):

@@ -30,5 +30,5 @@ def heard(*, live: bool) -> Iterator[list[Any]]:
 
 
 def first_error(said: list[Any]) -> str | None:
-    """Return the text of the first entry; None where nothing was said."""
+    """Return the text of the first entry; None if nothing was said."""
     return " ".join(str(said[0][2]).split()) if said else None

@@ -52,7 +52,7 @@ def read_mask(roi: RoiConfig | None) -> MaskPicture:
 
 
 def _has_alpha(data: bytes) -> bool:
-    """Whether the picture has two or four channels; False where it can't be decoded."""
+    """Whether the picture has two or four channels; False if it can't be decoded."""
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     except cv2.error:

@@ -17,7 +17,7 @@ _IN_A_STREAM: Final = re.compile(rb"\x00\x00(?:\x00+[^\x00\x01]|\x02)")
 def length_bytes(codec: str, head: bytes | None) -> int | None:
     """Return how many bytes in front of each unit hold its length, by the stream's head (avcC, hvcC).
 
-    None where units stand between start codes, as in MPEG-TS.
+    None if units stand between start codes, as in MPEG-TS.
     """
     at = {"h264": 4, "hevc": 21}.get(codec)
     if at is None or not head or head[0] != 1 or len(head) <= at:

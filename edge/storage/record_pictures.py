@@ -30,7 +30,7 @@ class RecordPictures:
         self.folders: list[Path] = []
         """The folders that hold pictures."""
         self.frame_size: tuple[float, float] | None = None
-        """Width and height of the newest frame of evidence, in px; None where there is none."""
+        """Width and height of the newest frame of evidence, in px; None if there is none."""
         self.a_frame: Path | None = None
         """Picture of the newest frame of evidence that is still there."""
         for folder in dict.fromkeys(folders):
@@ -49,7 +49,7 @@ class RecordPictures:
         return len(self._by_record)
 
     def of(self, instance_id: str, seq: int) -> Path | None:
-        """Return the picture of a record, None where none was kept, or where it is gone."""
+        """Return the picture of a record, None if none was kept, or where it is gone."""
         path = self._by_record.get((instance_id, seq))
         return path if path is not None and path.exists() else None
 

@@ -28,7 +28,7 @@ class Doubt:
 
 
 def doubtful(scores: NDArray[np.float64], is_bad: NDArray[np.bool_], parts: Sequence[str], seed: int = 0) -> list[Doubt]:
-    """All frames, those whose label is least likely first; empty where a fold lacks one of the classes.
+    """All frames, those whose label is least likely first; empty if a fold lacks one of the classes.
 
     ``scores``: (n,) above 0, high for what looks defective. Frames of one part stand in one fold.
     """

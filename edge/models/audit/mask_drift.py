@@ -27,7 +27,7 @@ _LIMIT: Final = 12.0
 @dataclass(frozen=True, slots=True)
 class MaskCheck:
     """How one mask lies. ``shift``: where it should go, (across, down) in px of the reference; ``growth``: by how many px
-    its edge should move outwards (negative: inwards). Both None where the picture shows too little. ``ragged``: length of
+    its edge should move outwards (negative: inwards). Both None if the picture shows too little. ``ragged``: length of
     the outline over that of the smoothed one. ``holes``: enclosed places that are not marked.
     """
 

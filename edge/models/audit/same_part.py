@@ -62,7 +62,7 @@ class Twin:
 class Twins:
     """``pairs``: for each picture of the right side that has a twin on the left the most alike one, the surest first.
 
-    ``way``: ``registered`` or ``texture``; ``limit``: the score from which on a pair counts. ``tested``: False where there
+    ``way``: ``registered`` or ``texture``; ``limit``: the score from which on a pair counts. ``tested``: False if there
     were too few pictures for a distribution. ``highest``: the highest score of all pairs.
     """
 

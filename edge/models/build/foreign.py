@@ -31,7 +31,7 @@ _CLAMPS = ("Clip", "Min", "Max", "Relu")
 class ModelInput:
     """The image that the model takes.
 
-    ``dtype``: float32 or uint8. ``size`` (w, h): None where it takes any. ``batch``: None where it is symbolic.
+    ``dtype``: float32 or uint8. ``size`` (w, h): None if it takes any. ``batch``: None if it is symbolic.
     """
 
     name: str

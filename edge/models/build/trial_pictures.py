@@ -69,7 +69,7 @@ def given(spec: BundleSpec, frames: Iterable[Frame]) -> NamedPictures:
 
 
 def kind_of(frames: Iterable[Frame]) -> FrameKindSpec | None:
-    """What the first 16 frames have in common; None where there are none."""
+    """What the first 16 frames have in common; None if there are none."""
     kinds = [FrameKind.of(frame) for frame in islice(frames, _MOST_FRAMES)]
     return common_kind(kinds) if kinds else None
 

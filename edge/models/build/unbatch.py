@@ -16,7 +16,7 @@ _SHAPES = {"Reshape": 1, "Resize": 3, "Expand": 1}
 
 
 def unbaked(model: onnx.ModelProto, batch: int) -> onnx.ModelProto | None:
-    """A copy whose constants speak of one picture instead of ``batch``; None where none of them speaks of the batch.
+    """A copy whose constants speak of one picture instead of ``batch``; None if none of them speaks of the batch.
 
     A guess by what anomalib 2.7 leaves in PatchCore: shapes that begin with the batch or a multiple of it, the pictures'
     numbers 0, 1, ... as indices, and distances taken in as many chunks as there are pictures. Whether the copy gives the

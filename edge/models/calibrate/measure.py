@@ -158,7 +158,7 @@ class _Passes:
     _numbers: list[int] = field(default_factory=list)
     """Numbers of the frames that had a map in the last spread pass."""
     scores: list[tuple[str, float | None]] = field(default_factory=list)
-    """Each frame's name and image score, None where the model gives none."""
+    """Each frame's name and image score, None if the model gives none."""
     contents: dict[str, str] = field(default_factory=dict)
     """Names and content ids of the frames."""
     refused: frozenset[str] = frozenset()

@@ -21,7 +21,7 @@ def calibrate_score(
     reach: Callable[[], float] | None = None,
     highest: float | None = None,
 ) -> ScoreResult | None:
-    """The threshold of the score; None where there is no score to measure.
+    """The threshold of the score; None if there is no score to measure.
 
     ``scores``: each frame's name and score. ``left_out``: names of frames that the maps left out already. ``outliers``:
     what to do with frames whose score is unlike the others'; they are refused only where one would set the threshold.

@@ -41,7 +41,7 @@ class SpreadRun:
 
     frames: FrameSequence
     workers: int | None = 1
-    """Processes; None: as many as there are cores, where there are frames enough."""
+    """Processes; None: as many as there are cores, if there are frames enough."""
     cluster: str | None = None
     """Address of a Ray cluster whose nodes do the work instead, and see frames and bundle by the same paths."""
     kept_in: Path | None = None
@@ -58,7 +58,7 @@ class Measured:
     survey: Survey = field(default_factory=Survey)
     kinds: set[FrameKind] = field(default_factory=set)
     scores: list[tuple[str, float | None]] = field(default_factory=list)
-    """Each frame's name and image score, None where the model gives none."""
+    """Each frame's name and image score, None if the model gives none."""
     out_of_place: list[str] = field(default_factory=list)
     unread: dict[str, int] = field(default_factory=dict)
     """Entries that could not be read, and how many frames each stands for."""
@@ -121,7 +121,7 @@ class MeasureTask:
     left_out: frozenset[int] = frozenset()
     """Numbers of frames whose pixels don't count."""
     size: tuple[int, int] | None = None
-    """Width and height that every frame must have; None where the model takes frames of any size."""
+    """Width and height that every frame must have; None if the model takes frames of any size."""
     engine: Engine | None = None
 
     def __call__(self, shard: Shard, at: At) -> bytes:
@@ -170,7 +170,7 @@ class MeasureTask:
 def measure_spread(
     config: Config, run: SpreadRun, engine: Engine, size: tuple[int, int] | None, left_out: Collection[int] = ()
 ) -> Measured:
-    """All frames, shard by shard. ``engine``: the line's, used where there is one worker. ``size``: as ``MeasureTask``'s.
+    """All frames, shard by shard. ``engine``: the line's, used if there is one worker. ``size``: as ``MeasureTask``'s.
 
     Raises:
         UserError: a frame that the model or the ROI doesn't fit, or a map that isn't finite.

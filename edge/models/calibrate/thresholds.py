@@ -67,7 +67,7 @@ class CalibrationResult:
     table: tuple[Candidate, ...]
     note: str
     score: ScoreResult | None = None
-    """None where the model gives no score, or none that could be measured."""
+    """None if the model gives no score, or none that could be measured."""
 
     @property
     def score_high(self) -> float | None:
@@ -117,7 +117,7 @@ def calibrate(
 ) -> CalibrationResult:
     """Measure the maps that ``maps`` gives, each with its frame's name; a map is used before the next one is asked for.
 
-    ``maps`` is called once more, for the same maps, where there are outliers to be left out.
+    ``maps`` is called once more, for the same maps, if there are outliers to be left out.
 
     ``false_rejects``: share of good frames that may be rejected. ``quantile``: of the pixels, for ``low``; null: no
     hysteresis. ``floor``: ``high`` where all maps are 0 and there is nothing to measure (the bundle's display threshold).

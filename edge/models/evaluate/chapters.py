@@ -69,7 +69,7 @@ def _matrix(one: JudgedModel, tag: str, options: EvaluateOptions) -> dict[str, A
 
 
 def across(judged: Sequence[JudgedModel], options: EvaluateOptions) -> dict[str, Any] | None:
-    """The matrix in which each row has a model of its own; None where the models aren't named after values of the first
+    """The matrix in which each row has a model of its own; None if the models aren't named after values of the first
     tag.
     """
     if not options.tags or len(judged) < 2:

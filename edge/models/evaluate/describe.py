@@ -99,7 +99,7 @@ def _look(region: Region, grey: NDArray[np.uint8]) -> str:
 
 
 def background_of(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(H, W) True where the picture looks as its rim does, and hangs together with it; nowhere if the part fills the
+    """(H, W) True if the picture looks as its rim does, and hangs together with it; nowhere if the part fills the
     frame.
     """
     height, width = grey.shape

@@ -174,7 +174,7 @@ def _said(progress: EvaluateProgress, contestant: Contestant, verb: str) -> Call
 
 
 def _inspector(contestant: Contestant, bundle: Bundle, options: EvaluateOptions) -> tuple[Inspector | None, str]:
-    """What a line's config or ``--threshold`` says; None where the threshold must be found first."""
+    """What a line's config or ``--threshold`` says; None if the threshold must be found first."""
     line = contestant.line
     if line is None:
         if options.threshold is None:

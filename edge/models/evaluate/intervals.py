@@ -72,7 +72,7 @@ def bootstrap(
     seed: int = 0,
     level: float = LEVEL,
 ) -> Interval:
-    """The percentile interval of ``statistic``, which takes weights (B, n) and gives (B,); NaN where it can't be said.
+    """The percentile interval of ``statistic``, which takes weights (B, n) and gives (B,); NaN if it can't be said.
 
     Replicates that leave the statistic undefined are passed over. Where every replicate agrees on 1 or on 0, the draw can't
     show the doubt that so few parts leave, and the end of ``share_interval`` for the smaller class stands in.

@@ -234,7 +234,7 @@ def look_again(inspector: Inspector, source: FrameSet, frames: list[SetFrame]) -
 
 
 def _mask_of(source: FrameSet, frame: SetFrame, loaded: Frame, notes: list[tuple[str, str]]) -> NDArray[np.bool_] | None:
-    """The frame's mask, None where there is none that can be used; ``notes`` hears why."""
+    """The frame's mask, None if there is none that can be used; ``notes`` hears why."""
     try:
         mask = source.read_mask(frame)
     except (OSError, PictureError) as error:

@@ -32,7 +32,7 @@ PRO_LIMITS = (0.3, 0.05)
 
 @dataclass(frozen=True, slots=True)
 class PixelMetrics:
-    """Metrics over all pixels; NaN where there is no defective pixel, or no good one.
+    """Metrics over all pixels; NaN if there is no defective pixel, or no good one.
 
     ``tie_bound``: by how much at most the bins' width can have moved ``auroc``.
     """
@@ -69,7 +69,7 @@ class PixelCurves:
         part: str,
         where: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Count one map, (h, w) float32 and finite; ``mask``: (h, w) True on defective pixels, None where there are none.
+        """Count one map, (h, w) float32 and finite; ``mask``: (h, w) True on defective pixels, None if there are none.
 
         ``part`` names what is drawn in the bootstrap. ``where``: (h, w) True on pixels that count, None: all do.
         """
@@ -205,7 +205,7 @@ class PixelCounts:
 
 
 def _counted(keys: NDArray[np.int64], weight: Floats | None) -> PixelCounts:
-    """One map's pixels by key. ``weight``: (n,) above 0 on defective pixels; None where there are none."""
+    """One map's pixels by key. ``weight``: (n,) above 0 on defective pixels; None if there are none."""
     low = int(keys.min())
     width = int(keys.max()) - low + 1
     if width <= max(4 * len(keys), _MOST // 2):

@@ -33,7 +33,7 @@ class SeenRegion:
     """One region that the model reported. ``where``: ``roi_edge``, ``border``, ``background`` or ``part``. ``look``: in
     words.
 
-    ``right``: whether it touches a defect; None where nobody drew a mask.
+    ``right``: whether it touches a defect; None if nobody drew a mask.
     """
 
     bbox_xyxy: tuple[int, int, int, int]
@@ -47,7 +47,7 @@ class SeenRegion:
 @dataclass(frozen=True, slots=True)
 class Scored:
     """One frame. ``score``: the highest smoothed value inside the ROI, moved so that all thresholds equal the line's own;
-    None where the frame is invalid, for ``reason``. ``dropped``: what the filters took away, by filter.
+    None if the frame is invalid, for ``reason``. ``dropped``: what the filters took away, by filter.
     """
 
     file: str

@@ -34,7 +34,7 @@ RECALLS = (0.95, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value with its interval; NaN where it isn't defined. ``count``: frames or defects, ``parts``: different parts."""
+    """A value with its interval; NaN if it isn't defined. ``count``: frames or defects, ``parts``: different parts."""
 
     value: float
     low: float
@@ -119,7 +119,7 @@ def by_kind(frames: Sequence[Scored], *, replicates: int, seed: int) -> list[dic
 
 
 def by_defect(frames: Sequence[Scored]) -> dict[str, list[dict[str, Any]]]:
-    """Recall of single defects by their size, contrast and place; empty where nobody drew masks."""
+    """Recall of single defects by their size, contrast and place; empty if nobody drew masks."""
     pairs = [(frame.part, defect) for frame in frames for defect in frame.defects]
     return {
         "size": _classes(pairs, lambda d: size_class(d.area_px), lambda d: d.area_px),

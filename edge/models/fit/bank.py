@@ -20,7 +20,7 @@ class Bank:
     """A bank holds at most ``_ROOM * most`` vectors (n, ``width``) float32.
 
     ``owners``: the number of the picture that each came from. ``reaches``: how far from it, in the space of ``thin``, lies
-    a vector of *another* picture that was dropped in its favour; inf where there is none. Without the first picture, that
+    a vector of *another* picture that was dropped in its favour; inf if there is none. Without the first picture, that
     other one would still vouch for the place, to within that distance.
     """
 

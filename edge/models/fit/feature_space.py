@@ -98,7 +98,7 @@ class FeatureSums:
 
 
 def thinning(widths: Sequence[int]) -> list[NDArray[np.float32] | None]:
-    """Return for each layer a matrix (width, 384) that thins it out, or None where it is no wider than that."""
+    """Return for each layer a matrix (width, 384) that thins it out, or None if it is no wider than that."""
     rng = np.random.default_rng(0)
     return [
         None if width <= _WIDEST else (rng.standard_normal((width, _WIDEST)) / np.sqrt(_WIDEST)).astype(np.float32)

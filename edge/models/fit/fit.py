@@ -38,7 +38,7 @@ class FitRun:
     """How the work is done, which changes nothing of the result but ``leave_out`` and ``test``."""
 
     workers: int | None = 1
-    """Worker processes; None: as many as there are cores, where there are frames enough."""
+    """Worker processes; None: as many as there are cores, if there are frames enough."""
     cluster: str | None = None
     """Address of a Ray cluster whose nodes do the work instead, and see the frames by the same paths."""
     kept_in: Path | None = None
@@ -57,7 +57,7 @@ class FitRun:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A fitted model and all that is known of it; ``scores`` is empty where the frames couldn't be gone through again."""
+    """A fitted model and all that is known of it; ``scores`` is empty if the frames couldn't be gone through again."""
 
     plan: FitPlan
     gathered: GatheredFrames

@@ -60,7 +60,7 @@ class FitRequest:
 class FitPlan:
     """All that turns a frame into a picture for the method; it goes to every worker.
 
-    ``shape``: (H, W, C) of the first picture. ``reference``: uint8 of that shape, None where nothing is registered.
+    ``shape``: (H, W, C) of the first picture. ``reference``: uint8 of that shape, None if nothing is registered.
     """
 
     spec: BundleSpec
@@ -172,7 +172,7 @@ def _fixed(
     forced: bool,
     why: str,
 ) -> FitPlan | None:
-    """The plan for parts that lie alike; None where they don't, and nobody said so."""
+    """The plan for parts that lie alike; None if they don't, and nobody said so."""
     spec = _fixed_spec(own, request, channels, light)
     work = Workspace()
     pictures: list[Any] = [prepare(frame, spec, work).image.copy() for frame in first]

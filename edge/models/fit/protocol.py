@@ -51,7 +51,7 @@ class FittedModel:
 
     ``graph``: input ``frame`` uint8 (n, H, W, C), outputs ``map`` float32 (n, h, w) and ``score`` float32 (n), with H and
     W open where the method takes pictures of any size. ``map_to_image``: (sx, sy, ox, oy), a map edge at x lies in the
-    picture at ``x * sx + ox``. ``map_size``: width and height of the map; None where it follows the picture.
+    picture at ``x * sx + ox``. ``map_size``: width and height of the map; None if it follows the picture.
     ``display_threshold``: a map value that good pictures hardly reach, for pictures and for the first look only.
     ``provenance``: what people read about the model in ``bundle.yaml``, with its formula; numbers and text, no times and no
     paths, so that the same frames give the same bytes.

@@ -137,9 +137,9 @@ class SelfTest:
 
 
 def self_test(plan: FitPlan, gathered: GatheredFrames, found: Sequence[HeldOutScore]) -> SelfTest | None:
-    """Test the last model of what was gathered; None where no frame's picture was kept.
+    """Test the last model of what was gathered; None if no frame's picture was kept.
 
-    ``found``: the good frames' scores, for the threshold; where there are none, those of the kept pictures.
+    ``found``: the good frames' scores, for the threshold; if there are none, those of the kept pictures.
     """
     pictures = [picture for picture in gathered.kept.pictures() if min(picture.shape[:2]) > 3 * _BORDER_PX]
     if not pictures:
@@ -161,7 +161,7 @@ def examined(
 ) -> SelfTest | None:
     """The test at ``threshold`` of pictures as the graph takes them, each with what scores its changed copies.
 
-    None where every picture reaches the threshold by itself. ``registrar``: where the bundle registers.
+    None if every picture reaches the threshold by itself. ``registrar``: where the bundle registers.
     """
     good = [(picture, scorer) for picture, scorer in pairs if scorer(picture).max() < threshold]
     if not good:

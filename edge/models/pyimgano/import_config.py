@@ -70,7 +70,7 @@ _THEIRS: Final = {
 class ImportedConfig:
     """An import has ``text``, the line's YAML; ``differs``, settings that mean something else; and ``ignored``, the others.
 
-    ``build_options``: what to give to ``edge build`` for tiling and illumination; empty where there is neither.
+    ``build_options``: what to give to ``edge build`` for tiling and illumination; empty if there is neither.
     """
 
     text: str
@@ -157,7 +157,7 @@ def _checked(regions: dict[str, Any], defects: Mapping[str, Any], name: str) -> 
 
 
 def _given(defects: Mapping[str, Any], path: str) -> Any:
-    """The value at ``path``, with dots; null where there is none."""
+    """The value at ``path``, with dots; null if there is none."""
     value: Any = defects
     for part in path.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

@@ -14,7 +14,7 @@ from edge.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A setting, what it was ``there``, what it is ``here`` (both as text; empty where ignored), and why."""
+    """A setting, what it was ``there``, what it is ``here`` (both as text; empty if ignored), and why."""
 
     key: str
     there: str

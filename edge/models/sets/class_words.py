@@ -58,7 +58,7 @@ def is_mask_folder(name: str) -> bool:
 def masks_among(names: Iterable[str]) -> frozenset[str]:
     """Those of the pictures, by their paths under a folder, that are masks by their names.
 
-    ``a_mask.png``; ``mask_a.png`` where there is an ``a``; ``a.png`` beside ``a.jpg``, as data sets keep them that save
+    ``a_mask.png``; ``mask_a.png`` if there is an ``a``; ``a.png`` beside ``a.jpg``, as data sets keep them that save
     parts as JPEG and masks as PNG; whatever lies in a folder of masks.
     """
     stems: dict[str, set[str]] = defaultdict(set)

@@ -11,7 +11,7 @@ from edge.storage.pictures import write_png
 
 
 def write_mask(frames: FrameSet, file: str, mask: NDArray[np.bool_]) -> str:
-    """Write the mask of the frame ``file``; returns its name under the set's root, absolute where it lies elsewhere.
+    """Write the mask of the frame ``file``; returns its name under the set's root, absolute if it lies elsewhere.
 
     Two people's masks of one frame have two names, and so have two of one person: what was said once stays.
 

@@ -31,7 +31,7 @@ class FrameLabels:
 
 
 def frame_labels(path: Path) -> FrameLabels | None:
-    """Return the labels of the pictures under ``path``; None where nothing says what they show.
+    """Return the labels of the pictures under ``path``; None if nothing says what they show.
 
     Recordings and videos have none: ``edge gather`` makes a set of them that has.
 

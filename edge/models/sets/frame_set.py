@@ -35,8 +35,8 @@ UNKNOWN_KIND: Final = "defect"
 class SetFrame:
     """One frame of a set.
 
-    ``file``: under the set's root. ``sha256``: of its pixels; None where nobody computed it yet. ``votes``: the word of
-    each person that counts. ``part``: None where unknown. ``side``: of the last split, or the folder's own ``train`` and
+    ``file``: under the set's root. ``sha256``: of its pixels; None if nobody computed it yet. ``votes``: the word of
+    each person that counts. ``part``: None if unknown. ``side``: of the last split, or the folder's own ``train`` and
     ``test``.
     """
 
@@ -53,7 +53,7 @@ class SetFrame:
 
     @property
     def label(self) -> Label | None:
-        """What all agree on; ``disputed`` where they don't; None where nobody said anything."""
+        """What all agree on; ``disputed`` where they don't; None if nobody said anything."""
         words = {vote.label for vote in self.votes}
         if not words:
             return None
@@ -168,7 +168,7 @@ class FrameSet:
         return Frame(meta, pixels, bits)
 
     def read_mask(self, frame: SetFrame) -> NDArray[np.bool_] | None:
-        """True on defective pixels, (H, W); None where nobody drew a mask.
+        """True on defective pixels, (H, W); None if nobody drew a mask.
 
         Raises:
             PictureError: damaged.
@@ -294,7 +294,7 @@ def write_set(frames: FrameSet, manifest: Path, split: SplitLine | None = None) 
 
 
 def add_labels(frames: FrameSet, lines: Sequence[LabelLine]) -> None:
-    """Append people's words to the set's manifest; raises UserError where there is none, or a frame isn't in the set."""
+    """Append people's words to the set's manifest; raises UserError if there is none, or a frame isn't in the set."""
     if frames.manifest is None:
         raise UserError(
             f"{frames.path}: has no {MANIFEST}, so there is nowhere to write labels",

@@ -54,7 +54,7 @@ def ids_of(text: object) -> frozenset[str]:
 
 
 def fitted_on(bundle: Bundle) -> frozenset[str]:
-    """The ids of the frames that a bundle was fitted on; empty where it doesn't say."""
+    """The ids of the frames that a bundle was fitted on; empty if it doesn't say."""
     told = ids_of(bundle.spec.provenance.get(KEY))
     return told or _noted(bundle.folder / STATISTICS)
 

@@ -25,7 +25,7 @@ Arrays = Mapping[str, NDArray[Any]]
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """What one epoch brought. ``loss``, ``validation_loss``: means. ``synthetic_auroc``, ``real_auroc``: image AUROC of the
-    head's highest logit on validation parts; None where there are none of them.
+    head's highest logit on validation parts; None if there are none of them.
     """
 
     number: int
@@ -63,7 +63,7 @@ def write_checkpoint(folder: Path, key: str, checkpoint: TrainingState) -> None:
 
 
 def read_checkpoint(folder: Path, key: str) -> TrainingState | None:
-    """The last whole one; None where there is none.
+    """The last whole one; None if there is none.
 
     Raises:
         UserError: it is of other frames or options, or damaged.

@@ -30,7 +30,7 @@ _HALF_MOST: Final = 65_000.0
 class CachedPicture:
     """One picture to be kept.
 
-    ``features``: float32 (h, w, d). ``targets``: float32 (h, w), 0 good to 1 defective; None where a person only said that
+    ``features``: float32 (h, w, d). ``targets``: float32 (h, w), 0 good to 1 defective; None if a person only said that
     it shows a defect.
     """
 

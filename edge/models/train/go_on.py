@@ -34,7 +34,7 @@ def plan_from(base: Bundle, request: FitRequest) -> FitPlan:
 
 
 def memory_of(base: Bundle, plan: FitPlan, known: frozenset[str]) -> GatheredFrames | None:
-    """What a fitted bundle remembers; None where it keeps nothing, or has seen some of the frames that are ``known`` too.
+    """What a fitted bundle remembers; None if it keeps nothing, or has seen some of the frames that are ``known`` too.
 
     A frame that is remembered twice would hold two places of the bank.
     """
@@ -45,7 +45,7 @@ def memory_of(base: Bundle, plan: FitPlan, known: frozenset[str]) -> GatheredFra
 
 
 def head_of(base: Bundle, width: int, hidden: int) -> HeadWeights | None:
-    """The head of a trained bundle; None where ``edge fit`` made it. Raises UserError where it is of another shape."""
+    """The head of a trained bundle; None if ``edge fit`` made it. Raises UserError where it is of another shape."""
     return read_head_weights(base.folder / HEAD, width, hidden) if HEAD in base.spec.files else None
 
 

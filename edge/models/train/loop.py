@@ -26,7 +26,7 @@ _GROUPS = {"good": 0.4, "synthetic": 0.35, "labelled": 0.2, "false_positive": 0.
 
 @dataclass(frozen=True, slots=True)
 class TrainedHead:
-    """``stopped``: why training ended before its last epoch, in words; None where it didn't."""
+    """``stopped``: why training ended before its last epoch, in words; None if it didn't."""
 
     weights: HeadWeights
     history: tuple[Epoch, ...]

@@ -133,7 +133,7 @@ class _Maker:
         return CachedPicture(role, group, kind, features, targets)
 
     def _picture(self, frame: SetFrame) -> tuple[GraphPicture | None, NDArray[np.bool_] | None]:
-        """The picture that the graph takes, in an array of its own, with its mask in the same place; None where it can't be
+        """The picture that the graph takes, in an array of its own, with its mask in the same place; None if it can't be
         used.
         """
         try:

@@ -34,7 +34,7 @@ class Situation:
 
     ``frames``: good frames of the factory, as the line's model gets them. ``pictures``: the same as the graph takes them;
     frames whose part lies out of place are in neither. ``lab``: up to 24 pictures of the frames that the model was made
-    from; None where the bundle keeps none, and ``lab_missing`` says how to give some. ``self_test``: the bundle's
+    from; None if the bundle keeps none, and ``lab_missing`` says how to give some. ``self_test``: the bundle's
     ``self_test.json``, None without one.
     """
 

@@ -1,6 +1,6 @@
 """The answer ``threshold``: nothing of the model changes; its threshold is measured on the factory's good frames.
 
-It wins back what only moved the map's level, noise above all, and nothing where the map shows edges or a gradient: there
+It wins back what only moved the map's level, noise above all, and nothing if the map shows edges or a gradient: there
 a threshold above them lies above the defects, too.
 """
 

@@ -33,7 +33,7 @@ def total_mb(count: int, payload_bytes: int) -> int:
 
 
 def payload_of(camera: Any) -> int | None:
-    """Return the size of one buffer of an open camera (the library's acquirer), in bytes; None where it doesn't tell."""
+    """Return the size of one buffer of an open camera (the library's acquirer), in bytes; None if it doesn't tell."""
     try:
         stream = camera.data_streams[0].module if hasattr(camera.data_streams[0], "module") else camera.data_streams[0]
         if stream.defines_payload_size():

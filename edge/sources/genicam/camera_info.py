@@ -30,7 +30,7 @@ class CameraInfo:
     access: str
     producer: str
     mac: str = ""
-    """MAC address, ``00:30:53:1a:2b:3c``; empty where it wasn't asked for, or the producer doesn't say."""
+    """MAC address, ``00:30:53:1a:2b:3c``; empty if it wasn't asked for, or the producer doesn't say."""
     ip: str = ""
     """IPv4 address; empty as ``mac``."""
 

@@ -78,7 +78,7 @@ class FrameIds:
         be.
 
         Args:
-            raw: the buffer's id; None where it has none.
+            raw: the buffer's id; None if it has none.
             complete: False for a buffer with bytes missing, whose id may be missing too (0, where the first packet was
                 lost): it places the frame where that is close to the one before, and proves nothing else.
         """

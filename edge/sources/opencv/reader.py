@@ -160,7 +160,7 @@ class Reader:
             video.close()
 
     def _next(self, video: Video) -> Arrived | None:
-        """The next picture, in memory that comes back to ``free`` when it was read, or here where there is none."""
+        """The next picture, in memory that comes back to ``free`` when it was read, or here if there is none."""
         buffer = self.free.get()
         arrived = None
         try:
@@ -278,7 +278,7 @@ class V4l2Video:
         return Shot(pixels, 8, "Mono8" if pixels.ndim == 2 else "RGB8", None)
 
     def stamp_ns(self) -> int | None:
-        """The driver's monotonic time of the last frame, in ns; None where it gives none."""
+        """The driver's monotonic time of the last frame, in ns; None if it gives none."""
         stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         return int(stamp_ms * 1e6) if stamp_ms > 0 else None
 

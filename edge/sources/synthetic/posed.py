@@ -98,7 +98,7 @@ class PosedScene:
     def _plant(
         self, rng: np.random.Generator, scene: NDArray[np.float32], taken: Sequence[Flaw]
     ) -> tuple[DefectKind, Flaw] | None:
-        """One defect, drawn into the template; None where it would touch another."""
+        """One defect, drawn into the template; None if it would touch another."""
         kind = PINNED_KINDS[rng.integers(len(PINNED_KINDS))]
         x, y = self._plate.on_the_surface(rng, _CLEAR_PX)
         size, contrast = rng.uniform(*_SIZE_PX), rng.uniform(*_CONTRAST)
@@ -121,7 +121,7 @@ class PosedScene:
         difference: NDArray[np.float32],
         mask: NDArray[np.uint8] | None,
     ) -> Defect | None:
-        """The defect as the frame shows it; None where it lies outside."""
+        """The defect as the frame shows it; None if it lies outside."""
         footprint: Any = np.zeros_like(self._template)
         clipped = flaw.within(footprint.shape[1], footprint.shape[0])
         assert clipped is not None, "it was drawn there"

@@ -16,7 +16,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class KeptPlaces:
-    """A line keeps its records in ``log``, pictures in ``evidence``; None where the config has no such output."""
+    """A line keeps its records in ``log``, pictures in ``evidence``; None if the config has no such output."""
 
     log: Path | None
     evidence: Path | None

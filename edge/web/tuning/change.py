@@ -101,7 +101,7 @@ _KEY: Final = re.compile(rf"\b((?:{'|'.join(RegionsConfig.model_fields)})\b(?:\.
 
 
 def problem_of(error: UserError) -> dict[str, str]:
-    """Return the key that an error is about, empty where none is named, its path with dots, and the error's words."""
+    """Return the key that an error is about, empty if none is named, its path with dots, and the error's words."""
     named = _KEY.search(error.what)
     path = "" if named is None else named[1].replace("[", ".").replace("]", "")
     return {"key": path.split(".")[0], "path": path, "text": str(error)}

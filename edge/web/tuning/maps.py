@@ -150,7 +150,7 @@ def _own_maps(subject: TunedFrames, model_sha256: str) -> list[RecordedMap | Non
 
 
 def distance_words(distance: Distance, maps: TunedMaps, tolerance: float | None, line_engine: str) -> str | None:
-    """Say how far computed maps lie from the records; None where none was computed."""
+    """Say how far computed maps lie from the records; None if none was computed."""
     if not maps.engine_words:
         return None
     words = f"maps computed here by {maps.engine_words}; the line's config says {line_engine}"

@@ -143,7 +143,7 @@ class TuningSession:
         return head, layers
 
     def funnel(self, index: int) -> dict[str, Any]:
-        """Return the funnel of one frame; without steps where there is none."""
+        """Return the funnel of one frame; without steps if there is none."""
         amap = self._map(index)
         if isinstance(amap, Unmapped) or not np.isfinite(amap.values).all():
             return {"steps": []}
@@ -200,7 +200,7 @@ class TuningSession:
         return problems_of(self.loaded, self.bundle, self.regions, self._scales, self._size())
 
     def picture(self, index: int, kind: str, most: int) -> bytes:
-        """Return the frame or its map as JPEG; empty where there is none."""
+        """Return the frame or its map as JPEG; empty if there is none."""
         if kind == "map":
             amap = self._map(index)
             return b"" if isinstance(amap, Unmapped) else map_picture(amap.values, self.bundle.spec.display.range)

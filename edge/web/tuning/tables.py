@@ -48,7 +48,7 @@ class Tables:
     def __init__(
         self, subject: TunedFrames, maps: TunedMaps, mask: NDArray[np.uint8] | None, score_high: float | None
     ) -> None:
-        """``mask`` is the ROI's mask picture; ``score_high`` the threshold of the image score, None where it decides
+        """``mask`` is the ROI's mask picture; ``score_high`` the threshold of the image score, None if it decides
         nothing.
         """
         self._subject, self._maps, self._mask, self._score_high = subject, maps, mask, score_high
@@ -128,7 +128,7 @@ class Tables:
         return None if judged is None else judged.map_max
 
     def maxima(self) -> list[float | None]:
-        """Return the raw maximum of each frame inside ROI and border; None where there is none, or not yet."""
+        """Return the raw maximum of each frame inside ROI and border; None if there is none, or not yet."""
         return [None if one is None else one.map_max for one in self._judged]
 
     def values(self, key: str) -> list[float]:

@@ -17,9 +17,9 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class ImportedLabel:
-    """One word about one picture. ``file``: as the other tool names it. ``mask``: bool (H, W), None where nobody drew one.
+    """One word about one picture. ``file``: as the other tool names it. ``mask``: bool (H, W), None if nobody drew one.
 
-    ``by``, ``at``: who said it and when, None where the file doesn't say.
+    ``by``, ``at``: who said it and when, None if the file doesn't say.
     """
 
     file: str
@@ -42,7 +42,7 @@ class FrameNames:
                 self._by_end.setdefault(name.rpartition("/")[2].casefold(), []).append(frame)
 
     def find(self, name: str) -> SetFrame | None:
-        """The one frame that ``name`` can mean; None where there is none, or several."""
+        """The one frame that ``name`` can mean; None if there is none, or several."""
         clean = name.replace("\\", "/")
         found = self._frames.get(clean) or self._by_source.get(clean)
         if found is not None:
