@@ -56,10 +56,10 @@ class UserError(Exception):
 
     def at(self, where: str) -> UserError:
         """Return the same mistake with the key, file or line where it stands in front."""
-        told = UserError(f"{where}: {self}", exit_code=self.exit_code, passes=self.passes)
-        told.what = f"{where}: {self.what}"
-        told.received, told.expected, told.fix = self.received, self.expected, self.fix
-        return told
+        located = UserError(f"{where}: {self}", exit_code=self.exit_code, passes=self.passes)
+        located.what = f"{where}: {self.what}"
+        located.received, located.expected, located.fix = self.received, self.expected, self.fix
+        return located
 
 
 _MENDABLE = frozenset(

@@ -78,8 +78,8 @@ def either_way(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
 def _row_of_arguments(hints: dict[str, Any]) -> str | None:
     """Return the parameter that takes as many arguments as there are, None if no parameter does."""
     for key, hint in hints.items():
-        kind, *told = get_args(hint) or (None,)
-        if get_origin(kind) is list and any(isinstance(one, ArgumentInfo) for one in told):
+        kind, *rest = get_args(hint) or (None,)
+        if get_origin(kind) is list and any(isinstance(one, ArgumentInfo) for one in rest):
             return key
     return None
 
@@ -95,8 +95,8 @@ def _taken_from(values: dict[str, Any], row: str) -> Path | None:
 
 def _optional(hint: Any) -> tuple[Any, Any]:
     """Return the annotation that need not be given, and that of the parameter for the other way."""
-    kind, *told = get_args(hint)
-    info = next(one for one in told if isinstance(one, _DECLARED))
+    kind, *rest = get_args(hint)
+    info = next(one for one in rest if isinstance(one, _DECLARED))
     if isinstance(info, OptionInfo):
         extra = typer.Argument(metavar="CONFIG", help=f"{_HELP}, if it isn't given by -c.", show_default=False)
     else:

@@ -27,8 +27,8 @@ def show(report: dict[str, Any]) -> None:
         _kinds(model)
         for tag, rows in model["by_tag"].items():
             _tag(tag, rows)
-        for told in model["matrix"]:
-            _matrix(told)
+        for entry in model["matrix"]:
+            _matrix(entry)
         _wrong_regions(console, model["false_positives"])
     if "comparison" in report:
         _comparison(report["comparison"])
@@ -53,14 +53,14 @@ def _headline(models: list[dict[str, Any]]) -> None:
     row("image AUROC", lambda m: figure(m["image"]["auroc"]))
     row("image AP", lambda m: figure(m["image"]["average_precision"]))
     row("image F1-max", lambda m: f"{number(m['image']['f1_max']['value'])} at {number(m['image']['f1_max']['threshold'])}")
-    for index, told in enumerate(models[0]["image"]["recall_at_false_rejects"]):
+    for index, entry in enumerate(models[0]["image"]["recall_at_false_rejects"]):
         row(
-            f"recall at {100 * told['rate']:g} % false rejects",
+            f"recall at {100 * entry['rate']:g} % false rejects",
             lambda m, index=index: figure(m["image"]["recall_at_false_rejects"][index]),
         )
-    for index, told in enumerate(models[0]["image"]["false_rejects_at_recall"]):
+    for index, entry in enumerate(models[0]["image"]["false_rejects_at_recall"]):
         row(
-            f"false rejects at {100 * told['recall']:g} % recall",
+            f"false rejects at {100 * entry['recall']:g} % recall",
             lambda m, index=index: figure(m["image"]["false_rejects_at_recall"][index]),
         )
     row("false rejects by verdict", lambda m: figure(m["verdicts"]["false_rejects"]))
@@ -84,20 +84,20 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
 
 
-def figure(told: dict[str, Any]) -> str:
+def figure(entry: dict[str, Any]) -> str:
     """A figure with its interval: ``0.912 (0.85 to 0.95)``."""
-    if told["value"] is None:
+    if entry["value"] is None:
         return "-"
-    if told["low"] is None:
-        return number(told["value"])
-    return f"{told['value']:.3f} ({told['low']:.2f} to {told['high']:.2f})"
+    if entry["low"] is None:
+        return number(entry["value"])
+    return f"{entry['value']:.3f} ({entry['low']:.2f} to {entry['high']:.2f})"
 
 
-def _latency(told: dict[str, Any]) -> str:
-    if told["infer"] is None:
+def _latency(entry: dict[str, Any]) -> str:
+    if entry["infer"] is None:
         return "-"
-    total = told["infer"]["p50"] + told["judge"]["p50"]
-    return f"{total:.1f} ({told['infer']['p95'] + told['judge']['p95']:.1f}), {told['engine']}"
+    total = entry["infer"]["p50"] + entry["judge"]["p50"]
+    return f"{total:.1f} ({entry['infer']['p95'] + entry['judge']['p95']:.1f}), {entry['engine']}"
 
 
 def _kinds(model: dict[str, Any]) -> None:
@@ -130,47 +130,47 @@ def _tag(tag: str, rows: list[dict[str, Any]]) -> None:
     print_table(table)
 
 
-def _matrix(told: dict[str, Any]) -> None:
-    table = Table(title=f"threshold of the row's {told['tag']} on the column's", title_justify="left")
-    table.add_column(told["tag"])
-    for column in told["values"]:
+def _matrix(entry: dict[str, Any]) -> None:
+    table = Table(title=f"threshold of the row's {entry['tag']} on the column's", title_justify="left")
+    table.add_column(entry["tag"])
+    for column in entry["values"]:
         table.add_column(column)
-    cells = {(cell["row"], cell["column"]): cell for cell in told["cells"]}
-    for row in told["values"]:
+    cells = {(cell["row"], cell["column"]): cell for cell in entry["cells"]}
+    for row in entry["values"]:
         texts = []
-        for column in told["values"]:
+        for column in entry["values"]:
             cell = cells[row, column]
             names = {"AUROC": "auroc", "false rejects": "false_rejects", "recall": "recall"}
             texts.append("\n".join(f"{name} {figure(cell[key])}" for name, key in names.items()))
         table.add_row(row, *texts, end_section=True)
     print_table(table)
     console = Console(highlight=False)
-    drop = told["average_relative_drop"]
+    drop = entry["average_relative_drop"]
     console.print(f"average relative drop of the AUROC: {'-' if drop is None else f'{100 * drop:.1f} %'}")
-    console.print(f"thresholds from: {told['thresholds_from']}", soft_wrap=True)
+    console.print(f"thresholds from: {entry['thresholds_from']}", soft_wrap=True)
 
 
-def _wrong_regions(console: Console, told: dict[str, Any]) -> None:
+def _wrong_regions(console: Console, entry: dict[str, Any]) -> None:
     console.print(
-        f"{told['regions_on_good_frames']} regions on good frames, {told['regions_beside_defects']} beside defects",
+        f"{entry['regions_on_good_frames']} regions on good frames, {entry['regions_beside_defects']} beside defects",
         soft_wrap=True,
     )
-    if not told["groups"]:
+    if not entry["groups"]:
         return
     table = Table()
     for column in ("where", "look", "regions", "worst"):
         table.add_column(column, justify="right" if column == "regions" else "left", overflow="fold")
-    for row in told["groups"][:12]:
+    for row in entry["groups"][:12]:
         table.add_row(row["where"].replace("_", " "), row["look"], str(row["regions"]), row["worst"])
     print_table(table)
 
 
-def _comparison(told: dict[str, Any]) -> None:
-    first, second = told["names"]
+def _comparison(entry: dict[str, Any]) -> None:
+    first, second = entry["names"]
     table = Table()
     for column in ("figure", first, second, "difference", "interval", ""):
         table.add_column(column)
-    for row in told["metrics"]:
+    for row in entry["metrics"]:
         interval = "-" if row["low"] is None else f"{row['low']:+.3f} to {row['high']:+.3f}"
         table.add_row(
             row["metric"].replace("_", " "),
@@ -181,7 +181,7 @@ def _comparison(told: dict[str, Any]) -> None:
             "" if row["told_apart"] else "can't be told apart",
         )
     print_table(table)
-    verdicts = told["verdicts"]
+    verdicts = entry["verdicts"]
     Console(highlight=False).print(
         f"both right {verdicts['both_right']}, both wrong {verdicts['both_wrong']}, only {first} right "
         f"{len(verdicts['only_first_right'])}, only {second} right {len(verdicts['only_second_right'])}",

@@ -12,8 +12,8 @@ from edge.errors import ExitCode
 
 def end_if_incomplete(lacks: Iterable[str]) -> None:
     """Print what is missing, a line each. Raises ``typer.Exit(1)`` if anything is."""
-    told = [text for text in lacks if text]
-    for text in told:
+    texts = [text for text in lacks if text]
+    for text in texts:
         Console(stderr=True, highlight=False).print(f"incomplete: {text}", soft_wrap=True, markup=False)
-    if told:
+    if texts:
         raise typer.Exit(ExitCode.NO)

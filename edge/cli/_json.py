@@ -12,10 +12,10 @@ import typer
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object instead of text, for scripts.")]
 
 
-def print_json(told: Mapping[str, Any]) -> None:
+def print_json(result: Mapping[str, Any]) -> None:
     """Print one object, indented; paths and tuples are taken, NaN becomes null."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    sys.stdout.write(orjson.dumps(told, option=options, default=_plain).decode() + "\n")
+    sys.stdout.write(orjson.dumps(result, option=options, default=_plain).decode() + "\n")
 
 
 def _plain(value: Any) -> Any:

@@ -42,5 +42,5 @@ def recalibrated(loaded: Loaded, good: Path, folder: Path, bits: int | None) -> 
     path = folder.absolute() / f"{config.camera}.calibration.yaml"
     save_calibration(measured, path)
     low = "off" if measured.low is None else f"{measured.low:.6g}"
-    told = f"high {measured.high:.6g}, low {low}, measured on {measured.frames} frames of {good}: {path.name}"
-    return replace(loaded, config=config.model_copy(update={"calibration": path})), told
+    sentence = f"high {measured.high:.6g}, low {low}, measured on {measured.frames} frames of {good}: {path.name}"
+    return replace(loaded, config=config.model_copy(update={"calibration": path})), sentence

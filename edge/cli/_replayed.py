@@ -50,7 +50,7 @@ class Replayed:
     def as_json(self) -> dict[str, Any]:
         """Return all of it for programs."""
         tally, found = self.line.tally, self.comparison
-        told: dict[str, Any] = {
+        result: dict[str, Any] = {
             "frames": tally.accounted,
             "verdicts": dict(tally.verdicts),
             "invalid": dict(tally.invalid_reasons),
@@ -61,13 +61,13 @@ class Replayed:
             "against": None,
         }
         if self.labels is not None:
-            told["labels"] = {
+            result["labels"] = {
                 "by": self.labels.by,
                 "without": self.labels.without,
                 "classes": [row.as_json() for row in self.classes],
             }
         if found is not None:
-            told["against"] = {
+            result["against"] = {
                 "log": self.against,
                 "frames": sum(found.transitions.values()),
                 "changed": len(found.changes),
@@ -81,7 +81,7 @@ class Replayed:
                 "only_before": found.only_before,
                 "only_now": found.only_now,
             }
-        return told
+        return result
 
     def show(self) -> None:
         """Print it for people."""

@@ -38,13 +38,13 @@ def check(
     engine.close()
     spec = bundle.spec
     if as_json:
-        told = {
+        result = {
             "ok": True,
             "sha256": bundle.sha256,
             "unlisted": unlisted(bundle),
             **spec.model_dump(mode="json", by_alias=True),
         }
-        print_json(told)
+        print_json(result)
         return
     table = Table("key", Column("value", overflow="fold"), title=f"{spec.name}", title_justify="left")
     table.add_row("sha256", bundle.sha256)

@@ -176,8 +176,8 @@ def _let_config_use_it(console: Console | None, loaded: Loaded, out: Path, *, wr
     name = str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
     if not write:
         if console is not None:
-            told = f"to use it, in {loaded.path}, or with --write:\n{lines_to_paste(name)}"
-            console.print(told, soft_wrap=True, markup=False)
+            sentence = f"to use it, in {loaded.path}, or with --write:\n{lines_to_paste(name)}"
+            console.print(sentence, soft_wrap=True, markup=False)
         return False
     plain = load_config(loaded.path)
     changes = {"calibration": Path(name), "regions": plain.config.regions.model_copy(update={"threshold": "calibrated"})}

@@ -60,10 +60,10 @@ def check(
             print_json({"can_run": False, "missing": [str(one) for one in getattr(error, "parts", (error,))]})
             raise typer.Exit(error.exit_code) from None
         raise
-    told: dict[str, Any] = {"can_run": True, "missing": [], **_facts(loaded, engine, criteria, watch), "golden": None}
+    answer: dict[str, Any] = {"can_run": True, "missing": [], **_facts(loaded, engine, criteria, watch), "golden": None}
     if golden is None:
         engine.close()
-        print_json(told) if as_json else _show(loaded, told)
+        print_json(answer) if as_json else _show(loaded, answer)
         return
     set_up_logs("info")
     drift = loaded.config.drift
@@ -85,10 +85,10 @@ def check(
         engine.close()
     compared = None if meter is None else meter.compared()
     if as_json:
-        told["golden"] = golden_as_json(result) | {"drift": None if compared is None else compared.text}
-        print_json(told)
+        answer["golden"] = golden_as_json(result) | {"drift": None if compared is None else compared.text}
+        print_json(answer)
     else:
-        _show(loaded, told)
+        _show(loaded, answer)
         show_golden(result, pictures)
         if compared is not None:
             console = Console(highlight=False)

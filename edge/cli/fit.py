@@ -164,10 +164,10 @@ def _merged(places: list[Path], request: FitRequest, run: FitRun, *, add: list[P
 def _lacks(fitted: Fit, frames: FrameSequence | None) -> list[str]:
     """What should be in the model and isn't, in words."""
     unread = len(fitted.gathered.notes.unreadable)
-    told = [f"{unread} frame{'s' * (unread != 1)} could not be read"] if unread else []
-    told += [f"{lost.name} ended two workers ({lost.how}); it is not in the model" for lost in fitted.lost]
+    words = [f"{unread} frame{'s' * (unread != 1)} could not be read"] if unread else []
+    words += [f"{lost.name} ended two workers ({lost.how}); it is not in the model" for lost in fitted.lost]
     beside = [place for place in (frames.places if frames else ()) if place.not_taken]
-    return told + [f"left out of {place.folder}: {place.not_taken}" for place in beside]
+    return words + [f"left out of {place.folder}: {place.not_taken}" for place in beside]
 
 
 def _pose(text: str) -> PoseChoice:
@@ -241,13 +241,13 @@ def _notes(fitted: Fit, *, chosen: bool) -> list[str]:
     """What a person should know of the frames. ``chosen``: somebody said which size they are brought to."""
     notes, (height, width, _) = fitted.gathered.notes, fitted.plan.shape
     to = f"{width}x{height}" + ("" if chosen else ", their median (--size W,H chooses another)")
-    told = notes.survey.notes(any_size=fitted.plan.spec.input.size == "any", to=to)
+    words = notes.survey.notes(any_size=fitted.plan.spec.input.size == "any", to=to)
     if notes.clipped:
         share = notes.clipped_ppm / notes.clipped / 1e6
-        told.append(
+        words.append(
             f"clipped: in {notes.clipped} of {notes.used} frames {share:.1%} of the pixels are at the highest level, where "
             "nothing can be seen: reduce exposure"
         )
     if notes.copies:
-        told.append(f"{notes.copies} of {notes.used} frames are copies of another; they show nothing new")
-    return told
+        words.append(f"{notes.copies} of {notes.used} frames are copies of another; they show nothing new")
+    return words

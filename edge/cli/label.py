@@ -72,8 +72,8 @@ def _import(frames: FrameSet, labels: Path, person: str, *, partly: bool) -> Non
 def _summary(path: Path, frames: FrameSet) -> None:
     assert frames.manifest is not None
     counts = Counter(frame.kind for frame in read_set(frames.manifest).frames)
-    told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    Console(highlight=False).print(f"{path}: {told}", soft_wrap=True, markup=False)
+    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    Console(highlight=False).print(f"{path}: {counted}", soft_wrap=True, markup=False)
     if counts["disputed"]:
         Console(highlight=False).print(
             f"where labels disagree, decide: edge label {path} --disputed", soft_wrap=True, markup=False

@@ -130,8 +130,8 @@ def replay(
     _check_only(pictures, against)
     options = ReplayOptions(folder, pictures, _endpoint(publish), batch_size, warn=_warn)
     if recalibrate is not None:
-        loaded, told = recalibrated(loaded, recalibrate, folder, declared_bits(bits, loaded.config.source))
-        show_notes(Console(stderr=True, highlight=False), [told])
+        loaded, measured = recalibrated(loaded, recalibrate, folder, declared_bits(bits, loaded.config.source))
+        show_notes(Console(stderr=True, highlight=False), [measured])
     stop = stop_on_signals()
     code, line = _run(loaded, frames, options, stop)
     if stop.is_set():

@@ -110,11 +110,11 @@ def _show(report: dict[str, Any]) -> None:
             name, f"{a:.4g}", f"{b:.4g}", f"{row['z']:+.1f}", f"{row['delta']:+.2f}", "changed" if row["changed"] else ""
         )
     print_table(table)
-    if (told := report["model"]) is not None:
-        shares = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in told["rejected"].items())
-        high = told["threshold"]
+    if (judged_by := report["model"]) is not None:
+        shares = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in judged_by["rejected"].items())
+        high = judged_by["threshold"]
         console.print(
-            f"{told['name']} rejects {shares}, at {high['high']:.6g} from {high['from']}", soft_wrap=True, markup=False
+            f"{judged_by['name']} rejects {shares}, at {high['high']:.6g} from {high['from']}", soft_wrap=True, markup=False
         )
     for note in report["notes"]:
         console.print("[yellow]note:[/yellow] ", end="")

@@ -26,7 +26,7 @@ class DamagedBaselineError(ValueError):
 def baseline_bytes(baseline: Baseline) -> bytes:
     """Return the bytes; they depend on the baseline alone."""
     template, signatures = baseline.template, baseline.signatures
-    told = {
+    head = {
         "schema": STORED_SCHEMA,
         "statistics": NAMES,
         "size": template.size,
@@ -39,7 +39,7 @@ def baseline_bytes(baseline: Baseline) -> bytes:
     arrays: dict[str, Any] = {name: getattr(template, name) for name in _TEMPLATE_ARRAYS}
     arrays |= {"rows": signatures.rows, "cause": signatures.cause, "strength": signatures.size}
     arrays["series"] = np.concatenate(baseline.series).astype(np.float32)
-    arrays["told"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    arrays["told"] = np.frombuffer(json.dumps(head).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
@@ -59,21 +59,21 @@ def baseline_of(data: bytes, key: BaselineKey) -> Baseline:
 
 
 def _read(arrays: Any, key: BaselineKey) -> Baseline:
-    told = json.loads(arrays["told"].tobytes())
-    if told["schema"] != STORED_SCHEMA or tuple(told["statistics"]) != NAMES:
+    head = json.loads(arrays["told"].tobytes())
+    if head["schema"] != STORED_SCHEMA or tuple(head["statistics"]) != NAMES:
         raise ValueError("it was written by another version, whose statistics are others")
-    width, height = told["size"]
+    width, height = head["size"]
     template = Template(
         size=(width, height),
-        fixed=told["fixed"],
-        texture=told["texture"],
+        fixed=head["fixed"],
+        texture=head["texture"],
         **{name: arrays[name] for name in _TEMPLATE_ARRAYS},
     )
-    ends = np.cumsum(told["lengths"])[:-1]
+    ends = np.cumsum(head["lengths"])[:-1]
     return Baseline(
         key=key,
         template=template,
-        places=PlaceLimits(*told["places"]),
+        places=PlaceLimits(*head["places"]),
         series=tuple(np.split(arrays["series"], ends)),
-        signatures=Signatures(tuple(told["causes"]), arrays["rows"], arrays["cause"], arrays["strength"]),
+        signatures=Signatures(tuple(head["causes"]), arrays["rows"], arrays["cause"], arrays["strength"]),
     )

@@ -271,22 +271,22 @@ def _from_array(picture: NDArray[Any], bits: int | None, number: int) -> Frame:
     if not (picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] == 3)) or picture.size == 0:
         raise UserError("inspect: an array of another shape", received=given, expected="(H, W) grey or (H, W, 3) RGB")
     most = 8 * picture.itemsize
-    told = most if bits is None else bits
+    depth = most if bits is None else bits
     pixels = np.array(picture, order="C")  # the result keeps it: the caller may draw on his
-    if decoded_format(pixels, told) is None:
+    if decoded_format(pixels, depth) is None:
         raise UserError(
             f"inspect: bits={bits} doesn't go with the array",
             received=given,
             expected="8 for uint8; 10, 12, 14 or 16 for uint16",
         )
-    if told < most and int(pixels.max()) >> told:
+    if depth < most and int(pixels.max()) >> depth:
         raise UserError(
-            f"inspect: a value is above what {told} bits hold",
+            f"inspect: a value is above what {depth} bits hold",
             received=f"{int(pixels.max())}",
-            expected=f"at most {(1 << told) - 1}",
+            expected=f"at most {(1 << depth) - 1}",
             fix="leave bits out, or shift the values down",
         )
-    return counted_frame(pixels, told, number, None)
+    return counted_frame(pixels, depth, number, None)
 
 
 def _from_file(picture: _Path, bits: int | None, number: int) -> Frame:

@@ -127,19 +127,19 @@ def tell_losses(passage: Passage, ring: Ring, maps: Maps, go_on: Callable[[], bo
     them to.
     """
     ring.abandon()
-    told: list[Skip | Checkpoint | End] = [*passage.give_up()]
+    leaving: list[Skip | Checkpoint | End] = [*passage.give_up()]
     while True:
         try:
             item = ring.take(0.0)
         except EOFError:
             break
         if isinstance(item, Slot):
-            told.append(Skip.of(meta_of(item), "shutdown"))
+            leaving.append(Skip.of(meta_of(item), "shutdown"))
             ring.release(item)
         elif item is not None:
-            told.append(item)
-    told.append(End())
-    for one in told:
+            leaving.append(item)
+    leaving.append(End())
+    for one in leaving:
         while not maps.put(one, WAIT_S):
             if not go_on():
                 return

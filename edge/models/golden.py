@@ -207,9 +207,9 @@ class _Judge:
 
     def __call__(self, frame: Frame | Skip, under: str, group: GoldenFolder) -> tuple[Judgement, Inspection | None]:
         """Return the judgement and, of a frame that could be read, its inspection."""
-        told = frame.frame_ref if isinstance(frame, Skip) else frame_name(frame.meta.frame_ref, frame.meta.frame_id)
-        name = f"{under}/{told}" if under else str(told)
-        kind = group.kind_of(str(told))
+        title = frame.frame_ref if isinstance(frame, Skip) else frame_name(frame.meta.frame_ref, frame.meta.frame_id)
+        name = f"{under}/{title}" if under else str(title)
+        kind = group.kind_of(str(title))
         if isinstance(frame, Skip):
             return Judgement(name, group.expected, frame.reason, None, None, {}, kind=kind), None
         inspection, compared = self._inspect(frame)

@@ -114,9 +114,9 @@ def left_out_of_golden(folders: Sequence[GoldenFolder]) -> Iterator[str]:
         return
     taken = {group.folder for group in folders}
     for path in sorted(taken):
-        told = left_out_of(path)
-        if told:
-            yield f"{path}: {told}"
+        left_out = left_out_of(path)
+        if left_out:
+            yield f"{path}: {left_out}"
     for path in sorted(folders[0].folder.parent.iterdir()):
         if path.is_dir() and path not in taken and not path.name.startswith(".") and (names := pictures_in(path).names):
             yield f"{path}: {len(names)} pictures in a folder that is neither good nor bad"

@@ -247,18 +247,18 @@ class Queued:
                 self._delivery.look_around()
 
     def _deliver(self, record: Record, kept: Any) -> None:
-        onward, told = self._onward, record
+        onward, outcome = self._onward, record
 
         def as_told() -> Record:  # asked before each attempt: whatever came before may have stalled, and it been handed on
-            nonlocal told
-            told = record if onward is None else onward.as_told(record)
-            return told
+            nonlocal outcome
+            outcome = record if onward is None else onward.as_told(record)
+            return outcome
 
         written = self._delivery.write(as_told, kept)
         if onward is not None:
             onward.done(record, written=written)
             if written:
-                onward.settled(told)
+                onward.settled(outcome)
 
     def _pay(self) -> None:
         """Write what was handed on as lost, once this output works again: what was heard stands in it at last."""

@@ -194,11 +194,11 @@ class PictureSink(Sink):
 
 
 def _mask_line(record: Record, inspection: Inspection, mask: NDArray[np.uint8]) -> bytes:
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "seq": record.seq,
         "frame_id": inspection.meta.frame_id,
         "frame_ref": inspection.meta.frame_ref,
         "size": mask.shape,
         "counts": run_lengths(mask),
     }
-    return dumps(told) + b"\n"
+    return dumps(facts) + b"\n"

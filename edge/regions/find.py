@@ -91,8 +91,8 @@ def find_regions(
     if explain:
         beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
         rejected += [Rejected(_box(b, x, y), b.area, "max_regions", number, len(regions)) for number, b in beyond]
-    told = funnel(values, plan) if steps else ()  # last: it takes the scratch memory of what stands above
-    return Found(mask, regions, dropped, tuple(rejected), candidates=shown, funnel=told)
+    steps_taken = funnel(values, plan) if steps else ()  # last: it takes the scratch memory of what stands above
+    return Found(mask, regions, dropped, tuple(rejected), candidates=shown, funnel=steps_taken)
 
 
 def _grown(components: Components, chosen: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:

@@ -61,12 +61,12 @@ class ClassRow:
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for programs."""
-        told: dict[str, Any] = {"class": self.name, "frames": self.frames, "now": self.now.as_json(good=self.good)}
+        entry: dict[str, Any] = {"class": self.name, "frames": self.frames, "now": self.now.as_json(good=self.good)}
         if self.before is not None:
             began, stopped = ("newly_rejected", "no_longer_rejected") if self.good else ("newly_caught", "lost")
-            told["before"] = self.before.as_json(good=self.good)
-            told |= {began: self.began, stopped: self.stopped}
-        return told
+            entry["before"] = self.before.as_json(good=self.good)
+            entry |= {began: self.began, stopped: self.stopped}
+        return entry
 
 
 def by_class(pairs: Iterable[FrameOutcomes], kinds: Mapping[str, str], *, compared: bool) -> list[ClassRow]:

@@ -142,10 +142,10 @@ def outcome(record: Mapping[str, Any]) -> str:
 
 
 def _frames(record: Mapping[str, Any]) -> Iterator[_Seen]:
-    told = outcome(record)
+    key = outcome(record)
     ref = record.get("frame_ref")
-    if told != SKIP:
-        yield _Seen(frame_name(ref, record["frame_id"]), record.get("camera_ns"), told)
+    if key != SKIP:
+        yield _Seen(frame_name(ref, record["frame_id"]), record.get("camera_ns"), key)
         return
     count, first, last = record["count"], record["frame_id_first"], record["frame_id_last"]
     known = first is not None and last is not None and last - first + 1 == count and count <= _MOST_IN_A_SKIP

@@ -32,18 +32,18 @@ def step_words(step_s: int) -> str:
     return _WORDS[step_s]
 
 
-def outcomes_plot(told: OverTime, *, in_utc: bool) -> Any:
+def outcomes_plot(series: OverTime, *, in_utc: bool) -> Any:
     """Draw stacked bars of the frames of each step by their outcome."""
-    plot = _figure(f"frames per {step_words(told.step_s)}", "frames", in_utc=in_utc)
-    at = clock_ms(told.starts, in_utc=in_utc)
+    plot = _figure(f"frames per {step_words(series.step_s)}", "frames", in_utc=in_utc)
+    at = clock_ms(series.starts, in_utc=in_utc)
     below = np.zeros(len(at))
     for name in reversed(OUTCOMES):  # what is seldom stands at the bottom
-        counts = told.frames[name]
+        counts = series.frames[name]
         if not counts.any():
             continue
         plot.vbar(
-            x=(at + 500 * told.step_s).tolist(),
-            width=900 * told.step_s,
+            x=(at + 500 * series.step_s).tolist(),
+            width=900 * series.step_s,
             bottom=below.tolist(),
             top=(below + counts).tolist(),
             fill_color=TONES[name],
@@ -56,13 +56,13 @@ def outcomes_plot(told: OverTime, *, in_utc: bool) -> Any:
     return plot
 
 
-def shares_plot(told: OverTime, *, in_utc: bool) -> Any:
+def shares_plot(series: OverTime, *, in_utc: bool) -> Any:
     """Draw which part of the judged frames failed in each step."""
     plot = _figure("fails, share of the judged frames", "%", in_utc=in_utc)
-    judged = told.frames["pass"] + told.frames["fail"]
+    judged = series.frames["pass"] + series.frames["fail"]
     some = judged > 0
-    share = 100 * told.frames["fail"][some] / judged[some]
-    at = clock_ms(told.starts[some], in_utc=in_utc) + 500 * told.step_s
+    share = 100 * series.frames["fail"][some] / judged[some]
+    at = clock_ms(series.starts[some], in_utc=in_utc) + 500 * series.step_s
     plot.line(at.tolist(), np.round(share, 4).tolist(), line_color=TONES["fail"], line_width=2)
     plot.scatter(at.tolist(), np.round(share, 4).tolist(), size=5, fill_color=TONES["fail"], line_color=None)
     plot.y_range.start = 0
@@ -71,12 +71,12 @@ def shares_plot(told: OverTime, *, in_utc: bool) -> Any:
 
 
 def quantiles_plot(
-    title: str, unit: str, told: OverTime, values: NDArray[np.float64], *, in_utc: bool, at: float | None
+    title: str, unit: str, series: OverTime, values: NDArray[np.float64], *, in_utc: bool, at: float | None
 ) -> Any:
     """Draw median and 95th percentile, (n, 2), over time; ``at`` marks a value."""
     plot = _figure(title, unit, in_utc=in_utc)
     known = np.isfinite(values[:, 0])
-    x = (clock_ms(told.starts[known], in_utc=in_utc) + 500 * told.step_s).tolist()
+    x = (clock_ms(series.starts[known], in_utc=in_utc) + 500 * series.step_s).tolist()
     for column, name, tone in ((0, "median", "#1a5fb4"), (1, "95 %", "#c64600")):
         y = np.round(values[known, column].astype(float), 5).tolist()
         plot.line(x, y, line_color=tone, line_width=2, legend_label=name)

@@ -30,16 +30,16 @@ def why_gone(frame: Frame, before: Sequence[Region], now: Inspection, basis: Bas
         (box_to_image(one.bbox_xyxy, to_image, frame.meta.width, frame.meta.height), one)
         for one in [*by_weight(found.rejected), *earlier]
     ]
-    told: list[tuple[Box, str]] = []
+    reasons: list[tuple[Box, str]] = []
     for region in gone:
         there = next(((box, one) for box, one in lost if _overlap(region.bbox_xyxy, box)), None)
         if there is not None:
-            told.append((there[0], rejected_text(there[1])))
+            reasons.append((there[0], rejected_text(there[1])))
         else:
             rows, columns = _under(region.bbox_xyxy, to_image, basis.amap.values.shape)
             highest = float(basis.amap.values[rows, columns].max())
-            told.append((region.bbox_xyxy, f"max {highest:.4g} < high {now.threshold:.4g}"))
-    return told
+            reasons.append((region.bbox_xyxy, f"max {highest:.4g} < high {now.threshold:.4g}"))
+    return reasons
 
 
 def _under(box: Box, map_to_image: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[slice, slice]:

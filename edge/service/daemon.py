@@ -223,16 +223,16 @@ def when_there(make: Callable[[], Made], stop: StopSign) -> Made | None:
     Raises:
         UserError: what doesn't pass by itself.
     """
-    told = ""
+    logged = ""
     while True:
         try:
             return make()
         except UserError as error:
             if not error.passes:
                 raise
-            if str(error) != told:
+            if str(error) != logged:
                 log.warning("waiting", error=str(error))
-                told = str(error)
+                logged = str(error)
             notify(f"EXTEND_TIMEOUT_USEC={int(START_EXTEND_S * 1e6)}\nSTATUS=waiting: {error.what}")
         if stop.wait(LATER_S):
             return None

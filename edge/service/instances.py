@@ -28,12 +28,12 @@ class Instance:
 
 def instance_in(folder: Path) -> Instance:
     """Read what ``folder`` says, as far as this user may read it."""
-    told, endpoints = read_json(folder, INSTANCE), read_json(folder, "endpoints.json")
-    path, overrides = told.get("config"), told.get("overrides")
+    facts, endpoints = read_json(folder, INSTANCE), read_json(folder, "endpoints.json")
+    path, overrides = facts.get("config"), facts.get("overrides")
     ended = read_json(folder, ENDED).get("at_ns")
     pid = holder(folder)
     return Instance(
-        camera=str(told.get("camera", folder.name)),
+        camera=str(facts.get("camera", folder.name)),
         folder=folder,
         pid=pid,
         endpoints={name: value for name, value in endpoints.items() if isinstance(value, str)},

@@ -48,12 +48,12 @@ class LogLines:
             time.sleep(0.005)
 
     def _run(self) -> None:
-        told = 0
+        reported = 0
         while True:
             line = self._queue.get()
             self._busy = True
-            if self.dropped != told:
-                lost, told = self.dropped - told, self.dropped
+            if self.dropped != reported:
+                lost, reported = self.dropped - reported, self.dropped
                 line = f'{{"event": "log_lines_dropped", "lines": {lost}}}\n{line}'
             write_error(line)
             self._busy = not self._queue.empty()

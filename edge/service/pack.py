@@ -113,10 +113,10 @@ def _text(loaded: Loaded, values: dict[tuple[str, ...], str]) -> str:
     text, missing = with_values(loaded.text, values)
     config = parse_config(text, loaded.path)
     if missing or _others(config, values) != _others(loaded.config, values):
-        told = ", ".join(".".join(keys) for keys in missing) or "an override"
+        keys_named = ", ".join(".".join(keys) for keys in missing) or "an override"
         raise UserError(
             f"{loaded.path}: the file does not say what is to be packed",
-            received=f"{told} from --set" if loaded.overrides else told,
+            received=f"{keys_named} from --set" if loaded.overrides else keys_named,
             fix="write it into the file first",
         )
     return text

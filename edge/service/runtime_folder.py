@@ -131,7 +131,7 @@ def write_endpoints(folder: Path, endpoints: dict[str, str | None]) -> Path:
 
 def write_instance(folder: Path, loaded: Loaded) -> Path:
     """Write instance.json: what the daemon runs with, for ``edge reload`` and ``edge fleet``."""
-    told = {
+    facts = {
         "camera": loaded.config.camera,
         "config": str(loaded.path.absolute()),
         "overrides": loaded.overrides,
@@ -139,7 +139,7 @@ def write_instance(folder: Path, loaded: Loaded) -> Path:
     }
     for name in (RELOAD, ENDED):  # of a run before: reloads are counted from the start
         (folder / name).unlink(missing_ok=True)
-    return _write(folder, INSTANCE, told, mode=secret_mode(loaded.path))
+    return _write(folder, INSTANCE, facts, mode=secret_mode(loaded.path))
 
 
 def write_ended(folder: Path, at_ns: int) -> Path:

@@ -58,21 +58,21 @@ def choose(frozen: Trial, tried: Sequence[Tried], *, limit: float, lab_recall: f
 
     ``limit``: false rejects that the line can live with. ``lab_recall``: of the same pasted defects in the lab's frames.
     """
-    told = f"false rejects {frozen.rejected} of {frozen.frames}, recall {frozen.recall:.2f}"
+    sentence = f"false rejects {frozen.rejected} of {frozen.frames}, recall {frozen.recall:.2f}"
     holds = frozen.interval[0] <= limit
     sees = lab_recall is None or not frozen.recall < lab_recall - RECALL_LOSS
     if holds and sees:
-        return AnswerChoice(None, f"keep: the model holds on these frames ({told})")
+        return AnswerChoice(None, f"keep: the model holds on these frames ({sentence})")
     order = ranked(tried)
     if not order:
-        return AnswerChoice(None, f"keep: no answer can be given here; the model does not hold ({told})")
+        return AnswerChoice(None, f"keep: no answer can be given here; the model does not hold ({sentence})")
     best = order[0]
     assert best.trial is not None
     if not best.trial.harm <= frozen.harm - GAIN:
-        return AnswerChoice(None, f"keep: no answer does clearly better than the model as it is ({told})")
+        return AnswerChoice(None, f"keep: no answer does clearly better than the model as it is ({sentence})")
     after = f"false rejects {best.trial.rejected} of {best.trial.frames}, recall {best.trial.recall:.2f}"
     left = "" if best.trial.interval[0] <= limit else f"; still above the limit of {limit:.0%}"
-    return AnswerChoice(best, f"{best.row.name}: {told} before, {after} after{left}")
+    return AnswerChoice(best, f"{best.row.name}: {sentence} before, {after} after{left}")
 
 
 def _harm(one: Tried) -> float:

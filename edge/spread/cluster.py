@@ -181,15 +181,15 @@ def _work(task: Task, shard: Shard, ledger: Any, careful: bool) -> bytes | UserE
     import ray
 
     cv2.setNumThreads(1)
-    told, done = time.monotonic(), 0
+    last_shown, done = time.monotonic(), 0
 
     def at(index: int, name: str) -> None:
-        nonlocal told, done
+        nonlocal last_shown, done
         if careful:
             ray.get(ledger.tell.remote(shard.index, index, name, done))
-        elif time.monotonic() - told > _TELL_S:
+        elif time.monotonic() - last_shown > _TELL_S:
             ledger.tell.remote(shard.index, index, name, done)
-            told = time.monotonic()
+            last_shown = time.monotonic()
         done += 1
 
     try:

@@ -89,9 +89,9 @@ def open_mcap(path: Path) -> Exported:
     from_mcap = _package()
     for record in _records(path):
         if isinstance(record, from_mcap.Metadata) and record.name == _NAME:
-            told = record.metadata
-            if "camera" in told and all(told.get(name, "").isdecimal() for name in ("entries", "frames")):
-                return Exported(told["camera"], int(told["entries"]), int(told["frames"]))
+            facts = record.metadata
+            if "camera" in facts and all(facts.get(name, "").isdecimal() for name in ("entries", "frames")):
+                return Exported(facts["camera"], int(facts["entries"]), int(facts["frames"]))
         if isinstance(record, (from_mcap.Chunk, from_mcap.Message)):
             break
     raise UserError(f"{path}: not a recording", expected="an MCAP file that edge export made")
@@ -216,9 +216,9 @@ def _decoded(entry: RecordedFrame, data: bytes) -> Frame | Skip:
 
 
 def _without_record(line: bytes) -> bytes:
-    told = orjson.loads(line)
-    told.pop("record", None)
-    return orjson.dumps(told)
+    facts = orjson.loads(line)
+    facts.pop("record", None)
+    return orjson.dumps(facts)
 
 
 @cache

@@ -202,14 +202,14 @@ def _jpeg(data: bytes) -> NDArray[np.uint8]:
 
 def _tiff(data: bytes) -> Picture:
     try:
-        told = tiff.read_tiff(data)
+        answer = tiff.read_tiff(data)
     except tiff.TiffError as error:
         raise PictureError(f"TIFF: {error}") from None
-    pixels = _by_opencv(told.plain, "TIFF")
+    pixels = _by_opencv(answer.plain, "TIFF")
     bits = 8 * pixels.itemsize
-    if bits == 16 and told.most in [(1 << known) - 1 for known in _KNOWN_BITS] and int(pixels.max()) <= told.most:
-        bits = told.most.bit_length()
-    if told.white_is_zero:
+    if bits == 16 and answer.most in [(1 << known) - 1 for known in _KNOWN_BITS] and int(pixels.max()) <= answer.most:
+        bits = answer.most.bit_length()
+    if answer.white_is_zero:
         pixels = ((1 << bits) - 1) - pixels
     return Picture(pixels, bits)
 

@@ -81,14 +81,14 @@ def inspection_from(message: Mapping[str, Any], meta: FrameMeta) -> Inspection:
 
     What the message doesn't have takes the default. A skip becomes an inspection without a threshold.
     """
-    told = {name: message[name] for name in _OWN if name in message}
-    if "regions" in told:
-        told["regions"] = tuple(_region_from(region) for region in told["regions"])
-    if "latency_ms" in told:
-        told["latency_ms"] = Latency(**told["latency_ms"])
-    if told.get("threshold") is None:  # a skip has none
-        told["threshold"] = nan
-    return Inspection(meta=meta, **told)
+    own = {name: message[name] for name in _OWN if name in message}
+    if "regions" in own:
+        own["regions"] = tuple(_region_from(region) for region in own["regions"])
+    if "latency_ms" in own:
+        own["latency_ms"] = Latency(**own["latency_ms"])
+    if own.get("threshold") is None:  # a skip has none
+        own["threshold"] = nan
+    return Inspection(meta=meta, **own)
 
 
 def _region_from(message: Mapping[str, Any]) -> Region:

@@ -62,8 +62,8 @@ def audit(sets: Sequence[NamedSet], seen: Callable[[int], None] = lambda _: None
             done += 1
             seen(done)
     findings: list[AuditFinding] = []
-    told = {text: one.name for one in sets for text in orphans_told(one.source)}
-    findings += [AuditFinding("masks_of_no_picture", "warns", (name,), text) for text, name in told.items()]
+    orphans = {text: one.name for one in sets for text in orphans_told(one.source)}
+    findings += [AuditFinding("masks_of_no_picture", "warns", (name,), text) for text, name in orphans.items()]
     for one in sets:
         findings += _unreadable(one)
         findings += audit_kinds(one.name, one.read)

@@ -79,7 +79,7 @@ class Measured:
 
     def to_bytes(self) -> bytes:
         """All of it, as an .npz file."""
-        told = {
+        head = {
             "maxima": self.maxima,
             "survey": self.survey.to_json(),
             "scores": self.scores,
@@ -89,7 +89,7 @@ class Measured:
             "contents": self.contents,
         }
         buffer = io.BytesIO()
-        arrays: dict[str, Any] = {**self.pixels.arrays(), "told": np.frombuffer(orjson.dumps(told), np.uint8)}
+        arrays: dict[str, Any] = {**self.pixels.arrays(), "told": np.frombuffer(orjson.dumps(head), np.uint8)}
         np.savez(buffer, **arrays)
         return buffer.getvalue()
 
@@ -97,18 +97,18 @@ class Measured:
     def from_bytes(cls, data: bytes) -> Measured:
         """Read what ``to_bytes`` wrote."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            told = orjson.loads(arrays["told"].tobytes())
+            head = orjson.loads(arrays["told"].tobytes())
             pixels = QuantileSketch.from_arrays(arrays, _KEPT)
-        maxima = [(index, name, maximum) for index, name, maximum in told["maxima"]]
+        maxima = [(index, name, maximum) for index, name, maximum in head["maxima"]]
         return cls(
             maxima=maxima,
             pixels=pixels,
-            survey=Survey.from_json(told["survey"]),
-            kinds={FrameKind(tuple(size), colour, bits) for size, colour, bits in told["kinds"]},
-            scores=[(name, score) for name, score in told["scores"]],
-            out_of_place=told["out_of_place"],
-            unread=told["unread"],
-            contents=told["contents"],
+            survey=Survey.from_json(head["survey"]),
+            kinds={FrameKind(tuple(size), colour, bits) for size, colour, bits in head["kinds"]},
+            scores=[(name, score) for name, score in head["scores"]],
+            out_of_place=head["out_of_place"],
+            unread=head["unread"],
+            contents=head["contents"],
         )
 
 

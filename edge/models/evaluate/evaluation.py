@@ -123,7 +123,7 @@ def _judged(
     calibration = tuple(f for f in source.of("calibrate") if f.label == "good")
     if options.values and options.tags:
         calibration = tuple(f for f in calibration if f.tags.get(options.tags[0]) in options.values)
-    inspector, told = _inspector(contestant, bundle, options)
+    inspector, origin = _inspector(contestant, bundle, options)
     calibrated: list[Scored] = []
     if (inspector is None or options.tags) and calibration:
         probe = inspector or _plain_inspector(contestant, 0.0)
@@ -133,21 +133,21 @@ def _judged(
     if inspector is None:
         if calibrated:
             high = _threshold([f.score for f in calibrated], options.false_rejects)
-            told = f"the {len(calibrated)} good frames of the side calibrate"
+            origin = f"the {len(calibrated)} good frames of the side calibrate"
         else:
-            high, told = 0.0, ""
+            high, origin = 0.0, ""
         inspector = _plain_inspector(contestant, high)
-        if not told:
+        if not origin:
             first = judge_all(inspector, source, frames, options, pixels=False, say=_said(progress, contestant, "scoring"))
             good = [frame.score for frame in first.frames if not frame.is_bad]
             inspector = _plain_inspector(contestant, _threshold(good, options.false_rejects))
-            told = f"the {len(good)} good frames that are judged here: optimistic, for want of a side calibrate"
+            origin = f"the {len(good)} good frames that are judged here: optimistic, for want of a side calibrate"
     result = judge_all(
         inspector, source, frames, options, pixels=options.pixels, say=_said(progress, contestant, "judging")
     )
     if not options.seen_before:
         _refuse_seen(source, frames, contestant, bundle, result)
-    return JudgedModel(contestant, bundle, inspector, told, result, calibrated)
+    return JudgedModel(contestant, bundle, inspector, origin, result, calibrated)
 
 
 def _refuse_seen(
@@ -187,10 +187,10 @@ def _inspector(contestant: Contestant, bundle: Bundle, options: EvaluateOptions)
     scales = scales_sha256(config.model, config.source, bundle)
     criteria = load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=line.path)
     model = config.model.model_copy(update={"bundle": contestant.bundle})
-    told = "the calibration file" if criteria.calibration_sha256 else "the config"
+    origin = "the calibration file" if criteria.calibration_sha256 else "the config"
     return (
         Inspector(model, criteria.regions, criteria.high, criteria.low, criteria.mask, line.config.source.levels),
-        told if options.threshold is None else "--threshold",
+        origin if options.threshold is None else "--threshold",
     )
 
 

@@ -50,8 +50,8 @@ def page_of(report: dict[str, Any], judged: Sequence[JudgedModel], source: Frame
     for model, one in zip(report["models"], judged, strict=True):
         name = f" of {model['name']}" if len(judged) > 1 else ""
         _recalls(page, model, name)
-        for told in model["matrix"]:
-            _matrix(page, told)
+        for entry in model["matrix"]:
+            _matrix(page, entry)
         _mistakes(page, one, model, source, name)
     return page.render()
 
@@ -59,19 +59,19 @@ def page_of(report: dict[str, Any], judged: Sequence[JudgedModel], source: Frame
 def _headline(page: Page, models: Sequence[dict[str, Any]]) -> None:
     rows: list[list[str | Bar]] = []
 
-    def row(name: str, told: Sequence[dict[str, Any]]) -> None:
-        rows.append([name, *(figure_bar(one) for one in told)])
+    def row(name: str, entry: Sequence[dict[str, Any]]) -> None:
+        rows.append([name, *(figure_bar(one) for one in entry)])
 
     row("image AUROC", [m["image"]["auroc"] for m in models])
     row("image average precision", [m["image"]["average_precision"] for m in models])
-    for index, told in enumerate(models[0]["image"]["recall_at_false_rejects"]):
+    for index, entry in enumerate(models[0]["image"]["recall_at_false_rejects"]):
         row(
-            f"recall at {100 * told['rate']:g} % false rejects",
+            f"recall at {100 * entry['rate']:g} % false rejects",
             [m["image"]["recall_at_false_rejects"][index] for m in models],
         )
-    for index, told in enumerate(models[0]["image"]["false_rejects_at_recall"]):
+    for index, entry in enumerate(models[0]["image"]["false_rejects_at_recall"]):
         row(
-            f"false rejects at {100 * told['recall']:g} % recall",
+            f"false rejects at {100 * entry['recall']:g} % recall",
             [m["image"]["false_rejects_at_recall"][index] for m in models],
         )
     row("false rejects by verdict", [m["verdicts"]["false_rejects"] for m in models])
@@ -89,26 +89,26 @@ def _headline(page: Page, models: Sequence[dict[str, Any]]) -> None:
     page.table(["", *(m["name"] for m in models)], rows)
 
 
-def figure_bar(told: dict[str, Any]) -> Bar:
+def figure_bar(entry: dict[str, Any]) -> Bar:
     """A figure with its interval, and its value as a bar."""
-    if told["value"] is None:
+    if entry["value"] is None:
         return Bar(None, "-")
-    interval = "" if told["low"] is None else f"  ({told['low']:.2f} to {told['high']:.2f})"
-    return Bar(told["value"], f"{told['value']:.3f}{interval}")
+    interval = "" if entry["low"] is None else f"  ({entry['low']:.2f} to {entry['high']:.2f})"
+    return Bar(entry["value"], f"{entry['value']:.3f}{interval}")
 
 
-def _latency(told: dict[str, Any]) -> str:
-    if told["infer"] is None:
+def _latency(entry: dict[str, Any]) -> str:
+    if entry["infer"] is None:
         return "-"
-    median, slow = (told["infer"][key] + told["judge"][key] for key in ("p50", "p95"))
-    return f"{median:.1f} ({slow:.1f}), {told['engine']}"
+    median, slow = (entry["infer"][key] + entry["judge"][key] for key in ("p50", "p95"))
+    return f"{median:.1f} ({slow:.1f}), {entry['engine']}"
 
 
-def _comparison(page: Page, told: dict[str, Any]) -> None:
-    first, second = told["names"]
+def _comparison(page: Page, entry: dict[str, Any]) -> None:
+    first, second = entry["names"]
     page.smaller_heading(f"{second} against {first}, on the same frames")
     rows = []
-    for row in told["metrics"]:
+    for row in entry["metrics"]:
         if row["difference"] is None or row["low"] is None:
             continue
         sure = "" if row["told_apart"] else "can't be told apart"
@@ -116,10 +116,10 @@ def _comparison(page: Page, told: dict[str, Any]) -> None:
             [row["metric"].replace("_", " "), f"{row['difference']:+.3f}  ({row['low']:+.3f} to {row['high']:+.3f})", sure]
         )
     page.table(["figure", "difference", ""], rows)
-    told = told["verdicts"]
+    entry = entry["verdicts"]
     page.text(
-        f"Both right: {told['both_right']}. Both wrong: {told['both_wrong']}. Only {first} right: "
-        f"{len(told['only_first_right'])}. Only {second} right: {len(told['only_second_right'])}."
+        f"Both right: {entry['both_right']}. Both wrong: {entry['both_wrong']}. Only {first} right: "
+        f"{len(entry['only_first_right'])}. Only {second} right: {len(entry['only_second_right'])}."
     )
 
 
@@ -174,24 +174,24 @@ def _recalls(page: Page, model: dict[str, Any], name: str) -> None:
         )
 
 
-def _matrix(page: Page, told: dict[str, Any]) -> None:
-    page.smaller_heading(f"the threshold of the row's {told['tag']} on the frames of the column's")
-    cells = {(cell["row"], cell["column"]): cell for cell in told["cells"]}
+def _matrix(page: Page, entry: dict[str, Any]) -> None:
+    page.smaller_heading(f"the threshold of the row's {entry['tag']} on the frames of the column's")
+    cells = {(cell["row"], cell["column"]): cell for cell in entry["cells"]}
     rows = []
-    for row in told["values"]:
+    for row in entry["values"]:
         texts: list[str | Bar] = [row]
-        for column in told["values"]:
+        for column in entry["values"]:
             cell = cells[row, column]
             texts.append(
                 f"AUROC {figure_bar(cell['auroc']).text}\nfalse rejects {figure_bar(cell['false_rejects']).text}\n"
                 f"recall {figure_bar(cell['recall']).text}"
             )
         rows.append(texts)
-    page.table([told["tag"], *told["values"]], rows)
-    drop = told["average_relative_drop"]
+    page.table([entry["tag"], *entry["values"]], rows)
+    drop = entry["average_relative_drop"]
     page.text(
         f"Average relative drop of the AUROC: {'-' if drop is None else f'{100 * drop:.1f} %'}. "
-        f"Thresholds from: {told['thresholds_from']}."
+        f"Thresholds from: {entry['thresholds_from']}."
     )
 
 
@@ -200,11 +200,11 @@ def _mistakes(page: Page, one: JudgedModel, model: dict[str, Any], source: Frame
     rejected = sorted((f for f in scored if not f.is_bad and f.is_wrong), key=lambda f: -_sort_key(f, np.inf))
     missed = sorted((f for f in scored if f.is_bad and f.is_wrong), key=lambda f: _sort_key(f, -np.inf))
     page.heading(f"False rejects{name}: {len(rejected)}")
-    told = model["false_positives"]
-    if told["groups"]:
+    entry = model["false_positives"]
+    if entry["groups"]:
         page.table(
             ["where", "look", "regions", "worst"],
-            [[g["where"].replace("_", " "), g["look"], str(g["regions"]), g["worst"]] for g in told["groups"][:12]],
+            [[g["where"].replace("_", " "), g["look"], str(g["regions"]), g["worst"]] for g in entry["groups"][:12]],
         )
     _gallery(page, one, source, rejected[:WORST], len(rejected))
     page.heading(f"Missed defects{name}: {len(missed)}")
@@ -230,9 +230,11 @@ def _gallery(page: Page, one: JudgedModel, source: FrameSet, worst: Sequence[Sco
     scored = {frame.file: frame for frame in worst}
     pictures = []
     for frame, look in look_again(one.inspector, source, [by_file[w.file] for w in worst]):
-        told = scored[frame.file]
-        score = "no score" if told.score is None else f"score {told.score:.4g}"
-        text = f"{told.kind}, part {told.part}; {score}, threshold {one.inspector.high:.4g}; decided by {told.decided_by}"
+        entry = scored[frame.file]
+        score = "no score" if entry.score is None else f"score {entry.score:.4g}"
+        text = (
+            f"{entry.kind}, part {entry.part}; {score}, threshold {one.inspector.high:.4g}; decided by {entry.decided_by}"
+        )
         pictures.append((encode_jpeg(_picture(one, frame, look), _QUALITY), frame.file, text))
     page.gallery(pictures)
 

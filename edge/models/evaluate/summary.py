@@ -134,13 +134,13 @@ def by_tag(frames: Sequence[Scored], tag: str, *, replicates: int, seed: int) ->
     for value in sorted({frame.tags.get(tag, "none") for frame in frames}):
         own = [frame for frame in frames if frame.tags.get(tag, "none") == value]
         data = columns(own)
-        told = verdicts(own)
+        judged = verdicts(own)
         rows.append(
             {
                 "value": value,
                 "auroc": asdict(_figure(auroc, data, replicates, seed)),
-                "false_rejects": told["false_rejects"],
-                "recall": told["recall"],
+                "false_rejects": judged["false_rejects"],
+                "recall": judged["recall"],
             }
         )
     return rows

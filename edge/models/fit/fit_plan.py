@@ -179,13 +179,13 @@ def _fixed(
     shape: Any = pictures[0].shape
     method = request.method or DEFAULTS["fixed"]
     if _contrast(pictures[0]) < _CONTRAST:
-        told = "the frames show nothing to register by, so they are taken as they lie"
+        reason = "the frames show nothing to register by, so they are taken as they lie"
         return FitPlan(
             spec=spec,
             method=method,
             options=request.options,
             pose="fixed",
-            why="; ".join(filter(None, (why, told))),
+            why="; ".join(filter(None, (why, reason))),
             shape=shape,
             frame_size=own,
         )
@@ -198,7 +198,7 @@ def _fixed(
     agreement = round(float(np.clip(1 - _SLACK * (1 - worst), *_AGREEMENT)), 2)
     limits = limits.model_copy(update={"agreement": agreement})
     register = RegisterSpec(map_times_gain=method_row(method).in_noise, limits=limits)
-    told = why or (
+    reason = why or (
         f"{len(fitting)} of the first {len(placements)} frames lie alike: they agree by {worst:.2f} or more once registered"
     )
     registered = spec.model_copy(update={"register_": register})
@@ -207,7 +207,7 @@ def _fixed(
         method=method,
         options=request.options,
         pose="fixed",
-        why=told,
+        why=reason,
         shape=shape,
         frame_size=own,
         reference=pictures[index],

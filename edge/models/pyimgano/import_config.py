@@ -179,11 +179,11 @@ def _build_options(tile: Mapping[str, Any] | None, light: Mapping[str, Any] | No
 def _yaml(
     regions: dict[str, Any], name: str, bundle: Path, notes: ImportNotes, unknown: tuple[str, ...], options: str
 ) -> str:
-    told = [f"{note.key}: {note.text}" for note in notes.differs]
-    told += [f"{note.key} ignored: {note.text}" for note in notes.ignored]
-    told += [f"{key} unknown, ignored" for key in unknown]
+    lines = [f"{note.key}: {note.text}" for note in notes.differs]
+    lines += [f"{note.key} ignored: {note.text}" for note in notes.ignored]
+    lines += [f"{key} unknown, ignored" for key in unknown]
     head = [f"# Imported from {name} by edge import-config."]
-    for line in told:
+    for line in lines:
         head += textwrap.wrap(line, 116, initial_indent="# - ", subsequent_indent="#   ", break_on_hyphens=False)
     if options:
         head.append(f"# Build the bundle with: edge build MODEL.onnx -o {bundle} {options}")

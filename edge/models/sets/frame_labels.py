@@ -45,8 +45,8 @@ def frame_labels(path: Path) -> FrameLabels | None:
     known = {name: kind for name, kind in kinds.items() if kind not in _NO_CLASS}
     if not known:
         return None
-    told = Counter(vote.by for frame in found.frames for vote in frame.votes)
-    by = MANIFEST if found.manifest is not None else LABELS if told[LABELS] else FOLDERS
+    voters = Counter(vote.by for frame in found.frames for vote in frame.votes)
+    by = MANIFEST if found.manifest is not None else LABELS if voters[LABELS] else FOLDERS
     return FrameLabels(known, by, len(kinds) - len(known))
 
 

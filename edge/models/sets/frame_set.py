@@ -112,8 +112,8 @@ class FrameSet:
 
     def lacking(self, unreadable: int) -> FrameSet:
         """The same set, which says that so many of its pictures can't be read."""
-        told = f"{unreadable} picture{'s' * (unreadable != 1)} that can't be read" if unreadable else ""
-        return replace(self, left_out="; ".join(filter(None, [self.left_out, told])))
+        unread = f"{unreadable} picture{'s' * (unreadable != 1)} that can't be read" if unreadable else ""
+        return replace(self, left_out="; ".join(filter(None, [self.left_out, unread])))
 
     def with_frames(self, frames: Iterable[SetFrame]) -> FrameSet:
         return replace(self, frames=tuple(frames))

@@ -44,22 +44,22 @@ def described(frames: FrameSet, by: str | None, gap: PartGap | None = None) -> F
     """
     if by is None or by in ("manifest", "recording"):
         known = frames
-        told = frames.parts_by or by
+        rule = frames.parts_by or by
     elif by == "frame":
-        known, told = frames.with_frames(replace(f, part=f.file) for f in frames.frames), "each picture"
+        known, rule = frames.with_frames(replace(f, part=f.file) for f in frames.frames), "each picture"
     elif by.endswith(".csv"):
-        known, told = frames.with_frames(_from_table(frames.frames, Path(by))), by
+        known, rule = frames.with_frames(_from_table(frames.frames, Path(by))), by
     else:
-        known, told = frames.with_frames(_from_names(frames.frames, expression(by))), by
+        known, rule = frames.with_frames(_from_names(frames.frames, expression(by))), by
     if gap is not None:
         known = known.with_frames(by_gap(known.frames, gap))
-        told = f"{told}, {gap.tag} closer than {gap.least:g}"
+        rule = f"{rule}, {gap.tag} closer than {gap.least:g}"
     if by in ("manifest", "recording") and gap is None and not any(f.part for f in known.frames):
         raise UserError(
             f"{frames.path}: nothing in the {by} says which part a frame shows",
             fix="give --by EXPRESSION, --by TABLE.csv or --part-gap; --by frame makes each picture a part of its own",
         )
-    return replace(known, parts_by=told)
+    return replace(known, parts_by=rule)
 
 
 def parse_gap(text: str | None) -> PartGap | None:

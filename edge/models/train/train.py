@@ -97,14 +97,16 @@ class Trained:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know beside how the frames were shared out."""
-        told = [] if self.stopped is None else [self.stopped]
+        sentences = [] if self.stopped is None else [self.stopped]
         if self.plan.pose == "fixed":
-            told.append("parts lie alike: edge fit's residual needs no defects there; compare: edge evaluate -m A -m B")
+            sentences.append(
+                "parts lie alike: edge fit's residual needs no defects there; compare: edge evaluate -m A -m B"
+            )
         if self.forgotten:
-            told.append(
+            sentences.append(
                 "the memory of the bundle that it went on from has seen some of these frames: it is made anew of the set"
             )
-        return tuple(told)
+        return tuple(sentences)
 
 
 def training_folder(bundle: Path) -> Path:

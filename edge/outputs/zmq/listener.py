@@ -122,8 +122,8 @@ def _numeric(found: sockets.socket, host: str, port: int) -> str:
     if host == "*":
         return "0.0.0.0"  # noqa: S104  (asked for, and only with keys)
     if host in {name for _, name in sockets.if_nameindex()}:
-        told = fcntl.ioctl(found.fileno(), _SIOCGIFADDR, struct.pack("256s", host.encode()[:15]))
-        return sockets.inet_ntoa(told[20:24])
+        answer = fcntl.ioctl(found.fileno(), _SIOCGIFADDR, struct.pack("256s", host.encode()[:15]))
+        return sockets.inet_ntoa(answer[20:24])
     return str(sockets.getaddrinfo(host, port, found.family, sockets.SOCK_STREAM)[0][4][0])
 
 

@@ -36,7 +36,7 @@ def plan_for(situation: Situation) -> FitPlan:
         raise NotOffered("the model isn't of edge fit, so frames can't be added to it: train it anew with them") from None
 
 
-def proposal_of(gathered: GatheredFrames, plan: FitPlan, situation: Situation, told: str) -> Proposal:
+def proposal_of(gathered: GatheredFrames, plan: FitPlan, situation: Situation, sentence: str) -> Proposal:
     """The model of what was gathered, with the bundle's other files."""
     try:
         model = gathered.statistics.model(gathered.kept.pictures())
@@ -44,4 +44,4 @@ def proposal_of(gathered: GatheredFrames, plan: FitPlan, situation: Situation, t
         raise NotOffered(str(error)) from None
     fitted = Fit(plan, gathered, model)
     spec = spec_of(fitted, str(situation.bundle.spec.provenance.get("source", "")))
-    return Proposal(told, model.graph, spec, bundle_files(fitted), keeps_statistics=True)
+    return Proposal(sentence, model.graph, spec, bundle_files(fitted), keeps_statistics=True)

@@ -25,8 +25,8 @@ def propose(situation: Situation) -> Proposal:
     model = situation.copy()
     places = place_taps(model, situation.method)
     if places:
-        told = _move_places(model, places, situation)
-        return Proposal(told, model, situation.bundle.spec)
+        sentence = _move_places(model, places, situation)
+        return Proposal(sentence, model, situation.bundle.spec)
     shared = shared_tap(model, situation.method)
     if shared is None:
         raise NotOffered("the graph has no features that edge knows: its features can be moved for models of edge fit")
@@ -36,8 +36,8 @@ def propose(situation: Situation) -> Proposal:
     move(model, shared, np.diag(scale), lab.mean(axis=0) - scale * here.mean(axis=0), "moments")
     spread = float(np.linalg.norm(lab.std(axis=0)))
     far = float(np.linalg.norm(here.mean(axis=0) - lab.mean(axis=0))) / max(spread, 1e-9)
-    told = f"features moved by {far:.2f} of their spread, which was {1 / float(np.median(scale)):.2f} times the lab's"
-    return Proposal(told, model, situation.bundle.spec)
+    sentence = f"features moved by {far:.2f} of their spread, which was {1 / float(np.median(scale)):.2f} times the lab's"
+    return Proposal(sentence, model, situation.bundle.spec)
 
 
 def _move_places(model: onnx.ModelProto, taps: list[PlaceTap], situation: Situation) -> str:

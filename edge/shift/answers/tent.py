@@ -38,8 +38,8 @@ def propose(situation: Situation) -> Proposal:
     model = situation.copy()
     share = len(situation.pictures) / (len(situation.pictures) + PRIOR_FRAMES)
     moved = [_measured_anew(model, node, situation, share) for node in norms]
-    told = f"statistics of {len(norms)} norm layers moved by {float(np.median(moved)):.2f} deviations; {_NO_STEP}"
-    return Proposal(told, model, situation.bundle.spec)
+    sentence = f"statistics of {len(norms)} norm layers moved by {float(np.median(moved)):.2f} deviations; {_NO_STEP}"
+    return Proposal(sentence, model, situation.bundle.spec)
 
 
 def norm_layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:

@@ -43,15 +43,15 @@ def list_devices(producers: list[Path]) -> list[CameraInfo]:
 
 def infos_of(harvester: Any, *, addresses: bool) -> list[CameraInfo]:
     """Return the cameras that the last update found; with ``addresses``, MAC and IP too, as far as producers tell."""
-    told: dict[int, dict[str, tuple[str, str]]] = {}
+    by_producer: dict[int, dict[str, tuple[str, str]]] = {}
     cameras = []
     for device in harvester.device_info_list:
         camera = _info_of(device)
         if addresses:
             interface = device.parent
-            if id(interface) not in told:
-                told[id(interface)] = _addresses_through(interface)
-            mac, ip = told[id(interface)].get(camera.id, ("", ""))
+            if id(interface) not in by_producer:
+                by_producer[id(interface)] = _addresses_through(interface)
+            mac, ip = by_producer[id(interface)].get(camera.id, ("", ""))
             in_id = addresses_in(camera.id, str(device.property_dict.get("display_name") or ""))
             camera = replace(camera, mac=mac or in_id[0], ip=ip or in_id[1])
         cameras.append(camera)

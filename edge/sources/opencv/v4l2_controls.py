@@ -90,8 +90,8 @@ class V4l2Node:
         """Return the controls that take numbers, by id."""
         found = {}
         number = _NEXT
-        while (told := self._query(number)) is not None:
-            number, kind, name, low, high, step, default, flags = told
+        while (answer := self._query(number)) is not None:
+            number, kind, name, low, high, step, default, flags = answer
             if kind in _SETTABLE and not flags & _DISABLED:
                 choices = self._choices(number, low, high) if kind in (_MENU_TYPE, _INTEGER_MENU) else ()
                 read_only = bool(flags & _READ_ONLY)

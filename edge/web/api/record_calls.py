@@ -116,10 +116,10 @@ def _csv_lines(folder: Any, wish: Wish, cameras: list[str], most: int) -> Iterat
 
 
 def _row(hit: Hit) -> list[object]:
-    told = hit.as_json()
-    seconds, ns = divmod(told["at"], 1_000_000_000)
+    answer = hit.as_json()
+    seconds, ns = divmod(answer["at"], 1_000_000_000)
     at = f"{_utc(seconds)}.{ns // 1_000_000:03d}Z"
-    return [at, *(_safe(told[name]) for name in _FIELDS[1:])]
+    return [at, *(_safe(answer[name]) for name in _FIELDS[1:])]
 
 
 def _utc(seconds: int) -> str:

@@ -156,7 +156,7 @@ class TuningDesk:
         self._cache = folder / "maps"
         self._seats: dict[str, Seat] = {}
 
-    async def open(self, owner: str, camera: str, told: dict[str, Any]) -> Seat:
+    async def open(self, owner: str, camera: str, wish: dict[str, Any]) -> Seat:
         """Open a session for a visitor; ``told`` is what ``TuningSession`` takes.
 
         Raises:
@@ -173,7 +173,7 @@ class TuningDesk:
         seat = Seat(secrets.token_urlsafe(12), owner, camera, worker)
         self._seats[seat.name] = worker.seats[seat.name] = seat
         try:
-            seat.opened, _ = await seat.ask("open", **told, cache=str(self._cache))
+            seat.opened, _ = await seat.ask("open", **wish, cache=str(self._cache))
         except BaseException:
             await self.close_seat(seat)
             raise

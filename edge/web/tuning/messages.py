@@ -12,14 +12,14 @@ LENGTHS: Final = struct.Struct("!II")
 
 def packed_message(head: dict[str, Any], body: bytes = b"") -> bytes:
     """Return one message."""
-    told = orjson.dumps(head)
-    return LENGTHS.pack(len(told), len(body)) + told + body
+    encoded = orjson.dumps(head)
+    return LENGTHS.pack(len(encoded), len(body)) + encoded + body
 
 
 def understood(head: bytes) -> dict[str, Any]:
     """Return a head's JSON object."""
-    told: dict[str, Any] = orjson.loads(head)
-    return told
+    encoded: dict[str, Any] = orjson.loads(head)
+    return encoded
 
 
 def read_message(pipe: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
