@@ -6,6 +6,7 @@ import errno
 import fcntl
 import itertools
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,12 +152,31 @@ def lock(fd: int, refused: Callable[[], UserError]) -> None:
         raise refused() from None
 
 
+def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o640) -> int:
+    """Open a file as ``os.open`` does; whatever else stands in its place is refused at once: nobody waits at a pipe.
+
+    Raises:
+        OSError: as ``os.open``, and EINVAL for a pipe or a device, both with the file's name.
+    """
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "a pipe or a device, not a file", str(path))
+    return fd
+
+
+def read_regular(path: Path) -> bytes:
+    """Return what a file holds. Raises OSError as ``open_regular`` does."""
+    with open(open_regular(path), "rb") as file:
+        return file.read()
+
+
 def lock_file(path: Path, refused: Callable[[], UserError]) -> int:
     """Make a file that stands for something else, and lock it as ``lock`` does. Return its descriptor, open to write.
 
     The file stays when the lock goes: who deletes it might delete another's.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         lock(fd, refused)
     except BaseException:

@@ -21,6 +21,7 @@ import orjson
 
 from edge.errors import UserError, may_pass
 from edge.frames import Frame, Skip
+from edge.storage.disk import read_regular
 from edge.storage.pictures import Pixels, decoded_format, picture_inside, read_picture
 from edge.storage.recording_index import INDEX, Deleted, Missing, is_damaged, read_index
 from edge.storage.recording_index import RecordedFrame as RecordedFrame
@@ -136,7 +137,7 @@ def _refuse_garbage(folder: Path) -> None:
 
 def head_is_damaged(folder: Path) -> bool:
     """Return True if there is a head that can't be understood; one of another version can. Raises OSError."""
-    data = (folder / HEAD).read_bytes()
+    data = read_regular(folder / HEAD)
     try:
         head = orjson.loads(data)
         return not (isinstance(head["schema"], int) and isinstance(head["camera"], str))
@@ -147,7 +148,7 @@ def head_is_damaged(folder: Path) -> bool:
 def read_head(folder: Path) -> dict[str, Any]:
     path = folder / HEAD
     try:
-        head = orjson.loads(path.read_bytes())
+        head = orjson.loads(read_regular(path))
         if head["schema"] != RECORDING_SCHEMA:
             raise UserError(
                 f"{path}: a recording of another version",

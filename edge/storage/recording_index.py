@@ -12,6 +12,7 @@ import orjson
 
 from edge.errors import UserError, may_pass
 from edge.frames import FrameMeta, Skip
+from edge.storage.disk import open_regular
 from edge.storage.map_file import RecordedMap
 
 INDEX: Final = "frames.jsonl"
@@ -97,13 +98,14 @@ def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
     """
     path = folder / INDEX
     try:
-        with path.open("rb") as index:
+        with open(open_regular(path), "rb") as index:
             while line := index.readline(LONGEST_LINE):
                 if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
                     return
                 yield entry_of(line), line
     except OSError as error:
-        passes = may_pass(error) or error.errno in (errno.EISDIR, errno.ELOOP)  # what stands there is no file of ours
+        not_ours = error.errno in (errno.EISDIR, errno.ELOOP, errno.EINVAL)  # what stands there is no file
+        passes = may_pass(error) or not_ours
         raise UserError(f"{path}: cannot be read: {error.strerror}", passes=passes) from None
 
 

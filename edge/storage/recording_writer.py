@@ -15,7 +15,7 @@ import orjson
 
 from edge.errors import UserError, may_pass
 from edge.frames import AnomalyMap, Frame, Skip
-from edge.storage.disk import cannot_be_written, sync_folder, whole_file, write_whole
+from edge.storage.disk import cannot_be_written, open_regular, sync_folder, whole_file, write_whole
 from edge.storage.index_pass import SLICE_S, IndexPass, temporary, unhurried
 from edge.storage.map_file import map_name, write_map
 from edge.storage.pictures import decoded_format, encode_png
@@ -249,12 +249,12 @@ class RecordingWriter:
             torn.unlink()
         temporary(index).unlink(missing_ok=True)
         if not self._syncs:
-            self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = open_regular(index, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._size = self._lines = self._useless = self.losses = self.loss_bytes = self.next_number = self._missing = 0
         self._gone.clear()
         if self._syncs:
             self._mend(index)
-            self._fd = os.open(index, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = open_regular(index, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             sync_folder(self.folder)
         for entry, line in self._paced(read_index(self.folder)):
             self._size += len(line)

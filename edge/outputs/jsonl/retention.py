@@ -16,7 +16,7 @@ from edge.config.outputs import JsonlConfig
 from edge.errors import UserError
 from edge.outputs.jsonl.age import TooOld
 from edge.storage.compressed_frames import FRAME_BYTES, compressed, verified_bytes, whole_lines
-from edge.storage.disk import Reserve, limit_bytes, lock, sync_folder, written_by_another
+from edge.storage.disk import Reserve, limit_bytes, lock, open_regular, sync_folder, written_by_another
 from edge.storage.log_files import PLAIN, segments
 
 log = structlog.get_logger()
@@ -141,7 +141,7 @@ class ClosedSegments:
         """Compress one file; the original is deleted only when the copy is on the disk and proven to hold the same."""
         packed = path.with_name(path.name + ".zst")
         temporary = packed.with_name(packed.name + ".tmp")
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # flock over NFS wants the right to write
+        fd = open_regular(path, os.O_RDWR)  # flock over NFS wants the right to write
         try:
             lock(fd, partial(written_by_another, path, "outputs.jsonl", "this log"))
             if not self._pack(fd, temporary):

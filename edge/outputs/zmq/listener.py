@@ -15,7 +15,7 @@ import struct
 from pathlib import Path
 
 from edge.errors import ExitCode, UserError, may_pass
-from edge.storage.disk import lock_file
+from edge.storage.disk import cannot_be_written, lock_file
 
 SOCKET_MODE = 0o660
 """Mode of an ipc socket: its folder decides who may connect. Connecting takes the right to write."""
@@ -164,7 +164,10 @@ def _own_path(path: Path, endpoint: str, key: str) -> int:
         fix=_FIX[errno.EADDRINUSE],
         exit_code=ExitCode.LOCKED,
     )
-    lock = lock_file(Path(f"{path}.lock"), lambda: taken)
+    try:
+        lock = lock_file(Path(f"{path}.lock"), lambda: taken)
+    except OSError as error:
+        raise cannot_be_written(path.parent, error) from None
     if _answers(path):
         os.close(lock)
         raise taken

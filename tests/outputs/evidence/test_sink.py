@@ -53,6 +53,22 @@ def test_a_folder_in_a_files_place_is_a_fault_and_evidence_goes_on_when_it_is_go
     assert len(list(read_recording(tmp_path / "e"))) == 1
 
 
+@pytest.mark.parametrize("name", ["frames.jsonl", "lock"])
+def test_a_pipe_in_a_files_place_is_a_fault_and_nobody_waits_at_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "e").mkdir()
+    os.mkfifo(tmp_path / "e" / name)
+    sink = sink_in(tmp_path / "e")
+    sink.open()
+    assert f"/{name}: " in (sink.trouble or "")
+    assert "a pipe or a device, not a file" in (sink.trouble or "")
+    (tmp_path / "e" / name).unlink()
+    until(lambda: (sink.idle(), sink.trouble is None)[1])
+    picture = frame(0)
+    deliver(sink, inspected(picture, "fail"), picture)
+    sink.close()
+    assert len(list(read_recording(tmp_path / "e"))) == 1
+
+
 def test_chosen_verdicts_and_losses_are_kept_in_order_as_a_recording(tmp_path: Path) -> None:
     sink = sink_in(tmp_path / "e")
     sink.open()

@@ -29,6 +29,7 @@ from edge.outputs.zmq import connections, guests
 from edge.outputs.zmq import door as zmq_door
 from edge.outputs.zmq.connections import TOPICS_MAX_BYTES
 from edge.outputs.zmq.door import Door
+from edge.outputs.zmq.listener import ListeningSocket
 from edge.outputs.zmq.preview import PreviewSink
 from edge.outputs.zmq.publisher import ZmqSink
 from edge.storage.key_list import revoke
@@ -473,3 +474,13 @@ def test_of_many_that_take_one_path_at_once_one_gets_it(tmp_path: Path) -> None:
     door = Door(f"ipc://{tmp_path}/pub", 50, "outputs.zmq.bind")
     door.open()
     door.close()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_stands_in_the_locks_place_is_a_fault_until_it_is_gone(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "pub.lock")
+    with pytest.raises(UserError) as refused:
+        ListeningSocket(f"ipc://{tmp_path}/pub", "zmq.bind")
+    assert str(refused.value).splitlines()[-1].strip() == "fix: move it away: it is no file of ours"
+    assert f"{tmp_path}/pub.lock: " in str(refused.value)
+    assert refused.value.passes
