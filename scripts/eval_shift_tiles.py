@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from eval_shift import frames_of, maxima_of, run, told
+from shift_answers import answers_table, frames_of, maxima_of, run
 
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.errors import UserError
@@ -51,7 +51,9 @@ def evaluate_tiles(folder: Path, seeds: Sequence[int], answers: Sequence[AnswerR
         tiles = [TilePicture(r["file"], r["kind"], r["part"], r["lighting"]) for r in csv.DictReader(file)]
     results = {}
     for name, lightings, sigma in (("lighting 6", FACTORY, 0.0), ("defocus 1.2 px", LAB, 1.2)):
-        results[name] = told(f"tiles, {name}", [_run(folder, tiles, seed, (lightings, sigma), answers) for seed in seeds])
+        results[name] = answers_table(
+            f"tiles, {name}", [_run(folder, tiles, seed, (lightings, sigma), answers) for seed in seeds]
+        )
     return results
 
 

@@ -23,7 +23,7 @@ def test_a_changed_line_is_adapted_and_judged_on_fresh_frames(
     lab = eval_shift.Lab(tmp_path, 0, eval_shift.Sizes(fit=20, tested=6))
     cause = next(cause for cause in eval_shift.CAUSES if cause.name == "defocus 1.2 px")
     run = lab.judged(cause, answers_of(["threshold", "moments", "coral"]))
-    rows = eval_shift.told(cause.name, [run])
+    rows = eval_shift.answers_table(cause.name, [run])
     assert rows["taken"] == ["moments"]
     assert rows["answers"]["frozen"] == {"false_rejects": [1.0], "recall": [1.0]}
     assert rows["answers"]["moments"]["recall"][0] >= 0.8

@@ -76,7 +76,7 @@ function showHead(record, moment_ns, part) {
   put(id("part"), part ?? "–");
   put(id("at"), moment(moment_ns));
   const share = record.threshold ? record.map_max / record.threshold : null;
-  put(id("score"), share === null ? "no score" : `score ${number(record.map_max)} of threshold ${number(record.threshold)} (${Math.round(share * 100)} %)`);
+  put(id("score"), share === null ? "no score" : `score ${number(record.map_max)} of threshold ${number(record.threshold)} (${share < 10 ? `${Math.round(share * 100)} %` : `${Math.round(share)} times`})`);
   id("gauge").style.width = `${Math.min(Math.max((share ?? 0) * 66.6, 0), 100)}%`;
   id("gauge").classList.toggle("over", record.verdict === "fail");
 }
