@@ -66,7 +66,7 @@ def test_a_missing_bundle(line: Path) -> None:
 
 def test_an_unreadable_bundle(line: Path) -> None:
     (line / "bundle" / "bundle.yaml").write_bytes(b"\xff\xfe")
-    text = refused(edge(line, "run", "-c", "cam1.yaml"))
+    text = refused(edge(line, "check", "cam1.yaml"))
     assert text.splitlines()[-1] == f"{line}/bundle/bundle.yaml: not UTF-8 text: invalid start byte at byte 0"
 
 

@@ -15,11 +15,12 @@ from support.graphs import graph_model, identity_model, node, tensor
 from support.lines import loaded, make_line, records, run, stable_lines
 
 from edge.cli._declared import illumination_of
-from edge.cli.build import _frames, _tile
+from edge.cli.build import _tile
 from edge.config.bundle_spec import BundleSpec
 from edge.line.replay import ReplayOptions, replay
 from edge.models.build.build import build
 from edge.models.build.options import BuildOptions
+from edge.models.good_frames import good_frames
 from edge.models.write import write_bundle
 from edge.sources.in_memory import MemorySource
 from edge.sources.recorded import RecordedSource
@@ -91,7 +92,7 @@ def test_a_model_built_with_tiles_and_light_inspects_a_large_frame(tmp_path: Pat
         BuildOptions(
             tile=_tile("48,48", None, "hann", 0),
             illumination=illumination_of(["{contrast_stretch: {lower: 0, upper: 99.9}, gamma: 2.0}"]),
-            frames=_frames(tmp_path / "good"),
+            frames=good_frames(tmp_path / "good"),
         ),
     )
     spec = report.bundle.spec

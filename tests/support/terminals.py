@@ -21,12 +21,12 @@ class OnTerminal:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._master, slave = os.openpty()
+        self._slave: int | None = slave  # open until the command has ended: with nobody there, reading the master ends
         name = os.ttyname(slave)
         # the session's leader that opens a terminal gets it as its own, and with it the signals of its keys
         command = ["sh", "-c", f'exec "$@" <>{name} >&0 2>&0', "sh", sys.executable, "-m", "edge", *arguments]
         environment = os.environ | {"COLUMNS": "100", "LINES": "40", "TERM": "xterm-256color"}
         self._process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
-        os.close(slave)
         self._read = bytearray()
         self._reader = threading.Thread(target=self._follow, daemon=True)
         self._reader.start()
@@ -49,15 +49,22 @@ class OnTerminal:
     def code(self) -> int:
         """Wait for its end; return the exit code as a shell gives it, 130 for one that SIGINT killed."""
         code = self._process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
+        self._hang_up()
         return code if code >= 0 else 128 - code
 
     def close(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
+        self._hang_up()
         os.close(self._master)
+
+    def _hang_up(self) -> None:
+        """Read to the end of what was printed."""
+        if self._slave is not None:
+            os.close(self._slave)
+            self._slave = None
+        self._reader.join(PATIENCE_S)
 
     def _follow(self) -> None:
         while True:
