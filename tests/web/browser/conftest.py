@@ -1,4 +1,4 @@
-"""One browser and one page for all of these tests; every test has a window of its own."""
+"""One page for all of these tests, and a browser for each file; every test has a window of its own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from edge.frames import Fault
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """A browser for one file of tests: while it is open no other can be started, nor a loop of asyncio run."""
     with running_browser() as found:
         yield found
 
