@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._tables import print_table
+from edge.errors import first_few
 from edge.line.line import Line
 from edge.models.sets.frame_labels import FrameLabels
 from edge.report.classes import ClassRow, by_class, pairs_of
@@ -134,9 +135,8 @@ class Replayed:
         """Name the defects that this run lost: the one thing that must not be read past."""
         lost = [name for row in self.classes for name in row.lost]
         if lost:
-            more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
             caught = "defective frame that was caught is" if len(lost) == 1 else "defective frames that were caught are"
-            text = f"{len(lost)} {caught} not any more: {', '.join(lost[:NAMED])}{more}"
+            text = f"{len(lost)} {caught} not any more: {first_few(lost, NAMED)}"
             Console(highlight=False).print(text, style="bold red", soft_wrap=True, markup=False)
 
     def _show_changes(self, comparison: Comparison) -> None:

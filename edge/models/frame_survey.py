@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.frame_kind import FrameKindSpec, common_kind
-from edge.errors import UserError
+from edge.errors import UserError, first_few
 from edge.frames import Frame, FrameKind, Skip
 from edge.models.robust_outliers import Outlier, find_outliers
 from edge.storage.pictures import frame_name
@@ -190,9 +190,8 @@ def surveyed(frames: Iterable[Frame | Skip]) -> Survey:
 
 def outliers_text(outliers: Sequence[Outlier], frames: int) -> str:
     """The outliers in one line: names, and how far off."""
-    named = ", ".join(f"{o.name} ({o.z:.0f} times the usual spread)" for o in outliers[:_NAMED])
-    more = f" and {len(outliers) - _NAMED} more" if len(outliers) > _NAMED else ""
-    return f"{len(outliers)} of {frames}: {named}{more}"
+    named = first_few([f"{o.name} ({o.z:.0f} times the usual spread)" for o in outliers], _NAMED)
+    return f"{len(outliers)} of {frames}: {named}"
 
 
 def _distances(pictures: NDArray[np.uint8]) -> tuple[list[float], list[float]]:

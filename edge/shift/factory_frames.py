@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from edge.config.bundle import Bundle
-from edge.errors import UserError
+from edge.errors import UserError, first_few
 from edge.frames import Frame
 from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable
 from edge.models.sets.used import content_id, fitted_on
@@ -30,7 +30,6 @@ CLIPPED_SHARE: Final = 0.02
 """Share of pixels at white, in the middle frame, above which nothing is adapted: no answer gives back what is lost."""
 _TOLD_SHARE: Final = 0.005
 """Share from which on it is said."""
-_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,7 @@ def _check(source: FrameSet, bundle: Bundle, good: Sequence[SetFrame], look: _Se
     if known:
         raise UserError(
             f"{len(known)} of {len(good)} frames were used before: {bundle.folder} was made from them",
-            received=_some(known),
+            received=first_few(known),
             expected="frames that the model has never seen",
             fix="gather others: edge gather",
         )
@@ -189,7 +188,7 @@ def _check_size(source: FrameSet, bundle: Bundle, look: _Seen) -> None:
         if wrong:
             raise UserError(
                 f"{source.path}: frames of another size than {bundle.folder} was made from",
-                received=_some(wrong),
+                received=first_few(wrong),
                 expected=f"{kind.size[0]}x{kind.size[1]}, as the model's own",
                 fix="record with the line's camera settings, or fit a model on these frames: edge fit",
             )
@@ -197,7 +196,7 @@ def _check_size(source: FrameSet, bundle: Bundle, look: _Seen) -> None:
     if len(colours) > 1 or (kind is not None and kind.colour is not None and colours != {kind.colour}):
         raise UserError(
             f"{source.path}: frames of another colour than {bundle.folder} was made from",
-            received=_some(sizes),
+            received=first_few(sizes),
             expected=f"{kind.colour} frames" if kind is not None and kind.colour else "grey or RGB, all alike",
             fix="record with the line's camera settings",
         )
@@ -213,7 +212,7 @@ def _of_split(
         if shared:
             raise UserError(
                 f"{source.path}: frames to adapt by, for the threshold and to judge on must be disjoint",
-                received=_some(shared),
+                received=first_few(shared),
                 expected="no picture on two sides",
                 fix="split the set again: edge split",
             )
@@ -256,7 +255,3 @@ def _check_enough(source: FrameSet, adapt: int, threshold: int) -> None:
             expected=f"at least {LEAST_ADAPT} and {LEAST_THRESHOLD}; 8 and 20 are a good beginning",
             fix="gather more: edge gather",
         )
-
-
-def _some(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:_NAMED]) + (f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else "")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge.errors import first_few
+
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp")
 """File names that count as pictures in a folder, whatever their case."""
 _NO_PICTURES: Final = frozenset((".csv", ".html", ".json", ".jsonl", ".log", ".md", ".txt", ".xml", ".yaml", ".yml"))
@@ -42,7 +44,7 @@ class FoundPictures:
     @property
     def told(self) -> str:
         """Say what was left out, for people; empty if nothing was."""
-        return "; ".join(f"{len(paths)} {why}: {_some(paths)}" for why, paths in self.left_out.items())
+        return "; ".join(f"{len(paths)} {why}: {first_few(paths, 5)}" for why, paths in self.left_out.items())
 
     def beside(self, names: Collection[str]) -> FoundPictures:
         """Return only these pictures, and what was left out in their folders."""
@@ -141,7 +143,3 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_dev
-
-
-def _some(paths: tuple[str, ...]) -> str:
-    return ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")

@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from edge.errors import UserError
+from edge.errors import UserError, first_few
 from edge.models.sets.frame_set import FrameSet, SetFrame
 
 PART: Final = "part"
 NUMBER: Final = "n"
 """The group that counts frames, where ``--part-gap`` names none."""
-_NAMED: Final = 3
-"""Files that an error names."""
 _WORDS: Final = ("manifest", "recording", "frame")
 
 
@@ -130,7 +128,7 @@ def _from_names(frames: Sequence[SetFrame], pattern: re.Pattern[str]) -> list[Se
     if missed:
         raise UserError(
             f"--by: the expression doesn't match {len(missed)} of {len(frames)} frames",
-            received=_some(missed),
+            received=first_few(missed),
             expected=f"a match in each name; the expression is {pattern.pattern}",
         )
     return result
@@ -143,7 +141,7 @@ def _from_table(frames: Sequence[SetFrame], path: Path) -> list[SetFrame]:
     if missing:
         raise UserError(
             f"{path}: has no row for {len(missing)} of {len(frames)} frames",
-            received=_some(missing),
+            received=first_few(missing),
             expected="in its column file the names as the set has them",
         )
     result = []
@@ -172,7 +170,3 @@ def read_table(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
                 expected="a first line with the names of the columns",
             )
     return rows
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

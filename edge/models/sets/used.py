@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from edge.config.bundle import Bundle
-from edge.errors import UserError
+from edge.errors import UserError, first_few
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.storage.pictures import PictureError, Pixels
 
@@ -25,7 +25,6 @@ KEY: Final = "frames_used"
 """Key of a bundle's provenance: the ids of its frames with blanks between."""
 STATISTICS: Final = "statistics.npz"
 """File of a bundle that ``edge fit`` made: its notes hold the ids."""
-_NAMED: Final = 5
 
 
 def content_id(pixels: Pixels) -> str:
@@ -82,7 +81,7 @@ def refuse_used(used: frozenset[str], frames: Iterable[tuple[str, str]], what: s
     if same:
         raise UserError(
             f"{len(same)} of {len(known)} frames are among those that {what}, so figures on them say nothing",
-            received=_some(same),
+            received=first_few(same, 5),
             expected="frames that it has never seen",
             fix=f"{fix}; or say --seen-before to go on all the same",
         )
@@ -114,11 +113,7 @@ def refuse_used_parts(used: frozenset[str], source: FrameSet, judged: Sequence[S
         ]
         raise UserError(
             f"{len(names)} of {len(judged)} frames show parts that {what}, so figures on them say little",
-            received=_some(names),
+            received=first_few(names, 5),
             expected="parts that it has never seen",
             fix=f"{fix}; or say --seen-before to go on all the same",
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from edge.errors import UserError
+from edge.errors import UserError, first_few
 from edge.models.sets.frame_set import FrameSet, SetFrame
 
 FrameRole: TypeAlias = Literal["train", "validation"]
@@ -21,7 +21,6 @@ _SEEN: Final = (*_LEARNED, "validation", None)
 """Sides that a training may look at. ``adapt``, ``calibrate`` and ``test`` stay for later steps."""
 FALSE_POSITIVE: Final = "fail"
 """Tag ``cause`` of a frame that the line rejected and kept as evidence; labelled good, it was a false positive."""
-_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def _check_parts(source: FrameSet) -> None:
     if without:
         raise UserError(
             f"{source.path}: {len(without)} of {len(source)} frames have no part, so one could be learned and validated on",
-            received=_some(without),
+            received=first_few(without),
             expected="the part of every frame: a split by part is the only one that training takes",
             fix="give --by EXPRESSION, --by TABLE.csv, --by content or --part-gap; "
             "--by frame makes each picture a part of its own",
@@ -106,8 +105,7 @@ def _check_parts(source: FrameSet) -> None:
     if split:
         raise UserError(
             f"{source.path}: {len(split)} parts stand on two sides, so figures would be of parts that were learned",
-            received=", ".join(f"part {part} in {' and '.join(sorted(sides[part]))}" for part in split[:_NAMED])
-            + (f" and {len(split) - _NAMED} more" if len(split) > _NAMED else ""),
+            received=first_few([f"part {part} in {' and '.join(sorted(sides[part]))}" for part in split]),
             expected="a split by part",
             fix=f"split it anew: edge split {source.path}",
         )
@@ -155,11 +153,7 @@ def _check_masks(source: FrameSet, defects: Sequence[SetFrame]) -> None:
     if without:
         raise UserError(
             f"{source.path}: {len(without)} of {len(defects)} labelled defects to learn from have no mask",
-            received=_some(without),
+            received=first_few(without),
             expected="a mask of each, so that it shows which pixels are the defect",
             fix="import masks (edge label --import), or learn from synthetic defects alone: --no-labels",
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
