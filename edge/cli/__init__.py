@@ -156,6 +156,8 @@ def main() -> None:
         app()
     except SystemExit as end:
         code = end.code
+        if isinstance(code, str):  # as the interpreter does
+            print(code, file=sys.stderr)
     except UserError as error:
         print(error, file=sys.stderr)
         code = error.exit_code

@@ -170,7 +170,7 @@ def _model_when_there(
 
 def _tell_exit(code: ExitCode, line: Line, folder: Path) -> None:
     """Log why the line ends if nobody asked for it; leave word for ``edge fleet`` if it ended in peace."""
-    if code in (ExitCode.OK, ExitCode.RECONNECTS):
+    if code == ExitCode.OK:
         with contextlib.suppress(OSError):  # systemd may have taken the folder, or the disk is full
             write_ended(folder, time.time_ns())
     if code == ExitCode.HUNG:

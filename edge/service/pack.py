@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,8 @@ from edge.storage.recording import is_recording
 
 INDEX: Final = "pack.json"
 PACK_SCHEMA: Final = 1
+MOST_FILES: Final = 10_000
+"""Number of files that a packed line holds at most."""
 _BLOCK: Final = 1 << 20
 _STAMP: Final = (1980, 1, 1, 0, 0, 0)
 """Every entry has this time, so that the same line gives the same entries."""
@@ -53,6 +55,7 @@ def pack(loaded: Loaded, out: Path, *, force: bool = False) -> Packed:
     if out.exists() and not force:
         raise UserError(f"{out}: exists already", fix="choose another name, or give --force")
     names, values = _contents(loaded)
+    _check_names(names)
     text = _text(loaded, values)
     files: dict[str, dict[str, Any]] = {}
     index: dict[str, Any] = {
@@ -96,6 +99,39 @@ def _contents(loaded: Loaded) -> tuple[dict[str, Path], dict[tuple[str, ...], st
         values["model", "sample_frames"] = "sample_frames"
         names |= dict(_samples(config.model.sample_frames))
     return names, values
+
+
+def _check_names(names: Mapping[str, Path]) -> None:
+    """Raises UserError for what ``unpack`` would refuse: on the line's machine it is too late to find out."""
+    if len(names) >= MOST_FILES:  # the config is one more
+        raise UserError(
+            "too many files to pack",
+            received=len(names) + 1,
+            expected=f"at most {MOST_FILES}",
+            fix="keep fewer sample frames",
+        )
+    seen: dict[str, str] = {}
+    for name, path in names.items():
+        why = why_no_name(name)
+        if why is not None:
+            raise UserError(f"{_printable(path)}: {why}", fix="give the file another name")
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise UserError(f"{other} and {name}: differ in capitals alone", fix="give one of them another name")
+
+
+def _printable(path: Path) -> str:
+    """Return a path that can be printed, whatever bytes it has."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+def why_no_name(name: str) -> str | None:
+    """Say why a packed file can't have this name; None if it can."""
+    if "\\" in name or ":" in name or any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in name):
+        return "a name that is no plain path"
+    if name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/")):
+        return "leads out of the folder, or is no file"
+    return None
 
 
 def _samples(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -12,6 +12,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -23,11 +24,10 @@ from edge.config.calibration import Calibration
 from edge.config.load import Loaded, load_config
 from edge.config.yaml_reader import Section
 from edge.errors import UserError
-from edge.service.pack import INDEX
+from edge.service.pack import INDEX, MOST_FILES, why_no_name
 from edge.storage.disk import space
 
 MOST_GB: Final = 16.0
-_MOST_FILES: Final = 10_000
 _INDEX_BYTES: Final = 8 << 20
 _BLOCK: Final = 1 << 20
 _SMALL_BYTES, _MOST_TIMES = 64 << 20, 100
@@ -68,11 +68,7 @@ def unpack(path: Path, folder: Path, *, most_gb: float = MOST_GB) -> Loaded:
             entries = _checked(path, pack_file, index, most_gb)
             whole = Path(os.path.abspath(folder))
             whole.parent.mkdir(parents=True, exist_ok=True)
-            needed, free = sum(file.bytes for file in index.files.values()), space(whole.parent)[0]
-            if needed > free:
-                raise UserError(
-                    f"{folder}: not enough room", received=f"{free / 1e9:.2f} GB", expected=f"{needed / 1e9:.2f} GB"
-                )
+            _check_room(folder, index, space(whole.parent)[0])
             scratch = Path(tempfile.mkdtemp(prefix=f".{whole.name}.", dir=whole.parent))
             try:
                 scratch.chmod(0o755)  # the daemon runs as another user
@@ -84,7 +80,7 @@ def unpack(path: Path, folder: Path, *, most_gb: float = MOST_GB) -> Loaded:
                 scratch.rename(whole)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a packed line, or a damaged one: {error}", expected=_REFUSED) from None
     except (NotImplementedError, RuntimeError) as error:  # compressed or encrypted in a way that the library doesn't know
         raise UserError(f"{path}: {error}", expected=_REFUSED) from None
@@ -121,8 +117,8 @@ def _checked(path: Path, pack_file: zipfile.ZipFile, index: PackIndex, most_gb: 
     """The entries by name, once all of them are known to be harmless. Raises UserError otherwise."""
     entries = [entry for entry in pack_file.infolist() if entry.filename != INDEX]
     names = [entry.filename for entry in entries]
-    if len(names) > _MOST_FILES:
-        raise UserError(f"{path}: too many files", received=len(names), expected=f"at most {_MOST_FILES}")
+    if len(names) > MOST_FILES:
+        raise UserError(f"{path}: too many files", received=len(names), expected=f"at most {MOST_FILES}")
     if len({name.casefold() for name in names}) != len(names) or set(names) != set(index.files):
         odd = sorted(set(names) ^ set(index.files))
         listed = ", ".join(odd[:3]) or "a name that stands twice"
@@ -153,11 +149,10 @@ def _checked(path: Path, pack_file: zipfile.ZipFile, index: PackIndex, most_gb: 
 
 def _why_unsafe(entry: zipfile.ZipInfo, told: PackedFile) -> str | None:
     name, mode = entry.filename, entry.external_attr >> 16
-    parts = name.split("/")
-    if name != entry.orig_filename or "\\" in name or ":" in name or any(ord(letter) < 32 for letter in name):
+    if name != entry.orig_filename:  # the library cuts it at a NUL
         return "a name that is no plain path"
-    if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        return "leads out of the folder, or is no file"
+    if (why := why_no_name(name)) is not None:
+        return why
     if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
         return "a link or a special file"
     if entry.flag_bits & 1:

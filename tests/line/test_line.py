@@ -492,6 +492,7 @@ def test_the_daemon_s_exit_status_after_its_reconnections_is_one_that_systemd_re
         assert daemon.run_daemon(config, source=Flapping([np.full((64, 64), 10, np.uint8)], None)) == 5
     (told,) = [log for log in logs if log["event"] == "exit"]
     assert told["reason"] == "the camera is gone again after source.max_reconnects reconnections"
+    assert list(tmp_path.rglob("ended.json")) == []  # it gave up: no end that `edge fleet` shows in grey
     unit = (Path(__file__).parents[2] / "systemd" / "edge@.service").read_text()
     (kept_down,) = [line for line in unit.splitlines() if line.startswith("RestartPreventExitStatus=")]
     assert "5" not in kept_down.partition("=")[2].split()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from edge.config.load import Loaded, load_config
 from edge.errors import UserError
 from edge.line.recipe import open_model
 from edge.models.calibrate.measure import measure
-from edge.service.pack import INDEX, pack
+from edge.service.pack import INDEX, MOST_FILES, pack
 from edge.service.unpack import unpack
 from edge.storage.calibration_file import save_calibration
 from edge.storage.frames_on_disk import read_frames
@@ -204,3 +205,39 @@ def test_what_is_no_packed_line_is_refused(line: Loaded, tmp_path: Path) -> None
     with pytest.raises(UserError, match="too large when unpacked"):
         unpack(packed.path, tmp_path / "there", most_gb=1e-6)
     assert not (tmp_path / "there").exists()
+
+
+def test_damage_inside_a_compressed_file_is_refused_whole(line: Loaded, tmp_path: Path) -> None:
+    """A decompressor that finds nonsense raises errors of its own."""
+    packed = pack(line, tmp_path / "a.zip")
+    whole = packed.path.read_bytes()
+    with zipfile.ZipFile(packed.path) as pack_file:
+        entry = pack_file.infolist()[0]
+    begin = entry.header_offset + 30 + len(entry.filename)
+    for at in range(begin, begin + entry.compress_size, 3):
+        bad = tmp_path / "bad.zip"
+        bad.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with pytest.raises(UserError, match=r"bad\.zip: "):
+            unpack(bad, tmp_path / "there" / "line")
+        assert list((tmp_path / "there").glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["2026-11-30T07:33:57.png"], "07:33:57.png: a name that is no plain path\n  fix: give the file another name"),
+        (["a\\b.png"], "a name that is no plain path"),
+        ([os.fsdecode(b"\xff.png")], r"\udcff.png: a name that is no plain path"),
+        (["a.png", "A.png"], "differ in capitals alone\n  fix: give one of them another name"),
+        ([f"{number}.png" for number in range(MOST_FILES)], "too many files to pack\n"),
+    ],
+    ids=["colon", "backslash", "no UTF-8", "capitals", "many"],
+)
+def test_what_could_not_be_unpacked_is_not_packed(line: Loaded, tmp_path: Path, names: list[str], text: str) -> None:
+    (tmp_path / "samples").mkdir()
+    for name in names:
+        (tmp_path / "samples" / name).touch()
+    with pytest.raises(UserError) as refused:
+        pack(load_config(line.path, [f"model.sample_frames={tmp_path}/samples"]), tmp_path / "a.zip")
+    assert text in str(refused.value)
+    assert not (tmp_path / "a.zip").exists()
