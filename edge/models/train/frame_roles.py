@@ -46,7 +46,7 @@ def roles_of(source: FrameSet, seed: int, *, labels: bool) -> Roles:
     (``labels``), the others are validated on.
 
     Raises:
-        UserError: a frame without a part, a part on two sides, too few good frames or parts, a defect to learn from without
+        UserError: a frame without a part, a part on two sides ("no side" is one), too few good frames or parts, a defect to learn from without
             a mask.
     """
     _check_parts(source)
@@ -99,8 +99,9 @@ def _check_parts(source: FrameSet) -> None:
     sides: dict[str, set[str]] = {}
     for frame in source.frames:
         assert frame.part is not None
-        if frame.side is not None:
-            sides.setdefault(frame.part, set()).add(frame.side)
+        if frame.side is None and frame.label == "disputed":
+            continue  # a split leaves it out, and so does training
+        sides.setdefault(frame.part, set()).add(frame.side or "no side")
     split = sorted(part for part, of in sides.items() if len(of) > 1)
     if split:
         raise UserError(

@@ -119,6 +119,28 @@ def test_a_split_that_is_not_by_part_is_refused() -> None:
     )
 
 
+def test_a_part_of_a_side_and_of_frames_without_one_is_refused() -> None:
+    tested = [frame(f"t{k}", part="T", side="test") for k in range(3)]
+    frames = a_set(*good(10, 3, "fit"), *tested, frame("new", part="T"))
+    with pytest.raises(UserError) as caught:
+        roles_of(frames, 0, labels=True)
+    assert str(caught.value) == (
+        "line: 1 parts stand on two sides, so figures would be of parts that were learned\n"
+        "  received: part T in no side and test\n"
+        "  expected: a split by part\n"
+        "  fix: split it anew: edge split line"
+    )
+
+
+def test_disputed_frames_that_a_split_left_out_do_not_part_their_part() -> None:
+    left_out = replace(frame("d", part="g0"), votes=(vote("d"), vote("d", "defect", by="ben", defects=("crack",))))
+    new = frame("new", part="N")
+    roles = roles_of(a_set(*good(10, 3, "fit"), left_out, new), 0, labels=True)
+    used = {one.file for one in (*roles.good, *roles.validated_good)}
+    assert "d" not in used
+    assert "new" in used, "of a part of its own"
+
+
 def test_too_few_good_frames_are_refused_with_how_many_are_enough() -> None:
     with pytest.raises(UserError) as caught:
         roles_of(a_set(*good(3, 2)), 0, labels=True)
