@@ -68,7 +68,7 @@ def train_head(
     if kept is not None:
         training.restore(kept)
         history, best = list(kept.history), dict(kept.best)
-    stopped, failed = None, False
+    stopped, failed = _why_stop(history, options) if history else None, False
     while len(history) < options.epochs and stopped is None:
         number = len(history)
         try:

@@ -153,6 +153,17 @@ def test_it_ends_where_nothing_is_gained(cache: FeatureCache, tmp_path: Path) ->
     assert found.stopped == "nothing was gained in 2 epochs: kept the weights of epoch 1"
 
 
+def test_a_training_that_ended_early_is_not_gone_on_with(cache: FeatureCache, tmp_path: Path) -> None:
+    options = replace(OPTIONS, epochs=30, patience=2, rate=0.0)
+    ended = trained(cache, tmp_path, options=options)
+    seen: list[int] = []
+    again = trained(cache, tmp_path, options=options, resume=True, epoch_done=lambda epoch: seen.append(epoch.number))
+    assert seen == []
+    assert again.history == ended.history
+    assert again.stopped == ended.stopped == "nothing was gained in 2 epochs: kept the weights of epoch 1"
+    assert same(again, ended)
+
+
 def test_a_checkpoint_of_another_training_is_refused(cache: FeatureCache, tmp_path: Path) -> None:
     trained(cache, tmp_path)
     with pytest.raises(UserError) as caught:
