@@ -16,6 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from edge.errors import UserError
+from edge.models.train.feature_cache import INDEX
 from edge.storage.disk import write_whole
 
 CHECKPOINT: Final = "checkpoint.npz"
@@ -45,6 +46,18 @@ class TrainingState:
     best: Arrays
     moments: Arrays
     history: tuple[Epoch, ...] = field(default_factory=tuple)
+
+
+def make_folder(folder: Path, *, anew: bool) -> None:
+    """Make the folder of a training. ``anew``: what an earlier run left is taken away, so that no later one resumes it.
+
+    Raises:
+        OSError: the disk is full, or can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if anew:
+        for name in (CHECKPOINT, INDEX):
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_checkpoint(folder: Path, key: str, checkpoint: TrainingState) -> None:

@@ -46,8 +46,8 @@ def roles_of(source: FrameSet, seed: int, *, labels: bool) -> Roles:
     (``labels``), the others are validated on.
 
     Raises:
-        UserError: a frame without a part, a part on two sides ("no side" is one), too few good frames or parts, a defect to learn from without
-            a mask.
+        UserError: a frame without a part, a part on two sides ("no side" is one), too few good frames or parts, a defect to
+            learn from without a mask.
     """
     _check_parts(source)
     frames = [frame for frame in source.frames if frame.side in _SEEN and frame.label != "disputed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from edge.config.bundle import Bundle
@@ -10,6 +11,7 @@ from edge.models.fit.continued import plan_of, statistics_of
 from edge.models.fit.fit import STATISTICS
 from edge.models.fit.fit_plan import FitPlan, FitRequest
 from edge.models.fit.gather_frames import GatheredFrames
+from edge.models.sets.used import fitted_on
 from edge.models.train.head_weights import HEAD, HeadWeights, read_head_weights
 
 MADE_BY = "plan"
@@ -44,9 +46,16 @@ def memory_of(base: Bundle, plan: FitPlan, known: frozenset[str]) -> GatheredFra
     return None if known & set(gathered.notes.contents) else gathered
 
 
-def head_of(base: Bundle, width: int, hidden: int) -> HeadWeights | None:
-    """The head of a trained bundle; None if ``edge fit`` made it. Raises UserError where it is of another shape."""
-    return read_head_weights(base.folder / HEAD, width, hidden) if HEAD in base.spec.files else None
+def head_of(base: Bundle, width: int, hidden: int, judges: Iterable[str] = ()) -> HeadWeights | None:
+    """The head of a trained bundle; None if ``edge fit`` made it, or if the bundle has seen a frame of ``judges``.
+
+    ``judges``: ids of the frames that it would be validated on, gone through only if there is a head. Raises UserError
+    where it is of another shape.
+    """
+    if HEAD not in base.spec.files:
+        return None
+    head = read_head_weights(base.folder / HEAD, width, hidden)
+    return None if fitted_on(base).intersection(judges) else head
 
 
 def as_fitted(base: Bundle) -> Bundle:

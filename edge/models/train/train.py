@@ -24,13 +24,13 @@ from edge.models.fit.memory import MemoryStatistics
 from edge.models.fit.protocol import GraphPicture, MapValues
 from edge.models.fit.self_test import SelfTest, examined
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.sets.used import content_id
-from edge.models.train.checkpoint import Epoch
+from edge.models.sets.used import content_id, fitted_on
+from edge.models.train.checkpoint import Epoch, make_folder
 from edge.models.train.feature_cache import FeatureCache, fill_cache, open_cache
 from edge.models.train.frame_roles import LEAST_GOOD, LEAST_VALIDATED, Roles, roles_of
 from edge.models.train.fused_graph import MapScales, RawMaps, fused_graph, scales_of
 from edge.models.train.go_on import head_of, memory_of, plan_from
-from edge.models.train.head_weights import HeadWeights
+from edge.models.train.head_weights import HEAD, HeadWeights
 from edge.models.train.options import TrainOptions, check_torch
 from edge.models.train.samples import SetFrames, count_samples, samples
 from edge.spread import Progress
@@ -88,6 +88,8 @@ class Trained:
     """Ids of the frames that it has seen (``content_id``)."""
     forgotten: bool
     """The base has a memory that couldn't be taken over."""
+    headless: bool = False
+    """The base has a head that couldn't be taken over."""
     tested: SelfTest | None = None
 
     @property
@@ -105,6 +107,10 @@ class Trained:
         if self.forgotten:
             sentences.append(
                 "the memory of the bundle that it went on from has seen some of these frames: it is made anew of the set"
+            )
+        if self.headless:
+            sentences.append(
+                "the bundle that it went on from has seen frames that are validated on now: its head is not taken over"
             )
         return tuple(sentences)
 
@@ -148,11 +154,13 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
     _check_usable(source, learned, LEAST_GOOD)
     learned.notes.survey.check(request.fit.source, sized=request.fit.size is not None or plan.spec.input.size == "any")
     memory = cast("MemoryStatistics", learned.statistics)
-    start = None if request.base is None else head_of(request.base, memory.width, request.options.hidden)
+    judges = _ids(source, (*roles.validated_good, *roles.validated_defects))
+    start = None if request.base is None else head_of(request.base, memory.width, request.options.hidden, judges)
     key = _key(source, roles, plan, request)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, anew=not run.resume)
         cache = _cache(source, roles, plan, learned, request.options, folder=folder, key=key, run=run)
+        _check_validated(sum(sample.group == "good" for sample in cache.of("validation")))
         head = train_head(cache, request.options, folder, key, start=start, resume=run.resume, epoch_done=run.epoch)
     except OSError as error:
         raise UserError(
@@ -173,10 +181,17 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
         scales=scales,
         graph=fused_graph(cast("MemoryStatistics", whole.statistics), head.weights, scales),
         threshold=threshold,
-        used=tuple(sorted({*whole.notes.contents, *_ids(source, (*roles.defects, *roles.validated_defects))})),
+        used=_used(source, roles, whole, request),
         forgotten=whole is learned and request.base is not None and STATISTICS in request.base.spec.files,
+        headless=start is None and request.base is not None and HEAD in request.base.spec.files,
         tested=tested,
     )
+
+
+def _used(source: FrameSet, roles: Roles, whole: GatheredFrames, request: TrainRequest) -> tuple[str, ...]:
+    """Ids of all frames that it, or the bundle that it went on from, has seen."""
+    before = frozenset[str]() if request.base is None else fitted_on(request.base)
+    return tuple(sorted({*before, *whole.notes.contents, *_ids(source, (*roles.defects, *roles.validated_defects))}))
 
 
 def _whole_memory(
@@ -199,13 +214,8 @@ def _measured(
     *,
     test: bool,
 ) -> tuple[MapScales, float, SelfTest | None]:
-    """MapScales, threshold and self-test on good frames of parts that neither memory nor head has seen."""
-    if len(validated) < LEAST_VALIDATED:
-        raise UserError(
-            "too few good frames of other parts to validate on",
-            received=f"{len(validated)} that can be used",
-            expected=f"at least {LEAST_VALIDATED}",
-        )
+    """Scales, threshold and self-test on good frames of parts that neither memory nor head has seen."""
+    _check_validated(len(validated))
     raw = RawMaps(memory, head)
     scales = scales_of([raw.of(picture) for _, picture, _ in validated], EDGE_SHARE)
     scorer = _scorer(fused_graph(memory, head, scales))
@@ -282,6 +292,15 @@ def _cache(
         made,
         lambda done: run.progress("looking at defects", pace.progress(done, workers=1, retries=0)),
     )
+
+
+def _check_validated(usable: int) -> None:
+    if usable < LEAST_VALIDATED:
+        raise UserError(
+            "too few good frames of other parts to validate on",
+            received=f"{usable} that can be used",
+            expected=f"at least {LEAST_VALIDATED}",
+        )
 
 
 def _check_usable(source: FrameSet, learned: GatheredFrames, least: int) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --al
 
 import torch
 from support.sets import as_frame
-from support.trainings import request, surface, surfaces
+from support.trainings import good_frame, request, surface, surfaces
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
@@ -29,10 +30,14 @@ from edge.errors import UserError
 from edge.frames import AnomalyMap
 from edge.models.fit.continued import plan_of
 from edge.models.fit.fit import FitRun, fit_to_bundle
+from edge.models.sets.frame_set import FrameSet
 from edge.models.sets.used import fitted_on
+from edge.models.train.checkpoint import Epoch
+from edge.models.train.frame_roles import roles_of
 from edge.models.train.fused_graph import RawMaps
 from edge.models.train.go_on import as_fitted
 from edge.models.train.head import DefectHead, load
+from edge.models.train.loop import TrainedHead, train_head
 from edge.models.train.train import Trained, TrainRun, train
 from edge.models.train.write_trained import write_trained
 
@@ -109,6 +114,29 @@ def test_a_training_goes_on_from_a_fitted_and_from_a_trained_bundle(bundle: Bund
         on = train(source, type(asked)(fit, asked.options, base), folder, TrainRun(test=False))
         assert on.plan.options.backbone == Path("gabor")
         assert on.gathered.statistics.frames == 16
+        assert fitted_on(base) <= fitted_on(
+            write_trained(tmp_path / f"{base.folder.name}-on", on, asked.options, "the set")
+        )
+        assert on.headless == (base is bundle)
+
+
+@pytest.mark.parametrize("unseen", [True, False])
+def test_a_head_that_has_seen_what_is_validated_on_is_not_gone_on_from(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unseen: bool
+) -> None:
+    starts: list[object] = []
+
+    def watched(*arguments: Any, **more: Any) -> TrainedHead:
+        starts.append(more["start"])
+        return train_head(*arguments, **more)
+
+    monkeypatch.setattr("edge.models.train.loop.train_head", watched)
+    frames = tuple(good_frame(tmp_path, 300 * unseen + number, number // 2) for number in range(16))
+    asked = request(epochs=1, seed=5)
+    request_on = type(asked)(asked.fit, asked.options, bundle)
+    on = train(FrameSet(tmp_path, tmp_path, frames), request_on, tmp_path / "t", TrainRun(test=False))
+    note = "the bundle that it went on from has seen frames that are validated on now: its head is not taken over"
+    assert (starts[0] is not None, note in on.notes) == (unseen, not unseen)
 
 
 def test_a_head_of_another_shape_is_refused(bundle: Bundle, tmp_path: Path) -> None:
@@ -201,6 +229,38 @@ def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
         f"{tmp_path / 't' / 'features.f16'}: the training cannot go on: No space left on device\n"
         "  fix: make room, then give the same command with --resume: it goes on from the last epoch"
     )
+
+
+def test_a_run_that_begins_anew_leaves_nothing_of_an_earlier_one_to_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, folder = surfaces(tmp_path), tmp_path / "t"
+    train(source, request(epochs=1), folder, TrainRun(test=False))
+
+    class KilledError(Exception):
+        pass
+
+    def kill(*_arguments: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edge.models.train.train.fill_cache", kill)
+        with pytest.raises(KilledError):
+            train(source, request(epochs=2), folder, TrainRun(test=False))
+    assert len(train(source, request(epochs=2), folder, TrainRun(resume=True, test=False)).history) == 2
+
+
+def test_unusable_frames_to_validate_on_are_said_before_the_training(tmp_path: Path) -> None:
+    source, asked = surfaces(tmp_path), request()
+    epochs: list[Epoch] = []
+    for frame in roles_of(source, asked.options.seed, labels=True).validated_good:
+        (tmp_path / frame.file).write_bytes(b"no picture")
+    with pytest.raises(UserError) as caught:
+        train(source, asked, tmp_path / "t", TrainRun(test=False, epoch=epochs.append))
+    assert str(caught.value) == (
+        "too few good frames of other parts to validate on\n  received: 0 that can be used\n  expected: at least 2"
+    )
+    assert epochs == []
 
 
 def test_edge_fit_does_not_go_on_from_a_trained_bundle_as_if_it_had_no_head(bundle: Bundle) -> None:
