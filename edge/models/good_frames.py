@@ -86,7 +86,7 @@ def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> Go
     video.
 
     Of a set (``edge gather``) or of pictures with a ``labels.csv`` the frames that are labelled good, and of a split one
-    those of ``side``.
+    those of ``side``; ``fit`` is the folder ``train``, too.
 
     Of a folder tree in which some folders are called ``good`` (``ok``, ``normal``) those are taken, and of these the ones
     under ``train`` if there is one. Otherwise masks (``masks_among``) and folders of defects (``says_bad``) are left
@@ -131,7 +131,9 @@ def _of_set(path: Path, bits: int | None, side: str) -> GoodFrames:
     """Good frames of a set's side; frames without a label count as good where no frame of the set has one."""
     frames = open_set(path)
     labelled = any(frame.label for frame in frames.frames)
-    chosen = [f for f in (frames.of(side) if frames.sides else frames.frames) if f.label == ("good" if labelled else None)]
+    sides = ("fit", "train") if side == "fit" else (side,)  # folders call it train
+    among = frames.of(*sides) if frames.sides else frames.frames
+    chosen = [frame for frame in among if frame.label == ("good" if labelled else None)]
     if not chosen:
         raise UserError(
             f"{path}: no good frame is in its side {side}" if frames.sides else f"{path}: no frame of it is labelled good",
@@ -139,7 +141,8 @@ def _of_set(path: Path, bits: int | None, side: str) -> GoodFrames:
             expected="frames that somebody called good",
             fix="label it: edge label; or split it: edge split",
         )
-    whole = f"the side {side} of the split" if frames.sides else "its frames that are labelled good"
+    taken = " and ".join(name for name in frames.sides if name in sides)
+    whole = f"the side {taken} of the split" if frames.sides else "its frames that are labelled good"
     note = f"{path}: {len(chosen)} of {len(frames)} frames are taken: {whole}"
     depths = {frame.bits for frame in chosen if frame.bits is not None}
     depth = depths.pop() if len(depths) == 1 and depths != {8} else None

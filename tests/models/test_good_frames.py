@@ -132,3 +132,12 @@ def test_frames_can_be_passed_over_by_name(tmp_path: Path) -> None:
     some = good_frames(tree(tmp_path / "set", "a.png", "b.png", "c.png")).leave_out(["b.png"])
     assert [f.meta.frame_ref for f in some if isinstance(f, Frame)] == ["a.png", "c.png"]
     assert [f.meta.frame_ref for f in some.leave_out(["a.png"]) if isinstance(f, Frame)] == ["c.png"]
+
+
+def test_the_train_folder_of_a_data_set_with_a_table_of_labels_is_its_side_to_fit_on(tmp_path: Path) -> None:
+    root = tree(tmp_path / "set", *MVTEC, *MASKS)
+    (root / "labels.csv").write_text("file,label\ntrain/good/001.png,bad\n")
+    assert refs(root) == ["train/good/000.png"]
+    assert good_frames(root).notes == (f"{root}: 1 of 4 frames are taken: the side train of the split",)
+    with pytest.raises(UserError, match="no good frame is in its side calibrate"):
+        good_frames(root, side="calibrate")
