@@ -68,7 +68,7 @@ def train(
     pose: Annotated[
         Literal["auto", "fixed", "texture"], typer.Option(help="fixed: parts lie alike. texture: they don't.")
     ] = "auto",
-    size: Annotated[str | None, typer.Option(metavar="W,H", help="CachedPicture that the model sees, in px.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="W,H", help="Picture that the model sees, in px.")] = None,
     backbone: Annotated[
         Path | None, typer.Option(metavar="lite0|gabor|ONNX", help="Whose features are used. Default: as edge fit.")
     ] = None,

@@ -30,7 +30,7 @@ DefectMaker: TypeAlias = Callable[[np.random.Generator, SurfacePixels, SurfacePi
 LEAST_CHANGE: Final = 4
 """Grey levels by which a pixel must differ to count as defective: less is within a camera's noise."""
 _LEAST_PX: Final = 12
-"""SurfacePixels below which a defect is too small to be shown to a network."""
+"""Pixels below which a defect is too small to be shown to a network."""
 _GRAIN_PX: Final = 3
 """Side of the square over which a change must be one to be seen."""
 _TRIES: Final = 8

@@ -59,8 +59,8 @@ def page_of(report: dict[str, Any], judged: Sequence[JudgedModel], source: Frame
 def _headline(page: Page, models: Sequence[dict[str, Any]]) -> None:
     rows: list[list[str | Bar]] = []
 
-    def row(name: str, entry: Sequence[dict[str, Any]]) -> None:
-        rows.append([name, *(figure_bar(one) for one in entry)])
+    def row(name: str, figures: Sequence[dict[str, Any]]) -> None:
+        rows.append([name, *(figure_bar(one) for one in figures)])
 
     row("image AUROC", [m["image"]["auroc"] for m in models])
     row("image average precision", [m["image"]["average_precision"] for m in models])
@@ -104,11 +104,11 @@ def _latency(entry: dict[str, Any]) -> str:
     return f"{median:.1f} ({slow:.1f}), {entry['engine']}"
 
 
-def _comparison(page: Page, entry: dict[str, Any]) -> None:
-    first, second = entry["names"]
+def _comparison(page: Page, comparison: dict[str, Any]) -> None:
+    first, second = comparison["names"]
     page.smaller_heading(f"{second} against {first}, on the same frames")
     rows = []
-    for row in entry["metrics"]:
+    for row in comparison["metrics"]:
         if row["difference"] is None or row["low"] is None:
             continue
         sure = "" if row["told_apart"] else "can't be told apart"
@@ -116,10 +116,10 @@ def _comparison(page: Page, entry: dict[str, Any]) -> None:
             [row["metric"].replace("_", " "), f"{row['difference']:+.3f}  ({row['low']:+.3f} to {row['high']:+.3f})", sure]
         )
     page.table(["figure", "difference", ""], rows)
-    entry = entry["verdicts"]
+    verdicts = comparison["verdicts"]
     page.text(
-        f"Both right: {entry['both_right']}. Both wrong: {entry['both_wrong']}. Only {first} right: "
-        f"{len(entry['only_first_right'])}. Only {second} right: {len(entry['only_second_right'])}."
+        f"Both right: {verdicts['both_right']}. Both wrong: {verdicts['both_wrong']}. Only {first} right: "
+        f"{len(verdicts['only_first_right'])}. Only {second} right: {len(verdicts['only_second_right'])}."
     )
 
 
@@ -200,11 +200,11 @@ def _mistakes(page: Page, one: JudgedModel, model: dict[str, Any], source: Frame
     rejected = sorted((f for f in scored if not f.is_bad and f.is_wrong), key=lambda f: -_sort_key(f, np.inf))
     missed = sorted((f for f in scored if f.is_bad and f.is_wrong), key=lambda f: _sort_key(f, -np.inf))
     page.heading(f"False rejects{name}: {len(rejected)}")
-    entry = model["false_positives"]
-    if entry["groups"]:
+    chapter = model["false_positives"]
+    if chapter["groups"]:
         page.table(
             ["where", "look", "regions", "worst"],
-            [[g["where"].replace("_", " "), g["look"], str(g["regions"]), g["worst"]] for g in entry["groups"][:12]],
+            [[g["where"].replace("_", " "), g["look"], str(g["regions"]), g["worst"]] for g in chapter["groups"][:12]],
         )
     _gallery(page, one, source, rejected[:WORST], len(rejected))
     page.heading(f"Missed defects{name}: {len(missed)}")
@@ -230,10 +230,11 @@ def _gallery(page: Page, one: JudgedModel, source: FrameSet, worst: Sequence[Sco
     scored = {frame.file: frame for frame in worst}
     pictures = []
     for frame, look in look_again(one.inspector, source, [by_file[w.file] for w in worst]):
-        entry = scored[frame.file]
-        score = "no score" if entry.score is None else f"score {entry.score:.4g}"
+        scored_frame = scored[frame.file]
+        score = "no score" if scored_frame.score is None else f"score {scored_frame.score:.4g}"
         text = (
-            f"{entry.kind}, part {entry.part}; {score}, threshold {one.inspector.high:.4g}; decided by {entry.decided_by}"
+            f"{scored_frame.kind}, part {scored_frame.part}; {score}, threshold {one.inspector.high:.4g}; "
+            f"decided by {scored_frame.decided_by}"
         )
         pictures.append((encode_jpeg(_picture(one, frame, look), _QUALITY), frame.file, text))
     page.gallery(pictures)
