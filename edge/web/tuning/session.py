@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.config.bundle import load_bundle
 from edge.config.load import load_config
@@ -59,13 +60,13 @@ class TuningSession:
         )
         self.levels = levels_of(self.loaded, criteria)
         self._maps = TunedMaps(self.subject, self.loaded, self.bundle, criteria.frames, Path(told["cache"]))
-        self._mask = criteria.mask
+        self._mask = self._base_mask = criteria.mask
         self.base = self.loaded.config.regions
         self.regions = self.base
-        self._tables = Tables(self.subject, self._maps, self._mask, criteria.score_high)
-        self._tables.begin(self.base, criteria.high, criteria.low)
-        self._base_tables = Tables(self.subject, self._maps, self._mask, criteria.score_high)
-        self._base_tables.begin(self.base, criteria.high, criteria.low)
+        self._tables = Tables(self.subject, self._maps, criteria.score_high)
+        self._tables.begin(self.base, criteria.high, criteria.low, self._mask)
+        self._base_tables = Tables(self.subject, self._maps, criteria.score_high)
+        self._base_tables.begin(self.base, criteria.high, criteria.low, self._base_mask)
         self._old = bytearray(bytes([UNJUDGED]) * len(self.subject.frames))
         self._upstream = upstream_of(self.base)
         self._shapes = ShapePixels(self._mask)
@@ -106,10 +107,7 @@ class TuningSession:
         upstream = upstream_of(regions)
         kind = "filters" if upstream == self._upstream else "maps"
         if kind == "maps":
-            amap = self._map(view)
-            if isinstance(amap, AnomalyMap):  # a shape that doesn't fit is said before 500 tables are thrown away
-                self._plan(regions, amap, self._shapes)
-            self._tables.begin(regions, high, low)
+            self._begin(regions, high, low)
             self._upstream = upstream
         self.regions = regions
         self._build = self._tables.build(view)
@@ -133,7 +131,10 @@ class TuningSession:
         if isinstance(amap, Unmapped):
             return not_looked_at(amap), b""
         try:
-            plan = self._plan(self.base if old else self.regions, amap, self._base_shapes if old else self._shapes)
+            if old:
+                plan = self._plan(self.base, amap, self._base_mask, self._base_shapes)
+            else:
+                plan = self._plan(self.regions, amap, self._mask, self._shapes)
         except UserError as error:
             return not_looked_at(error), b""
         head, layers = looked_at(amap, plan, frame.entry.meta, None if old else self._tables.known_max(index))
@@ -148,7 +149,8 @@ class TuningSession:
         if isinstance(amap, Unmapped) or not np.isfinite(amap.values).all():
             return {"steps": []}
         try:
-            return funnel_of(amap, self._plan(self.regions, amap, self._shapes), self.subject.frames[index].entry.meta)
+            plan = self._plan(self.regions, amap, self._mask, self._shapes)
+            return funnel_of(amap, plan, self.subject.frames[index].entry.meta)
         except UserError:
             return {"steps": []}
 
@@ -210,18 +212,39 @@ class TuningSession:
     def close(self) -> None:
         self._maps.close()
 
+    def _begin(self, regions: RegionsConfig, high: float, low: float | None) -> None:
+        mask = self._mask_of(regions)
+        shapes = self._shapes if mask is self._mask else ShapePixels(mask)
+        amap = self._map(self.view)
+        if isinstance(amap, AnomalyMap):  # a shape that doesn't fit is said before 500 tables are thrown away
+            self._plan(regions, amap, mask, shapes)
+        self._mask, self._shapes = mask, shapes
+        self._tables.begin(regions, high, low, mask)
+
+    def _mask_of(self, regions: RegionsConfig) -> NDArray[np.uint8] | None:
+        """Return the mask picture of these regions; it is read where they name another one than those in force."""
+        wanted = mask_path(regions)
+        if wanted == mask_path(self.base):
+            return self._base_mask
+        if wanted == mask_path(self.regions):
+            return self._mask
+        self._kept_plan = None  # it may have been drawn by an earlier state of this picture
+        return read_mask(with_regions(self.loaded, regions).resolved.regions.roi)[0]
+
     def _map(self, index: int) -> AnomalyMap | Unmapped:
         if self._kept_map is None or self._kept_map[0] != index:
             amap = self._maps.load(index)
             self._kept_map = index, amap
         return self._kept_map[1]
 
-    def _plan(self, regions: RegionsConfig, amap: AnomalyMap, shapes: ShapePixels) -> RegionPlan:
+    def _plan(
+        self, regions: RegionsConfig, amap: AnomalyMap, mask: NDArray[np.uint8] | None, shapes: ShapePixels
+    ) -> RegionPlan:
         high, low = self.levels.under(regions) if regions is not self.base else (self.levels.high, self.levels.low)
         meta = self.subject.frames[self.view if self._kept_map is None else self._kept_map[0]].entry.meta
         key = (what_plans_depend_on(regions), high, low, amap.values.shape, amap.map_to_image, meta.width, meta.height)
         if self._kept_plan is None or self._kept_plan[0] != key:
-            plans = RegionPlans(regions, self._mask, high, low, shapes=shapes, reachable=False)
+            plans = RegionPlans(regions, mask, high, low, shapes=shapes, reachable=False)
             self._kept_plan = key, plans.plan(amap, meta.width, meta.height)
         return self._kept_plan[1].under(regions)
 
@@ -264,6 +287,11 @@ class TuningSession:
         if self.loaded.config.drift is not None:
             notes.append("drift is not measured here: frames are judged as on a day without drift, but for what they bring")
         return notes
+
+
+def mask_path(regions: RegionsConfig) -> Path | None:
+    """Return the ROI's mask picture as the regions name it."""
+    return None if regions.roi is None else regions.roi.mask
 
 
 def told_regions(base: RegionsConfig, text: str) -> dict[str, Any]:

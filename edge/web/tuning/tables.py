@@ -45,22 +45,24 @@ class TableOfFrame:
 class Tables:
     """The tables of one subject under one upstream setting. One thread uses it."""
 
-    def __init__(
-        self, subject: TunedFrames, maps: TunedMaps, mask: NDArray[np.uint8] | None, score_high: float | None
-    ) -> None:
-        """``mask`` is the ROI's mask picture; ``score_high`` the threshold of the image score, None if it decides
-        nothing.
-        """
-        self._subject, self._maps, self._mask, self._score_high = subject, maps, mask, score_high
+    def __init__(self, subject: TunedFrames, maps: TunedMaps, score_high: float | None) -> None:
+        """``score_high`` is the threshold of the image score, None if it decides nothing."""
+        self._subject, self._maps, self._score_high = subject, maps, score_high
         self._judged: list[TableOfFrame | None] = [None] * len(subject.frames)
-        self._shapes = ShapePixels(mask)
+        self._mask: NDArray[np.uint8] | None = None
+        self._shapes = ShapePixels()
         self._plans: RegionPlans | None = None
         self._joined: tuple[CandidateTable, NDArray[np.intp]] | None = None
         self.rows = 0
         self.left = len(subject.frames)
 
-    def begin(self, regions: RegionsConfig, high: float, low: float | None) -> None:
-        """Begin anew under another upstream setting. ROI and zones are drawn again only where their shapes changed."""
+    def begin(self, regions: RegionsConfig, high: float, low: float | None, mask: NDArray[np.uint8] | None) -> None:
+        """Begin anew under another upstream setting. ROI and zones are drawn again only where their shapes changed.
+
+        ``mask`` is what the picture that ``regions.roi.mask`` names says, (H, W).
+        """
+        if mask is not self._mask:
+            self._mask, self._shapes = mask, ShapePixels(mask)
         self._plans = RegionPlans(regions, self._mask, high, low, shapes=self._shapes, reachable=False)
         self._judged = [None] * len(self._judged)
         self._joined, self.rows, self.left = None, 0, len(self._judged)

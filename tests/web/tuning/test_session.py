@@ -6,9 +6,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from support.tuned import evidence, replayed, session_message
 
+from edge.errors import UserError
 from edge.web.tuning.session import TuningSession
 
 WORDS = {"p": "pass", "f": "fail", "i": "invalid"}
@@ -16,7 +19,19 @@ WORDS = {"p": "pass", "f": "fail", "i": "invalid"}
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return evidence(tmp_path_factory.mktemp("line"))
+    config = evidence(tmp_path_factory.mktemp("line"))
+    write_masks(config.parent)
+    return config
+
+
+def write_masks(folder: Path) -> None:
+    """Masks of the frames' size: ``corner.png`` leaves a quarter to inspect, ``small.png`` fits no frame."""
+    height, width = cv2.imread(str(next((folder / "evidence").rglob("*.png")))).shape[:2]  # type: ignore[union-attr]
+    corner = np.zeros((height, width), np.uint8)
+    corner[: height // 2, : width // 2] = 255
+    cv2.imwrite(str(folder / "corner.png"), corner)
+    cv2.imwrite(str(folder / "rest.png"), 255 - corner)
+    cv2.imwrite(str(folder / "small.png"), corner[:9, :9])
 
 
 def opened(config: Path, tmp_path: Path, **more: Any) -> TuningSession:
@@ -51,6 +66,8 @@ CHANGES: list[dict[str, Any]] = [
             "mask": None,
         }
     },
+    {"roi": {"mask": "corner.png"}},
+    {"roi": {"mask": "corner.png", "exclude": [[0.2, 0.2, 0.3, 0.3]]}, "min_area_px": 12},
     {"border_px": 12, "smooth": None},
     {"smooth": {"kind": "gaussian", "size": 5, "sigma": 1.5}, "open_px": 3, "close_px": 3},
     {"zones": [{"units": "norm", "shape": [0.0, 0.0, 0.5, 1.0], "threshold": {"high": 9.0, "low": 7.0}, "min_area_px": 9}]},
@@ -166,3 +183,39 @@ def test_a_look_says_what_became_of_each_candidate_and_the_funnel_where_the_rest
     assert steps[-1]["areas"] == 0
     before, _ = session.look(fail, old=True)
     assert before["verdict"] == "fail"
+
+
+def test_another_mask_picture_is_read_and_the_lines_own_verdicts_stay(line: Path, tmp_path: Path) -> None:
+    session = opened(line, tmp_path)
+    before = settled(session)["new"]
+    corner = changed(session, roi={"mask": "corner.png"})
+    rest = changed(session, roi={"mask": "rest.png"})
+    assert before != corner["new"] != rest["new"]
+    assert corner["old"] == rest["old"] == before
+    fail = before.index("f")
+    assert session.look(fail, old=True)[0]["verdict"] == "fail"
+    assert changed(session, roi=None)["new"] == before
+
+
+def test_a_line_with_a_mask_is_tuned_without_it_and_back(line: Path, tmp_path: Path) -> None:
+    config = line.parent / "masked.yaml"
+    config.write_text(line.read_text().replace("regions:\n", "regions:\n  roi: {mask: corner.png}\n"))
+    session = opened(config, tmp_path)
+    own = settled(session)["new"]
+    without = changed(session, roi=None)
+    assert without["old"] == own != without["new"]
+    assert without["new"] == settled(opened(line, tmp_path))["new"]
+    back = changed(session, roi={"mask": "corner.png"})
+    assert back["new"] == back["old"] == own
+
+
+@pytest.mark.parametrize(("mask", "text"), [("none.png", "none.png cannot be read"), ("small.png", "regions.roi.mask: ")])
+def test_a_mask_that_cannot_be_used_is_refused_and_the_regions_before_stay(
+    line: Path, tmp_path: Path, mask: str, text: str
+) -> None:
+    session = opened(line, tmp_path)
+    before = settled(session)["new"]
+    with pytest.raises(UserError, match=text):
+        changed(session, roi={"mask": mask})
+    assert session.regions == session.base
+    assert settled(session)["new"] == before
