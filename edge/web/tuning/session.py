@@ -99,6 +99,7 @@ class TuningSession:
         Raises:
             UserError: what is wrong with them; those before stay in force.
         """
+        self._check_index(view)
         regions = section_of(data)
         high, low = self.levels.under(regions)
         self.view = view
@@ -206,6 +207,7 @@ class TuningSession:
         if kind == "map":
             amap = self._map(index)
             return b"" if isinstance(amap, Unmapped) else map_picture(amap.values, self.bundle.spec.display.range)
+        self._check_index(index)
         frame = self.subject.frame(index)
         return b"" if isinstance(frame, Skip) else picture_of(frame, most)
 
@@ -231,7 +233,13 @@ class TuningSession:
         self._kept_plan = None  # it may have been drawn by an earlier state of this picture
         return read_mask(with_regions(self.loaded, regions).resolved.regions.roi)[0]
 
+    def _check_index(self, index: int) -> None:
+        last = len(self.subject.frames) - 1
+        if not 0 <= index <= last:
+            raise UserError(f"view: there is no frame {index}", expected=f"0 to {last}")
+
     def _map(self, index: int) -> AnomalyMap | Unmapped:
+        self._check_index(index)
         if self._kept_map is None or self._kept_map[0] != index:
             amap = self._maps.load(index)
             self._kept_map = index, amap

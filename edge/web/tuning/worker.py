@@ -143,20 +143,31 @@ class TuningWorker:
 
     def _go_on(self, name: str) -> None:
         session = self._sessions[name]
-        error: dict[str, Any] | None = None
         try:
             more = session.step()
+            if not more or time.monotonic() - self._told_at[name] > _TELL_S:
+                self._told_at[name] = time.monotonic()
+                self._tell({"session": name, "op": "verdicts", **session.verdicts(), "maxima": session.maxima()})
         except UserError as told:
-            more, error = False, _told(told)
+            self._stop(name, _told(told))
         except MemoryError:
-            more, error = False, _NO_MEMORY
-        if error is not None:
-            self._tell({"session": name, "op": "stopped", "error": error})
-        if not more:
-            self._busy.remove(name)
-        if not more or time.monotonic() - self._told_at[name] > _TELL_S:
-            self._told_at[name] = time.monotonic()
-            self._tell({"session": name, "op": "verdicts", **session.verdicts(), "maxima": session.maxima()})
+            self._stop(name, _NO_MEMORY)
+        except Exception as error:  # noqa: BLE001  (one session's trouble must not end the others')
+            self._stop(name, {"what": text_of(error)})
+        else:
+            if not more:
+                self._busy.remove(name)
+
+    def _stop(self, name: str, error: dict[str, Any]) -> None:
+        """Make no more tables for a session until its page asks for something else; tell what is there."""
+        self._busy.remove(name)
+        self._tell({"session": name, "op": "stopped", "error": error})
+        session = self._sessions[name]
+        try:
+            told = {**session.verdicts(), "maxima": session.maxima()}
+        except Exception:  # noqa: BLE001  (then what was told last stands)
+            return
+        self._tell({"session": name, "op": "verdicts", **told})
 
     def _tell(self, head: dict[str, Any], body: bytes = b"") -> None:
         self._out.write(messages.packed_message(head, body))

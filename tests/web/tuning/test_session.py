@@ -219,3 +219,20 @@ def test_a_mask_that_cannot_be_used_is_refused_and_the_regions_before_stay(
         changed(session, roi={"mask": mask})
     assert session.regions == session.base
     assert settled(session)["new"] == before
+
+
+@pytest.mark.parametrize("index", [-1, 40, 999])
+def test_a_frame_that_is_not_there_is_refused_before_anything_changes(line: Path, tmp_path: Path, index: int) -> None:
+    session = opened(line, tmp_path)
+    data = {**session.regions.model_dump(mode="json"), "border_px": 3}
+    text = f"view: there is no frame {index}\n  expected: 0 to 39"
+    for act in (
+        lambda: session.change(data, index),
+        lambda: session.look(index),
+        lambda: session.picture(index, "frame", 64),
+        lambda: session.picture(index, "map", 64),
+    ):
+        with pytest.raises(UserError, match=text):
+            act()
+    assert (session.view, session.regions) == (0, session.base)
+    assert settled(session)["left"] == 0
