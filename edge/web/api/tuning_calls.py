@@ -20,14 +20,13 @@ from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
 from edge.web.site import site_of
 from edge.web.tuning.desk import Seat
+from edge.web.tuning.outbox import Outbox
 from edge.web.tuning.recordings import ListedRecording, recordings_of
 
 routes = Routes("/api/v1", "tuning")
 _HEARD: Final = ("judge", "look")
 _GONE: Final = 4404
 """Close code of a WebSocket whose session isn't there any more: the page opens the recording again."""
-_BEHIND: Final = 32
-"""Messages that may wait for a slow browser; beyond it older ones of a kind give way to newer ones."""
 
 
 @routes.api("GET", "/cameras/{camera}/recordings", role=Role.ENGINEER)
@@ -143,12 +142,11 @@ async def tuning_socket(websocket: WebSocket, session: str) -> None:
     if seat is None:
         await websocket.close(_GONE, "this session is closed")
         return
-    outbox: asyncio.Queue[bytes] = asyncio.Queue()
+    outbox = Outbox()
 
     def listen(head: dict[str, Any], body: bytes) -> None:
-        if outbox.qsize() < _BEHIND or head["op"] in ("died", "stopped"):
-            told = orjson.dumps(_plain(head))
-            outbox.put_nowait(struct.pack("!I", len(told)) + told + body)
+        told = orjson.dumps(_plain(head))
+        outbox.put(head, struct.pack("!I", len(told)) + told + body)
 
     seat.listeners.add(listen)
     tasks = [
@@ -165,9 +163,9 @@ async def tuning_socket(websocket: WebSocket, session: str) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _say(websocket: WebSocket, outbox: asyncio.Queue[bytes]) -> None:
+async def _say(websocket: WebSocket, outbox: Outbox) -> None:
     while True:
-        await websocket.send_bytes(await outbox.get())
+        await websocket.send_bytes(await outbox.take())
 
 
 async def _hear(websocket: WebSocket, seat: Seat) -> None:
