@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -73,7 +75,11 @@ def add_user(
 
     wanted = role_named(role)
     password = sys.stdin.readline().rstrip("\n") if password_stdin else getpass.getpass(f"password of {name}: ")
-    _with_accounts(settings, lambda accounts: accounts.add_user(name, wanted, password, _split(cameras)))
+    _with_accounts(
+        settings,
+        lambda accounts: accounts.add_user(name, wanted, password, _split(cameras)),
+        _Note("add", "user", name, role=role, cameras=_split(cameras)),
+    )
     print(f"{name}: {role}, {cameras or 'all cameras'}")
 
 
@@ -86,7 +92,7 @@ def list_users(settings: WebConfigOption = None) -> None:
 @users.command("revoke")
 def revoke_user(name: Annotated[str, typer.Argument(help="Name of the user.")], settings: WebConfigOption = None) -> None:
     """Delete a user. Its sessions end at once, and open pages stop within 2 s."""
-    _with_accounts(settings, lambda accounts: accounts.revoke_user(name))
+    _with_accounts(settings, lambda accounts: accounts.revoke_user(name), _Note("revoke", "user", name))
     print(f"revoked: {name}")
 
 
@@ -104,7 +110,12 @@ def add_token(
     from edge.web.doors.roles import role_named
 
     wanted = role_named(role)
-    print(_with_accounts(settings, lambda accounts: accounts.add_token(name, wanted, _split(cameras), days)))
+    secret = _with_accounts(
+        settings,
+        lambda accounts: accounts.add_token(name, wanted, _split(cameras), days),
+        _Note("add", "token", name, role=role, cameras=_split(cameras), days=days),
+    )
+    print(secret)
 
 
 @tokens.command("list")
@@ -118,7 +129,7 @@ def revoke_token(
     name: Annotated[str, typer.Argument(help="Name of the program.")], settings: WebConfigOption = None
 ) -> None:
     """Delete a token; it counts no more from the next request on."""
-    _with_accounts(settings, lambda accounts: accounts.revoke_token(name))
+    _with_accounts(settings, lambda accounts: accounts.revoke_token(name), _Note("revoke", "token", name))
     print(f"revoked: {name}")
 
 
@@ -128,15 +139,44 @@ def _check_installed() -> None:
         raise UserError(f"edge web needs {', '.join(missing)}", fix="pip install 'edge-inspect[web]'")
 
 
-def _with_accounts(config: Path | None, act: Callable[..., object]) -> object:
+class _Note:
+    """A line of the audit log: what a command changed."""
+
+    def __init__(self, event: str, kind: str, name: str, **more: object) -> None:
+        self.event, self.values = event, {"kind": kind, "name": name, **more}
+
+
+def _with_accounts(config: Path | None, act: Callable[..., object], note: _Note | None = None) -> object:
+    """Let ``act`` change or read the accounts; what it changed is noted in the audit log once it is done."""
     from edge.web.doors.account_book import AccountBook
 
     loaded = load_web_config(config)
     accounts = AccountBook(loaded.folder, loaded.config.sessions)
     try:
-        return act(accounts)
+        done = act(accounts)
     finally:
         accounts.close()
+    if note is not None:
+        _write_audit(loaded.folder, note)
+    return done
+
+
+def _write_audit(folder: Path, note: _Note) -> None:
+    from edge.web.doors.audit_log import FILE, AuditLog
+
+    if os.geteuid() == 0:  # root adds users to a page that another user runs, whose log it stays
+        with contextlib.suppress(OSError):
+            (folder / FILE).touch(mode=0o600)
+            os.chown(folder / FILE, folder.stat().st_uid, folder.stat().st_gid, follow_symlinks=False)
+    AuditLog(folder).note(note.event, _user_of_machine(), "command line", **note.values)
+
+
+def _user_of_machine() -> str:
+    """Return who types this; behind sudo, who called it."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"uid {os.getuid()}"
 
 
 def _split(cameras: str | None) -> list[str] | None:

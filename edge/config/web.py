@@ -76,7 +76,7 @@ class WebConfig(Section):
     """Names by which browsers reach the page besides the address it listens on, for example ``edge-box.plant.lan``.
     Requests for other names are refused."""
     dir: Path | None = None
-    """Folder of the page's own files: users, sessions, audit log, labels, exports, index; relative to this file. null:
+    """Folder of the page's own files: users, sessions, audit log, index, computed maps; relative to this file. null:
     $STATE_DIRECTORY, as systemd sets it; for root /var/lib/edge-web if it is there; otherwise
     ``~/.local/state/edge-web``."""
     tls: TlsConfig | None = None
@@ -90,7 +90,7 @@ class WebConfig(Section):
     lines: tuple[Path, ...] = ()
     """Runtime folders of daemons that have a ``runtime_dir`` of their own; all others are found by themselves."""
     recordings: tuple[Path, ...] = ()
-    """Folders under which recordings lie that Tuning and Review may read; relative to this file."""
+    """Folders under which recordings lie that Tuning may read; relative to this file."""
     key: Path | None = None
     """The page's own secret CURVE key (``.key_secret``), for daemons whose endpoints have keys. null: none."""
     workers: WorkersConfig = WorkersConfig()

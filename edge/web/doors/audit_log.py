@@ -1,4 +1,6 @@
-"""The audit log has one JSON line for each log-in, refusal, label, export, token and job: when, who, from where, what."""
+"""The audit log has one JSON line for each log-in, failed log-in, log-out, export, recording opened for tuning, and account
+or token added or revoked: when, who, from where, what.
+"""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ class Role(IntEnum):
     OPEN = 0
     """Everybody, without a log-in: the log-in page itself and the files that it is made of."""
     VIEWER = 1
-    """Looks: Fleet, Live, Log, Shift."""
+    """Looks: Fleet, Live, Log."""
     REVIEWER = 2
-    """Also labels frames and exports labels."""
+    """Also exports what a search of the log finds."""
     ENGINEER = 3
-    """Also tunes, and starts jobs."""
+    """Also tunes, and reads archived configs, bundles and calibrations."""
     ADMIN = 4
-    """Also manages users, tokens and sessions."""
+    """Also sees and ends users, tokens and sessions, and reads the audit log."""
 
     @property
     def word(self) -> str:
