@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -143,6 +144,24 @@ def test_one_record_is_there_as_it_was_published(page) -> None:
     assert (record["seq"], record["regions"][0]["area_px"], record["recipe_id"]) == (seq, 1600.0, "tile-40")
     assert client.get("/api/v1/cameras/cam1/records/run1/99").status_code == 404
     assert client.get("/api/v1/cameras/cam1").json()["model"]["name"] == "tile-40"
+
+
+def test_a_line_that_went_and_came_again_is_heard_without_a_reload(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("edge.service.instances.trusted_roots", lambda: [tmp_path / "run"])
+    folder = tmp_path / "run" / "cam1"
+    line = LiveLine(folder, "cam1")
+    with site_in(tmp_path) as site, client_of(site) as client:
+        log_in(client, site, Role.VIEWER)
+        with socket(client) as connection:
+            connection.send_text('{"subscribe": ["state/cam1", "records/cam1", "preview/cam1"]}')
+            until(lambda: line.preview.subscribers)
+            line.close()
+            shutil.rmtree(folder)
+            until(lambda: site.hub.feed("cam1") is None)
+            with live_line(folder, instance_id="run2") as line:
+                until(lambda: line.preview.subscribers)
+                line.inspect("fail")
+                assert picture(connection)[0]["record"]["instance_id"] == "run2"
 
 
 def test_a_camera_that_is_not_ours_is_refused_on_the_socket(page) -> None:

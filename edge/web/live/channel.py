@@ -147,7 +147,18 @@ class Channel:
         if not any(other.endswith(f"/{camera}") for other in self._topics):
             feed.ears.discard(self)
 
+    def _join_again(self) -> None:
+        """Join the feeds that are there anew, because their daemon had gone and came again."""
+        for topic in sorted(self._topics):
+            feed = self._hub.feed(topic.partition("/")[2])
+            if feed is not None and self not in feed.ears:
+                camera = feed.instance.camera
+                for kind in KINDS:
+                    if f"{kind}/{camera}" in self._topics:
+                        self._join(f"{kind}/{camera}")
+
     def _states(self) -> list[bytes]:
+        self._join_again()
         made = []
         if "fleet" in self._topics:
             cameras = [i.camera for i in self._hub.instances() if self._visitor.sees(i.camera)]
