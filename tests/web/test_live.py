@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -17,7 +19,9 @@ from support.records import REGION
 from support.waits import PATIENCE_S, until
 
 from edge.frames import Fault
-from edge.web.doors.roles import Role
+from edge.web.doors.roles import Role, Visitor
+from edge.web.live.channel import Channel
+from edge.web.live.feed import Feed
 
 
 @pytest.fixture
@@ -162,6 +166,38 @@ def test_a_line_that_went_and_came_again_is_heard_without_a_reload(tmp_path, mon
                 until(lambda: line.preview.subscribers)
                 line.inspect("fail")
                 assert picture(connection)[0]["record"]["instance_id"] == "run2"
+
+
+def test_who_leaves_and_comes_again_finds_the_thread_that_hears_pictures(page) -> None:
+    _, client, line = page
+    with socket(client) as connection:
+        connection.send_text('{"subscribe": ["preview/cam1"]}')
+        until(lambda: line.preview.subscribers)
+        for _ in range(20):
+            connection.send_text('{"unsubscribe": ["preview/cam1"], "subscribe": ["preview/cam1", "x"]}')
+            heard(connection, "refused")
+        assert [thread.name for thread in threading.enumerate()].count("previews-cam1") == 1
+        line.inspect("fail")
+        assert picture(connection)[0]["record"]["verdict"] == "fail"
+    until(lambda: "previews-cam1" not in [thread.name for thread in threading.enumerate()])
+
+
+def test_who_looks_without_an_ear_is_not_taken_over_by_the_next_run(page) -> None:
+    site, client, _ = page
+
+    async def taken_over() -> list[set[object]]:
+        before = site.hub.feed("cam1")
+        channel = Channel(site.hub, Visitor("ann", Role.VIEWER))
+        channel.hear({"subscribe": ["preview/cam1"]})
+        before.look(asking := object())
+        after = Feed(replace(before.instance, pid=None), lambda _: None, asyncio.get_running_loop())
+        after.follow(before)
+        channel.close()
+        before.look_away(asking)
+        return [after.lookers, {channel}, before.lookers, set()]
+
+    taken, wanted, left, none = client.portal.call(taken_over)
+    assert (taken, left) == (wanted, none)
 
 
 def test_a_camera_that_is_not_ours_is_refused_on_the_socket(page) -> None:

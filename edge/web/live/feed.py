@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 from edge.client import Preview, PreviewSubscriber, Subscriber
@@ -24,6 +25,7 @@ STRIP: Final = 600
 """Records that are kept of each line."""
 _STRIP_BYTES: Final = 4 << 20
 _RATE_S: Final = 5.0
+_REST_S: Final = 0.2
 _MADE_BY: Final = ("recipe_id", "config_sha256", "model", "calibration_sha256")
 OpenKeys: TypeAlias = Callable[[Instance], ClientKeys | None]
 
@@ -71,6 +73,9 @@ class Feed:
         self._bytes = 0
         self._keys, self._loop, self._closing = keys, loop, threading.Event()
         self._threads: list[threading.Thread] = []
+        self._unwatched: threading.Event | None = None
+        """Set, it ends the thread that hears pictures; None while there is none."""
+        self._resting: asyncio.TimerHandle | None = None
         if instance.pid is None:
             self.trouble = "not running"
         elif "zmq" not in instance.endpoints:
@@ -90,8 +95,12 @@ class Feed:
     def look(self, who: object) -> None:
         """Ask for pictures until ``look_away``."""
         self.lookers.add(who)
-        if self.instance.pid is not None and self.shows_pictures and len(self.lookers) == 1:
-            self._start(self._watch, "previews")
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        if self.instance.pid is not None and self.shows_pictures and self._unwatched is None:
+            self._unwatched = threading.Event()
+            self._start(partial(self._watch, self._unwatched), "previews")
 
     def follow(self, before: Feed) -> None:
         """Take over from the feed of an earlier run: who listens and looks goes on doing so, and the strip stays."""
@@ -102,11 +111,20 @@ class Feed:
         if self.heartbeat is None:  # what was silent stays silent until this run is heard
             self._heard_at = min(self._heard_at, before._heard_at)
         self.ears |= before.ears
-        for who in before.lookers:
+        for who in before.lookers & before.ears:  # whoever looks without an ear keeps to the feed it asked
             self.look(who)
 
     def look_away(self, who: object) -> None:
+        """Ask for pictures no more; once nobody has for 0.2 s, none are encoded."""
         self.lookers.discard(who)
+        if not self.lookers and self._unwatched is not None and self._resting is None:
+            self._resting = self._loop.call_later(_REST_S, self._rest)
+
+    def _rest(self) -> None:
+        self._resting = None
+        if not self.lookers and self._unwatched is not None:
+            self._unwatched.set()
+            self._unwatched = None
 
     def stats(self) -> dict[str, Any]:
         """Return rates, latency quantiles of the kept records, and losses by reason."""
@@ -143,12 +161,12 @@ class Feed:
         except UserError as error:
             self._hand_over(self._say, error.what)
 
-    def _watch(self) -> None:
-        """Run the thread that hears pictures, while somebody looks."""
+    def _watch(self, unwatched: threading.Event) -> None:
+        """Run the thread that hears pictures, until it is told that nobody looks."""
         try:
             keys = self._keys(self.instance)
             with PreviewSubscriber(self.instance.endpoints["preview"], self.instance.camera, keys=keys) as line:
-                while not self._closing.is_set() and self.lookers:
+                while not self._closing.is_set() and not unwatched.is_set():
                     preview = line.receive(0.2)
                     if preview is not None:
                         self._hand_over(self._see, preview)

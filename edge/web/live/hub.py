@@ -84,8 +84,8 @@ class Hub:
                 continue
             self._feeds[camera] = feed = Feed(instance, self._keys, loop)
             if before is not None:
+                feed.follow(before)  # at once: who leaves while the other closes leaves this one
                 await asyncio.to_thread(before.close)
-                feed.follow(before)
 
     def _look(self) -> None:
         self._look_at = time.monotonic() + 2 * _LOOK_S
