@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from edge import __version__
+from edge.errors import UserError
 from edge.web.doors.guard import visitor_of
 from edge.web.doors.roles import Role, Visitor
 from edge.web.site import site_of
@@ -41,6 +42,7 @@ PLACES: Final = (
 )
 """Entries in their order; a new page adds its own here."""
 
+_MOST_FIELDS: Final = 50
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -100,5 +102,12 @@ def cameras_of(request: Request) -> list[str]:
 
 
 async def form_of(request: Request) -> dict[str, str]:
-    """Return the fields of a form that was sent as ``application/x-www-form-urlencoded``."""
-    return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=50))
+    """Return the fields of a form that was sent as ``application/x-www-form-urlencoded``.
+
+    Raises:
+        UserError: it has more than 50.
+    """
+    try:
+        return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        raise UserError("the form has too many fields", expected=f"at most {_MOST_FIELDS}") from None

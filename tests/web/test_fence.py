@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from support.pages import ORIGIN, PASSWORD, client_of, log_in, ours, secret_of, site_in
 
+from edge.web.doors.account_book import AccountBook
 from edge.web.doors.roles import Role
 
 FORM = {"name": "viewer1", "password": PASSWORD, "next": "/"}
@@ -24,6 +27,7 @@ def page(tmp_path):
         ({"origin": ORIGIN}, 303),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
         ({"origin": ORIGIN, "host": "evil.example"}, 421),
@@ -63,6 +67,37 @@ def test_the_sixth_wrong_password_within_a_minute_waits(page) -> None:
     assert page[1].post("/login", data=FORM, headers=ours.headers).status_code == 429
     events = [line["event"] for line in page[0].doors.audit.newest(9)]
     assert events == ["login_failed"] * 5
+
+
+def test_wrong_passwords_sent_at_once_are_counted_one_by_one(page, monkeypatch) -> None:
+    site, client = page
+    hashed: list[str] = []
+    log_in = site.doors.accounts.log_in
+    monkeypatch.setattr(AccountBook, "log_in", lambda _, name, *more: hashed.append(name) or log_in(name, *more))
+
+    def wrong(_: int) -> int:
+        return client.post("/login", data=FORM | {"password": "not that one"}, headers=ours.headers).status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sorted(pool.map(wrong, range(20))) == [403] * 5 + [429] * 15
+    assert hashed == ["viewer1"] * 5
+
+
+@pytest.mark.parametrize("body", [r'{"name": "\ud800"}', r'{"password": "\ud800"}', "[" * 100_000])
+def test_a_log_in_that_is_no_text_does_not_fit(page, body) -> None:
+    headers = {**ours.headers, "content-type": "application/json"}
+    assert page[1].post("/api/v1/login", content=body, headers=headers).status_code == 403
+
+
+def test_a_form_of_too_many_fields_says_how_many_it_may_have(page) -> None:
+    answer = page[1].post("/login", data={f"f{n}": "x" for n in range(51)}, headers=ours.headers)
+    assert answer.status_code == 400
+    assert answer.json() | {"received": None} == {
+        "what": "the form has too many fields",
+        "received": None,
+        "expected": "at most 50",
+        "fix": None,
+    }
 
 
 @pytest.mark.parametrize("to", ["//evil.example", "/\\evil.example", "https://evil.example", ""])

@@ -24,12 +24,12 @@ async def log_in_by_json(request: Request) -> Response:
     """Take ``{name, password}`` and answer with a session's cookie; 403 if they don't fit, 429 after five wrong tries."""
     try:
         body = dict(await request.json())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         body = {}
     secret, why, status = await try_log_in(request, str(body.get("name", "")), str(body.get("password", "")))
     if secret is None:
         return JSONResponse({"what": why, "received": None, "expected": None, "fix": None}, status)
-    return give_cookie(request, JSONResponse({"name": body["name"]}), secret)
+    return give_cookie(request, JSONResponse({"name": str(body["name"])}), secret)
 
 
 @routes.api("POST", "/logout", role=Role.VIEWER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -23,6 +24,8 @@ class Doors:
     audit: AuditLog
     has_camera: Callable[[str], bool]
     attempts: Attempts = field(default_factory=Attempts)
+    one_log_in: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Log-ins are tried one after the other: each counts before the next begins, and they take one thread."""
 
 
 def doors_of(connection: HTTPConnection) -> Doors:

@@ -67,7 +67,7 @@ class Fence:
         if origin is None and site is None:
             if "cookie" in headers:
                 return 403, "a request with a cookie and no origin", None, "an Origin header, as browsers send it"
-        elif (origin is not None and urlsplit(origin).netloc != host) or site not in (None, "same-origin"):
+        elif (origin is not None and _place(origin) != host) or site not in (None, "same-origin"):
             return 403, "a request from another site", origin or site, f"the page's own origin, {host}"
         if scope["type"] == "websocket":
             return None
@@ -84,6 +84,14 @@ def _hosts(config: WebConfig) -> frozenset[str]:
     own = {_name(config.bind)} & {"0.0.0.0", "::"}  # noqa: S104  (what a person bound to, in their config)
     names = {"127.0.0.1", "localhost", "::1"} if config.is_loopback or own else set()
     return frozenset({*names, *config.hosts, _name(config.bind)} - own)
+
+
+def _place(origin: str) -> str | None:
+    """Return host and port of an origin; None if it is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # half an IPv6 address
+        return None
 
 
 def _name(host: str) -> str:
