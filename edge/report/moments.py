@@ -9,6 +9,7 @@ from typing import Final
 
 from edge.errors import UserError
 
+_MOST_NS: Final = (1 << 63) - 1
 _OF_TODAY: Final = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
 
 
@@ -41,14 +42,21 @@ def moment_ns(text: str, option: str, now_ns: Callable[[], int], *, in_utc: bool
     """
     unit_s = {"m": 60, "h": 3600, "d": 86400}.get(text[-1:])
     if unit_s is not None and text[:-1].isdecimal() and len(text) < 10:
-        return now_ns() - int(text[:-1]) * unit_s * 1_000_000_000
+        return _told_ns(now_ns() - int(text[:-1]) * unit_s * 1_000_000_000, option, text)
+    expected = "2026-11-21, 2026-11-21T18:20, 18:20 of today, or 90m, 12h, 7d ago"
     try:
         if _OF_TODAY.fullmatch(text):
             now = datetime.fromtimestamp(now_ns() / 1e9, timezone.utc)
             text = f"{now if in_utc else now.astimezone():%Y-%m-%d}T{text:0>5}"
         when = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        expected = "2026-11-21, 2026-11-21T18:20, 18:20 of today, or 90m, 12h, 7d ago"
+        when = when if when.tzinfo else when.replace(tzinfo=timezone.utc) if in_utc else when.astimezone()
+    except (ValueError, OverflowError):  # the second for a year that this machine's zone has no rules for
         raise UserError(option, received=text, expected=expected) from None
-    when = when if when.tzinfo else when.replace(tzinfo=timezone.utc) if in_utc else when.astimezone()
-    return round(when.timestamp()) * 1_000_000_000
+    return _told_ns(round(when.timestamp()) * 1_000_000_000, option, text)
+
+
+def _told_ns(ns: int, option: str, text: str) -> int:
+    """Return ``ns``. Raises UserError for a moment that 64 bits of ns don't reach."""
+    if not -_MOST_NS <= ns <= _MOST_NS:
+        raise UserError(option, received=text, expected="a moment between the years 1678 and 2262")
+    return ns

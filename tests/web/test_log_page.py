@@ -49,7 +49,18 @@ def test_a_search_is_a_form_and_its_answer_a_table(page) -> None:
 
 @pytest.mark.parametrize(
     ("query", "words"),
-    [({"since": "yesterday"}, "since"), ({"part": "x"}, "part"), ({"verdict": "good"}, "verdict"), ({"seq": "1.5"}, "seq")],
+    [
+        ({"since": "yesterday"}, "since"),
+        ({"part": "x"}, "part"),
+        ({"verdict": "good"}, "verdict"),
+        ({"seq": "1.5"}, "seq"),
+        ({"seq": "9999999999999999999"}, "seq"),
+        ({"cursor": "99999999999999999999-1"}, "cursor"),
+        ({"cursor": "1-9999999999999999999"}, "cursor"),
+        ({"since": "0001-01-01"}, "since"),
+        ({"until": "9999-12-31"}, "until"),
+        ({"since": "99999999d"}, "since"),
+    ],
 )
 def test_a_search_that_is_none_says_what_was_expected(page, query, words) -> None:
     text = page[1].get("/log", params=query).text
@@ -83,6 +94,29 @@ def test_records_come_a_page_at_a_time_or_whole_one_a_line(page) -> None:
     assert [record["seq"] for record in first["records"] + rest["records"]] == [*range(8, -1, -1)]
     whole = client.get("/api/v1/cameras/cam1/records", headers={"accept": "application/x-ndjson"}).text.splitlines()
     assert [orjson.loads(line)["seq"] for line in whole] == [*range(8, -1, -1)]
+
+
+def test_a_page_of_whole_records_has_the_cursor_of_the_next_and_an_end(page, monkeypatch) -> None:
+    client, headers = page[1], {"accept": "application/x-ndjson"}
+    path = "/api/v1/cameras/cam1/records"
+    first = client.get(path, params={"limit": 5}, headers=headers)
+    rest = client.get(path, params={"cursor": first.headers["x-edge-cursor"]}, headers=headers)
+    told = (first.text + rest.text).splitlines()
+    assert [orjson.loads(line)["seq"] for line in told] == [*range(8, -1, -1)]
+    monkeypatch.setattr("edge.web.logs.record_search.MOST", 4)
+    assert len(client.get(path, params={"limit": 999_999_999}, headers=headers).text.splitlines()) == 4
+
+
+@pytest.mark.parametrize("path", ["export.csv", "export.ndjson", "cameras/cam1/records"])
+def test_a_wrong_word_is_refused_before_an_answer_begins(page, path) -> None:
+    headers = {"accept": "application/x-ndjson"}
+    answer = page[1].get(f"/api/v1/{path}", params={"verdict": "good"}, headers=headers)
+    assert (answer.status_code, answer.json()["what"]) == (400, "verdict")
+
+
+def test_no_record_has_a_number_that_is_too_large(page) -> None:
+    answer = page[1].get("/api/v1/cameras/cam1/records/x/99999999999999999999")
+    assert (answer.status_code, answer.json()["what"]) == (400, "a number is too large")
 
 
 def test_an_export_is_for_reviewers_and_is_noted(page) -> None:

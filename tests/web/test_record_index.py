@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from support.logs import HOUR, START, lines, lost, write
 
 from edge.errors import UserError
+from edge.web.logs import record_search
 from edge.web.logs.record_index import FILE, RecordIndex
-from edge.web.logs.record_search import Wish, each, indexed, search
+from edge.web.logs.record_search import Wish, as_logged, each, indexed, search
 
 FIRST, SECOND = "edge-cam1-20261121T180000Z-000000.jsonl", "edge-cam1-20261121T190000Z-000001.jsonl"
 
@@ -95,6 +97,20 @@ def test_a_file_that_retention_deleted_is_forgotten(index, log, tmp_path) -> Non
     (log / FIRST).unlink()
     assert index.follow("cam1", log) == 0
     assert seqs(tmp_path) == [11, 10, 9, 8]
+    assert indexed(tmp_path) == (4, 1)
+
+
+def test_a_packed_file_is_unpacked_once_for_all_its_lines(index, log, tmp_path, monkeypatch) -> None:
+    index.follow("cam1", log)
+    opened: list[str] = []
+    read = record_search.packed_lines
+    monkeypatch.setattr(record_search, "packed_lines", lambda path, places: opened.append(path.name) or read(path, places))
+    hits = search(tmp_path, Wish(), ["cam1"])
+    assert [orjson.loads(line)["seq"] for line in as_logged(hits)] == [*range(11, -1, -1)]
+    assert opened == [f"{SECOND}.zst"]
+    (log / f"{SECOND}.zst").unlink()
+    briefs = [*as_logged(hits)][:4]
+    assert [orjson.loads(line) for line in briefs] == [hit.as_json() for hit in hits[:4]]
 
 
 def test_nobody_finds_another_cameras_records(index, log, tmp_path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -19,7 +19,7 @@ from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
 from edge.web.logs.asked import limit_of, wish_of
 from edge.web.logs.places import archived, kept_places
-from edge.web.logs.record_search import Hit, Wish, each, search
+from edge.web.logs.record_search import Hit, Wish, as_logged, each, search
 from edge.web.shell import cameras_of
 from edge.web.site import Site, site_of
 
@@ -32,15 +32,17 @@ routes = Routes("/api/v1", "records")
 async def list_records(request: Request, camera: str) -> Response:
     """Search a line's log, newest first: ``since, until, verdict, reason, part, seq, limit, cursor``.
 
-    Answers with ``{"records": [...], "cursor": ...}``; with ``Accept: application/x-ndjson`` whole records, one a line.
+    Answers with ``{"records": [...], "cursor": ...}``; with ``Accept: application/x-ndjson`` whole records, one a line,
+    and the cursor in the header ``X-Edge-Cursor``. A page has 1,000 at most.
     """
     wish = replace(wish_of(request.query_params), camera=camera)
     limit = limit_of(request.query_params, 100)
     folder, cursor = site_of(request).folder, request.query_params.get("cursor")
-    if "application/x-ndjson" in request.headers.get("accept", ""):
-        return StreamingResponse(_whole_lines(folder, wish, [camera], limit), media_type="application/x-ndjson")
     hits = await asyncio.to_thread(search, folder, wish, [camera], cursor, limit)
     more = hits[-1].cursor if hits else None
+    if "application/x-ndjson" in request.headers.get("accept", ""):
+        headers = {} if more is None else {"X-Edge-Cursor": more}
+        return StreamingResponse(as_logged(hits), headers=headers, media_type="application/x-ndjson")
     return JSONResponse({"records": [hit.as_json() for hit in hits], "cursor": more})
 
 
@@ -61,11 +63,14 @@ async def export_records(request: Request, kind: str) -> Response:
     wish, folder, cameras = wish_of(request.query_params), site_of(request).folder, cameras_of(request)
     if kind not in ("csv", "ndjson"):
         raise UserError("export", received=kind, expected="csv or ndjson")
+    hits = each(folder, wish, cameras, MOST_EXPORTED)
+    first = await asyncio.to_thread(next, hits, None)  # what is wrong is said before the answer begins
+    hits = itertools.chain(() if first is None else (first,), hits)
     site_of(request).doors.audit.note("export", visitor_of(request).name, peer_of(request), query=str(request.query_params))
-    lines = _csv_lines if kind == "csv" else _whole_lines
+    lines = _csv_lines(hits) if kind == "csv" else as_logged(hits)
     media_type = "text/csv; charset=utf-8" if kind == "csv" else "application/x-ndjson"
     headers = {"content-disposition": f'attachment; filename="edge-records.{kind}"'}
-    return StreamingResponse(lines(folder, wish, cameras, MOST_EXPORTED), headers=headers, media_type=media_type)
+    return StreamingResponse(lines, headers=headers, media_type=media_type)
 
 
 @routes.api("GET", "/cameras/{camera}/archive/{sha256}", role=Role.ENGINEER)
@@ -91,22 +96,18 @@ def whole_record(site: Site, camera: str, instance: str, seq: int) -> bytes | No
             return kept.raw
     try:
         hits = search(site.folder, Wish(camera=camera, instance=instance, seq=seq), [camera])
-    except UserError:  # no index yet
-        return None
+    except UserError as error:
+        if not error.passes:
+            raise
+        return None  # no index yet
     return next((raw for hit in hits if (raw := hit.whole()) is not None), None)
 
 
-def _whole_lines(folder: Any, wish: Wish, cameras: list[str], most: int) -> Iterator[bytes]:
-    for hit in each(folder, wish, cameras, most):
-        raw = hit.whole()
-        yield raw if raw is not None else orjson.dumps(hit.as_json()) + b"\n"
-
-
-def _csv_lines(folder: Any, wish: Wish, cameras: list[str], most: int) -> Iterator[bytes]:
+def _csv_lines(hits: Iterable[Hit]) -> Iterator[bytes]:
     page = io.StringIO()
     writer = csv.writer(page)
     writer.writerow(_FIELDS)
-    for hit in each(folder, wish, cameras, most):
+    for hit in hits:
         writer.writerow(_row(hit))
         if page.tell() > 1 << 16:
             yield page.getvalue().encode()

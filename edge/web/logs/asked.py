@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from edge.errors import UserError
 from edge.report.moments import moment_ns
-from edge.web.logs.record_search import Wish
+from edge.web.logs.record_search import MOST_NUMBER, Wish
 
 
 def wish_of(query: Mapping[str, str]) -> Wish:
@@ -43,6 +43,6 @@ def _whole(given: Mapping[str, str], name: str) -> int | None:
     text = given.get(name)
     if text is None:
         return None
-    if not text.removeprefix("-").isdecimal() or len(text) > 19:
-        raise UserError(name, received=text[:40], expected="a whole number")
+    if not text.removeprefix("-").isdecimal() or len(text) > 20 or abs(int(text)) > MOST_NUMBER:
+        raise UserError(name, received=text[:40], expected=f"a whole number, at most {MOST_NUMBER}")
     return int(text)

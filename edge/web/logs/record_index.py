@@ -152,10 +152,21 @@ def _lines(file: BinaryIO, is_packed: bool, done: int) -> Iterator[tuple[bytes, 
 
 def line_at(path: Path, place: int) -> bytes | None:
     """Return the line that lies there; None if the file no longer holds one. Raises OSError."""
+    if path.name.endswith(PACKED):
+        return packed_lines(path, {place}).get(place)
     with path.open("rb") as file:
-        if path.name.endswith(PACKED):
-            lines = io.BufferedReader(VerifiedFrames(file), 1 << 16)
-            return next((line for number, line in enumerate(lines) if number == place), None)
         file.seek(place)
         line = file.readline(_LONGEST)
         return line if line.endswith(b"\n") else None
+
+
+def packed_lines(path: Path, places: set[int]) -> dict[int, bytes]:
+    """Return the lines that lie at these places of a packed file, which is unpacked once. Raises OSError."""
+    found: dict[int, bytes] = {}
+    with path.open("rb") as file:
+        for number, line in enumerate(io.BufferedReader(VerifiedFrames(file), 1 << 16)):
+            if number in places:
+                found[number] = line
+                if len(found) == len(places):
+                    break
+    return found

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from edge.errors import UserError
-from edge.web.logs.record_index import FILE, VERDICTS, line_at
+from edge.storage.log_files import PACKED
+from edge.web.logs.record_index import FILE, VERDICTS, line_at, packed_lines
 
 MOST: Final = 1000
+MOST_NUMBER: Final = (1 << 63) - 1
+"""The largest number that SQLite holds."""
+_DIGITS: Final = len(str(MOST_NUMBER))
 _COLUMNS: Final = (
     "r.rowid, r.at, u.camera, u.instance, r.seq, r.verdict, r.reason, r.part, r.part_last, r.map_max, r.total_ms, "
     "f.path, r.place"
@@ -76,7 +84,7 @@ def search(folder: Path, wish: Wish, cameras: Iterable[str], cursor: str | None 
     conditions, values = _conditions(wish, tuple(cameras))
     if cursor is not None:
         at, _, row = cursor.partition("-")
-        if not (at.isdecimal() and row.isdecimal()):
+        if not (_is_number(at) and _is_number(row)):
             raise UserError("cursor", received=cursor, expected="the cursor that an answer gave")
         conditions.append("(r.at, r.rowid) < (?, ?)")
         values += [int(at), int(row)]
@@ -97,13 +105,30 @@ def each(folder: Path, wish: Wish, cameras: Iterable[str], most: int) -> Iterato
         cursor = hits[-1].cursor
 
 
+def as_logged(hits: Iterable[Hit]) -> Iterator[bytes]:
+    """Yield each hit as its line stands in the log, in brief if it is gone; a packed file is unpacked once for 1,000."""
+    hits = iter(hits)
+    while page := list(itertools.islice(hits, MOST)):
+        places: dict[Path, set[int]] = defaultdict(set)
+        for hit in page:
+            if hit.path.name.endswith(PACKED):
+                places[hit.path].add(hit.place)
+        unpacked: dict[Path, dict[int, bytes]] = {}
+        for path, wanted in places.items():
+            with contextlib.suppress(OSError):  # retention took it
+                unpacked[path] = packed_lines(path, wanted)
+        for hit in page:
+            line = unpacked.get(hit.path, {}).get(hit.place) if hit.path in places else hit.whole()
+            yield line if line is not None else orjson.dumps(hit.as_json()) + b"\n"
+
+
 def indexed(folder: Path) -> tuple[int, int]:
     """Return how many records and files the index holds, (0, 0) before there is one."""
     try:
-        ((records, files),) = _ask(folder, "select (select max(rowid) from records), (select count(*) from files)", [])
+        ((records, files),) = _ask(folder, "select (select count(*) from records), (select count(*) from files)", [])
     except UserError:
         return 0, 0
-    return records or 0, files
+    return records, files
 
 
 def _conditions(wish: Wish, cameras: tuple[str, ...]) -> tuple[list[str], list[Any]]:
@@ -132,10 +157,17 @@ def _conditions(wish: Wish, cameras: tuple[str, ...]) -> tuple[list[str], list[A
     return conditions, values
 
 
+def _is_number(text: str) -> bool:
+    """Return True for digits of a number that SQLite can hold."""
+    return text.isdecimal() and len(text) <= _DIGITS and int(text) <= MOST_NUMBER
+
+
 def _ask(folder: Path, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
     try:
         with contextlib.closing(sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, timeout=2.0)) as database:
             return database.execute(text, values).fetchall()
+    except OverflowError:
+        raise UserError("a number is too large", expected=f"at most {MOST_NUMBER}") from None
     except sqlite3.Error as error:
         raise UserError(
             f"the log's index isn't there yet: {error}", fix="it is made in the background", passes=True
