@@ -167,9 +167,8 @@ NO_LATENCY: Final = Latency(*(0.0 for _ in STAGES))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """An inspection is a frame that reached the engine, and what was decided. ``map_max`` is unsmoothed, inside ROI and
-    border.
-
+    """An inspection is a frame that reached the engine, and what was decided. ``map_max``: unsmoothed, in ROI and border;
+    ``smoothed_max``: smoothed, None where nothing had to be, as on a quiet map.
     A new field has a default here and a row in ``edge.wire.record_fields``: place in the record, schema, way back.
     """
 
@@ -177,6 +176,7 @@ class Inspection:
     verdict: Verdict
     reason: str | None = None
     map_max: float | None = None
+    smoothed_max: float | None = None
     score: float | None = None
     threshold: float
     regions: tuple[Region, ...] = ()
@@ -329,8 +329,8 @@ class Found:
 
     ``mask`` is (h, w), 255 on the pixels of every region (also those beyond ``max_regions``), valid until the next call
     with the same plan. ``dropped`` says how many candidates each filter dropped, by config key, and how many regions
-    ``max_regions`` cut off. If they were asked for, ``rejected`` has each of those, ``candidates`` is (h, w), 255 on
-    what the filters were given (None: nothing), and ``funnel`` says what each step left.
+    ``max_regions`` cut off. ``smoothed_max`` is the record's. If they were asked for, ``rejected`` has each of those,
+    ``candidates`` is (h, w), 255 on what the filters were given (None: nothing), and ``funnel`` says what each step left.
     """
 
     mask: NDArray[np.uint8]
@@ -339,6 +339,7 @@ class Found:
     rejected: tuple[Rejected, ...] = ()
     candidates: NDArray[np.uint8] | None = None
     funnel: tuple[FunnelStep, ...] = ()
+    smoothed_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,15 @@ def _record(record: dict[str, Any]) -> Text:
         text.append(f"  map max {record['map_max']:.4g}, high {record['threshold']:.4g}")
         if record["verdict"] == "pass" and record["map_max"] >= record["threshold"]:
             dropped = ", ".join(f"{count} by {key}" for key, count in record["regions_dropped"].items())
-            text.append(f" (dropped: {dropped})" if dropped else " (smoothed away)")
+            text.append(f" ({f'dropped: {dropped}' if dropped else _why_no_candidate(record)})")
     return text.append(f"  {record['latency_ms']['total']:.1f} ms", "dim")
+
+
+def _why_no_candidate(record: dict[str, Any]) -> str:
+    smoothed = record.get("smoothed_max")  # records of older daemons have none
+    if smoothed is not None and smoothed < record["threshold"]:
+        return f"smoothed to {smoothed:.4g}"
+    return "smoothed, opened away, or below its zone's threshold"
 
 
 def _state(state: dict[str, Any]) -> Text:

@@ -172,15 +172,22 @@ class Candidates:
 
 def candidate_table(values: NDArray[np.float32], plan: RegionPlan, highest: float) -> CandidateTable:
     """Return the table of one map; ``highest`` is what ``edge.regions.find.map_max`` gave for it."""
-    candidates = find_candidates(values, plan, highest)
+    candidates = find_candidates(scores_of(values, plan, highest), plan)
     return EMPTY_TABLE if candidates is None else candidates.table()
 
 
-def find_candidates(values: NDArray[np.float32], plan: RegionPlan, highest: float) -> Candidates | None:
-    """Find what the filters are given; None if there is nothing. ``highest`` is the raw maximum inside."""
-    if plan.quiet(values, highest):
+def scores_of(values: NDArray[np.float32], plan: RegionPlan, highest: float) -> NDArray[np.float32] | None:
+    """Return the window's values as the thresholds see them; None if none of them can reach its threshold.
+
+    ``highest`` is the raw maximum inside. The array may be the plan's own memory, valid until the next call.
+    """
+    return None if plan.quiet(values, highest) else _without_border(smooth_window(values, plan), plan)
+
+
+def find_candidates(smoothed: NDArray[np.float32] | None, plan: RegionPlan) -> Candidates | None:
+    """Find what the filters are given; None if there is nothing. ``smoothed`` is what ``scores_of`` gave."""
+    if smoothed is None:
         return None
-    smoothed = _without_border(smooth_window(values, plan), plan)
     components = find_components(above_low(smoothed, plan), smoothed)
     if components is None:
         return None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import Found, Region, Rejected
-from edge.regions.candidates import find_candidates
+from edge.regions.candidates import find_candidates, scores_of
 from edge.regions.components import Blob, Chosen, Components, find_components, merge_blobs
 from edge.regions.filters import KEPT, dropped_by, fates_of, rejected_of
 from edge.regions.funnel import funnel
@@ -61,10 +61,12 @@ def find_regions(
     if plan.dirty:
         mask.fill(0)
         plan.dirty = False
-    candidates = find_candidates(values, plan, highest)
+    smoothed = scores_of(values, plan, highest)
+    smoothed_max = None if smoothed is None else plan.highest_smoothed(smoothed)
+    candidates = find_candidates(smoothed, plan)
     steps = explain if steps is None else steps
     if candidates is None:
-        return Found(mask, (), {}, funnel=funnel(values, plan) if steps else ())
+        return Found(mask, (), {}, funnel=funnel(values, plan) if steps else (), smoothed_max=smoothed_max)
     config, components = plan.config, candidates.components
     shown = None
     if explain:
@@ -92,7 +94,7 @@ def find_regions(
         beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
         rejected += [Rejected(_box(b, x, y), b.area, "max_regions", number, len(regions)) for number, b in beyond]
     steps_taken = funnel(values, plan) if steps else ()  # last: it takes the scratch memory of what stands above
-    return Found(mask, regions, dropped, tuple(rejected), candidates=shown, funnel=steps_taken)
+    return Found(mask, regions, dropped, tuple(rejected), shown, steps_taken, smoothed_max=smoothed_max)
 
 
 def _grown(components: Components, chosen: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:

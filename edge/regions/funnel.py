@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import FunnelStep, Rejected
-from edge.regions.candidates import above_low, find_candidates
+from edge.regions.candidates import above_low, find_candidates, scores_of
 from edge.regions.components import Binary, Chosen, Components, find_components
 from edge.regions.filters import dropped_areas, fates_of, rejected_of
 from edge.regions.plan import RegionPlan
@@ -121,7 +121,7 @@ def _upstream(values: NDArray[np.float32], plan: RegionPlan) -> list[FunnelStep]
 
 def _filters(values: NDArray[np.float32], plan: RegionPlan) -> list[FunnelStep]:
     config, steps = plan.config, []
-    candidates = find_candidates(values, plan, plan.highest(values))
+    candidates = find_candidates(scores_of(values, plan, plan.highest(values)), plan)
     if candidates is None:
         return [FunnelStep(KEPT_STEP, 0, 0)]
     fates = fates_of(candidates, config)

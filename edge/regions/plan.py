@@ -162,6 +162,12 @@ class RegionPlan:
                 highest = max(highest, highest_of(values[part], where))
         return highest if np.isfinite(total) else np.nan
 
+    def highest_smoothed(self, smoothed: NDArray[np.float32]) -> float | None:
+        """Return the maximum of the smoothed window (``scores_of``) over the pixels inside; None where nothing smooths."""
+        if self.config.smooth is None:
+            return None
+        return highest_of(smoothed[self.inner]) if self.solid else highest_of(smoothed, self.inside_window)
+
 
 def highest_of(values: NDArray[np.float32], where: Binary | None = None) -> float:
     return cv2.minMaxLoc(values, where)[1]

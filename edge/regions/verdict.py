@@ -25,6 +25,7 @@ def judge(
         verdict="fail" if regions or by_score else "pass",
         reason="score" if by_score and not regions else None,
         map_max=map_max,
+        smoothed_max=found.smoothed_max,
         score=amap.score,
         threshold=threshold,
         regions=regions,

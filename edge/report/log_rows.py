@@ -13,9 +13,9 @@ from edge.report.log_summary import Filter, LogDamage, find_files, read_log
 
 _IDENTITY: Final = ("camera", "instance_id", "seq", "created", "received", "frame_id", "frame_ref", "part_id")
 COLUMNS: Final = (
-    *("kind", *_IDENTITY, "verdict", "reason", "count", "map_max", "score", "threshold", "regions", "area_px"),
-    *("score_max", "regions_dropped", *(f"latency_{stage}_ms" for stage in STAGES), "recipe_id", "model"),
-    *("model_sha256", "config_sha256", "calibration_sha256", "simulated"),
+    *("kind", *_IDENTITY, "verdict", "reason", "count", "map_max", "smoothed_max", "score", "threshold"),
+    *("regions", "area_px", "score_max", "regions_dropped", *(f"latency_{stage}_ms" for stage in STAGES)),
+    *("recipe_id", "model", "model_sha256", "config_sha256", "calibration_sha256", "simulated"),
 )
 _REGION_NUMBERS: Final = ("area_px", "score_max", "score_mean", "fill_ratio", "aspect_ratio", "solidity")
 REGION_COLUMNS: Final = (*_IDENTITY, "verdict", "region", "x0", "y0", "x1", "y1", "x", "y", *_REGION_NUMBERS)
@@ -74,6 +74,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "reason": record["reason"],
         "count": record.get("count", 1),
         "map_max": record.get("map_max"),
+        "smoothed_max": record.get("smoothed_max"),
         "score": record.get("score"),
         "threshold": record.get("threshold"),
         "regions": len(found),

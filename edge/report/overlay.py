@@ -143,7 +143,8 @@ def inspection_facts(inspection: Inspection, of: PictureOf | None, labels: int =
     if inspection.reason is not None:
         facts.append(inspection.reason)
     if inspection.map_max is not None:
-        facts.append(f"max {inspection.map_max:.4g}")
+        smoothed = "" if inspection.smoothed_max is None else f", smoothed {inspection.smoothed_max:.4g}"
+        facts.append(f"max {inspection.map_max:.4g}{smoothed}")
     if not math.isnan(inspection.threshold):
         facts.append(f"threshold {inspection.threshold:.4g}")
     count = len(inspection.regions)

@@ -66,6 +66,7 @@ INSPECTION_FIELDS: Final = (  # in the order of the record
     RecordField("timestamp_source", "meta.timestamp_source", {"enum": ["host", "camera", "ptp"]}),
     RecordField("chunks", "meta.chunks", or_null(_CHUNKS), "mapping", added=True),
     RecordField("map_max", "map_max", or_null(NUMBER), "float32"),
+    RecordField("smoothed_max", "smoothed_max", or_null(NUMBER), "float32", added=True),
     RecordField("score", "score", or_null(NUMBER), "float32"),
     RecordField("threshold", "threshold", NUMBER),
     RecordField("regions", "regions", array(_REGION), "regions"),

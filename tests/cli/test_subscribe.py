@@ -82,6 +82,13 @@ def test_records_in_words() -> None:
     assert shown(WIRE.inspection(5, inspection(verdict="invalid", reason="map_not_finite", map_max=None), 1).line) == (
         "TIME  cam1  #5  INVALID  map_not_finite  2.7 ms"
     )
+    smoothed = inspection(map_max=127.5, smoothed_max=0.41)
+    assert shown(WIRE.inspection(8, smoothed, 1).line) == (
+        "TIME  cam1  #8  PASS     map max 127.5, high 0.6 (smoothed to 0.41)  2.7 ms"
+    )
+    assert shown(WIRE.inspection(9, replace(smoothed, smoothed_max=None), 1).line) == (
+        "TIME  cam1  #9  PASS     map max 127.5, high 0.6 (smoothed, opened away, or below its zone's threshold)  2.7 ms"
+    )
     assert shown(WIRE.skip(6, skip(), 1).line) == "TIME  cam1  #6  INVALID  frame_id_gap  2 frames lost, id 8 to 9"
     one = skip(count=1, frame_id_first=None, frame_id_last=None, reason="unreadable")
     assert shown(WIRE.skip(7, one, 1).line) == "TIME  cam1  #7  INVALID  unreadable  1 frame lost"

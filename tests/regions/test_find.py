@@ -629,6 +629,19 @@ def test_what_comes_nearest_to_its_threshold_is_told_smoothed_and_with_the_thres
     assert nearest_to_high(values, controls(box, values)) == (pytest.approx(0.7 / 9), 0.5)
 
 
+def test_the_highest_smoothed_value_is_told_where_something_was_smoothed() -> None:
+    values = empty()
+    values[5, 5], values[0, 20] = 0.9, 2.7  # the second lies in the border
+    box = SmoothConfig(kind="box", size=3)
+    assert found(values, 0.5).smoothed_max is None  # nothing smooths
+    assert found(values, 0.5, smooth=box, border_px=1).smoothed_max == pytest.approx(0.3)  # 2.7 / 9 reaches in
+    assert found(values, 0.1, smooth=box, border_px=3).smoothed_max == pytest.approx(0.1)
+    assert found(values, 3.0, smooth=box).smoothed_max is None  # quiet: no pixel could reach it
+    triangle = RoiConfig(include=([(0.0, 0.2), (1.0, 0.2), (0.0, 1.0)],))
+    assert found(values, 0.01, smooth=box, roi=triangle).smoothed_max == pytest.approx(0.1)
+    assert found(values, 0.5, smooth=box, border_px=1, close_px=3).smoothed_max == pytest.approx(0.3)
+
+
 def test_a_map_without_a_pixel_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^the map is 30 x 0: it has no pixel$"):
         controls(RegionsConfig(), empty((0, 30)))

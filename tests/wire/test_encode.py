@@ -47,8 +47,8 @@ def test_an_inspection_has_the_schemas_fields_in_their_order() -> None:
     message = _inspected(inspection(verdict="fail", regions=(REGION,), regions_dropped={"min_area_px": 2}))
     assert list(message) == [
         *COMMON,
-        *["frame_id", "frame_id_source", "frame_ref", "camera_ns", "timestamp_source", "chunks", "map_max", "score"],
-        *["threshold", "regions", "regions_dropped", "drift", "latency_ms"],
+        *["frame_id", "frame_id_source", "frame_ref", "camera_ns", "timestamp_source", "chunks", "map_max"],
+        *["smoothed_max", "score", "threshold", "regions", "regions_dropped", "drift", "latency_ms"],
     ]
     assert message["seq"] == 3
     assert message["part_id"] == 42

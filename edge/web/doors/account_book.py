@@ -20,6 +20,7 @@ from typing import Any, Final
 from edge.config.web import SessionsConfig
 from edge.errors import UserError
 from edge.web.doors.passwords import check_password, is_password, password_hash
+from edge.web.doors.private_file import open_private
 from edge.web.doors.roles import Role, Visitor, role_named
 
 FILE: Final = "accounts.sqlite"
@@ -48,7 +49,7 @@ class Account:
 
 
 class AccountBook:
-    """AccountBook are read anew with each request: a change by another process counts at once. Any thread may call."""
+    """Accounts are read anew with each request: a change by another process counts at once. Any thread may call."""
 
     def __init__(self, folder: Path, sessions: SessionsConfig) -> None:
         """Open or make the file in ``folder``. Raises UserError if that can't be done."""
@@ -56,9 +57,7 @@ class AccountBook:
         path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)
-            if os.geteuid() == 0:  # root adds users to a page that another user runs
-                os.chown(path, folder.stat().st_uid, folder.stat().st_gid)
+            os.close(open_private(path, os.O_RDWR))
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5.0)
             self._database.executescript(_TABLES)
         except (OSError, sqlite3.Error) as error:

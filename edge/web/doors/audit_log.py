@@ -13,6 +13,8 @@ from typing import Final
 import orjson
 import structlog
 
+from edge.web.doors.private_file import open_private
+
 FILE: Final = "audit.jsonl"
 MOST_BYTES: Final = 16 << 20
 """At this size the file becomes ``audit.1.jsonl``, and a new one begins."""
@@ -30,9 +32,11 @@ class AuditLog:
         line = orjson.dumps({"time_ns": time.time_ns(), "event": event, "who": who, "peer": peer, **values}) + b"\n"
         with self._lock:
             try:
-                if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
+                fd = open_private(self._path, os.O_WRONLY | os.O_APPEND)
+                if os.fstat(fd).st_size > MOST_BYTES:
+                    os.close(fd)
                     self._path.replace(self._path.with_name("audit.1.jsonl"))
-                fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                    fd = open_private(self._path, os.O_WRONLY | os.O_APPEND)
                 try:
                     os.write(fd, line)
                 finally:
@@ -44,7 +48,7 @@ class AuditLog:
         """Return the last lines, newest first."""
         try:
             with self._path.open("rb") as file:
-                file.seek(max(0, self._path.stat().st_size - count * 400))
+                file.seek(max(0, os.fstat(file.fileno()).st_size - count * 400))
                 lines = file.read().split(b"\n")
         except OSError:
             return []
