@@ -150,7 +150,8 @@ def _check_folder(path: Path) -> None:
             f"{path}: not a bundle",
             received=f"a folder without {SPEC_NAME}",
             expected="a bundle's folder",
-            passes=not any(path.iterdir()),  # where something will be mounted
+            # where something will be mounted, or is on its way
+            passes=not any(path.iterdir()) or any((path / name).exists() for name in (SPEC_NAME, MODEL_NAME)),
         )
 
 

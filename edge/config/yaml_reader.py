@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from edge.errors import UserError, may_pass
+from edge.config.text_file import read_text_file
+from edge.errors import UserError
 
 Lines: TypeAlias = dict[tuple[str | int, ...], int]
 """Line number, from 1, of each key and list item, by its path from the root."""
@@ -111,12 +112,7 @@ def parse_value(text: str, keys: tuple[str, ...] = ()) -> Any:
 
 def read_yaml(path: Path) -> tuple[Any, Lines, str]:
     """Return the data, the line numbers and the text of a file."""
-    try:
-        text = path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}", passes=may_pass(error)) from None
+    text = read_text_file(path).replace("\r\n", "\n")
     data, lines = parse_yaml(text, str(path))
     return data, lines, text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ def find_endpoint(text: str, overrides: Sequence[str] = ()) -> str:
         return text
     if path.suffix in _CONFIGS:
         path = found_folder(load_config(path, overrides)) / "endpoints.json"
-    elif path.is_dir():
+    elif os.path.isdir(path):
         path /= "endpoints.json"
     return _endpoint_in(path)
 
@@ -59,7 +60,7 @@ def follow_line(text: str, camera: str | None, overrides: Sequence[str] = ()) ->
         known: str | None = loaded.config.camera
         find: Callable[[], str] = lambda: _endpoint_in(found_folder(loaded) / "endpoints.json")  # noqa: E731
     else:
-        folder = path if path.is_dir() else path.parent
+        folder = path if os.path.isdir(path) else path.parent
         told = read_json(folder, INSTANCE).get("camera")
         known = told if isinstance(told, str) else camera
         find = partial(_endpoint_in, folder / "endpoints.json")
@@ -77,7 +78,7 @@ def _is_path(text: str) -> bool:
     path = Path(text)
     if "://" in text or text.startswith(("tcp:", "ipc:")):
         return False
-    return "/" in text or path.suffix in (".json", *_CONFIGS) or path.is_dir()
+    return "/" in text or path.suffix in (".json", *_CONFIGS) or os.path.isdir(path)
 
 
 def _endpoint_in(path: Path) -> str:

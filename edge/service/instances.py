@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,10 @@ def instances(more: Iterable[Path] = ()) -> list[Instance]:
     folders: list[Path] = [*more]
     for root in trusted_roots():
         try:
-            folders += [folder for folder in root.iterdir() if (folder / INSTANCE).is_file()]
+            inside = sorted(root.iterdir())
         except OSError:
             continue
+        folders += [folder for folder in inside if os.path.isfile(folder / INSTANCE)]  # False where we may not look
     found = {folder.resolve(): instance_in(folder) for folder in folders}
     return sorted(found.values(), key=lambda i: (i.camera, i.folder))
 
@@ -76,7 +78,7 @@ def find_instance(text: str) -> Instance:
     path = Path(text)
     if path.suffix in (".yaml", ".yml"):
         folders = [found_folder(load_config(path))]
-    elif "/" in text or path.is_dir():
+    elif "/" in text or os.path.isdir(path):
         folders = [path]
     else:
         folders = [root / text for root in trusted_roots()]

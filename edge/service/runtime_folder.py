@@ -16,7 +16,7 @@ from edge.config.load import Loaded
 from edge.errors import UserError, may_pass
 from edge.service.instance_lock import LOCK
 from edge.storage.archive import secret_mode
-from edge.storage.disk import why_unwritable, write_whole
+from edge.storage.disk import make_folder, why_unwritable, write_whole
 from edge.storage.ownership import why_not_ours
 
 INSTANCE = "instance.json"
@@ -59,7 +59,7 @@ def runtime_folder(loaded: Loaded) -> Path:
         try:
             for part in candidate.parts:
                 part.mkdir(mode=0o750, exist_ok=True)
-            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            make_folder(folder, 0o750)
         except OSError as error:
             reason = candidate.why_not_ours() or why_unwritable(folder) or error.strerror or str(error)
             passes = may_pass(error)
@@ -94,7 +94,8 @@ class _Candidate:
 def runtime_roots() -> list[Path]:
     """Return folders under which daemons without ``runtime_dir`` have theirs, one per camera."""
     own = Path(_OWN.format(os.geteuid()))
-    return [_SHARED, *([own / "edge"] if own.is_dir() else []), Path(tempfile.gettempdir()) / f"edge-{os.geteuid()}"]
+    # os.path: pathlib raises where we may not look, and a unit with ProtectHome=yes may not look into /run/user
+    return [_SHARED, *([own / "edge"] if os.path.isdir(own) else []), Path(tempfile.gettempdir()) / f"edge-{os.geteuid()}"]
 
 
 def trusted_roots() -> list[Path]:
@@ -110,7 +111,7 @@ def found_folder(loaded: Loaded) -> Path:
     candidates = _candidates(loaded)
     for candidate in candidates:
         guessed = candidate.parts and candidate.parts[0] != _SHARED
-        if (candidate.folder / LOCK).exists() and not (guessed and candidate.why_not_ours()):
+        if os.path.exists(candidate.folder / LOCK) and not (guessed and candidate.why_not_ours()):
             return candidate.folder
     return candidates[0].folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import http.client
+import os
 import socket
 import ssl
 import time
@@ -17,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from edge.config.address import redacted
 from edge.errors import UserError, may_pass
+from edge.storage.disk import open_regular
 
 _MOST_BYTES: Final = 256 << 20
 _PIECE_BYTES: Final = 1 << 16
@@ -127,9 +129,11 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # the certificate is the camera's own: cameras' names in it are seldom their addresses
     try:
+        os.close(open_regular(ca_file))  # OpenSSL would wait at a pipe
         context.load_verify_locations(ca_file)
     except ssl.SSLError as error:
-        raise UserError("source.ca_file: holds no certificate", received=ca_file, expected="PEM") from error
+        # torn, or on its way here
+        raise UserError("source.ca_file: holds no certificate", received=ca_file, expected="PEM", passes=True) from error
     except OSError as error:
         text = f"source.ca_file: cannot be read: {error.strerror}"
         raise UserError(text, received=ca_file, passes=may_pass(error)) from None

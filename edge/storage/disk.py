@@ -99,6 +99,23 @@ class Reserve:
             raise OSError(errno.ENOSPC, self._text)
 
 
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those above it, where they aren't there yet.
+
+    Raises:
+        OSError: as ``Path.mkdir``; ENOENT for a link to a disk that isn't mounted yet, which ``mkdir`` takes for a file in
+            the way.
+    """
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except FileExistsError:
+        for place in (folder, *folder.parents):
+            if place.is_symlink() and not place.exists():
+                text = f"a link to {place.readlink()}, which is not there"
+                raise FileNotFoundError(errno.ENOENT, text, str(place)) from None
+        raise
+
+
 def write_whole(path: Path, data: bytes, *, sync: bool = False, mode: int | None = None) -> None:
     """Write a file so that a reader meets the old one or the new one, never half of it. See ``whole_file``."""
     with whole_file(path, sync=sync, mode=mode) as file:
@@ -156,11 +173,14 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o640) 
     """Open a file as ``os.open`` does; whatever else stands in its place is refused at once: nobody waits at a pipe.
 
     Raises:
-        OSError: as ``os.open``, and EINVAL for a pipe or a device, both with the file's name.
+        OSError: as ``os.open``, and EINVAL for a pipe or a device, EISDIR for a folder, all with the file's name.
     """
     fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, mode)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    kind = os.fstat(fd).st_mode
+    if not stat.S_ISREG(kind):
         os.close(fd)
+        if stat.S_ISDIR(kind):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "a pipe or a device, not a file", str(path))
     return fd
 

@@ -125,7 +125,9 @@ def _opened(path: Path, fps: float) -> Reel:
         return _recording(path) if is_recording(path) else _folder(path, fps)
     if not path.exists():
         raise UserError(
-            f"{path}: no such file or folder", expected="a folder of pictures, a picture, a video file or a recording"
+            f"{path}: no such file or folder",
+            expected="a folder of pictures, a picture, a video file or a recording",
+            passes=True,  # its disk may be mounted later
         )
     if path.name.lower().endswith(SUFFIXES):
         return Reel(f"picture {path}", 1, lambda: iter([(0.0, partial(_picture, path.parent, path.name, 0))]))
@@ -201,6 +203,7 @@ def _folder(folder: Path, fps: float) -> Reel:
             f"{folder}: holds no pictures",
             received=found.told or kinds,
             expected="PNG, JPEG, TIFF or BMP files, in it or in folders under it, or a recording",
+            passes=not any(folder.iterdir()),  # where something will be mounted
         )
 
     def begin() -> Iterator[Item]:

@@ -8,6 +8,7 @@ import structlog
 
 from edge.config.regions import MaskPicture, RoiConfig
 from edge.errors import UserError, may_pass
+from edge.storage.disk import read_regular
 from edge.storage.pictures import PictureError, decode_picture
 
 log = structlog.get_logger()
@@ -28,7 +29,7 @@ def read_mask(roi: RoiConfig | None) -> MaskPicture:
         return None, None
     path = roi.mask
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise UserError(f"regions.roi.mask: {path} cannot be read: {error.strerror}", passes=may_pass(error)) from None
     if _has_alpha(data):
@@ -43,6 +44,7 @@ def read_mask(roi: RoiConfig | None) -> MaskPicture:
         raise UserError(
             f"regions.roi.mask: {path} is no picture that can be read: {error}",
             expected="PNG, BMP or TIFF, above 0 where inspected",
+            passes=True,  # torn, or on its way here
         ) from None
     values = picture.reshape(*picture.shape[:2], -1).max(axis=2)
     levels = len(np.unique(values))

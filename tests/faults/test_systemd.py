@@ -10,11 +10,15 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from pymodbus.client import ModbusTcpClient
 from support.machine import EDGE, PYTHON, ROOT, Machine, built, made_root, why_no_machine
 
+from edge.gateways.registers import COUNT, PASS
 from edge.service.unit_files import next_steps
 from edge.storage.log_files import read_records, segments
 
@@ -23,7 +27,8 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(why_no_machine() is not None, reason=str(why_no_machine())),
 ]
-UNIT = "edge@cam1"
+CAMERA = "cam1"
+UNIT = f"edge@{CAMERA}"
 CONFIG = """\
 camera: {camera}
 recipe_id: {recipe}
@@ -72,8 +77,14 @@ def records(machine: Machine, name: str = "edge/cam1") -> list[dict[str, object]
     return []
 
 
-def journal(machine: Machine, *options: str) -> str:
-    return machine.run("journalctl", "-u", UNIT, "-o", "cat", "--no-pager", *options)
+def journal(machine: Machine, *options: str, unit: str = UNIT) -> str:
+    return machine.run("journalctl", "-u", unit, "-o", "cat", "--no-pager", *options)
+
+
+def in_journal(machine: Machine, unit: str, pattern: str) -> str:
+    """What the pattern's group holds where the unit said it last; waits until it did."""
+    machine.until(lambda: re.search(pattern, journal(machine, unit=unit)))
+    return re.findall(pattern, journal(machine, unit=unit))[-1]  # type: ignore[no-any-return]
 
 
 def inspects_again(machine: Machine, before: int, timeout_s: float = 90.0) -> None:
@@ -140,6 +151,75 @@ def test_a_member_of_the_group_hears_the_line_and_another_user_is_told_why_not(m
     assert "ermission" in refused.stdout or "no daemon" in refused.stdout, refused.stdout
     seen = machine.run("runuser", "-u", "shiftlead", "--", EDGE, "fleet", "--json")
     assert json.loads(seen.splitlines()[-1])["camera"] == "cam1"
+
+
+def test_a_plc_reads_the_line_through_the_gateway_s_unit_whatever_becomes_of_the_gateway(machine: Machine) -> None:
+    """As a user that is made at its start, and has nothing but the line's group."""
+    unit = f"edge-gateway@{CAMERA}"
+    machine.path(f"/etc/edge/{CAMERA}.gateway.env").write_text("EDGE_GATEWAY_OPTIONS=--port 0 --allow-simulated\n")
+    machine.run(EDGE, "install-service", CAMERA, "--gateway")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "enable", "--now", unit)
+
+    def passes() -> bool:
+        """Asked of the gateway that runs now."""
+        plc = ModbusTcpClient("127.0.0.1", port=int(in_journal(machine, unit, r"Modbus TCP on 127\.0\.0\.1:(\d+)")))
+        try:
+            return plc.connect() and plc.read_holding_registers(0, count=COUNT).registers[8] == PASS
+        finally:
+            plc.close()
+
+    machine.until(passes)
+    pid = machine.shown(unit, "MainPID")
+    status = machine.path(f"/proc/{pid}/status").read_text()
+    assert re.search(r"^Seccomp:\s+2$", status, re.M)
+    assert machine.run("stat", "-c", "%U", f"/proc/{pid}").strip() not in ("root", "edge")
+    machine.run("systemctl", "kill", "-s", "STOP", "--kill-whom=main", unit)
+    machine.until(lambda: machine.shown(unit, "MainPID") not in (pid, "0"), 90)  # its watchdog has ended it
+    machine.until(passes)
+    line = machine.shown(UNIT, "MainPID")
+    machine.run("systemctl", "restart", UNIT)
+    machine.until(passes)  # it stayed, and hears the next daemon
+    assert machine.shown(UNIT, "MainPID") != line
+    assert machine.shown(unit, "NRestarts") == "1"
+    machine.run("systemctl", "disable", "--now", unit)
+    assert machine.shown(unit, "Result") == "success"
+
+
+def test_the_page_s_unit_shows_the_line_and_its_log_and_writes_into_its_own_folder_alone(machine: Machine) -> None:
+    unit = "edge-web"
+    machine.path("/etc/edge/web.env").write_text("EDGE_WEB_OPTIONS=--bind 127.0.0.1:0\n")
+    machine.run(EDGE, "install-service", CAMERA, "--web")
+    machine.run("systemd-sysusers")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "enable", "--now", unit)
+    token = machine.run(EDGE, "web", "token", "add", "grafana").split()[-1]
+
+    def asked(path: str) -> Any:
+        address = in_journal(machine, unit, r"(http://127\.0\.0\.1:\d+)")
+        request = urllib.request.Request(f"{address}/api/v1/{path}", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read())
+
+    def shown() -> bool:
+        return [(tile["camera"], tile["running"], tile["age_s"] < 2) for tile in asked("cameras")] == [(CAMERA, True, True)]
+
+    machine.until(shown)
+    machine.until(lambda: asked(f"cameras/{CAMERA}/records?since=1h")["records"])
+    pid = machine.shown(unit, "MainPID")
+    status = machine.path(f"/proc/{pid}/status").read_text()
+    assert re.search(r"^CapEff:\s+0+$", status, re.M)
+    assert re.search(r"^Seccomp:\s+2$", status, re.M)
+    assert machine.run("stat", "-c", "%U", f"/proc/{pid}").strip() == "edge-web"
+    for place in (LOG, f"/var/lib/edge/{CAMERA}", f"/run/edge/{CAMERA}", "/etc/edge"):
+        assert machine.run("find", place, "-user", "edge-web") == ""
+        tried = machine.call("nsenter", "-t", pid, "-m", "runuser", "-u", "edge-web", "--", "touch", f"{place}/x")
+        assert tried.returncode != 0, place
+    machine.run("systemctl", "kill", "-s", "KILL", "--kill-whom=main", unit)
+    machine.until(lambda: machine.shown(unit, "MainPID") not in (pid, "0"))
+    machine.until(shown)
+    machine.run("systemctl", "disable", "--now", unit)
+    assert machine.shown(unit, "Result") == "success"
 
 
 def test_a_second_instance_ends_with_6_and_names_the_lock(machine: Machine) -> None:

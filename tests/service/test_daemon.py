@@ -259,7 +259,7 @@ def test_records_of_a_run_share_their_identity(tmp_path: Path) -> None:
     assert found[0]["simulated"] is True
 
 
-@pytest.mark.parametrize("missing", ["model", "calibration", "producer", "keys", "log folder"])
+@pytest.mark.parametrize("missing", ["model", "mask", "producer", "keys", "socket folder"])
 def test_what_is_not_there_yet_is_waited_for_and_the_line_runs_once_it_is(
     tmp_path: Path, manager: Manager, missing: str
 ) -> None:
@@ -269,7 +269,7 @@ def test_what_is_not_there_yet_is_waited_for_and_the_line_runs_once_it_is(
     place, overrides = _hide(tmp_path, missing)
     place.rename(away)
     with daemon(tmp_path, *overrides, manager=manager) as process:
-        if missing in ("model", "calibration"):
+        if missing in ("model", "mask"):
             manager.wait_for("STATUS=waiting: ")  # READY comes later
             assert any(m.startswith("EXTEND_TIMEOUT_USEC=") for _, m in manager.heard)
         else:
@@ -313,7 +313,7 @@ def _hide(folder: Path, missing: str) -> tuple[Path, list[str]]:
     if missing == "model":
         shutil.copytree(folder / "bundle", folder / "disk" / "model")
         return folder / "disk", ["model.bundle=disk/model"]
-    if missing == "calibration":
+    if missing == "mask":
         (folder / "mask.png").write_bytes(cv2.imencode(".png", np.full((64, 64), 255, np.uint8))[1].tobytes())
         return folder / "mask.png", ["regions.roi={units: image_px, mask: mask.png}"]
     if missing == "producer":

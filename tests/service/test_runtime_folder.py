@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.lines import loaded
 
 from edge.config.load import Loaded
 from edge.errors import UserError
+from edge.service.instances import find_instance, instances
 from edge.service.runtime_folder import found_folder, runtime_folder, trusted_roots
 
 
@@ -116,3 +119,29 @@ def test_a_chosen_folder_may_be_a_links_end_or_its_groups_but_not_everybodys(tmp
     (tmp_path / "real").chmod(0o777)
     with pytest.raises(UserError, match="every user may write in"):
         runtime_folder(line)
+
+
+def test_what_may_not_be_looked_into_hides_nothing_else(
+    guessed: tuple[Path, Loaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ProtectHome=yes shuts /run/user to a unit: the gateway and the page ended at their start, again and again."""
+    root, line = guessed
+    folder = runtime_folder(line)
+    (folder / "instance.json").write_text('{"camera": "cam1"}')
+    for shut in (root / "another", root.parent / "user"):
+        shut.mkdir()
+        (shut / "instance.json").write_text("{}")
+    monkeypatch.setattr("edge.service.runtime_folder._OWN", f"{root.parent}/user/{{}}")
+    whole = os.stat
+
+    def unit_sees(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if not isinstance(path, int) and {"another", "user"} & set(Path(os.fsdecode(path)).parts[-2:]):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return whole(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", unit_sees)
+    assert trusted_roots()[1:] == [root]
+    assert [instance.folder for instance in instances()] == [folder]
+    assert found_folder(line) == trusted_roots()[0] / line.config.camera
+    with pytest.raises(UserError, match="no daemon is running"):
+        find_instance(f"{root}/another")

@@ -68,10 +68,10 @@ def made_root() -> Path:
         _call("chroot", str(making), "apt-get", "install", "-qq", "-y", "--no-install-recommends", f"libpython{version}")
         wheels = making / "wheels"
         pip = [sys.executable, "-m", "pip", "download", "-q", "--only-binary=:all:", f"--python-version={version}"]
-        _call(*pip, "-d", str(wheels), f"edge-inspect[camera] @ {built(wheels).as_uri()}")
+        _call(*pip, "-d", str(wheels), f"edge-inspect[camera,web] @ {built(wheels).as_uri()}")
         _call("chroot", str(making), "python3", "-m", "venv", "/opt/edge/venv")
         install = ["/opt/edge/venv/bin/pip", "install", "-q", "--no-index", "--find-links", "/wheels"]
-        _call("chroot", str(making), *install, "edge-inspect[camera]")
+        _call("chroot", str(making), *install, "edge-inspect[camera,web]")
         shutil.rmtree(wheels)
         _call("systemctl", f"--root={making}", "set-default", "multi-user.target")
         _call("systemctl", f"--root={making}", "mask", *_MASKED)
