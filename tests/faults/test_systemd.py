@@ -217,6 +217,7 @@ def test_the_page_s_unit_shows_the_line_and_its_log_and_writes_into_its_own_fold
         assert tried.returncode != 0, place
     machine.run("systemctl", "kill", "-s", "KILL", "--kill-whom=main", unit)
     machine.until(lambda: machine.shown(unit, "MainPID") not in (pid, "0"))
+    machine.until(lambda: machine.shown(unit, "ActiveState") == "active")
     machine.until(shown)
     machine.run("systemctl", "disable", "--now", unit)
     assert machine.shown(unit, "Result") == "success"
