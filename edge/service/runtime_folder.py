@@ -16,7 +16,7 @@ from edge.config.load import Loaded
 from edge.errors import UserError, may_pass
 from edge.service.instance_lock import LOCK
 from edge.storage.archive import secret_mode
-from edge.storage.disk import make_folder, why_unwritable, write_whole
+from edge.storage.disk import make_folders, why_unwritable, write_whole
 from edge.storage.ownership import why_not_ours
 
 INSTANCE = "instance.json"
@@ -59,7 +59,7 @@ def runtime_folder(loaded: Loaded) -> Path:
         try:
             for part in candidate.parts:
                 part.mkdir(mode=0o750, exist_ok=True)
-            make_folder(folder, 0o750)
+            make_folders(folder, 0o750)
         except OSError as error:
             reason = candidate.why_not_ours() or why_unwritable(folder) or error.strerror or str(error)
             passes = may_pass(error)

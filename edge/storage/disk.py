@@ -99,7 +99,7 @@ class Reserve:
             raise OSError(errno.ENOSPC, self._text)
 
 
-def make_folder(folder: Path, mode: int = 0o777) -> None:
+def make_folders(folder: Path, mode: int = 0o777) -> None:
     """Make a folder, and those above it, where they aren't there yet.
 
     Raises:

@@ -17,7 +17,7 @@ from edge.line.open_watch import open_watched
 from edge.outputs.evidence.folder import take_folder
 from edge.service.runtime_folder import runtime_folder
 from edge.sources.open import open_source
-from edge.storage.disk import make_folder
+from edge.storage.disk import make_folders
 
 MASK = "regions.roi={units: image_px, mask: mask.png}"
 CALIBRATED = ("calibration=c.yaml", "regions.threshold=calibrated")
@@ -113,7 +113,7 @@ def test_a_link_to_a_disk_that_is_not_mounted_is_no_file_in_the_way(tmp_path: Pa
     link.symlink_to(tmp_path / "disk" / "log")
     for folder in (link, link / "cam1"):
         with pytest.raises(FileNotFoundError) as caught:
-            make_folder(folder)
+            make_folders(folder)
         assert caught.value.strerror == f"a link to {tmp_path}/disk/log, which is not there"
         assert caught.value.filename == str(link)
     with pytest.raises(FileNotFoundError):
@@ -122,7 +122,7 @@ def test_a_link_to_a_disk_that_is_not_mounted_is_no_file_in_the_way(tmp_path: Pa
         runtime_folder(loaded(tmp_path, "runtime_dir=log"))
     assert refused.value.passes
     (tmp_path / "disk" / "log").mkdir(parents=True)
-    make_folder(link / "cam1")
+    make_folders(link / "cam1")
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
-        make_folder(tmp_path / "file")
+        make_folders(tmp_path / "file")

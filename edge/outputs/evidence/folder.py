@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import may_pass
-from edge.storage.disk import cannot_be_written, lock_file, make_folder, written_by_another
+from edge.storage.disk import cannot_be_written, lock_file, make_folders, written_by_another
 
 EVIDENCE_LOCK: Final = "lock"
 """Held by the process that writes to the folder."""
@@ -47,7 +47,7 @@ def take_folder(folder: Path, key: str) -> int:
     """
     path = folder / EVIDENCE_LOCK
     try:
-        make_folder(folder)
+        make_folders(folder)
         return lock_file(path, partial(written_by_another, path, key, "evidence there"))
     except OSError as error:
         if may_pass(error):

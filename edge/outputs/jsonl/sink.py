@@ -27,7 +27,7 @@ from edge.outputs.jsonl.retention import ClosedSegments
 from edge.outputs.protocol import MakeArchive, Run
 from edge.outputs.sink import Sink
 from edge.storage.archive import archive
-from edge.storage.disk import Reserve, lock, make_folder, sync_folder, why_unwritable, write_all, written_by_another
+from edge.storage.disk import Reserve, lock, make_folders, sync_folder, why_unwritable, write_all, written_by_another
 from edge.storage.log_files import PLAIN, segment_name
 from edge.wire.encode import Wire
 
@@ -201,7 +201,7 @@ class JsonlSink(Sink):
 
     def _start(self) -> None:
         self._room.check()
-        make_folder(self._folder)
+        make_folders(self._folder)
         self._mend()
         self._begin()
 
