@@ -1,5 +1,4 @@
-"""These are the nouns: what a camera delivered, what a model saw in it, what was decided. NumPy and the standard library
-only.
+"""These are the nouns: what a camera delivered, what a model saw in it, what was decided. Beside NumPy they need nothing.
 
 Everything that crosses a thread is a frozen dataclass with slots. Arrays inside are views: who may keep them, and until
 when, stands beside each.
@@ -283,6 +282,7 @@ class State:
     outputs: Mapping[str, Any]
     faults: tuple[Fault, ...] = ()
     drift: Mapping[str, Any] | None = None
+    drift_block: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

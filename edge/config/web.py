@@ -91,6 +91,8 @@ class WebConfig(Section):
     """Runtime folders of daemons that have a ``runtime_dir`` of their own; all others are found by themselves."""
     recordings: tuple[Path, ...] = ()
     """Folders under which recordings lie that Tuning may read; relative to this file."""
+    shifts: tuple[Path, ...] = ()
+    """Folders under which reports of ``edge shift -o`` lie, for Shift; relative to this file."""
     key: Path | None = None
     """The page's own secret CURVE key (``.key_secret``), for daemons whose endpoints have keys. null: none."""
     workers: WorkersConfig = WorkersConfig()
@@ -145,7 +147,11 @@ def load_web_config(path: Path | None, bind: str | None = None) -> LoadedWeb:
         lines.pop(("bind",), None)
     config = validate(WebConfig, data, path or "edge web", lines=lines, whole="config")
     base = Path.cwd() if path is None else path.absolute().parent
-    absolute = {"recordings": _all(base, config.recordings), "lines": _all(base, config.lines)}
+    absolute = {
+        "recordings": _all(base, config.recordings),
+        "lines": _all(base, config.lines),
+        "shifts": _all(base, config.shifts),
+    }
     if config.tls is not None:
         tls = TlsConfig(cert=base / config.tls.cert, key=base / config.tls.key)
         config = config.model_copy(update={"tls": tls})

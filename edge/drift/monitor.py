@@ -49,6 +49,7 @@ class DriftMonitor:
         self._lasted = False
         """The newest whole block was part of the drift in force."""
         self._block: Block | None = None
+        self._whole: Block | None = None
         self._causes: tuple[Named, ...] = ()
 
     def wants(self) -> bool:
@@ -66,6 +67,15 @@ class DriftMonitor:
         """The newest block or look that something was read off, None before the first."""
         return self._block
 
+    @property
+    def whole(self) -> Block | None:
+        """The newest whole block, usual or not; None before the first."""
+        return self._whole
+
+    def band(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The lowest and the highest median of a block, (19,) each, that isn't beyond the limit."""
+        return self._reference.block_band(self._limit)
+
     def see(self, values: NDArray[np.float64], now_ns: int) -> Drift | None:
         """The drift in force after this frame's statistics, (19,); None while the line is as it was. ``now_ns``: UTC."""
         breaches = self._ladder.add(values)
@@ -75,6 +85,7 @@ class DriftMonitor:
             self._breached_ns = None
         block = self._detector.add(values, now_ns)
         if block is not None:
+            self._whole = block if block.whole else self._whole
             self._take(block)
         since = [stamp for stamp in (self._since_ns, self._breached_ns) if stamp is not None]
         if not since:

@@ -70,6 +70,11 @@ class Reference:
         """A block's median in widened deviations of the reference's blocks."""
         return np.asarray((middle - self.center) / (self.block_sigma * self.widening))
 
+    def block_band(self, limit: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The medians of blocks that lie ``limit`` widened deviations below and above what is usual, (19,) each."""
+        reach = limit * self.block_sigma * self.widening
+        return np.asarray(self.center - reach), np.asarray(self.center + reach)
+
     def frame_z(self, middle: NDArray[np.float64]) -> NDArray[np.float64]:
         """A median in deviations of single frames, which naming goes by."""
         return np.asarray((middle - self.center) / self.sigma)

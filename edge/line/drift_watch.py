@@ -15,8 +15,10 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from edge.drift.detector import Block
 from edge.drift.monitor import DriftMonitor
 from edge.drift.named import Breach, Drift
+from edge.drift.statistics import NAMES
 from edge.errors import text_of
 from edge.frames import Frame, FrameMeta
 
@@ -65,10 +67,13 @@ class DriftWatch:
         """False for frames of evidence: they bring the drift of their time with them."""
         self.told: Mapping[str, Any] | None = None
         """The drift as ``state`` has it."""
+        self.block: Mapping[str, Any] | None = None
+        """The newest whole block as ``state`` has it."""
         self._in_record: Mapping[str, Any] | None = None
         self._measure = measure
         self._monitor = monitor
         self._drift: Drift | None = None
+        self._whole: Block | None = None
         self._measured = self._locks = self._errors = 0
         self._trouble: str | None = None
         """Why the last frame whose turn it was could not be measured."""
@@ -97,6 +102,9 @@ class DriftWatch:
         self._trouble = None
         if drift != self._drift:
             self._follow(drift)
+        if self._monitor.whole is not self._whole:
+            self._whole = self._monitor.whole
+            self.block = self._block_as_told(frame.meta.received_ns)
 
     def faults(self) -> dict[str, str]:
         """Return a fault for each lock, by its reason, and one while frames can't be measured."""
@@ -111,6 +119,17 @@ class DriftWatch:
     def status(self) -> WatchStatus:
         counters = {"measured": self._measured, "locks": self._locks, "errors": self._errors}
         return WatchStatus(self._drift, counters)
+
+    def _block_as_told(self, now_ns: int) -> Mapping[str, Any]:
+        """Return the newest block as messages have it: each statistic's median, and the band in which it is usual."""
+        assert self._whole is not None
+        columns = (self._whole.middle, *self._monitor.band())
+        rows = zip(NAMES, *(column.tolist() for column in columns), strict=True)
+        return {
+            "begun_ns": self._whole.begun_ns,
+            "ended_ns": now_ns,
+            "statistics": {name: [_digits(value) for value in values] for name, *values in rows},
+        }
 
     def _follow(self, drift: Drift | None) -> None:
         before, self._drift = self._drift, drift
@@ -172,3 +191,8 @@ def _log(drift: Drift | None, before: Drift | None) -> None:
 def _rounded(value: float | None) -> float | None:
     """Three digits: a state is sent again at each change, and the fourth digit changes with every block."""
     return None if value is None else float(f"{value:.3g}")
+
+
+def _digits(value: float) -> float:
+    """Five digits: a band is narrow beside what it lies around."""
+    return float(f"{value:.5g}")

@@ -180,6 +180,7 @@ class Line:
             stopping=self.phase in (Phase.STOPPING, Phase.DRAINED),
             extra_faults=self._line_faults() | self.fault,
             drift=None if watch is None else watch.told,
+            drift_block=None if watch is None else watch.block,
         )
         if state is not None:
             for output in self.outputs:

@@ -54,6 +54,7 @@ class StateBook:
         stopping: bool,
         extra_faults: Mapping[str, str],
         drift: Mapping[str, Any] | None = None,
+        drift_block: Mapping[str, Any] | None = None,
     ) -> State | None:
         """Return the new state if anything changed since the last call, otherwise None.
 
@@ -80,6 +81,7 @@ class StateBook:
             outputs={n: {"ok": failed[n] is None, "fault": failed[n], **s.detail} for n, s in outputs.items()},
             faults=tuple(self._faults.values()),
             drift=drift,
+            drift_block=drift_block,
         )
         last = self._last
         if last is not None and _content(last) == _content(state):
@@ -114,7 +116,8 @@ class StateBook:
 
 
 def _content(state: State) -> tuple[object, ...]:
-    return (state.line_state, state.source_state, state.engine, state.outputs, state.faults, state.drift)
+    whole = (state.line_state, state.source_state, state.engine, state.outputs, state.faults)
+    return (*whole, state.drift, state.drift_block)
 
 
 def _line_state(source: SourceStatus, health: StageHealth, *, started: bool, stopping: bool) -> LineState:

@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from edge import __version__
 from edge.errors import UserError
 from edge.web import static_files
-from edge.web.api import camera_calls, live_socket, record_calls, session_calls, tuning_calls
+from edge.web.api import camera_calls, live_socket, record_calls, session_calls, shift_calls, tuning_calls
 from edge.web.background import Background
 from edge.web.doors.fence import Fence
 from edge.web.doors.routes import guarded
 from edge.web.live.hub import Hub
-from edge.web.pages import admin_page, fleet_page, live_page, log_page, login_page, tuning_page
+from edge.web.pages import admin_page, fleet_page, line_shift_page, live_page, log_page, login_page, tuning_page
 from edge.web.shell import page
 from edge.web.site import Site
 
@@ -29,12 +29,14 @@ _ROUTES: Final = (
     fleet_page.routes,
     live_page.routes,
     tuning_page.routes,
+    line_shift_page.routes,
     log_page.routes,
     admin_page.routes,
     session_calls.routes,
     camera_calls.routes,
     record_calls.routes,
     tuning_calls.routes,
+    shift_calls.routes,
     live_socket.routes,
 )
 _DESCRIPTION: Final = (

@@ -111,6 +111,7 @@ class Wire:
                 "engine": state.engine,
                 "outputs": state.outputs,
                 "drift": state.drift,
+                "drift_block": state.drift_block,
                 "faults": [{"code": f.code, "since_ns": f.since_ns, "text": f.text} for f in state.faults],
             }
         )
@@ -136,6 +137,11 @@ class Wire:
         return dumps(
             {"schema": VERSION, "kind": "drift", **self._head, "created_ns": created_ns, "seq": seq, "drift": drift}
         )
+
+    def drift_block(self, block: Mapping[str, Any], created_ns: int) -> bytes:
+        """Encode a line of the log that has a block of measured frames. Readers of records skip it."""
+        head = {"schema": VERSION, "kind": "drift_block", **self._head}
+        return dumps(head | {"created_ns": created_ns, "block": block})
 
     def header(self, started_ns: int, torn_bytes: int = 0) -> bytes:
         """Encode the first line of a log file: which run wrote it, and since when. Readers of records skip it.

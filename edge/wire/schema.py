@@ -18,7 +18,7 @@ SEQ_MAX = 2**53 - 1
 """Highest ``seq`` of a record, which every language holds exactly. At 1,000 records a second it takes 285,000 years."""
 
 
-_ADDED = {"torn_bytes", "created_mono_ns", *(field.name for field in INSPECTION_FIELDS if field.added)}
+_ADDED = {"torn_bytes", "created_mono_ns", "drift_block", *(field.name for field in INSPECTION_FIELDS if field.added)}
 """Fields that came after the first records of this major version were written: readers do without them."""
 
 
@@ -50,6 +50,9 @@ _MADE_BY = {
 _CREATED = {"created_ns": INT, "created_mono_ns": INT}
 _SEQ = COUNT | {"maximum": SEQ_MAX}
 _RECORD = _HEAD | {"seq": _SEQ} | _CREATED | {"received_ns": INT, "part_id": or_null(INT)} | _MADE_BY
+_BLOCK = _object_of(
+    {"begun_ns": INT, "ended_ns": INT, "statistics": {"type": "object", "additionalProperties": array(NUMBER)}}
+)
 _KINDS: dict[str, dict[str, Any]] = {
     "inspection": {field.name: field.schema for field in INSPECTION_FIELDS},
     "skip": {
@@ -74,6 +77,7 @@ _KINDS: dict[str, dict[str, Any]] = {
         "engine": FREE,
         "outputs": FREE,
         "drift": or_null(_object_of({**DRIFT_FIELDS, "since_ns": INT})),
+        "drift_block": or_null(_BLOCK),
         "faults": array(
             {
                 "type": "object",
@@ -90,6 +94,7 @@ _KINDS: dict[str, dict[str, Any]] = {
         "progress_age_ms": NUMBER,
     },
     "drift": _CREATED | {"seq": _SEQ, "drift": or_null(_object_of(DRIFT_FIELDS))},
+    "drift_block": _CREATED | {"block": _BLOCK},
     "header": _MADE_BY | {"started_ns": INT, "torn_bytes": COUNT},
 }
 SCHEMA: dict[str, Any] = {

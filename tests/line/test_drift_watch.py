@@ -16,6 +16,7 @@ from support.evidence import sink_in
 from support.lines import loaded, make_line, records, stable_lines
 from support.waits import PATIENCE_S, until
 
+from edge.drift.statistics import NAMES
 from edge.frames import State
 from edge.line.drift_watch import DriftWatch
 from edge.line.line import Line
@@ -289,3 +290,20 @@ def test_measuring_keeps_no_pixels_of_aframed() -> None:
     for _ in range(4):
         watching.see(framed(pixels))
     assert [np.shares_memory(got, pixels) for got in seen] == [True, True]
+
+
+def test_each_whole_block_is_told_with_the_band_in_which_it_is_usual() -> None:
+    watching = watch()
+    for k in range(20 * 2):
+        watching.see(framed(picture(k)))
+        assert (watching.block is None) == (k < 18)  # ten of every second frame
+    assert watching.block is not None
+    assert set(watching.block) == {"begun_ns", "ended_ns", "statistics"}
+    assert list(watching.block["statistics"]) == list(NAMES)
+    assert all(low < median < high for median, low, high in watching.block["statistics"].values())
+    before = watching.block
+    for k in range(20):
+        watching.see(framed(picture(k, level=130)))
+    median, low, high = watching.block["statistics"]["log_gain"]
+    assert [low, high] == before["statistics"]["log_gain"][1:]
+    assert median > high

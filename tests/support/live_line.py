@@ -52,9 +52,10 @@ class LiveLine:
         self.seq += 1
         return self.seq - 1
 
-    def say(self, *faults: Fault) -> None:
+    def say(self, *faults: Fault, **changes: Any) -> None:
         """Publish a state."""
         state = State(self._state_seq, "ContinuousExecution", "streaming", {"name": "onnx"}, {"zmq": {"ok": True}}, faults)
+        state = replace(state, **changes)
         self._state_seq += 1
         self.records.state(state)
 

@@ -147,6 +147,9 @@ def test_a_record_carries_its_verdict_and_number() -> None:
     assert WIRE.skip(10, skip(), 2_000).verdict == "invalid"
 
 
+BLOCK = {"begun_ns": 1, "ended_ns": 2, "statistics": {"log_gain": [0.01, -0.1, 0.1]}}
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -155,6 +158,8 @@ def test_a_record_carries_its_verdict_and_number() -> None:
         WIRE.skip(0, skip(frame_id_first=None, frame_id_last=None, frame_ref="a/b.png"), 1).line,
         WIRE.state(STATE, 1),
         WIRE.state(replace(STATE, faults=(Fault("output_zmq", 1, "queue full"),), drift=DRIFT | {"since_ns": 1}), 1),
+        WIRE.state(replace(STATE, drift_block=BLOCK), 1),
+        WIRE.drift_block(BLOCK, 1),
         WIRE.heartbeat(Heartbeat(None), 1),
         WIRE.heartbeat(Heartbeat(12, {"pass": 11, "ring_full": 2}, 3, 17.5), 1),
         WIRE.header(1),

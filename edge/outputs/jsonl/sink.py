@@ -21,7 +21,7 @@ import structlog
 
 from edge.config.outputs import JsonlConfig
 from edge.errors import UserError, may_pass
-from edge.frames import Inspection, Record, RunIdentity
+from edge.frames import Inspection, Record, RunIdentity, State
 from edge.outputs.jsonl.repair import repair
 from edge.outputs.jsonl.retention import ClosedSegments
 from edge.outputs.protocol import MakeArchive, Run
@@ -79,6 +79,8 @@ class JsonlSink(Sink):
         self._torn_bytes = 0
         self._drift: Mapping[str, Any] | None = None
         """The drift at the last record of this file."""
+        self._block: Mapping[str, Any] | None = None
+        """The block of measured frames that was written last."""
         self._unmended: set[Path] = set()
         self._room = Reserve(self._folder, config.min_free_gb if path is None else 0.0)
         self._look_at = 0.0
@@ -152,6 +154,17 @@ class JsonlSink(Sink):
         self._drift = self._drift_of(record)
         if self._config.sync == "each":
             self._sync()
+
+    def state(self, state: State) -> None:
+        """Write the newest block of measured frames, once: the course of a line's statistics over weeks. What a replay
+        writes depends on its frames alone, so it has none.
+        """
+        if state.drift_block in (None, self._block) or self._fd is None or self._fixed is not None:
+            return
+        assert state.drift_block is not None
+        self._look()
+        self._append(self._wire.drift_block(state.drift_block, time.time_ns()) + b"\n")
+        self._block = state.drift_block
 
     def _drift_line(self, record: Record) -> bytes:
         """Return a line before the record if another drift is in force than at the one before, or in a new file any;

@@ -208,6 +208,7 @@ def whole_state(feed: Feed) -> dict[str, Any]:
         "config_sha256": feed.made_by.get("config_sha256"),
         "model": feed.made_by.get("model"),
         "last_fail": feed.last_fail,
+        "block_ended_ns": feed.course[-1]["ended_ns"] if feed.course else None,
         "instance": (feed.heartbeat or {}).get("instance_id"),
         "progress_age_ms": (feed.heartbeat or {}).get("progress_age_ms"),
     }

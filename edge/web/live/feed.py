@@ -22,6 +22,8 @@ from edge.web.live.brief_record import brief, quantiles
 from edge.wire.keys import ClientKeys
 
 STRIP: Final = 600
+COURSE: Final = 1000
+"""Blocks of measured frames that are kept of each line."""
 """Records that are kept of each line."""
 _STRIP_BYTES: Final = 4 << 20
 _RATE_S: Final = 5.0
@@ -59,6 +61,7 @@ class Feed:
         self.trouble: str | None = None
         """Why nothing can be heard, in words; None while nothing is known to be wrong."""
         self.records: deque[Kept] = deque(maxlen=STRIP)
+        self.course: deque[dict[str, Any]] = deque(maxlen=COURSE)
         self.made_by: dict[str, Any] = {}
         """Recipe, config, model and calibration of the newest record."""
         self.last_fail: dict[str, Any] | None = None
@@ -106,6 +109,7 @@ class Feed:
         """Take over from the feed of an earlier run: who listens and looks goes on doing so, and the strip stays."""
         self.records.extendleft(reversed(before.records))
         self._bytes = sum(len(kept.raw) for kept in self.records)
+        self.course.extendleft(reversed(before.course))
         self.last_fail = self.last_fail or before.last_fail
         self.fail_picture = self.fail_picture or before.fail_picture
         if self.heartbeat is None:  # what was silent stays silent until this run is heard
@@ -195,6 +199,7 @@ class Feed:
             self.trouble = None
             if event.kind == "state":
                 self.state = event.message
+                self._follow_course(event.message.get("drift_block"))
                 for ear in tuple(self.ears):
                     ear.changed(self.instance.camera)
             elif event.kind == "heartbeat":
@@ -202,6 +207,10 @@ class Feed:
             else:
                 self.made_by = {name: event.message[name] for name in _MADE_BY}
                 self._keep(brief(event.message), event.raw, event.message.get("latency_ms"))
+
+    def _follow_course(self, block: dict[str, Any] | None) -> None:
+        if block is not None and not (self.course and self.course[-1]["ended_ns"] == block["ended_ns"]):
+            self.course.append(block)
 
     def _beat(self, message: dict[str, Any]) -> None:
         now = self._heard_at = time.monotonic()

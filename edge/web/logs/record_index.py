@@ -20,6 +20,8 @@ from edge.storage.log_files import PACKED, segments
 FILE: Final = "index.sqlite"
 VERDICTS: Final = ("pass", "fail", "invalid")
 _NUMBERS: Final = {verdict: number for number, verdict in enumerate(VERDICTS)}
+_DRIFTS: Final = {"drift": "drift", "drift_block": "block"}
+"""Lines of the log that say something of the line's drift, and the field that says it."""
 _BATCH: Final = 20_000
 _LONGEST: Final = 1 << 24
 _TABLES: Final = """
@@ -30,7 +32,12 @@ create table if not exists runs (id integer primary key, camera text not null, i
 create table if not exists records (at integer not null, run integer not null, seq integer not null,
   verdict integer not null, reason text, part integer, part_last integer, map_max real,
   total_ms real, file integer not null, place integer not null);
+create table if not exists drifts (at integer not null, camera text not null, kind text not null, body text not null,
+  file integer not null);
+create index if not exists by_drift on drifts (camera, kind, at);
 """
+_LAYOUT: Final = 1
+"""An index of another layout is made anew."""
 _KEYS: Final = """
 create index if not exists by_time on records (at);
 create index if not exists by_verdict on records (verdict, at) where verdict > 0;
@@ -50,6 +57,11 @@ class RecordIndex:
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute("pragma journal_mode = wal")
         self._database.execute("pragma synchronous = off")  # lost with the power, it is made again
+        ((layout,),) = self._database.execute("pragma user_version")
+        if layout != _LAYOUT:
+            for table in ("files", "runs", "records", "drifts"):
+                self._database.execute(f"drop table if exists {table}")
+            self._database.execute(f"pragma user_version = {_LAYOUT}")
         self._database.executescript(_TABLES)
 
     def close(self) -> None:
@@ -71,6 +83,7 @@ class RecordIndex:
             if path not in there:
                 self._database.execute("begin")
                 self._database.execute("delete from records where file = ?", (number,))
+                self._database.execute("delete from drifts where file = ?", (number,))
                 self._database.execute("delete from files where id = ?", (number,))
                 self._database.execute("commit")
 
@@ -111,6 +124,11 @@ class RecordIndex:
         try:
             record = orjson.loads(line)
             kind, at = record["kind"], record["created_ns"]
+            if kind in _DRIFTS:
+                body = orjson.dumps(record[_DRIFTS[kind]]).decode()
+                add = "insert into drifts (at, camera, kind, body, file) values (?, ?, ?, ?, ?)"
+                self._database.execute(add, (at, camera, kind, body, number))
+                return None
             verdict, run = _NUMBERS[record["verdict"]], self._run(camera, record["instance_id"])
             if kind == "inspection":
                 part = record["part_id"]
@@ -121,7 +139,7 @@ class RecordIndex:
             if kind == "skip":
                 first, last = record["part_id_first"], record["part_id_last"]
                 return (at, run, record["seq"], verdict, record["reason"], first, last, None, None, number, place)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, sqlite3.InterfaceError):
             pass
         return None
 

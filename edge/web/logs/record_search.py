@@ -93,7 +93,7 @@ def search(folder: Path, wish: Wish, cameras: Iterable[str], cursor: str | None 
         f"select {_COLUMNS} from records r join runs u on u.id = r.run join files f on f.id = r.file{where}"  # noqa: S608
         " order by r.at desc, r.rowid desc limit ?"
     )
-    return [_hit(row) for row in _ask(folder, text, [*values, min(max(limit, 1), MOST)])]
+    return [_hit(row) for row in ask(folder, text, [*values, min(max(limit, 1), MOST)])]
 
 
 def each(folder: Path, wish: Wish, cameras: Iterable[str], most: int) -> Iterator[Hit]:
@@ -125,7 +125,7 @@ def as_logged(hits: Iterable[Hit]) -> Iterator[bytes]:
 def indexed(folder: Path) -> tuple[int, int]:
     """Return how many records and files the index holds, (0, 0) before there is one."""
     try:
-        ((records, files),) = _ask(folder, "select (select count(*) from records), (select count(*) from files)", [])
+        ((records, files),) = ask(folder, "select (select count(*) from records), (select count(*) from files)", [])
     except UserError:
         return 0, 0
     return records, files
@@ -162,7 +162,8 @@ def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= _DIGITS and int(text) <= MOST_NUMBER
 
 
-def _ask(folder: Path, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
+def ask(folder: Path, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
+    """Return the rows that the index answers with. Raises UserError, which passes: there is no index yet."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, timeout=2.0)) as database:
             return database.execute(text, values).fetchall()

@@ -16,7 +16,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import DRIFT, FRAME, IDENTITY, WIRE, inspection, record, skip
+from support.records import DRIFT, FRAME, IDENTITY, STATE, WIRE, inspection, record, skip
 from support.waits import PATIENCE_S
 
 from edge.config.outputs import JsonlConfig
@@ -115,6 +115,20 @@ def test_a_change_of_drift_stands_before_the_first_record_that_it_holds_for(tmp_
         None,
     ]
     assert seqs(path) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_block_of_measured_frames_is_written_once_between_the_records(tmp_path: Path) -> None:
+    sink = opened(tmp_path)
+    block = {"begun_ns": 1, "ended_ns": 2, "statistics": {"log_gain": [0.01, -0.1, 0.1]}}
+    for seq, told in enumerate([None, block, block, {**block, "ended_ns": 3}]):
+        sink.write(record(seq), None)
+        sink.state(replace(STATE, state_seq=seq, drift_block=told))
+    sink.close()
+    (path,) = files(tmp_path)
+    kinds = [m["kind"] for m in read_messages(path) if m["kind"] != "header"]
+    assert kinds == [*["inspection"] * 2, "drift_block", *["inspection"] * 2, "drift_block"]
+    assert [m["block"]["ended_ns"] for m in read_messages(path) if m["kind"] == "drift_block"] == [2, 3]
+    assert seqs(path) == [0, 1, 2, 3]
 
 
 def test_each_file_of_the_log_says_which_drift_it_begins_with(tmp_path: Path) -> None:
