@@ -19,10 +19,10 @@ from edge.models.sets.manifest import LabelLine, now
 from edge.preprocess.pixel_formats import to_depth
 from edge.storage.pictures import PictureError
 
-_HELP: Final = "g good, d defect, 1-9 a kind, n a new kind, m paint a mask, w withdraw, s skip, b back, q quit"
+_HELP: Final = "g good, d defect, u unsure, 1-9 a kind, n a new kind, m paint a mask, w withdraw, s skip, b back, q quit"
 _MOST_KINDS: Final = 9
 _LEAVE: Final = ("q", "\x1b", END)
-_WITHOUT_MASK: Final = ("good", "withdrawn")
+_WITHOUT_MASK: Final = ("good", "unsure", "withdrawn")
 
 
 def by_keys(frames: FrameSet, asked: Sequence[SetFrame], person: str, *, decides: bool) -> int:
@@ -56,9 +56,8 @@ def by_keys(frames: FrameSet, asked: Sequence[SetFrame], person: str, *, decides
 
 
 def word_of(file: str, word: str, person: str, *, mask: str | None = None, decides: bool = False) -> LabelLine:
-    """One word on a frame: ``good``, ``defect``, ``withdrawn``, or a kind of defect; a mask belongs to a defect."""
-    known = {"good": ("good", ()), "defect": ("defect", ()), "withdrawn": ("withdrawn", ())}
-    name, kinds = known.get(word, ("defect", (word,)))
+    """One word on a frame: ``good``, ``defect``, ``unsure``, ``withdrawn``, or a kind; a mask belongs to a defect."""
+    name, kinds = (word, ()) if word in ("good", "defect", "unsure", "withdrawn") else ("defect", (word,))
     said = {"file": file, "label": name, "defects": kinds, "mask": mask, "by": person, "at": now(), "decides": decides}
     return LabelLine.model_validate(said)
 
@@ -136,7 +135,7 @@ class _Labelling:
         return f";  {numbered}" if numbered else ""
 
     def _word(self, key: str) -> str | None:
-        fixed = {"g": "good", "d": "defect", "w": "withdrawn"}
+        fixed = {"g": "good", "d": "defect", "u": "unsure", "w": "withdrawn"}
         if key in fixed:
             return fixed[key]
         if key.isdecimal() and 1 <= int(key) <= min(len(self.kinds), _MOST_KINDS):

@@ -14,12 +14,30 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from edge import __version__
 from edge.errors import UserError
 from edge.web import static_files
-from edge.web.api import camera_calls, live_socket, record_calls, session_calls, shift_calls, tuning_calls
+from edge.web.api import (
+    camera_calls,
+    frame_calls,
+    label_calls,
+    live_socket,
+    record_calls,
+    session_calls,
+    shift_calls,
+    tuning_calls,
+)
 from edge.web.background import Background
 from edge.web.doors.fence import Fence
 from edge.web.doors.routes import guarded
 from edge.web.live.hub import Hub
-from edge.web.pages import admin_page, fleet_page, line_shift_page, live_page, log_page, login_page, tuning_page
+from edge.web.pages import (
+    admin_page,
+    fleet_page,
+    line_shift_page,
+    live_page,
+    log_page,
+    login_page,
+    review_page,
+    tuning_page,
+)
 from edge.web.shell import page
 from edge.web.site import Site
 
@@ -29,6 +47,7 @@ _ROUTES: Final = (
     fleet_page.routes,
     live_page.routes,
     tuning_page.routes,
+    review_page.routes,
     line_shift_page.routes,
     log_page.routes,
     admin_page.routes,
@@ -36,6 +55,8 @@ _ROUTES: Final = (
     camera_calls.routes,
     record_calls.routes,
     tuning_calls.routes,
+    frame_calls.routes,
+    label_calls.routes,
     shift_calls.routes,
     live_socket.routes,
 )
@@ -81,6 +102,7 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
         for part in parts:
             await part.stop()
         await site.tuning.close()
+        await site.review.close()
 
 
 def _refused(request: Request, error: Exception) -> Response:

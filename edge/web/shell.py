@@ -37,6 +37,7 @@ PLACES: Final = (
     Place("Fleet", "/"),
     Place("Live", "/cam/{camera}"),
     Place("Tuning", "/cam/{camera}/tune", Role.ENGINEER),
+    Place("Review", "/cam/{camera}/review"),
     Place("Shift", "/cam/{camera}/shift"),
     Place("Log", "/log"),
     Place("Admin", "/admin", Role.ADMIN),

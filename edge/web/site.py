@@ -14,6 +14,7 @@ from edge.web.doors.account_book import AccountBook
 from edge.web.doors.audit_log import AuditLog
 from edge.web.doors.doors import Doors
 from edge.web.live.hub import Hub
+from edge.web.review.desk import ReviewDesk
 from edge.web.tuning.desk import TuningDesk
 
 
@@ -26,6 +27,7 @@ class Site:
     doors: Doors
     hub: Hub
     tuning: TuningDesk
+    review: ReviewDesk
     background: tuple[Background, ...] = ()
 
     @classmethod
@@ -39,9 +41,11 @@ class Site:
         accounts = AccountBook(folder, config.sessions)
         hub = Hub(config.lines, config.key)
         doors = Doors(config, accounts, AuditLog(folder), lambda camera: hub.instance(camera) is not None)
-        indexer = Background("edge.web.logs.indexer", str(folder.absolute()), *map(str, config.lines))
+        places = (*map(str, config.lines), "--", *map(str, config.recordings))
+        indexer = Background("edge.web.logs.indexer", str(folder.absolute()), *places)
         tuning = TuningDesk(config.workers, folder)
-        return cls(config, folder, doors, hub, tuning, (indexer,) if background else ())
+        review = ReviewDesk(config.workers, folder)
+        return cls(config, folder, doors, hub, tuning, review, (indexer,) if background else ())
 
     def close(self) -> None:
         self.doors.accounts.close()

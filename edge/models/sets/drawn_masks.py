@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 from edge.models.sets.frame_set import FrameSet
 from edge.storage.pictures import write_png
 
@@ -28,6 +28,6 @@ def write_mask(frames: FrameSet, file: str, mask: NDArray[np.bool_]) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         write_png(folder / name, np.where(mask, np.uint8(255), np.uint8(0)))
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise UserError(f"{folder}: cannot be written: {error.strerror}", passes=may_pass(error)) from None
     path = folder / name
     return path.relative_to(frames.root).as_posix() if path.is_relative_to(frames.root.absolute()) else str(path)

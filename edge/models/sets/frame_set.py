@@ -53,8 +53,8 @@ class SetFrame:
 
     @property
     def label(self) -> Label | None:
-        """What all agree on; ``disputed`` where they don't; None if nobody said anything."""
-        words = {vote.label for vote in self.votes}
+        """What all agree on who are sure; ``disputed`` where they don't; None if nobody is."""
+        words = {vote.label for vote in self.votes if vote.label != "unsure"}
         if not words:
             return None
         if len(words) > 1:

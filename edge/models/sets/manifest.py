@@ -7,6 +7,7 @@ set, and a torn last line costs one word. Whoever reads takes of each person the
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ import orjson
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from edge.config.yaml_reader import Section
-from edge.errors import UserError
+from edge.errors import UserError, may_pass
 from edge.storage.disk import write_whole
 
 MANIFEST: Final = "set.jsonl"
@@ -29,7 +30,7 @@ _STAMP = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 
 Sha256: TypeAlias = Annotated[str, Field(pattern=_SHA256)]
 Stamp: TypeAlias = Annotated[str, Field(pattern=_STAMP)]
-Word: TypeAlias = Literal["good", "defect", "withdrawn"]
+Word: TypeAlias = Literal["good", "defect", "unsure", "withdrawn"]
 
 
 class HeadLine(Section):
@@ -73,7 +74,8 @@ class LabelLine(Section):
     file: str
     """The frame's picture."""
     label: Word
-    """``withdrawn``: this person has no word on the frame any more."""
+    """``unsure``: this person looked and can't tell, so the word decides nothing. ``withdrawn``: this person has no word on
+    the frame any more."""
     defects: tuple[str, ...] = ()
     """Kinds of defect that the frame shows."""
     mask: str | None = None
@@ -126,20 +128,32 @@ def read_manifest(path: Path) -> Iterator[Section]:
     Raises:
         UserError: it can't be read, a line is damaged, or a newer version wrote it.
     """
+    return (line for line, _ in read_lines(path))
+
+
+def read_lines(path: Path, start: int = 0) -> Iterator[tuple[Section, int]]:
+    """Yield each whole line from byte ``start`` on, where a line begins, and the byte behind it. Errors as
+    ``read_manifest``.
+    """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     lines = data.split(b"\n")[:-1]
+    place = start
     for number, text in enumerate(lines, 1):
+        where = f"{path}:{number}" if start == 0 else f"{path}, byte {place}"
         try:
             line = _LINE.validate_json(text)
         except ValidationError as error:
-            raise _not_a_line(path, number, text, error) from None
-        if (number == 1) != isinstance(line, HeadLine):
-            raise UserError(f"{path}:{number}: a manifest begins with its one line of kind set", received=line.kind)
-        yield line
-    if not lines:
+            raise _not_a_line(path, where, text, error) from None
+        if (place == 0) != isinstance(line, HeadLine):
+            raise UserError(f"{where}: a manifest begins with its one line of kind set", received=line.kind)
+        place += len(text) + 1
+        yield line, place
+    if not lines and start == 0:
         raise UserError(f"{path}: not the manifest of a set", received="an empty file", fix="edge gather writes one")
 
 
@@ -149,14 +163,14 @@ def write_manifest(path: Path, lines: Iterable[Section]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, b"".join(encode(line) for line in lines))
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be written: {error.strerror}", passes=may_pass(error)) from None
 
 
 def append_lines(path: Path, lines: Iterable[Section]) -> None:
     """Add lines at the end in one write, after a torn line was closed off.
 
     Raises:
-        UserError: the file can't be written.
+        UserError: the file can't be written; it holds none of the lines then.
     """
     data = b"".join(encode(line) for line in lines)
     try:
@@ -165,19 +179,22 @@ def append_lines(path: Path, lines: Iterable[Section]) -> None:
             size = os.fstat(fd).st_size
             if size and os.pread(fd, 1, size - 1) != b"\n":
                 os.ftruncate(fd, _last_line_end(fd, size))
-            os.write(fd, data)
+                size = os.fstat(fd).st_size
+            if os.write(fd, data) != len(data):  # a disk that fills up takes a part of it, and says nothing
+                os.ftruncate(fd, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(fd)
         finally:
             os.close(fd)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be written: {error.strerror}", passes=may_pass(error)) from None
 
 
 def _last_line_end(fd: int, size: int) -> int:
     return os.pread(fd, size, 0).rfind(b"\n") + 1
 
 
-def _not_a_line(path: Path, number: int, text: bytes, error: ValidationError) -> UserError:
+def _not_a_line(path: Path, where: str, text: bytes, error: ValidationError) -> UserError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"][1:])
     message = str(first.get("ctx", {}).get("error", first["msg"]))
@@ -193,7 +210,7 @@ def _not_a_line(path: Path, number: int, text: bytes, error: ValidationError) ->
             fix="update this installation",
         )
     return UserError(
-        f"{path}:{number}: not a line of a set's manifest",
+        f"{where}: not a line of a set's manifest",
         received=repr(text[:60].decode("utf-8", "replace")),
         expected=f"{key}: {message}" if key else message,
         fix="mend the line, or gather the set again",

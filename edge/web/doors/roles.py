@@ -14,9 +14,9 @@ class Role(IntEnum):
     OPEN = 0
     """Everybody, without a log-in: the log-in page itself and the files that it is made of."""
     VIEWER = 1
-    """Looks: Fleet, Live, Log."""
+    """Looks: Fleet, Live, Review, Log."""
     REVIEWER = 2
-    """Also exports what a search of the log finds."""
+    """Also labels frames, and exports them and what a search of the log finds."""
     ENGINEER = 3
     """Also tunes, and reads archived configs, bundles and calibrations."""
     ADMIN = 4

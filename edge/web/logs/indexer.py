@@ -1,7 +1,10 @@
-"""The indexer is a process that keeps the index up to date: ``python -m edge.web.logs.indexer FOLDER [RUNTIME ...]``."""
+"""The indexer is a process that keeps the indexes of records and of frames up to date:
+``python -m edge.web.logs.indexer FOLDER [RUNTIME ...] [-- RECORDINGS ...]``.
+"""
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +19,7 @@ from edge.service.logs import set_up_logs
 from edge.web.idle import become_idle
 from edge.web.logs.places import kept_places
 from edge.web.logs.record_index import FILE, RecordIndex
+from edge.web.review.frame_index import FrameIndex
 
 LOOK_S: Final = 2.0
 log = structlog.get_logger()
@@ -35,15 +39,30 @@ def look_once(index: RecordIndex, runtime_folders: Sequence[Path]) -> int:
     return count
 
 
+def look_at_frames(index: FrameIndex, runtime_folders: Sequence[Path], recordings: Sequence[Path]) -> int:
+    """Read which frames every line's evidence and recordings have new; return how many."""
+    count = 0
+    for instance in instances(runtime_folders):
+        try:
+            count += index.follow(instance, recordings)
+        except (UserError, OSError, sqlite3.Error) as error:
+            log.warning("frames_not_indexed", camera=instance.camera, error=str(error))
+    return count
+
+
 def keep_indexing() -> None:
-    """Look at all logs every 2 s, for ever."""
+    """Look at all logs, evidence and recordings every 2 s, for ever."""
     become_idle()
     set_up_logs("warning")
-    folder, *runtime_folders = map(Path, sys.argv[1:])
-    index = RecordIndex(folder / FILE)
+    words = sys.argv[1:]
+    cut = words.index("--") if "--" in words else len(words)
+    folder, *runtime_folders = map(Path, words[:cut])
+    recordings = [Path(word) for word in words[cut + 1 :]]
+    index, frames = RecordIndex(folder / FILE), FrameIndex(folder)
     while True:
         began = time.monotonic()
         look_once(index, runtime_folders)
+        look_at_frames(frames, runtime_folders, recordings)
         time.sleep(max(LOOK_S, 4 * (time.monotonic() - began)))  # of its time it works a fifth at most
 
 

@@ -72,9 +72,13 @@ def funnel_of(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta) -> dict[str, 
 
 def picture_of(frame: Frame, most: int) -> bytes:
     """Return the frame as JPEG, its longer side at most ``most`` px."""
-    pixels: Any = frame.pixels
-    if frame.bits > 8:
-        pixels = (pixels >> (frame.bits - 8)).astype(np.uint8)
+    return jpeg_of(frame.pixels, frame.bits, most)
+
+
+def jpeg_of(pixels: Any, bits: int, most: int) -> bytes:
+    """Return pixels, (H, W) or (H, W, 3), of so many bits as JPEG, the longer side at most ``most`` px."""
+    if bits > 8:
+        pixels = (pixels >> (bits - 8)).astype(np.uint8)
     height, width = pixels.shape[:2]
     zoom = most / max(height, width)
     if zoom < 1:

@@ -52,8 +52,9 @@ class Seat:
 class WorkerProcess:
     """One worker process is started at the first use, and anew after it ended."""
 
-    def __init__(self, memory_mb: int) -> None:
-        self._memory_mb = memory_mb
+    def __init__(self, memory_mb: int, module: str = "edge.web.tuning.worker", *arguments: str) -> None:
+        """``module`` is run with ``memory_mb`` and these arguments; it speaks by messages over its pipes."""
+        self._command = (sys.executable, "-m", module, str(memory_mb), *arguments)
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: dict[int, asyncio.Future[tuple[dict[str, Any], bytes]]] = {}
         self._numbers = itertools.count(1)
@@ -80,7 +81,11 @@ class WorkerProcess:
             self._waiting.pop(number, None)
         if (error := head.get("error")) is not None:
             raise UserError(
-                error["what"], received=error.get("received"), expected=error.get("expected"), fix=error.get("fix")
+                error["what"],
+                received=error.get("received"),
+                expected=error.get("expected"),
+                fix=error.get("fix"),
+                passes=bool(error.get("passes")),
             )
         return head, body
 
@@ -108,7 +113,7 @@ class WorkerProcess:
         async with self._starting:
             if self._process is None or self._process.returncode is not None:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "edge.web.tuning.worker", str(self._memory_mb)),
+                    *self._command,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     env=_one_thread(os.environ),

@@ -34,6 +34,19 @@ class ListedRecording:
     source: str
 
 
+def kept_name(recording: str, received_ns: int, number: int, file: str) -> str:
+    """Return the name that a labelled frame's copy has in the page's folder: the same frame has the same name for ever.
+
+    Numbers begin anew where an evidence folder was emptied; the time tells such frames apart.
+    """
+    return f"frames/{received_ns}-{recording[:8]}-{number:08d}{Path(file).suffix.lower()}"
+
+
+def recording_id(folder: Path) -> str:
+    """Return the id of a recording, which says nothing of its place."""
+    return hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
 def recordings_of(instance: Instance, roots: Sequence[Path]) -> list[ListedRecording]:
     """Return the recordings of a camera, the line's own evidence first. What can't be read is left out."""
     found: dict[Path, str] = {}
@@ -76,6 +89,5 @@ def _listed(folder: Path, name: str, camera: str) -> ListedRecording | None:
         return None
     if of != camera:
         return None
-    digest = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     shown = name.encode("utf-8", "backslashreplace").decode()
-    return ListedRecording(digest, shown, folder, created_ns, source)
+    return ListedRecording(recording_id(folder), shown, folder, created_ns, source)

@@ -42,9 +42,13 @@ export async function call(path, { method = "GET", body } = {}) {
   });
   if (answer.status === 401) {
     document.dispatchEvent(new CustomEvent("edge:session-ended"));
-    throw new Error("the session has ended: log in again in another tab; what is on this page stays");
+    throw refusal(401, "the session has ended: log in again in another tab; what is on this page stays");
   }
   const told = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : await answer.text();
-  if (!answer.ok) throw new Error([told.what, told.expected && `expected: ${told.expected}`, told.fix].filter(Boolean).join("; ") || answer.statusText);
+  if (!answer.ok) throw refusal(answer.status, [told.what, told.expected && `expected: ${told.expected}`, told.fix].filter(Boolean).join("; ") || answer.statusText);
   return told;
+}
+
+function refusal(status, text) {
+  return Object.assign(new Error(text), { status });
 }

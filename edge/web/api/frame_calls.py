@@ -1,0 +1,74 @@
+"""Frames of evidence and recordings for Review and other programs: searched by what is known of them, with pictures."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from fastapi import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from edge.web.doors.guard import visitor_of
+from edge.web.doors.roles import Role
+from edge.web.doors.routes import Routes
+from edge.web.review.asked import frame_wish, ids_of
+from edge.web.review.frame_search import FoundFrame, choices, frame_ids
+from edge.web.site import site_of
+
+routes = Routes("/api/v1", "frames")
+_CACHED: Final = {"cache-control": "private, max-age=86400"}
+
+
+@routes.api("GET", "/cameras/{camera}/frames", role=Role.VIEWER)
+async def search_frames(request: Request, camera: str) -> dict[str, Any]:
+    """Search frames that have a picture, newest first: ``since, until, verdict, reason, part, seq, near, dropped,
+    recording, label, kind, disagree, mine``.
+
+    Answers with ``{"ids": [...], "cut": false}``; ``cut`` says that there are more than 200,000. ``near=10`` are frames
+    whose ``map_max`` lies within 10 % of the threshold, ``dropped`` names a filter that dropped a region, ``disagree=1``
+    finds labels that say another thing than the verdict, ``mine=no`` what you have no word on.
+    """
+    site = site_of(request)
+    wish = frame_wish(request.query_params, visitor_of(request).name)
+    await site.review.follow(camera)
+    ids, cut = await asyncio.to_thread(frame_ids, site.folder, camera, wish)
+    return {"ids": ids, "cut": cut}
+
+
+@routes.api("GET", "/cameras/{camera}/frames/choices", role=Role.VIEWER)
+async def frame_choices(request: Request, camera: str) -> dict[str, Any]:
+    """Return what frames can be searched by: recordings, reasons, filters, kinds; and how many have which label."""
+    site = site_of(request)
+    await site.review.follow(camera)
+    found = await asyncio.to_thread(choices, site.folder, camera)
+    return found | await site.review.labels(camera)
+
+
+@routes.api("GET", "/cameras/{camera}/frames/details", role=Role.VIEWER)
+async def details_of_frames(request: Request, camera: str, ids: str) -> list[dict[str, Any]]:
+    """Return what is known of each of these frames (``ids=1,2,3``), 200 at most; those that are gone are left out."""
+    return [one.shown for one in await site_of(request).review.frames(camera, ids_of(ids))]
+
+
+@routes.api("GET", "/cameras/{camera}/frames/{frame}/thumbnail.jpg", role=Role.VIEWER, response_class=Response)
+async def frame_thumbnail(request: Request, camera: str, frame: int) -> Response:
+    """Return a frame as a small JPEG, 320 px."""
+    found = await frame_of(request, camera, frame)
+    return Response(await site_of(request).review.small(camera, found), media_type="image/jpeg", headers=_CACHED)
+
+
+@routes.api("GET", "/cameras/{camera}/frames/{frame}/picture.jpg", role=Role.VIEWER, response_class=Response)
+async def frame_picture(request: Request, camera: str, frame: int, most: int = 2400) -> Response:
+    """Return a frame as JPEG, its longer side at most ``most`` px."""
+    found = await frame_of(request, camera, frame)
+    body = await site_of(request).review.picture(camera, found, min(max(most, 16), 12000))
+    return Response(body, media_type="image/jpeg", headers=_CACHED)
+
+
+async def frame_of(request: Request, camera: str, frame: int) -> FoundFrame:
+    """Return one frame. Raises HTTPException 404 if it isn't there."""
+    found = await site_of(request).review.frames(camera, [frame]) if 0 <= frame < 1 << 62 else []
+    if not found:
+        raise HTTPException(404, f"no frame {frame} of {camera}: a quota may have taken it")
+    return found[0]

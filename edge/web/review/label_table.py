@@ -1,0 +1,139 @@
+"""The label table has in SQLite what people said, so that frames are searched by it; ``set.jsonl`` is the truth.
+
+The label book's worker writes it after each line of the set, and makes it anew from the set where it doesn't fit. The page
+reads it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from edge.models.sets.manifest import LabelLine
+from edge.web.review.places import LABELS
+
+_TABLES: Final = """
+create table if not exists books (camera text primary key, done integer not null, inode integer not null);
+create table if not exists votes (camera text not null, file text not null, who text not null, label text not null,
+  kinds text not null, mask text, at text not null, place integer not null, primary key (camera, file, who));
+create table if not exists kinds (camera text not null, kind text not null, place integer not null,
+  primary key (camera, kind));
+create table if not exists labels (camera text not null, file text not null, state text not null, kinds text not null,
+  mask text, at text not null, primary key (camera, file));
+create index if not exists labels_by_file on labels (file);
+"""
+
+
+class LabelTable:
+    """The table of all cameras' labels, for the one process that writes it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or make it in the page's folder. Raises sqlite3.Error."""
+        path = folder / LABELS
+        path.touch(mode=0o600)
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        self._database.execute("pragma journal_mode = wal")
+        self._database.execute("pragma synchronous = off")  # lost with the power, it is made again
+        self._database.executescript(_TABLES)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def done(self, camera: str) -> tuple[int, int]:
+        """Return how many bytes of a camera's set are in the table, and the inode of the file that they were read from."""
+        row = self._database.execute("select done, inode from books where camera = ?", (camera,)).fetchone()
+        return (0, 0) if row is None else (row[0], row[1])
+
+    def masks(self, camera: str, file: str) -> dict[str, str]:
+        """Return the name of each person's mask of a frame, in the order in which they were drawn."""
+        ask = "select who, mask from votes where camera = ? and file = ? and mask is not null order by place"
+        return dict(self._database.execute(ask, (camera, file)).fetchall())
+
+    def forget(self, camera: str) -> None:
+        """Begin a camera's labels anew."""
+        for table in ("books", "votes", "kinds", "labels"):
+            self._database.execute(f"delete from {table} where camera = ?", (camera,))  # noqa: S608
+
+    def take(self, camera: str, lines: Iterable[tuple[LabelLine, int]], done: tuple[int, int]) -> None:
+        """Take words in their order, each with its place in the set; ``done`` is what the next ``done`` returns."""
+        self._database.execute("begin")
+        try:
+            touched: dict[str, None] = {}
+            for line, place in lines:
+                self._vote(camera, line, place)
+                touched[line.file] = None
+            for file in touched:
+                self._settle(camera, file)
+            self._database.execute("insert or replace into books values (?, ?, ?)", (camera, *done))
+        except BaseException:
+            self._database.execute("rollback")
+            raise
+        self._database.execute("commit")
+
+    def _vote(self, camera: str, line: LabelLine, place: int) -> None:
+        of_frame = "delete from votes where camera = ? and file = ?"
+        if line.decides:
+            self._database.execute(of_frame, (camera, line.file))
+        self._database.execute(f"{of_frame} and who = ?", (camera, line.file, line.by))
+        if line.label != "withdrawn":
+            kinds = orjson.dumps(line.defects).decode()
+            values = (camera, line.file, line.by, line.label, kinds, line.mask, line.at, place)
+            self._database.execute("insert into votes values (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        named = [(camera, kind, place) for kind in line.defects]
+        self._database.executemany("insert or ignore into kinds values (?, ?, ?)", named)
+
+    def _settle(self, camera: str, file: str) -> None:
+        """Say what all words on one frame come to, as ``SetFrame`` does."""
+        ask = "select label, kinds, mask, at from votes where camera = ? and file = ? order by place"
+        rows = self._database.execute(ask, (camera, file)).fetchall()
+        self._database.execute("delete from labels where camera = ? and file = ?", (camera, file))
+        if not rows:
+            return
+        words = {label for label, *_ in rows if label != "unsure"}
+        state = "disputed" if len(words) > 1 else next(iter(words), "unsure")
+        kinds = sorted({kind for _, text, *_ in rows for kind in orjson.loads(text)})
+        masks = [mask for _, _, mask, _ in rows if mask is not None]
+        shown = f",{','.join(kinds)}," if kinds else ""
+        values = (camera, file, state, shown, masks[-1] if masks else None, rows[-1][3])
+        self._database.execute("insert into labels values (?, ?, ?, ?, ?, ?)", values)
+
+
+@contextlib.contextmanager
+def read_table(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the table to read it. Raises sqlite3.Error: there is none, or it is damaged."""
+    with contextlib.closing(sqlite3.connect(f"file:{folder / LABELS}?mode=ro", uri=True, timeout=2.0)) as database:
+        yield database
+
+
+def summary(folder: Path, camera: str) -> dict[str, Any]:
+    """Return how many frames have which label, and the kinds of defect in the order in which they were first named."""
+    try:
+        with read_table(folder) as database:
+            ask = "select state, count(*) from labels where camera = ? group by state"
+            counts = dict(database.execute(ask, (camera,)).fetchall())
+            ask = "select kind from kinds where camera = ? order by place, kind"
+            kinds = [kind for (kind,) in database.execute(ask, (camera,))]
+    except sqlite3.Error:
+        return {"counts": {}, "kinds": []}
+    return {"counts": counts, "kinds": kinds}
+
+
+def votes_on(folder: Path, camera: str, files: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return each person's word on these frames, by the frame's name in the set."""
+    names = list(files)
+    marks = ", ".join("?" * len(names))
+    ask = f"select file, who, label, kinds, mask, at from votes where camera = ? and file in ({marks}) order by place"  # noqa: S608
+    found: dict[str, list[dict[str, Any]]] = {}
+    try:
+        with read_table(folder) as database:
+            for file, who, label, kinds, mask, at in database.execute(ask, (camera, *names)):
+                word = {"by": who, "label": label, "kinds": orjson.loads(kinds), "mask": mask is not None, "at": at}
+                found.setdefault(file, []).append(word)
+    except sqlite3.Error:
+        return {}
+    return found

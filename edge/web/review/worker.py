@@ -1,0 +1,123 @@
+"""The worker writes labels, makes pictures and exports for Review, as the last in every queue.
+
+``python -m edge.web.review.worker MEMORY_MB FOLDER`` reads messages from its standard input and answers on its standard
+output. Labels go before pictures, and pictures before the next frame of an export.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import cv2
+
+from edge.errors import UserError, text_of
+from edge.web.review.label_book import LabelBook
+from edge.web.review.label_table import LabelTable
+from edge.web.review.pictures import Pictures
+from edge.web.tuning import messages
+from edge.web.tuning.lowest import be_the_last
+
+_PICTURES: Final = ("small", "picture")
+
+
+class ReviewWorker:
+    """The worker serves one page's folder. One thread works, another one listens."""
+
+    def __init__(self, source: BinaryIO, out: BinaryIO, folder: Path) -> None:
+        self._source, self._out, self._folder = source, out, folder
+        self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._later: deque[dict[str, Any]] = deque()
+        self._table = LabelTable(folder)
+        self._books: dict[str, LabelBook] = {}
+        self._pictures = Pictures(folder)
+
+    def run(self) -> None:
+        """Work until the front closes the pipe."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        while self._receive():
+            turn = self._waiting or self._later
+            if turn:
+                self._answer(turn.popleft())
+        self._table.close()
+
+    def _listen(self) -> None:
+        while (message := messages.read_message(self._source)) is not None:
+            self._inbox.put(message[0])
+        self._inbox.put(None)
+
+    def _receive(self) -> bool:
+        """Take what has come, and wait for something where there is nothing to do; False at the end."""
+        is_idle = not (self._waiting or self._later)
+        try:
+            while True:
+                message = self._inbox.get(block=is_idle)
+                if message is None:
+                    return False
+                (self._later if message["op"] in _PICTURES else self._waiting).append(message)
+                is_idle = False
+        except queue.Empty:
+            return True
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        known = {"re": message.get("id"), "op": message["op"]}
+        try:
+            head, body = self._do(message)
+        except UserError as error:
+            self._tell({**known, "error": _told(error)})
+        except (MemoryError, sqlite3.Error, OSError) as error:
+            self._tell({**known, "error": {"what": text_of(error) or "no memory is left", "passes": True}})
+        except Exception as error:  # noqa: BLE001  (one frame's trouble must not end the page's labels)
+            self._tell({**known, "error": {"what": text_of(error)}})
+        else:
+            self._tell({**known, **head}, body)
+
+    def _do(self, message: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        op, camera = message["op"], message["camera"]
+        if op == "small":
+            return {}, self._pictures.small(camera, message["frame"])
+        if op == "picture":
+            return {}, self._pictures.picture(camera, message["frame"], message["most"])
+        book = self._book(camera)
+        if op == "say":
+            book.say(message["frame"], message["word"], message["by"])
+        elif op == "shapes":
+            return {"shapes": book.shapes(message["kept"], message["by"])}, b""
+        else:
+            book.follow()
+        return {}, b""
+
+    def _book(self, camera: str) -> LabelBook:
+        if camera not in self._books:
+            self._books[camera] = LabelBook(self._folder, camera, self._table)
+        return self._books[camera]
+
+    def _tell(self, head: dict[str, Any], body: bytes = b"") -> None:
+        self._out.write(messages.packed_message(head, body))
+        self._out.flush()
+
+
+def _told(error: UserError) -> dict[str, Any]:
+    received = None if error.received is None else str(error.received)
+    expected = None if error.expected is None else str(error.expected)
+    return {"what": error.what, "received": received, "expected": expected, "fix": error.fix, "passes": error.passes}
+
+
+def main() -> None:
+    """Work for the front until it closes the pipe."""
+    be_the_last(int(sys.argv[1]))
+    cv2.setNumThreads(1)
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not stand between the messages
+    ReviewWorker(sys.stdin.buffer, out, Path(sys.argv[2])).run()
+
+
+if __name__ == "__main__":
+    main()

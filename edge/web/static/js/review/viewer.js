@@ -1,0 +1,97 @@
+// The frame at hand, large: its picture, the boxes of its record, what is known of it. Zoom is the SVG's view box.
+import { el, put, svg } from "../dom.js";
+import { moment } from "../clock.js";
+import { number, verdictText } from "../words.js";
+import { api, current, kindsOf, need, on, outcome, state } from "./state.js";
+
+const stage = document.getElementById("stage");
+export const drawing = svg("svg", { "aria-hidden": "true", preserveAspectRatio: "xMidYMid meet" });
+const picture = svg("image", { x: 0, y: 0 });
+const boxes = svg("g");
+export const shapesLayer = svg("g");
+drawing.append(picture, boxes, shapesLayer);
+stage.append(drawing);
+export const size = { width: 4, height: 3 };
+let view = [0, 0, 4, 3];
+let shownId = null;
+
+/** Where a pointer is, in pixels of the frame. */
+export function toFrame(event) {
+  const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.getScreenCTM().inverse());
+  return [point.x, point.y];
+}
+
+/** How many pixels of the frame one pixel of the screen shows. */
+export const perPixel = () => 1 / (drawing.getScreenCTM()?.a || 1);
+
+function look(box) {
+  view = box;
+  drawing.setAttribute("viewBox", view.join(" "));
+  document.dispatchEvent(new CustomEvent("edge:review-view"));
+}
+
+export const fit = () => look([0, 0, size.width, size.height]);
+
+export function pan(dx, dy) {
+  look([view[0] - dx * perPixel(), view[1] - dy * perPixel(), view[2], view[3]]);
+}
+
+stage.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  const [x, y] = toFrame(event);
+  const factor = Math.exp(event.deltaY / 400);
+  const width = Math.min(Math.max(view[2] * factor, 8), size.width * 4);
+  const by = width / view[2];
+  look([x - (x - view[0]) * by, y - (y - view[1]) * by, width, view[3] * by]);
+}, { passive: false });
+
+function show() {
+  const id = current();
+  const detail = state.details.get(id);
+  if (id === undefined || !detail) {
+    if (id !== undefined) need(state.at, state.at + 1);
+    return;
+  }
+  [size.width, size.height] = detail.size;
+  if (id !== shownId) {
+    shownId = id;
+    for (const [key, value] of [["width", size.width], ["height", size.height]]) picture.setAttribute(key, value);
+    if (detail.gone) picture.removeAttribute("href");
+    else picture.setAttribute("href", pictureOf(id));
+    boxes.replaceChildren(...detail.boxes.map(([x0, y0, x1, y1]) => svg("rect", { class: "box", x: x0, y: y0, width: x1 - x0, height: y1 - y0 })));
+    if (detail.gone) boxes.append(svg("text", { class: "gone", x: 2, y: 1.6, "font-size": 0.3 }, "the picture is gone: a quota of the evidence took it"));
+    fit();
+    prefetch();
+  }
+  write(detail);
+}
+
+const pictureOf = (id) => `${api}/${id}/picture.jpg?most=1600`;
+
+/** The next picture is there before its turn comes. */
+function prefetch() {
+  need(state.at, state.at + 3);
+  for (const id of state.ids.slice(state.at + 1, state.at + 3)) new Image().src = pictureOf(id);
+}
+
+function write(detail) {
+  const place = `${(state.at + 1).toLocaleString("en")} of ${state.ids.length.toLocaleString("en")}`;
+  document.getElementById("where").replaceChildren(
+    el("span", { class: `verdict ${detail.verdict ?? ""}` }, detail.gone ? "gone" : verdictText(detail.verdict)), detail.reason ? `${detail.reason} · ` : "", place,
+  );
+  const label = outcome(detail.votes);
+  const kinds = kindsOf(detail.votes).join(" + ");
+  put(document.getElementById("said-label"), label ? `label: ${label}${kinds ? ` (${kinds})` : ""}` : "no label");
+  const said = detail.votes.map((vote) => `${vote.by}: ${vote.kinds.join(" + ") || vote.label}`).join(", ");
+  const facts = [
+    ["time", detail.at ? moment(detail.at, { date: true }) : "–"], ["seq", detail.seq ?? "–"], ["part", detail.part ?? "–"],
+    ["score", `${number(detail.map_max)} of ${number(detail.threshold)}`], ["kept for", detail.why ?? "–"], ["dropped by", detail.dropped.join(", ") || "–"],
+    ["recording", detail.recording ?? "–"], ["file", detail.ref ?? `frame ${detail.number ?? "–"}`], ["words", said || "–"],
+  ];
+  document.getElementById("facts").replaceChildren(...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+on("at", show);
+on("found", () => { shownId = null; });
+on("detail", (ids) => ids.includes(current()) && show());
+document.addEventListener("edge:clock", show);

@@ -1,0 +1,182 @@
+"""The Review page in a real browser: labels by keys, shapes by mouse and keys, undo, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.browser import NAME, PASSWORD, chromium, served, visit
+from support.browsers import SIZES
+from support.reviewed import line_of, write_frames
+from support.waits import until
+
+from edge.config.web import SessionsConfig
+from edge.models.sets.frame_set import read_set
+from edge.web.doors.account_book import AccountBook
+from edge.web.doors.guard import COOKIE
+from edge.web.doors.roles import Role
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.browser]
+
+
+class Shown:
+    """The page in its browser, and the set that it writes."""
+
+    def __init__(self, tab: Any, wrong: list[str], address: str, folder: Path) -> None:
+        self.tab, self.wrong, self.address, self.folder = tab, wrong, address, folder
+
+    def open(self, query: str = "") -> Any:
+        self.tab.goto(f"{self.address}/cam/cam1/review{query}")
+        self.tab.locator("#status", has_text="frame").wait_for()
+        self.tab.locator(".cell .mark").first.wait_for(state="attached")
+        return self.tab
+
+    def kinds(self) -> dict[str, str]:
+        """What the set says now: the kind of each labelled frame by its seq."""
+        path = self.folder / "page" / "labels" / "cam1" / "set.jsonl"
+        if not path.is_file():
+            return {}
+        return {one.tags["seq"]: one.kind for one in read_set(path).frames if one.kind != "unlabelled"}
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    chromium()
+    folder = tmp_path_factory.mktemp("review")
+    line = line_of(folder / "line")
+    write_frames(folder / "line" / "evidence", range(30))
+    assert line.config is not None
+    with (
+        served(folder, line.config, role=Role.REVIEWER) as (address, secret),
+        visit(address, secret) as (tab, wrong),
+    ):
+        until(lambda: tab.request.get(f"{address}/api/v1/cameras/cam1/frames").ok)
+        until(lambda: len(tab.request.get(f"{address}/api/v1/cameras/cam1/frames").json()["ids"]) == 30)
+        yield Shown(tab, wrong, address, folder)
+
+
+@pytest.fixture(autouse=True)
+def nothing_wrong(shown: Shown) -> Iterator[None]:
+    shown.wrong.clear()
+    yield
+    assert shown.wrong == []
+
+
+def test_one_key_labels_and_moves_on_and_undo_goes_back(shown: Shown) -> None:
+    tab = shown.open()
+    tab.locator("#gallery").focus()
+    for key in "gdu":
+        tab.keyboard.press(key)
+    tab.keyboard.press("n")
+    tab.keyboard.type("crack")
+    tab.keyboard.press("Enter")
+    tab.locator('.keys [data-kind="crack"]').wait_for()
+    tab.keyboard.press("1")
+    until(lambda: shown.kinds() == {"29": "good", "28": "defect", "26": "crack", "25": "crack"})
+    tab.locator("#where", has_text="6 of 30").wait_for()
+    tab.keyboard.press("z")
+    tab.locator("#where", has_text="5 of 30").wait_for()
+    tab.keyboard.press("Control+z")
+    until(lambda: shown.kinds() == {"29": "good", "28": "defect"})
+    tab.locator("#counts", has_text="1 good, 1 defect, 1 unsure").wait_for()
+
+
+def test_filters_show_what_fits_and_stay_in_the_address(shown: Shown) -> None:
+    tab = shown.open("?verdict=fail")
+    tab.locator("#status", has_text="6 frames fit.").wait_for()
+    tab.locator("select[name=label]").select_option("none")
+    tab.locator("#status", has_text="5 frames fit.").wait_for()
+    assert "label=none" in tab.url
+    tab.locator("select[name=label]").select_option("disputed")
+    tab.locator("#status", has_text="No frame fits").wait_for()
+
+
+def test_a_box_by_the_mouse_and_a_polygon_by_keys_become_the_mask(shown: Shown) -> None:
+    tab = shown.open("?seq=19")
+    box = tab.locator("#stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.locator("#stage image[href]").wait_for()
+    tab.locator(".keys button", has_text="box").click()
+    tab.mouse.move(x - 40, y - 40)
+    tab.mouse.down()
+    tab.mouse.move(x + 30, y + 20, steps=3)
+    tab.mouse.up()
+    until(lambda: shown.kinds().get("19") == "defect")
+    tab.keyboard.press("p")
+    for keys in (["ArrowLeft"] * 2, ["ArrowUp"] * 2, ["ArrowRight"] * 3):
+        for key in keys:
+            tab.keyboard.press(key)
+        tab.keyboard.press(" ")
+    tab.keyboard.press("Enter")
+    tab.locator("#stage polygon.shape").nth(1).wait_for()
+    masks = shown.folder / "page" / "labels" / "cam1" / "masks"
+    until(lambda: len(list(masks.glob("*.png"))) == 2)
+    tab.keyboard.press("Delete")
+    until(lambda: len(list(masks.glob("*.png"))) == 3)
+    assert tab.locator("#stage polygon.shape").count() == 1
+    tab.keyboard.press("z")
+    tab.locator("#stage polygon.shape").nth(1).wait_for()
+    tab.keyboard.press("z")
+    tab.keyboard.press("z")
+    tab.keyboard.press("z")
+    until(lambda: "19" not in shown.kinds())
+
+
+def test_a_session_that_ends_in_mid_work_loses_no_label(shown: Shown) -> None:
+    tab = shown.open("?seq=10")
+    cookies = tab.context.cookies()
+    tab.context.clear_cookies()
+    tab.locator("#gallery").focus()
+    tab.keyboard.press("g")
+    tab.locator("#unsent", has_text="1 label is kept here and sent again: the session has ended").wait_for()
+    tab.locator("#ended").wait_for()
+    assert "10" not in shown.kinds()
+    assert "good" in tab.locator("#said-label").inner_text()
+    tab.context.add_cookies(cookies)
+    tab.locator("#unsent button").click()
+    until(lambda: shown.kinds().get("10") == "good")
+    tab.locator("#unsent").wait_for(state="hidden")
+    shown.wrong[:] = [text for text in shown.wrong if "401" not in text]
+
+
+def test_a_server_that_can_not_write_is_said_and_a_reload_keeps_what_waits(shown: Shown) -> None:
+    tab = shown.open("?seq=11")
+    full = (
+        '{"what": "labels can\'t be written: No space left on device", "expected": null, "fix": "make room on this disk"}'
+    )
+    refuse = lambda route: route.fulfill(status=503, content_type="application/json", body=full)  # noqa: E731
+    tab.route("**/api/v1/labels/cam1/*", refuse)
+    tab.locator("#gallery").focus()
+    tab.keyboard.press("d")
+    tab.locator(
+        "#unsent", has_text="1 label is kept here and sent again: labels can't be written: No space left"
+    ).wait_for()
+    shown.open("?seq=11")
+    tab.locator("#unsent", has_text="No space left").wait_for()
+    tab.unroute("**/api/v1/labels/cam1/*")
+    tab.locator("#unsent button").click()
+    until(lambda: shown.kinds().get("11") == "defect")
+    shown.wrong[:] = [text for text in shown.wrong if "503" not in text]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(shown: Shown, size: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    width, height = SIZES[size]
+    context = shown.tab.context.browser.new_context(
+        viewport={"width": width, "height": height}, bypass_csp=True, color_scheme="dark" if size == "wall" else "light"
+    )
+    with contextlib.closing(AccountBook(shown.folder / "page", SessionsConfig())) as book:
+        secret = book.log_in(NAME, PASSWORD, "test")
+    context.add_cookies([{"name": COOKIE, "value": str(secret), "url": shown.address}])
+    tab = context.new_page()
+    tab.goto(f"{shown.address}/cam/cam1/review")
+    tab.locator(".cell .mark").first.wait_for(state="attached")
+    wide = tab.evaluate("document.documentElement.scrollWidth")
+    violations = axe.Axe().run(tab).response["violations"]
+    context.close()
+    assert wide <= width
+    assert [rule["id"] for rule in violations if rule["impact"] in ("serious", "critical")] == []
