@@ -45,7 +45,7 @@ class Site:
         indexer = Background("edge.web.logs.indexer", str(folder.absolute()), *places)
         tuning = TuningDesk(config.workers, folder)
         review = ReviewDesk(config.workers, folder)
-        return cls(config, folder, doors, hub, tuning, review, (indexer,) if background else ())
+        return cls(config, folder, doors, hub, tuning=tuning, review=review, background=(indexer,) if background else ())
 
     def close(self) -> None:
         self.doors.accounts.close()
