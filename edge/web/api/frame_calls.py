@@ -12,7 +12,7 @@ from starlette.responses import Response
 from edge.web.doors.guard import visitor_of
 from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
-from edge.web.review.asked import frame_wish, ids_of
+from edge.web.review.asked import frame_wish, listed_numbers
 from edge.web.review.frame_search import FoundFrame, choices, frame_ids
 from edge.web.site import site_of
 
@@ -48,7 +48,7 @@ async def frame_choices(request: Request, camera: str) -> dict[str, Any]:
 @routes.api("GET", "/cameras/{camera}/frames/details", role=Role.VIEWER)
 async def details_of_frames(request: Request, camera: str, ids: str) -> list[dict[str, Any]]:
     """Return what is known of each of these frames (``ids=1,2,3``), 200 at most; those that are gone are left out."""
-    return [one.shown for one in await site_of(request).review.frames(camera, ids_of(ids))]
+    return [one.shown for one in await site_of(request).review.frames(camera, listed_numbers(ids))]
 
 
 @routes.api("GET", "/cameras/{camera}/frames/{frame}/thumbnail.jpg", role=Role.VIEWER, response_class=Response)

@@ -36,7 +36,7 @@ def frame_wish(query: Mapping[str, str], who: str) -> FrameWish:
         near=_share(given, "near"),
         dropped=given.get("dropped"),
         recording=given.get("recording"),
-        numbers=tuple(ids_of(given.get("numbers", ""), "numbers", _MOST_NUMBERS)),
+        numbers=tuple(listed_numbers(given.get("numbers", ""), "numbers", _MOST_NUMBERS)),
         label=given.get("label"),
         kind=given.get("kind"),
         without=who if given.get("mine") == "no" else None,
@@ -44,7 +44,7 @@ def frame_wish(query: Mapping[str, str], who: str) -> FrameWish:
     )
 
 
-def ids_of(text: str, name: str = "ids", most: int = MOST_DETAILS) -> list[int]:
+def listed_numbers(text: str, name: str = "ids", most: int = MOST_DETAILS) -> list[int]:
     """Return the numbers of ``1,2,3``. Raises UserError: another text, or more than ``most``."""
     words = [word for word in text.split(",") if word]
     if len(words) > most or not all(word.isascii() and word.isdecimal() and len(word) < 19 for word in words):

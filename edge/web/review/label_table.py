@@ -104,7 +104,7 @@ class LabelTable:
 
 
 @contextlib.contextmanager
-def read_table(folder: Path) -> Iterator[sqlite3.Connection]:
+def open_labels(folder: Path) -> Iterator[sqlite3.Connection]:
     """Open the table to read it. Raises sqlite3.Error: there is none, or it is damaged."""
     with contextlib.closing(sqlite3.connect(f"file:{folder / LABELS}?mode=ro", uri=True, timeout=2.0)) as database:
         yield database
@@ -113,7 +113,7 @@ def read_table(folder: Path) -> Iterator[sqlite3.Connection]:
 def summary(folder: Path, camera: str) -> dict[str, Any]:
     """Return how many frames have which label, and the kinds of defect in the order in which they were first named."""
     try:
-        with read_table(folder) as database:
+        with open_labels(folder) as database:
             ask = "select state, count(*) from labels where camera = ? group by state"
             counts = dict(database.execute(ask, (camera,)).fetchall())
             ask = "select kind from kinds where camera = ? order by place, kind"
@@ -130,7 +130,7 @@ def votes_on(folder: Path, camera: str, files: Iterable[str]) -> dict[str, list[
     ask = f"select file, who, label, kinds, mask, at from votes where camera = ? and file in ({marks}) order by place"  # noqa: S608
     found: dict[str, list[dict[str, Any]]] = {}
     try:
-        with read_table(folder) as database:
+        with open_labels(folder) as database:
             for file, who, label, kinds, mask, at in database.execute(ask, (camera, *names)):
                 word = {"by": who, "label": label, "kinds": orjson.loads(kinds), "mask": mask is not None, "at": at}
                 found.setdefault(file, []).append(word)

@@ -15,10 +15,10 @@ _KIND: Final = re.compile(r"\w(?:[\w .-]{0,46}[\w)-])?")
 _TAKEN: Final = frozenset({GROUND_TRUTH, "train", "test", "validation", "unsure", "withdrawn", "unlabelled", "disputed"})
 _MOST_PX: Final = 1 << 20
 
-Coordinate: TypeAlias = Annotated[float, Field(ge=0, le=_MOST_PX, allow_inf_nan=False)]
-Box: TypeAlias = Annotated[list[Coordinate], Field(min_length=4, max_length=4)]
+FramePx: TypeAlias = Annotated[float, Field(ge=0, le=_MOST_PX, allow_inf_nan=False)]
+DrawnBox: TypeAlias = Annotated[list[FramePx], Field(min_length=4, max_length=4)]
 Outline: TypeAlias = Annotated[
-    list[Annotated[list[Coordinate], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=200)
+    list[Annotated[list[FramePx], Field(min_length=2, max_length=2)]], Field(min_length=3, max_length=200)
 ]
 
 
@@ -39,7 +39,7 @@ class SaidWord(Section):
     """``unsure``: this person looked and can't tell."""
     kinds: Annotated[tuple[Annotated[str, AfterValidator(checked_kind)], ...], Field(max_length=9)] = ()
     """Kinds of defect that the frame shows."""
-    shapes: Annotated[tuple[Box | Outline, ...], Field(max_length=20)] | None = None
+    shapes: Annotated[tuple[DrawnBox | Outline, ...], Field(max_length=20)] | None = None
     """Where the defect is: boxes ``[x0, y0, x1, y1]`` and polygons ``[[x, y], ...]``, in pixels of the frame.
     null: what this person drew before."""
     decides: bool = False

@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, Final
 import cv2
 
 from edge.errors import UserError, text_of
+from edge.web.review.frame_pictures import FramePictures
 from edge.web.review.label_book import LabelBook
 from edge.web.review.label_table import LabelTable
-from edge.web.review.pictures import Pictures
 from edge.web.tuning import messages
 from edge.web.tuning.lowest import be_the_last
 
@@ -37,7 +37,7 @@ class ReviewWorker:
         self._later: deque[dict[str, Any]] = deque()
         self._table = LabelTable(folder)
         self._books: dict[str, LabelBook] = {}
-        self._pictures = Pictures(folder)
+        self._pictures = FramePictures(folder)
 
     def run(self) -> None:
         """Work until the front closes the pipe."""
@@ -110,7 +110,7 @@ def _told(error: UserError) -> dict[str, Any]:
     return {"what": error.what, "received": received, "expected": expected, "fix": error.fix, "passes": error.passes}
 
 
-def main() -> None:
+def review_for_front() -> None:
     """Work for the front until it closes the pipe."""
     be_the_last(int(sys.argv[1]))
     cv2.setNumThreads(1)
@@ -120,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    review_for_front()

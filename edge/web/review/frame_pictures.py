@@ -19,7 +19,7 @@ MOST_BYTES: Final = 256 << 20
 _KEEP_FREE_BYTES: Final = 1 << 30
 
 
-class Pictures:
+class FramePictures:
     """Pictures are read from a frame's labelled copy, or where the frame itself lies. One thread uses it."""
 
     def __init__(self, folder: Path) -> None:
