@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -254,10 +255,11 @@ def _front(config: Path, folder: Path, spread: Spread, *, smoke: bool) -> dict[s
         address = next(word for line in page.stdout for word in line.split() if word.startswith("http://"))
         threading.Thread(target=page.stdout.read, daemon=True).start()
         results = {"front_rss_mb": 0.0}
-        if shutil.which("chromium") or Path(CHROMIUM).exists():
+        missing = _why_no_browser()
+        if missing is None:
             results |= _in_browser(address, str(secret), spread, keys=4 if smoke else KEYS)
         else:
-            print(f"no {CHROMIUM}: sliders were not moved")
+            print(f"{missing}: sliders were not moved")
         results["front_rss_mb"] = _rss_mb(page.pid)
         workers = [int(pid) for pid in Path(f"/proc/{page.pid}/task/{page.pid}/children").read_text().split()]
         if workers:
@@ -267,6 +269,12 @@ def _front(config: Path, folder: Path, spread: Spread, *, smoke: bool) -> dict[s
     finally:
         page.terminate()
         page.wait()
+
+
+def _why_no_browser() -> str | None:
+    if not (shutil.which("chromium") or Path(CHROMIUM).exists()):
+        return f"no {CHROMIUM}"
+    return None if find_spec("playwright") is not None else "playwright is not installed"
 
 
 def _rss_mb(pid: int) -> float:

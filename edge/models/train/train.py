@@ -147,9 +147,9 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
             loss that is NaN from the beginning, a full disk.
     """
     check_torch()
-    from edge.models.train.loop import train_head
-
     roles, plan = prepared(source, request)
+    from edge.models.train.loop import train_head  # it needs PyTorch, what refuses a set does not
+
     learned = _gathered(source, roles.good, plan, run, "remembering good frames")
     _check_usable(source, learned, LEAST_GOOD)
     learned.notes.survey.check(request.fit.source, sized=request.fit.size is not None or plan.spec.input.size == "any")
