@@ -82,7 +82,7 @@ class Look:
     def __init__(self, browser: Any, page: RunningPage, **options: Any) -> None:
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(min(PATIENCE_S, 20.0) * 1000)
+        self.page.set_default_timeout(PATIENCE_S * 1000)
         self.url = page.url
         self.wrong: list[str] = []
         self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
