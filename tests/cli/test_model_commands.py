@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -12,16 +10,14 @@ import numpy as np
 import onnx
 import orjson
 import pytest
+from support.commands import edge as in_folder
 from support.graphs import anomalib_model, write_identity_bundle
 
 from edge.config.bundle import load_bundle
 
-ENVIRONMENT = os.environ | {"COLUMNS": "200"}
-
 
 def edge(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edge", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=50, env=ENVIRONMENT)
+    return in_folder(Path.cwd(), *arguments)
 
 
 def pictures(folder: Path, count: int = 4) -> Path:

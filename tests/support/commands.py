@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from support.waits import PATIENCE_S
+from support.warm import WarmEdge
 
 
-def edge(folder: Path, *arguments: str | Path, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
-    """One command, run in ``folder``."""
-    command = [sys.executable, "-m", "edge", *map(str, arguments)]
-    environment = os.environ | {"COLUMNS": "200"}
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout)
-    assert "Traceback" not in result.stderr, result.stderr
-    return result
+def edge(folder: Path, *arguments: object, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
+    """One command, run in ``folder``, on a terminal of 200 columns."""
+    process = WarmEdge(
+        [str(word) for word in arguments], cwd=folder, env=os.environ | {"COLUMNS": "200"}, stderr=subprocess.PIPE
+    )
+    try:
+        out, err = process.communicate(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert process.returncode is not None
+    assert "Traceback" not in err, err
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from support.lines import loaded
 from support.waits import PATIENCE_S
+from support.warm import WarmEdge
 
 LIVE = ["source.fps=50", "source.frames=null", "outputs.zmq={}", "ring.slots=64"]
 """The ring holds more than a second of frames: how late a loaded machine is must not decide what a test sees."""
@@ -57,7 +59,7 @@ def daemon(
     stderr: int = subprocess.PIPE,
     sets: Sequence[str] = LIVE,
     text: str | None = None,
-) -> Iterator[subprocess.Popen[str]]:
+) -> Iterator[Any]:
     loaded(folder)
     if text is not None:
         (folder / "cam1.yaml").write_text(text)
@@ -67,9 +69,13 @@ def daemon(
     if watchdog_s is not None:
         environment["WATCHDOG_USEC"] = str(int(watchdog_s * 1e6))
     sets = [part for item in [*sets, *overrides] for part in ("--set", item)]
-    start = ["-c", script] if script else ["-m", "edge"]
-    command = [sys.executable, *start, "run", "-c", str(folder / "cam1.yaml"), *sets]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    arguments = ["run", "-c", str(folder / "cam1.yaml"), *sets]
+    process: Any
+    if script is None:
+        process = WarmEdge(arguments, cwd=None, env=environment, stderr=stderr)
+    else:
+        command = [sys.executable, "-c", script, *arguments]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
     try:
         yield process
     finally:
