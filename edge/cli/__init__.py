@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from edge import __version__
 from edge.cli._either_way import either_way
 from edge.cli._leave import leave
+from edge.cli._loudness import with_loudness
 from edge.errors import ExitCode, UserError
 from edge.service.logs import set_up_logs
 
@@ -90,7 +91,7 @@ def _loaded(name: str) -> Any:
     group = getattr(module, "app", None)
     if group is None:
         group = typer.Typer(add_completion=False)
-        group.command(name)(either_way(name, getattr(module, stem)))
+        group.command(name)(either_way(name, with_loudness(name, getattr(module, stem))))
     else:
         for one in group.registered_commands:
             one.callback = either_way(f"{name} {one.name}", one.callback)

@@ -4,7 +4,6 @@ stderr.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
@@ -17,6 +16,22 @@ from edge.spread import Progress as SpreadProgress
 Step: TypeAlias = Callable[[int, int | None], None]
 """Called as ``step(done, total)``; ``total`` is None if nobody knows how many steps there are."""
 Element = TypeVar("Element")
+_hidden = False
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Show no bar inside, whatever the terminal."""
+    global _hidden
+    _hidden = True
+    try:
+        yield
+    finally:
+        _hidden = False
+
+
+def _shows(console: Console) -> bool:
+    return console.is_terminal and not _hidden
 
 
 @contextmanager
@@ -27,7 +42,7 @@ def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -
     task = bar.add_task(text, total=None)
 
     def step(done: int, total: int | None) -> None:
-        if console.is_terminal:
+        if _shows(console):
             bar.start()
             bar.update(task, completed=done, total=total)
 
@@ -42,11 +57,12 @@ def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -
 def build_bar() -> Iterator[Callable[[float, str], None]]:
     """Show a bar for a build that takes minutes, fed by what an engine reports."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=Console(stderr=True))
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console)
     task = bar.add_task("", total=1.0)
 
     def tell(share: float, text: str) -> None:
-        if sys.stderr.isatty():
+        if _shows(console):
             bar.start()
             bar.update(task, completed=share, description=text)
 
@@ -74,7 +90,7 @@ def spread_bar() -> Iterator[Callable[[str, SpreadProgress], None]]:
     tasks: dict[str, TaskID] = {}
 
     def show(what: str, progress: SpreadProgress) -> None:
-        if not console.is_terminal:
+        if not _shows(console):
             return
         bar.start()
         if what not in tasks:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -19,8 +20,8 @@ SetOption: TypeAlias = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config: regions.min_area_px=16. Repeatable."),
 ]
 BitsOption: TypeAlias = Annotated[
-    int | None,
-    typer.Option(metavar="10|12|14|16", help="Bits that count in frames of 16. Default: as the files say, else all."),
+    Literal[10, 12, 14, 16] | None,
+    typer.Option(help="Bits that count in frames of 16. Default: as the files say, else all."),
 ]
 
 ClusterOption: TypeAlias = Annotated[
@@ -44,14 +45,11 @@ def finished_shards(out: Path | None, *, resume: bool) -> Path | None:
     return out.with_name(f"{out.name}.parts")
 
 
-def checked_bits(bits: int | None) -> int | None:
-    """Return what ``--bits`` says. Raises UserError for a depth that no camera has."""
-    if bits not in (None, 10, 12, 14, 16):
-        raise UserError("--bits", received=bits, expected="10, 12, 14 or 16")
-    return bits
+def completing(words: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return what a shell completes by: the words that begin with what stands there. They are listed when asked for."""
+    return lambda incomplete: [word for word in words() if word.startswith(incomplete)]
 
 
 def declared_bits(bits: int | None, source: SourceConfig) -> int | None:
     """Return ``--bits`` or, without it, what the line's own source declares about its files."""
-    asked = checked_bits(bits)
-    return source.bits if asked is None and isinstance(source, RecordedConfig) else asked
+    return source.bits if bits is None and isinstance(source, RecordedConfig) else bits

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
+from edge.cli._options import completing
 from edge.cli._sets import end_if_lacking
 from edge.cli._tables import print_table
 from edge.config.bundle import load_bundle
@@ -20,7 +21,7 @@ from edge.models.sets.open import open_set
 from edge.models.write import check_target
 from edge.shift.adaptation import Adaptation
 from edge.shift.adaptation import adapt as adapt_model
-from edge.shift.answers.table import answers_of
+from edge.shift.answers.table import ANSWERS, answers_of
 from edge.shift.bundle_trial import Trial
 from edge.shift.rank import Tried, ranked
 from edge.shift.subject import open_subject
@@ -36,7 +37,13 @@ def adapt(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="NEW", help="The new version's folder.")] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="ANSWER", help="Try this answer alone. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="ANSWER",
+            help=f"Try this answer alone: {', '.join(row.name for row in ANSWERS)}. Repeatable.",
+            autocompletion=completing(lambda: (row.name for row in ANSWERS)),
+        ),
     ] = None,
     lab: Annotated[
         Path | None, typer.Option("--lab", metavar="SET", help="Good frames of the lab, where the bundle keeps none.")

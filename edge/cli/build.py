@@ -19,7 +19,7 @@ from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
 from edge.cli._tables import print_table
 from edge.cli.bundle import light_and_tile_rows, resize_text
-from edge.config.bundle_spec import TileSpec
+from edge.config.bundle_spec import ResizeKernel, TileSpec
 from edge.config.validate import validate
 from edge.errors import UserError
 from edge.frames import Frame
@@ -28,7 +28,6 @@ from edge.models.build.build import build as build_bundle
 from edge.models.build.options import BuildOptions
 from edge.models.frame_survey import outliers_text, surveyed
 from edge.models.good_frames import GoodFrames, good_frames
-from edge.preprocess.prepare import KERNELS
 
 
 def build(
@@ -38,10 +37,8 @@ def build(
     size: Annotated[str | None, typer.Option(metavar="W,H", help="Picture that the network sees, in px.")] = None,
     resize: Annotated[Literal["host", "graph"], typer.Option(help="Where frames are resized to it.")] = "host",
     kernel: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Kernel of that resize: {', '.join(KERNELS)}. Default: area; in the graph linear or the exporter's own."
-        ),
+        ResizeKernel | None,
+        typer.Option(help="Kernel of that resize. Default: area; in the graph linear or the exporter's own."),
     ] = None,
     fit: Annotated[
         Literal["stretch", "letterbox", "crop"],
@@ -51,7 +48,9 @@ def build(
     short_side: Annotated[
         int | None, typer.Option(min=1, metavar="PX", help="With --fit crop: the short side after the resize.")
     ] = None,
-    channels: Annotated[int | None, typer.Option(help="Channels of the frames. 1: grey frames for a colour model.")] = None,
+    channels: Annotated[
+        Literal[1, 3] | None, typer.Option(help="Channels of the frames. 1: grey frames for a colour model.")
+    ] = None,
     bits: Annotated[int, typer.Option(min=8, max=16, help="Bits of a frame's values; above 8 the graph takes uint16.")] = 8,
     scale: Annotated[float | None, typer.Option(help="Factor on pixels. Default: 1/255 (of the bits), so 0 to 1.")] = None,
     mean: Annotated[str | None, typer.Option(metavar="M[,M,M]", help="Subtracted after the scale.")] = None,
@@ -95,8 +94,6 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Make a bundle from an ONNX model and check it against the original."""
-    _one_of("--kernel", kernel, tuple(KERNELS))
-    _one_of("--channels", channels, (1, 3))
     words: Any = {
         "resize": resize,
         "fit": fit,
@@ -198,11 +195,6 @@ def _four(option: str, text: str | None) -> tuple[float, float, float, float] | 
     if len(values) != 4:
         raise UserError(option, received=text, expected="four numbers: SX,SY,OX,OY")
     return values[0], values[1], values[2], values[3]
-
-
-def _one_of(option: str, value: object, known: tuple[object, ...]) -> None:
-    if value is not None and value not in known:
-        raise UserError(option, received=value, expected=" or ".join(map(str, known)))
 
 
 def _as_json(report: BuildReport) -> dict[str, Any]:

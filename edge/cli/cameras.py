@@ -45,7 +45,9 @@ def cameras(
     ip: Annotated[str | None, typer.Option(help="The same, by IPv4 address (GigE).", show_default=False)] = None,
     save: Annotated[
         Path | None,
-        typer.Option("--save", help="Write the camera's present features as a config's source.", show_default=False),
+        typer.Option(
+            "--save", "-o", "--out", help="Write the camera's present features as a config's source.", show_default=False
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:

@@ -15,7 +15,7 @@ from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
-from edge.cli._options import BitsOption, ClusterOption, checked_bits
+from edge.cli._options import BitsOption, ClusterOption
 from edge.cli.build import parse_size
 from edge.cli.bundle import light_and_tile_rows
 from edge.config.bundle import SPEC_NAME, Bundle
@@ -24,6 +24,7 @@ from edge.models.fit.continued import add_frames, fit_like, merge_bundles
 from edge.models.fit.fit import Fit, FitRun, write_fit
 from edge.models.fit.fit import fit as fit_frames
 from edge.models.fit.fit_plan import FitRequest, PoseChoice
+from edge.models.fit.methods import MethodName
 from edge.models.fit.outlier_pictures import write_outlier_pictures
 from edge.models.fit.protocol import MethodOptions
 from edge.models.frame_sequence import FrameSequence
@@ -39,10 +40,10 @@ def fit(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="BUNDLE", help="The bundle to write.")],
     method: Annotated[
-        str | None, typer.Option(help="residual, memory, cells or pixel. Default: what suits the pose.")
+        MethodName | None, typer.Option(help="What is made of the frames. Default: what suits the pose.")
     ] = None,
     pose: Annotated[
-        str, typer.Option(help="fixed: parts lie alike. texture: they don't. auto: the first frames tell.")
+        PoseChoice, typer.Option(help="fixed: parts lie alike. texture: they don't. auto: the first frames tell.")
     ] = "auto",
     name: Annotated[
         str | None, typer.Option(help="What records call the model. Default: the bundle folder's name.")
@@ -91,7 +92,7 @@ def fit(
     request = FitRequest(
         name=name or out.absolute().name,
         method=method,
-        pose=_pose(pose),
+        pose=pose,
         size=parse_size(size),
         max_side=max_side,
         illumination=illumination_of(illumination),
@@ -104,7 +105,7 @@ def fit(
         ),
         source=", ".join(map(str, [*places, *(add or ())])),
     )
-    base, frames = (None, None) if merged else _frames(console, places, add or [], checked_bits(bits))
+    base, frames = (None, None) if merged else _frames(console, places, add or [], bits)
     parts = out.with_name(f"{out.name}.parts")
     with spread_bar() as bar:
         run = FitRun(
@@ -168,12 +169,6 @@ def _lacks(fitted: Fit, frames: FrameSequence | None) -> list[str]:
     words += [f"{lost.name} ended two workers ({lost.how}); it is not in the model" for lost in fitted.lost]
     beside = [place for place in (frames.places if frames else ()) if place.not_taken]
     return words + [f"left out of {place.folder}: {place.not_taken}" for place in beside]
-
-
-def _pose(text: str) -> PoseChoice:
-    if text not in ("auto", "fixed", "texture"):
-        raise UserError("--pose", received=text, expected="auto, fixed or texture")
-    return text  # type: ignore[return-value]
 
 
 def _as_json(fitted: Fit, bundle: Bundle, pictures: list[Path], notes: list[str]) -> dict[str, Any]:

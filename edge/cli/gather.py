@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,10 +11,11 @@ from rich.table import Table
 
 from edge.cli._bars import progress_bar
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._json import JsonOption, print_json
 from edge.cli._sets import ByOption, PartGapOption, tell_unreadable
 from edge.cli._tables import print_table
 from edge.errors import UserError
-from edge.models.sets.gather import BALANCED
+from edge.models.sets.gather import BALANCED, Gathered
 from edge.models.sets.gather import gather as gather_frames
 from edge.models.sets.metadata import described, parse_gap
 
@@ -28,6 +29,7 @@ def gather(
     balance: Annotated[str, typer.Option(help="Tags that --most is balanced over.")] = ",".join(BALANCED),
     by: ByOption = None,
     part_gap: PartGapOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Gather frames into a set: copied, no picture twice, with parts, tags, labels and hashes in its manifest."""
     if by == "content":
@@ -42,6 +44,30 @@ def gather(
             described=lambda frames: described(frames, by, gap),
             seen=lambda done: step(done, None),
         )
+    damaged = len(result.unreadable)
+    lacks = [*result.lacks, f"{damaged} picture{'s' * (damaged != 1)} can't be read" if damaged else ""]
+    tell_unreadable(out, result.unreadable)
+    if as_json:
+        print_json(_as_json(out, result))
+    else:
+        _show(out, result, balance)
+    end_if_incomplete(lacks)
+
+
+def _as_json(out: Path, result: Gathered) -> dict[str, Any]:
+    return {
+        "set": out,
+        "taken": result.taken,
+        "frames": len(result.frames),
+        "parts": len({frame.part for frame in result.frames.frames if frame.part is not None}),
+        "twice": result.twice,
+        "passed_over": result.passed_over,
+        "unreadable": result.unreadable,
+        "groups": result.groups,
+    }
+
+
+def _show(out: Path, result: Gathered, balance: str) -> None:
     table = Table()
     table.add_column(", ".join(balance.split(",")))
     table.add_column("new frames", justify="right")
@@ -49,7 +75,6 @@ def gather(
         table.add_row(name, str(count))
     if result.groups:
         print_table(table)
-    tell_unreadable(out, result.unreadable)
     console = Console(highlight=False)
     parts = {frame.part for frame in result.frames.frames if frame.part is not None}
     told = f"{len(parts)} parts" if parts else "parts unknown"
@@ -59,5 +84,3 @@ def gather(
         soft_wrap=True,
     )
     console.print(f"wrote {out}; next: edge label {out}, edge split {out}", soft_wrap=True)
-    damaged = len(result.unreadable)
-    end_if_incomplete([*result.lacks, f"{damaged} picture{'s' * (damaged != 1)} can't be read" if damaged else ""])

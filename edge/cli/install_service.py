@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -17,13 +18,20 @@ from edge.service.config_drop_in import HIDDEN, drop_in_of, unseen
 from edge.service.unit_files import DropIn, ServiceFile, next_steps, service_files
 
 
+class Machine(Enum):
+    """These kinds of machine need more than the unit."""
+
+    CUDA = "cuda"
+    JETSON = "jetson"
+
+
+_DROP_INS: Final[dict[Machine, DropIn]] = {Machine.CUDA: "cuda", Machine.JETSON: "jetson"}
+
+
 def install_service(
     camera: Annotated[str, typer.Argument(help="The instance: edge@CAMERA runs /etc/edge/CAMERA.yaml.")],
     root: Annotated[Path, typer.Option(metavar="DIR", help="Folder in place of /, for an image or a trial.")] = Path("/"),
-    drop_in: Annotated[
-        list[str] | None,
-        typer.Option(metavar="|".join(get_args(DropIn)), help="Also what this kind of machine needs. Repeatable."),
-    ] = None,
+    drop_in: Annotated[list[Machine] | None, typer.Option(help="Also what this kind of machine needs. Repeatable.")] = None,
     program: Annotated[
         Path | None,
         typer.Option(help="The edge command that the unit starts. Default: this one.", show_default=False),
@@ -39,7 +47,7 @@ def install_service(
     """
     if not re.fullmatch(r"[a-z0-9_]{1,32}", camera):
         raise UserError("CAMERA", received=repr(camera), expected="a to z, 0 to 9 and _, at most 32, as in the config")
-    kinds = tuple(_drop_in(name) for name in drop_in or ())
+    kinds = tuple(_DROP_INS[machine] for machine in drop_in or ())
     files = service_files(camera, kinds, program, gateway=gateway, web=web)
     config = root / "etc" / "edge" / f"{camera}.yaml"
     with contextlib.suppress(UserError):  # told among the warnings
@@ -57,13 +65,6 @@ def install_service(
     out.print("\nnext:")
     for step in next_steps(camera, gateway=gateway, web=web):
         out.print(f"  {step}", markup=False)
-
-
-def _drop_in(name: str) -> DropIn:
-    for known in get_args(DropIn):
-        if name == known:
-            return known  # type: ignore[no-any-return]
-    raise UserError("--drop-in", received=name, expected=" or ".join(get_args(DropIn)))
 
 
 def _warnings(camera: str, root: Path, files: list[ServiceFile]) -> list[str]:

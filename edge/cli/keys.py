@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
+from edge.cli._json import JsonOption, print_json
+from edge.cli._tables import print_table
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.storage.key_list import allow, new_pair, revoke
@@ -29,7 +31,9 @@ OwnerOption = Annotated[
 @app.command("new")
 def new(
     name: Annotated[str, typer.Argument(help="Name of the pair: of a daemon or of a client.")],
-    folder: Annotated[Path, typer.Option("--dir", help="Folder that gets NAME.key and NAME.key_secret.")] = Path("keys"),
+    folder: Annotated[
+        Path, typer.Option("--dir", "-o", "--out", help="Folder that gets NAME.key and NAME.key_secret.")
+    ] = Path("keys"),
     owner: OwnerOption = None,
 ) -> None:
     """Make a key pair, both files with mode 0600. Keep the secret one where it is used; hand out the public one."""
@@ -60,13 +64,19 @@ def revoke_key(
 
 
 @app.command("list")
-def list_keys(clients: ClientsOption) -> None:
+def list_keys(clients: ClientsOption, as_json: JsonOption = False) -> None:
     """List the clients that may connect."""
     names, wrong = allowed(clients_folder(clients))
-    table = Table("name", "public key", box=None)
-    for key, name in sorted(names.items(), key=lambda item: item[1]):
-        table.add_row(name, key.decode())
-    Console(soft_wrap=True, highlight=False, markup=False).print(table if names else "nobody is allowed")
+    rows = sorted((name, key.decode()) for key, name in names.items())
+    if as_json:
+        print_json({"clients": [{"name": name, "public_key": key} for name, key in rows]})
+    elif rows:
+        table = Table(Column("name", overflow="fold"), Column("public key", no_wrap=True), box=None)
+        for name, key in rows:
+            table.add_row(escape(name), key)
+        print_table(table)
+    else:
+        print("nobody is allowed")
     if wrong:
         raise UserError("\n".join(wrong))
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from edge.cli._bars import progress_bar
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._json import JsonOption, print_json
 from edge.cli._leave import stop_on_signals
 from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
@@ -24,6 +25,7 @@ def record(
     frames: Annotated[int, typer.Option(min=1, help="How many frames to record.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the recording; must not hold one yet.")],
     overrides: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Record frames from the config's source, losslessly. The model is not needed."""
     loaded = load_config(config, overrides or ())
@@ -42,9 +44,11 @@ def record(
             )
     except UserError as error:
         raise loaded.located(error) from None
-    if written or lost:
+    if as_json:
+        print_json({"recording": out, "frames": written, "lost": lost, "interrupted": stop.is_set()})
+    elif written or lost:
         Console().print(f"{written} frames recorded in {out}; {lost} lost on the way", soft_wrap=True)
-    else:
+    if not (written or lost):
         print(f"{out}: not kept, for no frame came", file=sys.stderr)
     if stop.is_set():
         print(f"interrupted after {written} of {frames} frames", file=sys.stderr)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from edge.cli._either_way import IS_CONFIG
+from edge.cli._json import JsonOption, print_json
 from edge.cli._log_paths import PicturesOption, named_logs
 from edge.cli._options import SetOption
 from edge.errors import ExitCode, UserError
@@ -40,6 +41,7 @@ def report(
     worst: Annotated[int, typer.Option(min=0, max=100, help="How many of the worst regions to show.")] = 12,
     in_utc: Annotated[bool, typer.Option("--utc", help="Times in UTC instead of this machine's zone.")] = False,
     overrides: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make one self-contained page: verdicts per hour, defects by kind, size and place, latency, losses, drift, the worst
     regions with pictures. Needs the extra report. Exit codes: 0; 1 when there is no record.
@@ -63,5 +65,8 @@ def report(
         write_whole(out, data)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written: {error.strerror}") from None
+    if as_json:
+        print_json({"file": out, "records": told.records, "bytes": len(data)})
+        return
     text = f"wrote {out}: {told.records:,} records, {len(data) / 1e6:.1f} MB, to be opened in any browser"
     Console(highlight=False).print(text, soft_wrap=True, markup=False)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli._json import JsonOption, print_json
 from edge.cli._sets import ByOption, PartGapOption, described_set, end_if_lacking, hashed_set
 from edge.cli._tables import print_table
 from edge.errors import UserError
@@ -32,6 +33,7 @@ def split(
         Path | None,
         typer.Option("--out", "-o", metavar="SET.jsonl", help=f"The manifest to write. Default: SET/{MANIFEST}."),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Split a set into fit, adapt, calibrate, validation and test, with no part on two sides."""
     frames = hashed_set(described_set(path, by, part_gap))
@@ -39,13 +41,20 @@ def split(
     target = out or frames.manifest or path / MANIFEST
     line = SplitLine(at=now(), seed=seed, by=frames.parts_by or "the set", sides=result.sides)
     write_set(frames, target, line)
-    _show(result)
+    if as_json:
+        print_json({"manifest": target, "seed": seed, "by": line.by, "parts": result.parts, "notes": result.notes})
+    else:
+        _show(result)
+        _tell(result, line, target)
+    end_if_lacking(frames)
+
+
+def _tell(result: Split, line: SplitLine, target: Path) -> None:
     console = Console(highlight=False)
     for note in result.notes:
         console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
-    console.print(f"{sum(result.parts.values())} parts by {line.by}; seed {seed}", soft_wrap=True, markup=False)
+    console.print(f"{sum(result.parts.values())} parts by {line.by}; seed {line.seed}", soft_wrap=True, markup=False)
     console.print(f"wrote {target}", soft_wrap=True)
-    end_if_lacking(frames)
 
 
 def _shares(texts: list[str] | None) -> dict[str, float]:

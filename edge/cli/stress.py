@@ -14,9 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
-from edge.cli._options import ClusterOption, finished_shards
+from edge.cli._options import ClusterOption, completing, finished_shards
 from edge.cli._sets import end_if_lacking, without_unreadable
 from edge.cli._tables import print_table
+from edge.disturb.corruptions import CORRUPTIONS
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.open import open_set
@@ -35,7 +36,13 @@ def stress(
         Path, typer.Option("-m", "--model", metavar="BUNDLE|LINE.yaml", help="The model, or the line that runs it.")
     ],
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="CORRUPTION", help="Such as defocus or gradient. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="CORRUPTION",
+            help="Such as defocus or gradient. Repeatable.",
+            autocompletion=completing(lambda: CORRUPTIONS),
+        ),
     ] = None,
     covers: Annotated[
         tuple[Path, Path] | None,

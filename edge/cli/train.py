@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -14,12 +14,14 @@ from rich.markup import escape
 
 from edge.cli._bars import spread_bar
 from edge.cli._incomplete import end_if_incomplete
+from edge.cli._json import JsonOption, print_json
+from edge.cli._options import completing
 from edge.cli._sets import ByOption, PartGapOption, described_set
 from edge.cli.build import parse_size
 from edge.config.bundle import Bundle, load_bundle
 from edge.disturb.synthetic import SYNTHETIC, chosen
 from edge.errors import UserError
-from edge.models.fit.fit_plan import FitRequest
+from edge.models.fit.fit_plan import FitRequest, PoseChoice
 from edge.models.fit.protocol import MethodOptions
 from edge.models.sets.frame_set import FrameSet
 from edge.models.train.checkpoint import Epoch
@@ -54,7 +56,12 @@ def train(
         ),
     ] = None,
     without: Annotated[
-        list[str] | None, typer.Option(metavar="KIND", help=f"Synthetic defects to leave out: {', '.join(SYNTHETIC)}.")
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help=f"Synthetic defects to leave out: {', '.join(SYNTHETIC)}.",
+            autocompletion=completing(lambda: SYNTHETIC),
+        ),
     ] = None,
     labels: Annotated[
         bool, typer.Option("--labels/--no-labels", help="Learn from labelled defects and false positives, too.")
@@ -65,9 +72,7 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="What records call the model. Default: the bundle folder's name.")
     ] = None,
-    pose: Annotated[
-        Literal["auto", "fixed", "texture"], typer.Option(help="fixed: parts lie alike. texture: they don't.")
-    ] = "auto",
+    pose: Annotated[PoseChoice, typer.Option(help="fixed: parts lie alike. texture: they don't.")] = "auto",
     size: Annotated[str | None, typer.Option(metavar="W,H", help="Picture that the model sees, in px.")] = None,
     backbone: Annotated[
         Path | None, typer.Option(metavar="lite0|gabor|ONNX", help="Whose features are used. Default: as edge fit.")
@@ -80,6 +85,7 @@ def train(
         bool, typer.Option("--resume", help="Go on from what an earlier run left in BUNDLE.training.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a model on good frames, synthetic defects and labelled ones, fuse it with edge fit's memory, and test it."""
     target = out or Path("model")
@@ -108,7 +114,7 @@ def train(
         options,
         None if base is None else load_bundle(base),
     )
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)
     if sheet is not None:
         _draw(console, described_set(path, by, part_gap), request, sheet)
         return
@@ -122,8 +128,30 @@ def train(
         trained = train_on(source, request, training_folder(out), run)
     bundle = write_trained(out, trained, options, str(path), force=force)
     shutil.rmtree(training_folder(out), ignore_errors=True)
-    _show(console, trained, bundle)
+    if as_json:
+        print_json(_as_json(trained, bundle))
+    else:
+        _show(console, trained, bundle)
     end_if_incomplete([trained.stopped] if trained.not_a_number and trained.stopped else [])
+
+
+def _as_json(trained: Trained, bundle: Bundle) -> dict[str, Any]:
+    """Return what was trained, for programs."""
+    roles, notes = trained.roles, trained.gathered.notes
+    return {
+        "bundle": bundle.folder,
+        "sha256": bundle.sha256,
+        "good": len(roles.good),
+        "defects": len(roles.defects),
+        "false_positives": len(roles.false_positives),
+        "validated_good": len(roles.validated_good),
+        "validated_defects": len(roles.validated_defects),
+        "pose": trained.plan.pose,
+        "notes": [*roles.notes, *trained.notes],
+        "unreadable": notes.unreadable,
+        "out_of_place": [{"frame": name, "why": why} for name, why in notes.out_of_place],
+        "self_test": None if trained.tested is None else list(trained.tested.sentences()),
+    }
 
 
 def _draw(console: Console, source: FrameSet, request: TrainRequest, sheet: Path) -> None:

@@ -9,14 +9,21 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
+from edge.cli._json import JsonOption, print_json
+from edge.cli._tables import print_table
 from edge.config.web import load_web_config
 from edge.errors import UserError
+
+if TYPE_CHECKING:
+    from edge.web.doors.account_book import Account, AccountBook
+
+Done = TypeVar("Done")
 
 app = typer.Typer(invoke_without_command=True, add_completion=False)
 users = typer.Typer(help="Users: who may log in to the page.", no_args_is_help=True, add_completion=False)
@@ -28,8 +35,8 @@ WebConfigOption: TypeAlias = Annotated[
     Path | None, typer.Option("-c", "--config", help="The page's YAML file. Default: built-in values.", show_default=False)
 ]
 RoleOption: TypeAlias = Annotated[
-    str,
-    typer.Option(metavar="viewer|reviewer|engineer|admin", help="What it may do, which includes all before it."),
+    Literal["viewer", "reviewer", "engineer", "admin"],
+    typer.Option(help="What it may do, which includes all before it."),
 ]
 CamerasOption: TypeAlias = Annotated[
     str | None, typer.Option(metavar="CAM1,CAM2", help="Cameras that it sees. Default: all.", show_default=False)
@@ -83,9 +90,10 @@ def add_user(
 
 
 @users.command("list")
-def list_users(settings: WebConfigOption = None) -> None:
+def list_users(settings: WebConfigOption = None, as_json: JsonOption = False) -> None:
     """List the users with their roles and cameras."""
-    _print_accounts(_with_accounts(settings, lambda accounts: accounts.users()), "nobody has an account")
+    accounts = _with_accounts(settings, lambda accounts: accounts.users())
+    _print_accounts(accounts, "users", "nobody has an account", as_json=as_json)
 
 
 @users.command("revoke")
@@ -118,9 +126,10 @@ def add_token(
 
 
 @tokens.command("list")
-def list_tokens(settings: WebConfigOption = None) -> None:
+def list_tokens(settings: WebConfigOption = None, as_json: JsonOption = False) -> None:
     """List the tokens by name; the secrets are kept nowhere."""
-    _print_accounts(_with_accounts(settings, lambda accounts: accounts.tokens()), "there are no tokens")
+    accounts = _with_accounts(settings, lambda accounts: accounts.tokens())
+    _print_accounts(accounts, "tokens", "there are no tokens", as_json=as_json)
 
 
 @tokens.command("revoke")
@@ -145,7 +154,7 @@ class _Note:
         self.event, self.values = event, {"kind": kind, "name": name, **more}
 
 
-def _with_accounts(config: Path | None, act: Callable[..., object], note: _Note | None = None) -> object:
+def _with_accounts(config: Path | None, act: Callable[[AccountBook], Done], note: _Note | None = None) -> Done:
     """Let ``act`` change or read the accounts; what it changed is noted in the audit log once it is done."""
     from edge.web.doors.account_book import AccountBook
 
@@ -178,16 +187,29 @@ def _split(cameras: str | None) -> list[str] | None:
     return None if cameras is None else [name.strip() for name in cameras.split(",") if name.strip()]
 
 
-def _print_accounts(accounts: object, nobody: str) -> None:
-    from edge.web.doors.account_book import Account
-
-    table = Table("name", "role", "cameras", "since", "until", box=None)
-    rows = [account for account in accounts if isinstance(account, Account)] if isinstance(accounts, list) else []
-    for account in rows:
+def _print_accounts(accounts: list[Account], kind: str, nobody: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({kind: [_as_json(account) for account in accounts]})
+        return
+    if not accounts:
+        print(nobody)
+        return
+    table = Table(Column("name", overflow="fold"), "role", "cameras", "since", "until", box=None)
+    for account in accounts:
         cameras = "all" if account.cameras is None else ", ".join(sorted(account.cameras))
         until = "" if account.until is None else _day(account.until)
-        table.add_row(account.name, account.role.word, cameras, _day(account.made), until)
-    Console(soft_wrap=True, highlight=False, markup=False).print(table if rows else nobody)
+        table.add_row(escape(account.name), account.role.word, escape(cameras), _day(account.made), until)
+    print_table(table)
+
+
+def _as_json(account: Account) -> dict[str, object]:
+    return {
+        "name": account.name,
+        "role": account.role.word,
+        "cameras": None if account.cameras is None else sorted(account.cameras),
+        "made": account.made,
+        "until": account.until,
+    }
 
 
 def _day(moment_s: float) -> str:

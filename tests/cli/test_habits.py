@@ -5,37 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
-import typer
+from support.command_table import COMMANDS, options
 from support.commands import edge
 from support.logs import lines, write
 from typer.testing import CliRunner
 
 from edge.cli import ELSEWHERE, NAMES, app
 from edge.cli._tables import PIPE_WIDTH
-
-GROUP: Any = typer.main.get_command(app)
-
-
-def walk(group: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name in group.list_commands(None):
-        command = group.get_command(None, name)
-        if hasattr(command, "commands"):
-            yield from walk(command, (*prefix, name))
-        else:
-            yield (*prefix, name), command
-
-
-COMMANDS = dict(walk(GROUP))
-
-
-def options(command: Any) -> set[str]:
-    return {name for parameter in command.params if parameter.param_type_name == "option" for name in parameter.opts}
 
 
 @pytest.mark.parametrize("words", list(COMMANDS), ids=" ".join)
@@ -62,17 +42,6 @@ def test_who_writes_takes_o_and_out() -> None:
     writing = {words for words, command in COMMANDS.items() if {"-o", "--out"} & options(command)}
     assert {words[0] for words in writing} >= {"fit", "build", "calibrate", "replay", "record", "export", "demo", "gather"}
     assert [words for words in writing if not {"-o", "--out"} <= options(COMMANDS[words])] == []
-
-
-SCRIPTED = (
-    *("check", "replay", "calibrate", "fit", "build", "bundle check", "reload", "pack", "unpack", "log", "cameras"),
-    *("doctor", "fleet", "subscribe"),
-)
-
-
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_who_is_called_by_scripts_speaks_json(name: str) -> None:
-    assert "--json" in options(COMMANDS[tuple(name.split())])
 
 
 @pytest.mark.parametrize("way", [["cam1.yaml"], ["-c", "cam1.yaml"], ["--config", "cam1.yaml"]], ids=" ".join)

@@ -85,7 +85,6 @@ def test_a_program_that_the_service_cannot_see_and_a_config_of_another_name_are_
     ("arguments", "text"),
     [
         (["Cam-1"], "CAMERA\n  received: 'Cam-1'\n  expected: a to z, 0 to 9 and _, at most 32, as in the config"),
-        (["cam1", "--drop-in", "amd"], "--drop-in\n  received: amd\n  expected: cuda or jetson"),
     ],
 )
 def test_mistakes_are_told(tmp_path: Path, arguments: list[str], text: str) -> None:

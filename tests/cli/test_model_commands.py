@@ -127,10 +127,6 @@ def test_bundle_check_prints_the_contract(tmp_path: Path) -> None:
             "--mean\n  received: a,b\n  expected: numbers with commas, for example 0.485,0.456,0.406\n",
         ),
         (
-            ("build", "{t}/m.onnx", "-o", "{t}/b", "--kernel", "sinc"),
-            "--kernel\n  received: sinc\n  expected: area or linear or nearest or cubic or lanczos\n",
-        ),
-        (
             ("fit", "{t}", "-o", "{t}"),
             "{t}: exists and is no bundle, so it is not replaced\n  expected: a new folder, an empty one, or a bundle\n"
             "  fix: name another folder\n",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from edge.errors import UserError
 from edge.models.fit.protocol import Method, Pose
+
+MethodName: TypeAlias = Literal["residual", "memory", "cells", "pixel"]
+"""The names in ``METHODS``, as the command line offers them."""
 
 
 @dataclass(frozen=True, slots=True)
