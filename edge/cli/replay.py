@@ -111,6 +111,8 @@ def replay(
     frames = RecordedSource(source, pace, 10.0, bits=declared_bits(bits, loaded.config.source))
     frames.open()  # before a folder is made for what it can't give
     frames.close()
+    if frames.masks:
+        show_notes(Console(stderr=True, highlight=False), [f"not judged, for they are masks: {frames.masks}"])
     before = None if against is None else _outcomes(against)
     labels = _labels(source)
     if out is not None and out.resolve() == source.resolve():

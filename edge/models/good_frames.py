@@ -14,10 +14,11 @@ from typing import Final
 
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models.sets.class_words import BAD_FOLDERS, GOOD_FOLDERS, is_good_folder, masks_among, says_bad
+from edge.models.sets.class_words import BAD_FOLDERS, GOOD_FOLDERS, is_good_folder, says_bad
 from edge.models.sets.manifest import MANIFEST
 from edge.models.sets.open import LABELS, open_set
 from edge.storage.frames_on_disk import count_entries, count_frames, pictures_in, read_frames, read_pictures
+from edge.storage.mask_names import masks_among
 from edge.storage.pictures import frame_name
 from edge.storage.recording import is_recording
 

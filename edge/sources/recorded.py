@@ -57,6 +57,8 @@ class RecordedSource:
         """Number of frames, lost ones included, for progress bars; known after ``open``, None if a video doesn't say."""
         self.left_out = ""
         """What lies in a folder beside its pictures and can't be read, in words; known after ``open``."""
+        self.masks = ""
+        """Which of a folder's pictures are masks by their names, and so no frames, in words; known after ``open``."""
         self._pace = pace
         self._fps = fps
         self._bits = bits
@@ -73,7 +75,7 @@ class RecordedSource:
 
     def open(self) -> None:
         reel = open_reel(self.path, self._fps, self._bits)
-        self.total, self._detail, self.left_out = reel.total, reel.what, reel.left_out
+        self.total, self._detail, self.left_out, self.masks = reel.total, reel.what, reel.left_out, reel.masks
         self._items = islice(reel.begin(), self._taken, None)  # opened again after a fault, it goes on where it was
         self._state = "streaming"
 

@@ -23,6 +23,9 @@ _NAMES: Final = (
     *(".7z", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst"),
 )
 """Kinds of pictures that aren't read, and of videos and archives, which may hold some."""
+_SYSTEM: Final = frozenset(("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"))
+"""Folders that Synology, macOS, Windows and ext4 make: what lies there is nobody's frame."""
+_THUMBNAILS: Final = frozenset(("thumb", "thumbs", "thumbnail", "thumbnails"))
 _NUMBERS: Final = re.compile(r"([0-9]+)")
 
 
@@ -65,7 +68,8 @@ AGAIN: Final = "that lead back to a folder above them"
 def find_pictures(folder: Path) -> FoundPictures:
     """Find the pictures under ``folder``, nested folders and links to folders included, in natural order.
 
-    Hidden files and folders are passed over. A folder that is reached twice is read twice, but not within itself.
+    Hidden files and folders are passed over, so are those that systems make for themselves, and thumbnails of pictures
+    that are there. A folder that is reached twice is read twice, but not within itself.
     """
     left_out: dict[str, list[str]] = {}
     names: list[str] = []
@@ -79,8 +83,23 @@ def find_pictures(folder: Path) -> FoundPictures:
             left_out.setdefault(NOT_READ, []).append(path)
         else:
             others += 1
+    thumbnails = _thumbnails(names)
+    names, others = [name for name in names if name not in thumbnails], others + len(thumbnails)
     told = {why: tuple(sorted(paths, key=natural_key)) for why, paths in sorted(left_out.items())}
     return FoundPictures(tuple(sorted(names, key=natural_key)), told, others)
+
+
+def _thumbnails(names: list[str]) -> set[str]:
+    """Return the pictures in a folder of thumbnails that have the name of a picture outside such a folder."""
+    small = {name for name in names if any(part.casefold() in _THUMBNAILS for part in name.split("/")[:-1])}
+    if not small:
+        return small
+    shown = {_stem(name) for name in names if name not in small}
+    return {name for name in small if _stem(name) in shown}
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[0].casefold()
 
 
 def natural_key(path: str) -> tuple[Any, ...]:
@@ -96,7 +115,7 @@ def _files(folder: Path, under: str, above: tuple[tuple[int, int] | None, ...]) 
     """Yield every file under the folder, or a path that can't be followed, and why."""
     try:
         with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".")]
+            found = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _SYSTEM]
     except OSError:
         yield under or ".", CLOSED
         return

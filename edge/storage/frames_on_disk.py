@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
@@ -13,9 +14,10 @@ from typing import Any, TypeAlias
 import cv2
 import structlog
 
-from edge.errors import UserError, text_of
+from edge.errors import UserError, first_few, text_of
 from edge.frames import Frame, FrameMeta, Skip
-from edge.storage.find_pictures import SUFFIXES, FoundPictures, find_pictures
+from edge.storage.find_pictures import SUFFIXES, FoundPictures, find_pictures, natural_key
+from edge.storage.mask_names import masks_beside
 from edge.storage.mcap_file import is_mcap, open_mcap, read_mcap
 from edge.storage.pictures import PictureError, decode_with_bits, decoded_format, picture_bytes, silence_opencv
 from edge.storage.recording import RecordedFrame, Recording, framed, is_recording, open_recording
@@ -39,6 +41,8 @@ class Reel:
     begin: Callable[[], Iterator[Item]]
     left_out: str = ""
     """What lies there and isn't in the reel, in words; empty if nothing."""
+    masks: str = ""
+    """Pictures that are masks of others by their names, and so no frames, in words; empty if none."""
 
 
 def read_frames(path: Path, bits: int | None = None, start: int = 0, stop: int | None = None) -> Iterator[Frame | Skip]:
@@ -196,7 +200,11 @@ def _same(skip: Skip) -> Skip:
 
 def _folder(folder: Path, fps: float) -> Reel:
     found = pictures_in(folder)
-    if not found.names:
+    masks = masks_beside(found.names)
+    names = tuple(name for name in found.names if name not in masks)
+    if masks:
+        log.info("masks_left_out", folder=str(folder), what=_counted(masks))
+    if not names:
         files = found.count_left_out + found.other_files
         kinds = f"{files} file{'s' * (files != 1)} of other kinds" if files else "an empty folder"
         raise UserError(
@@ -207,10 +215,17 @@ def _folder(folder: Path, fps: float) -> Reel:
         )
 
     def begin() -> Iterator[Item]:
-        for index, name in enumerate(found.names):
+        for index, name in enumerate(names):
             yield index / fps, partial(_picture, folder, name, index)
 
-    return Reel(f"folder {folder}", len(found.names), begin, found.told)
+    return Reel(f"folder {folder}", len(names), begin, found.told, _counted(masks))
+
+
+def _counted(masks: Collection[str]) -> str:
+    """Say how many masks lie in which folders; empty if there are none."""
+    folders = Counter(name.rpartition("/")[0] or "." for name in sorted(masks, key=natural_key))
+    listed = first_few([f"{folder} ({count})" for folder, count in folders.items()], 6)
+    return f"{len(masks)} picture{'s' * (len(masks) != 1)}: {listed}" if masks else ""
 
 
 def _picture(folder: Path, name: str, frame_id: int) -> Frame | Skip:

@@ -29,6 +29,23 @@ def test_pictures_are_found_in_natural_order_folder_by_folder(tmp_path: Path) ->
     assert (found.left_out, found.other_files, found.told) == ({}, 1, "")
 
 
+def test_what_systems_keep_beside_pictures_and_thumbnails_of_them_are_no_frames(tmp_path: Path) -> None:
+    systems = (
+        "@eaDir/1.png/SYNOPHOTO_THUMB_XL.jpg",
+        "__MACOSX/._1.png",
+        "$RECYCLE.BIN/x.png",
+        ".thumbnails/1.png",
+        "._1.png",
+    )
+    small = ("thumbs/1.jpg", "good/Thumbnails/2.png")
+    found = find_pictures(touched(tmp_path, "1.png", "good/2.png", "Thumbs.db", ".DS_Store", *systems, *small))
+    assert (found.names, found.left_out) == (("1.png", "good/2.png"), {})
+    alone = find_pictures(tmp_path / "thumbs")
+    assert alone.names == ("1.jpg",)
+    touched(tmp_path, "thumbs/of_nothing.png")
+    assert "thumbs/of_nothing.png" in find_pictures(tmp_path).names
+
+
 def test_natural_order_takes_any_name_and_is_total() -> None:
     names = ["²", "1", "01", "a1b2", "a1b10", "A1b3", "", "1a"]
     expected = ["", "01", "1", "1a", "a1b2", "A1b3", "a1b10", "²"]

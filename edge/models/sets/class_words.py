@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
 from typing import Final
 
 GOOD: Final = "good"
@@ -28,10 +26,6 @@ def is_bad_folder(name: str) -> bool:
     return name.casefold() in BAD_FOLDERS
 
 
-_MASK_FOLDERS: Final = frozenset({"mask", "masks", "label", "labels", "annotations", "segmentation", "segmentations"})
-_MASK_WORDS: Final = frozenset({"gt", "groundtruth"})
-_MASK_STEM: Final = re.compile(r"[ _.-](masks?|gt|ground_?truth|labels?|seg(mentation)?)$", re.IGNORECASE)
-_MASK_BEFORE: Final = re.compile(r"^(masks?|gt|ground_?truth|labels?|seg(mentation)?)[ _.-](?=.)", re.IGNORECASE)
 _BAD_WORDS: Final = BAD_FOLDERS - {"ko", "fail", "failed"}
 """Words that say the same as a part of a longer name: ``bad_parts``, ``0012-NG.png``."""
 _NOT: Final = frozenset({"no", "non", "not", "without", "zero", "free", "nicht"})
@@ -47,37 +41,3 @@ def says_bad(name: str) -> bool:
     if denied or "nogood" in words or "notok" in words:
         return "nogood" in words or "notok" in words or not GOOD_FOLDERS.isdisjoint(words)
     return not _BAD_WORDS.isdisjoint(words)
-
-
-def is_mask_folder(name: str) -> bool:
-    """Whether a folder's name says that masks lie in it: ``masks``, ``ground_truth``, ``Ground Truth``, ``gt_masks``."""
-    words = _WORD.findall(name.casefold())
-    return name.casefold() in _MASK_FOLDERS or "".join(words) in _MASK_WORDS or not _MASK_WORDS.isdisjoint(words)
-
-
-def masks_among(names: Iterable[str]) -> frozenset[str]:
-    """Those of the pictures, by their paths under a folder, that are masks by their names.
-
-    ``a_mask.png``; ``mask_a.png`` if there is an ``a``; ``a.png`` beside ``a.jpg``, as data sets keep them that save
-    parts as JPEG and masks as PNG; whatever lies in a folder of masks.
-    """
-    stems: dict[str, set[str]] = defaultdict(set)
-    for name in names:
-        stem, _, ending = name.rpartition(".")
-        stems[stem].add(ending.casefold())
-    found = set()
-    for name in names:
-        stem, _, ending = name.rpartition(".")
-        folder, slash, last = stem.rpartition("/")
-        beside = f"{folder}{slash}{_MASK_BEFORE.sub('', last)}"
-        if (
-            any(map(is_mask_folder, folder.split("/")))
-            or _MASK_STEM.search(stem) is not None
-            or (beside != stem and beside in stems)
-            or (ending.casefold() == "png" and not _JPEG.isdisjoint(stems[stem]))
-        ):
-            found.add(name)
-    return frozenset(found)
-
-
-_JPEG: Final = frozenset({"jpg", "jpeg", "jpe", "jfif"})
