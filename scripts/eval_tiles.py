@@ -9,8 +9,9 @@ picture of all other parts is tested; the defects of parts that were fitted are 
 sides is checked. The random split draws as many good pictures for the fit from all of them, and tests on the same defects:
 what it gains is leak.
 
-`--method train` is `edge train --preset minute` on the same good pictures, without any label: memory and head alone, and
-both fused, each by the highest value of its map; pixel figures are of the fused map.
+`--method train` is `edge train` on the same good pictures, without any label: memory alone, what was learned alone (a
+head, or with `--preset hour` a network), and both fused, each by the highest value of its map; pixel figures are of the
+fused map.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ from edge.models.fit.memory import METHOD
 from edge.models.fit.protocol import MethodOptions
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.manifest import LabelLine, now
+from edge.models.train.checkpoint import Epoch
 from edge.models.train.fused_graph import RawMaps
-from edge.models.train.options import TrainOptions
+from edge.models.train.options import preset_options
 from edge.models.train.train import Trained, TrainRequest, TrainRun, train
 
 SEEDS = (0, 1, 2)
@@ -78,6 +80,9 @@ def main() -> None:
     parser.add_argument("--method", choices=["memory", "train"], default="memory")
     parser.add_argument("--splits", type=int, choices=[1, 2, 3], default=3, help="the first of the three")
     parser.add_argument("--random", action="store_true", help="train: on the random split too, which leaks")
+    parser.add_argument("--preset", choices=["minute", "hour"], default="minute", help="train: of edge train")
+    parser.add_argument("--epochs", type=int, help="train: most epochs; default: the preset's")
+    parser.add_argument("--pretrain-epochs", type=int, help="train: of the network's encoder; default: the preset's")
     parser.add_argument("--threads", type=int, default=2, help="train: of PyTorch")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
@@ -193,16 +198,16 @@ def trained_figures(
             print(
                 f"\nsplit {seed}, {how}: {len(trained.history)} epochs, {took['cpu_s']:.0f} CPU s, {took['wall_s']:.0f} s"
             )
-            print(f"{'kind':10} {'memory':8} {'head':8} {'fused':8}")
+            print(f"{'kind':10} {'memory':8} {'learned':8} {'fused':8}")
             for kind, row in rows["image"].items():
-                print(f"{kind:10} {row['memory']:<8.3f} {row['head']:<8.3f} {row['fused']:<8.3f}")
+                print(f"{kind:10} {row['memory']:<8.3f} {row['learned']:<8.3f} {row['fused']:<8.3f}")
             print(f"pixels: AUROC {rows['pixel_auroc']:.3f}, AP {rows['pixel_ap']:.3f}", flush=True)
             found.append({"split": seed, "how": how, **took, **rows})
     return found
 
 
 def train_on(
-    arguments: argparse.Namespace, tiles: Sequence[Tile], split: Split, options: MethodOptions, seed: int
+    arguments: argparse.Namespace, tiles: Sequence[Tile], split: Split, method: MethodOptions, seed: int
 ) -> Trained:
     """`edge train` on the good pictures of the split; parts are those of the table, or each picture where it is random."""
     leaks = bool(parts_on_both_sides(tiles, split))
@@ -211,22 +216,29 @@ def train_on(
         label = LabelLine(file=tiles[k].file, label="good", by="the data set", at=now())
         frames.append(SetFrame(tiles[k].file, part=tiles[k].file if leaks else str(tiles[k].part), votes=(label,)))
     source = FrameSet(arguments.data, arguments.data, tuple(frames))
-    fit = FitRequest("tiles", method="memory", pose="texture", options=options, source=str(arguments.data))
-    request = TrainRequest(fit, TrainOptions(seed=seed, threads=arguments.threads))
+    fit = FitRequest("tiles", method="memory", pose="texture", options=method, source=str(arguments.data))
+    given = {"epochs": arguments.epochs, "pretrain_epochs": arguments.pretrain_epochs, "threads": arguments.threads}
+    options = preset_options(arguments.preset, seed=seed, **given)
+    request = TrainRequest(fit, options)
+    run = TrainRun(epoch=_printed, pretrained=_printed, test=False)
     with tempfile.TemporaryDirectory(prefix="edge-eval-tiles-") as folder:
-        return train(source, request, Path(folder), TrainRun(epoch=lambda epoch: print(epoch, flush=True), test=False))
+        return train(source, request, Path(folder), run)
+
+
+def _printed(epoch: Epoch) -> None:
+    print(epoch, flush=True)
 
 
 def figures(data: Path, tiles: Sequence[Tile], split: Split, trained: Trained) -> dict[str, Any]:
-    """Image AUROC of memory, head and both by kind, pixel AUROC and average precision of both."""
-    raw = RawMaps(trained.memory, trained.head)
+    """Image AUROC of memory, of what was learned and of both by kind, pixel AUROC and average precision of both."""
+    raw = RawMaps(trained.memory, trained.weights)
     session = ort.InferenceSession(trained.graph.SerializeToString())
-    scores: dict[str, list[float]] = {"memory": [], "head": [], "fused": []}
+    scores: dict[str, list[float]] = {"memory": [], "learned": [], "fused": []}
     pixels = PixelCounts(-4.0, 12.0)
     for k in split.tested:
         distance, logits = raw.of(tiles[k].pixels)
         fused = session.run(["map"], {"frame": tiles[k].pixels[None]})[0][0]
-        for name, values in (("memory", distance), ("head", logits), ("fused", fused)):
+        for name, values in (("memory", distance), ("learned", logits), ("fused", fused)):
             scores[name].append(float(values.max()))
         pixels.add(fused, true_pixels(data, tiles[k]))
     kinds = np.array([tiles[k].kind for k in split.tested])

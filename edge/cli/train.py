@@ -24,13 +24,15 @@ from edge.errors import UserError
 from edge.models.fit.fit_plan import FitRequest, PoseChoice
 from edge.models.fit.protocol import MethodOptions
 from edge.models.sets.frame_set import FrameSet
+from edge.models.train.augment import AugmentRow
 from edge.models.train.checkpoint import Epoch
-from edge.models.train.options import TrainOptions, check_torch
+from edge.models.train.options import check_torch, preset_options
 from edge.models.train.sheet import synthetic_sheet
 from edge.models.train.train import Trained, TrainRequest, TrainRun, good_pictures, prepared, training_folder
 from edge.models.train.train import train as train_on
 from edge.models.train.write_trained import write_trained
 from edge.models.write import check_target
+from edge.shift.coverage import AugmentSpec, coverage, mended, read_measured
 from edge.storage.disk import write_whole
 from edge.storage.pictures import encode_png
 
@@ -45,7 +47,11 @@ def train(
         typer.Option("--from", metavar="BUNDLE", help="Go on from a bundle of edge fit --method memory or of edge train."),
     ] = None,
     preset: Annotated[
-        Literal["minute"], typer.Option(help="minute: a small head on frozen features, fused with edge fit's memory.")
+        Literal["minute", "hour", "night"],
+        typer.Option(
+            help="minute: a small head on frozen features. hour: a small network from pixels. night: a wider one, longer. "
+            "Each is fused with edge fit's memory."
+        ),
     ] = "minute",
     by: ByOption = None,
     part_gap: PartGapOption = None,
@@ -69,6 +75,19 @@ def train(
     transplant: Annotated[
         bool, typer.Option("--transplant/--no-transplant", help="Paste labelled defects onto other good frames.")
     ] = True,
+    augment_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SHIFT.json", help="Do to training pictures what edge shift measured on the line, in its range."
+        ),
+    ] = None,
+    start: Annotated[
+        Literal["fresh", "backbone"] | None,
+        typer.Option(help="hour, night: the encoder begins with what the backbone knows, or with nothing."),
+    ] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="hour, night: the network without the memory; faster, and finds less.")
+    ] = False,
     name: Annotated[
         str | None, typer.Option(help="What records call the model. Default: the bundle folder's name.")
     ] = None,
@@ -79,7 +98,9 @@ def train(
     ] = None,
     layers: Annotated[str | None, typer.Option(metavar="A,B", help="The backbone's layers.")] = None,
     seed: Annotated[int, typer.Option(help="The same frames, options and seed give the same weights.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="Most epochs; it ends sooner where nothing is gained.")] = 16,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Most epochs; it ends sooner where nothing is gained. Default: the preset's.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of PyTorch. Default: one for each core.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from what an earlier run left in BUNDLE.training.")
@@ -89,14 +110,23 @@ def train(
 ) -> None:
     """Train a model on good frames, synthetic defects and labelled ones, fuse it with edge fit's memory, and test it."""
     target = out or Path("model")
-    options = TrainOptions(
-        preset=preset,
+    if preset == "minute" and (start or alone):
+        raise UserError(
+            "--start and --alone are of a network",
+            received="--preset minute, which trains a head on the memory's own features",
+            expected="--preset hour or night",
+        )
+    options = preset_options(
+        preset,
         seed=seed,
         epochs=epochs,
         without=tuple(without or ()),
         labels=labels,
         transplant=transplant,
         threads=threads,
+        augment=_measured_ranges(augment_from) if augment_from is not None else (),
+        start=start,
+        alone=alone,
     )
     chosen(options.without)
     request = TrainRequest(
@@ -124,7 +154,9 @@ def train(
     check_target(out, force=force)
     source = described_set(path, by, part_gap)
     with spread_bar() as bar:
-        run = TrainRun(resume=resume, progress=bar, epoch=_epochs(console, options))
+        shown = _epochs(console, options.epochs, "epoch")
+        alone_shown = _epochs(console, options.pretrain_epochs, "encoder, epoch")
+        run = TrainRun(resume=resume, progress=bar, epoch=shown, pretrained=alone_shown)
         trained = train_on(source, request, training_folder(out), run)
     bundle = write_trained(out, trained, options, str(path), force=force)
     shutil.rmtree(training_folder(out), ignore_errors=True)
@@ -169,7 +201,20 @@ def _draw(console: Console, source: FrameSet, request: TrainRequest, sheet: Path
     )
 
 
-def _epochs(console: Console, options: TrainOptions) -> Callable[[Epoch], None]:
+def _measured_ranges(path: Path) -> tuple[AugmentRow, ...]:
+    """Ranges that cover what ``edge shift`` measured."""
+    nothing = AugmentSpec()
+    ranges = mended(nothing, coverage(nothing, read_measured(path))).augment
+    if not ranges:
+        raise UserError(
+            f"{path}: nothing was measured that training pictures could be given",
+            expected="at least one cause above its weakest step",
+            fix="train without --augment-from",
+        )
+    return tuple(AugmentRow(name, row.low, row.high, row.share) for name, row in ranges.items())
+
+
+def _epochs(console: Console, epochs: int, what: str) -> Callable[[Epoch], None]:
     """Say what each epoch brought, and how long the others will take."""
     began: list[tuple[int, float]] = []
 
@@ -178,12 +223,12 @@ def _epochs(console: Console, options: TrainOptions) -> Callable[[Epoch], None]:
         left = ""
         if began:
             first, at = began[0]
-            left = f", {(options.epochs - epoch.number) * (now - at) / (epoch.number - first):.0f} s left"
+            left = f", {(epochs - epoch.number) * (now - at) / (epoch.number - first):.0f} s left"
         began.append((epoch.number, now))
+        judged = f"; AUROC {_auroc('synthetic', epoch.synthetic_auroc)}, {_auroc('real', epoch.real_auroc)}"
         console.print(
-            f"epoch {epoch.number} of {options.epochs}: loss {epoch.loss:.4f}, on other parts {epoch.validation_loss:.4f}; "
-            f"AUROC {_auroc('synthetic', epoch.synthetic_auroc)}, {_auroc('real', epoch.real_auroc)}"
-            f"{' (kept)' if epoch.kept else ''}{left}",
+            f"{what} {epoch.number} of {epochs}: loss {epoch.loss:.4f}, on other parts {epoch.validation_loss:.4f}"
+            f"{judged if what == 'epoch' else ''}{' (kept)' if epoch.kept else ''}{left}",
             soft_wrap=True,
         )
 

@@ -82,19 +82,32 @@ def map_of_grid(
 
     ``outputs``: further tensors (n, d) to give out, each with its width d.
     """
+    return finished_map(graph, graphs.opset(net.model), map_scale(net), placed_grid(graph, net, grid), outputs)
+
+
+def placed_grid(graph: GraphBuilder, net: FeatureNet, grid: str) -> str:
+    """Add ``grid`` (n, 1, h, w) brought to the map's scale and place, and return its name."""
     times = net.stride // map_scale(net)
     if times > 1:
         scales = graph.constant("finer", np.array([1, 1, times, times], np.float32))
         linear: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
         grid = graph.add("Resize", [grid, "", scales], "fine", **linear)
-    amap = _placed(graph, net, grid)
-    graph.add("Squeeze", [amap, graph.constant("one", np.array([1], np.int64))], "map", own=False)
+    return cut_to_frame(graph, grid, map_scale(net), map_shift(net))
+
+
+def finished_map(
+    graph: GraphBuilder, opset: int, scale: int, placed: str, outputs: Mapping[str, int] | None = None
+) -> onnx.ModelProto:
+    """Return the whole graph: ``placed`` (n, 1, h, w) is the map, of ``scale`` px of the picture each, and its maximum the
+    score. ``outputs``: further tensors (n, d) to give out, each with its width d.
+    """
+    graph.add("Squeeze", [placed, graph.constant("one", np.array([1], np.int64))], "map", own=False)
     axes = [1, 2]
-    if graphs.opset(net.model) >= 18:
+    if opset >= 18:
         graph.add("ReduceMax", ["map", graph.constant("sides", np.array(axes, np.int64))], "score", own=False, keepdims=0)
     else:
         graph.add("ReduceMax", ["map"], "score", own=False, axes=axes, keepdims=0)
-    return graph.model(map_scale(net), outputs or {})
+    return graph.model(scale, outputs or {})
 
 
 def mixed_layers(
@@ -150,20 +163,25 @@ def _nearest(graph: GraphBuilder, net: FeatureNet, features: str, bank: NDArray[
     return graph.add("Unsqueeze", [graph.add("Sqrt", [above], "distance"), one], "distance_map")
 
 
-def _placed(graph: GraphBuilder, net: FeatureNet, distance: str) -> str:
-    """The map moved to where its values look, and cut to the whole px of the map that the picture holds."""
-    across, down = map_shift(net)
+def cut_to_frame(graph: GraphBuilder, grid: str, scale: int, shift: tuple[int, int] = (0, 0), of: str = "") -> str:
+    """Add ``grid`` (n, 1, h, w) moved to where its values look, and cut to the whole px of the map that the picture holds.
+
+    ``scale``: px of the picture for each px of the map. ``shift``: (across, down) as ``map_shift`` has it. ``of``: goes in
+    front of the tensors' names.
+    """
+    across, down = shift
     before = [0, 0, max(down, 0), max(across, 0)]
     after = [0, 0, max(-down, 0) + FINER, max(-across, 0) + FINER]
-    margin = graph.constant("margin", np.array([*before, *after], np.int64))
-    wide = graph.add("Pad", [distance, margin], "wide", mode="edge")
-    first = graph.constant("first", np.array([max(-down, 0), max(-across, 0)], np.int64))
+    margin = graph.constant(f"{of}margin", np.array([*before, *after], np.int64))
+    wide = graph.add("Pad", [grid, margin], f"{of}wide", mode="edge")
+    first = graph.constant(f"{of}first", np.array([max(-down, 0), max(-across, 0)], np.int64))
     bounds = [graph.constant(name, np.array([value], np.int64)) for name, value in (("one", 1), ("three", 3))]
-    shape = graph.add("Shape", ["frame"], "frame_shape")
-    sides = graph.add("Slice", [shape, *bounds], "frame_sides")
-    whole = graph.add("Div", [sides, graph.constant("scale", np.array([map_scale(net)] * 2, np.int64))], "whole_px")
-    end = graph.add("Add", [whole, first], "end")
-    return graph.add("Slice", [wide, first, end, graph.constant("rows_columns", np.array([2, 3], np.int64))], "placed")
+    shape = graph.add("Shape", ["frame"], f"{of}frame_shape")
+    sides = graph.add("Slice", [shape, *bounds], f"{of}frame_sides")
+    whole = graph.add("Div", [sides, graph.constant("scale", np.array([scale] * 2, np.int64))], f"{of}whole_px")
+    end = graph.add("Add", [whole, first], f"{of}end")
+    rows_columns = graph.constant("rows_columns", np.array([2, 3], np.int64))
+    return graph.add("Slice", [wide, first, end, rows_columns], f"{of}placed")
 
 
 class GraphBuilder:

@@ -16,10 +16,13 @@ import orjson
 from numpy.typing import NDArray
 
 from edge.errors import UserError
-from edge.models.train.feature_cache import INDEX
+from edge.models.train.feature_cache import INDEX as FEATURES
+from edge.models.train.picture_cache import INDEX as PICTURES
 from edge.storage.disk import write_whole
 
 CHECKPOINT: Final = "checkpoint.npz"
+ENCODER: Final = "encoder"
+"""Folder of the encoder's own checkpoint, inside the training's."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -56,7 +59,7 @@ def make_folder(folder: Path, *, anew: bool) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if anew:
-        for name in (CHECKPOINT, INDEX):
+        for name in (CHECKPOINT, FEATURES, PICTURES, f"{ENCODER}/{CHECKPOINT}"):
             (folder / name).unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -15,12 +16,33 @@ from numpy.typing import NDArray
 
 from edge.models import graphs
 from edge.models.fit.memory import MemoryStatistics
-from edge.models.fit.memory_graph import GraphBuilder, distance_grid, map_of_grid, mixed_layers
+from edge.models.fit.memory_graph import (
+    GraphBuilder,
+    distance_grid,
+    finished_map,
+    map_of_grid,
+    map_scale,
+    mixed_layers,
+    placed_grid,
+)
 from edge.models.fit.protocol import GraphPicture
 from edge.models.train.head_weights import HeadWeights
+from edge.models.train.network_graph import (
+    ALONE_SCALE,
+    OPSET,
+    embedding_width,
+    empty_graph,
+    network_embedding,
+    network_logits,
+    network_map,
+)
+from edge.models.train.network_weights import NetworkWeights
+
+LearnedWeights: TypeAlias = "HeadWeights | NetworkWeights"
+"""What a training learned: a head on the memory's features, or a network of its own."""
 
 EMBEDDING = "embedding"
-"""Output (n, hidden): the mean over the picture of what the head's last hidden layer says."""
+"""Output (n, d): the mean over the picture of the head's last hidden layer, or of the network's coarsest features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +63,42 @@ class MapScales:
     head: MapScale
 
 
-def fused_graph(memory: MemoryStatistics, head: HeadWeights, scales: MapScales) -> onnx.ModelProto:
-    """Return the graph: ``frame`` uint8 (n, H, W, C) in, ``map``, ``score`` and ``embedding`` out, of plain operators."""
-    return _fused(memory, head, scales)[0]
+def fused_graph(
+    memory: MemoryStatistics, learned: LearnedWeights, scales: MapScales, *, alone: bool = False
+) -> onnx.ModelProto:
+    """Return the graph: ``frame`` uint8 (n, H, W, C) in, ``map``, ``score`` and ``embedding`` out, of plain operators.
+
+    ``alone``: a network without the memory, whose map is finer and which needs no backbone; a head can't be alone.
+    """
+    if isinstance(learned, HeadWeights):
+        return _fused(memory, learned, scales)[0]
+    return network_alone(learned, scales.head) if alone else _with_network(memory, learned, scales)[0]
+
+
+def network_alone(network: NetworkWeights, scale: MapScale) -> onnx.ModelProto:
+    """Return the graph of a network without any memory."""
+    graph = empty_graph(network.channels)
+    logits, features = network_logits(graph, network)
+    network_embedding(graph, features, EMBEDDING)
+    placed = _scaled(graph, network_map(graph, logits, ALONE_SCALE), scale, "head")
+    model = finished_map(graph, OPSET, ALONE_SCALE, placed, {EMBEDDING: embedding_width(network)})
+    model.graph.name = "network"
+    return model
 
 
 class RawMaps:
-    """Runs memory and head in ONNX Runtime, and gives what they say before it is fused."""
+    """Runs memory and head, or network, in ONNX Runtime, and gives what they say before it is fused."""
 
-    def __init__(self, memory: MemoryStatistics, head: HeadWeights) -> None:
+    def __init__(self, memory: MemoryStatistics, learned: LearnedWeights) -> None:
         as_they_are = MapScales(MapScale(0, 1), MapScale(0, 1))
-        model, *self._names = _fused(memory, head, as_they_are)
+        fuse = _fused if isinstance(learned, HeadWeights) else _with_network
+        model, *self._names = fuse(memory, learned, as_they_are)  # type: ignore[arg-type]  # of the kind that was asked for
         self._session = graphs.session(graphs.with_outputs(model, self._names), "the trained model")
 
     def of(self, picture: GraphPicture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Distances and logits of the places of ``picture``, (h, w) each."""
+        """Distances and logits of the places of ``picture``, (h, w) of the memory's grid and (h, w) of the head's or the
+        network's.
+        """
         distance, logits = self._session.run(self._names, {"frame": picture[None]})
         return distance[0, 0], logits[0, 0]
 
@@ -71,6 +114,22 @@ def _fused(memory: MemoryStatistics, head: HeadWeights, scales: MapScales) -> tu
     graph.add("Flatten", [pooled], EMBEDDING, own=False)
     model = map_of_grid(graph, memory.net, fused, {EMBEDDING: head.hidden})
     model.graph.name = "memory_and_head"
+    return model, distance, logits
+
+
+def _with_network(memory: MemoryStatistics, network: NetworkWeights, scales: MapScales) -> tuple[onnx.ModelProto, str, str]:
+    """The graph of memory and network, and the names of the two grids; they are fused at the memory's map scale."""
+    net = memory.net
+    graph = GraphBuilder(net.model)
+    distance = distance_grid(graph, net, memory.comparison())
+    logits, features = network_logits(graph, network)
+    network_embedding(graph, features, EMBEDDING)
+    maps = (placed_grid(graph, net, distance), network_map(graph, logits, map_scale(net)))
+    both = [_scaled(graph, maps[0], scales.memory, "memory"), _scaled(graph, maps[1], scales.head, "head")]
+    fused = graph.add("Max", both, "fused")
+    outputs = {EMBEDDING: embedding_width(network)}
+    model = finished_map(graph, graphs.opset(net.model), map_scale(net), fused, outputs)
+    model.graph.name = "memory_and_network"
     return model, distance, logits
 
 

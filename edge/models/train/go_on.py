@@ -12,7 +12,10 @@ from edge.models.fit.fit import STATISTICS
 from edge.models.fit.fit_plan import FitPlan, FitRequest
 from edge.models.fit.gather_frames import GatheredFrames
 from edge.models.sets.used import fitted_on
-from edge.models.train.head_weights import HEAD, HeadWeights, read_head_weights
+from edge.models.train.fused_graph import LearnedWeights
+from edge.models.train.head_weights import HEAD, read_head_weights
+from edge.models.train.network_weights import NETWORK, read_network_weights
+from edge.models.train.options import TrainOptions, is_network
 
 MADE_BY = "plan"
 """Key of a trained bundle's provenance: what ``plan_of`` reads of a fitted one."""
@@ -46,16 +49,28 @@ def memory_of(base: Bundle, plan: FitPlan, known: frozenset[str]) -> GatheredFra
     return None if known & set(gathered.notes.contents) else gathered
 
 
-def head_of(base: Bundle, width: int, hidden: int, judges: Iterable[str] = ()) -> HeadWeights | None:
-    """The head of a trained bundle; None if ``edge fit`` made it, or if the bundle has seen a frame of ``judges``.
+def learned_file(options: TrainOptions) -> str:
+    """Return the file of a bundle that holds what such a training learns."""
+    return NETWORK if is_network(options) else HEAD
 
-    ``judges``: ids of the frames that it would be validated on, gone through only if there is a head. Raises UserError
-    where it is of another shape.
+
+def learned_of(
+    base: Bundle, options: TrainOptions, features: int, channels: int, judges: Iterable[str] = ()
+) -> LearnedWeights | None:
+    """The head or network of a trained bundle; None if it has none such, or if it has seen a frame of ``judges``.
+
+    ``features``: of each place of the memory; ``channels``: of a picture. ``judges``: ids of the frames that it would be
+    validated on, gone through only if there is something. Raises UserError where it is of another shape.
     """
-    if HEAD not in base.spec.files:
+    path = base.folder / learned_file(options)
+    if path.name not in base.spec.files:
         return None
-    head = read_head_weights(base.folder / HEAD, width, hidden)
-    return None if fitted_on(base).intersection(judges) else head
+    found: LearnedWeights
+    if is_network(options):
+        found = read_network_weights(path, channels, options.width)
+    else:
+        found = read_head_weights(path, features, options.hidden)
+    return None if fitted_on(base).intersection(judges) else found
 
 
 def as_fitted(base: Bundle) -> Bundle:

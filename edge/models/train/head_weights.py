@@ -60,7 +60,7 @@ def read_head_weights(path: Path, width: int, hidden: int) -> HeadWeights:
         UserError: it can't be read, or is of another shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             arrays: dict[str, Any] = {name: found[name] for name in (*_NAMES, "mean", "deviation")}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(f"{path}: not the head of a trained bundle", received=error, fix="train without --from") from None

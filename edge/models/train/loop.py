@@ -1,4 +1,4 @@
-"""The training of the head: epochs over the cached features, a checkpoint after each, an end when nothing is gained."""
+"""The training of the head: epochs over the cached features."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge.errors import UserError
-from edge.models.evaluate.ranking import auroc, steps
-from edge.models.train.checkpoint import Epoch, TrainingState, read_checkpoint, write_checkpoint
+from edge.models.train.checkpoint import Epoch, TrainingState
+from edge.models.train.epochs import EpochLimits, NotANumberError, image_auroc, run_epochs
 from edge.models.train.feature_cache import CachedSample, FeatureCache
 from edge.models.train.head import Batch, DefectHead, load, weights_of
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.losses import dice, focal, positive_weight
+from edge.models.train.optimiser import cosine, moments_of, put_back
 from edge.models.train.options import TrainOptions
-
-_GROUPS = {"good": 0.4, "synthetic": 0.35, "labelled": 0.2, "false_positive": 0.05}
-"""Share of an epoch's pictures that each group gets, of the groups that there are."""
+from edge.models.train.shares import chances
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,6 @@ class TrainedHead:
     stopped: str | None = None
     not_a_number: bool = False
     """The loss became NaN or infinite; the weights are the last good ones."""
-
-
-class _NotANumberError(Exception):
-    def __init__(self, step: int) -> None:
-        super().__init__(step)
-        self.step = step
 
 
 def train_head(
@@ -61,47 +53,11 @@ def train_head(
         OSError: a checkpoint can't be written.
     """
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
+    limits = EpochLimits(options.epochs, options.patience)
     training = _Training(cache, options, start)
-    history: list[Epoch] = []
-    best: dict[str, NDArray[np.float32]] = {}
-    kept = read_checkpoint(folder, key) if resume else None
-    if kept is not None:
-        training.restore(kept)
-        history, best = list(kept.history), dict(kept.best)
-    stopped, failed = _why_stop(history, options) if history else None, False
-    while len(history) < options.epochs and stopped is None:
-        number = len(history)
-        try:
-            loss = training.epoch(number)
-            validated, synthetic, real = training.validate()
-        except _NotANumberError as error:
-            if not best:
-                raise UserError(
-                    "the loss became NaN or infinite before any weights were good",
-                    received=f"epoch {number + 1}, step {error.step}",
-                    fix="look at the frames' features for values without end; or give another --seed",
-                ) from None
-            last = max(epoch.number for epoch in history if epoch.kept)
-            when = f"in epoch {number + 1}, step {error.step}"
-            stopped = f"the loss became NaN or infinite {when}: kept the weights of epoch {last}"
-            failed = True
-            break
-        lowest = min((epoch.validation_loss for epoch in history), default=np.inf)
-        history.append(Epoch(number + 1, loss, validated, synthetic, real, kept=validated < lowest))
-        if history[-1].kept:
-            best = training.arrays()
-        write_checkpoint(folder, key, TrainingState(training.arrays(), best, training.moments(), tuple(history)))
-        epoch_done(history[-1])
-        stopped = _why_stop(history, options)
-    weights = HeadWeights(best, cache.mean, cache.deviation)
-    return TrainedHead(weights, tuple(history), stopped, failed)
-
-
-def _why_stop(history: Sequence[Epoch], options: TrainOptions) -> str | None:
-    best = max(epoch.number for epoch in history if epoch.kept)
-    if len(history) < options.epochs and len(history) - best >= options.patience:
-        return f"nothing was gained in {options.patience} epochs: kept the weights of epoch {best}"
-    return None
+    learned = run_epochs(training, limits, folder, key, resume=resume, epoch_done=epoch_done)
+    weights = HeadWeights(learned.best, cache.mean, cache.deviation)
+    return TrainedHead(weights, learned.history, learned.stopped, learned.not_a_number)
 
 
 class _Training:
@@ -116,7 +72,7 @@ class _Training:
         self._optimiser = torch.optim.Adam(self._head.parameters(), lr=options.rate)
         self._learned = [sample for sample in cache.of("train") if sample.has_targets]
         self._validated = cache.of("validation")
-        self._chances = _chances(self._learned)
+        self._chances = chances(self._learned)
         share = sum(float(cache.target(s).mean()) * float(c) for s, c in zip(self._learned, self._chances, strict=True))
         self._positive = positive_weight(share) if options.balance else 1.0
 
@@ -129,12 +85,11 @@ class _Training:
         losses = []
         for step, numbers in enumerate(batches):
             progress = (number + step / len(batches)) / self._options.epochs
-            for group in self._optimiser.param_groups:
-                group["lr"] = self._options.rate * 0.5 * (1 + np.cos(np.pi * progress))
+            cosine(self._optimiser, self._options.rate, progress)
             self._optimiser.zero_grad()
             loss = self._loss(self._batch([self._learned[int(k)] for k in numbers]))
             if not torch.isfinite(loss):
-                raise _NotANumberError(step + 1)
+                raise NotANumberError(step + 1)
             loss.backward()
             self._optimiser.step()
             losses.append(float(loss.detach()))
@@ -154,26 +109,19 @@ class _Training:
                     losses.append(float(self._measured(logits, batch)))
         loss = float(np.mean(losses))
         if not np.isfinite(loss):
-            raise _NotANumberError(-(-len(self._learned) // self._options.batch))
+            raise NotANumberError(-(-len(self._learned) // self._options.batch))
         good = highest.get("good", [])
-        return loss, _auroc(highest.get("synthetic", []), good), _auroc(highest.get("labelled", []), good)
+        return loss, image_auroc(highest.get("synthetic", []), good), image_auroc(highest.get("labelled", []), good)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         return dict(weights_of(self._head, self._cache.mean, self._cache.deviation).arrays)
 
     def moments(self) -> dict[str, NDArray[np.float32]]:
-        """What Adam keeps: of each weight the mean of its gradient and of its square, and the number of steps."""
-        state = self._optimiser.state_dict()["state"]
-        return {f"{k}.{name}": value.numpy().copy() for k, of in state.items() for name, value in of.items()}
+        return moments_of(self._optimiser)
 
     def restore(self, kept: TrainingState) -> None:
         load(self._head, kept.weights)
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, values in kept.moments.items():
-            number, _, what = name.partition(".")
-            state.setdefault(int(number), {})[what] = torch.from_numpy(np.array(values))
-        whole = self._optimiser.state_dict()
-        self._optimiser.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+        put_back(self._optimiser, kept.moments)
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         return self._measured(self._head(batch.features, batch.valid), batch)
@@ -195,19 +143,3 @@ class _Training:
             valid[row, 0, : sample.height, : sample.width] = 1
         planes = torch.from_numpy(features).permute(0, 3, 1, 2)
         return Batch(planes, torch.from_numpy(targets), torch.from_numpy(valid))
-
-
-def _chances(samples: Sequence[CachedSample]) -> NDArray[np.float64]:
-    """How often each picture is drawn: the groups by their shares, and within a group every kind alike, however rare."""
-    kinds: dict[str, dict[str, int]] = {}
-    for sample in samples:
-        of = kinds.setdefault(sample.group, {})
-        of[sample.kind] = of.get(sample.kind, 0) + 1
-    chances = [_GROUPS[s.group] / len(kinds[s.group]) / kinds[s.group][s.kind] for s in samples]
-    return np.array(chances) / sum(chances)
-
-
-def _auroc(bad: Sequence[float], good: Sequence[float]) -> float | None:
-    if not bad or not good:
-        return None
-    return float(auroc(steps(np.array([*bad, *good]), np.arange(len(bad) + len(good)) < len(bad))))

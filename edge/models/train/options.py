@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from edge.errors import UserError
+from edge.models.train.augment import AugmentRow
 
-TrainPreset: TypeAlias = Literal["minute"]
-"""``minute``: the backbone's features are frozen and cached, a small head learns on them, and its map is fused with that of
-the memory."""
+TrainPreset: TypeAlias = Literal["minute", "hour", "night"]
+"""``minute``: the backbone's features are frozen and cached, a small head learns on them. ``hour``: a small network of its
+own learns from pixels. ``night``: a wider one, longer, in bfloat16 where a GPU has it. The map of each is fused with the
+memory's."""
+TrainStart: TypeAlias = Literal["fresh", "backbone"]
+"""``fresh``: random weights. ``backbone``: the encoder first learns to say what the memory's backbone says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class TrainOptions:
     patience: int = 5
     """Epochs without a lower validation loss after which training stops."""
     versions: int = 3
-    """Synthetic defects for each good frame, and new places for each labelled defect."""
+    """Synthetic defects for each good frame that is kept or validated on; new places for each labelled defect."""
     without: tuple[str, ...] = ()
     """Kinds of synthetic defects that are switched off."""
     labels: bool = True
@@ -44,6 +48,59 @@ class TrainOptions:
     """Weight of the Dice loss (Milletari et al., "V-Net", 3DV 2016), which counts defects and not places; 0: none."""
     threads: int | None = None
     """Threads of PyTorch. null: as many as there are cores."""
+    augment: tuple[AugmentRow, ...] = ()
+    """What the line does to its pictures, and how strongly."""
+    width: int = 16
+    """Channels of the network at its finest stride."""
+    crop: int = 224
+    """Side in px of the cut-outs that the network learns from, a multiple of 32."""
+    steps: int = 100
+    """Batches in each epoch of the network."""
+    start: TrainStart = "backbone"
+    """What the network's encoder begins with."""
+    pretrain_epochs: int = 10
+    """Epochs before the training proper in which the encoder alone learns, unless it starts fresh."""
+    alone: bool = False
+    """Leave the memory out of the network's bundle."""
+    bf16: bool = False
+    """Compute in bfloat16 where the GPU has it."""
+    randaugment: int = 0
+    """Corruptions drawn for each of the network's pictures (Cubuk et al., "RandAugment", NeurIPS 2020)."""
+    mixstyle: float = 0.0
+    """Share of the network's batches in which styles are mixed (Zhou et al., "MixStyle", ICLR 2021)."""
+    mixup: float = 0.0
+    """Alpha of mixup (Zhang et al., ICLR 2018); 0: none."""
+    curriculum: bool = False
+    """Show the network strong synthetic defects first (Bengio et al., "Curriculum learning", ICML 2009)."""
+
+
+_HOUR: Final[dict[str, Any]] = {"epochs": 60, "patience": 12, "versions": 2, "rate": 1e-3, "steps": 150}
+_PRESETS: Final[dict[TrainPreset, dict[str, Any]]] = {
+    "minute": {},
+    "hour": _HOUR,
+    "night": _HOUR
+    | {
+        "epochs": 300,
+        "patience": 40,
+        "steps": 400,
+        "batch": 16,
+        "width": 32,
+        "crop": 384,
+        "pretrain_epochs": 40,
+        "bf16": True,
+    },
+}
+
+
+def preset_options(preset: TrainPreset, **given: Any) -> TrainOptions:
+    """Return the options of a preset, with what was ``given`` in their place; None counts as not given."""
+    chosen = _PRESETS[preset] | {name: value for name, value in given.items() if value is not None}
+    return replace(TrainOptions(preset=preset), **chosen)
+
+
+def is_network(options: TrainOptions) -> bool:
+    """Whether a network learns from pixels, and no head on frozen features."""
+    return options.preset != "minute"
 
 
 EXTRA: Final = "train"

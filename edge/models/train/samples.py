@@ -1,4 +1,7 @@
-"""Pictures to learn from: good ones, copies with synthetic defects, labelled defects, and these on other good frames."""
+"""Pictures to learn from: good ones, copies with synthetic defects, labelled defects, and these on other good frames.
+
+A head learns from the features of all of them, computed once; a network from pixels, with defects drawn anew in each epoch.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,11 @@ from edge.models.fit.fit_plan import FitPlan, PlanPictures
 from edge.models.fit.memory import MemoryStatistics
 from edge.models.fit.protocol import GraphPicture
 from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.train.augment import disturbed, moved
 from edge.models.train.feature_cache import CachedPicture, SampleGroup
 from edge.models.train.frame_roles import FrameRole, Roles
-from edge.models.train.options import TrainOptions
+from edge.models.train.options import TrainOptions, is_network
+from edge.models.train.picture_cache import DrawnPicture
 from edge.storage.pictures import PictureError
 
 _WHOLE = 0.1
@@ -42,11 +47,14 @@ class SetFrames:
 
 
 def count_samples(roles: Roles, options: TrainOptions) -> int:
-    """How many pictures ``samples`` gives at most."""
-    moved = options.versions if options.transplant else 0
+    """How many pictures ``samples`` or ``network_pictures`` give at most."""
+    drawn = 0 if is_network(options) else options.versions
+    moved_to = drawn if options.transplant else 0
+    changed = drawn if options.augment else 0
     return (
-        (1 + options.versions) * (len(roles.good) + len(roles.validated_good))
-        + (1 + moved) * len(roles.defects)
+        (1 + drawn + changed) * len(roles.good)
+        + (1 + options.versions) * len(roles.validated_good)
+        + (1 + moved_to) * len(roles.defects)
         + len(roles.validated_defects)
     )
 
@@ -67,70 +75,77 @@ def samples(
     Raises:
         UserError: a mask is of another size than its frame, or can't be read.
     """
-    maker = _Maker(source, plan, memory, donors, options)
-    yield from maker.good(roles.good, "train", roles.false_positives)
-    yield from maker.good(roles.validated_good, "validation", frozenset())
-    yield from maker.labelled(roles.defects, "train")
-    yield from maker.labelled(roles.validated_defects, "validation")
+    for one in _Maker(source, plan, donors, options, options.versions).all(roles):
+        features = memory.vectors(one.picture)
+        targets = None if one.mask is None else place_targets(one.mask, memory.net, (features.shape[0], features.shape[1]))
+        yield CachedPicture(one.role, one.group, one.kind, features, targets)
+
+
+def network_pictures(
+    source: FrameSet, roles: Roles, plan: FitPlan, donors: Sequence[GraphPicture], *, options: TrainOptions
+) -> Iterator[DrawnPicture]:
+    """Every picture that a network learns from, as it is, and all that it is validated on, with synthetic defects.
+
+    Raises:
+        UserError: a mask is of another size than its frame, or can't be read.
+    """
+    yield from _Maker(source, plan, donors, options, 0).all(roles)
 
 
 class _Maker:
+    """``drawn``: synthetic defects for each good training picture, and new places for each labelled defect."""
+
     def __init__(
-        self,
-        source: FrameSet,
-        plan: FitPlan,
-        memory: MemoryStatistics,
-        donors: Sequence[GraphPicture],
-        options: TrainOptions,
+        self, source: FrameSet, plan: FitPlan, donors: Sequence[GraphPicture], options: TrainOptions, drawn: int
     ) -> None:
-        self._source, self._memory, self._donors, self._options = source, memory, donors, options
+        self._source, self._donors, self._options, self._drawn = source, donors, options, drawn
         self._plan = plan
         self._pictures = PlanPictures(plan)
         self._kinds: Sequence[SyntheticDefect] = chosen(options.without)
 
-    def good(self, frames: Sequence[SetFrame], role: FrameRole, false_positives: frozenset[str]) -> Iterator[CachedPicture]:
+    def all(self, roles: Roles) -> Iterator[DrawnPicture]:
+        yield from self._good(roles.good, "train", roles.false_positives)
+        yield from self._good(roles.validated_good, "validation", frozenset())
+        yield from self._labelled(roles.defects, "train")
+        yield from self._labelled(roles.validated_defects, "validation")
+
+    def _good(self, frames: Sequence[SetFrame], role: FrameRole, false_positives: frozenset[str]) -> Iterator[DrawnPicture]:
+        rows = self._options.augment if role == "train" else ()
         for number, frame in enumerate(frames):
             picture, _ = self._picture(frame)
             if picture is None:
                 continue
-            features = self._memory.vectors(picture)
-            clean = np.zeros(features.shape[:2], np.float32)
             group: SampleGroup = "false_positive" if frame.file in false_positives else "good"
-            yield CachedPicture(role, group, group, features, clean)
-            for version in range(self._options.versions):
+            clean = np.zeros(picture.shape[:2], np.bool_)
+            yield DrawnPicture(role, group, group, picture, clean)
+            for version in range(self._drawn if role == "train" else self._options.versions):
                 rng = np.random.default_rng((self._options.seed, 2 if role == "train" else 3, number, version))
-                made = draw(rng, picture, self._donors[int(rng.integers(len(self._donors)))], self._kinds)
+                made = draw(rng, moved(rng, picture, rows), self._donors[int(rng.integers(len(self._donors)))], self._kinds)
                 if made is not None:
-                    yield self._changed(role, "synthetic", made[2], made[0], made[1])
+                    yield DrawnPicture(role, "synthetic", made[2], disturbed(rng, made[0], rows), made[1])
+                if rows:
+                    yield DrawnPicture(role, group, group, disturbed(rng, moved(rng, picture, rows), rows), clean)
 
-    def labelled(self, frames: Sequence[SetFrame], role: FrameRole) -> Iterator[CachedPicture]:
+    def _labelled(self, frames: Sequence[SetFrame], role: FrameRole) -> Iterator[DrawnPicture]:
         for number, frame in enumerate(frames):
             picture, mask = self._picture(frame)
             if picture is None:
                 continue
             if mask is None or not mask.any():
                 if role == "validation":
-                    yield CachedPicture(role, "labelled", frame.kind, self._memory.vectors(picture), None)
+                    yield DrawnPicture(role, "labelled", frame.kind, picture, None)
                 continue
-            picture = picture.copy()
-            yield self._changed(role, "labelled", frame.kind, picture, mask)
+            yield DrawnPicture(role, "labelled", frame.kind, picture, mask)
             if role == "train" and self._options.transplant:
                 yield from self._moved(number, frame.kind, picture, mask)
 
-    def _moved(self, number: int, kind: str, picture: GraphPicture, mask: NDArray[np.bool_]) -> Iterator[CachedPicture]:
+    def _moved(self, number: int, kind: str, picture: GraphPicture, mask: NDArray[np.bool_]) -> Iterator[DrawnPicture]:
         """The labelled defect at other places of other frames."""
-        for version in range(self._options.versions):
+        for version in range(self._drawn):
             rng = np.random.default_rng((self._options.seed, 4, number, version))
             made = transplanted(rng, self._donors[int(rng.integers(len(self._donors)))], picture, mask)
             if made is not None:
-                yield self._changed("train", "labelled", kind, *made)
-
-    def _changed(
-        self, role: FrameRole, group: SampleGroup, kind: str, picture: GraphPicture, mask: NDArray[np.bool_]
-    ) -> CachedPicture:
-        features = self._memory.vectors(picture)
-        targets = place_targets(mask, self._memory.net, (features.shape[0], features.shape[1]))
-        return CachedPicture(role, group, kind, features, targets)
+                yield DrawnPicture("train", "labelled", kind, *made)
 
     def _picture(self, frame: SetFrame) -> tuple[GraphPicture | None, NDArray[np.bool_] | None]:
         """The picture that the graph takes, in an array of its own, with its mask in the same place; None if it can't be
@@ -174,13 +189,19 @@ class _Maker:
 
 
 def place_targets(mask: NDArray[np.bool_], net: FeatureNet, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return how defective each place of the grid is, float32 (h, w) of ``shape``: the share of its square that is, 1 from
-    a tenth on, because a crack covers little of any.
+    """Return how defective each place of a backbone's grid is, float32 (h, w) of ``shape``."""
+    return target_grid(mask, net.stride, net.first, shape)
+
+
+def target_grid(
+    mask: NDArray[np.bool_], side: int, first: tuple[float, float], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return how defective each place of a grid is, float32 (h, w) of ``shape``: the share of its square of ``side`` px
+    that is, 1 from a tenth on, because a crack covers little of any. ``first``: (x, y) of the first place's middle.
     """
-    side = net.stride
     share = cv2.boxFilter(mask.astype(np.float32), -1, (side, side), normalize=True, borderType=cv2.BORDER_CONSTANT)
     at = (
-        np.clip((first + side * np.arange(count)).astype(int), 0, limit - 1)
-        for first, count, limit in zip(reversed(net.first), shape, mask.shape, strict=True)
+        np.clip((start + side * np.arange(count)).astype(int), 0, limit - 1)
+        for start, count, limit in zip(reversed(first), shape, mask.shape, strict=True)
     )
     return np.asarray(np.minimum(share[np.ix_(*at)] / _WHOLE, 1), np.float32)

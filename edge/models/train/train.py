@@ -1,4 +1,4 @@
-"""``edge train``: a set in, a bundle out. Memory, features of real and synthetic defects, the head, and both fused."""
+"""``edge train``: a set in, a bundle out. The memory, a head or a network that learned defects, and both fused."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from edge.models.fit.self_test import SelfTest, examined
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.used import content_id, fitted_on
 from edge.models.train.checkpoint import Epoch, make_folder
-from edge.models.train.feature_cache import FeatureCache, fill_cache, open_cache
-from edge.models.train.frame_roles import LEAST_GOOD, LEAST_VALIDATED, Roles, roles_of
-from edge.models.train.fused_graph import MapScales, RawMaps, fused_graph, scales_of
-from edge.models.train.go_on import head_of, memory_of, plan_from
-from edge.models.train.head_weights import HEAD, HeadWeights
+from edge.models.train.frame_roles import LEAST_GOOD, Roles, roles_of
+from edge.models.train.fused_graph import LearnedWeights, MapScales, RawMaps, fused_graph, scales_of
+from edge.models.train.go_on import learned_file, learned_of, memory_of, plan_from
+from edge.models.train.head_weights import HeadWeights
+from edge.models.train.learn import Learning, check_validated, learn
 from edge.models.train.options import TrainOptions, check_torch
-from edge.models.train.samples import SetFrames, count_samples, samples
+from edge.models.train.samples import SetFrames, count_samples
 from edge.spread import Progress
 from edge.spread.throughput import Throughput
 
@@ -66,6 +66,8 @@ class TrainRun:
     """Go on from the features and the checkpoint that an earlier run left beside the bundle."""
     progress: Callable[[str, Progress], None] = lambda _what, _progress: None
     epoch: Callable[[Epoch], None] = lambda _epoch: None
+    pretrained: Callable[[Epoch], None] = lambda _epoch: None
+    """Called after each epoch in which the encoder alone learns."""
     test: bool = True
     """Test the model on pasted defects."""
 
@@ -77,7 +79,7 @@ class Trained:
     plan: FitPlan
     roles: Roles
     gathered: GatheredFrames
-    head: HeadWeights
+    weights: LearnedWeights
     history: tuple[Epoch, ...]
     stopped: str | None
     not_a_number: bool
@@ -89,7 +91,7 @@ class Trained:
     forgotten: bool
     """The base has a memory that couldn't be taken over."""
     headless: bool = False
-    """The base has a head that couldn't be taken over."""
+    """The base has a head or network that couldn't be taken over."""
     tested: SelfTest | None = None
 
     @property
@@ -110,7 +112,8 @@ class Trained:
             )
         if self.headless:
             sentences.append(
-                "the bundle that it went on from has seen frames that are validated on now: its head is not taken over"
+                "the bundle that it went on from has seen frames that are validated on now: its "
+                f"{'head' if isinstance(self.weights, HeadWeights) else 'network'} is not taken over"
             )
         return tuple(sentences)
 
@@ -147,44 +150,71 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
             loss that is NaN from the beginning, a full disk.
     """
     check_torch()
+    options = request.options
     roles, plan = prepared(source, request)
-    from edge.models.train.loop import train_head  # it needs PyTorch, what refuses a set does not
-
     learned = _gathered(source, roles.good, plan, run, "remembering good frames")
     _check_usable(source, learned, LEAST_GOOD)
     learned.notes.survey.check(request.fit.source, sized=request.fit.size is not None or plan.spec.input.size == "any")
     memory = cast("MemoryStatistics", learned.statistics)
     judges = _ids(source, (*roles.validated_good, *roles.validated_defects))
-    start = None if request.base is None else head_of(request.base, memory.width, request.options.hidden, judges)
-    key = _key(source, roles, plan, request)
+    base = request.base
+    start = None if base is None else learned_of(base, options, memory.width, plan.shape[2], judges)
+    learning = _learning(
+        source, roles, plan, learned, options, folder=folder, key=_key(source, roles, plan, request), run=run
+    )
     try:
         make_folder(folder, anew=not run.resume)
-        cache = _cache(source, roles, plan, learned, request.options, folder=folder, key=key, run=run)
-        _check_validated(sum(sample.group == "good" for sample in cache.of("validation")))
-        head = train_head(cache, request.options, folder, key, start=start, resume=run.resume, epoch_done=run.epoch)
+        half = learn(learning, options, start)
     except OSError as error:
         raise UserError(
             f"{error.filename or folder}: the training cannot go on: {error.strerror}",
             fix="make room, then give the same command with --resume: it goes on from the last epoch",
         ) from None
-    validated = _pictures(source, roles.validated_good, plan)
-    scales, threshold, tested = _measured(plan, memory, head.weights, list(validated), test=run.test)
+    validated = list(_pictures(source, roles.validated_good, plan))
+    scales, threshold, tested = _measured(plan, memory, half.weights, validated, alone=options.alone, test=run.test)
     whole = _whole_memory(source, roles, plan, learned, request, run=run)
     return Trained(
         plan=plan,
         roles=roles,
         gathered=whole,
-        head=head.weights,
-        history=head.history,
-        stopped=head.stopped,
-        not_a_number=head.not_a_number,
+        weights=half.weights,
+        history=half.history,
+        stopped=half.stopped,
+        not_a_number=half.not_a_number,
         scales=scales,
-        graph=fused_graph(cast("MemoryStatistics", whole.statistics), head.weights, scales),
+        graph=fused_graph(cast("MemoryStatistics", whole.statistics), half.weights, scales, alone=options.alone),
         threshold=threshold,
         used=_used(source, roles, whole, request),
-        forgotten=whole is learned and request.base is not None and STATISTICS in request.base.spec.files,
-        headless=start is None and request.base is not None and HEAD in request.base.spec.files,
+        forgotten=whole is learned and base is not None and STATISTICS in base.spec.files,
+        headless=start is None and base is not None and learned_file(options) in base.spec.files,
         tested=tested,
+    )
+
+
+def _learning(
+    source: FrameSet,
+    roles: Roles,
+    plan: FitPlan,
+    learned: GatheredFrames,
+    options: TrainOptions,
+    *,
+    folder: Path,
+    key: str,
+    run: TrainRun,
+) -> Learning:
+    pace = Throughput(count_samples(roles, options), 0)
+    return Learning(
+        source=source,
+        roles=roles,
+        plan=plan,
+        memory=cast("MemoryStatistics", learned.statistics),
+        donors=learned.kept.pictures(),
+        folder=folder,
+        key=key,
+        resume=run.resume,
+        done=lambda done: run.progress("looking at defects", pace.progress(done, workers=1, retries=0)),
+        epoch=run.epoch,
+        pretrained=run.pretrained,
     )
 
 
@@ -209,16 +239,17 @@ def _whole_memory(
 def _measured(
     plan: FitPlan,
     memory: MemoryStatistics,
-    head: HeadWeights,
+    weights: LearnedWeights,
     validated: Sequence[tuple[str, GraphPicture, Callable[[MapValues], MapValues]]],
     *,
+    alone: bool,
     test: bool,
 ) -> tuple[MapScales, float, SelfTest | None]:
-    """Scales, threshold and self-test on good frames of parts that neither memory nor head has seen."""
-    _check_validated(len(validated))
-    raw = RawMaps(memory, head)
+    """Scales, threshold and self-test on good frames of parts that neither half has seen."""
+    check_validated(len(validated))
+    raw = RawMaps(memory, weights)
     scales = scales_of([raw.of(picture) for _, picture, _ in validated], EDGE_SHARE)
-    scorer = _scorer(fused_graph(memory, head, scales))
+    scorer = _scorer(fused_graph(memory, weights, scales, alone=alone))
     maxima = [float(back(scorer(picture)).max()) for _, picture, back in validated]
     threshold, _ = choose_high(maxima, 0.001, 1.0)
     if not test:
@@ -265,42 +296,6 @@ def _counted(frames: Iterable[Frame | Skip], total: int, run: TrainRun, what: st
     for done, frame in enumerate(frames):
         run.progress(what, pace.progress(done, workers=1, retries=0))
         yield frame
-
-
-def _cache(
-    source: FrameSet,
-    roles: Roles,
-    plan: FitPlan,
-    learned: GatheredFrames,
-    options: TrainOptions,
-    *,
-    folder: Path,
-    key: str,
-    run: TrainRun,
-) -> FeatureCache:
-    kept = open_cache(folder, key) if run.resume else None
-    if kept is not None:
-        return kept
-    memory = cast("MemoryStatistics", learned.statistics)
-    total = count_samples(roles, options)
-    pace = Throughput(total, 0)
-    made = samples(source, roles, plan, memory, learned.kept.pictures(), options=options)
-    return fill_cache(
-        folder,
-        key,
-        memory.width,
-        made,
-        lambda done: run.progress("looking at defects", pace.progress(done, workers=1, retries=0)),
-    )
-
-
-def _check_validated(usable: int) -> None:
-    if usable < LEAST_VALIDATED:
-        raise UserError(
-            "too few good frames of other parts to validate on",
-            received=f"{usable} that can be used",
-            expected=f"at least {LEAST_VALIDATED}",
-        )
 
 
 def _check_usable(source: FrameSet, learned: GatheredFrames, least: int) -> None:

@@ -16,25 +16,27 @@ from edge.disturb.synthetic import chosen
 from edge.models.fit.fit import Fit, bundle_files, spec_of
 from edge.models.sets.used import KEY
 from edge.models.train.checkpoint import Epoch
-from edge.models.train.go_on import MADE_BY
-from edge.models.train.head_weights import HEAD
-from edge.models.train.options import TrainOptions
+from edge.models.train.go_on import MADE_BY, learned_file
+from edge.models.train.network_graph import ALONE_SCALE
+from edge.models.train.options import TrainOptions, is_network
 from edge.models.train.train import Trained
 from edge.models.write import write_bundle
 
 METHOD = "train"
 HISTORY = "training.json"
-_FORMULA = (
-    "the higher of two values, each (value - middle) / (edge - middle) by good frames of parts that neither has seen: "
-    "distance of a place's features to the nearest of a bank, and the logit of a head that was trained on defects"
-)
+_SCALED = "(value - middle) / (edge - middle) by good frames of parts that neither has seen"
+_MEMORY = "distance of a place's features to the nearest of a bank"
+_LEARNED = {
+    False: "the logit of a head that was trained on defects",
+    True: "the logit of a network that was trained on defects",
+}
 
 
 def write_trained(folder: Path, trained: Trained, options: TrainOptions, source: str, *, force: bool = False) -> Bundle:
     """Write the bundle. Raises UserError as ``write_bundle`` does."""
     fitted = _as_fit(trained)
     files = bundle_files(fitted)
-    files[HEAD] = trained.head.to_bytes()
+    files[learned_file(options)] = trained.weights.to_bytes()
     files[HISTORY] = orjson.dumps([asdict(epoch) for epoch in trained.history], option=orjson.OPT_INDENT_2)
     spec = _spec(trained, options, fitted, source)
     return write_bundle(folder, trained.graph, spec, force=force, files=files)
@@ -53,7 +55,7 @@ def _spec(trained: Trained, options: TrainOptions, fitted: Fit, source: str) -> 
         "built_with": f"edge {edge.__version__}",
         "built_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "method": METHOD,
-        "formula": _FORMULA,
+        "formula": _formula(options),
         "preset": options.preset,
         "options": asdict(options),
         "synthetic": [kind.name for kind in chosen(options.without)],
@@ -73,7 +75,17 @@ def _spec(trained: Trained, options: TrainOptions, fitted: Fit, source: str) -> 
         MADE_BY: {key: value for key, value in spec.provenance.items() if key not in ("built_with", "built_at")},
     }
     display = DisplaySpec(threshold=trained.threshold, range=(0.0, 2 * trained.threshold))
-    return spec.model_copy(update={"display": display, "provenance": provenance})
+    changed: dict[str, Any] = {"display": display, "provenance": provenance}
+    if options.alone:
+        changed |= {"map_to_image": (float(ALONE_SCALE), float(ALONE_SCALE), 0.0, 0.0), "map_size": None}
+    return spec.model_copy(update=changed)
+
+
+def _formula(options: TrainOptions) -> str:
+    learned = _LEARNED[is_network(options)]
+    return (
+        f"{_SCALED}: {learned}" if options.alone else f"the higher of two values, each {_SCALED}: {_MEMORY}, and {learned}"
+    )
 
 
 def _numbers(epoch: Epoch) -> dict[str, Any]:

@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --al
 import torch
 
 from edge.errors import UserError
-from edge.models.train import loop
+from edge.models.train import epochs, loop
 from edge.models.train.checkpoint import CHECKPOINT
 from edge.models.train.feature_cache import CachedPicture, FeatureCache, fill_cache
 from edge.models.train.head import DefectHead, load, weights_of
@@ -97,7 +97,7 @@ def test_a_full_disk_in_mid_training_costs_one_epoch(
     cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = trained(cache, tmp_path / "whole")
-    real, calls = loop.write_checkpoint, []
+    real, calls = epochs.write_checkpoint, []
 
     def full(*arguments: Any) -> None:
         calls.append(1)
@@ -106,7 +106,7 @@ def test_a_full_disk_in_mid_training_costs_one_epoch(
         real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "write_checkpoint", full)
+        patch.setattr(epochs, "write_checkpoint", full)
         with pytest.raises(OSError, match="No space left"):
             trained(cache, tmp_path / "full")
     seen: list[int] = []

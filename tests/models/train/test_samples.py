@@ -104,7 +104,7 @@ def test_the_mask_goes_where_registration_brings_the_defect(tmp_path: Path) -> N
     asked = replace(asked, fit=replace(asked.fit, pose="fixed"))
     roles, plan = prepared(source, asked)
     assert plan.reference is not None
-    maker = _Maker(source, plan, MEMORY, [], asked.options)
+    maker = _Maker(source, plan, [], asked.options, 0)
     for frame in (*roles.defects, *roles.validated_defects):
         picture, where = maker._picture(frame)
         assert picture is not None

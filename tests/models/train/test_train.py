@@ -80,15 +80,15 @@ def test_every_engine_shows_the_defect_where_it_is(bundle: Bundle, name: str) ->
 
 
 def test_the_exported_head_agrees_with_pytorch(trained: Trained) -> None:
-    head = DefectHead(trained.head.width, trained.head.hidden)
-    load(head, trained.head.arrays)
+    head = DefectHead(trained.weights.width, trained.weights.hidden)
+    load(head, trained.weights.arrays)
     for seed in range(3):
         picture = surface(60 + seed, (130, 99))[:, :, None]
-        features = (trained.memory.vectors(picture) - trained.head.mean) / trained.head.deviation
+        features = (trained.memory.vectors(picture) - trained.weights.mean) / trained.weights.deviation
         planes = torch.from_numpy(features.transpose(2, 0, 1)[None].copy())
         with torch.no_grad():
             expected = head(planes, torch.ones(1, 1, *features.shape[:2]))[0, 0].numpy()
-        _, logits = RawMaps(trained.memory, trained.head).of(picture)
+        _, logits = RawMaps(trained.memory, trained.weights).of(picture)
         np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
@@ -174,7 +174,7 @@ from edge.models.train.train import TrainRun, train
 root = Path(sys.argv[1])
 run = TrainRun(resume=True, test=False, epoch=lambda epoch: print(epoch.number, flush=True))
 done = train(surfaces(root), request(epochs=6), root / "t", run)
-(root / "head.npz").write_bytes(done.head.to_bytes())
+(root / "head.npz").write_bytes(done.weights.to_bytes())
 """
 
 
@@ -197,7 +197,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, 
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=500)
     assert done.stdout.split()[-1] == "6"
     assert len(done.stdout.split()) <= 6 - after
-    assert (folder / "head.npz").read_bytes() == whole.head.to_bytes()
+    assert (folder / "head.npz").read_bytes() == whole.weights.to_bytes()
 
 
 @pytest.mark.soak
@@ -215,14 +215,14 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
             time.sleep(rng.uniform(0.2, 1.0) * lasts)
             process.send_signal(signal.SIGKILL)
     subprocess.run(command, check=True, env=environment)
-    assert (folder / "head.npz").read_bytes() == whole.head.to_bytes()
+    assert (folder / "head.npz").read_bytes() == whole.weights.to_bytes()
 
 
 def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "t" / "features.f16"))
 
-    monkeypatch.setattr("edge.models.train.train.fill_cache", full)
+    monkeypatch.setattr("edge.models.train.learn.fill_cache", full)
     with pytest.raises(UserError) as caught:
         train(surfaces(tmp_path), request(), tmp_path / "t", TrainRun(test=False))
     assert str(caught.value) == (
@@ -244,7 +244,7 @@ def test_a_run_that_begins_anew_leaves_nothing_of_an_earlier_one_to_resume(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr("edge.models.train.train.fill_cache", kill)
+        patch.setattr("edge.models.train.learn.fill_cache", kill)
         with pytest.raises(KilledError):
             train(source, request(epochs=2), folder, TrainRun(test=False))
     assert len(train(source, request(epochs=2), folder, TrainRun(resume=True, test=False)).history) == 2

@@ -1,0 +1,134 @@
+"""What is learned beside the memory: a head on cached features, or a network on pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import UserError
+from edge.models.fit.fit_plan import FitPlan
+from edge.models.fit.memory import MemoryStatistics
+from edge.models.fit.protocol import GraphPicture
+from edge.models.sets.frame_set import FrameSet
+from edge.models.train.checkpoint import ENCODER, Epoch
+from edge.models.train.feature_cache import fill_cache, open_cache
+from edge.models.train.frame_roles import LEAST_VALIDATED, Roles
+from edge.models.train.fused_graph import LearnedWeights
+from edge.models.train.head_weights import HeadWeights
+from edge.models.train.network_weights import NetworkWeights
+from edge.models.train.options import TrainOptions, is_network
+from edge.models.train.picture_cache import fill_pictures, open_pictures
+from edge.models.train.samples import network_pictures, samples
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """All that learning depends on, beside the options.
+
+    ``donors``: good training pictures. ``key``: a hash of everything. ``done``: called with the number of pictures that are
+    ready; ``epoch``: after each epoch; ``pretrained``: after each epoch of the encoder alone.
+    """
+
+    source: FrameSet
+    roles: Roles
+    plan: FitPlan
+    memory: MemoryStatistics
+    donors: Sequence[GraphPicture]
+    folder: Path
+    key: str
+    resume: bool
+    done: Callable[[int], None]
+    epoch: Callable[[Epoch], None]
+    pretrained: Callable[[Epoch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedHalf:
+    """``stopped``: why training ended before its last epoch, in words; ``not_a_number``: because of the loss."""
+
+    weights: LearnedWeights
+    history: tuple[Epoch, ...]
+    stopped: str | None
+    not_a_number: bool
+
+
+def learn(learning: Learning, options: TrainOptions, start: LearnedWeights | None) -> LearnedHalf:
+    """Learn by the preset; ``start``: weights to go on from.
+
+    Raises:
+        UserError: too few frames to validate on, a mask that doesn't fit, a checkpoint of another training, a loss that is
+            NaN from the beginning.
+        OSError: the disk is full, or can't be written.
+    """
+    if is_network(options):
+        return _network(learning, options, start if isinstance(start, NetworkWeights) else None)
+    return _head(learning, options, start if isinstance(start, HeadWeights) else None)
+
+
+def check_validated(usable: int) -> None:
+    """Raise UserError where too few good frames of other parts can be used."""
+    if usable < LEAST_VALIDATED:
+        raise UserError(
+            "too few good frames of other parts to validate on",
+            received=f"{usable} that can be used",
+            expected=f"at least {LEAST_VALIDATED}",
+        )
+
+
+def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) -> LearnedHalf:
+    from edge.models.train.loop import train_head
+
+    cache = open_cache(learning.folder, learning.key) if learning.resume else None
+    if cache is None:
+        made = samples(learning.source, learning.roles, learning.plan, learning.memory, learning.donors, options=options)
+        cache = fill_cache(learning.folder, learning.key, learning.memory.width, made, learning.done)
+    check_validated(sum(sample.group == "good" for sample in cache.of("validation")))
+    head = train_head(
+        cache,
+        options,
+        learning.folder,
+        learning.key,
+        start=start,
+        resume=learning.resume,
+        epoch_done=learning.epoch,
+    )
+    return LearnedHalf(head.weights, head.history, head.stopped, head.not_a_number)
+
+
+def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | None) -> LearnedHalf:
+    from edge.models.train.distil import distilled
+    from edge.models.train.network_loop import train_network
+
+    cache = open_pictures(learning.folder, learning.key) if learning.resume else None
+    if cache is None:
+        made = network_pictures(learning.source, learning.roles, learning.plan, learning.donors, options=options)
+        cache = fill_pictures(learning.folder, learning.key, made, learning.done)
+    check_validated(len(cache.of("validation", "good")))
+    turns = learning.plan.pose == "texture"
+    encoder = None
+    if start is None and options.start == "backbone" and learning.memory.net.size is None:
+        inside = learning.folder / ENCODER
+        inside.mkdir(exist_ok=True)
+        encoder = distilled(
+            cache,
+            learning.memory.net,
+            options,
+            inside,
+            learning.key,
+            turns=turns,
+            resume=learning.resume,
+            epoch_done=learning.pretrained,
+        )
+    trained = train_network(
+        cache,
+        options,
+        learning.folder,
+        learning.key,
+        turns=turns,
+        start=start,
+        encoder=encoder,
+        resume=learning.resume,
+        epoch_done=learning.epoch,
+    )
+    return LearnedHalf(trained.weights, trained.history, trained.stopped, trained.not_a_number)

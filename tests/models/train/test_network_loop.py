@@ -1,0 +1,135 @@
+"""The network learns, one seed gives one result, and a run that ends in between goes on to the same weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --all installs it")
+
+import torch
+from support.trainings import GABOR, surface
+
+from edge.models.fit.feature_net import open_features
+from edge.models.train import network_loop
+from edge.models.train.distil import distilled
+from edge.models.train.network import DefectNetwork
+from edge.models.train.network_loop import TrainedNetwork, train_network
+from edge.models.train.options import preset_options
+from edge.models.train.picture_cache import DrawnPicture, PictureCache, fill_pictures
+
+OPTIONS = preset_options("hour", epochs=3, steps=3, batch=4, width=4, crop=64, threads=1, pretrain_epochs=2)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> PictureCache:
+    clean = np.zeros((96, 112), np.bool_)
+    made = []
+    for k in range(24):
+        role: Any = "validation" if k >= 16 else "train"
+        made.append(DrawnPicture(role, "good", "good", surface(k)[:, :, None], clean))
+        if role == "validation":
+            picture, mask = surface(100 + k)[:, :, None].copy(), clean.copy()
+            mask[30:54, 40:64] = True
+            picture[mask] //= 3
+            made.append(DrawnPicture(role, "labelled", "blot", picture, mask))
+    return fill_pictures(tmp_path_factory.mktemp("cache"), "k", made)
+
+
+def trained(cache: PictureCache, folder: Path, **keys: Any) -> TrainedNetwork:
+    folder.mkdir(exist_ok=True)
+    return train_network(cache, keys.pop("options", OPTIONS), folder, "k", turns=True, **keys)
+
+
+def same(a: TrainedNetwork, b: TrainedNetwork) -> bool:
+    return all(np.array_equal(values, b.weights.arrays[name]) for name, values in a.weights.arrays.items())
+
+
+def test_it_learns_what_a_defect_looks_like(cache: PictureCache, tmp_path: Path) -> None:
+    blots = ("cut_paste", "perlin", "poisson", "scratch", "crack", "chip", "smear", "uneven_light")
+    options = replace(OPTIONS, epochs=4, steps=25, width=8, rate=3e-3, without=blots)
+    found = trained(cache, tmp_path, options=options)
+    last = [epoch for epoch in found.history if epoch.kept][-1]
+    assert last.loss < found.history[0].loss
+    assert last.real_auroc is not None
+    assert last.real_auroc > 0.9
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cache: PictureCache, tmp_path: Path) -> None:
+    options = replace(OPTIONS, epochs=2, mixstyle=1.0, mixup=0.4, randaugment=1)
+    first, again = (trained(cache, tmp_path / name, options=options) for name in "ab")
+    assert same(first, again)
+    assert first.history == again.history
+    assert not same(first, trained(cache, tmp_path / "c", options=replace(options, seed=1)))
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_run_that_ended_after_any_epoch_goes_on_to_the_same_weights(
+    cache: PictureCache, tmp_path: Path, after: int
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def kill(epoch: Any) -> None:
+        if epoch.number == after:
+            raise KilledError
+
+    options = replace(OPTIONS, mixstyle=0.5)
+    whole = trained(cache, tmp_path / "whole", options=options)
+    with pytest.raises(KilledError):
+        trained(cache, tmp_path / "killed", options=options, epoch_done=kill)
+    seen: list[int] = []
+    resumed = trained(
+        cache, tmp_path / "killed", options=options, resume=True, epoch_done=lambda epoch: seen.append(epoch.number)
+    )
+    assert seen == list(range(after + 1, 4))
+    assert same(resumed, whole)
+    assert resumed.history == whole.history
+
+
+def test_a_loss_of_nan_keeps_the_last_good_weights_and_says_when(
+    cache: PictureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = network_loop.focal, []
+
+    def failing(*arguments: Any) -> Any:
+        calls.append(1)
+        return real(*arguments) * (float("nan") if len(calls) > 3 + 16 + 1 else 1.0)
+
+    monkeypatch.setattr(network_loop, "focal", failing)
+    found = trained(cache, tmp_path)
+    assert found.not_a_number
+    assert found.stopped == "the loss became NaN or infinite in epoch 2, step 2: kept the weights of epoch 1"
+
+
+def test_an_encoder_that_learned_the_backbone_is_where_the_network_begins(cache: PictureCache, tmp_path: Path) -> None:
+    net = open_features(GABOR.backbone, (), 1, None)
+    losses: list[float] = []
+    options = replace(OPTIONS, steps=8, rate=3e-3)
+    encoder = distilled(
+        cache, net, options, tmp_path, "k", turns=True, epoch_done=lambda epoch: losses.append(epoch.validation_loss)
+    )
+    assert losses[-1] < losses[0]
+    assert set(encoder) == set(DefectNetwork(1, 4).encoder.state_dict())
+    again = distilled(cache, net, options, tmp_path, "k", turns=True, resume=True, epoch_done=lambda _: pytest.fail("done"))
+    assert all(np.array_equal(values, again[name]) for name, values in encoder.items())
+    training = network_loop.NetworkTraining(cache, OPTIONS, turns=True)
+    network_loop.load_arrays(training.network.encoder, encoder)
+    name = "encoder.steps.0.down.weight"
+    assert np.array_equal(training.arrays()[name], encoder[name.removeprefix("encoder.")])
+
+
+def test_bfloat16_is_used_only_where_a_gpu_has_it(cache: PictureCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = network_loop.NetworkTraining(cache, replace(OPTIONS, bf16=True), turns=True)
+    if not torch.cuda.is_available():
+        assert not hasattr(training._precision(), "fast_dtype"), "on a CPU it is float32"
+    training._device = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    wanted: list[Any] = []
+    monkeypatch.setattr(torch, "autocast", lambda *given: wanted.append(given))
+    training._precision()
+    assert wanted == [("cuda", torch.bfloat16)]
