@@ -9,11 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 from support.trainings import surfaces
 from typer.testing import CliRunner
 
 from edge.cli import app
+from edge.cli.train import _measured_ranges
 from edge.config.bundle import load_bundle
 from edge.errors import UserError
 from edge.storage.pictures import read_picture
@@ -76,6 +78,38 @@ def test_a_preset_that_is_not_there_is_refused_by_its_choices(good: Path) -> Non
 
 def test_it_asks_where_the_bundle_should_go(good: Path) -> None:
     assert refusal(good, *BY) == ("edge train: where should the bundle go?\n  expected: -o BUNDLE, or --sheet PICTURE.png")
+
+
+def test_what_is_of_a_network_is_refused_for_a_head(good: Path) -> None:
+    assert refusal(good, "-o", good / "out", *BY, "--alone") == (
+        "--start and --alone are of a network\n"
+        "  received: --preset minute, which trains a head on the memory's own features\n"
+        "  expected: --preset hour or night"
+    )
+
+
+def test_ranges_that_edge_shift_measured_become_those_of_the_training(tmp_path: Path) -> None:
+    def measured(low: float, high: float) -> Path:
+        ranges = {"brightness": {"p5": low, "p95": high, "unit": "%"}, "noise": {"p5": 0, "p95": 0.1, "unit": "%"}}
+        path = tmp_path / "shift.json"
+        path.write_bytes(orjson.dumps({"kind": "edge.shift", "schema": 1, "ranges": ranges}))
+        return path
+
+    (row,) = _measured_ranges(measured(-12, 5))
+    assert (row.name, row.share) == ("brightness", 0.5)
+    assert row.low == pytest.approx(-14)
+    assert row.high == pytest.approx(6.7)
+    with pytest.raises(UserError) as caught:
+        _measured_ranges(measured(-0.1, 0.1))
+    assert str(caught.value) == (
+        f"{tmp_path / 'shift.json'}: nothing was measured that training pictures could be given\n"
+        "  expected: at least one cause above its weakest step\n"
+        "  fix: train without --augment-from"
+    )
+    (tmp_path / "shift.json").write_bytes(b"{}")
+    assert "not what edge shift writes" in refusal(
+        tmp_path, "-o", tmp_path / "out", "--augment-from", tmp_path / "shift.json"
+    )
 
 
 @pytest.mark.timeout(600)

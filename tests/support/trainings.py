@@ -13,7 +13,7 @@ from edge.models.fit.memory import METHOD, MemoryStatistics
 from edge.models.fit.protocol import MethodOptions
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.train.head_weights import HeadWeights
-from edge.models.train.options import TrainOptions
+from edge.models.train.options import TrainOptions, preset_options
 from edge.models.train.train import TrainRequest
 from support.sets import save, vote
 
@@ -57,6 +57,13 @@ def request(**options: Any) -> TrainRequest:
     """A training of seconds."""
     fit = FitRequest("x", method="memory", pose="texture", options=GABOR, source="the set")
     return TrainRequest(fit, TrainOptions(**(TINY | options)))
+
+
+def network_request(**options: Any) -> TrainRequest:
+    """A training of a tiny network, of seconds."""
+    tiny = {"epochs": 2, "steps": 2, "batch": 2, "width": 4, "crop": 64, "versions": 1, "pretrain_epochs": 1, "threads": 1}
+    fit = FitRequest("x", method="memory", pose="texture", options=GABOR, source="the set")
+    return TrainRequest(fit, preset_options("hour", **(tiny | options)))
 
 
 def remembered(count: int = 6) -> MemoryStatistics:

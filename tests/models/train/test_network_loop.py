@@ -32,7 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> PictureCache:
     for k in range(24):
         role: Any = "validation" if k >= 16 else "train"
         made.append(DrawnPicture(role, "good", "good", surface(k)[:, :, None], clean))
-        if role == "validation":
+        if k >= 12:
             picture, mask = surface(100 + k)[:, :, None].copy(), clean.copy()
             mask[30:54, 40:64] = True
             picture[mask] //= 3

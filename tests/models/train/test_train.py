@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --al
 
 import torch
 from support.sets import as_frame
-from support.trainings import good_frame, request, surface, surfaces
+from support.trainings import good_frame, network_request, request, surface, surfaces
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
@@ -34,7 +35,7 @@ from edge.models.sets.frame_set import FrameSet
 from edge.models.sets.used import fitted_on
 from edge.models.train.checkpoint import Epoch
 from edge.models.train.frame_roles import roles_of
-from edge.models.train.fused_graph import RawMaps
+from edge.models.train.fused_graph import RawMaps, fused_graph
 from edge.models.train.go_on import as_fitted
 from edge.models.train.head import DefectHead, load
 from edge.models.train.loop import TrainedHead, train_head
@@ -267,3 +268,64 @@ def test_edge_fit_does_not_go_on_from_a_trained_bundle_as_if_it_had_no_head(bund
     with pytest.raises(UserError, match="not a bundle that can be continued"):
         plan_of(bundle, "y")
     assert plan_of(as_fitted(bundle), "y").method == "memory"
+
+
+@pytest.fixture(scope="module")
+def networked(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    root = tmp_path_factory.mktemp("set")
+    asked = network_request()
+    return train(surfaces(root, bad=4), asked, root / "x.training", TrainRun(test=False))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("alone", [False, True])
+def test_every_engine_runs_a_network_with_and_without_the_memory(
+    networked: Trained, tmp_path: Path, name: str, alone: bool
+) -> None:
+    graph = fused_graph(networked.memory, networked.weights, networked.scales, alone=alone)
+    options = network_request(alone=alone).options
+    made = write_trained(tmp_path / "x", replace(networked, graph=graph), options, "the set")
+    engine = open_engine(ModelConfig(bundle=made.folder, engine=name, precision="fp32"), made)
+    amap = to_map(as_frame(surface(77, (160, 128))), engine, ready_workspace(engine.bundle))
+    assert isinstance(amap, AnomalyMap)
+    assert amap.values.shape == ((32, 40) if alone else (16, 20))
+    engine.close()
+    assert made.spec.map_to_image == ((4, 4, 0, 0) if alone else (8, 8, 0, 0))
+    assert ("nearest of a bank" in made.spec.provenance["formula"]) == (not alone)
+    assert made.spec.provenance["preset"] == "hour"
+
+
+def test_a_network_is_trained_on_from_its_bundle_and_left_behind_where_it_has_seen_the_judges(
+    networked: Trained, tmp_path: Path
+) -> None:
+    asked = network_request(epochs=1, steps=1)
+    made = write_trained(tmp_path / "x", networked, asked.options, "the set")
+    assert sorted({"network.npz", "training.json"} & set(made.spec.files)) == ["network.npz", "training.json"]
+    frames = tuple(good_frame(tmp_path, 300 + number, number // 2) for number in range(16))
+    pretrained: list[Epoch] = []
+    run = TrainRun(test=False, pretrained=pretrained.append)
+    on = train(FrameSet(tmp_path, tmp_path, frames), replace(asked, base=made), tmp_path / "t", run)
+    assert pretrained == []
+    assert not on.headless
+    seen = train(surfaces(tmp_path / "again"), replace(asked, base=made), tmp_path / "u", TrainRun(test=False))
+    assert seen.headless
+    assert any("its network is not taken over" in note for note in seen.notes)
+    assert seen.plan.options.backbone == Path("gabor"), "pose, backbone and memory come from the bundle anyway"
+
+
+def test_a_network_that_is_killed_while_its_encoder_learns_goes_on_to_the_same_weights(
+    networked: Trained, tmp_path: Path
+) -> None:
+    class KilledError(Exception):
+        pass
+
+    def kill(_epoch: Epoch) -> None:
+        raise KilledError
+
+    source, asked = surfaces(tmp_path, bad=4), network_request()
+    for run in (TrainRun(pretrained=kill), TrainRun(epoch=kill, resume=True)):
+        with pytest.raises(KilledError):
+            train(source, asked, tmp_path / "t", run)
+    resumed = train(source, asked, tmp_path / "t", TrainRun(test=False, resume=True))
+    assert resumed.weights.to_bytes() == networked.weights.to_bytes()
+    assert resumed.history == networked.history
