@@ -70,10 +70,9 @@ def test_a_set_without_parts_is_refused(good: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_preset_that_is_not_there_is_refused_by_its_choices(good: Path) -> None:
-    command = [sys.executable, "-m", "edge", "train", str(good), "-o", str(good / "out"), "--preset", "week"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
-    assert done.returncode == 2
-    assert "'week' is not one of 'minute', 'hour', 'night'" in " ".join(done.stderr.split())
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", str(good), "-o", str(good / "out"), "--preset", "week"])
+    assert done.exit_code == 2
+    assert "'week' is not one of 'minute', 'hour', 'night'" in " ".join(done.output.split())
 
 
 def test_it_asks_where_the_bundle_should_go(good: Path) -> None:
