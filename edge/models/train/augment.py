@@ -28,7 +28,7 @@ class AugmentRow:
     share: float = 0.5
 
 
-def moved(rng: np.random.Generator, picture: NDArray[np.uint8], rows: Sequence[AugmentRow]) -> NDArray[np.uint8]:
+def displaced(rng: np.random.Generator, picture: NDArray[np.uint8], rows: Sequence[AugmentRow]) -> NDArray[np.uint8]:
     """Return ``picture`` (H, W, C) after the corruptions that move it; for good pictures, before a defect is drawn."""
     return _after(rng, picture, [row for row in rows if CORRUPTIONS[row.name].group == _MOVES])
 

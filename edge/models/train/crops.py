@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.disturb.synthetic import SyntheticDefect, chosen, draw, transplanted
-from edge.models.train.augment import disturbed, moved
+from edge.models.train.augment import displaced, disturbed
 from edge.models.train.network_weights import GRID_STRIDE
 from edge.models.train.options import TrainOptions
 from edge.models.train.picture_cache import KeptPicture, PictureCache
@@ -64,7 +64,7 @@ class Crops:
         else:
             of = self._rejected if group == "false_positive" else self._good
             region, mask = self._region(rng, of[int(rng.integers(len(of)))])
-            picture = moved(rng, region, self._options.augment)
+            picture = displaced(rng, region, self._options.augment)
             if group == "synthetic":
                 picture, mask = self._with_defect(rng, picture, mask, progress)
         picture = disturbed(rng, picture, self._options.augment, self._options.randaugment)

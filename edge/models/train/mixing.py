@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 _ALPHA = 0.1
-"""Of the Beta distribution that weights are drawn from, as both papers have it: one of the two mostly prevails."""
+"""Weights are drawn from a Beta distribution with this alpha, as in the paper: one of the two mostly prevails."""
 
 
 def mixed_styles(features: Tensor, share: float) -> Tensor:

@@ -106,6 +106,6 @@ def load_arrays(module: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     module.load_state_dict({name: torch.from_numpy(np.array(arrays[name])) for name in module.state_dict()})
 
 
-def weights_of(network: DefectNetwork, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> NetworkWeights:
+def network_weights_of(network: DefectNetwork, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> NetworkWeights:
     """Return what the graph is made of."""
     return NetworkWeights(arrays_of(network), mean, deviation)

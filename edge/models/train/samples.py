@@ -20,7 +20,7 @@ from edge.models.fit.fit_plan import FitPlan, PlanPictures
 from edge.models.fit.memory import MemoryStatistics
 from edge.models.fit.protocol import GraphPicture
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.train.augment import disturbed, moved
+from edge.models.train.augment import displaced, disturbed
 from edge.models.train.feature_cache import CachedPicture, SampleGroup
 from edge.models.train.frame_roles import FrameRole, Roles
 from edge.models.train.options import TrainOptions, is_network
@@ -120,11 +120,13 @@ class _Maker:
             yield DrawnPicture(role, group, group, picture, clean)
             for version in range(self._drawn if role == "train" else self._options.versions):
                 rng = np.random.default_rng((self._options.seed, 2 if role == "train" else 3, number, version))
-                made = draw(rng, moved(rng, picture, rows), self._donors[int(rng.integers(len(self._donors)))], self._kinds)
+                made = draw(
+                    rng, displaced(rng, picture, rows), self._donors[int(rng.integers(len(self._donors)))], self._kinds
+                )
                 if made is not None:
                     yield DrawnPicture(role, "synthetic", made[2], disturbed(rng, made[0], rows), made[1])
                 if rows:
-                    yield DrawnPicture(role, group, group, disturbed(rng, moved(rng, picture, rows), rows), clean)
+                    yield DrawnPicture(role, group, group, disturbed(rng, displaced(rng, picture, rows), rows), clean)
 
     def _labelled(self, frames: Sequence[SetFrame], role: FrameRole) -> Iterator[DrawnPicture]:
         for number, frame in enumerate(frames):

@@ -30,7 +30,7 @@ from edge.models.train.frame_roles import LEAST_GOOD, Roles, roles_of
 from edge.models.train.fused_graph import LearnedWeights, MapScales, RawMaps, fused_graph, scales_of
 from edge.models.train.go_on import learned_file, learned_of, memory_of, plan_from
 from edge.models.train.head_weights import HeadWeights
-from edge.models.train.learn import Learning, check_validated, learn
+from edge.models.train.learn_defects import Learning, check_validated, learn_defects
 from edge.models.train.options import TrainOptions, check_torch
 from edge.models.train.samples import SetFrames, count_samples
 from edge.spread import Progress
@@ -164,7 +164,7 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
     )
     try:
         make_folder(folder, anew=not run.resume)
-        half = learn(learning, options, start)
+        half = learn_defects(learning, options, start)
     except OSError as error:
         raise UserError(
             f"{error.filename or folder}: the training cannot go on: {error.strerror}",

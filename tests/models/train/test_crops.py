@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.trainings import surface
 
-from edge.models.train.augment import AugmentRow, disturbed, moved
+from edge.models.train.augment import AugmentRow, displaced, disturbed
 from edge.models.train.crops import Crops, valid_places
 from edge.models.train.options import TrainOptions, preset_options
 from edge.models.train.picture_cache import INDEX, DrawnPicture, PictureCache, fill_pictures, open_pictures
@@ -99,7 +99,7 @@ def test_measured_ranges_and_random_corruptions_change_pictures_and_keep_their_s
     rng = np.random.default_rng(0)
     darker = disturbed(rng, picture, rows)
     assert 0.78 < darker.mean() / picture.mean() < 0.92, "the rotation is not its business"
-    turned = moved(rng, picture, rows)
+    turned = displaced(rng, picture, rows)
     assert abs(turned.mean() - picture.mean()) < 3
     assert not np.array_equal(turned, picture)
     assert np.array_equal(disturbed(rng, picture, ()), picture)

@@ -17,7 +17,7 @@ from edge.errors import UserError
 from edge.models import graphs
 from edge.models.train.fused_graph import MapScale, MapScales, RawMaps, fused_graph
 from edge.models.train.mixing import mixed_styles, mixed_up
-from edge.models.train.network import DefectNetwork, load_arrays, padded, planes, weights_of
+from edge.models.train.network import DefectNetwork, load_arrays, network_weights_of, padded, planes
 from edge.models.train.network_weights import NETWORK, NetworkWeights, read_network_weights
 
 SCALES = MapScales(MapScale(0.5, 1.5), MapScale(-2.0, 2.0))
@@ -42,7 +42,7 @@ def network() -> DefectNetwork:
 
 @pytest.fixture(scope="module")
 def weights(network: DefectNetwork) -> NetworkWeights:
-    return weights_of(network, MEAN, DEVIATION)
+    return network_weights_of(network, MEAN, DEVIATION)
 
 
 @pytest.mark.parametrize("size", [(160, 128), (131, 99), (33, 40)])
@@ -60,7 +60,7 @@ def test_a_colour_network_agrees_with_pytorch_too() -> None:
     mean, deviation = np.array([90, 120, 100], np.float32), np.array([20, 30, 25], np.float32)
     network = seeded(3)
     picture = np.random.default_rng(1).integers(0, 256, (64, 96, 3)).astype(np.uint8)
-    graph = fused_graph(remembered(), weights_of(network, mean, deviation), SCALES, alone=True)
+    graph = fused_graph(remembered(), network_weights_of(network, mean, deviation), SCALES, alone=True)
     with torch.no_grad():
         logits = network(planes(picture[None], mean, deviation))[0, 0].numpy()
     found = graphs.run_graph(graphs.session(graph, "x"), picture[None])

@@ -223,7 +223,7 @@ def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "t" / "features.f16"))
 
-    monkeypatch.setattr("edge.models.train.learn.fill_cache", full)
+    monkeypatch.setattr("edge.models.train.learn_defects.fill_cache", full)
     with pytest.raises(UserError) as caught:
         train(surfaces(tmp_path), request(), tmp_path / "t", TrainRun(test=False))
     assert str(caught.value) == (
@@ -245,7 +245,7 @@ def test_a_run_that_begins_anew_leaves_nothing_of_an_earlier_one_to_resume(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr("edge.models.train.learn.fill_cache", kill)
+        patch.setattr("edge.models.train.learn_defects.fill_cache", kill)
         with pytest.raises(KilledError):
             train(source, request(epochs=2), folder, TrainRun(test=False))
     assert len(train(source, request(epochs=2), folder, TrainRun(resume=True, test=False)).history) == 2

@@ -53,7 +53,7 @@ class LearnedHalf:
     not_a_number: bool
 
 
-def learn(learning: Learning, options: TrainOptions, start: LearnedWeights | None) -> LearnedHalf:
+def learn_defects(learning: Learning, options: TrainOptions, start: LearnedWeights | None) -> LearnedHalf:
     """Learn by the preset; ``start``: weights to go on from.
 
     Raises:
