@@ -8,17 +8,18 @@ import signal
 import sys
 import threading
 
+from edge.line.stop_sign import StopFlag
 from edge.service.logs import drain_logs
 
 _SAID = b"stopping\n"
 
 
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set; the first of them says ``stopping`` on standard error at once.
+def stop_on_signals() -> StopFlag:
+    """Return a flag that SIGINT and SIGTERM set; the first of them says ``stopping`` on standard error at once.
 
     What has begun is finished, so that all files are whole, which may take seconds.
     """
-    stop = threading.Event()
+    stop = StopFlag()
 
     def heard(_number: int, _frame: object) -> None:
         if not stop.is_set():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from enum import Enum
@@ -29,6 +28,7 @@ from edge.errors import ExitCode, UserError
 from edge.line.line import Line
 from edge.line.replay import ReplayOptions
 from edge.line.replay import replay as run_replay
+from edge.line.stop_sign import StopFlag
 from edge.line.supervise import StageHealth
 from edge.models.sets.frame_labels import FrameLabels, frame_labels
 from edge.outputs.replay_pictures import CHANGED, WantedPictures
@@ -149,7 +149,7 @@ def replay(
     raise typer.Exit(ExitCode.INTERRUPTED if stop.is_set() and code == ExitCode.OK else code)
 
 
-def _run(loaded: Loaded, frames: RecordedSource, options: ReplayOptions, stop: threading.Event) -> tuple[ExitCode, Line]:
+def _run(loaded: Loaded, frames: RecordedSource, options: ReplayOptions, stop: StopFlag) -> tuple[ExitCode, Line]:
     """Replay under a bar."""
     left = TextColumn("left"), TimeRemainingColumn()
     with progress_bar(

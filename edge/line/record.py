@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from edge.frames import Skip
 from edge.line.passage import WAIT_S
 from edge.line.ring import Ring, Slot
 from edge.line.stages import acquire_loop
+from edge.line.stop_sign import StopSign
 from edge.line.supervise import Worker
 from edge.preprocess.pixel_formats import decode_payload
 from edge.sources.protocol import Source
@@ -25,7 +25,7 @@ def record(
     frames: int,
     *,
     drops: bool,
-    stop: threading.Event,
+    stop: StopSign,
     progress: Callable[[int], None],
 ) -> tuple[int, int]:
     """Write ``frames`` frames, or as many as came until ``stop`` or the source's end. Returns (frames written, frames

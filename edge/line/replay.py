@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from edge.line.line import Line
 from edge.line.model_view import ModelViews
 from edge.line.open_watch import open_watched
 from edge.line.run import EachTurn, run_line
+from edge.line.stop_sign import StopSign
 from edge.outputs.open import replay_outputs
 from edge.outputs.replay_pictures import NO_PICTURES, PictureSink, WantedPictures
 from edge.sources.protocol import Source
@@ -45,7 +45,7 @@ def replay(
     loaded: Loaded,
     source: Source,
     options: ReplayOptions,
-    stop: threading.Event,
+    stop: StopSign,
     each_turn: EachTurn,
     tell: BuildProgress = untold,
 ) -> tuple[ExitCode, Line]:
