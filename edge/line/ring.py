@@ -4,12 +4,13 @@ Losses travel through it as ``Skip`` markers, in their place in the order. Live,
 new one and its marker takes its place; neighbours that one marker can stand for (``Skip.followed_by``) merge while they
 wait. In replay nothing is dropped and nothing merges, so that a recording's markers come out as they were recorded.
 
-The memory of all slots is allocated when the first frame comes, and again when a larger one does, so that the first backlog
-allocates none.
+The memory of all slots is allocated and touched when the first frame comes, and again when a larger one does, so that the
+first backlog takes none: a line that runs for hours would seem to leak, by as many slots as were ever full at once.
 """
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -43,6 +44,7 @@ class Slot:
         if self._buffer.nbytes < nbytes:
             self.view = self._buffer = np.empty(0, np.uint8)  # the old goes first: both need not fit
             self.view = self._buffer = np.empty(nbytes, np.uint8)
+            self._buffer[:: mmap.PAGESIZE] = 0  # so that the system gives it now, and not in the first backlog
 
     def fit(self, nbytes: int, meta: FrameMeta) -> None:
         """Point ``view`` at the frame's bytes."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,6 +309,27 @@ def test_no_memory_is_made_for_frames_after_the_first(monkeypatch: pytest.Monkey
             ring.release(slot)
     put(ring, 20)
     assert ring.committed == 21
+
+
+def test_the_first_backlog_takes_no_memory_from_the_system() -> None:
+    """Slots that were allocated and never touched cost nothing until a busy moment; a soak took that for a leak."""
+    ring, nbytes = Ring(32, drops=True), 1 << 20
+    slot = ring.acquire(nbytes, meta(0), lambda: True)
+    assert slot is not None
+    before = resident_bytes()
+    slot.view[:] = 1
+    ring.commit(slot)
+    for k in range(1, 32):
+        slot = ring.acquire(nbytes, meta(k), lambda: True)
+        assert slot is not None
+        slot.view[:] = 1
+        ring.commit(slot)
+    assert ring.fill == 32
+    assert resident_bytes() - before < 4 * nbytes
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
 
 
 def test_a_frame_that_finds_no_memory_is_a_loss_in_its_place_and_costs_no_slot() -> None:

@@ -7,15 +7,20 @@ But a socket that is shut down on our side is a session that ends.
 from __future__ import annotations
 
 import os
+import resource
 import socket as sockets
 import stat
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import zmq
 
 CONNECTIONS_MAX = 256
 """Most connections at once. Each takes a descriptor, of which a process has 1,024 unless the system allows more."""
+OUR_OWN = 128
+"""Descriptors that strangers can't take: those of the log, the evidence, a model that is loaded, the health server."""
+_LEAST = 8
 TOPICS_MAX_BYTES = 1024
 """Most bytes of topics that one connection may have subscribed to: a gateway has 60. Libzmq keeps 50 bytes for each topic
 (measured), without a limit of its own."""
@@ -41,17 +46,21 @@ class Connections:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], Connection] = {}
+        self._most = connections_max()
+        self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._spare = os.dup(self._nothing)
+        """A number to look at a connection under: where all descriptors are taken there would be none to end one with."""
 
     def opened(self, fd: int) -> int:
         """Add an accepted connection. With too many of them one is ended: the first that never said what it wants to hear,
         otherwise the newest. Returns how many were ended.
         """
         connection = self._at(fd)
-        if connection is None or len(self._known) <= CONNECTIONS_MAX:
+        if connection is None or len(self._known) <= self._most:
             return 0
         for gone in [known for known in self._known.values() if _inode(known.fd) != known.inode]:
             del self._known[gone.fd, gone.inode]
-        if len(self._known) <= CONNECTIONS_MAX:
+        if len(self._known) <= self._most:
             return 0
         self.cut(next((known for known in self._known.values() if not known.topics), connection))
         return 1
@@ -80,24 +89,36 @@ class Connections:
     def cut(self, connection: Connection) -> None:
         """End one connection; libzmq forgets what it had subscribed to. It may have ended already."""
         self._known.pop((connection.fd, connection.inode), None)
-        try:
-            copy = os.dup(connection.fd)  # so that the number stays ours while we look
-        except OSError:
-            return
-        try:
-            if _inode(copy) == connection.inode:
-                with sockets.socket(fileno=os.dup(copy)) as ours:
+        with suppress(OSError):
+            os.dup2(connection.fd, self._spare, inheritable=False)  # so that it stays what it is while we look
+            if _inode(self._spare) == connection.inode:
+                ours = sockets.socket(fileno=self._spare)
+                try:
                     ours.shutdown(sockets.SHUT_RDWR)
-        except OSError:
-            pass
-        finally:
-            os.close(copy)
+                finally:
+                    ours.detach()
+        os.dup2(self._nothing, self._spare, inheritable=False)
+
+    def close(self) -> None:
+        """Give back what was kept to end connections with."""
+        os.close(self._spare)
+        os.close(self._nothing)
 
     def _at(self, fd: int) -> Connection | None:
         inode = _inode(fd)
         if inode is None:
             return None
         return self._known.setdefault((fd, inode), Connection(fd, inode))
+
+
+def connections_max() -> int:
+    """Return how many connections one endpoint may have: fewer where the process may open few files, for both endpoints
+    together must leave what we need ourselves.
+    """
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return min(CONNECTIONS_MAX, max(_LEAST, (allowed - OUR_OWN) // 2))
 
 
 def _user(frame: zmq.Frame) -> str | None:

@@ -48,7 +48,6 @@ class Door:
         self._bans = Bans()
         self._listener: ListeningSocket | None = None
         self._guests: Guests | None = None
-        self._connections = Connections()
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._tell_at: dict[str, float] = {}
 
@@ -62,8 +61,7 @@ class Door:
             self._listener = ListeningSocket(self.endpoint, self._key)
         # opened again, it must be where subscribers look for it
         self.endpoint = self._listener.endpoint
-        self._connections = Connections()
-        self._context = zmq.Context()
+        self._context, self._connections = zmq.Context(), Connections()
         try:
             self.socket = self._context.socket(zmq.XPUB)
             _set_limits(self.socket, self._hwm)
@@ -134,6 +132,7 @@ class Door:
             self._guests.close()
         if self._context is not None:
             self._context.destroy(LINGER_MS)
+            self._connections.close()
         self._guests = self._context = None
 
     def close(self) -> None:

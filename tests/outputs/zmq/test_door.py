@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket as sockets
 import stat
 import subprocess
@@ -27,7 +28,7 @@ from edge.frames import Heartbeat
 from edge.outputs.queued import Queued
 from edge.outputs.zmq import connections, guests
 from edge.outputs.zmq import door as zmq_door
-from edge.outputs.zmq.connections import TOPICS_MAX_BYTES
+from edge.outputs.zmq.connections import CONNECTIONS_MAX, TOPICS_MAX_BYTES, connections_max
 from edge.outputs.zmq.door import Door
 from edge.outputs.zmq.listener import ListeningSocket
 from edge.outputs.zmq.preview import PreviewSink
@@ -484,3 +485,31 @@ def test_what_stands_in_the_locks_place_is_a_fault_until_it_is_gone(tmp_path: Pa
     assert str(refused.value).splitlines()[-1].strip() == "fix: move it away: it is no file of ours"
     assert f"{tmp_path}/pub.lock: " in str(refused.value)
     assert refused.value.passes
+
+
+def test_what_a_process_may_open_is_never_all_for_subscribers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 64 descriptors a hundred subscribers took all, and no reload was possible."""
+    for soft, most in ((64, 8), (256, 64), (1024, CONNECTIONS_MAX), (resource.RLIM_INFINITY, CONNECTIONS_MAX)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _which, soft=soft: (soft, soft))
+        assert connections_max() == most
+
+
+def test_a_connection_is_ended_though_every_descriptor_is_taken() -> None:
+    """A hundred that came at once took all, and there was none left to end one of them with."""
+    known = connections.Connections()
+    ours, theirs = sockets.socketpair()
+    before, taken = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, before[1]))
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                taken.append(os.dup(ours.fileno()))
+        known.cut(connections.Connection(ours.fileno(), os.fstat(ours.fileno()).st_ino))
+        assert theirs.recv(1) == b""
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for fd in taken:
+            os.close(fd)
+        ours.close()
+        theirs.close()
+        known.close()
