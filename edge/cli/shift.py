@@ -14,7 +14,9 @@ from edge.cli._bars import progress_bar
 from edge.cli._sets import ByOption, PartGapOption, chosen_by_tags, described_set, end_if_lacking, set_named
 from edge.cli._tables import print_table
 from edge.errors import UserError
-from edge.shift.shift import compare_sets, report_of
+from edge.shift.points import cameras_of_sets, points_of
+from edge.shift.report_file import report_bytes
+from edge.shift.shift import Shift, compare_sets, report_of
 from edge.shift.subject import open_subject
 from edge.storage.disk import write_whole
 
@@ -73,13 +75,18 @@ def shift(
     end_if_lacking(*(side.source.lacking(len(side.unreadable)) for side in done.sides))
 
 
-def _write(out: Path, done: Any, report: dict[str, Any], *, with_umap: bool, seed: int) -> None:
-    data = orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+def _write(out: Path, done: Shift, report: dict[str, Any], *, with_umap: bool, seed: int) -> None:
+    points = points_of(done, with_umap=with_umap, seed=seed)
+    pictures = None if points is None or not all(points.pictures) else out.with_suffix(".jpegs")
+    told = None if points is None else points.as_json(None if pictures is None else pictures.name)
+    data = report_bytes(report | {"cameras": cameras_of_sets(done)}, told)
     try:
         if out.suffix == ".html":
             from edge.shift.shift_page import page_of_shift  # needs the extra report
 
-            write_whole(out, page_of_shift(done, report, with_umap=with_umap, seed=seed))
+            write_whole(out, page_of_shift(done, report, points))
+        if points is not None and pictures is not None:
+            write_whole(pictures, b"".join(points.pictures))
         write_whole(out.with_suffix(".json"), data)
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None

@@ -148,7 +148,13 @@ def report_of(done: Shift) -> dict[str, Any]:
         "causes": causes,
         "ranges": done.diagnosis.ranges,
         "sets": [
-            {"name": s.name, "path": str(s.source.path), "frames": len(s.seen), "parts": len(set(s.parts))}
+            {
+                "name": s.name,
+                "path": str(s.source.path),
+                "root": str(s.source.root.resolve()),
+                "frames": len(s.seen),
+                "parts": len(set(s.parts)),
+            }
             for s in done.sides
         ],
         "separability": None if done.apart is None else _told(done.apart, done.embedding),

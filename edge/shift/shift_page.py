@@ -10,17 +10,16 @@ import numpy as np
 from edge.drift.signatures import squeezed
 from edge.drift.statistics import INDEX, NAMES
 from edge.models.evaluate.judge import SecondLook, look_again, on_frame
-from edge.models.evaluate.ranking import Floats
 from edge.models.sets.frame_set import SetFrame
 from edge.regions.verdict import box_to_image
 from edge.report.curves import histogram_pair
 from edge.report.overlay import canvas_of
 from edge.report.page import Page
-from edge.report.scatter import ScatterView, scatter
+from edge.report.scatter import scatter
 from edge.report.small_histograms import HistogramPair, small_histograms
 from edge.report.thumbnail import thumbnail
 from edge.shift.look import ShiftSide
-from edge.shift.projections import MOST, pca, stratified, tsne, umap
+from edge.shift.points import FramePoints
 from edge.shift.shift import Shift
 from edge.storage.pictures import encode_jpeg
 
@@ -28,18 +27,13 @@ WORST: Final = 12
 """Pictures of each kind of mistake, and of the frames that differ most."""
 _QUALITY: Final = 82
 _GALLERY_PX: Final = 480
-_TAGS: Final = ("camera", "day", "lighting")
-"""Tags that points are coloured by first; others of a set follow."""
-_MOST_TAGS: Final = 6
-_LEAST_DRAWN: Final = 6
-"""Frames of both sets below which there is nothing to project."""
 
 
-def page_of_shift(done: Shift, report: dict[str, Any], *, with_umap: bool = False, seed: int = 0) -> bytes:
-    """The page as UTF-8; ``report`` as ``report_of`` gave it.
+def page_of_shift(done: Shift, report: dict[str, Any], points: FramePoints | None) -> bytes:
+    """The page as UTF-8; ``report`` as ``report_of`` gave it, ``points`` as ``points_of`` did.
 
     Raises:
-        UserError: the extra ``report``, or ``umap`` where it is asked for, isn't installed.
+        UserError: the extra ``report`` isn't installed.
     """
     names = [side.name for side in done.sides]
     counts = ", ".join(f"{one['name']}: {one['frames']} frames of {one['parts']} parts" for one in report["sets"])
@@ -48,7 +42,7 @@ def page_of_shift(done: Shift, report: dict[str, Any], *, with_umap: bool = Fals
     page.notes(report["notes"])
     _what(page, done, report)
     _statistics(page, done)
-    _embeddings(page, done, with_umap=with_umap, seed=seed)
+    _embeddings(page, points, sum(len(side.seen) for side in done.sides))
     if done.judge is not None:
         _mistakes(page, done)
     _unlike(page, done)
@@ -124,49 +118,14 @@ def _statistics(page: Page, done: Shift) -> None:
     page.drawn(small_histograms(pairs, (names[0], names[1])))
 
 
-def _embeddings(page: Page, done: Shift, *, with_umap: bool, seed: int) -> None:
+def _embeddings(page: Page, points: FramePoints | None, frames: int) -> None:
     page.heading("Embeddings")
-    frames = [(side, at) for side in done.sides for at in range(len(side.seen))]
-    if len(frames) < _LEAST_DRAWN:
-        page.text(f"{len(frames)} frames are too few to project.")
+    if points is None:
+        page.text(f"{frames} frames are too few to project.")
         return
-    sets = [side.name for side, _ in frames]
-    flat, shares = pca(done.vectors)
-    axes = [f"component {n + 1}, {100 * share:.0f} % of the variance" for n, share in enumerate(shares)]
-    plots = [ScatterView("PCA", flat, *axes)]
-    chosen = stratified(sets, MOST, seed)
-    of = "" if len(chosen) == len(frames) else f" of {len(chosen)} frames"
-    plots.append(ScatterView(f"t-SNE{of}", _spread(tsne(done.vectors[chosen], seed), chosen, len(frames))))
-    if with_umap:
-        plots.append(ScatterView(f"UMAP{of}", _spread(umap(done.vectors[chosen], seed), chosen, len(frames))))
-    page.text(f"Each point is a frame, by {done.embedding}; its picture and name stand under the pointer.")
-    names = [f"{side.name}: {side.seen[at].file}" for side, at in frames]
-    pictures = [side.pictures[at] for side, at in frames]
-    page.controlled(*scatter(plots, names, _values(frames), pictures))
-
-
-def _values(frames: Sequence[tuple[ShiftSide, int]]) -> dict[str, list[str | None]]:
-    """What points can be coloured by: set, verdict, label, and tags that tell groups of frames apart."""
-    values: dict[str, list[str | None]] = {"set": [side.name for side, _ in frames]}
-    candidates = {
-        "verdict": [side.verdicts[at] for side, at in frames],
-        "label": [side.seen[at].kind if side.seen[at].label else None for side, at in frames],
-    }
-    tags = sorted({tag for side, at in frames for tag in side.seen[at].tags}, key=lambda tag: (tag not in _TAGS, tag))
-    for tag in tags:
-        candidates[tag] = [side.seen[at].tags.get(tag) for side, at in frames]
-    for name, own in candidates.items():
-        different = len({value for value in own if value is not None})
-        asked_for = different == 1 and name in ("verdict", "label", *_TAGS)
-        if asked_for or (1 < different <= len(frames) // 2 and len(values) <= _MOST_TAGS + 2):
-            values[name] = own
-    return values
-
-
-def _spread(xy: Floats, chosen: Any, count: int) -> Floats:
-    everywhere = np.full((count, 2), np.nan)
-    everywhere[chosen] = xy
-    return everywhere
+    page.text(f"Each point is a frame, by {points.embedding}; its picture and name stand under the pointer.")
+    names = [f"{points.names[side]}: {file}" for side, file in zip(points.sides, points.files, strict=True)]
+    page.controlled(*scatter(points.views, names, points.values, points.pictures))
 
 
 def _mistakes(page: Page, done: Shift) -> None:

@@ -102,6 +102,13 @@ def test_the_page_is_offline_and_the_report_stands_beside_it(lab, blurred, tmp_p
     report = orjson.loads((tmp_path / "shift.json").read_bytes())
     assert (report["schema"], report["kind"]) == (1, "edge.shift")
     assert report["model"]["rejected"]["line"] == 1.0
+    points = report["points"]
+    assert (points["side"], points["file"][24], report["cameras"]) == ([0] * 24 + [1] * 24, "000.png", [])
+    assert [view["name"] for view in points["views"]] == ["PCA", "t-SNE"]
+    assert all(len(view[axis]) == 48 and None not in view[axis] for view in points["views"] for axis in "xy")
+    assert points["values"]["verdict"][24:] == ["fail"] * 24
+    pictures, ends = (tmp_path / points["pictures"]["file"]).read_bytes(), points["pictures"]["ends"]
+    assert (len(ends), ends[-1], pictures[ends[0] : ends[0] + 2]) == (48, len(pictures), b"\xff\xd8")
 
 
 def test_a_set_without_pictures_and_a_place_that_isnt_there_are_named(lab, tmp_path):

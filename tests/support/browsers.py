@@ -42,10 +42,10 @@ def chromium() -> str:
 class RunningPage:
     """``edge web`` in a process of its own, and accounts in its folder."""
 
-    def __init__(self, folder: Path, lines: list[Path], cameras: list[str] | None = None) -> None:
+    def __init__(self, folder: Path, lines: list[Path], cameras: list[str] | None = None, more: str = "") -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.cameras = folder, cameras
-        (folder / "web.yaml").write_text(f"bind: 127.0.0.1:0\ndir: state\nlines: [{', '.join(map(str, lines))}]\n")
+        (folder / "web.yaml").write_text(f"bind: 127.0.0.1:0\ndir: state\nlines: [{', '.join(map(str, lines))}]\n{more}")
         self.add_user("ann", Role.ADMIN)
         self._out = (folder / "out").open("w+")
         command = [sys.executable, "-m", "edge", "web", "-c", str(folder / "web.yaml")]

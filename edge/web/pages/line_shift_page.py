@@ -7,11 +7,17 @@ from starlette.responses import Response
 
 from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
-from edge.web.shell import page
+from edge.web.shell import PLACES, page
 
 routes = Routes()
 
 
 @routes.page("/cam/{camera}/shift", role=Role.VIEWER)
 async def shift_of_line(request: Request, camera: str) -> Response:
-    return page(request, "shift.html", title="Shift", camera=camera, data={"camera": camera})
+    return page(
+        request,
+        "shift.html",
+        title="Shift",
+        camera=camera,
+        data={"camera": camera, "has_review": any(place.name == "Review" for place in PLACES)},
+    )

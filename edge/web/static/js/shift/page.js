@@ -5,8 +5,9 @@ import { moment } from "../clock.js";
 import { number } from "../words.js";
 import { showCommands } from "./commands.js";
 import { Courses } from "./courses.js";
+import { Report } from "./report.js";
 
-const { camera } = pageData();
+const { camera, has_review: hasReview } = pageData();
 const id = (name) => document.getElementById(name);
 const courses = new Courses(id("courses"));
 const LEVELS = { usual: "✓", info: "△", warn: "✕", lock: "✕✕" };
@@ -101,3 +102,4 @@ document.addEventListener("edge:clock", () => {
   ask();
 });
 ask();
+new Report(camera, hasReview).start();
