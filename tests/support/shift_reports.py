@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edge.drift.statistics import STATISTICS
 from edge.shift.report_file import report_bytes
 from edge.storage.pictures import encode_jpeg
+
+
+def blocks(count: int = 8) -> Iterator[dict[str, Any]]:
+    """Blocks of measured frames, a minute each up to now; in the second half the edges are lower than ever."""
+    now = time.time_ns()
+    for k in range(count):
+        ended_ns = now - (count - k) * 60 * 10**9
+        rows = {s.name: [0.2 * s.floor * (-1) ** k, -5 * s.floor, 5 * s.floor] for s in STATISTICS}
+        if k >= count // 2:
+            rows["edges_x"][0] = -20 * rows["edges_x"][2]
+        yield {"begun_ns": ended_ns - 10**9, "ended_ns": ended_ns, "statistics": rows}
 
 
 def write_report(

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from support.browsers import Look, RunningPage, chromium, running_browser
 from support.live_line import LiveLine
-from support.records import REGION
+from support.records import DRIFT, REGION
+from support.shift_reports import blocks, write_report
 
 from edge.frames import Fault
 
@@ -35,7 +36,9 @@ def lines(tmp_path_factory) -> Iterator[list[LiveLine]]:
     stop = threading.Event()
 
     def work() -> None:
-        made[0].say()
+        for block in blocks():
+            made[0].say(drift=DRIFT | {"since_ns": 1_700_000_000_000_000_000}, drift_block=block)
+            stop.wait(0.05)
         made[1].say(Fault("output_jsonl", 1, HOSTILE))
         while not stop.wait(0.05):
             for line in made:
@@ -55,7 +58,9 @@ def lines(tmp_path_factory) -> Iterator[list[LiveLine]]:
 
 @pytest.fixture(scope="session")
 def web(tmp_path_factory, lines) -> Iterator[RunningPage]:
-    page = RunningPage(tmp_path_factory.mktemp("web"), [line.folder for line in lines], ["cam1", "cam2"])
+    folder = tmp_path_factory.mktemp("web")
+    write_report(folder / "shifts" / "week48.json")
+    page = RunningPage(folder, [line.folder for line in lines], ["cam1", "cam2"], "shifts: [shifts]\n")
     yield page
     page.close()
 

@@ -7,7 +7,7 @@ from support.browsers import SIZES, Look
 
 from tests.web.browser.conftest import HOSTILE
 
-PAGES = ("/", "/cam/cam1", "/cam/cam2", "/log", "/admin", "/cam/cam1/tune")
+PAGES = ("/", "/cam/cam1", "/cam/cam2", "/log", "/admin", "/cam/cam1/tune", "/cam/cam1/shift", "/cam/cam2/shift")
 
 
 @pytest.mark.parametrize("size", SIZES)
