@@ -53,6 +53,7 @@ export function openChannel(topics, handlers, { fps } = {}) {
 
 /** What is wrong with a line's news, in words; null while it is fresh. `told` has age_s, trouble and running, as of `at`. */
 export function whyStale(channel, told, at) {
+  if (typeof WebSocket === "undefined") return "this browser has no WebSocket, which the page needs";
   if (channel.heardAt === null) return channel.connected ? null : "connecting to the page's server …";
   const silent = performance.now() - channel.heardAt;
   if (silent > STALE_MS) return `no word from the page's server for ${seconds(silent)}`;
