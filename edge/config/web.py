@@ -59,10 +59,12 @@ class SessionsConfig(Section):
 
 
 class WorkersConfig(Section):
-    """Workers compute maps and verdicts for Tuning in processes of their own, which never take a core from a line."""
+    """Workers compute maps and verdicts for Tuning, and pictures and exports for Review, in processes of their own, which
+    never take a core from a line.
+    """
 
     processes: Annotated[int, Field(ge=1, le=16)] = 1
-    """Number of worker processes. All run under SCHED_IDLE."""
+    """Number of Tuning's worker processes; Review has one. All run under SCHED_IDLE."""
     memory_mb: Annotated[int, Field(ge=64)] = 1024
     """Most memory of one worker, in MB; beyond it the job ends with an error, and the worker is started anew."""
 
@@ -76,8 +78,8 @@ class WebConfig(Section):
     """Names by which browsers reach the page besides the address it listens on, for example ``edge-box.plant.lan``.
     Requests for other names are refused."""
     dir: Path | None = None
-    """Folder of the page's own files: users, sessions, audit log, index, computed maps; relative to this file. null:
-    $STATE_DIRECTORY, as systemd sets it; for root /var/lib/edge-web if it is there; otherwise
+    """Folder of the page's own files: users, sessions, audit log, indexes, computed maps, labels, exports; relative
+    to this file. null: $STATE_DIRECTORY, as systemd sets it; for root /var/lib/edge-web if it is there; otherwise
     ``~/.local/state/edge-web``."""
     tls: TlsConfig | None = None
     """Certificate and key. null: plain HTTP."""
@@ -90,13 +92,13 @@ class WebConfig(Section):
     lines: tuple[Path, ...] = ()
     """Runtime folders of daemons that have a ``runtime_dir`` of their own; all others are found by themselves."""
     recordings: tuple[Path, ...] = ()
-    """Folders under which recordings lie that Tuning may read; relative to this file."""
+    """Folders under which recordings lie that Tuning and Review may read; relative to this file."""
     shifts: tuple[Path, ...] = ()
     """Folders under which reports of ``edge shift -o`` lie, for Shift; relative to this file."""
     key: Path | None = None
     """The page's own secret CURVE key (``.key_secret``), for daemons whose endpoints have keys. null: none."""
     workers: WorkersConfig = WorkersConfig()
-    """Processes that compute for Tuning."""
+    """Processes that compute for Tuning and Review."""
 
     @property
     def is_loopback(self) -> bool:

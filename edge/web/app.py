@@ -16,6 +16,7 @@ from edge.errors import UserError
 from edge.web import static_files
 from edge.web.api import (
     camera_calls,
+    export_calls,
     frame_calls,
     label_calls,
     live_socket,
@@ -57,6 +58,7 @@ _ROUTES: Final = (
     tuning_calls.routes,
     frame_calls.routes,
     label_calls.routes,
+    export_calls.routes,
     shift_calls.routes,
     live_socket.routes,
 )

@@ -35,7 +35,7 @@ outputs: {{zmq: null, evidence: {{dir: {folder}}}}}
 def picture(number: int) -> Frame:
     """Grey 40 + number, with one bright pixel that tells where it is."""
     pixels = np.full(SIZE, 40 + number % 100, np.uint8)
-    pixels[number % SIZE[0], 5] = 255
+    pixels[number % SIZE[0], 5] = 150 + number % 90
     meta = FrameMeta(number, "device", SIZE[1], SIZE[0], "Mono8", START + number * 1_000_000_000, 5, part_id=number // 2)
     return Frame(meta, pixels, 8)
 

@@ -56,6 +56,16 @@ class ReviewDesk:
         message = {"op": "picture", "camera": camera, "frame": frame.as_message(), "most": most}
         return (await self._worker.ask(message))[1]
 
+    async def export(self, camera: str, by: str) -> str:
+        """Begin an export of all that is labelled; return its name."""
+        head, _ = await self._worker.ask({"op": "export", "camera": camera, "by": by})
+        return str(head["name"])
+
+    async def exports(self, camera: str) -> list[dict[str, Any]]:
+        """Return a camera's exports, those that are being written first."""
+        head, _ = await self._worker.ask({"op": "exports", "camera": camera})
+        return list(head["exports"])
+
     async def follow(self, camera: str) -> None:
         """Take into the table what ``edge label`` wrote into the set meanwhile."""
         try:

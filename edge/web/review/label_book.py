@@ -151,7 +151,7 @@ class LabelBook:
                 fix="label another one; a quota of the evidence may have taken it",
             ) from None
         kept.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(kept, data, sync=True)
+        write_whole(kept, data, sync=True, mode=0o444)  # exports share the file
         height, width = pixels.shape[:2]
         return [_frame_line(frame, self._camera, pixels)], (height, width)
 

@@ -12,15 +12,18 @@ import sqlite3
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import cv2
 
 from edge.errors import UserError, text_of
+from edge.web.review.exports import exports_of
 from edge.web.review.frame_pictures import FramePictures
 from edge.web.review.label_book import LabelBook
 from edge.web.review.label_table import LabelTable
+from edge.web.review.mvtec_export import MvtecExport
 from edge.web.tuning import messages
 from edge.web.tuning.lowest import be_the_last
 
@@ -38,6 +41,8 @@ class ReviewWorker:
         self._table = LabelTable(folder)
         self._books: dict[str, LabelBook] = {}
         self._pictures = FramePictures(folder)
+        self._exports: dict[str, MvtecExport] = {}
+        self._writing: deque[Iterator[None]] = deque()
 
     def run(self) -> None:
         """Work until the front closes the pipe."""
@@ -46,6 +51,8 @@ class ReviewWorker:
             turn = self._waiting or self._later
             if turn:
                 self._answer(turn.popleft())
+            elif self._writing:
+                self._go_on(self._writing[0])
         self._table.close()
 
     def _listen(self) -> None:
@@ -55,7 +62,7 @@ class ReviewWorker:
 
     def _receive(self) -> bool:
         """Take what has come, and wait for something where there is nothing to do; False at the end."""
-        is_idle = not (self._waiting or self._later)
+        is_idle = not (self._waiting or self._later or self._writing)
         try:
             while True:
                 message = self._inbox.get(block=is_idle)
@@ -65,6 +72,11 @@ class ReviewWorker:
                 is_idle = False
         except queue.Empty:
             return True
+
+    def _go_on(self, steps: Iterator[None]) -> None:
+        """Write the next frame of an export; one after the other."""
+        if next(steps, steps) is steps:
+            self._writing.popleft()
 
     def _answer(self, message: dict[str, Any]) -> None:
         known = {"re": message.get("id"), "op": message["op"]}
@@ -85,6 +97,10 @@ class ReviewWorker:
             return {}, self._pictures.small(camera, message["frame"])
         if op == "picture":
             return {}, self._pictures.picture(camera, message["frame"], message["most"])
+        if op == "export":
+            return {"name": self._export(camera, message["by"])}, b""
+        if op == "exports":
+            return {"exports": self._exports_of(camera)}, b""
         book = self._book(camera)
         if op == "say":
             book.say(message["frame"], message["word"], message["by"])
@@ -93,6 +109,20 @@ class ReviewWorker:
         else:
             book.follow()
         return {}, b""
+
+    def _export(self, camera: str, by: str) -> str:
+        if self._writing:
+            raise UserError("an export is being written", fix="wait for its end", passes=True)
+        export = MvtecExport(self._folder, camera, by)
+        self._exports[export.name] = export
+        self._writing.append(export.steps())
+        return export.name
+
+    def _exports_of(self, camera: str) -> list[dict[str, Any]]:
+        """Return those that are being written, and those of before."""
+        running = [one.told for one in self._exports.values() if one.told["camera"] == camera]
+        running = [told for told in running if told["state"] == "running"]
+        return running + exports_of(self._folder, camera)
 
     def _book(self, camera: str) -> LabelBook:
         if camera not in self._books:

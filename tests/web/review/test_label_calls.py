@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ import orjson
 import pytest
 from support.pages import log_in, ours
 from support.reviewed import reviewed, write_frames
+from support.waits import until
 
 from edge.models.sets.frame_set import read_set
 from edge.web.doors.guard import COOKIE
@@ -198,6 +201,27 @@ def test_the_api_describes_a_word(page) -> None:
     described = page[1].get("/api/v1/openapi.json").json()["paths"]["/api/v1/labels/{camera}/{frame}"]["put"]
     schema = described["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["label"]["enum"] == ["good", "defect", "unsure"]
+
+
+def test_labels_are_exported_listed_sent_as_a_tar_and_deleted(page) -> None:
+    site, client = page
+    place = "/api/v1/exports/cam1"
+    refused = client.post(place, json={}, headers=ours.headers)
+    assert (refused.status_code, refused.json()["what"].partition(":")[2]) == (400, " no frame is labelled good or defect")
+    good, bad, *_ = found(client)
+    put(client, good, label="good")
+    put(client, bad, label="defect", kinds=["crack"], shapes=[[3, 4, 13, 14]])
+    name = client.post(place, json={}, headers=ours.headers).json()["name"]
+    until(lambda: client.get(place).json()[0]["state"] == "done")
+    assert client.get(place).json()[0]["counts"] == {"test/crack": 1, "train/good": 1}
+    with tarfile.open(fileobj=io.BytesIO(client.get(f"{place}/{name}.tar").content)) as tar:
+        folders = sorted(member.name.rpartition("/")[0] for member in tar.getmembers())
+    assert folders == [f"{name}/ground_truth/crack", f"{name}/test/crack", f"{name}/train/good"]
+    assert client.get(f"/api/v1/exports/cam2/{name}.tar").status_code == 404
+    assert client.delete(f"{place}/{name}", headers=ours.headers).json() == {"deleted": name}
+    assert client.get(place).json() == []
+    events = [line["event"] for line in site.doors.audit.newest(5)]
+    assert events[:3] == ["label_export_deleted", "label_download", "label_export"]
 
 
 def test_fifty_thousand_frames_are_found_at_once_and_shown_by_the_page(running) -> None:

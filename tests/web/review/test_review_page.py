@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from support.browser import NAME, PASSWORD, chromium, served, visit
 from support.browsers import SIZES
+from support.graphs import write_identity_bundle
 from support.reviewed import line_of, write_frames
 from support.waits import until
+from typer.testing import CliRunner
 
+from edge.cli import app
 from edge.config.web import SessionsConfig
 from edge.models.sets.frame_set import read_set
 from edge.web.doors.account_book import AccountBook
@@ -47,6 +50,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     chromium()
     folder = tmp_path_factory.mktemp("review")
     line = line_of(folder / "line")
+    write_identity_bundle(folder / "line" / "bundle")
     write_frames(folder / "line" / "evidence", range(30))
     assert line.config is not None
     with (
@@ -160,6 +164,25 @@ def test_a_server_that_can_not_write_is_said_and_a_reload_keeps_what_waits(shown
     tab.locator("#unsent button").click()
     until(lambda: shown.kinds().get("11") == "defect")
     shown.wrong[:] = [text for text in shown.wrong if "503" not in text]
+
+
+def test_what_is_labelled_is_exported_and_edge_calibrate_takes_it(shown: Shown, tmp_path: Path) -> None:
+    tab = shown.open("?verdict=pass&label=none")
+    tab.locator("#gallery").focus()
+    for _ in range(16):
+        tab.keyboard.press("g")
+    until(lambda: list(shown.kinds().values()).count("good") >= 16)
+    tab.locator("#exporting summary").click()
+    tab.locator("#export").click()
+    done = tab.locator(".export[data-state=done]")
+    done.locator("pre").wait_for()
+    root = shown.folder / "page" / "exports" / str(done.get_attribute("data-name"))
+    assert f"edge calibrate {root}" in done.locator("pre").inner_text()
+    out = tmp_path / "cam1.calibration.yaml"
+    config = str(shown.folder / "line" / "cam1.yaml")
+    result = CliRunner().invoke(app, ["calibrate", str(root), "-c", config, "-o", str(out), "--keep-outliers"])
+    assert result.exit_code == 0, result.output
+    assert "high" in out.read_text()
 
 
 @pytest.mark.parametrize("size", SIZES)

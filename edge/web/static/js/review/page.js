@@ -1,5 +1,6 @@
 // Review: joins the parts, and holds the keys of the whole page.
 import { el, put } from "../dom.js";
+import "./exports.js";
 import { begin, recount } from "./filters.js";
 import { shape } from "./gallery.js";
 import { canUndo, kindWord, own, say, undo } from "./labels.js";

@@ -1,0 +1,150 @@
+"""An export is what the commands take: no part on two sides, masks beside defects, nothing that is disputed."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import numpy as np
+import orjson
+import pytest
+from support.reviewed import START, picture, write_frames
+
+from edge.errors import UserError
+from edge.models.golden_folders import golden_folders
+from edge.models.good_frames import good_frames
+from edge.models.sets.frame_set import add_labels, read_set
+from edge.models.sets.manifest import MANIFEST, LabelLine, now
+from edge.models.sets.open import open_set
+from edge.web.review import mvtec_export
+from edge.web.review.exports import as_tar, delete_export, export_folder, exports_of
+from edge.web.review.label_book import LabelBook
+from edge.web.review.label_table import LabelTable
+from edge.web.review.mvtec_export import MvtecExport
+from edge.web.tuning.recordings import kept_name
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Twelve good frames of six parts, two cracks with a mask, a dent, a frame that two dispute, and one unsure."""
+    write_frames(tmp_path / "evidence", range(18))
+    (tmp_path / "page").mkdir()
+    table = LabelTable(tmp_path / "page")
+    book = LabelBook(tmp_path / "page", "cam1", table)
+    for number in range(12):
+        book.say(frame(tmp_path, number), {"label": "good"}, "ann")
+    for number, kind in ((12, "crack"), (13, "crack"), (14, "dent")):
+        shapes = [[2, 3, 12, 13]] if kind == "crack" else None
+        book.say(frame(tmp_path, number), {"label": "defect", "kinds": [kind], "shapes": shapes}, "ann")
+    for label, who in (("good", "ann"), ("defect", "bob")):
+        book.say(frame(tmp_path, 15), {"label": label}, who)
+    book.say(frame(tmp_path, 16), {"label": "unsure"}, "ann")
+    yield tmp_path / "page", book
+    table.close()
+
+
+def frame(folder, number: int) -> dict[str, object]:
+    file, at = f"frames/{number:08d}.png", START + number * 1_000_000_000
+    kept = kept_name("0123456789abcdef", at, number, file)
+    told = {"number": number, "part": number // 2, "instance": "run1", "seq": number, "why": "pass", "ref": None}
+    return {"folder": str(folder / "evidence"), "file": file, "kept": kept, "at": str(at), "bits": 8, **told}
+
+
+def exported(folder) -> tuple[dict[str, object], object]:
+    export = MvtecExport(folder, "cam1", "ann")
+    for _ in export.steps():
+        pass
+    return export.told, folder / "exports" / export.name
+
+
+def test_the_folders_are_what_the_commands_take(labelled) -> None:
+    told, root = exported(labelled[0])
+    assert (told["state"], told["done"], told["total"], told["error"]) == ("done", 15, 15, None)
+    assert told["counts"] == {"test/crack": 2, "test/dent": 1, "test/good": 4, "train/good": 8}
+    assert (told["masks"], told["left_out"]) == (2, {"disputed": 1, "unsure": 1})
+    assert len(good_frames(root).names) == 8
+    golden = {one.folder.name: one.expected for one in golden_folders(root)}
+    assert golden == {"good": "pass", "crack": "fail", "dent": "fail"}
+    found = open_set(root)
+    assert sorted((one.side, one.kind, one.mask is not None) for one in found.frames if one.kind != "good") == [
+        ("test", "crack", True),
+        ("test", "crack", True),
+        ("test", "dent", False),
+    ]
+    assert found.orphans == ()
+    crack = next(one for one in found.frames if one.kind == "crack")
+    assert np.count_nonzero(found.read_mask(crack)) == 100
+    assert np.array_equal(found.read(crack).pixels, picture(12).pixels)
+
+
+def test_no_part_has_good_frames_on_both_sides_and_the_names_say_the_part(labelled) -> None:
+    _, root = exported(labelled[0])
+    parts = {side: {path.name.split("-")[0] for path in (root / side).glob("good/*.png")} for side in ("train", "test")}
+    assert not parts["train"] & parts["test"]
+    assert parts["train"] | parts["test"] == {f"part20261130_{part}" for part in range(6)}
+
+
+def test_the_same_labels_give_the_same_sides(labelled) -> None:
+    first, second = exported(labelled[0]), exported(labelled[0])
+    names = [sorted(p.relative_to(root).as_posix() for p in root.rglob("*.png")) for _, root in (first, second)]
+    assert names[0] == names[1]
+    assert first[1] != second[1]
+    assert {told["name"] for told in exports_of(labelled[0], "cam1")} == {first[1].name, second[1].name}
+
+
+def test_pictures_take_no_room_twice_and_nobody_changes_one_by_the_other(labelled) -> None:
+    _, root = exported(labelled[0])
+    path = next((root / "train" / "good").glob("*.png"))
+    assert path.stat().st_nlink == 2
+    assert path.stat().st_mode & 0o222 == 0
+
+
+def test_nothing_labelled_is_said(tmp_path, labelled) -> None:
+    with pytest.raises(UserError, match=r"cam2: no frame is labelled yet\n  fix: label frames first"):
+        MvtecExport(tmp_path / "page", "cam2", "ann")
+
+
+def test_kinds_that_edge_label_named_lead_out_of_no_folder(labelled) -> None:
+    folder, book = labelled
+    found = read_set(book.root / MANIFEST)
+    word = {"label": "defect", "defects": ("../../up",), "by": "bob", "at": now(), "decides": True}
+    add_labels(found, [LabelLine(file=found.frames[14].file, **word)])
+    told, root = exported(folder)
+    assert told["counts"] == {"test/_._.._up": 1, "test/crack": 2, "test/good": 4, "train/good": 8}
+    assert all(path.resolve().is_relative_to(root.resolve()) for path in root.rglob("*"))
+    assert {path.name for path in (folder / "exports").iterdir()} == {root.name, f"{root.name}.json"}
+
+
+def test_a_full_disk_ends_an_export_with_words_and_leaves_nothing(labelled, monkeypatch) -> None:
+    monkeypatch.setattr(mvtec_export, "KEEP_FREE_BYTES", 1 << 60)
+    told, root = exported(labelled[0])
+    assert told["state"] == "failed"
+    assert told["error"] == (
+        "the export can't be written: less than 1 GB is free on this disk, which stays free for the lines"
+    )
+    assert not root.exists()
+    assert exports_of(labelled[0], "cam1")[0]["state"] == "failed"
+
+
+def test_a_tar_holds_the_same_bytes(labelled) -> None:
+    _, root = exported(labelled[0])
+    with tarfile.open(fileobj=io.BytesIO(b"".join(as_tar(root)))) as tar:
+        held = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}
+    wanted = {f"{root.name}/{p.relative_to(root).as_posix()}": p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    assert held == wanted
+
+
+@pytest.mark.parametrize("name", ["..", "cam1-20261130T000000Z/..", "cam2-20261130T000000Z", "cam1-x", ""])
+def test_a_name_that_is_none_leads_nowhere(labelled, name) -> None:
+    assert export_folder(labelled[0], "cam1", name) is None
+    assert not delete_export(labelled[0], "cam1", name)
+
+
+def test_an_export_is_deleted_and_the_labels_stay(labelled) -> None:
+    folder, book = labelled
+    told, root = exported(folder)
+    assert delete_export(folder, "cam1", str(told["name"]))
+    assert (root.exists(), exports_of(folder, "cam1")) == (False, [])
+    assert len(read_set(book.root / MANIFEST).frames) == 17
+    assert all((book.root / one.file).is_file() for one in read_set(book.root / MANIFEST).frames)
+    assert orjson.loads((book.root / MANIFEST).read_bytes().splitlines()[0])["kind"] == "set"
