@@ -7,7 +7,17 @@ from support.browsers import SIZES, Look
 
 from tests.web.browser.conftest import HOSTILE
 
-PAGES = ("/", "/cam/cam1", "/cam/cam2", "/log", "/admin", "/cam/cam1/tune", "/cam/cam1/shift", "/cam/cam2/shift")
+PAGES = (
+    "/",
+    "/cam/cam1",
+    "/cam/cam2",
+    "/log",
+    "/admin",
+    "/cam/cam1/tune",
+    "/cam/cam1/shift",
+    "/cam/cam2/shift",
+    "/cam/cam1/review",
+)
 
 
 @pytest.mark.parametrize("size", SIZES)

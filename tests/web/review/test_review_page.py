@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.browser import NAME, PASSWORD, chromium, served, visit
-from support.browsers import SIZES
+from support.browsers import SIZES, Look, RunningPage, chromium, running_browser
 from support.graphs import write_identity_bundle
 from support.reviewed import line_of, write_frames
 from support.waits import until
 from typer.testing import CliRunner
 
 from edge.cli import app
-from edge.config.web import SessionsConfig
 from edge.models.sets.frame_set import read_set
-from edge.web.doors.account_book import AccountBook
-from edge.web.doors.guard import COOKIE
-from edge.web.doors.roles import Role
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.browser]
 
@@ -28,18 +24,21 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.browser]
 class Shown:
     """The page in its browser, and the set that it writes."""
 
-    def __init__(self, tab: Any, wrong: list[str], address: str, folder: Path) -> None:
-        self.tab, self.wrong, self.address, self.folder = tab, wrong, address, folder
+    def __init__(self, browser: Any, running: RunningPage, folder: Path) -> None:
+        self.browser, self.running, self.folder = browser, running, folder
+        self.look = Look(browser, running, viewport={"width": 1280, "height": 800})
+        self.look.log_in()
+        self.tab, self.wrong = self.look.page, self.look.wrong
 
     def open(self, query: str = "") -> Any:
-        self.tab.goto(f"{self.address}/cam/cam1/review{query}")
+        self.look.open(f"/cam/cam1/review{query}")
         self.tab.locator("#status", has_text="frame").wait_for()
         self.tab.locator(".cell .mark").first.wait_for(state="attached")
         return self.tab
 
     def kinds(self) -> dict[str, str]:
         """What the set says now: the kind of each labelled frame by its seq."""
-        path = self.folder / "page" / "labels" / "cam1" / "set.jsonl"
+        path = self.running.folder / "state" / "labels" / "cam1" / "set.jsonl"
         if not path.is_file():
             return {}
         return {one.tags["seq"]: one.kind for one in read_set(path).frames if one.kind != "unlabelled"}
@@ -52,14 +51,16 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     line = line_of(folder / "line")
     write_identity_bundle(folder / "line" / "bundle")
     write_frames(folder / "line" / "evidence", range(30))
-    assert line.config is not None
-    with (
-        served(folder, line.config, role=Role.REVIEWER) as (address, secret),
-        visit(address, secret) as (tab, wrong),
-    ):
-        until(lambda: tab.request.get(f"{address}/api/v1/cameras/cam1/frames").ok)
-        until(lambda: len(tab.request.get(f"{address}/api/v1/cameras/cam1/frames").json()["ids"]) == 30)
-        yield Shown(tab, wrong, address, folder)
+    runtime = folder / "cam1"
+    runtime.mkdir()
+    (runtime / "instance.json").write_text(json.dumps({"camera": "cam1", "config": str(line.config), "overrides": []}))
+    (runtime / "endpoints.json").write_text("{}")
+    running = RunningPage(folder / "page", [runtime])
+    with contextlib.closing(running), running_browser() as browser:
+        found = Shown(browser, running, folder)
+        frames = f"{running.url}/api/v1/cameras/cam1/frames"
+        until(lambda: (answer := found.tab.request.get(frames)).ok and len(answer.json()["ids"]) == 30)
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +117,7 @@ def test_a_box_by_the_mouse_and_a_polygon_by_keys_become_the_mask(shown: Shown) 
         tab.keyboard.press(" ")
     tab.keyboard.press("Enter")
     tab.locator("#stage polygon.shape").nth(1).wait_for()
-    masks = shown.folder / "page" / "labels" / "cam1" / "masks"
+    masks = shown.running.folder / "state" / "labels" / "cam1" / "masks"
     until(lambda: len(list(masks.glob("*.png"))) == 2)
     tab.keyboard.press("Delete")
     until(lambda: len(list(masks.glob("*.png"))) == 3)
@@ -176,7 +177,7 @@ def test_what_is_labelled_is_exported_and_edge_calibrate_takes_it(shown: Shown, 
     tab.locator("#export").click()
     done = tab.locator(".export[data-state=done]")
     done.locator("pre").wait_for()
-    root = shown.folder / "page" / "exports" / str(done.get_attribute("data-name"))
+    root = shown.running.folder / "state" / "exports" / str(done.get_attribute("data-name"))
     assert f"edge calibrate {root}" in done.locator("pre").inner_text()
     out = tmp_path / "cam1.calibration.yaml"
     config = str(shown.folder / "line" / "cam1.yaml")
@@ -189,17 +190,16 @@ def test_what_is_labelled_is_exported_and_edge_calibrate_takes_it(shown: Shown, 
 def test_the_page_fits_every_screen_and_axe_finds_nothing_serious(shown: Shown, size: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     width, height = SIZES[size]
-    context = shown.tab.context.browser.new_context(
-        viewport={"width": width, "height": height}, bypass_csp=True, color_scheme="dark" if size == "wall" else "light"
+    scheme = "dark" if size == "wall" else "light"
+    other = Look(
+        shown.browser, shown.running, viewport={"width": width, "height": height}, bypass_csp=True, color_scheme=scheme
     )
-    with contextlib.closing(AccountBook(shown.folder / "page", SessionsConfig())) as book:
-        secret = book.log_in(NAME, PASSWORD, "test")
-    context.add_cookies([{"name": COOKIE, "value": str(secret), "url": shown.address}])
-    tab = context.new_page()
-    tab.goto(f"{shown.address}/cam/cam1/review")
+    other.log_in()
+    tab = other.open("/cam/cam1/review")
     tab.locator(".cell .mark").first.wait_for(state="attached")
     wide = tab.evaluate("document.documentElement.scrollWidth")
     violations = axe.Axe().run(tab).response["violations"]
-    context.close()
+    other.close()
     assert wide <= width
     assert [rule["id"] for rule in violations if rule["impact"] in ("serious", "critical")] == []
+    assert other.wrong == []
