@@ -32,6 +32,9 @@ from edge.models.frame_survey import outliers_text
 from edge.models.good_frames import GoodFrames, good_frames
 from edge.models.write import check_target
 
+FEW_OUTLIERS = 0.05
+"""Share of the frames up to which outliers are left out unasked; a set with more is one to look through."""
+
 
 def fit(
     places: Annotated[
@@ -112,7 +115,7 @@ def fit(
             workers=workers,
             cluster=cluster,
             kept_in=parts if resume else None,
-            leave_out=leave_out,
+            leave_out={"leave_out": 1.0, "keep": 0.0, "refuse": FEW_OUTLIERS}[choice],
             progress=bar,
         )
         if frames is not None and cluster is not None:
@@ -124,7 +127,7 @@ def fit(
         else:
             fitted = fit_frames(frames, request, run) if like is None else fit_like(like, frames, request, run)
     pictures = write_outlier_pictures(fitted, frames, out)
-    if fitted.outliers and choice == "refuse":
+    if fitted.outliers and choice == "refuse" and not fitted.left_out:
         _show_outliers(console, fitted, pictures)
         raise UserError(
             f"{request.source}: some good frames are unlike the others",
@@ -242,6 +245,12 @@ def _notes(fitted: Fit, *, chosen: bool) -> list[str]:
         words.append(
             f"clipped: in {notes.clipped} of {notes.used} frames {share:.1%} of the pixels are at the highest level, where "
             "nothing can be seen: reduce exposure"
+        )
+    if count := len(fitted.left_out):
+        words.append(
+            f"{count} of {count + notes.used} frames {'is' if count == 1 else 'are'} unlike the others and not in the "
+            "model, so that no defect is learned as good; look at the pictures that are named here: if they show good "
+            "parts, --keep-outliers takes them in"
         )
     if notes.copies:
         words.append(f"{notes.copies} of {notes.used} frames are copies of another; they show nothing new")

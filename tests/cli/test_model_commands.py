@@ -12,7 +12,9 @@ import orjson
 import pytest
 from support.commands import edge as in_folder
 from support.graphs import anomalib_model, write_identity_bundle
+from typer.testing import CliRunner
 
+from edge.cli import app
 from edge.config.bundle import load_bundle
 
 
@@ -79,6 +81,34 @@ def test_fit_tells_what_it_skipped(tmp_path: Path) -> None:
         "skipped: 05.png cannot be read",
     ]
     assert done.stdout.splitlines()[-1] == f"wrote {out}, model {load_bundle(out).sha256[:12]}"
+
+
+def test_fit_leaves_out_one_frame_that_does_not_belong_and_asks_about_many(tmp_path: Path) -> None:
+    folder, out = tmp_path / "good", tmp_path / "b"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        picture = rng.normal(100, 2, (24, 32))
+        if number == 7:
+            picture[8:14, 10:18] = 250
+        cv2.imwrite(str(folder / f"{number:02d}.png"), picture.clip(0, 255).astype(np.uint8))
+    run, command = CliRunner(env={"COLUMNS": "200"}), ["fit", str(folder), "-o", str(out), "--method", "pixel"]
+    done = run.invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("fitted on 19 frames")
+    told = " ".join(done.stdout.split())
+    assert "note: 1 of 20 frames is unlike the others and not in the model, so that no defect is learned as good" in told
+    assert "if they show good parts, --keep-outliers takes them in" in told
+    assert "outlier: 07.png: maximum" in told
+    kept = run.invoke(app, [*command, "--keep-outliers", "--force"])
+    assert kept.stdout.startswith("fitted on 20 frames")
+    for number in (3, 5, 12):
+        cv2.imwrite(str(folder / f"{number:02d}.png"), np.full((24, 32), 180, np.uint8))
+    made = load_bundle(out).sha256
+    many = str(run.invoke(app, [*command, "--force"]).exception)
+    assert many.startswith(f"{folder}: some good frames are unlike the others\n  received: ")
+    assert many.endswith("fix: look at them, then say --leave-out-outliers, or --keep-outliers if they are good")
+    assert load_bundle(out).sha256 == made  # nothing was written
 
 
 def test_fit_says_what_clipped_frames_and_copies_are_worth(tmp_path: Path) -> None:

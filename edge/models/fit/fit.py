@@ -43,8 +43,8 @@ class FitRun:
     """Address of a Ray cluster whose nodes do the work instead, and see the frames by the same paths."""
     kept_in: Path | None = None
     """Folder for finished shards, from which a run that was stopped goes on."""
-    leave_out: bool = False
-    """Fit once more without the outliers."""
+    leave_out: float = 0.0
+    """Fit once more without the outliers if they are at most this share of the frames, or one; 0: keep them, 1: always."""
     test: bool = True
     """Look for outliers, and test the model on pasted defects."""
     progress: Callable[[str, Progress], None] = lambda _what, _progress: None
@@ -114,7 +114,7 @@ def finish_fit(
     found = _scores(plan, gathered, model, frames, run)
     outliers = outliers_of(found)
     left_out: tuple[str, ...] = ()
-    if run.leave_out and outliers:
+    if _leaves_out(run, len(outliers), len(found), row):
         left_out = tuple(outlier.name for outlier in outliers)
         numbers = frozenset(score.index for score in found if score.name in left_out)
         gathered, lost = gather_all(plan, frames, run, numbers)
@@ -135,6 +135,13 @@ def finish_fit(
         lost=tuple(lost),
         tested=tested,
     )
+
+
+def _leaves_out(run: FitRun, outliers: int, frames: int, row: MethodRow) -> bool:
+    """Say whether outliers are left out: always, or where they are few and frames enough remain."""
+    if not outliers or not run.leave_out:
+        return False
+    return run.leave_out >= 1 or (outliers <= max(1.0, run.leave_out * frames) and frames - outliers >= row.least_frames)
 
 
 def fit_to_bundle(

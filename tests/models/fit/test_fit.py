@@ -19,8 +19,9 @@ from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta, Unmapped
 from edge.models.fit.continued import add_frames, fit_like, merge_bundles
-from edge.models.fit.fit import FitRun, fit, fit_to_bundle, write_fit
+from edge.models.fit.fit import FitRun, _leaves_out, fit, fit_to_bundle, write_fit
 from edge.models.fit.fit_plan import FitRequest
+from edge.models.fit.methods import method_row
 from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.sources.synthetic.parts import synthetic_part
@@ -149,6 +150,24 @@ def test_defective_frames_among_the_good_are_listed_and_left_out() -> None:
     assert len(listed - {"005.png", "017.png", "023.png"}) <= 1
     assert set(fitted.left_out) == listed
     assert fitted.gathered.statistics.frames == 40 - len(listed)
+
+
+@pytest.mark.parametrize(
+    ("share", "outliers", "frames", "is_left"),
+    [
+        (0.02, 3, 411, True),
+        (0.02, 9, 411, False),  # more than a few: somebody should look
+        (0.02, 1, 6, True),  # one is few in any set that is left with enough
+        (0.02, 1, 5, False),
+        (0.02, 0, 60, False),
+        (0.0, 1, 60, False),
+        (1.0, 30, 31, True),
+    ],
+)
+def test_a_few_frames_that_do_not_belong_are_left_out_and_many_ask_for_a_look(
+    share: float, outliers: int, frames: int, is_left: bool
+) -> None:
+    assert _leaves_out(FitRun(leave_out=share), outliers, frames, method_row("residual")) is is_left
 
 
 def test_held_out_scores_are_what_the_line_would_see_of_these_frames(good: Path, tmp_path: Path) -> None:
