@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 PIPE_WIDTH: Final = 120
@@ -22,9 +22,12 @@ def width_of_pipe() -> int | None:
     return int(told) if told.isdecimal() and int(told) > 0 else PIPE_WIDTH
 
 
-def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; into a pipe, at most ``COLUMNS``, else 120, columns wide."""
-    Console(highlight=False, width=width_of_pipe()).print(table)
+def print_table(table: Table | Group, *, markup: bool = True) -> None:
+    """Print a table, or one with lines below it, as wide as the terminal; into a pipe at most ``COLUMNS``, else 120, wide.
+
+    Without ``markup``, ``[red]`` and ``:x:`` in its cells remain text.
+    """
+    Console(highlight=False, markup=markup, emoji=markup, width=width_of_pipe()).print(table)
 
 
 def columns_of_output() -> int:

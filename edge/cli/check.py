@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar
@@ -206,5 +207,5 @@ def _show(loaded: Loaded, facts: Mapping[str, Any]) -> None:
         "config sha256": facts["config_sha256"],
     }
     for key, value in rows.items():
-        table.add_row(key, value)
+        table.add_row(key, escape(value))
     print_table(table)

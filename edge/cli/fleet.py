@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edge.cli._tables import width_of_pipe
+from edge.cli._tables import print_table
 from edge.cli.subscribe import VERDICT_COLOURS
 from edge.client import Subscriber
 from edge.config.load import load_config
@@ -80,8 +80,10 @@ def fleet(
             if as_json:
                 for row in rows:
                     sys.stdout.write(orjson.dumps(as_dict(row)).decode() + "\n")
+            elif rows:
+                print_table(table(rows))
             else:
-                Console(highlight=False, width=width_of_pipe()).print(table(rows) if rows else "no daemon has run here")
+                print("no daemon has run here")
             if any(not well(row) for row in rows):
                 raise typer.Exit(ExitCode.NO)
             return

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge.cli._tables import print_table
 from edge.errors import UserError
 from edge.models.pyimgano.import_config import import_config as convert
 from edge.models.pyimgano.import_config import read_infer_config
@@ -37,8 +38,8 @@ def import_config(
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None
     console = Console(highlight=False)
-    _table(console, "means something else here", imported.differs, there_and_here=True)
-    _table(console, "ignored", imported.ignored, there_and_here=False)
+    _table("means something else here", imported.differs, there_and_here=True)
+    _table("ignored", imported.ignored, there_and_here=False)
     for key in imported.unknown:
         console.print(f"[yellow]unknown:[/] {escape(key)}", soft_wrap=True)
     if imported.build_options:
@@ -47,7 +48,7 @@ def import_config(
     console.print(f"wrote {out}: set its camera and source, then edge check {out}", soft_wrap=True)
 
 
-def _table(console: Console, title: str, notes: Sequence[Note], *, there_and_here: bool) -> None:
+def _table(title: str, notes: Sequence[Note], *, there_and_here: bool) -> None:
     if not notes:
         return
     table = Table(title=title, title_justify="left")
@@ -58,4 +59,4 @@ def _table(console: Console, title: str, notes: Sequence[Note], *, there_and_her
     for note in notes:
         values = (note.there, note.here) if there_and_here else ()
         table.add_row(*(escape(text) for text in (note.key, *values, note.text)))
-    console.print(table)
+    print_table(table)

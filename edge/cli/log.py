@@ -18,6 +18,7 @@ from edge.cli._csv import print_csv
 from edge.cli._either_way import IS_CONFIG
 from edge.cli._log_paths import PicturesOption, named_logs
 from edge.cli._options import SetOption
+from edge.cli._tables import print_table
 from edge.errors import ExitCode, UserError
 from edge.report.drift_over_time import newest
 from edge.report.log_rows import COLUMNS, REGION_COLUMNS, rows_of
@@ -120,14 +121,14 @@ def _show(summary: Summary, damage: LogDamage, files: int, kept: RecordPictures 
         soft_wrap=True,
     )
     _tell(console, damage)
-    console.print(_totals(summary))
-    console.print(_hours(summary, in_utc=in_utc))
+    print_table(_totals(summary), markup=False)
+    print_table(_hours(summary, in_utc=in_utc), markup=False)
     if summary.spans():
-        console.print(_drift(summary, in_utc=in_utc))
+        print_table(_drift(summary, in_utc=in_utc), markup=False)
     if summary.latency_ms():
-        console.print(_latency(summary))
+        print_table(_latency(summary), markup=False)
     if summary.worst_regions():
-        console.print(_regions(summary, kept, in_utc=in_utc))
+        print_table(_regions(summary, kept, in_utc=in_utc), markup=False)
         for folder in () if kept is None else kept.folders:
             console.print(f"pictures: {folder}", soft_wrap=True)
 
