@@ -104,3 +104,13 @@ def outliers_of(found: Sequence[HeldOutScore]) -> tuple[Outlier, ...]:
     z = (values - centre) / scale
     listed = [Outlier(score.name, score.maximum, float(v)) for score, v in zip(found, z, strict=True) if v > OUTLIER_Z]
     return tuple(sorted(listed, key=lambda outlier: -outlier.maximum))
+
+
+def are_left_out(share: float, outliers: int, frames: int, least: int) -> bool:
+    """Say whether ``outliers`` of so many frames are left out of the model: one, or up to ``share``, if ``least`` remain.
+
+    A ``share`` of 0 leaves out none, one of 1 all.
+    """
+    if not outliers or not share:
+        return False
+    return share >= 1 or (outliers <= max(1.0, share * frames) and frames - outliers >= least)

@@ -14,7 +14,7 @@ from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, DisplaySpec
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models.fit.contamination import HeldOutScore, ScoreTask, outliers_of, scores, scores_from_bytes
+from edge.models.fit.contamination import HeldOutScore, ScoreTask, are_left_out, outliers_of, scores, scores_from_bytes
 from edge.models.fit.fit_plan import MEND, FitPlan, FitRequest, plan_fit
 from edge.models.fit.gather_frames import FitNotes, GatheredFrames, GatherTask, from_bytes, gather_frames
 from edge.models.fit.methods import MethodRow, method_row
@@ -114,7 +114,7 @@ def finish_fit(
     found = _scores(plan, gathered, model, frames, run)
     outliers = outliers_of(found)
     left_out: tuple[str, ...] = ()
-    if _leaves_out(run, len(outliers), len(found), row):
+    if are_left_out(run.leave_out, len(outliers), len(found), row.least_frames):
         left_out = tuple(outlier.name for outlier in outliers)
         numbers = frozenset(score.index for score in found if score.name in left_out)
         gathered, lost = gather_all(plan, frames, run, numbers)
@@ -135,13 +135,6 @@ def finish_fit(
         lost=tuple(lost),
         tested=tested,
     )
-
-
-def _leaves_out(run: FitRun, outliers: int, frames: int, row: MethodRow) -> bool:
-    """Say whether outliers are left out: always, or where they are few and frames enough remain."""
-    if not outliers or not run.leave_out:
-        return False
-    return run.leave_out >= 1 or (outliers <= max(1.0, run.leave_out * frames) and frames - outliers >= row.least_frames)
 
 
 def fit_to_bundle(

@@ -18,10 +18,10 @@ from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta, Unmapped
+from edge.models.fit.contamination import are_left_out
 from edge.models.fit.continued import add_frames, fit_like, merge_bundles
-from edge.models.fit.fit import FitRun, _leaves_out, fit, fit_to_bundle, write_fit
+from edge.models.fit.fit import FitRun, fit, fit_to_bundle, write_fit
 from edge.models.fit.fit_plan import FitRequest
-from edge.models.fit.methods import method_row
 from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
 from edge.sources.synthetic.parts import synthetic_part
@@ -167,7 +167,7 @@ def test_defective_frames_among_the_good_are_listed_and_left_out() -> None:
 def test_a_few_frames_that_do_not_belong_are_left_out_and_many_ask_for_a_look(
     share: float, outliers: int, frames: int, is_left: bool
 ) -> None:
-    assert _leaves_out(FitRun(leave_out=share), outliers, frames, method_row("residual")) is is_left
+    assert are_left_out(share, outliers, frames, least=5) is is_left
 
 
 def test_held_out_scores_are_what_the_line_would_see_of_these_frames(good: Path, tmp_path: Path) -> None:
