@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+import simplejpeg
 from starlette.websockets import WebSocketDisconnect
 from support.live_line import LiveLine, live_line
 from support.pages import WS, client_of, log_in, ours, site_in
@@ -133,10 +134,14 @@ def test_the_newest_picture_is_an_http_call_away(page) -> None:
     parts = threading.Thread(target=lambda: [line.inspect() for _ in iter(lambda: stop.wait(0.02), True)])
     parts.start()
     answer = client.get("/api/v1/cameras/cam1/latest.jpg")
+    small = client.get("/api/v1/cameras/cam1/latest.jpg?h=40&bbox=1&q=60")
+    wrong = client.get("/api/v1/cameras/cam1/latest.jpg?h=1")
     stop.set()
     parts.join()
     assert (answer.status_code, answer.headers["x-edge-verdict"]) == (200, "pass")
     assert int(answer.headers["x-edge-age-ms"]) < 2000
+    assert simplejpeg.decode_jpeg_header(small.content)[:2] == (40, 60)
+    assert (wrong.status_code, wrong.json()["expected"]) == (400, "16 to 4096")
     assert answer.content.startswith(b"\xff\xd8")
 
 

@@ -17,6 +17,7 @@ from edge.web.doors.routes import Routes
 from edge.web.live.channel import whole_state
 from edge.web.live.feed import Feed
 from edge.web.live.hub import tile, why_not_heard
+from edge.web.live.redrawn import AsAsked, redrawn
 from edge.web.shell import cameras_of
 from edge.web.site import site_of
 
@@ -50,8 +51,14 @@ async def stats_of(request: Request, camera: str) -> dict[str, Any]:
 
 
 @routes.api("GET", "/cameras/{camera}/latest.jpg", role=Role.VIEWER, response_class=Response)
-async def latest_picture(request: Request, camera: str) -> Response:
-    """Return the newest preview, its record's seq and verdict in the headers; 503 without one of the last 2 s."""
+async def latest_picture(
+    request: Request, camera: str, bbox: bool = False, h: int | None = None, q: int | None = None
+) -> Response:
+    """Return the newest preview, its record's seq and verdict in the headers; 503 without one of the last 2 s.
+
+    ``bbox=1`` draws the boxes of the same record; ``h`` is the most px of height; ``q`` is JPEG's quality.
+    """
+    asked = AsAsked(bbox, h, q)
     feed = _feed(request, camera)
     feed.look(asking := object())
     try:
@@ -66,12 +73,18 @@ async def latest_picture(request: Request, camera: str) -> Response:
         "X-Edge-Verdict": preview.record["verdict"],
         "X-Edge-Age-Ms": f"{(time.monotonic() - came) * 1000:.0f}",
     }
-    return Response(preview.jpeg, headers=headers, media_type="image/jpeg")
+    return Response(await asyncio.to_thread(redrawn, preview, asked), headers=headers, media_type="image/jpeg")
 
 
 @routes.api("GET", "/cameras/{camera}/live.mjpeg", role=Role.VIEWER, response_class=StreamingResponse)
-async def stream_pictures(request: Request, camera: str, fps: float = 5.0) -> Response:
-    """Stream previews as Motion JPEG, for programs that show nothing else; at most four streams in all, 503 beyond."""
+async def stream_pictures(
+    request: Request, camera: str, fps: float = 5.0, bbox: bool = False, h: int | None = None, q: int | None = None
+) -> Response:
+    """Stream previews as Motion JPEG, for programs that show nothing else; at most four streams in all, 503 beyond.
+
+    ``fps`` is at most 25; ``bbox``, ``h`` and ``q`` as for ``latest.jpg``.
+    """
+    asked = AsAsked(bbox, h, q)
     feed = _feed(request, camera)
     if len(_streams) >= MOST_STREAMS:
         what = f"{MOST_STREAMS} streams are open already"
@@ -83,18 +96,19 @@ async def stream_pictures(request: Request, camera: str, fps: float = 5.0) -> Re
     if first is None:
         _end_stream(feed, me)
         raise _why_none(feed)
-    parts = _parts(feed, me, 1 / min(max(fps, 0.1), 25.0))
+    parts = _parts(feed, me, 1 / min(max(fps, 0.1), 25.0), asked)
     return StreamingResponse(parts, media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
 
 
-async def _parts(feed: Feed, me: object, period_s: float) -> AsyncIterator[bytes]:
+async def _parts(feed: Feed, me: object, period_s: float, asked: AsAsked) -> AsyncIterator[bytes]:
     """Yield pictures until the client goes, or the line is silent."""
     sent = 0.0
     try:
         while (found := await _fresh(feed, sent)) is not None:
             preview, sent = found
-            head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(preview.jpeg)}\r\n\r\n"
-            yield head.encode() + preview.jpeg + b"\r\n"
+            jpeg = await asyncio.to_thread(redrawn, preview, asked)
+            head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            yield head.encode() + jpeg + b"\r\n"
             await asyncio.sleep(period_s)
     finally:
         _end_stream(feed, me)

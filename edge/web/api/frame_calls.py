@@ -13,7 +13,7 @@ from edge.web.doors.guard import visitor_of
 from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
 from edge.web.review.asked import frame_wish, listed_numbers
-from edge.web.review.frame_search import FoundFrame, choices, frame_ids
+from edge.web.review.frame_search import FoundFrame, FrameWish, choices, frame_ids, overlay_of
 from edge.web.site import site_of
 
 routes = Routes("/api/v1", "frames")
@@ -64,6 +64,41 @@ async def frame_picture(request: Request, camera: str, frame: int, most: int = 2
     found = await frame_of(request, camera, frame)
     body = await site_of(request).review.picture(camera, found, min(max(most, 16), 12000))
     return Response(body, media_type="image/jpeg", headers=_CACHED)
+
+
+@routes.api("GET", "/cameras/{camera}/frames/{frame}/overlay.jpg", role=Role.VIEWER, response_class=Response)
+async def frame_overlay(request: Request, camera: str, frame: int) -> Response:
+    """Return a fail's frame with its regions drawn, as the line's evidence has it; 404 where it has none."""
+    found = await asyncio.to_thread(overlay_of, await frame_of(request, camera, frame))
+    if found is None:
+        raise HTTPException(404, f"frame {frame} has no overlay: outputs.evidence.overlays draws them of fails")
+    return Response(found, media_type="image/jpeg", headers=_CACHED)
+
+
+@routes.api("GET", "/cameras/{camera}/records/{instance}/{seq}/pictures", role=Role.VIEWER)
+async def pictures_of_record(request: Request, camera: str, instance: str, seq: int) -> list[dict[str, Any]]:
+    """List the pictures that evidence and recordings have of one record, each with where to get it: the frame, small,
+    and with its regions where an overlay was drawn. None at all is an empty list: a quota may have taken them.
+    """
+    site = site_of(request)
+    if not 0 <= seq < 1 << 62:
+        return []
+    ids, _ = await asyncio.to_thread(frame_ids, site.folder, camera, FrameWish(seq=seq, instance=instance))
+    frames = await site.review.frames(camera, ids)
+    overlays = await asyncio.to_thread(lambda: [overlay_of(frame) is not None for frame in frames])
+    return [_pictures(camera, frame, has_overlay) for frame, has_overlay in zip(frames, overlays, strict=True)]
+
+
+def _pictures(camera: str, frame: FoundFrame, has_overlay: bool) -> dict[str, Any]:
+    place = f"/api/v1/cameras/{camera}/frames/{frame.shown['id']}"
+    return {
+        "frame": frame.shown["id"],
+        "why": frame.shown["why"],
+        "size": frame.shown["size"],
+        "picture": f"{place}/picture.jpg",
+        "thumbnail": f"{place}/thumbnail.jpg",
+        "overlay": f"{place}/overlay.jpg" if has_overlay else None,
+    }
 
 
 async def frame_of(request: Request, camera: str, frame: int) -> FoundFrame:

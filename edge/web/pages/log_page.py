@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from edge.errors import UserError
 from edge.report.moments import utc
+from edge.web.api.frame_calls import pictures_of_record
 from edge.web.api.record_calls import archived_of, whole_record
 from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
@@ -60,6 +61,10 @@ async def log_record(request: Request, camera: str, instance: str, seq: int) -> 
         fix = "edge log shows what the files themselves still hold"
         raise UserError(f"record {seq} of run {instance[:40]} is not here any more", fix=fix)
     record = orjson.loads(raw)
+    try:
+        pictures = await pictures_of_record(request, camera, instance, seq)
+    except UserError:  # their index is still being made
+        pictures = []
     return page(
         request,
         "record.html",
@@ -69,6 +74,7 @@ async def log_record(request: Request, camera: str, instance: str, seq: int) -> 
         text=orjson.dumps(record, option=orjson.OPT_INDENT_2).decode(),
         at=utc(record["created_ns"]),
         hashes=_hashes(record),
+        pictures=pictures,
     )
 
 

@@ -6,6 +6,7 @@ The ids of a search stay as they are while somebody labels, so that nothing move
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class FrameWish:
     reason: str | None = None
     part: int | None = None
     seq: int | None = None
+    instance: str | None = None
     near: float | None = None
     dropped: str | None = None
     recording: str | None = None
@@ -107,6 +109,17 @@ def frame_details(folder: Path, camera: str, ids: Sequence[int]) -> list[FoundFr
     return [found[number] for number in ids if number in found]
 
 
+def overlay_of(frame: FoundFrame) -> bytes | None:
+    """Return the overlay that evidence has beside a fail's frame, as JPEG; None if it has none."""
+    beginning = f"{frame.shown['number']:08d}-"
+    try:
+        with os.scandir(frame.folder / "overlays") as inside:
+            names = [one.name for one in inside if one.name.startswith(beginning) and one.is_file(follow_symlinks=False)]
+        return (frame.folder / "overlays" / names[0]).read_bytes() if names else None
+    except OSError:
+        return None
+
+
 def choices(folder: Path, camera: str) -> dict[str, Any]:
     """Return what a camera's frames can be searched by: recordings, reasons, filters, and how many frames there are."""
     with _index(folder) as database:
@@ -132,6 +145,7 @@ def _conditions(wish: FrameWish) -> tuple[list[str], list[Any]]:
         ("f.reason = ?", wish.reason),
         ("f.part = ?", wish.part),
         ("f.seq = ?", wish.seq),
+        ("f.instance = ?", wish.instance),
         ("abs(f.margin) <= ?", wish.near),
         ("instr(f.dropped, ?) > 0", None if wish.dropped is None else f",{wish.dropped},"),
         ("r.id = ?", wish.recording),
