@@ -210,12 +210,7 @@ def train_on(
     arguments: argparse.Namespace, tiles: Sequence[Tile], split: Split, method: MethodOptions, seed: int
 ) -> Trained:
     """`edge train` on the good pictures of the split; parts are those of the table, or each picture where it is random."""
-    leaks = bool(parts_on_both_sides(tiles, split))
-    frames = []
-    for k in split.fitted:
-        label = LabelLine(file=tiles[k].file, label="good", by="the data set", at=now())
-        frames.append(SetFrame(tiles[k].file, part=tiles[k].file if leaks else str(tiles[k].part), votes=(label,)))
-    source = FrameSet(arguments.data, arguments.data, tuple(frames))
+    source = FrameSet(arguments.data, arguments.data, tuple(frames_of(tiles, split)))
     fit = FitRequest("tiles", method="memory", pose="texture", options=method, source=str(arguments.data))
     given = {"epochs": arguments.epochs, "pretrain_epochs": arguments.pretrain_epochs, "threads": arguments.threads}
     options = preset_options(arguments.preset, seed=seed, **given)
@@ -223,6 +218,16 @@ def train_on(
     run = TrainRun(epoch=_printed, pretrained=_printed, test=False)
     with tempfile.TemporaryDirectory(prefix="edge-eval-tiles-") as folder:
         return train(source, request, Path(folder), run)
+
+
+def frames_of(tiles: Sequence[Tile], split: Split) -> list[SetFrame]:
+    """The good pictures of the split's fit, with their parts."""
+    leaks = bool(parts_on_both_sides(tiles, split))
+    frames = []
+    for k in split.fitted:
+        label = LabelLine(file=tiles[k].file, label="good", by="the data set", at=now())
+        frames.append(SetFrame(tiles[k].file, part=tiles[k].file if leaks else str(tiles[k].part), votes=(label,)))
+    return frames
 
 
 def _printed(epoch: Epoch) -> None:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from edge.cli._bars import spread_bar
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
+from edge.cli._network_options import check_of_network, chosen_way, measured_ranges
 from edge.cli._options import completing
 from edge.cli._sets import ByOption, PartGapOption, described_set
 from edge.cli.build import parse_size
@@ -24,7 +25,6 @@ from edge.errors import UserError
 from edge.models.fit.fit_plan import FitRequest, PoseChoice
 from edge.models.fit.protocol import MethodOptions
 from edge.models.sets.frame_set import FrameSet
-from edge.models.train.augment import AugmentRow
 from edge.models.train.checkpoint import Epoch
 from edge.models.train.options import check_torch, preset_options
 from edge.models.train.sheet import synthetic_sheet
@@ -32,7 +32,6 @@ from edge.models.train.train import Trained, TrainRequest, TrainRun, good_pictur
 from edge.models.train.train import train as train_on
 from edge.models.train.write_trained import write_trained
 from edge.models.write import check_target
-from edge.shift.coverage import AugmentSpec, coverage, mended, read_measured
 from edge.storage.disk import write_whole
 from edge.storage.pictures import encode_png
 
@@ -85,6 +84,29 @@ def train(
         Literal["fresh", "backbone"] | None,
         typer.Option(help="hour, night: the encoder begins with what the backbone knows, or with nothing."),
     ] = None,
+    pretrain: Annotated[
+        Path | None,
+        typer.Option(metavar="FRAMES", help="hour, night: the encoder learns from these frames first, labelled or not."),
+    ] = None,
+    ssl: Annotated[
+        Literal["masked", "simclr"] | None,
+        typer.Option(help="How: it fills in what is hidden, or knows a place again. Default with --pretrain: masked."),
+    ] = None,
+    factory: Annotated[
+        Path | None,
+        typer.Option(metavar="FRAMES", help="hour, night: draw features towards the line's frames, labelled or not."),
+    ] = None,
+    align: Annotated[
+        Literal["coral", "mmd"] | None, typer.Option(help="How: covariances or distributions. Default: coral.")
+    ] = None,
+    randaugment: Annotated[
+        int | None, typer.Option(min=0, help="hour, night: corruptions at random for each picture.")
+    ] = None,
+    mixstyle: Annotated[
+        float | None, typer.Option(min=0, max=1, help="hour, night: share of batches whose styles are mixed.")
+    ] = None,
+    mixup: Annotated[float | None, typer.Option(min=0, help="hour, night: alpha of mixup; 0: none.")] = None,
+    curriculum: Annotated[bool, typer.Option("--curriculum", help="hour, night: strong synthetic defects first.")] = False,
     alone: Annotated[
         bool, typer.Option("--alone", help="hour, night: the network without the memory; faster, and finds less.")
     ] = False,
@@ -110,12 +132,17 @@ def train(
 ) -> None:
     """Train a model on good frames, synthetic defects and labelled ones, fuse it with edge fit's memory, and test it."""
     target = out or Path("model")
-    if preset == "minute" and (start or alone):
-        raise UserError(
-            "--start and --alone are of a network",
-            received="--preset minute, which trains a head on the memory's own features",
-            expected="--preset hour or night",
-        )
+    of_network = {
+        "start": start,
+        "ssl": chosen_way("--ssl", ssl, "--pretrain", pretrain, "masked"),
+        "align": chosen_way("--align", align, "--factory", factory, "coral"),
+        "randaugment": randaugment,
+        "mixstyle": mixstyle,
+        "mixup": mixup,
+        "curriculum": curriculum or None,
+        "alone": alone or None,
+    }
+    check_of_network(preset, of_network)
     options = preset_options(
         preset,
         seed=seed,
@@ -124,9 +151,8 @@ def train(
         labels=labels,
         transplant=transplant,
         threads=threads,
-        augment=_measured_ranges(augment_from) if augment_from is not None else (),
-        start=start,
-        alone=alone,
+        augment=measured_ranges(augment_from) if augment_from is not None else (),
+        **of_network,
     )
     chosen(options.without)
     request = TrainRequest(
@@ -143,6 +169,8 @@ def train(
         ),
         options,
         None if base is None else load_bundle(base),
+        frames=None if pretrain is None else described_set(pretrain, None, None),
+        factory=None if factory is None else described_set(factory, None, None),
     )
     console = Console(highlight=False, stderr=as_json)
     if sheet is not None:
@@ -199,19 +227,6 @@ def _draw(console: Console, source: FrameSet, request: TrainRequest, sheet: Path
     console.print(
         f"wrote {sheet}: {len(kinds)} kinds of synthetic defects in {len(pictures)} good frames; nothing was trained"
     )
-
-
-def _measured_ranges(path: Path) -> tuple[AugmentRow, ...]:
-    """Ranges that cover what ``edge shift`` measured."""
-    nothing = AugmentSpec()
-    ranges = mended(nothing, coverage(nothing, read_measured(path))).augment
-    if not ranges:
-        raise UserError(
-            f"{path}: nothing was measured that training pictures could be given",
-            expected="at least one cause above its weakest step",
-            fix="train without --augment-from",
-        )
-    return tuple(AugmentRow(name, row.low, row.high, row.share) for name, row in ranges.items())
 
 
 def _epochs(console: Console, epochs: int, what: str) -> Callable[[Epoch], None]:

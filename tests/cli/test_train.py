@@ -15,7 +15,7 @@ from support.trainings import surfaces
 from typer.testing import CliRunner
 
 from edge.cli import app
-from edge.cli.train import _measured_ranges
+from edge.cli._network_options import measured_ranges
 from edge.config.bundle import load_bundle
 from edge.errors import UserError
 from edge.storage.pictures import read_picture
@@ -81,10 +81,19 @@ def test_it_asks_where_the_bundle_should_go(good: Path) -> None:
 
 def test_what_is_of_a_network_is_refused_for_a_head(good: Path) -> None:
     assert refusal(good, "-o", good / "out", *BY, "--alone") == (
-        "--start and --alone are of a network\n"
+        "--alone: of a network that learns from pixels\n"
         "  received: --preset minute, which trains a head on the memory's own features\n"
         "  expected: --preset hour or night"
     )
+    given = refusal(good, "-o", good / "out", *BY, "--pretrain", good, "--factory", good, "--curriculum")
+    assert given.startswith("--pretrain, --factory, --curriculum: of a network that learns from pixels\n")
+
+
+def test_a_way_without_frames_to_go_it_is_refused(good: Path) -> None:
+    assert refusal(good, "-o", good / "out", *BY, "--preset", "hour", "--ssl", "simclr") == (
+        "--ssl simclr: without frames to do it with\n  fix: give --pretrain FRAMES, too"
+    )
+    assert "give --factory FRAMES, too" in refusal(good, "-o", good / "out", *BY, "--preset", "hour", "--align", "mmd")
 
 
 def test_ranges_that_edge_shift_measured_become_those_of_the_training(tmp_path: Path) -> None:
@@ -94,12 +103,12 @@ def test_ranges_that_edge_shift_measured_become_those_of_the_training(tmp_path: 
         path.write_bytes(orjson.dumps({"kind": "edge.shift", "schema": 1, "ranges": ranges}))
         return path
 
-    (row,) = _measured_ranges(measured(-12, 5))
+    (row,) = measured_ranges(measured(-12, 5))
     assert (row.name, row.share) == ("brightness", 0.5)
     assert row.low == pytest.approx(-14)
     assert row.high == pytest.approx(6.7)
     with pytest.raises(UserError) as caught:
-        _measured_ranges(measured(-0.1, 0.1))
+        measured_ranges(measured(-0.1, 0.1))
     assert str(caught.value) == (
         f"{tmp_path / 'shift.json'}: nothing was measured that training pictures could be given\n"
         "  expected: at least one cause above its weakest step\n"

@@ -22,7 +22,9 @@ from edge.storage.disk import write_whole
 
 CHECKPOINT: Final = "checkpoint.npz"
 ENCODER: Final = "encoder"
-"""Folder of the encoder's own checkpoint, inside the training's."""
+"""Folder of the encoder's own checkpoint and pictures, inside the training's."""
+FACTORY: Final = "factory"
+"""Folder of the factory's unlabelled pictures, inside the training's."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -59,7 +61,14 @@ def make_folder(folder: Path, *, anew: bool) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if anew:
-        for name in (CHECKPOINT, FEATURES, PICTURES, f"{ENCODER}/{CHECKPOINT}"):
+        for name in (
+            CHECKPOINT,
+            FEATURES,
+            PICTURES,
+            f"{ENCODER}/{CHECKPOINT}",
+            f"{ENCODER}/{PICTURES}",
+            f"{FACTORY}/{PICTURES}",
+        ):
             (folder / name).unlink(missing_ok=True)
 
 

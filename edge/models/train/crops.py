@@ -55,6 +55,17 @@ class Crops:
         targets, valid = np.stack([one[1] for one in drawn]), np.stack([one[2] for one in drawn])
         return Cutouts(np.stack([one[0] for one in drawn]), targets[:, None], valid[:, None])
 
+    def good(self, rng: np.random.Generator, count: int) -> Cutouts:
+        """Draw ``count`` cut-outs without any defect, disturbed as those of ``batch`` are."""
+        drawn = []
+        for _ in range(count):
+            region, mask = self._region(rng, self._good[int(rng.integers(len(self._good)))])
+            picture = displaced(rng, region, self._options.augment)
+            picture = disturbed(rng, picture, self._options.augment, self._options.randaugment)
+            drawn.append(self._cut(rng, picture, mask))
+        targets, valid = np.stack([one[1] for one in drawn]), np.stack([one[2] for one in drawn])
+        return Cutouts(np.stack([one[0] for one in drawn]), targets[:, None], valid[:, None])
+
     def _one(
         self, rng: np.random.Generator, progress: float
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:

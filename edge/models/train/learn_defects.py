@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
+
+from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.models.fit.fit_plan import FitPlan
 from edge.models.fit.memory import MemoryStatistics
 from edge.models.fit.protocol import GraphPicture
 from edge.models.sets.frame_set import FrameSet
-from edge.models.train.checkpoint import ENCODER, Epoch
+from edge.models.train.checkpoint import ENCODER, FACTORY, Epoch
 from edge.models.train.feature_cache import fill_cache, open_cache
 from edge.models.train.frame_roles import LEAST_VALIDATED, Roles
 from edge.models.train.fused_graph import LearnedWeights
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.network_weights import NetworkWeights
 from edge.models.train.options import TrainOptions, is_network
-from edge.models.train.picture_cache import fill_pictures, open_pictures
-from edge.models.train.samples import network_pictures, samples
+from edge.models.train.picture_cache import PictureCache, fill_pictures, open_pictures
+from edge.models.train.samples import network_pictures, samples, unlabelled_pictures
+
+MOST_UNLABELLED: Final = 1000
+LEAST_UNLABELLED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Learning:
     """All that learning depends on, beside the options.
 
-    ``donors``: good training pictures. ``key``: a hash of everything. ``done``: called with the number of pictures that are
-    ready; ``epoch``: after each epoch; ``pretrained``: after each epoch of the encoder alone.
+    ``donors``: good training pictures. ``frames``: those that the encoder learns from alone, ``factory``: those that
+    features are drawn towards, neither labelled. ``key``: a hash of everything. ``done``: called with the number of
+    pictures that are ready; ``epoch``: after each epoch; ``pretrained``: after each epoch of the encoder alone.
     """
 
     source: FrameSet
@@ -38,6 +45,8 @@ class Learning:
     folder: Path
     key: str
     resume: bool
+    frames: FrameSet | None
+    factory: FrameSet | None
     done: Callable[[int], None]
     epoch: Callable[[Epoch], None]
     pretrained: Callable[[Epoch], None]
@@ -97,7 +106,6 @@ def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) 
 
 
 def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | None) -> LearnedHalf:
-    from edge.models.train.distil import distilled
     from edge.models.train.network_loop import train_network
 
     cache = open_pictures(learning.folder, learning.key) if learning.resume else None
@@ -106,29 +114,55 @@ def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | 
         cache = fill_pictures(learning.folder, learning.key, made, learning.done)
     check_validated(len(cache.of("validation", "good")))
     turns = learning.plan.pose == "texture"
-    encoder = None
-    if start is None and options.start == "backbone" and learning.memory.net.size is None:
-        inside = learning.folder / ENCODER
-        inside.mkdir(exist_ok=True)
-        encoder = distilled(
-            cache,
-            learning.memory.net,
-            options,
-            inside,
-            learning.key,
-            turns=turns,
-            resume=learning.resume,
-            epoch_done=learning.pretrained,
-        )
+    encoder = None if start is not None else _encoder(learning, options, cache, turns=turns)
+    factory = None if options.align is None else _unlabelled(learning, learning.factory, FACTORY, cache)
     trained = train_network(
         cache,
         options,
         learning.folder,
         learning.key,
         turns=turns,
+        factory=factory,
         start=start,
         encoder=encoder,
         resume=learning.resume,
         epoch_done=learning.epoch,
     )
     return LearnedHalf(trained.weights, trained.history, trained.stopped, trained.not_a_number)
+
+
+def _encoder(
+    learning: Learning, options: TrainOptions, cache: PictureCache, *, turns: bool
+) -> dict[str, NDArray[Any]] | None:
+    """The encoder's beginning; None if that is random."""
+    from edge.models.train.distil import Distilling
+    from edge.models.train.encoder_training import EncoderTask, trained_encoder
+    from edge.models.train.self_supervised import SELF_SUPERVISED
+
+    task: EncoderTask
+    if options.ssl is not None:
+        task = SELF_SUPERVISED[options.ssl](_unlabelled(learning, learning.frames, ENCODER, cache), options, turns=turns)
+    elif options.start == "backbone" and learning.memory.net.size is None:
+        task = Distilling(cache, learning.memory.net, options, turns=turns)
+    else:
+        return None
+    folder = learning.folder / ENCODER
+    folder.mkdir(exist_ok=True)
+    return trained_encoder(task, options, folder, learning.key, resume=learning.resume, epoch_done=learning.pretrained)
+
+
+def _unlabelled(learning: Learning, frames: FrameSet | None, name: str, like: PictureCache) -> PictureCache:
+    """Pictures of frames that nobody labelled, to be standardised as those of ``like`` are."""
+    assert frames is not None, "asked for with the option that needs them"
+    folder = learning.folder / name
+    folder.mkdir(exist_ok=True)
+    cache = open_pictures(folder, learning.key) if learning.resume else None
+    if cache is None:
+        cache = fill_pictures(folder, learning.key, unlabelled_pictures(frames, learning.plan, MOST_UNLABELLED))
+    if len(cache.kept) < LEAST_UNLABELLED:
+        raise UserError(
+            f"{frames.path}: too few unlabelled frames",
+            received=f"{len(cache.kept)} that can be used",
+            expected=f"at least {LEAST_UNLABELLED}; some hundreds are worth it",
+        )
+    return replace(cache, mean=like.mean, deviation=like.deviation)

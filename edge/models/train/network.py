@@ -76,7 +76,11 @@ class DefectNetwork(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor, mix: float = 0.0) -> Tensor:
         """Return logits (n, 1, H / 8, W / 8) of standardised pictures (n, c, H, W) whose sides are multiples of 32."""
-        _, near, middle, far = self.encoder(x, mix)
+        return self.decoded(self.encoder(x, mix))
+
+    def decoded(self, features: list[Tensor]) -> Tensor:
+        """Return the logits that belong to the encoder's features."""
+        _, near, middle, far = features
         path: Tensor = self.sides[2](far)
         path = self.sides[1](middle) + functional.interpolate(path, scale_factor=2, mode="nearest")
         path = torch.relu(self.sides[0](near) + functional.interpolate(path, scale_factor=2, mode="nearest"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge.models.train.checkpoint import Epoch, TrainingState
 from edge.models.train.crops import Crops, Cutouts, valid_places
 from edge.models.train.epochs import EpochLimits, NotANumberError, image_auroc, run_epochs
-from edge.models.train.losses import dice, focal, positive_weight
+from edge.models.train.losses import coral, dice, focal, mmd, positive_weight
 from edge.models.train.mixing import mixed_up
 from edge.models.train.network import DefectNetwork, arrays_of, load_arrays, padded, planes
 from edge.models.train.network_weights import GRID_STRIDE, NetworkWeights
@@ -27,6 +27,9 @@ from edge.models.train.samples import target_grid
 
 _DECAY = 1e-4
 """Weight decay."""
+_ALIGNED = {"coral": coral, "mmd": mmd}
+_COMPARED = 512
+"""Most places of either side whose features are drawn together."""
 _COUNTED = 64
 """Cut-outs by which the share of defective places is known before the training."""
 
@@ -49,6 +52,7 @@ def train_network(
     key: str,
     *,
     turns: bool,
+    factory: PictureCache | None = None,
     start: NetworkWeights | None = None,
     encoder: dict[str, NDArray[Any]] | None = None,
     resume: bool = False,
@@ -56,16 +60,17 @@ def train_network(
 ) -> TrainedNetwork:
     """Train, and return the weights of the epoch with the lowest validation loss.
 
-    ``folder``: for checkpoints; ``key``: what they depend on. ``turns``: pictures may be mirrored and turned. ``start``:
-    weights to go on from; ``encoder``: those of a pretrained encoder. The same pictures, options and number of threads give
-    the same weights on a CPU, whether or not the run was killed in between.
+    ``folder``: for checkpoints; ``key``: what they depend on. ``turns``: pictures may be mirrored and turned. ``factory``:
+    unlabelled pictures that features are drawn towards. ``start``: weights to go on from; ``encoder``: those of a
+    pretrained encoder. The same pictures, options and number of threads give the same weights on a CPU, whether or not the
+    run was killed in between.
 
     Raises:
         UserError: the loss was NaN before any weights were good, or a checkpoint is of another training.
         OSError: a checkpoint can't be written.
     """
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
-    training = NetworkTraining(cache, options, turns=turns)
+    training = NetworkTraining(cache, options, turns=turns, factory=factory)
     if start is not None:
         load_arrays(training.network, start.arrays)
     elif encoder is not None:
@@ -79,8 +84,12 @@ def train_network(
 class NetworkTraining:
     """The network, its optimiser and the pictures of one training."""
 
-    def __init__(self, cache: PictureCache, options: TrainOptions, *, turns: bool) -> None:
+    def __init__(
+        self, cache: PictureCache, options: TrainOptions, *, turns: bool, factory: PictureCache | None = None
+    ) -> None:
         self._cache, self._options = cache, options
+        plain = replace(options, augment=(), randaugment=0)
+        self._factory = None if factory is None or options.align is None else Crops(factory, plain, turns=turns)
         torch.manual_seed(options.seed)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = DefectNetwork(len(cache.mean), options.width).to(self._device)
@@ -103,7 +112,7 @@ class NetworkTraining:
             cosine(self._optimiser, options.rate, progress)
             self._optimiser.zero_grad()
             with self._precision():
-                loss = self._loss(self._crops.batch(rng, options.batch, progress))
+                loss = self._loss(self._crops.batch(rng, options.batch, progress), rng)
             if not torch.isfinite(loss):
                 raise NotANumberError(step + 1)
             loss.backward()
@@ -138,11 +147,23 @@ class NetworkTraining:
         load_arrays(self.network, kept.weights)
         put_back(self._optimiser, kept.moments)
 
-    def _loss(self, batch: Cutouts) -> torch.Tensor:
-        pictures = planes(batch.pictures, self._cache.mean, self._cache.deviation).to(self._device)
+    def _loss(self, batch: Cutouts, rng: np.random.Generator) -> torch.Tensor:
+        pictures = self._planes(batch)
         targets, valid = (torch.from_numpy(values).to(self._device) for values in (batch.targets, batch.valid))
         pictures, targets = mixed_up(pictures, targets, self._options.mixup)
-        return self._measured(self.network(pictures, self._options.mixstyle), targets, valid)
+        if self._factory is None:
+            return self._measured(self.network(pictures, self._options.mixstyle), targets, valid)
+        seen = self._planes(self._factory.good(rng, self._options.batch))
+        features = self.network.encoder(torch.cat([pictures, seen]), self._options.mixstyle)
+        loss = self._measured(self.network.decoded([f[: len(pictures)] for f in features]), targets, valid)
+        good = [k for k, one in enumerate(batch.targets) if one.max() == 0]
+        if not good:
+            return loss
+        ours, theirs = (_places(features[2][rows]) for rows in (good, list(range(len(pictures), len(features[2])))))
+        return loss + self._options.align_weight * _ALIGNED[self._options.align or "coral"](ours, theirs)
+
+    def _planes(self, batch: Cutouts) -> torch.Tensor:
+        return planes(batch.pictures, self._cache.mean, self._cache.deviation).to(self._device)
 
     def _measured(self, logits: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         logits = logits.float()
@@ -171,3 +192,9 @@ class NetworkTraining:
         if self._options.bf16 and self._device.type == "cuda" and torch.cuda.is_bf16_supported():
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
+
+
+def _places(features: torch.Tensor) -> torch.Tensor:
+    """Features (n, d, h, w) as rows (places, d), the same number of them from everywhere."""
+    rows = features.float().permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+    return rows[:: -(-len(rows) // _COMPARED)]

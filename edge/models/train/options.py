@@ -13,6 +13,11 @@ TrainPreset: TypeAlias = Literal["minute", "hour", "night"]
 """``minute``: the backbone's features are frozen and cached, a small head learns on them. ``hour``: a small network of its
 own learns from pixels. ``night``: a wider one, longer, in bfloat16 where a GPU has it. The map of each is fused with the
 memory's."""
+SelfSupervision: TypeAlias = Literal["masked", "simclr"]
+"""``masked``: the encoder fills in what is hidden (Xie et al., "SimMIM", CVPR 2022). ``simclr``: it knows a place again in
+another light and noise (Chen et al., ICML 2020)."""
+Alignment: TypeAlias = Literal["coral", "mmd"]
+"""``coral``: covariances (Sun and Saenko, "Deep CORAL", 2016). ``mmd``: distributions (Long et al., "DAN", ICML 2015)."""
 TrainStart: TypeAlias = Literal["fresh", "backbone"]
 """``fresh``: random weights. ``backbone``: the encoder first learns to say what the memory's backbone says."""
 
@@ -60,6 +65,12 @@ class TrainOptions:
     """What the network's encoder begins with."""
     pretrain_epochs: int = 10
     """Epochs before the training proper in which the encoder alone learns, unless it starts fresh."""
+    ssl: SelfSupervision | None = None
+    """How the encoder learns from frames that nobody labelled, in place of ``start``."""
+    align: Alignment | None = None
+    """How features of training pictures and of the factory's unlabelled frames are drawn together."""
+    align_weight: float = 0.3
+    """Of that term of the loss."""
     alone: bool = False
     """Leave the memory out of the network's bundle."""
     bf16: bool = False

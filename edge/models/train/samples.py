@@ -92,6 +92,16 @@ def network_pictures(
     yield from _Maker(source, plan, donors, options, 0).all(roles)
 
 
+def unlabelled_pictures(source: FrameSet, plan: FitPlan, most: int) -> Iterator[DrawnPicture]:
+    """Up to ``most`` frames of a set that nobody labelled, spread over all of them, as the graph takes them."""
+    maker = _Maker(source, plan, (), TrainOptions(), 0)
+    last = len(source.frames) - 1
+    for index in sorted({round(k * last / max(1, most - 1)) for k in range(most)}) if source.frames else ():
+        picture, _ = maker._picture(source.frames[index], masked=False)  # noqa: SLF001  (of this file)
+        if picture is not None:
+            yield DrawnPicture("train", "good", "good", picture, np.zeros(picture.shape[:2], np.bool_))
+
+
 class _Maker:
     """``drawn``: synthetic defects for each good training picture, and new places for each labelled defect."""
 
@@ -149,7 +159,7 @@ class _Maker:
             if made is not None:
                 yield DrawnPicture("train", "labelled", kind, *made)
 
-    def _picture(self, frame: SetFrame) -> tuple[GraphPicture | None, NDArray[np.bool_] | None]:
+    def _picture(self, frame: SetFrame, *, masked: bool = True) -> tuple[GraphPicture | None, NDArray[np.bool_] | None]:
         """The picture that the graph takes, in an array of its own, with its mask in the same place; None if it can't be
         used.
         """
@@ -157,7 +167,7 @@ class _Maker:
             loaded = self._source.read(frame)
         except (OSError, PictureError):
             return None, None
-        mask = self._mask(frame, loaded)
+        mask = self._mask(frame, loaded) if masked else None
         picture, placement = self._pictures.of(loaded)
         if placement is not None and placement.problem is not None:
             return None, None

@@ -56,6 +56,10 @@ class TrainRequest:
     fit: FitRequest
     options: TrainOptions = field(default_factory=TrainOptions)
     base: Bundle | None = None
+    frames: FrameSet | None = None
+    """Unlabelled frames that a network's encoder learns from alone (``options.ssl``)."""
+    factory: FrameSet | None = None
+    """Unlabelled frames of the line that a network's features are drawn towards (``options.align``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
     base = request.base
     start = None if base is None else learned_of(base, options, memory.width, plan.shape[2], judges)
     learning = _learning(
-        source, roles, plan, learned, options, folder=folder, key=_key(source, roles, plan, request), run=run
+        source, roles, plan, learned, request, folder=folder, key=_key(source, roles, plan, request), run=run
     )
     try:
         make_folder(folder, anew=not run.resume)
@@ -196,13 +200,13 @@ def _learning(
     roles: Roles,
     plan: FitPlan,
     learned: GatheredFrames,
-    options: TrainOptions,
+    request: TrainRequest,
     *,
     folder: Path,
     key: str,
     run: TrainRun,
 ) -> Learning:
-    pace = Throughput(count_samples(roles, options), 0)
+    pace = Throughput(count_samples(roles, request.options), 0)
     return Learning(
         source=source,
         roles=roles,
@@ -212,6 +216,8 @@ def _learning(
         folder=folder,
         key=key,
         resume=run.resume,
+        frames=request.frames,
+        factory=request.factory,
         done=lambda done: run.progress("looking at defects", pace.progress(done, workers=1, retries=0)),
         epoch=run.epoch,
         pretrained=run.pretrained,
@@ -221,7 +227,9 @@ def _learning(
 def _used(source: FrameSet, roles: Roles, whole: GatheredFrames, request: TrainRequest) -> tuple[str, ...]:
     """Ids of all frames that it, or the bundle that it went on from, has seen."""
     before = frozenset[str]() if request.base is None else fitted_on(request.base)
-    return tuple(sorted({*before, *whole.notes.contents, *_ids(source, (*roles.defects, *roles.validated_defects))}))
+    unlabelled = {i for one in (request.frames, request.factory) if one is not None for i in _ids(one, one.frames)}
+    defects = _ids(source, (*roles.defects, *roles.validated_defects))
+    return tuple(sorted({*before, *whole.notes.contents, *unlabelled, *defects}))
 
 
 def _whole_memory(
@@ -331,6 +339,7 @@ def _key(source: FrameSet, roles: Roles, plan: FitPlan, request: TrainRequest) -
         *(f"{frame.file} {frame.kind} {frame.mask}" for frame in everyone),
         repr([len(group) for group in (roles.good, roles.validated_good, roles.defects)]),
         repr(sorted(roles.false_positives)),
+        *("" if one is None else one.seen(one.frames) for one in (request.frames, request.factory)),
     ):
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()

@@ -16,11 +16,14 @@ from support.trainings import GABOR, surface
 
 from edge.models.fit.feature_net import open_features
 from edge.models.train import network_loop
-from edge.models.train.distil import distilled
+from edge.models.train.distil import Distilling
+from edge.models.train.encoder_training import trained_encoder
+from edge.models.train.losses import coral, mmd
 from edge.models.train.network import DefectNetwork
 from edge.models.train.network_loop import TrainedNetwork, train_network
 from edge.models.train.options import preset_options
 from edge.models.train.picture_cache import DrawnPicture, PictureCache, fill_pictures
+from edge.models.train.self_supervised import SELF_SUPERVISED
 
 OPTIONS = preset_options("hour", epochs=3, steps=3, batch=4, width=4, crop=64, threads=1, pretrain_epochs=2)
 
@@ -106,21 +109,42 @@ def test_a_loss_of_nan_keeps_the_last_good_weights_and_says_when(
     assert found.stopped == "the loss became NaN or infinite in epoch 2, step 2: kept the weights of epoch 1"
 
 
-def test_an_encoder_that_learned_the_backbone_is_where_the_network_begins(cache: PictureCache, tmp_path: Path) -> None:
-    net = open_features(GABOR.backbone, (), 1, None)
+@pytest.mark.parametrize("how", ["backbone", "masked", "simclr"])
+def test_an_encoder_that_learned_alone_is_where_the_network_begins(cache: PictureCache, tmp_path: Path, how: str) -> None:
     losses: list[float] = []
     options = replace(OPTIONS, steps=8, rate=3e-3)
-    encoder = distilled(
-        cache, net, options, tmp_path, "k", turns=True, epoch_done=lambda epoch: losses.append(epoch.validation_loss)
-    )
+
+    def task() -> Any:
+        if how == "backbone":
+            return Distilling(cache, open_features(GABOR.backbone, (), 1, None), options, turns=True)
+        return SELF_SUPERVISED[how](cache, options, turns=True)
+
+    encoder = trained_encoder(task(), options, tmp_path, "k", epoch_done=lambda epoch: losses.append(epoch.loss))
     assert losses[-1] < losses[0]
     assert set(encoder) == set(DefectNetwork(1, 4).encoder.state_dict())
-    again = distilled(cache, net, options, tmp_path, "k", turns=True, resume=True, epoch_done=lambda _: pytest.fail("done"))
+    again = trained_encoder(task(), options, tmp_path, "k", resume=True, epoch_done=lambda _: pytest.fail("done"))
     assert all(np.array_equal(values, again[name]) for name, values in encoder.items())
     training = network_loop.NetworkTraining(cache, OPTIONS, turns=True)
     network_loop.load_arrays(training.network.encoder, encoder)
     name = "encoder.steps.0.down.weight"
     assert np.array_equal(training.arrays()[name], encoder[name.removeprefix("encoder.")])
+
+
+@pytest.mark.parametrize("way", ["coral", "mmd"])
+def test_features_are_drawn_towards_the_factorys_frames(cache: PictureCache, tmp_path: Path, way: Any) -> None:
+    options = replace(OPTIONS, epochs=1, align=way)
+    first, again = (trained(cache, tmp_path / name, options=options, factory=cache) for name in "ab")
+    assert same(first, again)
+    assert not same(first, trained(cache, tmp_path / "c", options=options))
+
+
+def test_coral_and_mmd_are_small_for_one_distribution_and_large_for_two() -> None:
+    torch.manual_seed(0)
+    a, like, moved, wider = torch.randn(400, 4), torch.randn(400, 4), torch.randn(400, 4) + 2, 3 * torch.randn(400, 4)
+    assert float(coral(a, a)) == 0
+    assert float(coral(a, wider)) > 50 * float(coral(a, like))
+    assert float(mmd(a, a)) == pytest.approx(0, abs=1e-6)
+    assert min(float(mmd(a, moved)), float(mmd(a, wider))) > 10 * float(mmd(a, like))
 
 
 def test_bfloat16_is_used_only_where_a_gpu_has_it(cache: PictureCache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,3 +329,21 @@ def test_a_network_that_is_killed_while_its_encoder_learns_goes_on_to_the_same_w
     resumed = train(source, asked, tmp_path / "t", TrainRun(test=False, resume=True))
     assert resumed.weights.to_bytes() == networked.weights.to_bytes()
     assert resumed.history == networked.history
+
+
+def test_unlabelled_frames_of_the_line_are_learned_from_and_count_as_seen(tmp_path: Path) -> None:
+    line = FrameSet(tmp_path, tmp_path, tuple(good_frame(tmp_path, 400 + number, number) for number in range(8)))
+    asked = replace(network_request(ssl="masked", align="coral", epochs=1), frames=line, factory=line)
+    pretrained: list[Epoch] = []
+    run = TrainRun(test=False, pretrained=pretrained.append)
+    done = train(surfaces(tmp_path / "set"), asked, tmp_path / "t", run)
+    assert len(pretrained) == 1
+    assert len(done.used) == 16 + 8
+    few = replace(asked, frames=FrameSet(tmp_path, tmp_path, line.frames[:3]))
+    with pytest.raises(UserError) as caught:
+        train(surfaces(tmp_path / "set"), few, tmp_path / "u", run)
+    assert str(caught.value) == (
+        f"{tmp_path}: too few unlabelled frames\n"
+        "  received: 3 that can be used\n"
+        "  expected: at least 8; some hundreds are worth it"
+    )

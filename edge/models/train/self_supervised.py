@@ -1,0 +1,114 @@
+"""The encoder learns from frames that nobody labelled: to fill in what is hidden, or to know a place again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from edge.models.train.augment import disturbed
+from edge.models.train.crops import Crops
+from edge.models.train.network import Encoder, planes
+from edge.models.train.network_weights import FAR_STRIDE, GRID_STRIDE
+from edge.models.train.options import TrainOptions
+from edge.models.train.picture_cache import PictureCache
+
+_HIDDEN: Final = 0.5
+"""Share of a cut-out's squares of 32 px that are hidden."""
+_TEMPERATURE: Final = 0.2
+_PROJECTED: Final = 64
+_SEEN: Final = 0.75
+"""Side of a view, in sides of the cut-out."""
+_CORRUPTIONS: Final = 2
+"""Corruptions at random for each of two views."""
+
+
+class _Filler(nn.Module):  # type: ignore[misc]  # PyTorch may be missing where types are checked
+    """The px of each square of 8 px, from the features at strides 8 to 32."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(channels, width)
+        self.say = nn.Conv2d(10 * width, channels * GRID_STRIDE**2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The picture (n, c, H, W) as it is filled in."""
+        _, near, middle, far = self.encoder(x)
+        wide = [near, *(functional.interpolate(f, near.shape[2:], mode="nearest") for f in (middle, far))]
+        filled: torch.Tensor = functional.pixel_shuffle(self.say(torch.cat(wide, dim=1)), GRID_STRIDE)
+        return filled
+
+
+class Masked:
+    """The task: half of the squares of 32 px are grey, and their px are to be said, by an L1 loss on these alone.
+
+    Xie et al., "SimMIM", CVPR 2022, with a convolutional encoder.
+    """
+
+    def __init__(self, cache: PictureCache, options: TrainOptions, *, turns: bool) -> None:
+        self._cache, self._options = cache, options
+        torch.manual_seed(options.seed + 1)
+        self.module = _Filler(len(cache.mean), options.width)
+        self._crops = Crops(cache, replace(options, curriculum=False, randaugment=0), turns=turns)
+
+    def loss(self, rng: np.random.Generator) -> torch.Tensor:
+        batch = self._crops.good(rng, self._options.batch)
+        pictures = planes(batch.pictures, self._cache.mean, self._cache.deviation)
+        side = pictures.shape[2] // FAR_STRIDE
+        hidden = torch.from_numpy((rng.random((len(pictures), 1, side, side)) < _HIDDEN).astype(np.float32))
+        hidden = functional.interpolate(hidden, scale_factor=FAR_STRIDE, mode="nearest")
+        counted = hidden * functional.interpolate(torch.from_numpy(batch.valid), scale_factor=GRID_STRIDE, mode="nearest")
+        filled = self.module(pictures * (1 - hidden))
+        channels = pictures.shape[1]
+        return ((filled - pictures).abs() * counted).sum() / (channels * counted.sum()).clamp_min(1)
+
+
+class _Projector(nn.Module):  # type: ignore[misc]
+    """A direction in 64 dimensions for each picture."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(channels, width)
+        self.say = nn.Sequential(nn.Linear(4 * width, 4 * width), nn.ReLU(), nn.Linear(4 * width, _PROJECTED))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        far = self.encoder(x)[3]
+        return functional.normalize(self.say(far.mean(dim=(2, 3))), dim=1)
+
+
+class SimClr:
+    """The task: of two views of each cut-out, each disturbed in its own way, one is to be known by the other among all.
+
+    Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020.
+    """
+
+    def __init__(self, cache: PictureCache, options: TrainOptions, *, turns: bool) -> None:
+        self._cache, self._options = cache, options
+        torch.manual_seed(options.seed + 1)
+        self.module = _Projector(len(cache.mean), options.width)
+        self._crops = Crops(cache, replace(options, curriculum=False, randaugment=0), turns=turns)
+
+    def loss(self, rng: np.random.Generator) -> torch.Tensor:
+        pictures = self._crops.good(rng, self._options.batch).pictures
+        views = np.stack([self._view(rng, picture) for _ in range(2) for picture in pictures])
+        directions = self.module(planes(views, self._cache.mean, self._cache.deviation))
+        count = len(pictures)
+        likeness = directions @ directions.T / _TEMPERATURE
+        likeness = likeness.masked_fill(torch.eye(2 * count, dtype=torch.bool), -1e9)
+        partners = torch.cat([torch.arange(count, 2 * count), torch.arange(count)])
+        return functional.cross_entropy(likeness, partners)
+
+    def _view(self, rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Most of a cut-out, mirrored or not, disturbed."""
+        side = max(FAR_STRIDE, FAR_STRIDE * round(_SEEN * picture.shape[0] / FAR_STRIDE))
+        y, x = (int(rng.integers(picture.shape[0] - side + 1)) for _ in range(2))
+        part = picture[y : y + side, x : x + side, :][:, :: 1 if rng.random() < 0.5 else -1]
+        return disturbed(rng, np.ascontiguousarray(part), (), _CORRUPTIONS)
+
+
+SELF_SUPERVISED: Final = {"masked": Masked, "simclr": SimClr}
