@@ -14,7 +14,7 @@ from edge.models.fit.gather_frames import GatheredFrames
 from edge.models.sets.used import fitted_on
 from edge.models.train.fused_graph import LearnedWeights
 from edge.models.train.head_weights import HEAD, read_head_weights
-from edge.models.train.network_weights import NETWORK, read_network_weights
+from edge.models.train.network_weights import NETWORK, check_shape, read_network_weights
 from edge.models.train.options import TrainOptions, is_network
 
 MADE_BY = "plan"
@@ -67,7 +67,8 @@ def learned_of(
         return None
     found: LearnedWeights
     if is_network(options):
-        found = read_network_weights(path, channels, options.width)
+        found = read_network_weights(path)
+        check_shape(path, found, channels, options.width)
     else:
         found = read_head_weights(path, features, options.hidden)
     return None if fitted_on(base).intersection(judges) else found

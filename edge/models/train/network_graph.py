@@ -23,6 +23,11 @@ def empty_graph(channels: int) -> GraphBuilder:
     return GraphBuilder(helper.make_model(inside, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8))
 
 
+def graph_name(name: str) -> str:
+    """Return what a weight of the network is called in the graph."""
+    return f"edge/memory/network_{name}"
+
+
 def network_logits(graph: GraphBuilder, weights: NetworkWeights) -> tuple[str, str]:
     """Add the network; names of its logits (n, 1, h, w), a place for each 8 px, and of its coarsest features."""
     made = _Layers(graph, weights)

@@ -54,21 +54,23 @@ class NetworkWeights:
         return buffer.getvalue()
 
 
-def read_network_weights(path: Path, channels: int, width: int) -> NetworkWeights:
-    """Read the network that a training goes on from.
-
-    Raises:
-        UserError: it can't be read, or is of another shape.
-    """
+def read_network_weights(path: Path) -> NetworkWeights:
+    """Read the network of a trained bundle. Raises UserError where it can't be read."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             arrays: dict[str, Any] = {name: found[name] for name in found.files}
         weights = NetworkWeights(arrays, arrays.pop("mean"), arrays.pop("deviation"))
-        shape = weights.channels, weights.width
+        weights.arrays[_FIRST]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(
             f"{path}: not the network of a trained bundle", received=error, fix="train without --from"
         ) from None
+    return weights
+
+
+def check_shape(path: Path, weights: NetworkWeights, channels: int, width: int) -> None:
+    """Raise UserError where a training can't go on from ``weights``, read from ``path``."""
+    shape = weights.channels, weights.width
     if shape != (channels, width):
         raise UserError(
             f"{path}: the network is of another shape",
@@ -76,4 +78,3 @@ def read_network_weights(path: Path, channels: int, width: int) -> NetworkWeight
             expected=f"pictures of {channels} channels, width {width}",
             fix="train with the preset of the first training, or without --from",
         )
-    return weights

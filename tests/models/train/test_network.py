@@ -18,7 +18,7 @@ from edge.models import graphs
 from edge.models.train.fused_graph import MapScale, MapScales, RawMaps, fused_graph
 from edge.models.train.mixing import mixed_styles, mixed_up
 from edge.models.train.network import DefectNetwork, load_arrays, network_weights_of, padded, planes
-from edge.models.train.network_weights import NETWORK, NetworkWeights, read_network_weights
+from edge.models.train.network_weights import NETWORK, NetworkWeights, check_shape, read_network_weights
 
 SCALES = MapScales(MapScale(0.5, 1.5), MapScale(-2.0, 2.0))
 MEAN, DEVIATION = np.array([120.0], np.float32), np.array([25.0], np.float32)
@@ -109,7 +109,7 @@ def test_a_place_looks_at_the_square_that_it_covers() -> None:
 
 def test_arrays_go_out_and_in_without_a_change(network: DefectNetwork, weights: NetworkWeights, tmp_path: Path) -> None:
     (tmp_path / NETWORK).write_bytes(weights.to_bytes())
-    again = read_network_weights(tmp_path / NETWORK, 1, 4)
+    again = read_network_weights(tmp_path / NETWORK)
     other = DefectNetwork(1, 4)
     load_arrays(other, again.arrays)
     assert all(torch.equal(values, network.state_dict()[name]) for name, values in other.state_dict().items())
@@ -120,7 +120,7 @@ def test_a_network_of_another_shape_is_refused(weights: NetworkWeights, tmp_path
     path = tmp_path / NETWORK
     path.write_bytes(weights.to_bytes())
     with pytest.raises(UserError) as caught:
-        read_network_weights(path, 3, 16)
+        check_shape(path, read_network_weights(path), 3, 16)
     assert str(caught.value) == (
         f"{path}: the network is of another shape\n"
         "  received: pictures of 1 channels, width 4\n"
@@ -129,7 +129,7 @@ def test_a_network_of_another_shape_is_refused(weights: NetworkWeights, tmp_path
     )
     path.write_bytes(b"PK\x03\x04 no more")
     with pytest.raises(UserError, match="not the network of a trained bundle"):
-        read_network_weights(path, 1, 4)
+        read_network_weights(path)
 
 
 def test_mixed_styles_change_how_pictures_look_and_not_what_they_show() -> None:
