@@ -161,10 +161,7 @@ def train(
             method="memory",
             pose=pose,
             size=parse_size(size),
-            options=MethodOptions(
-                backbone=backbone.absolute() if backbone is not None and backbone.exists() else backbone,
-                layers=tuple(filter(None, (layers or "").split(","))),
-            ),
+            options=_backbone(backbone, layers),
             source=str(path),
         ),
         options,
@@ -193,6 +190,14 @@ def train(
     else:
         _show(console, trained, bundle)
     end_if_incomplete([trained.stopped] if trained.not_a_number and trained.stopped else [])
+
+
+def _backbone(backbone: Path | None, layers: str | None) -> MethodOptions:
+    """A name stays a name; a file is found from every folder."""
+    return MethodOptions(
+        backbone=backbone.absolute() if backbone is not None and backbone.exists() else backbone,
+        layers=tuple(filter(None, (layers or "").split(","))),
+    )
 
 
 def _as_json(trained: Trained, bundle: Bundle) -> dict[str, Any]:
