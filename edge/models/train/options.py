@@ -70,7 +70,7 @@ class TrainOptions:
     align: Alignment | None = None
     """How features of training pictures and of the factory's unlabelled frames are drawn together."""
     align_weight: float = 0.3
-    """Of that term of the loss."""
+    """How much that term of the loss counts."""
     alone: bool = False
     """Leave the memory out of the network's bundle."""
     bf16: bool = False

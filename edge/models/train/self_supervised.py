@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from edge.models.train.augment import disturbed
 from edge.models.train.crops import Crops
+from edge.models.train.encoder_training import EncoderTask
 from edge.models.train.network import Encoder, planes
 from edge.models.train.network_weights import FAR_STRIDE, GRID_STRIDE
 from edge.models.train.options import TrainOptions
@@ -111,4 +113,4 @@ class SimClr:
         return disturbed(rng, np.ascontiguousarray(part), (), _CORRUPTIONS)
 
 
-SELF_SUPERVISED: Final = {"masked": Masked, "simclr": SimClr}
+SELF_SUPERVISED: Final[dict[str, Callable[..., EncoderTask]]] = {"masked": Masked, "simclr": SimClr}
