@@ -11,7 +11,8 @@ import typer
 
 from edge.config.load import load_config
 from edge.errors import UserError
-from edge.report.log_summary import find_files
+from edge.report.log_summary import Filter, LogDamage, find_files, read_log
+from edge.report.moments import clock_time, zone_text
 from edge.storage.log_files import segments
 
 _RECORDS: Final = "records.jsonl"
@@ -67,3 +68,16 @@ def _of_config(path: Path, overrides: Sequence[str], found: NamedLogs) -> None:
     found.files += files
     if outputs.evidence is not None:
         found.pictures.append(loaded.resolve(outputs.evidence.dir))
+
+
+def no_match_text(files: Sequence[Path], wanted: Filter, damage: LogDamage, *, in_utc: bool) -> str:
+    """Say that no record matches, and from when to when the logs reach: what is older may have been deleted."""
+    told = f"no record matches in {len(files)} file(s)"
+    if wanted.since_ns is not None:  # older files were passed over
+        damage = LogDamage()
+        for _ in read_log(files, Filter(), damage):
+            pass
+    if damage.reach is None:
+        return f"{told}, which hold none"
+    first, last = (clock_time(moment, in_utc=in_utc) for moment in damage.reach)
+    return f"{told}, which reach from {first} to {last} ({zone_text(damage.reach[1], in_utc=in_utc)})"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from edge.cli._csv import print_csv
 from edge.cli._either_way import IS_CONFIG
-from edge.cli._log_paths import PicturesOption, named_logs
+from edge.cli._log_paths import PicturesOption, named_logs, no_match_text
 from edge.cli._options import SetOption
 from edge.cli._tables import print_table
 from edge.errors import ExitCode, UserError
@@ -81,8 +82,9 @@ def log(
     logs = named_logs(paths, overrides or (), pictures or ())
     files = logs.files
     damage, summary = LogDamage(), Summary(worst)
+    nothing = partial(no_match_text, files, wanted, damage, in_utc=in_utc)
     if as_csv:
-        _print_rows(read_log(files, wanted, damage), damage, regions=regions)
+        _print_rows(read_log(files, wanted, damage), damage, nothing, regions=regions)
     kept = _pictures_in(logs.pictures)
     lines = records or part is not None
     for record in read_log(files, wanted, damage, summary.drift.add):
@@ -92,13 +94,16 @@ def log(
             _name_picture(record, kept)
     if lines:
         if not summary.records:
-            _console(stderr=True).print(f"no record matches in {len(files)} file(s)")
+            _console(stderr=True).print(nothing(), soft_wrap=True)
         _tell(_console(stderr=True), damage)
     elif as_json:
         worst_regions = [region | {"picture": _picture(region, kept)} for region in summary.worst_regions()]
         _print(summary.as_json() | {"worst_regions": worst_regions} | damage.as_json(), indent=True)
-    else:
+    elif summary.records:
         _show(summary, damage, len(files), kept, in_utc=in_utc)
+    else:
+        _console().print(nothing(), soft_wrap=True)
+        _tell(_console(), damage)
     raise typer.Exit(ExitCode.OK if summary.records else ExitCode.NO)
 
 
@@ -110,10 +115,8 @@ def _print(message: dict[str, Any], *, indent: bool) -> None:
 
 def _show(summary: Summary, damage: LogDamage, files: int, kept: RecordPictures | None, *, in_utc: bool) -> None:
     console = _console()
-    if summary.first_ns is None or summary.last_ns is None:
-        console.print(f"no record matches in {files} file(s)")
-        _tell(console, damage)
-        return
+    assert summary.first_ns is not None, "there is a record"
+    assert summary.last_ns is not None
     console.print(
         f"{summary.records} records of {len(summary.runs)} run(s) in {files} file(s), "
         f"{clock_time(summary.first_ns, in_utc=in_utc)} to {clock_time(summary.last_ns, in_utc=in_utc)} "
@@ -226,10 +229,12 @@ def _name_picture(record: Mapping[str, Any], kept: RecordPictures | None) -> Non
         _console(stderr=True).print(f"picture of seq {record['seq']}: {picture}", soft_wrap=True)
 
 
-def _print_rows(records: Iterable[dict[str, Any]], damage: LogDamage, *, regions: bool) -> NoReturn:
+def _print_rows(
+    records: Iterable[dict[str, Any]], damage: LogDamage, nothing: Callable[[], str], *, regions: bool
+) -> NoReturn:
     count = print_csv(REGION_COLUMNS if regions else COLUMNS, rows_of(records, regions=regions))
     if not count:
-        _console(stderr=True).print("no record matches")
+        _console(stderr=True).print(nothing(), soft_wrap=True)
     _tell(_console(stderr=True), damage)
     raise typer.Exit(ExitCode.OK if count else ExitCode.NO)
 

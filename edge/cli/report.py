@@ -11,7 +11,7 @@ from rich.console import Console
 
 from edge.cli._either_way import IS_CONFIG
 from edge.cli._json import JsonOption, print_json
-from edge.cli._log_paths import PicturesOption, named_logs
+from edge.cli._log_paths import PicturesOption, named_logs, no_match_text
 from edge.cli._options import SetOption
 from edge.errors import ExitCode, UserError
 from edge.report.log_summary import Filter, LogDamage, Summary, read_log
@@ -58,7 +58,8 @@ def report(
     for record in read_log(logs.files, wanted, damage, told.summary.drift.add):
         told.add(record)
     if not told.records:
-        Console(stderr=True, highlight=False).print(f"no record matches in {len(logs.files)} file(s)", soft_wrap=True)
+        text = no_match_text(logs.files, wanted, damage, in_utc=in_utc)
+        Console(stderr=True, highlight=False).print(text, soft_wrap=True)
         raise typer.Exit(ExitCode.NO)
     data = production_page(told, damage, RecordPictures(logs.pictures), in_utc=in_utc, files=len(logs.files))
     try:

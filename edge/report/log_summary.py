@@ -67,6 +67,8 @@ class LogDamage:
     runs: dict[str, _Numbers] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
     """Runs of which no older file was left out."""
+    reach: tuple[int, int] | None = None
+    """When the first and the last record were made, UTC in ns, of all that were read, wanted or not; None without any."""
 
     @property
     def missing_records(self) -> int:
@@ -130,6 +132,8 @@ def read_log(
                 if not _is_sound(record):
                     damage.unreadable_lines += 1
                     continue
+                made, (first, last) = record["created_ns"], damage.reach or (record["created_ns"],) * 2
+                damage.reach = min(first, made), max(last, made)
                 if record["instance_id"] not in damage.runs and wanted.since_ns is None and _is_first(path, files):
                     damage.whole.add(record["instance_id"])
                 if record["reason"] != LOG_LOST and (record["instance_id"], record["seq"]) in overruled:

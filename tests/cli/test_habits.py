@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
@@ -122,10 +123,25 @@ def test_a_log_is_shown_in_local_time_and_in_json_as_utc(tmp_path: Path, monkeyp
         assert orjson.loads(edge(tmp_path, "log", ".", "--json", *words).stdout)["records"] == count, words
 
 
-def test_a_part_without_a_record_is_said(tmp_path: Path) -> None:
+def test_a_part_without_a_record_is_said_and_since_when_the_log_reaches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "edge-cam1-20261121T180000Z-000000.jsonl", lines("a", range(3)))
-    result = edge(tmp_path, "log", ".", "--part", "777")
-    assert (result.returncode, result.stdout, result.stderr) == (1, "", "no record matches in 1 file(s)\n")
+    run = CliRunner()
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    reach = "which reach from 2026-11-22 03:00:00 to 2026-11-22 03:00:00 (local time, UTC+09:00)"
+    for words in (["--part", "777"], ["--csv", "--part", "777"], ["--reason", "none"], ["--since", "2027-01-01"]):
+        result = run.invoke(app, ["log", str(tmp_path), *words])
+        assert result.exit_code == 1
+        assert f"no record matches in 1 file(s), {reach}\n" in (result.stderr or result.stdout), words
+    in_utc = run.invoke(app, ["log", str(tmp_path), "--part", "777", "--utc"])
+    assert in_utc.stderr.endswith("which reach from 2026-11-21 18:00:00 to 2026-11-21 18:00:00 (UTC)\n")
+    (tmp_path / "edge-cam1-20261121T180000Z-000000.jsonl").write_bytes(b"")
+    empty = run.invoke(app, ["log", str(tmp_path), "--part", "777"])
+    assert empty.stderr == "no record matches in 1 file(s), which hold none\n"
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_the_version_says_what_is_installed() -> None:

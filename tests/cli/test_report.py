@@ -39,5 +39,5 @@ def test_what_it_cannot_do_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     assert report("x", "-o", "a.pdf")[2] == "--out a.pdf\n  received: .pdf\n  expected: a name that ends in .html"
     (tmp_path / "edge-cam1-20261121T180000Z-000000.jsonl").write_text("")
-    assert report(".") == (1, "", "no record matches in 1 file(s)\n")
+    assert report(".") == (1, "", "no record matches in 1 file(s), which hold none\n")
     assert not (tmp_path / "report.html").exists()
