@@ -42,6 +42,8 @@ _LISTED: Final = 500
 """Number of areas that went before the filters and are listed in the text; a low threshold may have thousands."""
 
 
+_GOLDEN: Final = 0.6180339887498949
+"""Multiples of the golden ratio, modulo 1, are spread evenly however many of them there are."""
 _FILTERS: Final = {row.key: row for row in FILTERS}
 FILTER_KEYS: Final = frozenset((*_FILTERS, "max_regions"))
 
@@ -66,9 +68,13 @@ def rejected_summary(rejected: Sequence[Rejected]) -> str:
 
 
 def by_weight(rejected: Sequence[Rejected]) -> list[Rejected]:
-    """Sort the candidates that came furthest first: dropped by the latest filter, then the largest."""
+    """Sort the candidates that came furthest first: dropped by the latest filter, then the largest.
+
+    Equals come from all over the picture, not from one corner of it: they are listed row by row.
+    """
     steps = {key: number for number, key in enumerate(dict.fromkeys(r.filter for r in rejected))}
-    return sorted(rejected, key=lambda r: (-steps[r.filter], -r.area_px))
+    order = sorted(enumerate(rejected), key=lambda n: (-steps[n[1].filter], -n[1].area_px, n[0] * _GOLDEN % 1))
+    return [one for _, one in order]
 
 
 def explain_dropped(meta: FrameMeta, amap: AnomalyMap, found: Found) -> str:

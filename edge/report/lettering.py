@@ -77,15 +77,6 @@ def tag(picture: Any, text: str, x: int, y: int, text_px: float, fill: Colour, c
     write(picture, text, x + pad, y + tall - pad, 0.8 * text_px, colour)
 
 
-def label(picture: Any, text: str, box: Box, text_px: float, fill: Colour) -> None:
-    """Write a tag above the box, or below it if there is no room, and never outside the picture."""
-    wide, tall, pad = tag_size(text, text_px)
-    gap = pad + 2
-    x = max(0, min(box[0] - gap, picture.shape[1] - wide))
-    y = box[1] - gap - tall if box[1] - gap - tall >= 0 else min(box[3] + gap, picture.shape[0] - tall)
-    tag(picture, text, x, y, text_px, fill)
-
-
 def _width(text: str, scale: float, thickness: int) -> int:
     return int(cv2.getTextSize(text, _FONT, scale, thickness)[0][0])
 

@@ -18,7 +18,8 @@ from edge.frames import AnomalyMap, Frame, Inspection, Region
 from edge.preprocess.pixel_formats import to_depth
 from edge.report.colour_scale import Scale, blend_heat
 from edge.report.inspected_part import InspectedPart, MapGrid, dim_outside
-from edge.report.lettering import Colour, label, shortened, text_size, write
+from edge.report.labels import write_labels
+from edge.report.lettering import Colour, shortened, text_size, write
 from edge.report.marks import DEFECT, MaskOnFrame, frame_box, outline_mask, over_frame, ring, scaled
 from edge.report.picture_names import PictureOf, identity_facts
 
@@ -71,8 +72,8 @@ def draw_overlay(
             ring(picture, box, 0, line, DEFECT)
     for box in boxes[:LABELS]:
         frame_box(picture, box, line)
-    for region, box in zip(inspection.regions[:LABELS], boxes, strict=False):
-        label(picture, region_text(region), box, text_px, DEFECT)
+    labelled = [(box, region_text(region)) for region, box in zip(inspection.regions[:LABELS], boxes, strict=False)]
+    write_labels(picture, labelled, [], text_px)
     facts = [*([] if note is None else [note]), *inspection_facts(inspection, of)]
     return under_strip(picture, inspection.verdict.upper(), COLOURS[inspection.verdict], facts, text_px)
 

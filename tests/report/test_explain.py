@@ -340,3 +340,13 @@ def test_the_strip_says_how_the_score_compares_with_its_threshold(
     scale = Scale(0.5, score_high=score_high)
     draw_explanation(frame, replace(inspection, score=score), Basis(amap, found), scale)
     assert [text for text in seen if text.startswith("score")] == ([] if fact is None else [fact])
+
+
+def test_candidates_that_came_equally_far_are_marked_all_over_the_picture() -> None:
+    """They are listed row by row: the first forty of five hundred must not crowd in one corner."""
+    found = [Rejected((0, row, 1, row + 1), 1, "min_area_px", 1, 2) for row in range(500)]
+    rows = sorted(
+        one.bbox_xyxy[1] for one in by_weight([*found, Rejected((9, 9, 12, 12), 9, "min_solidity", 0.1, 0.8)])[:41]
+    )
+    assert np.diff([row for row in rows if row != 9]).max() < 30
+    assert by_weight([*found[:3], replace(found[3], area_px=7)])[0].area_px == 7

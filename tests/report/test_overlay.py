@@ -11,6 +11,7 @@ import pytest
 from edge.config.regions import RoiConfig
 from edge.frames import Frame, FrameMeta, Inspection, Region, Verdict
 from edge.report.inspected_part import InspectedPart
+from edge.report.marks import DEFECT
 from edge.report.overlay import draw_overlay
 from edge.report.picture_names import PictureOf
 
@@ -158,3 +159,15 @@ def test_a_mask_picture_is_drawn_at_any_zoom_and_left_out_where_it_is_of_another
     np.testing.assert_allclose(drawn[:, width // 2 + 5 :], 0.4 * f.pixels[:, width // 2 + 5 :], atol=0.51)
     other = picture_part(draw_overlay(f, inspection(f), InspectedPart(roi, mask[:-2])), height * zoom)[::zoom, ::zoom, 0]
     np.testing.assert_array_equal(other, f.pixels)
+
+
+def test_no_label_covers_another_or_a_region_that_has_room() -> None:
+    """Of two regions one below the other, the lower one's label goes elsewhere than onto the upper one."""
+    boxes = (300, 300, 316, 316), (300, 322, 316, 338)
+    plain = frame(800, 640)
+    drawn = picture_part(draw_overlay(plain, inspection(plain, "fail", None, *boxes)), 640)
+    filled = (drawn == DEFECT).all(axis=2)
+    for _, top, _, bottom in boxes:  # the regions' own pixels are as they were
+        np.testing.assert_array_equal(drawn[top:bottom, 300:316, 0], plain.pixels[top:bottom, 300:316])
+    above, below = filled[:297, 290:360].sum(), filled[341:, 290:360].sum()
+    assert min(above, below) > 100

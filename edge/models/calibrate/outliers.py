@@ -25,8 +25,9 @@ from edge.regions.plans import RegionPlans
 from edge.regions.smooth import peak_inside
 from edge.regions.verdict import box_to_image
 from edge.report.inspected_part import InspectedPart, MapGrid, dim_outside
-from edge.report.lettering import Box, label
-from edge.report.marks import DEFECT, frame_box, grid_of, scaled
+from edge.report.labels import write_labels
+from edge.report.lettering import Box
+from edge.report.marks import frame_box, grid_of, scaled
 from edge.report.overlay import COLOURS, enlarged, under_strip
 from edge.report.picture_names import local_time
 from edge.storage.disk import write_whole
@@ -113,7 +114,7 @@ def draw_outlier(
     dim_outside(picture, part or InspectedPart(), zoom, line, grid)
     mark = _at_least(scaled(box, zoom), max(_MARK_PX, round(2 * text_px)))
     frame_box(picture, mark, line)
-    label(picture, f"{outlier.maximum:.4g}", mark, text_px, DEFECT)
+    write_labels(picture, [(mark, f"{outlier.maximum:.4g}")], [], text_px)
     facts = [
         outlier.name,
         *([local_time(frame.meta.received_ns)] if frame.meta.received_ns else []),
