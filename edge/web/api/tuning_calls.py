@@ -14,10 +14,12 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge.errors import UserError
+from edge.models.sets.manifest import MANIFEST
 from edge.web.doors.doors import doors_of
 from edge.web.doors.guard import POLICY_VIOLATION, peer_of, visitor_of
 from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
+from edge.web.review.places import set_folder
 from edge.web.site import site_of
 from edge.web.tuning.desk import Seat
 from edge.web.tuning.outbox import Outbox
@@ -60,6 +62,7 @@ async def open_session(request: Request) -> dict[str, Any]:
             "recording": str(found.folder),
             "since_ns": _stamp(told, "since_ns"),
             "until_ns": _stamp(told, "until_ns"),
+            "reviewed": str(set_folder(site_of(request).folder, camera).absolute() / MANIFEST),
         },
     )
     doors_of(request).audit.note("tuning", visitor_of(request).name, peer_of(request), camera=camera, recording=found.name)

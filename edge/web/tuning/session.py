@@ -44,7 +44,8 @@ class TuningSession:
     """A session is opened once and asked many times. One thread uses it."""
 
     def __init__(self, told: Mapping[str, Any]) -> None:
-        """Open what ``told`` names: ``config``, ``overrides``, ``recording``, ``since_ns``, ``until_ns``, ``cache``.
+        """Open what ``told`` names: ``config``, ``overrides``, ``recording``, ``since_ns``, ``until_ns``, ``reviewed``,
+        ``cache``.
 
         Raises:
             UserError: the config, the bundle or the recording can't be used.
@@ -56,7 +57,11 @@ class TuningSession:
         mask = read_mask(config.regions.roi)
         criteria = load_criteria(config, self.bundle, self._scales, mask, named=self.loaded.path)
         self.subject = open_tuned(
-            Path(told["recording"]), self.bundle, since_ns=told.get("since_ns"), until_ns=told.get("until_ns")
+            Path(told["recording"]),
+            self.bundle,
+            since_ns=told.get("since_ns"),
+            until_ns=told.get("until_ns"),
+            reviewed=Path(told["reviewed"]) if told.get("reviewed") else None,
         )
         self.levels = levels_of(self.loaded, criteria)
         self._maps = TunedMaps(self.subject, self.loaded, self.bundle, criteria.frames, Path(told["cache"]))

@@ -15,9 +15,11 @@ from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.sets.class_words import is_bad_folder, is_good_folder
 from edge.models.sets.frame_labels import frame_labels
+from edge.models.sets.frame_set import SetFrame, read_set
 from edge.storage.pictures import picture_inside, read_picture
 from edge.storage.recording import framed, read_head
 from edge.storage.recording_index import Deleted, Missing, RecordedFrame, read_index
+from edge.web.tuning.recordings import kept_name, recording_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,22 @@ class TunedFrames:
         return framed(entry, pixels)
 
 
-def open_tuned(folder: Path, bundle: Bundle, *, since_ns: int | None = None, until_ns: int | None = None) -> TunedFrames:
+def open_tuned(
+    folder: Path,
+    bundle: Bundle,
+    *,
+    since_ns: int | None = None,
+    until_ns: int | None = None,
+    reviewed: Path | None = None,
+) -> TunedFrames:
     """Read the index of a recording, and what folders or a set say about its frames.
+
+    ``reviewed`` is the manifest of Review's labels, whose words go before all others.
 
     Raises:
         UserError: no recording, a damaged head, or no frame in this stretch of time.
     """
-    head, labels = read_head(folder), _labels(folder)
+    head, labels = read_head(folder), _Labels(folder, reviewed)
     found: dict[int, TunedFrame] = {}
     missing = 0
     for entry, line in read_index(folder):
@@ -97,19 +108,34 @@ def open_tuned(folder: Path, bundle: Bundle, *, since_ns: int | None = None, unt
             fix="choose another recording, or a longer stretch",
         )
     frames = tuple(found.values())
-    return TunedFrames(folder, head["camera"], frames, tuple(_notes(folder, frames, missing, bundle)))
+    notes = [*_notes(folder, frames, missing, bundle), *([labels.note] if labels.note else [])]
+    return TunedFrames(folder, head["camera"], frames, tuple(notes))
 
 
-def _labels(folder: Path) -> Mapping[str, str]:
-    known = frame_labels(folder)
-    return {} if known is None else known.kinds
+class _Labels:
+    """What people say about a recording's frames: in Review, in a set beside them, or by the original files' folders."""
+
+    def __init__(self, folder: Path, reviewed: Path | None) -> None:
+        known = frame_labels(folder)
+        self._beside: Mapping[str, str] = {} if known is None else known.kinds
+        self._recording = recording_id(folder.resolve())
+        self.note: str | None = None
+        frames: tuple[SetFrame, ...] = ()
+        try:
+            frames = read_set(reviewed).frames if reviewed is not None and reviewed.is_file() else ()
+        except UserError as error:
+            self.note = f"what was labelled in Review can't be read: {error.what}"
+        self._reviewed = {one.file: one.kind for one in frames if one.label in ("good", "defect")}
+
+    def of(self, entry: RecordedFrame) -> str | None:
+        name = kept_name(self._recording, entry.meta.received_ns, entry.number, entry.file)
+        return self._reviewed.get(name) or self._beside.get(entry.file) or _by_folder(entry.meta.frame_ref)
 
 
-def _frame(entry: RecordedFrame, line: bytes, labels: Mapping[str, str]) -> TunedFrame:
+def _frame(entry: RecordedFrame, line: bytes, labels: _Labels) -> TunedFrame:
     record = orjson.loads(line).get("record")
     record = record if isinstance(record, dict) else {}
     model = record.get("model")
-    label = labels.get(entry.file) or _by_folder(entry.meta.frame_ref)
     locks = (entry.meta.drift or {}).get("locks") or ()
     return TunedFrame(
         entry=entry,
@@ -118,7 +144,7 @@ def _frame(entry: RecordedFrame, line: bytes, labels: Mapping[str, str]) -> Tune
         reason=record.get("reason") if isinstance(record.get("reason"), str) else None,
         map_max=_number(record.get("map_max"), float),
         threshold=_number(record.get("threshold"), float),
-        label=label,
+        label=labels.of(entry),
         model_sha256=model.get("sha256") if isinstance(model, dict) else None,
         lock=f"drift_{locks[0]}" if locks else None,
     )

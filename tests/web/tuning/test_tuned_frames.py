@@ -13,7 +13,11 @@ from support.tuned import BUNDLE, evidence, index_lines, session_message
 
 from edge.config.bundle import load_bundle
 from edge.errors import UserError
+from edge.storage.recording_index import RecordedFrame
 from edge.storage.recording_writer import RecordingWriter
+from edge.web.review.label_book import LabelBook
+from edge.web.review.label_table import LabelTable
+from edge.web.tuning.recordings import kept_name, recording_id
 from edge.web.tuning.session import TuningSession
 from edge.web.tuning.tables import outward
 from edge.web.tuning.tuned_frames import open_tuned
@@ -158,3 +162,37 @@ def test_the_order_outward_names_every_frame_once() -> None:
     assert list(outward(3, 6)) == [3, 4, 2, 5, 1, 0]
     assert list(outward(0, 3)) == [0, 1, 2]
     assert sorted(outward(7, 50)) == list(range(50))
+
+
+def test_words_of_review_count_in_the_table_before_all_others(line: Path, folder: Path, tmp_path: Path) -> None:
+    before = settled(opened(line, folder))
+    assert before["labels"] is None
+    wanted = [("good", "f"), ("good", "f"), ("defect", "p"), ("good", "p"), ("unsure", "f")]
+    (tmp_path / "page").mkdir()
+    table = LabelTable(tmp_path / "page")
+    book = LabelBook(tmp_path / "page", "cam1", table)
+    free = list(enumerate(before["new"]))
+    for label, verdict in wanted:
+        number = next(n for n, found in free if found == verdict)
+        free = [one for one in free if one[0] != number]
+        entry = open_tuned(folder, load_bundle(BUNDLE)).frames[number].entry
+        book.say(frame_of(folder, entry), {"label": label}, "ann")
+    table.close()
+    told = settled(opened(line, folder, reviewed=str(book.manifest)))
+    assert told["labels"] == {"good": 3, "bad": 1, "false_rejects": 2, "misses": 1}
+    assert told["labels_old"] == told["labels"]
+
+
+def frame_of(folder: Path, entry: RecordedFrame) -> dict[str, Any]:
+    at = entry.meta.received_ns
+    kept = kept_name(recording_id(folder.resolve()), at, entry.number, entry.file)
+    told = {"number": entry.number, "part": None, "instance": None, "seq": None, "why": None, "ref": None, "bits": 8}
+    return {"folder": str(folder), "file": entry.file, "kept": kept, "at": str(at), **told}
+
+
+def test_labels_of_review_that_are_damaged_are_said_and_the_recording_is_tuned_on(
+    line: Path, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "set.jsonl").write_text("no set\n")
+    [note] = open_tuned(folder, load_bundle(BUNDLE), reviewed=tmp_path / "set.jsonl").notes
+    assert note == (f"what was labelled in Review can't be read: {tmp_path}/set.jsonl:1: not a line of a set's manifest")

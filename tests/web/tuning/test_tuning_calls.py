@@ -17,10 +17,12 @@ from support.pages import client_of, log_in, ours, site_in
 from support.tuned import evidence
 from support.waits import until
 
+from edge.models.sets.manifest import FrameLine, HeadLine, LabelLine, now, write_manifest
 from edge.web.doors.guard import COOKIE
 from edge.web.doors.roles import Role
 from edge.web.site import Site
 from edge.web.tuning.desk import MOST_SESSIONS
+from edge.web.tuning.recordings import kept_name
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,21 @@ def test_a_program_sweeps_a_control_and_takes_the_export(page: tuple[Site, TestC
     assert len(spread["edges"]) == len(spread["counts"]) + 1
     assert client.delete(f"/api/v1/tuning/{session}", headers=ours.headers).json() == {"closed": session}
     assert client.get(f"/api/v1/tuning/{session}/verdicts").status_code == 404
+
+
+def test_what_was_labelled_in_review_is_known_here(page: tuple[Site, TestClient]) -> None:
+    site, client = page
+    [recording] = client.get("/api/v1/cameras/cam1/recordings").json()
+    frames = opened(client)["frames"]
+    assert {frame["label"] for frame in frames} == {None}
+    names = [kept_name(recording["id"], int(one["received_ns"]), one["number"], "frames/1.png") for one in frames[:2]]
+    size = {"sha256": "a" * 64, "width": 512, "height": 512}
+    lines = [HeadLine(created=now()), *(FrameLine(file=name, **size) for name in names)]
+    lines.append(LabelLine(file=names[0], label="good", by="ann", at=now()))
+    lines.append(LabelLine(file=names[1], label="defect", defects=("crack",), by="ann", at=now()))
+    write_manifest(site.folder / "labels" / "cam1" / "set.jsonl", lines)
+    assert [frame["label"] for frame in opened(client)["frames"][:3]] == ["good", "crack", None]
+    (site.folder / "labels" / "cam1" / "set.jsonl").unlink()
 
 
 def test_what_is_wrong_with_a_change_is_said_with_its_key_and_the_session_goes_on(page: tuple[Site, TestClient]) -> None:

@@ -54,6 +54,7 @@ export async function search() {
   url.search = given;
   history.replaceState(null, "", url);
   status("Looking for frames …");
+  writeChosen(given);
   try {
     const [told, { ids, cut }] = await Promise.all([refresh(), call(`${api}?${given}`)]);
     if (number !== asked) return;
@@ -87,6 +88,17 @@ function read() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  search();
+});
+
+/** A link may name frames one by one; a button says so, and takes that away. */
+function writeChosen(given) {
+  const button = document.getElementById("chosen");
+  const names = LINKED.flatMap((name) => (given.get(name) ?? "").split(",").filter(Boolean));
+  button.hidden = !names.length;
+  put(button, `only ${names.length === 1 ? "one chosen frame" : `${names.length.toLocaleString("en")} chosen frames`} ✕`);
+}
+document.getElementById("chosen").addEventListener("click", () => {
   const url = new URL(location.href);
   for (const name of LINKED) url.searchParams.delete(name);
   history.replaceState(null, "", url);

@@ -111,6 +111,11 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("keyup", (event) => event.key === "o" && hold(false));
 
 on("view", () => look());
+on("opened view", () => {
+  const frame = state.frames[state.view];
+  byId("to-review").hidden = !frame;
+  if (frame) byId("to-review").href = `/cam/${camera}/review?${new URLSearchParams({ recording: byId("recording").value, numbers: frame.number })}`;
+});
 on("waiting", () => status(state.isWaiting ? "Waiting for a core: the lines come first." : ""));
 on("trouble", () => status(state.trouble));
 list().catch((error) => status(error.message));
