@@ -18,6 +18,7 @@ routes = Routes()
 @routes.page("/cam/{camera}/review", role=Role.VIEWER)
 async def review(request: Request, camera: str) -> Response:
     visitor = visitor_of(request)
+    site_of(request).review.wake()
     may_label = visitor.role >= Role.REVIEWER
     data = {"camera": camera, "who": visitor.name, "labels": may_label}
     if may_label:

@@ -24,11 +24,16 @@ class ReviewDesk:
         """Keep labels and small pictures under ``folder``. Raises UserError: the table of labels can't be made there."""
         self.folder = folder
         self._worker = WorkerProcess(config.memory_mb, "edge.web.review.worker", str(folder.absolute()))
+        self._waking: asyncio.Future[None] | None = None
         self._followed: dict[str, tuple[int, int]] = {}
         try:
             LabelTable(folder).close()
         except (sqlite3.Error, OSError) as error:
             raise UserError(f"{folder}: the table of labels can't be made: {error}", passes=True) from None
+
+    def wake(self) -> None:
+        """Start the worker, where it doesn't run, before the first picture is asked for."""
+        self._waking = asyncio.ensure_future(self._worker.start())
 
     async def frames(self, camera: str, ids: Sequence[int]) -> list[FoundFrame]:
         """Return those of a camera's frames that are there."""
@@ -83,4 +88,6 @@ class ReviewDesk:
 
     async def close(self) -> None:
         """End the worker."""
+        if self._waking is not None:
+            await asyncio.wait([self._waking])
         await self._worker.close()

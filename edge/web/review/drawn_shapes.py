@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.regions.roi import Grid, shape_pixels
 from edge.storage.pictures import PictureError, read_picture
 
 Shapes: TypeAlias = Sequence[Sequence[Any]]
@@ -26,6 +25,8 @@ def pixels_of(shapes: Shapes, size: tuple[int, int]) -> NDArray[np.bool_]:
     Raises:
         UserError: a shape reaches beyond the frame, or holds no pixel.
     """
+    from edge.regions.roi import Grid, shape_pixels  # half of what the worker would import before its first picture
+
     height, width = size
     grid = Grid((height, width), (width, height), (1.0, 1.0, 0.0, 0.0))
     mask = np.zeros(size, bool)

@@ -12,7 +12,7 @@ from edge.errors import UserError
 from edge.storage.disk import space, write_whole
 from edge.storage.pictures import PictureError, decode_picture, picture_bytes, picture_inside
 from edge.web.review.places import set_folder, small_path
-from edge.web.tuning.close_look import jpeg_of
+from edge.web.tuning.frame_jpeg import jpeg_of
 
 SMALL_PX: Final = 320
 MOST_BYTES: Final = 256 << 20

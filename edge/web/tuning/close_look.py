@@ -18,6 +18,7 @@ from edge.regions.verdict import box_to_image, to_image
 from edge.report.explain import by_weight, rejected_text
 from edge.report.funnel_text import STEP_NAMES
 from edge.storage.pictures import encode_jpeg
+from edge.web.tuning.frame_jpeg import jpeg_of
 
 MOST_SHOWN: Final = 500
 """Boxes of one kind that are sent; their number is always told."""
@@ -73,21 +74,6 @@ def funnel_of(amap: AnomalyMap, plan: RegionPlan, meta: FrameMeta) -> dict[str, 
 def picture_of(frame: Frame, most: int) -> bytes:
     """Return the frame as JPEG, its longer side at most ``most`` px."""
     return jpeg_of(frame.pixels, frame.bits, most)
-
-
-def jpeg_of(pixels: Any, bits: int, most: int) -> bytes:
-    """Return pixels, (H, W) or (H, W, 3), of so many bits as JPEG, the longer side at most ``most`` px."""
-    if bits > 8:
-        pixels = (pixels >> (bits - 8)).astype(np.uint8)
-    height, width = pixels.shape[:2]
-    zoom = most / max(height, width)
-    if zoom < 1:
-        pixels = cv2.resize(
-            pixels, (max(round(width * zoom), 1), max(round(height * zoom), 1)), interpolation=cv2.INTER_AREA
-        )
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    return encode_jpeg(np.ascontiguousarray(pixels))
 
 
 def map_picture(values: NDArray[np.float32], shown: tuple[float, float]) -> bytes:

@@ -89,6 +89,10 @@ class WorkerProcess:
             )
         return head, body
 
+    async def start(self) -> None:
+        """Start the process where it doesn't run."""
+        await self._running()
+
     async def send(self, message: dict[str, Any]) -> None:
         process = await self._running()
         assert process.stdin is not None

@@ -38,7 +38,7 @@ async function list() {
 
 function written(one) {
   const folders = Object.entries(one.counts).map(([folder, frames]) => `${frames.toLocaleString("en")} ${folder}`);
-  if (one.masks) folders.push(`${one.masks.toLocaleString("en")} masks`);
+  if (one.masks) folders.push(`${one.masks.toLocaleString("en")} mask${one.masks === 1 ? "" : "s"}`);
   const left = Object.entries(one.left_out).map(([why, frames]) => `${frames.toLocaleString("en")} ${why}`);
   const about = el("p", { class: "small" }, `${moment(one.at, { date: true })} by ${one.by}: ${folders.join(", ")}${left.length ? `; left out: ${left.join(", ")}` : ""}`);
   const card = el("section", { class: "export", "data-state": one.state, "data-name": one.name }, el("h3", {}, one.name), about);

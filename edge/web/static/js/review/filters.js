@@ -37,7 +37,7 @@ function fill(name, choices, any) {
 
 function counts({ frames, counts: of }) {
   const parts = ["good", "defect", "unsure", "disputed"].filter((one) => of[one]).map((one) => `${of[one].toLocaleString("en")} ${one}`);
-  put(document.getElementById("counts"), `${(frames ?? 0).toLocaleString("en")} frames with pictures; labelled: ${parts.join(", ") || "none yet"}`);
+  put(document.getElementById("counts"), `${(frames ?? 0).toLocaleString("en")} frame${frames === 1 ? "" : "s"} with pictures; labelled: ${parts.join(", ") || "none yet"}`);
 }
 
 export async function recount() {

@@ -10,10 +10,19 @@ const picture = svg("image", { x: 0, y: 0 });
 const boxes = svg("g");
 export const shapesLayer = svg("g");
 drawing.append(picture, boxes, shapesLayer);
-stage.append(drawing);
+const loading = el("p", { class: "loading", role: "status", hidden: true }, "The picture is on its way …");
+stage.append(drawing, loading);
+for (const event of ["load", "error"]) picture.addEventListener(event, () => loaded(event));
 export const size = { width: 4, height: 3 };
 let view = [0, 0, 4, 3];
 let shownId = null;
+let waiting = null;
+
+function loaded(event) {
+  clearTimeout(waiting);
+  put(loading, event === "load" ? "The picture is on its way …" : "The picture can't be read: a quota may have taken it, or it is damaged.");
+  loading.hidden = event === "load";
+}
 
 /** Where a pointer is, in pixels of the frame. */
 export function toFrame(event) {
@@ -57,9 +66,13 @@ function show() {
     shownId = id;
     for (const [key, value] of [["width", size.width], ["height", size.height]]) picture.setAttribute(key, value);
     if (detail.gone) picture.removeAttribute("href");
-    else picture.setAttribute("href", pictureOf(id));
+    else {
+      loaded("load"); // what was said of the frame before
+      picture.setAttribute("href", pictureOf(id));
+      waiting = setTimeout(() => { loading.hidden = false; }, 250);
+    }
     boxes.replaceChildren(...detail.boxes.map(([x0, y0, x1, y1]) => svg("rect", { class: "box", x: x0, y: y0, width: x1 - x0, height: y1 - y0 })));
-    if (detail.gone) boxes.append(svg("text", { class: "gone", x: 2, y: 1.6, "font-size": 0.3 }, "the picture is gone: a quota of the evidence took it"));
+    if (detail.gone) loaded("error");
     fit();
     prefetch();
   }
