@@ -147,13 +147,13 @@ class Level:
     def agreement(self, small: NDArray[np.float32], place: Similarity, light: Light) -> float:
         """The correlation with the reference over all points inside, slopes of the light taken away."""
         sampled, inside = self._sampled(small, place)
-        here = inside > 0
-        if here.mean() < _SEEN:
+        count = float(inside.sum())
+        if count < _SEEN * len(inside):
             return 0.0
-        slopes = light[2:].astype(np.float32) @ self._columns[6:]
-        a, b = (sampled - slopes)[here], self._columns[4][here]
-        a, b = a - a.mean(), b - b.mean()
-        size = math.sqrt(float(a @ a) * float(b @ b))
+        sampled -= light[2:].astype(np.float32) @ self._columns[6:]
+        a, b = (values - np.float32(float(values @ inside) / count) for values in (sampled, self._columns[4]))
+        a *= inside
+        size = math.sqrt(float(a @ a) * float((b * inside) @ b))
         return float(a @ b) / size if size > 0 else 0.0
 
     def _sampled(self, small: NDArray[np.float32], place: Similarity) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -171,17 +171,26 @@ class Level:
             np.float32,
         )
         places = moved @ self._places
-        clipped = np.minimum(np.maximum(places, 0), self._last)
-        inside = (places == clipped).all(axis=0).astype(np.float32)
-        whole = clipped.astype(np.int32)
+        clipped = np.maximum(places, 0)
+        np.minimum(clipped, self._last, out=clipped)
+        same = places == clipped
+        inside = np.logical_and(same[0], same[1]).astype(np.float32)
+        whole = np.floor(clipped)
         clipped -= whole
         width = self.size[0]
-        corner = whole[1] * width + whole[0]
-        flat = small.reshape(-1)
-        upper, lower = flat.take(corner), flat.take(corner + width)
-        upper += clipped[0] * (flat.take(corner + 1) - upper)
-        lower += clipped[0] * (flat.take(corner + (width + 1)) - lower)
-        upper += clipped[1] * (lower - upper)
+        number = whole[1]  # of the pixel, in floats that hold it exactly: less than 2^24
+        number *= width
+        number += whole[0]
+        corner, flat = number.astype(np.intp), small.reshape(-1)
+        upper, lower = flat.take(corner), flat[width:].take(corner)
+        for row, start in ((upper, 1), (lower, width + 1)):
+            right = flat[start:].take(corner)
+            right -= row
+            right *= clipped[0]
+            row += right
+        lower -= upper
+        lower *= clipped[1]
+        upper += lower
         return upper, inside
 
     def _solved(self, sampled: NDArray[np.float32], weights: NDArray[np.float32], first: int) -> NDArray[np.float64]:
@@ -189,8 +198,9 @@ class Level:
         columns = self._columns[first:]
         weighted = np.multiply(columns, weights, out=self._weighted[first:])
         normal = (weighted @ columns.T).astype(np.float64)
-        normal.flat[:: len(normal) + 1] *= 1 + 1e-6
-        normal.flat[:: len(normal) + 1] += 1e-6
+        diagonal = normal.reshape(-1)[:: len(normal) + 1]
+        diagonal *= 1 + 1e-6
+        diagonal += 1e-6
         _, solution = cv2.solve(normal, (weighted @ sampled[:, None]).astype(np.float64), flags=cv2.DECOMP_CHOLESKY)
         return solution[:, 0]  # type: ignore[return-value]
 
