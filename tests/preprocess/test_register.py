@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edge.config.register_spec import RegisterLimits, RegisterSpec
+from edge.preprocess.lucas_kanade import Level
 from edge.preprocess.register import Registrar
 from edge.sources.synthetic.posed import PosedScene
 
@@ -68,6 +69,26 @@ def test_place_and_light_are_what_they_are_within_the_limits(scene: PosedScene) 
     assert degrees <= 0.02
     assert size <= 0.001
     assert light <= 0.02
+
+
+def test_points_are_read_between_pixels_and_those_outside_the_picture_are_known() -> None:
+    """Against the plain formula, for places inside, on the last pixels and far outside."""
+    rng = np.random.default_rng(3)
+    picture = rng.integers(0, 256, (96, 128)).astype(np.float32)
+    level = Level(picture, (512, 384), 8)
+    for place in ((1 + 0j, 0j), (1.02 + 0.03j, 9 - 5j), (0.9 - 0.2j, 70 + 80j), (1 + 0j, 900 + 0j)):
+        read, inside = level._sampled(picture, place)
+        at = place[0] * (level._places[0] + 1j * level._places[1]) + place[1]
+        x, y = (at.real + 256) / 4 - 0.5, (at.imag + 192) / 4 - 0.5
+        seen = (x >= 0) & (x <= 126.999) & (y >= 0) & (y <= 94.999)
+        clear = np.maximum(abs(x - np.clip(x, 0, 126.999)), abs(y - np.clip(y, 0, 94.999))) > 1e-3
+        assert inside[seen].sum() >= 0.99 * seen.sum()
+        assert not inside[clear].any()
+        x, y = np.clip(x, 0, 126.999), np.clip(y, 0, 94.999)
+        i, j = np.floor(x).astype(int), np.floor(y).astype(int)
+        u, v = x - i, y - j
+        rows = [(1 - u) * picture[j + k, i] + u * picture[j + k, i + 1] for k in (0, 1)]
+        assert np.abs((1 - v) * rows[0] + v * rows[1] - read).max() < 0.02
 
 
 @pytest.mark.parametrize("kind", ["black", "half as bright", "moved texture"])
