@@ -6,8 +6,10 @@ import contextlib
 import os
 import platform
 import sys
+import traceback
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -177,14 +179,11 @@ def main() -> None:
 
 
 def _place(error: OSError) -> str:
-    """Where it happened. A write that failed names no file; standard output is to blame where it still can't be flushed."""
+    """Where it happened. A write that failed names no file; standard output is to blame if what people read was written."""
     if error.filename:
         return f"{error.filename}: "
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return "standard output: "
-    return ""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return "standard output: " if {"cli", "rich", "click", "typer"} & set(Path(last.filename).parts) else ""
 
 
 if __name__ == "__main__":

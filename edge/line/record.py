@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from edge.config.load import Loaded
+from edge.errors import UserError
 from edge.frames import Skip
 from edge.line.passage import WAIT_S
 from edge.line.ring import Ring, Slot
@@ -35,7 +36,7 @@ def record(
     waiting frame is dropped when the disk can't keep up, and its loss is recorded in its place.
 
     Raises:
-        UserError: the source or the folder can't be opened.
+        UserError: the source or the folder can't be opened, or the disk is full; what was written until then is whole.
     """
     ring = Ring(loaded.config.ring.slots, drops=drops)
     worker = Worker("acquire", partial(acquire_loop, source, ring), restarts=loaded.config.supervise.restarts)
@@ -49,15 +50,22 @@ def record(
                 item = ring.take(WAIT_S)
             except EOFError:
                 break
-            if isinstance(item, Skip):
-                writer.skip(item)
-                lost += item.count
-            elif isinstance(item, Slot):
-                assert item.meta is not None
-                writer.frame(decode_payload(item.meta, item.view, *levels))
-                ring.release(item)
-                written += 1
-                progress(written)
+            try:
+                if isinstance(item, Skip):
+                    writer.skip(item)
+                    lost += item.count
+                elif isinstance(item, Slot):
+                    assert item.meta is not None
+                    writer.frame(decode_payload(item.meta, item.view, *levels))
+                    ring.release(item)
+                    written += 1
+                    progress(written)
+            except OSError as error:
+                raise UserError(
+                    f"{folder}: the recording cannot be written any more: {error.strerror}",
+                    received=f"{written} of {frames} frames are recorded",
+                    fix="make room on that disk, or record elsewhere",
+                ) from None
     finally:
         worker.stop()
         ring.close()
