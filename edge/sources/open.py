@@ -56,11 +56,13 @@ def _check_genicam(config: Any, _folder: Path) -> None:
 
 def _examine_genicam(config: Any, _folder: Path) -> Iterator[DeviceFinding]:
     from edge.sources.genicam.buffer_count import buffer_findings
+    from edge.sources.genicam.cameras import library
     from edge.sources.genicam.producers import check_loadable, producer_files
 
     try:
         if any(find_spec(name) is None for name in ("genicam", "harvesters")):
             raise UserError("the camera packages are not installed", fix="pip install 'edge-inspect[camera]'")
+        library()
         files = producer_files(config.producer)
         check_loadable(files)
     except UserError as error:

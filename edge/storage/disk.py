@@ -215,9 +215,15 @@ def written_by_another(path: Path, key: str, what: str) -> UserError:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync ``folder``, so that the names in it survive a power loss from here on."""
+    """Sync ``folder``, so that the names in it survive a power loss from here on.
+
+    Where a file system can't (some of FUSE and CIFS say EINVAL), it keeps names in its own way.
+    """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF):
+            raise
     finally:
         os.close(fd)

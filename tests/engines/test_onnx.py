@@ -301,3 +301,29 @@ def test_onnx_runtime_keeps_nothing_about_this_machine(tmp_path: Path, program: 
     bare = {"PATH": os.defpath, "HOME": str(home), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", code], env=bare, check=True, timeout=50)
     assert list(home.rglob("*")) == []
+
+
+@pytest.mark.parametrize("way", ["a run", "a worker", "a trial"])
+def test_onnx_runtime_leaves_nothing_in_the_home_and_is_told_so_before_it_is_imported(tmp_path: Path, way: str) -> None:
+    """Its telemetry keeps a device id and a database of events there, but not where CI=true: no test showed it."""
+    write_identity_bundle(tmp_path / "b")
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    first = {
+        "a run": "import edge.__main__",
+        "a worker": "import edge.spread.processes",
+        "a trial": "import edge.service.trial",
+    }[way]
+    code = (
+        f"{first}\n"
+        "import os, sys; assert 'onnxruntime' not in sys.modules; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'\n"
+        "from pathlib import Path; import numpy as np\n"
+        "from edge.config.bundle import load_bundle; from edge.engines.onnx import OnnxEngine\n"
+        "engine = OnnxEngine(load_bundle(Path(sys.argv[1]))); engine.infer(np.zeros((8, 8, 1), np.uint8)); engine.close()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "b")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "elemetry" not in done.stdout + done.stderr
+    assert list(home.rglob("*")) == []

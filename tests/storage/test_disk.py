@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +19,9 @@ import pytest
 from support.disks import SmallDisk, small_disk
 from support.lines import frame_ids, loaded, make_line, records
 from support.waits import PATIENCE_S
+from typer.testing import CliRunner
 
+from edge.cli import app
 from edge.errors import ExitCode, UserError
 from edge.line.run import run_line
 from edge.service.health_server import Metrics
@@ -31,6 +36,7 @@ from edge.storage.disk import (
     write_whole,
     written_by_another,
 )
+from edge.storage.recording import read_recording
 
 LIVE = ["source.fps=100", "source.frames=null"]
 EVIDENCE = "outputs.evidence={dir: disk/evidence, keep: [pass, fail, invalid], min_free_gb: 0}"
@@ -237,3 +243,56 @@ def test_a_lock_refuses_the_second_until_the_first_is_closed(tmp_path: Path) -> 
     )
     os.close(fd)
     os.close(lock_file(path, taken))
+
+
+@pytest.mark.parametrize(("number", "raised"), [(errno.EINVAL, False), (errno.EOPNOTSUPP, False), (errno.EIO, True)])
+def test_a_file_system_that_cannot_sync_folders_loses_no_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, raised: bool
+) -> None:
+    """CIFS and some of FUSE say EINVAL of a folder, now and for ever: the log could never be begun there."""
+
+    def refuses(_fd: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    if raised:
+        with pytest.raises(OSError, match="Input/output"):
+            disk.sync_folder(tmp_path)
+    else:
+        disk.sync_folder(tmp_path)
+
+
+def test_a_recording_that_fills_its_disk_says_so_and_keeps_what_it_has(small: SmallDisk, tmp_path: Path) -> None:
+    """It blamed standard output, or nobody."""
+    loaded(tmp_path)
+    sets = ("source.width=256", "source.height=256", "source.frames=null")
+    small.fill()
+    (small.folder / "fill").unlink()
+    (small.folder / "fill").write_bytes(bytes(3_900_000))
+    words = [part for item in sets for part in ("--set", item)]
+    out = small.folder / "recording"
+    command = ["record", str(tmp_path / "cam1.yaml"), "--frames", "500", "-o", str(out), *words]
+    failed = CliRunner().invoke(app, command).exception
+    assert isinstance(failed, UserError)
+    kept = sum(1 for _ in read_recording(out))
+    assert str(failed) == (
+        f"{out}: the recording cannot be written any more: No space left on device\n"
+        f"  received: {kept} of 500 frames are recorded\n"
+        "  fix: make room on that disk, or record elsewhere"
+    )
+    assert kept > 0
+
+
+@pytest.mark.parametrize("command", [["check", "cam1.yaml"], ["--version"]])
+def test_standard_output_is_blamed_for_its_own_errors(tmp_path: Path, command: list[str]) -> None:
+    loaded(tmp_path)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edge", *command],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "standard output: No space left on device\n")

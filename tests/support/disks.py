@@ -12,6 +12,12 @@ from typing import Any
 
 import pytest
 
+REMOTE = [
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN,
+    errno.ETIMEDOUT, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO, errno.ENOLCK, errno.EKEYEXPIRED,
+]  # fmt: skip
+"""What disks and shares say while they are not there or not well: none of it is a mistake of the config's."""
+
 
 class SmallDisk:
     """``folder`` lies on it. ``fill`` leaves no byte, ``free`` gives all back; ``read_only`` refuses every write."""

@@ -17,6 +17,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 from support import lines
+from support.disks import REMOTE
 from support.evidence import IDENTITY, deliver, frame, inspected, lost, sink_in
 from support.records import DRIFT
 from support.waits import PATIENCE_S, until
@@ -543,7 +544,7 @@ def test_with_too_little_room_pictures_stop_and_go_on_when_there_is_enough(
     assert [k for k, _ in reasons(tmp_path)] == [1]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("number", REMOTE, ids=errno.errorcode.get)
 def test_a_disk_that_is_not_well_at_the_start_is_a_fault_that_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

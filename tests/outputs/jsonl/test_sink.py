@@ -16,6 +16,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.disks import REMOTE
 from support.records import DRIFT, FRAME, IDENTITY, STATE, WIRE, inspection, record, skip
 from support.waits import PATIENCE_S
 
@@ -661,7 +662,7 @@ def test_with_too_little_room_the_log_stops_and_goes_on_when_there_is_enough(
     assert [seqs(p) for p in files(tmp_path)] == [[0], [2]]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("number", REMOTE, ids=errno.errorcode.get)
 def test_a_disk_that_is_not_well_at_the_start_is_a_fault_and_no_reason_not_to_inspect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

@@ -29,6 +29,7 @@ from edge.sources.genicam.camera_info import CameraChoice
 from edge.sources.genicam.cameras import list_cameras, read_camera
 from edge.sources.genicam.producers import producer_files
 from edge.sources.genicam.source import GenicamSource
+from edge.sources.open import check_source, device_findings
 
 genapi = pytest.importorskip("genicam.genapi", reason="the extra 'camera' is not installed")
 from edge.sources.genicam.buffer import chunks_of  # noqa: E402
@@ -316,14 +317,38 @@ def test_a_producer_of_another_architecture_is_named(tmp_path, machine, name):
 
 
 def test_a_camera_without_the_camera_packages(monkeypatch):
-    monkeypatch.delitem(sys.modules, "edge.sources.genicam.link")
-    monkeypatch.delattr("edge.sources.genicam.link")
+    monkeypatch.delitem(sys.modules, "edge.sources.genicam.link", raising=False)
+    monkeypatch.delattr("edge.sources.genicam.link", raising=False)
     monkeypatch.setitem(sys.modules, "harvesters.core", None)
     assert refusal() == (
         "source: the camera library is not installed\n"
         "  received: import of harvesters.core halted; None in sys.modules\n"
         "  fix: pip install 'edge-inspect[camera]'"
     )
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12"])
+def test_a_python_without_its_shared_library_names_the_package_that_has_it(tmp_path, monkeypatch, version):
+    """Debian's and Ubuntu's don't bring it, and the camera library's wheel needs it: not installed, it was said to be."""
+    text = f"libpython{version}.so.1.0: cannot open shared object file: No such file or directory"
+
+    class Debian:
+        def find_spec(self, name, _path=None, _target=None):
+            if name == "edge.sources.genicam.link":
+                raise ImportError(text)
+
+    monkeypatch.delitem(sys.modules, "edge.sources.genicam.link", raising=False)
+    monkeypatch.delattr("edge.sources.genicam.link", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Debian(), *sys.meta_path])
+    told = f"source: the camera library cannot be loaded\n  received: {text}\n  fix: apt install libpython{version}"
+    assert refusal() == told
+    config = Config(kind="genicam", producer="simulated")
+    with pytest.raises(UserError) as checked:
+        check_source(config, tmp_path)
+    assert str(checked.value) == told
+    finding = next(iter(device_findings(config)))
+    assert (finding.level, finding.fix) == ("fail", f"apt install libpython{version}")
+    assert text in finding.text
 
 
 def test_producers_from_the_environment(tmp_path, monkeypatch):
@@ -452,6 +477,7 @@ import json, sys
 from edge.config.sources import GenicamConfig as Config
 from edge.frames import Payload
 from edge.sources.genicam.source import GenicamSource
+from edge.sources.open import check_source, device_findings
 
 features = (("PixelFormat", "Mono8"), ("Width", 200), ("Height", 100), ("AcquisitionFrameRate", 100.0))
 source = GenicamSource(Config(kind="genicam", producer="simulated", serial=sys.argv[1], buffers=16, features=features), "c")
