@@ -16,6 +16,7 @@ from edge.disturb.synthetic import chosen
 from edge.models.fit.fit import Fit, bundle_files, spec_of
 from edge.models.sets.used import KEY
 from edge.models.train.checkpoint import Epoch
+from edge.models.train.fused_graph import LEARNED_WEIGHT
 from edge.models.train.go_on import MADE_BY, learned_file
 from edge.models.train.network_graph import ALONE_SCALE
 from edge.models.train.options import TrainOptions, is_network
@@ -84,7 +85,7 @@ def _spec(trained: Trained, options: TrainOptions, fitted: Fit, source: str) -> 
 def _formula(options: TrainOptions) -> str:
     learned = _LEARNED[is_network(options)]
     return (
-        f"{_SCALED}: {learned}" if options.alone else f"the higher of two values, each {_SCALED}: {_MEMORY}, and {learned}"
+        f"{_SCALED}: {learned}" if options.alone else f"{_MEMORY}, and {LEARNED_WEIGHT:g} times {learned}, each {_SCALED}"
     )
 
 

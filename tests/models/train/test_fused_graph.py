@@ -18,17 +18,17 @@ def run(picture: np.ndarray) -> dict[str, np.ndarray]:
     return graphs.run_graph(graphs.session(fused_graph(MEMORY, HEAD, SCALES), "x"), picture[None])
 
 
-def test_a_place_has_the_higher_of_both_values_on_one_scale() -> None:
+def test_a_place_has_the_memorys_value_and_half_the_heads_on_one_scale() -> None:
     picture = surface(40, (160, 128))[:, :, None]
     distance, logits = RawMaps(MEMORY, HEAD).of(picture)
     assert distance.shape == logits.shape == (8, 10)
-    higher = np.maximum((distance - 0.5) / 1.0, (logits + 2.0) / 4.0)
+    fused = (distance - 0.5) / 1.0 + 0.5 * (logits + 2.0) / 4.0
     found = run(picture)
     assert found["map"].shape == (1, 16, 20)
     assert float(found["score"][0]) == float(found["map"].max())
     # the map is twice as fine by interpolation: its mean is the grid's but for the rim
-    np.testing.assert_allclose(found["map"][0, 1:-1, 1:-1].mean(), higher.mean(), atol=0.05 * np.ptp(higher))
-    assert found["map"].max() <= higher.max() + 1e-5
+    np.testing.assert_allclose(found["map"][0, 1:-1, 1:-1].mean(), fused.mean(), atol=0.05 * np.ptp(fused))
+    assert found["map"].max() <= fused.max() + 1e-5
 
 
 def test_the_head_of_the_graph_is_the_head_in_numbers() -> None:

@@ -73,14 +73,17 @@ def _rest(logits: np.ndarray) -> float:
     return float(0.1875 * (logits[0, 1] + logits[1, 0]) + 0.0625 * logits[1, 1])
 
 
-def test_the_fused_map_is_the_higher_of_memory_and_network(weights: NetworkWeights) -> None:
+def test_the_fused_map_is_that_of_the_memory_and_half_the_networks(weights: NetworkWeights) -> None:
     memory, picture = remembered(), surface(40, (160, 128))[:, :, None]
     distance, logits = RawMaps(memory, weights).of(picture)
     found = graphs.run_graph(graphs.session(fused_graph(memory, weights, SCALES), "x"), picture[None])
     assert distance.shape == (8, 10)
     assert logits.shape == (16, 20)
     assert found["map"].shape == (1, 16, 20)
-    assert found["map"].max() >= ((logits + 2) / 4).max() - 1e-4
+    plain = MapScales(MapScale(0, 1), MapScale(0, 1e9))
+    memory_map = graphs.run_graph(graphs.session(fused_graph(memory, weights, plain), "x"), picture[None])["map"]
+    expected = (memory_map - 0.5) / 1.0 + 0.5 * (logits + 2) / 4
+    np.testing.assert_allclose(found["map"], expected, atol=1e-4)
     assert float(found["score"][0]) == float(found["map"].max())
     assert found["embedding"].shape == (1, 16)
 
