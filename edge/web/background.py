@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from typing import Final
 
@@ -14,10 +15,10 @@ log = structlog.get_logger()
 
 
 class Background:
-    """A background process runs a module of ours with these arguments."""
+    """A background process runs a module of ours with the page's process id and these arguments."""
 
     def __init__(self, module: str, *arguments: str) -> None:
-        self._command = (sys.executable, "-m", module, *arguments)
+        self._command = (sys.executable, "-m", module, str(os.getpid()), *arguments)
         self._module = module
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None

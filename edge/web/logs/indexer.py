@@ -1,5 +1,5 @@
 """The indexer is a process that keeps the indexes of records and of frames up to date:
-``python -m edge.web.logs.indexer FOLDER [RUNTIME ...] [-- RECORDINGS ...]``.
+``python -m edge.web.logs.indexer PAGE_PID FOLDER [RUNTIME ...] [-- RECORDINGS ...]``. It ends with the page.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def look_at_frames(index: FrameIndex, runtime_folders: Sequence[Path], recording
 
 def keep_indexing() -> None:
     """Look at all logs, evidence and recordings every 2 s, for ever."""
-    become_idle()
+    page, *words = sys.argv[1:]
+    become_idle(int(page))
     set_up_logs("warning")
-    words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)
     folder, *runtime_folders = map(Path, words[:cut])
     recordings = [Path(word) for word in words[cut + 1 :]]
