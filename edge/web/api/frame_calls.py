@@ -54,14 +54,14 @@ async def details_of_frames(request: Request, camera: str, ids: str) -> list[dic
 @routes.api("GET", "/cameras/{camera}/frames/{frame}/thumbnail.jpg", role=Role.VIEWER, response_class=Response)
 async def frame_thumbnail(request: Request, camera: str, frame: int) -> Response:
     """Return a frame as a small JPEG, 320 px."""
-    found = await frame_of(request, camera, frame)
+    found = await frame_of(request, camera, frame, votes=False)
     return Response(await site_of(request).review.small(camera, found), media_type="image/jpeg", headers=_CACHED)
 
 
 @routes.api("GET", "/cameras/{camera}/frames/{frame}/picture.jpg", role=Role.VIEWER, response_class=Response)
 async def frame_picture(request: Request, camera: str, frame: int, most: int = 2400) -> Response:
     """Return a frame as JPEG, its longer side at most ``most`` px."""
-    found = await frame_of(request, camera, frame)
+    found = await frame_of(request, camera, frame, votes=False)
     body = await site_of(request).review.picture(camera, found, min(max(most, 16), 12000))
     return Response(body, media_type="image/jpeg", headers=_CACHED)
 
@@ -101,9 +101,9 @@ def _pictures(camera: str, frame: FoundFrame, has_overlay: bool) -> dict[str, An
     }
 
 
-async def frame_of(request: Request, camera: str, frame: int) -> FoundFrame:
-    """Return one frame. Raises HTTPException 404 if it isn't there."""
-    found = await site_of(request).review.frames(camera, [frame]) if 0 <= frame < 1 << 62 else []
+async def frame_of(request: Request, camera: str, frame: int, *, votes: bool = True) -> FoundFrame:
+    """Return one frame, with ``votes`` as people said. Raises HTTPException 404 if it isn't there."""
+    found = await site_of(request).review.frames(camera, [frame], votes=votes) if 0 <= frame < 1 << 62 else []
     if not found:
         raise HTTPException(404, f"no frame {frame} of {camera}: a quota may have taken it")
     return found[0]

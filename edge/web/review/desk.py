@@ -35,9 +35,9 @@ class ReviewDesk:
         """Start the worker, where it doesn't run, before the first picture is asked for."""
         self._waking = asyncio.ensure_future(self._worker.start())
 
-    async def frames(self, camera: str, ids: Sequence[int]) -> list[FoundFrame]:
-        """Return those of a camera's frames that are there."""
-        return await asyncio.to_thread(frame_details, self.folder, camera, ids)
+    async def frames(self, camera: str, ids: Sequence[int], *, votes: bool = True) -> list[FoundFrame]:
+        """Return those of a camera's frames that are there, with ``votes`` as people said."""
+        return await asyncio.to_thread(frame_details, self.folder, camera, ids, votes=votes)
 
     async def say(self, camera: str, frame: FoundFrame, word: dict[str, Any], by: str) -> None:
         """Write one word on a frame. Raises UserError; one that ``passes`` is worth another try."""

@@ -94,18 +94,18 @@ def frame_ids(folder: Path, camera: str, wish: FrameWish) -> tuple[list[int], bo
     return ids[:MOST_IDS], len(ids) > MOST_IDS
 
 
-def frame_details(folder: Path, camera: str, ids: Sequence[int]) -> list[FoundFrame]:
-    """Return those of these frames that are still there, in this order; ``shown`` has each person's word."""
+def frame_details(folder: Path, camera: str, ids: Sequence[int], *, votes: bool = True) -> list[FoundFrame]:
+    """Return those of these frames that are still there, in this order; with ``votes``, with each person's word."""
     ids = list(ids)[:MOST_DETAILS]
     ask = (
-        f"select {_COLUMNS} from frames f join recordings r on r.key = f.recording"  # noqa: S608
+        f"select {_COLUMNS} from frames f cross join recordings r on r.key = f.recording"  # noqa: S608  (ids first)
         f" where r.camera = ? and f.id in ({', '.join('?' * len(ids))})"
     )
     with _index(folder) as database:
         found = {row[0]: _found(row) for row in database.execute(ask, (camera, *ids))}
-    votes = votes_on(folder, camera, [one.kept for one in found.values()])
+    said = votes_on(folder, camera, [one.kept for one in found.values()]) if votes else {}
     for one in found.values():
-        one.shown["votes"] = votes.get(one.kept, [])
+        one.shown["votes"] = said.get(one.kept, [])
     return [found[number] for number in ids if number in found]
 
 

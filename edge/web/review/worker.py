@@ -1,7 +1,7 @@
 """The worker writes labels, makes pictures and exports for Review, as the last in every queue.
 
 ``python -m edge.web.review.worker MEMORY_MB FOLDER`` reads messages from its standard input and answers on its standard
-output. Labels go before pictures, and pictures before the next frame of an export.
+output. Labels go before large pictures, these before small ones, and all before the next frame of an export.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 import cv2
 
@@ -27,8 +27,6 @@ from edge.web.review.mvtec_export import MvtecExport
 from edge.web.tuning import messages
 from edge.web.tuning.lowest import be_the_last
 
-_PICTURES: Final = ("small", "picture")
-
 
 class ReviewWorker:
     """The worker serves one page's folder. One thread works, another one listens."""
@@ -37,7 +35,9 @@ class ReviewWorker:
         self._source, self._out, self._folder = source, out, folder
         self._inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._waiting: deque[dict[str, Any]] = deque()
-        self._later: deque[dict[str, Any]] = deque()
+        self._large: deque[dict[str, Any]] = deque()
+        self._small: list[dict[str, Any]] = []
+        """Small pictures that are asked for; the newest is made first, because it is in sight."""
         self._table = LabelTable(folder)
         self._books: dict[str, LabelBook] = {}
         self._pictures = FramePictures(folder)
@@ -48,9 +48,10 @@ class ReviewWorker:
         """Work until the front closes the pipe."""
         threading.Thread(target=self._listen, daemon=True).start()
         while self._receive():
-            turn = self._waiting or self._later
-            if turn:
-                self._answer(turn.popleft())
+            if self._waiting or self._large:
+                self._answer((self._waiting or self._large).popleft())
+            elif self._small:
+                self._answer(self._small.pop())
             elif self._writing:
                 self._go_on(self._writing[0])
         self._table.close()
@@ -62,13 +63,13 @@ class ReviewWorker:
 
     def _receive(self) -> bool:
         """Take what has come, and wait for something where there is nothing to do; False at the end."""
-        is_idle = not (self._waiting or self._later or self._writing)
+        is_idle = not (self._waiting or self._large or self._small or self._writing)
         try:
             while True:
                 message = self._inbox.get(block=is_idle)
                 if message is None:
                     return False
-                (self._later if message["op"] in _PICTURES else self._waiting).append(message)
+                {"picture": self._large, "small": self._small}.get(message["op"], self._waiting).append(message)
                 is_idle = False
         except queue.Empty:
             return True

@@ -21,6 +21,9 @@ from edge.models.sets.frame_set import read_set
 pytestmark = [pytest.mark.timeout(180), pytest.mark.browser]
 
 
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
 class Shown:
     """The page in its browser, and the set that it writes."""
 
@@ -50,7 +53,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     folder = tmp_path_factory.mktemp("review")
     line = line_of(folder / "line")
     write_identity_bundle(folder / "line" / "bundle")
-    write_frames(folder / "line" / "evidence", range(30))
+    write_frames(folder / "line" / "evidence", range(1), reason=HOSTILE, instance_id=HOSTILE)
+    write_frames(folder / "line" / "evidence", range(1, 30))
     runtime = folder / "cam1"
     runtime.mkdir()
     (runtime / "instance.json").write_text(json.dumps({"camera": "cam1", "config": str(line.config), "overrides": []}))
@@ -165,6 +169,22 @@ def test_a_server_that_can_not_write_is_said_and_a_reload_keeps_what_waits(shown
     tab.locator("#unsent button").click()
     until(lambda: shown.kinds().get("11") == "defect")
     shown.wrong[:] = [text for text in shown.wrong if "503" not in text]
+
+
+def test_hostile_texts_of_records_and_links_are_only_shown(shown: Shown) -> None:
+    tab = shown.open(f"?seq=0&reason={HOSTILE.replace(' ', '%20')}")
+    tab.locator("#where", has_text=HOSTILE).wait_for()
+    assert tab.locator("select[name=reason]").input_value() == HOSTILE
+    tab.locator("#gallery").focus()
+    tab.keyboard.press("n")
+    tab.keyboard.type(HOSTILE)
+    tab.keyboard.press("Enter")
+    tab.locator("#unsent", has_text="1 refused: kinds.0; expected: up to 48 letters").wait_for()
+    tab.locator("#said-label", has_text="no label").wait_for()
+    assert tab.locator(".keys [data-kind]", has_text=HOSTILE).count() == tab.locator("img[src=x]").count() == 0
+    assert "0" not in shown.kinds()
+    tab.locator("#unsent button").click()
+    shown.wrong[:] = [text for text in shown.wrong if "400" not in text]
 
 
 def test_what_is_labelled_is_exported_and_edge_calibrate_takes_it(shown: Shown, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 // A person's words on frames: said at once on the page, sent behind it, and taken back one by one.
-import { current, go, mayLabel, on, shapesOf, state, tell, who } from "./state.js";
+import { call } from "../dom.js";
+import { api, camera, current, go, mayLabel, on, shapesOf, state, tell, who } from "./state.js";
 import { send } from "./unsent.js";
 
 const done = []; // {id, before}: what the person's word was
@@ -75,6 +76,16 @@ on("accepted", ({ id, votes }) => {
   const detail = state.details.get(id);
   if (!detail) return;
   detail.votes = votes;
+  tell("detail", [id]);
+});
+/** A word that was refused counts no more: what the server has is shown again. */
+on("refused", async (id) => {
+  for (let n = done.length - 1; n >= 0; n -= 1) if (done[n].id === id) done.splice(n, 1);
+  const [[detail], { kinds }] = await Promise.all([call(`${api}/details?ids=${id}`), call(`/api/v1/labels/${camera}`)]);
+  state.kinds = kinds;
+  state.shapes.delete(id);
+  if (detail && state.details.has(id)) state.details.set(id, detail);
+  tell("kinds");
   tell("detail", [id]);
 });
 on("found", () => { done.length = 0; });

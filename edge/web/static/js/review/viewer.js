@@ -15,6 +15,7 @@ stage.append(drawing, loading);
 for (const event of ["load", "error"]) picture.addEventListener(event, () => loaded(event));
 export const size = { width: 4, height: 3 };
 let view = [0, 0, 4, 3];
+const MOST_PX = 1600; // of a picture's longer side, until somebody looks closer
 let shownId = null;
 let waiting = null;
 
@@ -37,6 +38,8 @@ function look(box) {
   view = box;
   drawing.setAttribute("viewBox", view.join(" "));
   document.dispatchEvent(new CustomEvent("edge:review-view"));
+  const shows = (view[2] / size.width) * MOST_PX; // pixels of the picture in sight, of those that it has
+  if (Math.max(size.width, size.height) > MOST_PX && shows < stage.clientWidth && picture.getAttribute("href") === pictureOf(shownId)) picture.setAttribute("href", pictureOf(shownId, 12000));
 }
 
 export const fit = () => look([0, 0, size.width, size.height]);
@@ -79,7 +82,9 @@ function show() {
   write(detail);
 }
 
-const pictureOf = (id) => `${api}/${id}/picture.jpg?most=1600`;
+function pictureOf(id, most = MOST_PX) {
+  return `${api}/${id}/picture.jpg?most=${most}`;
+}
 
 /** The next picture is there before its turn comes. */
 function prefetch() {
