@@ -16,6 +16,7 @@ import orjson
 
 from edge.storage.compressed_frames import VerifiedFrames
 from edge.storage.log_files import PACKED, segments
+from edge.web.derived_database import open_derived
 
 FILE: Final = "index.sqlite"
 VERDICTS: Final = ("pass", "fail", "invalid")
@@ -52,17 +53,8 @@ class RecordIndex:
     """The index of all logs that this machine's lines write, for the one process that keeps it up to date."""
 
     def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600)
         self._runs: dict[tuple[str, str], int] = {}
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.execute("pragma journal_mode = wal")
-        self._database.execute("pragma synchronous = off")  # lost with the power, it is made again
-        ((layout,),) = self._database.execute("pragma user_version")
-        if layout != _LAYOUT:
-            for table in ("files", "runs", "records", "drifts"):
-                self._database.execute(f"drop table if exists {table}")
-            self._database.execute(f"pragma user_version = {_LAYOUT}")
-        self._database.executescript(_TABLES)
+        self._database = open_derived(path, _TABLES, _LAYOUT)
 
     def close(self) -> None:
         self._database.close()

@@ -17,6 +17,7 @@ import orjson
 from edge.errors import UserError
 from edge.service.instances import Instance
 from edge.storage.recording_index import INDEX, LONGEST_LINE, Deleted, RecordedFrame, entry_of
+from edge.web.derived_database import open_derived
 from edge.web.review.frame_search import VERDICTS
 from edge.web.review.places import FRAMES, LABELS
 from edge.web.tuning.recordings import ListedRecording, kept_name, recordings_of
@@ -24,6 +25,7 @@ from edge.web.tuning.recordings import ListedRecording, kept_name, recordings_of
 _MOST_BOXES: Final = 24
 _MOST_NUMBER: Final = (1 << 63) - 1
 _BATCH: Final = 5_000
+_LAYOUT: Final = 1
 _TABLES: Final = """
 create table if not exists recordings (key integer primary key, id text unique not null, camera text not null,
   folder text not null, name text not null, inode integer not null, done integer not null);
@@ -43,13 +45,8 @@ class FrameIndex:
 
     def __init__(self, folder: Path) -> None:
         """Open or make it in the page's folder."""
-        path = folder / FRAMES
-        path.touch(mode=0o600)
         self._labels = folder / LABELS
-        self._database = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-        self._database.execute("pragma journal_mode = wal")
-        self._database.execute("pragma synchronous = off")  # lost with the power, it is made again
-        self._database.executescript(_TABLES)
+        self._database = open_derived(folder / FRAMES, _TABLES, _LAYOUT)
 
     def close(self) -> None:
         self._database.close()

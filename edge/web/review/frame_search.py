@@ -98,7 +98,7 @@ def frame_details(folder: Path, camera: str, ids: Sequence[int], *, votes: bool 
     """Return those of these frames that are still there, in this order; with ``votes``, with each person's word."""
     ids = list(ids)[:MOST_DETAILS]
     ask = (
-        f"select {_COLUMNS} from frames f cross join recordings r on r.key = f.recording"  # noqa: S608  (ids first)
+        f"select {_COLUMNS} from frames f join recordings r on r.key = f.recording"  # noqa: S608
         f" where r.camera = ? and f.id in ({', '.join('?' * len(ids))})"
     )
     with _index(folder) as database:

@@ -15,8 +15,10 @@ from typing import Any, Final
 import orjson
 
 from edge.models.sets.manifest import LabelLine
+from edge.web.derived_database import open_derived
 from edge.web.review.places import LABELS
 
+_LAYOUT: Final = 1
 _TABLES: Final = """
 create table if not exists books (camera text primary key, done integer not null, inode integer not null);
 create table if not exists votes (camera text not null, file text not null, who text not null, label text not null,
@@ -34,12 +36,7 @@ class LabelTable:
 
     def __init__(self, folder: Path) -> None:
         """Open or make it in the page's folder. Raises sqlite3.Error."""
-        path = folder / LABELS
-        path.touch(mode=0o600)
-        self._database = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-        self._database.execute("pragma journal_mode = wal")
-        self._database.execute("pragma synchronous = off")  # lost with the power, it is made again
-        self._database.executescript(_TABLES)
+        self._database = open_derived(folder / LABELS, _TABLES, _LAYOUT)
 
     def close(self) -> None:
         self._database.close()

@@ -172,3 +172,12 @@ def test_a_write_that_was_cut_short_leaves_the_set_as_it_was(book, evidence, mon
         append_lines(book.root / MANIFEST, [line])
     assert (told.value.passes, (book.root / MANIFEST).read_bytes()) == (True, before)
     assert orjson.loads(before.splitlines()[-1])["label"] == "good"
+
+
+def test_a_table_that_a_power_cut_damaged_is_made_again_from_the_set(book, evidence, tmp_path) -> None:
+    book.say(frame(evidence, 0), {"label": "defect", "kinds": ["crack"]}, "ann")
+    (tmp_path / "page" / "labels.sqlite").write_bytes(b"torn by a power cut")
+    table = LabelTable(tmp_path / "page")
+    LabelBook(tmp_path / "page", "cam1", table).follow()
+    table.close()
+    assert summary(tmp_path / "page", "cam1") == {"counts": {"defect": 1}, "kinds": ["crack"]}

@@ -1,0 +1,52 @@
+"""A derived database holds what can be made again: it is written without waiting for the disk, and begun anew where it is
+damaged, as it may be after the power failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import structlog
+
+_WAIT_S = 10.0
+log = structlog.get_logger()
+
+
+def open_derived(path: Path, tables: str, layout: int) -> sqlite3.Connection:
+    """Open a database to write, and make its ``tables``; a damaged one, or one of another ``layout``, is deleted first.
+
+    Raises:
+        sqlite3.Error: it can't be made.
+        OSError: its folder can't be written.
+    """
+    try:
+        return _opened(path, tables, layout)
+    except sqlite3.OperationalError:  # locked, full, or not ours: not damaged
+        raise
+    except sqlite3.DatabaseError as error:
+        log.warning("index_begun_anew", file=str(path), error=str(error))
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).unlink(missing_ok=True)
+        return _opened(path, tables, layout)
+
+
+def _opened(path: Path, tables: str, layout: int) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    with contextlib.ExitStack() as undo:
+        database = sqlite3.connect(path, isolation_level=None, timeout=_WAIT_S)
+        undo.callback(database.close)
+        database.execute("pragma journal_mode = wal")
+        database.execute("pragma synchronous = off")
+        (found,) = database.execute("pragma quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+        ((version,),) = database.execute("pragma user_version")
+        ((made,),) = database.execute("select count(*) from sqlite_master")
+        if made and version != layout:
+            raise sqlite3.DatabaseError(f"layout {version}, not {layout}")
+        database.executescript(tables)
+        database.execute(f"pragma user_version = {layout}")
+        undo.pop_all()
+    return database
