@@ -130,6 +130,7 @@ def as_dict(row: Row) -> dict[str, object]:
         "last": row.last,
         "simulated": row.simulated,
         "drift": row.drift,
+        "edge_version": row.edge_version,
         "ended_ns": row.ended_ns,
         "faults": row.text,
         "folder": str(row.instance.folder),

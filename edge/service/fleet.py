@@ -41,6 +41,8 @@ class Row:
     """Share of fails among the verdicts of the last ``recent_s`` seconds; None without a verdict, or of an older daemon."""
     recent_s: int = 0
     ended_ns: int | None = None
+    edge_version: str | None = None
+    """None before the first state, and of an older daemon."""
 
 
 class Watch:
@@ -92,7 +94,7 @@ class Watch:
         elif kind == "state":
             faults = "; ".join(f"{fault['code']}: {fault['text']}" for fault in message["faults"])
             row = replace(row, state=message["line_state"], source=message["source_state"], text=faults)
-            row = replace(row, drift=message.get("drift"))
+            row = replace(row, drift=message.get("drift"), edge_version=message.get("edge_version"))
         elif kind == "inspection":
             self._latencies.append(message["latency_ms"]["total"])
             row = replace(row, last=message["verdict"])

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import orjson
 
+from edge import __version__
 from edge.frames import STAGES, Heartbeat, Inspection, Latency, Record, Region, RunIdentity, Skip, State
 from edge.wire.record_fields import INSPECTION_FIELDS
 from edge.wire.schema import SCHEMA as SCHEMA
@@ -108,6 +109,7 @@ class Wire:
                 "state_seq": state.state_seq,
                 "line_state": state.line_state,
                 "source_state": state.source_state,
+                "edge_version": __version__,
                 "engine": state.engine,
                 "outputs": state.outputs,
                 "drift": state.drift,

@@ -18,7 +18,13 @@ SEQ_MAX = 2**53 - 1
 """Highest ``seq`` of a record, which every language holds exactly. At 1,000 records a second it takes 285,000 years."""
 
 
-_ADDED = {"torn_bytes", "created_mono_ns", "drift_block", *(field.name for field in INSPECTION_FIELDS if field.added)}
+_ADDED = {
+    "edge_version",
+    "torn_bytes",
+    "created_mono_ns",
+    "drift_block",
+    *(field.name for field in INSPECTION_FIELDS if field.added),
+}
 """Fields that came after the first records of this major version were written: readers do without them."""
 
 
@@ -74,6 +80,7 @@ _KINDS: dict[str, dict[str, Any]] = {
             "enum": ["Preoperational", "Initialized", "Ready", "ContinuousExecution", "Halted", "Error"],
         },
         "source_state": TEXT,
+        "edge_version": TEXT,
         "engine": FREE,
         "outputs": FREE,
         "drift": or_null(_object_of({**DRIFT_FIELDS, "since_ns": INT})),

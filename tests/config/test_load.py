@@ -205,6 +205,13 @@ def test_the_hash_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
             "source.serial=99",
             "source.serial\n  received: 99\n  expected: text: write it in quotes, exactly as it stands there",
         ),
+        *(  # digits that a number loses: "12345" in quotes would be waited for for ever
+            (
+                f"source.serial={text}",
+                f"source.serial\n  received: {number}\n  expected: text: write it in quotes, exactly as it stands there",
+            )
+            for text, number in (("0012345", "12345"), ("0x1F", "31"), ("1e3", "1000.0"))
+        ),
         ("recipe_id=true", "recipe_id\n  received: true\n  expected: text: write it in quotes, exactly as it stands there"),
         ("camera=null", "camera\n  received: null\n  expected: text"),
         (

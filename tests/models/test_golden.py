@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,20 @@ def test_both_good_and_bad_are_needed(tmp_path: Path) -> None:
     )
     (tmp_path / "none").mkdir()
     assert "\n  received: no folder\n" in told(tmp_path / "none")
+
+
+def test_names_that_are_no_text_are_judged_and_named_all_the_same(tmp_path: Path) -> None:
+    """Latin-1 from an old camera's disk: a traceback, and exit code 1 of "golden frames judged wrongly"."""
+    picture(tmp_path / "golden" / "good" / "plain.png")
+    picture(tmp_path / "golden" / "bad" / "plain.png", spot=250)
+    for part in ("good", "bad"):
+        (tmp_path / "golden" / part / "plain.png").rename(tmp_path / "golden" / part / os.fsdecode(b"bad\xe9.png"))
+    assert golden(tmp_path)[0] == Golden(1, 1, ())
+    picture(tmp_path / "golden" / "bad" / "missed.png")
+    (tmp_path / "golden" / "bad" / "missed.png").rename(tmp_path / "golden" / "bad" / os.fsdecode(b"missed\xff.png"))
+    (wrong,) = golden(tmp_path)[0].wrong
+    assert wrong.name.encode("utf-8", "backslashreplace").endswith((b"missed\\xff.png", b"missed\\udcff.png"))
+    assert any(b"missed\\\\" in path.read_bytes() for path in (tmp_path / "log").rglob("*.jsonl"))
 
 
 def test_an_empty_folder_of_golden_frames_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from support.records import DRIFT
 from support.waits import PATIENCE_S
 from typer.testing import CliRunner
 
+import edge
 from edge.cli import app
 from edge.cli.fleet import table, well
 from edge.client.events import Received, Refused, Stale
@@ -234,6 +235,7 @@ def test_scripts_get_json_and_an_exit_code(tmp_path: Path, monkeypatch: pytest.M
             assert (told["camera"], told["pid"], told["state"]) == ("cam1", process.pid, "ContinuousExecution")
             assert (told["last"], told["simulated"], told["faults"]) == ("pass", True, "")
             assert told["pass"] > 0
+            assert told["edge_version"] == edge.__version__
             shown = CliRunner().invoke(app, ["fleet", folder, "--seconds", "0.5"])
             assert shown.exit_code == 0
             assert "1 daemon" in shown.output

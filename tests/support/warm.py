@@ -171,6 +171,7 @@ def _run(order: dict[str, Any], out: int, err: int, ended: int) -> None:
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
+    time.tzset()  # the C library read TZ when the first of us asked for local time
     sys.argv = order["argv"]
     from edge.__main__ import run
 
