@@ -248,3 +248,17 @@ def test_the_thresholds_in_the_histogram_are_dragged(page: tuple[Any, list[str]]
     after(tab, lambda: tab.mouse.move(box["x"] + 90, box["y"] + 4, steps=3))
     tab.mouse.up()
     assert float(tab.locator('[id="number-threshold.high"]').input_value()) > 10
+
+
+def test_the_pages_address_brings_recording_frame_and_change_back(page: tuple[Any, list[str]]) -> None:
+    tab, _ = page
+    after(tab, lambda: number(tab, "threshold.high", 20))
+    tab.locator("#preset[href*='#regions=']").wait_for()
+    link = tab.locator("#preset").get_attribute("href")
+    assert f"frame={FAIL}" in link
+    home = tab.url.partition("/cam/")[0]
+    tab.goto("about:blank")
+    tab.goto(f"{home}{link}")
+    settled(tab)
+    tab.locator(".control.changed").first.wait_for()
+    assert tab.locator('[id="number-threshold.high"]').input_value() == "20"

@@ -108,9 +108,11 @@ sort.addEventListener("change", arrange);
 
 if (kiosk) {
   let turn = 0;
-  setInterval(() => {
+  const next = () => {
     const list = [...grid.children];
     list.forEach((root, index) => root.classList.toggle("front", index === turn % list.length));
     turn++;
-  }, KIOSK_MS);
+  };
+  setTimeout(next, 1000); // the tiles are there by then
+  setInterval(next, KIOSK_MS);
 }

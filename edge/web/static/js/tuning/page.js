@@ -3,6 +3,7 @@ import { call, el, pageData, put } from "../dom.js";
 import { connect, look } from "./link.js"; // the first to hear of a change: the worker is asked before anything is drawn
 import { build } from "./controls.js";
 import { fit, load } from "./stage.js";
+import { applyLinked } from "./preset.js";
 import { forgetSteps, on, redo, state, tell, undo } from "./state.js";
 import { go, nextChanged } from "./strip.js";
 import "./shapes.js";
@@ -52,7 +53,7 @@ async function open({ keep = false } = {}) {
     await load();
     fit();
     connect(() => ended());
-    status("");
+    status((keep ? null : applyLinked()) ?? "");
   } catch (error) {
     status(error.message);
   }

@@ -1,6 +1,7 @@
 // What the change did, in tables: verdicts old and new, the funnel, each candidate of the frame, and the export.
 import { el } from "../dom.js";
 import { exported } from "./link.js";
+import { address } from "./preset.js";
 import { on, state } from "./state.js";
 
 const WORDS = { p: "pass", f: "fail", i: "invalid", "?": "…" };
@@ -42,10 +43,11 @@ function paintRegions() {
   const kept = look.kept.slice(0, 100).map((one) => el("tr", {}, el("td", {}, "kept"), el("td", { class: "n" }, number(one.area)), el("td", { class: "n" }, number(one.score_max)), el("td", { class: "n" }, number(one.score_mean)), el("td", { class: "n" }, number(one.fill_ratio)), el("td", { class: "n" }, number(one.aspect_ratio)), el("td", { class: "n" }, number(one.solidity)), el("td", {}, "")));
   const before = state.funnel.flatMap((step) => step.lost).sort((a, b) => b.area - a.area);
   const gone = [...look.dropped.slice(0, 100), ...before.slice(0, 40)];
+  const unlisted = before.length - 40;
   const dropped = gone.map((one) => el("tr", {}, el("td", { class: "why" }, one.filter), el("td", { class: "n" }, one.area), ...Array.from({ length: 5 }, () => el("td")), el("td", { class: "why" }, one.text)));
   const more = look.kept_count + look.dropped_count - look.kept.length - look.dropped.length;
   const facts = `${look.verdict}: map_max ${number(look.map_max)}, highest smoothed ${number(state.nearest?.smoothed_max)} against high ${number(state.nearest?.high)}; ${look.kept_count} kept, ${look.dropped_count} dropped${more > 0 ? `, ${more} of them not listed` : ""}`;
-  return into("regions", el("p", { id: "look-facts" }, el("span", { class: `verdict ${look.verdict}` }, look.verdict), ` ${facts.slice(look.verdict.length + 2)}`), table(["", "area", "score_max", "score_mean", "fill", "aspect", "solidity", "why"], [...kept, ...dropped], "candidates"));
+  return into("regions", el("p", { id: "look-facts" }, el("span", { class: `verdict ${look.verdict}` }, look.verdict), ` ${facts.slice(look.verdict.length + 2)}`), table(["", "area", "score_max", "score_mean", "fill", "aspect", "solidity", "why"], [...kept, ...dropped], "candidates"), ...(unlisted > 0 ? [el("p", { class: "small", id: "unlisted" }, `and ${unlisted} smaller areas that were gone before the filters`)] : []));
 }
 
 let asked = 0;
@@ -64,6 +66,7 @@ async function paintExport() {
       ...(told.note ? [el("p", { class: "small" }, told.note)] : []),
       ...told.problems.map((problem) => el("p", { class: "wrong", role: "alert" }, problem.text)),
       ...(told.problems.length || !told.diff ? [] : [el("p", { class: "small", id: "export-fine" }, "edge check has nothing against it.")]),
+      el("p", { class: "small" }, el("a", { href: address(), id: "preset" }, "This tuning as a link"), ": recording, frame and change are in the page's address."),
       el("p", { class: "small" }, `tuned on config ${state.configSha.slice(0, 12)} (${state.configName}); with the change ${told.config_sha256.slice(0, 12)}. The page never writes the line's config.`),
     );
   } catch (error) {
@@ -73,6 +76,7 @@ async function paintExport() {
 
 let later = 0;
 on("regions opened", () => { clearTimeout(later); later = setTimeout(paintExport, 400); });
+on("address", () => document.getElementById("preset")?.setAttribute("href", address()));
 on("verdicts", paintMatrix);
 on("funnel", paintFunnel);
 let drawing = 0;
