@@ -241,7 +241,7 @@ def test_the_thresholds_in_the_histogram_are_dragged(page: tuple[Any, list[str]]
     assert float(tab.locator('[id="number-threshold.high"]').input_value()) > float(before)
     settled(tab)  # the chart is drawn again with each report
     tab.wait_for_timeout(300)
-    tab.locator('[data-limit="high"]').scroll_into_view_if_needed()
+    tab.locator('[data-limit="high"]').evaluate("grip => grip.scrollIntoView({block: 'center'})")
     box = tab.locator('[data-limit="high"]').bounding_box()
     tab.mouse.move(box["x"] + 4, box["y"] + 4)
     tab.mouse.down()
