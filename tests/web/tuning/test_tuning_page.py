@@ -253,12 +253,13 @@ def test_the_thresholds_in_the_histogram_are_dragged(page: tuple[Any, list[str]]
 def test_the_pages_address_brings_recording_frame_and_change_back(page: tuple[Any, list[str]]) -> None:
     tab, _ = page
     after(tab, lambda: number(tab, "threshold.high", 20))
-    tab.locator("#preset[href*='#regions=']").wait_for()
+    tab.locator("#preset[href*='high%22%3A20%2C']").wait_for()
     link = tab.locator("#preset").get_attribute("href")
-    assert f"frame={FAIL}" in link
+    here = tab.locator("#where").inner_text()
     home = tab.url.partition("/cam/")[0]
     tab.goto("about:blank")
     tab.goto(f"{home}{link}")
     settled(tab)
     tab.locator(".control.changed").first.wait_for()
     assert tab.locator('[id="number-threshold.high"]').input_value() == "20"
+    assert tab.locator("#where").inner_text() == here
