@@ -63,6 +63,8 @@ def test_a_config_that_is_named_twice_or_not_at_all(tmp_path: Path) -> None:
         2,
         "edge check: the config is named twice\n  received: a.yaml and b.yaml\n  expected: CONFIG or -c CONFIG\n",
     )
+    cut = CliRunner().invoke(app, ["check", "-c", "a.yaml", "--set", "regions.threshold={high:", "4}"])
+    assert str(cut.exception).endswith("fix: quote a value with spaces: --set 'regions.threshold={high: 4}'")
     none = edge(tmp_path, "run")
     assert (none.returncode, none.stderr) == (
         2,
