@@ -45,12 +45,13 @@ def either_way(name: str, command: Callable[..., Any]) -> Callable[..., Any]:
         other = values.pop(_OTHER) if row is None else _taken_from(values, row)
         given = values[key]
         if other is not None and given and not several:
-            strange = Path(other).suffix not in (".yaml", ".yml")  # the rest of a value that a shell cut in two, say
+            named = all(Path(one).suffix in (".yaml", ".yml") for one in (given, other))
             raise UserError(
                 f"edge {name}: the config is named twice",
                 received=f"{given} and {other}",
                 expected="CONFIG or -c CONFIG",
-                fix="quote a value with spaces: --set 'regions.threshold={high: 4}'" if strange else None,
+                # the rest of a value that the shell cut in two stands where a config does
+                fix=None if named else "quote a value with spaces: --set 'regions.threshold={high: 4}'",
             )
         if several:
             values[key] = [*(given or ()), *(() if other is None else (other,))]
