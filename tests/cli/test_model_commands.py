@@ -111,6 +111,18 @@ def test_fit_leaves_out_one_frame_that_does_not_belong_and_asks_about_many(tmp_p
     assert load_bundle(out).sha256 == made  # nothing was written
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_fit_says_that_better_features_are_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    monkeypatch.setattr("edge.models.backbone.lite0.is_installed", lambda: installed)
+    folder = pictures(tmp_path / "good", 6)
+    options = ["--method", "memory", "--backbone", "gabor", "--size", "64,64", "--keep-outliers"]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["fit", str(folder), "-o", str(tmp_path / "b"), *options])
+    assert done.exit_code == 0, done.output
+    assert ("pip install 'edge-inspect[backbone]'" in done.stdout) is not installed
+
+
 def test_fit_says_what_clipped_frames_and_copies_are_worth(tmp_path: Path) -> None:
     folder, out = pictures(tmp_path / "good"), tmp_path / "b"
     first = sorted(folder.iterdir())[0]
