@@ -245,10 +245,13 @@ def _epochs(console: Console, epochs: int, what: str) -> Callable[[Epoch], None]
             first, at = began[0]
             left = f", {(epochs - epoch.number) * (now - at) / (epoch.number - first):.0f} s left"
         began.append((epoch.number, now))
-        judged = f"; AUROC {_auroc('synthetic', epoch.synthetic_auroc)}, {_auroc('real', epoch.real_auroc)}"
+        judged = (
+            f", on other parts {epoch.validation_loss:.4f}; AUROC {_auroc('synthetic', epoch.synthetic_auroc)}, "
+            f"{_auroc('real', epoch.real_auroc)}"
+        )
         console.print(
-            f"{what} {epoch.number} of {epochs}: loss {epoch.loss:.4f}, on other parts {epoch.validation_loss:.4f}"
-            f"{judged if what == 'epoch' else ''}{' (kept)' if epoch.kept else ''}{left}",
+            f"{what} {epoch.number} of {epochs}: loss {epoch.loss:.4f}{judged if what == 'epoch' else ''}"
+            f"{' (kept)' if epoch.kept else ''}{left}",
             soft_wrap=True,
         )
 

@@ -39,7 +39,7 @@ from edge.models.train.fused_graph import RawMaps, fused_graph
 from edge.models.train.go_on import as_fitted
 from edge.models.train.head import DefectHead, load
 from edge.models.train.loop import TrainedHead, train_head
-from edge.models.train.train import Trained, TrainRun, train
+from edge.models.train.train import Trained, TrainRequest, TrainRun, train
 from edge.models.train.write_trained import write_trained
 
 ENGINES = ["onnx"]
@@ -169,12 +169,16 @@ def test_a_bundle_of_another_method_is_refused(tmp_path: Path) -> None:
 
 _RUN = """
 import sys
+from dataclasses import replace
 from pathlib import Path
-from support.trainings import request, surfaces
+from support.trainings import network_request, request, surfaces
 from edge.models.train.train import TrainRun, train
 root = Path(sys.argv[1])
 run = TrainRun(resume=True, test=False, epoch=lambda epoch: print(epoch.number, flush=True))
-done = train(surfaces(root), request(epochs=6), root / "t", run)
+asked = request(epochs=6) if sys.argv[2] == "head" else network_request(epochs=6, ssl="masked")
+if asked.options.ssl:
+    asked = replace(asked, frames=surfaces(root / "line"))
+done = train(surfaces(root), asked, root / "t", run)
 (root / "head.npz").write_bytes(done.weights.to_bytes())
 """
 
@@ -185,7 +189,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, 
     whole = train(surfaces(tmp_path / "whole"), request(epochs=6), tmp_path / "whole" / "t", TrainRun(test=False))
     folder = tmp_path / "killed"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])}
-    command = [sys.executable, "-c", _RUN, str(folder)]
+    command = [sys.executable, "-c", _RUN, str(folder), "head"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         if after:
@@ -203,31 +207,34 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
-    whole = train(surfaces(tmp_path / "whole"), request(epochs=6), tmp_path / "whole" / "t", TrainRun(test=False))
+@pytest.mark.parametrize("what", ["head", "network"])
+def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path, what: str) -> None:
     folder, rng = tmp_path / "killed", np.random.default_rng(time.time_ns())
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])}
-    command = [sys.executable, "-c", _RUN, str(folder)]
+    command = [sys.executable, "-c", _RUN, str(folder), what]
     began = time.monotonic()
-    subprocess.run([*command[:-1], str(tmp_path / "timed")], check=True, env=environment)
+    subprocess.run([*command[:-2], str(tmp_path / "whole"), what], check=True, env=environment)
     lasts = time.monotonic() - began
     for _ in range(10):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
             time.sleep(rng.uniform(0.2, 1.0) * lasts)
             process.send_signal(signal.SIGKILL)
     subprocess.run(command, check=True, env=environment)
-    assert (folder / "head.npz").read_bytes() == whole.weights.to_bytes()
+    assert (folder / "head.npz").read_bytes() == (tmp_path / "whole" / "head.npz").read_bytes()
 
 
-def test_a_full_disk_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("asked", "name"), [(request(), "fill_cache"), (network_request(), "fill_pictures")])
+def test_a_full_disk_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: TrainRequest, name: str
+) -> None:
     def full(*_arguments: object) -> None:
-        raise OSError(28, "No space left on device", str(tmp_path / "t" / "features.f16"))
+        raise OSError(28, "No space left on device", str(tmp_path / "t" / "pixels"))
 
-    monkeypatch.setattr("edge.models.train.learn_defects.fill_cache", full)
+    monkeypatch.setattr(f"edge.models.train.learn_defects.{name}", full)
     with pytest.raises(UserError) as caught:
-        train(surfaces(tmp_path), request(), tmp_path / "t", TrainRun(test=False))
+        train(surfaces(tmp_path), asked, tmp_path / "t", TrainRun(test=False))
     assert str(caught.value) == (
-        f"{tmp_path / 't' / 'features.f16'}: the training cannot go on: No space left on device\n"
+        f"{tmp_path / 't' / 'pixels'}: the training cannot go on: No space left on device\n"
         "  fix: make room, then give the same command with --resume: it goes on from the last epoch"
     )
 
