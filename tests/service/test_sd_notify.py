@@ -29,6 +29,24 @@ def test_no_manager_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     notify("READY=1")
 
 
+def test_a_manager_that_reads_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor's thread speaks to it, and heartbeats come from the same thread."""
+    monkeypatch.setattr(sd_notify, "SEND_S", 0.05)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other,
+    ):
+        manager.bind(str(tmp_path / "notify"))
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            for _ in range(100_000):
+                other.sendto(b"noise", str(tmp_path / "notify"))
+        notify("WATCHDOG=1")
+        while manager.recv(100) == b"noise":
+            notify("WATCHDOG=1")
+
+
 def test_the_watchdog_is_this_process_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "15000000")
     monkeypatch.delenv("WATCHDOG_PID", raising=False)
