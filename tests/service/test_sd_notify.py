@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,16 +34,14 @@ def test_a_manager_that_reads_nothing_is_not_waited_for(tmp_path: Path, monkeypa
     """The supervisor's thread speaks to it, and heartbeats come from the same thread."""
     monkeypatch.setattr(sd_notify, "SEND_S", 0.05)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other,
-    ):
+    manager, other = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+    with manager, other:
         manager.bind(str(tmp_path / "notify"))
         other.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            for _ in range(100_000):
+        with suppress(BlockingIOError):
+            while True:
                 other.sendto(b"noise", str(tmp_path / "notify"))
-        notify("WATCHDOG=1")
+        notify("WATCHDOG=1")  # and is lost
         while manager.recv(100) == b"noise":
             notify("WATCHDOG=1")
 
