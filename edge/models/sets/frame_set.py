@@ -24,7 +24,7 @@ from edge.models.sets.manifest import (
     read_manifest,
     write_manifest,
 )
-from edge.storage.pictures import PictureError, Pixels, decoded_format, read_picture
+from edge.storage.pictures import PictureError, Pixels, decode_with_bits, decoded_format, picture_bytes, read_picture
 
 Label: TypeAlias = Literal["good", "defect", "disputed"]
 UNKNOWN_KIND: Final = "defect"
@@ -149,8 +149,8 @@ class FrameSet:
             PictureError: damaged, or of a kind that has no place here.
             OSError: it can't be read.
         """
-        pixels = read_picture(self.root / frame.file)
-        bits = frame.bits or 8 * pixels.itemsize
+        picture = decode_with_bits(picture_bytes(self.root / frame.file))
+        pixels, bits = picture.pixels, frame.bits or picture.bits
         name = decoded_format(pixels, bits)
         if name is None:
             raise PictureError(f"{pixels.dtype} pixels of {bits} bits")

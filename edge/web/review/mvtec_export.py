@@ -9,7 +9,9 @@ import hashlib
 import os
 import re
 import shutil
+import struct
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -29,6 +31,9 @@ from edge.web.review.places import EXPORTS, set_folder
 
 _FOR_TEST: Final = 0.3
 """Share of the good parts that go to ``test/good``."""
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPE, _AFTER_IHDR, _SEARCHED, _RGB = 25, 33, 200, 2
+"""Places in a PNG: signature of 8 bytes, then the chunk IHDR of 25."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,10 @@ class MvtecExport:
     def _write(self, one: ExportedFrame) -> None:
         if space(self._target)[0] < KEEP_FREE_BYTES:
             raise OSError(errno.ENOSPC, "less than 1 GB is free on this disk, which stays free for the lines")
-        _same_file(self._set / one.source.file, self._target / one.folder / one.name)
+        if one.source.bits in (8, 16, None):
+            _same_file(self._set / one.source.file, self._target / one.folder / one.name)
+        else:  # the set says it, and folders have no such place
+            _write_with_bits(self._set / one.source.file, self._target / one.folder / one.name, one.source.bits)
         if one.source.mask is not None and one.source.label == "defect":
             mask = f"{Path(one.name).stem}_mask{Path(one.source.mask).suffix}"
             kind = one.folder.partition("/")[2]
@@ -152,3 +160,20 @@ def _same_file(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _write_with_bits(source: Path, target: Path, bits: int) -> None:
+    """Copy a PNG with a chunk sBIT, which says how many bits of its samples count; other formats have none."""
+    data = source.read_bytes()
+    if data.startswith(_PNG) and b"sBIT" not in data[:_SEARCHED]:
+        held = bytes([bits] * (3 if data[_COLOUR_TYPE] == _RGB else 1))
+        chunk = b"sBIT" + held
+        data = (
+            data[:_AFTER_IHDR]
+            + struct.pack(">I", len(held))
+            + chunk
+            + struct.pack(">I", zlib.crc32(chunk))
+            + data[_AFTER_IHDR:]
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(target, data)

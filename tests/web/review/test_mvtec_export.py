@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -16,6 +17,7 @@ from edge.models.good_frames import good_frames
 from edge.models.sets.frame_set import add_labels, read_set
 from edge.models.sets.manifest import MANIFEST, LabelLine, now
 from edge.models.sets.open import open_set
+from edge.storage.recording_writer import RecordingWriter
 from edge.web.review import mvtec_export
 from edge.web.review.exports import as_tar, delete_export, export_folder, exports_of
 from edge.web.review.label_book import LabelBook
@@ -97,6 +99,28 @@ def test_pictures_take_no_room_twice_and_nobody_changes_one_by_the_other(labelle
     path = next((root / "train" / "good").glob("*.png"))
     assert path.stat().st_nlink == 2
     assert path.stat().st_mode & 0o222 == 0
+
+
+def test_frames_of_12_bits_say_so_in_the_export(tmp_path, labelled) -> None:
+    folder = labelled[0]
+    frames = [replace(picture(n), pixels=picture(n).pixels.astype(np.uint16) * 15 + 3, bits=12) for n in range(2)]
+    writer = RecordingWriter(tmp_path / "deep", camera="cam2", source="evidence", append=True)
+    for one in frames:
+        writer.frame(one)
+    writer.close()
+    table = LabelTable(folder)
+    deep = LabelBook(folder, "cam2", table)
+    for number in range(2):
+        told = frame(tmp_path, number) | {"folder": str(tmp_path / "deep"), "bits": 12}
+        deep.say(told, {"label": "good"}, "ann")
+    table.close()
+    export = MvtecExport(folder, "cam2", "ann")
+    list(export.steps())
+    root = folder / "exports" / export.name
+    read, _ = good_frames(root)
+    assert (read.bits, np.array_equal(read.pixels, frames[0].pixels)) == (12, True)
+    found = open_set(root)
+    assert {found.read(one).bits for one in found.frames} == {12}
 
 
 def test_nothing_labelled_is_said(tmp_path, labelled) -> None:
