@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -157,8 +158,14 @@ def _work(pipe: Connection, pickled: bytes, index: Any, done: Any, name: Any) ->
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import cv2
+    import structlog
 
     cv2.setNumThreads(1)
+    # a new interpreter would print all that is logged to standard output, where the command's result goes
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     task: Task = pickle.loads(pickled)  # noqa: S301  (our own parent's, over a pipe that nobody else has)
 
     def at(frame: int, called: str) -> None:

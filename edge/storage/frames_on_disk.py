@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -113,7 +113,7 @@ def open_reel(path: Path, fps: float, bits: int | None = None) -> Reel:
     A frame whose values need more is unreadable. Raises UserError as ``read_frames`` does.
     """
     reel = _opened(path, fps)
-    return Reel(reel.what, reel.total, partial(_with_bits, reel, bits), reel.left_out)
+    return replace(reel, begin=partial(_with_bits, reel, bits))
 
 
 def _with_bits(reel: Reel, bits: int | None) -> Iterator[Item]:

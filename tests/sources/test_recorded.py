@@ -357,3 +357,23 @@ def test_pictures_in_memory_keep_their_pace() -> None:
 def test_what_is_no_picture_is_no_source() -> None:
     with pytest.raises(ValueError, match=r"^float32 \(4, 4\) is no picture that a source gives$"):
         MemorySource([np.zeros((4, 4), np.float32)], 1)  # type: ignore[list-item]
+
+
+def test_masks_of_a_data_set_are_no_frames_and_are_counted(tmp_path: Path) -> None:
+    for name in ("test/good/0.png", "test/crack/1.png", "ground_truth/crack/1_mask.png", "thumbs/1.png", "labels.csv"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".png"):
+            assert cv2.imwrite(str(path), np.full((4, 6), 90, np.uint8))
+        else:
+            path.write_text("file,label\n")
+    source = RecordedSource(tmp_path, "max")
+    assert [frame.meta.frame_ref for frame in drain(source) if isinstance(frame, Frame)] == [
+        "test/crack/1.png",
+        "test/good/0.png",
+    ]
+    assert (source.total, source.masks, source.left_out) == (2, "1 picture: ground_truth/crack (1)", "")
+    alone = RecordedSource(tmp_path / "ground_truth", "max")
+    alone.open()
+    assert (alone.total, alone.masks) == (1, "")  # whoever names the folder of masks means them
+    alone.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support import spread_tasks
-from support.spread_tasks import Count
+from support.spread_tasks import Count, Logs
 
 from edge.errors import UserError
 from edge.spread import LostFrame, shards_of, spread
@@ -68,3 +68,12 @@ def test_no_worker_is_refused() -> None:
     with pytest.raises(UserError) as caught:
         spread(Count(), shards_of(8), workers=0)
     assert str(caught.value) == "--workers\n  received: 0\n  expected: a number from 1 up"
+
+
+def test_a_workers_log_is_no_part_of_the_commands_output(capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard output is the result's, a JSON object perhaps."""
+    spread(Logs(), shards_of(8, 4), workers=2)
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert "picture_unreadable" in told.err
+    assert "engine_opened" not in told.err

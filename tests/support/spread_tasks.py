@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from edge.errors import UserError
 from edge.spread import LostFrame, Progress, Shard, shards_of, spread
@@ -73,3 +74,16 @@ def what_the_task_tells_a_person_arrives_as_it_was_said(**where: Any) -> None:
     with pytest.raises(UserError) as caught:
         spread(Count(bad=30), shards_of(40, 8), **where)
     assert str(caught.value) == "part_30.png: too dark"
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Logs a line of each level, as an engine does when it is opened."""
+
+    def __call__(self, shard: Shard, at: At) -> bytes:
+        for index in range(shard.start, shard.stop):
+            at(index, f"part_{index}.png")
+        log = structlog.get_logger()
+        log.info("engine_opened", engine="onnx")
+        log.warning("picture_unreadable", file="part_0.png")
+        return b""
