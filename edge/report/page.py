@@ -36,7 +36,7 @@ td.bar b { position: relative; font-weight: 400; z-index: 1; padding-left: 4px; 
 .notes { background: #fff7e0; border-left: 4px solid #e0a800; padding: 8px 14px; margin: 14px 0; }
 .notes p { margin: 3px 0; }
 .plots { display: flex; flex-wrap: wrap; gap: 18px; }
-.plot { min-height: 330px; }
+.plot { min-height: 330px; max-width: 100%; overflow: auto hidden; }
 .fluid .plot { flex: 1 1 480px; min-width: min(300px, 100%); max-width: 640px; min-height: 300px; }
 .fluid .plot > * { width: 100%; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 16px; }

@@ -263,3 +263,28 @@ def test_the_pages_address_brings_recording_frame_and_change_back(page: tuple[An
     tab.locator(".control.changed").first.wait_for()
     assert tab.locator('[id="number-threshold.high"]').input_value() == "20"
     assert tab.locator("#where").inner_text() == here
+
+
+def test_a_recording_that_is_open_fits_a_phone_and_axe_finds_nothing_serious(page: tuple[Any, list[str]]) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    tab, _ = page
+    cookies, url = tab.context.cookies(), f"{tab.url.partition('/cam/')[0]}/cam/cam1/tune?frame={FAIL}"
+    found = {}
+    for scheme, width in (("light", 390), ("dark", 1280)):
+        context = tab.context.browser.new_context(
+            bypass_csp=True, color_scheme=scheme, viewport={"width": width, "height": 844}, reduced_motion="reduce"
+        )
+        context.add_cookies(cookies)
+        small = context.new_page()
+        small.goto(url)
+        settled(small)
+        assert small.evaluate("document.documentElement.scrollWidth") <= width
+        violations = axe.Axe().run(small).response["violations"]
+        found[scheme] = [
+            f"{rule['id']}: {node['html'][:150]}"
+            for rule in violations
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"][:3]
+        ]
+        context.close()
+    assert found == {"light": [], "dark": []}
