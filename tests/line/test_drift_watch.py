@@ -150,6 +150,8 @@ def test_brighter_light_is_named_and_never_locks(tmp_path: Path) -> None:
     assert {k: v for k, v in state.items() if k != "since_ns"} == last
     assert state["since_ns"] > 0
     assert states.states[0].drift is None
+    assert states.states[-1].drift_block is not None
+    assert states.states[-1].drift_block["statistics"]["log_gain"][0] > 0.2
     assert not any(fault.code.startswith("drift") for s in states.states for fault in s.faults)
     kinds = [m["kind"] for path in segments(tmp_path / "log") for m in read_messages(path)]
     assert kinds.count("drift") == 2
