@@ -39,12 +39,13 @@ from edge.disturb.corruptions import CORRUPTIONS
 from edge.drift.baseline import Baseline, BaselineKey
 from edge.drift.detector import Detector
 from edge.drift.fit_template import fit_template
+from edge.drift.floors import FLOORS
 from edge.drift.ladder import PlaceLimits
 from edge.drift.learn import learn, plan_signatures
 from edge.drift.meter import Meter
 from edge.drift.reference import make_reference
 from edge.drift.signatures import Library
-from edge.drift.statistics import FLOORS, NAMES
+from edge.drift.statistics import NAMES
 from edge.engines.open import open_engine
 from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map

@@ -29,9 +29,9 @@ from support.other_corruptions import TWO_WAY, disturbed
 
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.drift.fit_template import fit_template
+from edge.drift.floors import FLOORS
 from edge.drift.meter import Meter
 from edge.drift.signatures import Library
-from edge.drift.statistics import FLOORS
 from edge.models.sets.open import open_set
 from edge.shift.diagnose import diagnose, learned, names_and_units, usual
 from edge.shift.look import Ruler

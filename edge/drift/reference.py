@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.drift.statistics import FLOORS, NAMES
+from edge.drift.floors import FLOORS
+from edge.drift.statistics import NAMES
 from edge.errors import UserError
 
 BLOCK = 50

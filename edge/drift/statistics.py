@@ -1,12 +1,12 @@
-"""The names of the statistics that are taken of a frame, in their order, and how small a change of each means anything."""
+"""The names of the statistics that are taken of a frame, in their order, and how small a change of each means anything.
+
+The front of the page reads them, too: nothing is imported for them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +51,4 @@ and downwards. ``disagreement``: how little the registered frame correlates with
 """
 
 NAMES: Final = tuple(statistic.name for statistic in STATISTICS)
-FLOORS: Final[NDArray[np.float64]] = np.array([statistic.floor for statistic in STATISTICS])
 INDEX: Final = {name: number for number, name in enumerate(NAMES)}

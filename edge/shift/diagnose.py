@@ -9,10 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from edge.disturb.corruptions import CORRUPTIONS
+from edge.drift.floors import FLOORS
 from edge.drift.learn import SIGNATURE_FRAMES, learn, plan_signatures
 from edge.drift.named import UNKNOWN, Named
 from edge.drift.signatures import Library, Signatures
-from edge.drift.statistics import FLOORS, INDEX, STATISTICS
+from edge.drift.statistics import INDEX, STATISTICS
 from edge.models.evaluate.ranking import Floats
 from edge.shift.advice import advice_for
 from edge.shift.look import Ruler

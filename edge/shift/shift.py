@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from edge.drift.floors import FLOORS
 from edge.drift.signatures import Library
-from edge.drift.statistics import FLOORS
 from edge.errors import UserError
 from edge.models.evaluate.ranking import Floats
 from edge.models.evaluate.summary import plain

@@ -7,12 +7,13 @@ import pytest
 from support.baselines import still
 
 from edge.drift.detector import Detector
+from edge.drift.floors import FLOORS
 from edge.drift.ladder import PlaceLimits
 from edge.drift.monitor import DriftMonitor
 from edge.drift.named import Drift
 from edge.drift.reference import make_reference
 from edge.drift.signatures import Library, Signatures
-from edge.drift.statistics import FLOORS, INDEX, NAMES
+from edge.drift.statistics import INDEX, NAMES
 
 COUNT = len(NAMES)
 SECOND_NS = 1_000_000_000

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from support.baselines import still
 
 from edge.drift.detector import Detector
+from edge.drift.floors import FLOORS
 from edge.drift.reference import make_reference, time_constants
-from edge.drift.statistics import FLOORS, INDEX, NAMES
+from edge.drift.statistics import INDEX, NAMES
 from edge.errors import UserError
 
 

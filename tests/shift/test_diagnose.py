@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from edge.disturb.corruptions import CORRUPTIONS
+from edge.drift.floors import FLOORS
 from edge.drift.named import UNKNOWN, Named
-from edge.drift.statistics import FLOORS, INDEX, NAMES
+from edge.drift.statistics import INDEX, NAMES
 from edge.shift.advice import ADVICE
 from edge.shift.diagnose import diagnose, headline, names_and_units, ranges_of, unchanged
 from edge.shift.told_apart import Separability, effects

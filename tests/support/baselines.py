@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from edge.drift.baseline import Baseline, BaselineKey
 from edge.drift.fit_template import fit_template
+from edge.drift.floors import FLOORS
 from edge.drift.ladder import PlaceLimits
 from edge.drift.learn import learn, plan_signatures
 from edge.drift.meter import Meter
 from edge.drift.reference import make_reference
-from edge.drift.statistics import FLOORS, NAMES
+from edge.drift.statistics import NAMES
 from edge.sources.synthetic.parts import make_scene
 
 SIZE = 96

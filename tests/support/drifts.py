@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.drift.floors import FLOORS
 from edge.drift.ladder import PlaceLimits
 from edge.drift.monitor import DriftMonitor
 from edge.drift.reference import make_reference
 from edge.drift.signatures import Library, Signatures
-from edge.drift.statistics import FLOORS, INDEX, NAMES
+from edge.drift.statistics import INDEX, NAMES
 from edge.frames import Frame
 from edge.line.drift_watch import DriftWatch
 from support.records import META

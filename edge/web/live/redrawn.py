@@ -1,19 +1,20 @@
 """A preview is made smaller, or gets the boxes of its own record, for programs that can draw neither (pure).
 
-libjpeg-turbo and NumPy do it, because the front has no OpenCV: 640x480 takes 3 ms of CPU.
+libjpeg-turbo and NumPy do it, because the front has no OpenCV: 640x480 takes 3 ms of CPU. They are imported when a program
+asks for the first time: the 12 MB that they take are not every page's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
-
-import numpy as np
-import simplejpeg
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.client import Preview
 from edge.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _LINE_PX: Final = 2
 _RED: Final = (255, 89, 100)
@@ -40,6 +41,9 @@ def redrawn(preview: Preview, asked: AsAsked) -> bytes:
     """Return the preview's JPEG as it is asked for; the very bytes that came if nothing is asked."""
     if asked == AsAsked():
         return preview.jpeg
+    import numpy as np
+    import simplejpeg
+
     pixels = simplejpeg.decode_jpeg(preview.jpeg, "RGB", min_height=asked.height or 0, min_width=1 if asked.height else 0)
     if asked.height is not None and asked.height < len(pixels):
         pixels = _shrunk(pixels, asked.height)
@@ -54,6 +58,8 @@ def redrawn(preview: Preview, asked: AsAsked) -> bytes:
 
 def _shrunk(pixels: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     """Each pixel is the mean of those that it stands for; (H, W, 3) uint8."""
+    import numpy as np
+
     width = max(1, round(pixels.shape[1] * height / len(pixels)))
     total: NDArray[Any] = pixels.astype(np.float32)
     for axis, size in ((0, height), (1, width)):
