@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from support.pages import client_of, log_in, site_in
+from support.reviewed import reviewed
 from support.shift_reports import write_report
 
 from edge.web.doors.roles import Role
@@ -92,3 +93,18 @@ def test_a_set_that_is_a_recording_of_the_page_has_its_id(page, tmp_path) -> Non
     write_report(folder / "shift.json", root=str(recordings.resolve()))
     head = client.get(f"{CALL}/{client.get(CALL).json()['reports'][0]['id']}").json()
     assert head["recordings"] == [None, hashlib.sha256(str((recordings / "line").resolve()).encode()).hexdigest()[:16]]
+
+
+def test_frames_of_a_report_are_found_by_review_under_the_id_that_it_says(tmp_path) -> None:
+    with reviewed(tmp_path, 6) as (site, client, _):
+        (tmp_path / "shifts").mkdir()
+        object.__setattr__(site, "config", site.config.model_copy(update={"shifts": (tmp_path / "shifts",)}))
+        places = [tmp_path / "sets" / "lab", (tmp_path / "line" / "evidence").resolve()]
+        sets = [{"name": place.name, "path": str(place), "root": str(place), "frames": 6, "parts": 3} for place in places]
+        write_report(tmp_path / "shifts" / "shift.json", sets=sets)
+        report = client.get(CALL).json()["reports"][0]["id"]
+        lab, line = client.get(f"{CALL}/{report}").json()["recordings"]
+        assert lab is None
+        found = client.get("/api/v1/cameras/cam1/frames", params={"recording": line, "numbers": "1,3"}).json()
+        assert len(found["ids"]) == 2
+        assert '"has_review":true' in client.get("/cam/cam1/shift").text.replace("&#34;", '"')
