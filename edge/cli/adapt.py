@@ -127,7 +127,8 @@ def show(done: Adaptation) -> None:
         if one.trial is None:
             console.print(f"[dim]{one.row.name}: {escape(one.why_not or '')}[/]", soft_wrap=True)
     lab = "" if done.lab_recall is None else f" (in the lab {done.lab_recall:.2f})"
-    console.print(f"recall: of pasted defects of 4 to 12 px at 4 to 12 % contrast{lab}", soft_wrap=True)
+    low, high = (f"{100 * contrast:.0f}" for contrast in (done.contrasts[0], done.contrasts[-1]))
+    console.print(f"recall: of pasted defects of 4 to 12 px at {low} to {high} % contrast{lab}", soft_wrap=True)
     console.print(done.choice.why, soft_wrap=True)
 
 

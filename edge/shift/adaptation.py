@@ -29,7 +29,7 @@ from edge.models.write import write_bundle
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace
 from edge.preprocess.register import PartOutOfPlace
 from edge.shift.answers.protocol import AnswerRow, NotOffered, Proposal, Situation
-from edge.shift.bundle_trial import PANEL_CONTRASTS, Trial, TrialBench
+from edge.shift.bundle_trial import PANELS, Trial, TrialBench
 from edge.shift.factory_frames import FactoryFrames, factory_frames
 from edge.shift.rank import AnswerChoice, Tried, choose
 from edge.shift.subject import SELF_TEST, Subject
@@ -52,6 +52,8 @@ class Adaptation:
     choice: AnswerChoice
     limit: float
     tested: SelfTest | None = None
+    contrasts: tuple[float, ...] = PANELS[0]
+    """Of the pasted defects that the recall is of."""
 
 
 def adapt(
@@ -93,7 +95,7 @@ def adapt(
     for number, row in enumerate(answers, 1):
         tried.append(_try(row, situation, bench))
         say(row.name, number, len(answers))
-    recall = _lab_recall(situation)
+    recall = _lab_recall(situation, bench.panel)
     choice = choose(frozen, tried, limit=limit, lab_recall=recall)
     tested = None if choice.taken is None else _tested(choice.taken, bundle, bench)
     return Adaptation(
@@ -106,6 +108,7 @@ def adapt(
         choice=choice,
         limit=limit,
         tested=tested,
+        contrasts=bench.panel,
     )
 
 
@@ -205,10 +208,10 @@ def _lab_clipped(pictures: Sequence[NDArray[Any]] | None, bundle: Bundle) -> flo
     return float(np.median([np.count_nonzero(picture >= white) / picture.size for picture in pictures]))
 
 
-def _lab_recall(situation: Situation) -> float | None:
+def _lab_recall(situation: Situation, contrasts: Sequence[float]) -> float | None:
     """What the bundle's self-test said of the same defects in the lab's frames; None without one."""
     if situation.self_test is None:
         return None
-    cells = [cell for cell in situation.self_test.get("cells", ()) if cell["contrast"] in PANEL_CONTRASTS]
+    cells = [cell for cell in situation.self_test.get("cells", ()) if cell["contrast"] in contrasts]
     pasted = sum(cell["pasted"] for cell in cells)
     return sum(cell["seen"] for cell in cells) / pasted if pasted else None

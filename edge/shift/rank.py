@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.shift.answers.protocol import AnswerRow, Proposal
-from edge.shift.bundle_trial import Trial
+from edge.shift.bundle_trial import ENOUGH_SEEN, Trial
 
 ALIKE: Final = 0.06
 """Difference in harm below which two answers are alike, and the gentler one is taken: one frame of twenty is 0.05."""
@@ -70,6 +70,8 @@ def choose(frozen: Trial, tried: Sequence[Tried], *, limit: float, lab_recall: f
     assert best.trial is not None
     if not best.trial.harm <= frozen.harm - GAIN:
         return AnswerChoice(None, f"keep: no answer does clearly better than the model as it is ({sentence})")
+    if best.trial.recall < ENOUGH_SEEN:
+        return AnswerChoice(None, f"keep: {best.row.name} would let nearly all pasted defects pass ({sentence})")
     after = f"false rejects {best.trial.rejected} of {best.trial.frames}, recall {best.trial.recall:.2f}"
     left = "" if best.trial.interval[0] <= limit else f"; still above the limit of {limit:.0%}"
     return AnswerChoice(best, f"{best.row.name}: {sentence} before, {after} after{left}")

@@ -89,6 +89,7 @@ def report(done: Adaptation) -> dict[str, Any]:
         "suspects": done.suspects,
         "limit": done.limit,
         "lab_recall": done.lab_recall,
+        "recall_contrasts": list(done.contrasts),
         "before": trial_json(done.frozen),
         "answers": [row_json(one) for one in done.tried],
         "taken": None if done.choice.taken is None else done.choice.taken.row.name,

@@ -66,6 +66,12 @@ def test_where_recall_cannot_be_measured_the_model_is_kept() -> None:
     assert taken(choice) is None
 
 
+def test_an_answer_by_which_nearly_all_defects_would_pass_is_not_taken() -> None:
+    choice = choose(trial(4, 0.02), [tried("threshold", 1, 0.01)], limit=0.05, lab_recall=0.01)
+    assert taken(choice) is None
+    assert choice.why == ("keep: threshold would let nearly all pasted defects pass (false rejects 4 of 20, recall 0.02)")
+
+
 def test_the_table_has_every_answer_once_and_the_gentlest_first() -> None:
     names = [row.name for row in ANSWERS]
     assert len(names) == len(set(names))
