@@ -40,7 +40,9 @@ def test_boxes_and_outlines_show_on_dark_bright_and_red_parts(tone: tuple[int, i
 
 def test_a_mask_is_outlined_by_default_and_at_most_ten_regions_are_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
     labels: list[str] = []
-    monkeypatch.setattr("edge.report.overlay.label", lambda _p, text, *_: labels.append(text))
+    monkeypatch.setattr(
+        "edge.report.overlay.write_labels", lambda _picture, asked, *_: labels.extend(text for _, text in asked)
+    )
     boxes = [(20 + 25 * k, 20, 30 + 25 * k, 30) for k in range(23)]
     regions = tuple(Region(k + 1, box, 9.0, (0.0, 0.0), 0.9, 0.8, 1.0, 1.0, 1.0) for k, box in enumerate(boxes))
     inspection = Inspection(meta=META, verdict="fail", map_max=0.9, threshold=0.6, regions=regions)
