@@ -53,7 +53,7 @@ class Adaptation:
     limit: float
     tested: SelfTest | None = None
     contrasts: tuple[float, ...] = PANELS[0]
-    """Of the pasted defects that the recall is of."""
+    """Contrasts of the pasted defects that the recall counts."""
 
 
 def adapt(

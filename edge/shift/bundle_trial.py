@@ -38,8 +38,8 @@ PANELS: Final[tuple[tuple[float, ...], ...]] = ((0.04, 0.06, 0.08, 0.12), (0.08,
 """Contrasts of the pasted defects that answers are compared by; the self-test has all of them.
 
 Nearly all models of an even surface see the stronger ones, and a model of a rough texture sees none of the weaker: by those
-every answer costs nothing there, and on magnetic tiles a threshold that lost four real defects of five was taken. Compared
-is by the first panel of which the model sees enough at the higher one of its own threshold and that of these frames.
+every answer costs nothing there, and on magnetic tiles a threshold was taken that lost four real defects of five. The
+comparison uses the first panel that the model sees enough of, at the higher one of its own threshold and these frames'.
 """
 ENOUGH_SEEN: Final = 0.2
 """Share of the pasted defects from which a difference of recall can be seen."""
