@@ -22,7 +22,7 @@ LONG: Final = (
 )
 """Commands that may take long enough for a bar, or are called by a job that nobody watches."""
 _QUIET, _VERBOSE = "be_quiet", "be_verbose"
-_QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No bars and no text; errors and --json stay.")]
+_QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No bars and no text; errors, notes and --json stay.")]
 _VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Also the log's lines, on standard error.")]
 
 

@@ -70,5 +70,7 @@ def _piped(fd: int, path: Path) -> bytes:
             raise UserError(
                 f"{path}: a pipe that gave no whole text in {PIPE_S:g} s", fix="name a file, or write into the pipe"
             )
+        if piece is not None and poller.poll(0):  # its writer has come and gone; one that hasn't come yet is waited for
+            raise UserError(f"{path}: an empty pipe", expected="YAML text", fix="look at the command that writes it")
         poller.poll(1000 * left_s)  # a pipe without a writer gives nothing, and no end either
     return bytes(data)

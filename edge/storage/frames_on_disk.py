@@ -18,6 +18,7 @@ from edge.errors import UserError, first_few, text_of
 from edge.frames import Frame, FrameMeta, Skip
 from edge.storage.find_pictures import SUFFIXES, FoundPictures, find_pictures, natural_key
 from edge.storage.mask_names import masks_beside
+from edge.storage.mask_pixels import is_drawn
 from edge.storage.mcap_file import is_mcap, open_mcap, read_mcap
 from edge.storage.pictures import PictureError, decode_with_bits, decoded_format, picture_bytes, silence_opencv
 from edge.storage.recording import RecordedFrame, Recording, framed, is_recording, open_recording
@@ -200,7 +201,7 @@ def _same(skip: Skip) -> Skip:
 
 def _folder(folder: Path, fps: float) -> Reel:
     found = pictures_in(folder)
-    masks = masks_beside(found.names)
+    masks = masks_beside(found.names, lambda name: is_drawn(folder / name))
     names = tuple(name for name in found.names if name not in masks)
     if masks:
         log.info("masks_left_out", folder=str(folder), what=_counted(masks))
@@ -211,7 +212,7 @@ def _folder(folder: Path, fps: float) -> Reel:
             f"{folder}: holds no pictures",
             received=found.told or kinds,
             expected="PNG, JPEG, TIFF or BMP files, in it or in folders under it, or a recording",
-            passes=not any(folder.iterdir()),  # where something will be mounted
+            passes=not files,  # where something will be mounted
         )
 
     def begin() -> Iterator[Item]:

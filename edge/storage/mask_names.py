@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 _MASK_FOLDERS: Final = frozenset({"mask", "masks", "label", "labels", "annotations", "segmentation", "segmentations"})
@@ -48,33 +48,45 @@ def masks_among(names: Iterable[str]) -> frozenset[str]:
 _JPEG: Final = frozenset({"jpg", "jpeg", "jpe", "jfif"})
 
 
-def masks_beside(names: Collection[str]) -> frozenset[str]:
+def masks_beside(names: Collection[str], looks_like_one: Callable[[str], bool]) -> frozenset[str]:
     """Those of the pictures that surely are masks of others among them, so that nobody wants a verdict on them.
 
-    Stricter than ``masks_among``: whatever lies in a folder whose name says ground truth or masks; in one called ``label``
-    or ``annotations`` only what has the name of a picture outside it; ``a_mask.png`` and ``mask_a.png`` beside an ``a``.
-    None is believed where every picture would be one.
+    Stricter than ``masks_among``: whatever lies in a folder whose name says ground truth; what ``looks_like_one`` by its
+    pixels and lies in a folder of masks, or in one called ``label`` or ``annotations`` with the name of a picture outside
+    it, or is an ``a_mask.png`` or ``mask_a.png`` beside an ``a``. A product may be a mask, and a camera may look at the
+    label. None is believed where every picture would be one.
     """
     outside, inside = set(), []
     for name in names:
         folders = name.split("/")[:-1]
         (inside.append(name) if any(map(is_mask_folder, folders)) else outside.add(name))
     of_outside = {_last(name) for name in outside}
-    found = {name for name in inside if _surely(name) or _MASK_STEM.sub("", _last(name)) in of_outside}
+    found = {name for name in inside if _is_ground_truth(name)}
+    unsure = [name for name in inside if _says_mask(name) or _MASK_STEM.sub("", _last(name)) in of_outside]
     stems = {name.rpartition(".")[0] for name in outside}
     for name in outside:
         stem = name.rpartition(".")[0]
         folder, slash, last = stem.rpartition("/")
         bare = {f"{folder}{slash}{_MASK_STEM.sub('', last)}", f"{folder}{slash}{_MASK_BEFORE.sub('', last)}"} - {stem}
         if bare & stems:
-            found.add(name)
-    return frozenset(found) if len(found) < len(names) else frozenset()
+            unsure.append(name)
+    if len(found.union(unsure)) == len(names):
+        return frozenset()
+    return frozenset(found.union(name for name in unsure if name not in found and looks_like_one(name)))
 
 
-def _surely(name: str) -> bool:
-    words = {word for folder in name.split("/")[:-1] for word in _WORD.findall(folder.casefold())}
-    joined = {"".join(_WORD.findall(folder.casefold())) for folder in name.split("/")[:-1]}
-    return not (words | joined).isdisjoint(_MASK_WORDS | {"mask", "masks"})
+def _is_ground_truth(name: str) -> bool:
+    return not _folder_words(name).isdisjoint(_MASK_WORDS)
+
+
+def _says_mask(name: str) -> bool:
+    return not _folder_words(name).isdisjoint({"mask", "masks"})
+
+
+def _folder_words(name: str) -> set[str]:
+    """Return the words of the folders' names, each one alone, and each folder's without spaces between."""
+    words = [_WORD.findall(folder.casefold()) for folder in name.split("/")[:-1]]
+    return {word for of_folder in words for word in of_folder} | {"".join(of_folder) for of_folder in words}
 
 
 def _last(name: str) -> str:

@@ -65,3 +65,13 @@ def test_text_whose_writer_is_gone_already_is_read_too() -> None:
         assert read_text_file(Path(f"/dev/fd/{reading}")) == "camera: cam1\n"
     finally:
         os.close(reading)
+
+
+def test_a_pipe_whose_writer_went_without_a_word_is_empty(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: os.close(os.open(pipe, os.O_WRONLY)))  # opens as soon as it is read
+    writer.start()
+    told = f"{pipe}: an empty pipe\n  expected: YAML text\n  fix: look at the command that writes it"
+    assert refusal(pipe) == told
+    writer.join()
