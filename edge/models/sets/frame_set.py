@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
+from edge.models.sets.last_words import last_words
 from edge.models.sets.manifest import (
     MANIFEST,
     FrameLine,
@@ -252,19 +253,6 @@ def read_set(manifest: Path) -> FrameSet:
     said = last_words(votes)
     kept = [replace(f, votes=said.get(f.file, ()), side=sides.get(f.file)) for f in frames.values()]
     return FrameSet(manifest, root, tuple(kept), manifest, None if split is None else split.by)
-
-
-def last_words(lines: Sequence[LabelLine]) -> dict[str, tuple[LabelLine, ...]]:
-    """For each file the words that count: each person's last one, without those before a word that decides."""
-    said: dict[str, dict[str, LabelLine]] = {}
-    for line in lines:
-        voices = said.setdefault(line.file, {})
-        if line.decides:
-            voices.clear()
-        voices.pop(line.by, None)
-        if line.label != "withdrawn":
-            voices[line.by] = line
-    return {file: tuple(voices.values()) for file, voices in said.items() if voices}
 
 
 def write_set(frames: FrameSet, manifest: Path, split: SplitLine | None = None) -> None:

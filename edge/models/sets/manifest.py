@@ -85,7 +85,7 @@ class LabelLine(Section):
     at: Stamp
     """When, UTC."""
     decides: bool = False
-    """This word ends a disagreement: earlier words of others don't count any more."""
+    """This word ends a disagreement: earlier words of others don't count, until this person's word is withdrawn."""
 
     @model_validator(mode="after")
     def _consistent(self) -> LabelLine:

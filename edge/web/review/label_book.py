@@ -88,7 +88,8 @@ class LabelBook:
     def say(self, frame: Mapping[str, Any], word: Mapping[str, Any], by: str) -> None:
         """Write one word on a frame, and keep the frame with the first one.
 
-        ``frame`` is a ``FoundFrame``'s message; ``word`` has ``label``, ``kinds``, ``shapes`` and ``decides``.
+        ``frame`` is a ``FoundFrame``'s message; ``word`` has ``label``, ``kinds``, ``shapes`` and ``decides``,
+        which is False where what an earlier word of this person decided is open again.
 
         Raises:
             UserError: the disk is full or refuses it (``passes``), the picture is gone, the word or a shape is none.
@@ -112,7 +113,10 @@ class LabelBook:
                 write_manifest(self.manifest, [HeadLine(created=now())])
         except OSError as error:
             raise _not_written(self.root, error) from None
-        append_lines(self.manifest, [*new, line])
+        back = []
+        if word.get("decides") is False and self._table.decides(self._camera, frame["kept"], by):
+            back.append(_line(frame["kept"], {"label": "withdrawn"}, by))
+        append_lines(self.manifest, [*new, *back, line])
         self.follow()
 
     def shapes(self, frame: str, by: str) -> Shapes:

@@ -18,17 +18,20 @@ from edge.models.sets.manifest import LabelLine
 from edge.web.derived_database import open_derived
 from edge.web.review.places import LABELS
 
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 _TABLES: Final = """
 create table if not exists books (camera text primary key, done integer not null, inode integer not null);
 create table if not exists votes (camera text not null, file text not null, who text not null, label text not null,
-  kinds text not null, mask text, at text not null, place integer not null, primary key (camera, file, who));
+  kinds text not null, mask text, at text not null, place integer not null,
+  decided integer, counts integer not null, primary key (camera, file, who));
 create table if not exists kinds (camera text not null, kind text not null, place integer not null,
   primary key (camera, kind));
 create table if not exists labels (camera text not null, file text not null, state text not null, kinds text not null,
   mask text, at text not null, primary key (camera, file));
 create index if not exists labels_by_file on labels (file);
 """
+
+_OF_PERSON: Final = "from votes where camera = ? and file = ? and who = ?"
 
 
 class LabelTable:
@@ -48,8 +51,13 @@ class LabelTable:
 
     def masks(self, camera: str, file: str) -> dict[str, str]:
         """Return the name of each person's mask of a frame, in the order in which they were drawn."""
-        ask = "select who, mask from votes where camera = ? and file = ? and mask is not null order by place"
+        ask = "select who, mask from votes where camera = ? and file = ? and mask is not null and counts order by place"
         return dict(self._database.execute(ask, (camera, file)).fetchall())
+
+    def decides(self, camera: str, file: str, who: str) -> bool:
+        """Return whether a person's word on a frame puts the earlier ones of others aside."""
+        row = self._database.execute(f"select decided {_OF_PERSON}", (camera, file, who)).fetchone()
+        return row is not None and row[0] is not None
 
     def forget(self, camera: str) -> None:
         """Begin a camera's labels anew."""
@@ -73,20 +81,23 @@ class LabelTable:
         self._database.execute("commit")
 
     def _vote(self, camera: str, line: LabelLine, place: int) -> None:
-        of_frame = "delete from votes where camera = ? and file = ?"
-        if line.decides:
-            self._database.execute(of_frame, (camera, line.file))
-        self._database.execute(f"{of_frame} and who = ?", (camera, line.file, line.by))
+        of_person = (camera, line.file, line.by)
+        row = self._database.execute(f"select decided {_OF_PERSON}", of_person).fetchone()
+        self._database.execute(f"delete {_OF_PERSON}", of_person)
         if line.label != "withdrawn":
-            kinds = orjson.dumps(line.defects).decode()
-            values = (camera, line.file, line.by, line.label, kinds, line.mask, line.at, place)
-            self._database.execute("insert into votes values (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            decided = place if line.decides else row and row[0]
+            values = (*of_person, line.label, orjson.dumps(line.defects).decode(), line.mask, line.at, place, decided)
+            self._database.execute("insert into votes values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)", values)
         named = [(camera, kind, place) for kind in line.defects]
         self._database.executemany("insert or ignore into kinds values (?, ?, ?)", named)
 
     def _settle(self, camera: str, file: str) -> None:
-        """Say what all words on one frame come to, as ``SetFrame`` does."""
-        ask = "select label, kinds, mask, at from votes where camera = ? and file = ? order by place"
+        """Say what all words on one frame come to, as ``last_words`` and ``SetFrame`` do."""
+        where = "where camera = ? and file = ?"
+        decided = f"select coalesce(max(decided), 0) from votes {where}"  # noqa: S608
+        counts = f"update votes set counts = place >= ({decided}) {where}"  # noqa: S608
+        self._database.execute(counts, (camera, file) * 2)
+        ask = f"select label, kinds, mask, at from votes {where} and counts order by place"  # noqa: S608
         rows = self._database.execute(ask, (camera, file)).fetchall()
         self._database.execute("delete from labels where camera = ? and file = ?", (camera, file))
         if not rows:
@@ -121,15 +132,19 @@ def summary(folder: Path, camera: str) -> dict[str, Any]:
 
 
 def votes_on(folder: Path, camera: str, files: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return each person's word on these frames, by the frame's name in the set."""
+    """Return each person's word that counts on these frames, by the frame's name in the set."""
     names = list(files)
     marks = ", ".join("?" * len(names))
-    ask = f"select file, who, label, kinds, mask, at from votes where camera = ? and file in ({marks}) order by place"  # noqa: S608
+    ask = (
+        "select file, who, label, kinds, mask, at, decided from votes"  # noqa: S608
+        f" where camera = ? and file in ({marks}) and counts order by place"
+    )
     found: dict[str, list[dict[str, Any]]] = {}
     try:
         with open_labels(folder) as database:
-            for file, who, label, kinds, mask, at in database.execute(ask, (camera, *names)):
+            for file, who, label, kinds, mask, at, decided in database.execute(ask, (camera, *names)):
                 word = {"by": who, "label": label, "kinds": orjson.loads(kinds), "mask": mask is not None, "at": at}
+                word["decides"] = decided is not None
                 found.setdefault(file, []).append(word)
     except sqlite3.Error:
         return {}

@@ -42,8 +42,9 @@ class SaidWord(Section):
     shapes: Annotated[tuple[DrawnBox | Outline, ...], Field(max_length=20)] | None = None
     """Where the defect is: boxes ``[x0, y0, x1, y1]`` and polygons ``[[x, y], ...]``, in pixels of the frame.
     null: what this person drew before."""
-    decides: bool = False
-    """This word ends a disagreement: earlier words of others don't count any more."""
+    decides: bool | None = None
+    """true: this word ends a disagreement, so that earlier words of others don't count until it is taken back. false: it
+    ends none, and what your word before ended is open again. null: as your word before."""
     at: str | None = None
     """The frame's time in ns, as details of frames have it; refused where its id means another frame now. null: not
     compared."""

@@ -7,7 +7,8 @@ import pytest
 from support.sets import AT, mvtec, picture, save, vote
 
 from edge.errors import UserError
-from edge.models.sets.frame_set import SetFrame, add_labels, hashed, last_words, pixels_sha256, read_set, write_set
+from edge.models.sets.frame_set import SetFrame, add_labels, hashed, pixels_sha256, read_set, write_set
+from edge.models.sets.last_words import last_words
 from edge.models.sets.manifest import MANIFEST, SplitLine, append_lines
 from edge.models.sets.open import open_set
 
@@ -34,6 +35,16 @@ def test_a_deciding_word_ends_the_disagreement_and_a_withdrawn_one_is_gone():
     said = last_words([vote("a"), vote("a", "defect", by="ben"), vote("a", "good", by="eva", decides=True)])
     assert [v.by for v in said["a"]] == ["eva"]
     assert last_words([vote("a"), vote("a", "withdrawn")]) == {}
+
+
+def test_a_deciding_word_that_is_taken_back_brings_the_others_back():
+    lines = [vote("a"), vote("a", "defect", by="ben"), vote("a", "good", by="eva", decides=True)]
+    closer = [*lines, vote("a", "defect", by="eva", defects=["crack"])]
+    assert [v.by for v in last_words(closer)["a"]] == ["eva"]  # her next word goes on deciding
+    assert SetFrame("a", votes=last_words([*closer, vote("a", "withdrawn", by="eva")])["a"]).label == "disputed"
+    later = [*lines, vote("a", "defect", by="ben")]  # said after the decision
+    assert [v.by for v in last_words(later)["a"]] == ["eva", "ben"]
+    assert [v.by for v in last_words([*later, vote("a", "withdrawn", by="eva")])["a"]] == ["anna", "ben"]
 
 
 def test_kinds_of_all_who_agree_are_joined():

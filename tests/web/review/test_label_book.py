@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 
 import numpy as np
 import orjson
@@ -13,7 +14,8 @@ from support.reviewed import SIZE, START, picture, write_frames
 
 from edge.cli._labelling import word_of
 from edge.errors import UserError
-from edge.models.sets.frame_set import add_labels, pixels_sha256, read_set
+from edge.models.sets.frame_set import SetFrame, add_labels, pixels_sha256, read_set
+from edge.models.sets.last_words import last_words
 from edge.models.sets.manifest import MANIFEST, LabelLine, append_lines
 from edge.storage.pictures import read_picture
 from edge.web.review import label_book
@@ -97,8 +99,49 @@ def test_a_word_is_taken_back_and_a_deciding_one_ends_a_disagreement(book, evide
     assert [vote["by"] for vote in votes_on(tmp_path / "page", "cam1", [of["kept"]])[of["kept"]]] == ["cleo"]
     assert summary(tmp_path / "page", "cam1")["counts"] == {"good": 1}
     book.say(of, {"label": "withdrawn"}, "cleo")
+    assert summary(tmp_path / "page", "cam1")["counts"] == {"disputed": 1}
+    assert read_set(book.root / MANIFEST).frames[0].kind == "disputed"
+    for who in ("ann", "bob"):
+        book.say(of, {"label": "withdrawn"}, who)
     assert summary(tmp_path / "page", "cam1")["counts"] == {}
     assert read_set(book.root / MANIFEST).frames[0].kind == "unlabelled"
+
+
+def test_a_word_that_is_undone_to_one_that_decided_nothing_opens_the_disagreement_again(book, evidence, tmp_path) -> None:
+    of = frame(evidence, 0)
+    for word, who in (
+        ({"label": "good"}, "ann"),
+        ({"label": "defect"}, "bob"),
+        ({"label": "defect", "decides": True}, "ann"),
+    ):
+        book.say(of, word, who)
+    book.say(of, {"label": "defect", "kinds": ["crack"]}, "ann")  # says it closer, and goes on deciding
+    assert [one.kind for one in read_set(book.root / MANIFEST).frames] == ["crack"]
+    book.say(of, {"label": "good", "decides": False}, "ann")
+    assert [one.kind for one in read_set(book.root / MANIFEST).frames] == ["disputed"]
+    assert summary(tmp_path / "page", "cam1")["counts"] == {"disputed": 1}
+
+
+def test_the_page_and_every_command_count_the_same_words_whatever_people_said(tmp_path) -> None:
+    rng = np.random.default_rng(3)
+    words = ("good", "defect", "unsure", "withdrawn")
+    lines = []
+    for number in range(60):
+        for _ in range(1 + number % 12):
+            label, by = str(rng.choice(words)), str(rng.choice(["ann", "bob", "cleo"]))
+            decides = bool(rng.random() < 0.3)
+            lines.append(LabelLine(file=f"{number}", label=label, by=by, at="2026-11-30T00:00:00Z", decides=decides))
+    table = LabelTable(tmp_path)
+    for place, line in enumerate(lines):  # word by word, as people say them
+        table.take("cam1", [(line, place)], (place + 1, 1))
+    table.close()
+    files = {line.file for line in lines}
+    shown = {file: [(one["by"], one["label"]) for one in said] for file, said in votes_on(tmp_path, "cam1", files).items()}
+    read = {file: [(one.by, one.label) for one in said] for file, said in last_words(lines).items()}
+    assert shown == read
+    states = [SetFrame(file, votes=said).label or "unsure" for file, said in last_words(lines).items()]
+    assert summary(tmp_path, "cam1")["counts"] == dict(Counter(states))
+    assert len(set(states)) == 4
 
 
 def test_what_edge_label_appends_is_taken_and_its_kinds_with_it(book, evidence, tmp_path) -> None:

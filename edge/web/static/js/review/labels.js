@@ -22,7 +22,7 @@ export async function say(word, { id = current(), moves = true } = {}) {
   if (word === null && before === null) return;
   done.push({ id, before });
   if (done.length > 1000) done.shift();
-  apply(id, word);
+  apply(id, word, decides.on || null);
   if (moves && current() === id) go(state.at + 1);
 }
 
@@ -31,14 +31,24 @@ async function wordOf(id) {
   const vote = own(id);
   if (!vote) return null;
   const shapes = vote.mask ? await shapesOf(id) : [];
-  return { label: vote.label, kinds: vote.kinds, shapes };
+  return { label: vote.label, kinds: vote.kinds, shapes, decides: Boolean(vote.decides) };
 }
 
-function apply(id, word) {
+/** `ends`: true, this word ends a disagreement; false, what this person's word before ended is open again; null, as before. */
+function apply(id, word, ends) {
   const detail = state.details.get(id);
-  const said = word && { label: word.label, kinds: word.kinds ?? [], shapes: word.label === "defect" ? word.shapes ?? state.shapes.get(id) ?? [] : [], decides: decides.on };
-  const others = said?.decides ? [] : detail.votes.filter((vote) => vote.by !== who);
-  detail.votes = said ? [...others, { by: who, label: said.label, kinds: said.kinds, mask: said.shapes.length > 0 }] : others;
+  const said = word && { label: word.label, kinds: word.kinds ?? [], shapes: word.label === "defect" ? word.shapes ?? state.shapes.get(id) ?? [] : [], decides: ends };
+  const decided = Boolean(own(id)?.decides);
+  let others = detail.votes.filter((vote) => vote.by !== who);
+  if (said && ends) {
+    detail.aside = [...(detail.aside ?? []), ...others];
+    others = [];
+  } else if (decided && (!said || ends === false)) {
+    others = [...(detail.aside ?? []), ...others];
+    detail.aside = [];
+  }
+  const deciding = ends ?? decided;
+  detail.votes = said ? [...others, { by: who, label: said.label, kinds: said.kinds, mask: said.shapes.length > 0, decides: deciding }] : others;
   state.shapes.set(id, said?.shapes ?? []);
   for (const kind of said?.kinds ?? []) if (!state.kinds.includes(kind)) state.kinds.push(kind);
   send(id, detail.at, said);
@@ -51,7 +61,8 @@ function apply(id, word) {
 export function undo() {
   const last = done.pop();
   if (!last) return;
-  apply(last.id, last.before);
+  const ended = last.before?.decides ?? false;
+  apply(last.id, last.before, ended && own(last.id)?.decides ? null : ended);
   const index = state.ids.indexOf(last.id);
   if (index >= 0) go(index);
 }

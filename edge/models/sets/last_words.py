@@ -1,0 +1,32 @@
+"""The words that count on a frame are the last one of each person, without those that a standing word decided against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge.models.sets.manifest import LabelLine
+
+
+def last_words(lines: Sequence[LabelLine]) -> dict[str, tuple[LabelLine, ...]]:
+    """Return for each file the words that count, in the order in which they were said.
+
+    A word that decides puts aside what others said before it, for as long as its person has a word on the frame: a later
+    word of the same person goes on deciding, and a withdrawn one brings the others' back.
+    """
+    said: dict[str, dict[str, tuple[int, LabelLine]]] = {}
+    decided: dict[str, dict[str, int]] = {}
+    for place, line in enumerate(lines):
+        voices, decisions = said.setdefault(line.file, {}), decided.setdefault(line.file, {})
+        voices.pop(line.by, None)
+        if line.label == "withdrawn":
+            decisions.pop(line.by, None)
+            continue
+        voices[line.by] = (place, line)
+        if line.decides:
+            decisions[line.by] = place
+    found = {}
+    for file, voices in said.items():
+        first = max(decided[file].values(), default=0)
+        if counting := tuple(line for place, line in voices.values() if place >= first):
+            found[file] = counting
+    return found
