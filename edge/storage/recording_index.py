@@ -130,7 +130,7 @@ def read_entry(line: bytes) -> Entry:
     """Read one line of an index. Raises ValueError if it is none."""
     try:
         return _entry(orjson.loads(line))
-    except (LookupError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(str(error)) from None
 
 

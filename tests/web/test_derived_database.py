@@ -63,6 +63,6 @@ def test_an_index_of_frames_that_is_damaged_is_made_again_from_the_evidence(tmp_
     for _ in range(2):
         (tmp_path / FRAMES).write_bytes(b"torn by a power cut")
         index = FrameIndex(tmp_path)
-        assert index.follow(line_of(tmp_path / "line"), ()) == 3
+        assert index.follow([line_of(tmp_path / "line")], ()) == 3
         index.close()
     assert len(frame_ids(tmp_path, "cam1", FrameWish())[0]) == 3

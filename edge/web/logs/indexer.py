@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import sys
 import time
@@ -42,11 +43,11 @@ def look_once(index: RecordIndex, runtime_folders: Sequence[Path]) -> int:
 def look_at_frames(index: FrameIndex, runtime_folders: Sequence[Path], recordings: Sequence[Path]) -> int:
     """Read which frames every line's evidence and recordings have new; return how many."""
     count = 0
-    for instance in instances(runtime_folders):
+    for camera, lines in itertools.groupby(instances(runtime_folders), key=lambda line: line.camera):
         try:
-            count += index.follow(instance, recordings)
+            count += index.follow([*lines], recordings)
         except (UserError, OSError, sqlite3.Error) as error:
-            log.warning("frames_not_indexed", camera=instance.camera, error=str(error))
+            log.warning("frames_not_indexed", camera=camera, error=str(error))
     return count
 
 
