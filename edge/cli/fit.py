@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -175,7 +176,7 @@ def _lacks(fitted: Fit, frames: FrameSequence | None) -> list[str]:
     return words + [f"left out of {place.folder}: {place.not_taken}" for place in beside]
 
 
-def _as_json(fitted: Fit, bundle: Bundle, pictures: list[Path], notes: list[str]) -> dict[str, Any]:
+def _as_json(fitted: Fit, bundle: Bundle, pictures: Mapping[int, Path], notes: list[str]) -> dict[str, Any]:
     """Return what was fitted, for programs."""
     made, (height, width, channels) = bundle.spec.provenance, fitted.plan.shape
     return {
@@ -191,15 +192,15 @@ def _as_json(fitted: Fit, bundle: Bundle, pictures: list[Path], notes: list[str]
         "unreadable": fitted.gathered.notes.unreadable,
         "out_of_place": [{"frame": name, "why": why} for name, why in fitted.gathered.notes.out_of_place],
         "outliers": [
-            {"frame": outlier.name, "maximum": outlier.maximum, "z": outlier.z, "picture": picture}
-            for outlier, picture in zip(fitted.outliers, pictures, strict=False)
+            {"frame": one.name, "maximum": one.maximum, "z": one.z, "picture": pictures.get(one.index)}
+            for one in fitted.outliers
         ],
-        "left_out": fitted.left_out,
+        "left_out": fitted.left_out_names,
         "self_test": None if fitted.tested is None else list(fitted.tested.sentences()),
     }
 
 
-def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path], *, chosen: bool) -> None:
+def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: Mapping[int, Path], *, chosen: bool) -> None:
     made, notes, plan = bundle.spec.provenance, fitted.gathered.notes, fitted.plan
     height, width, channels = plan.shape
     size = "any size" if bundle.spec.input.size == "any" else f"{width}x{height}"
@@ -226,12 +227,12 @@ def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: list[Path], *
     console.print(f"wrote {bundle.folder}, model {bundle.sha256[:12]}")
 
 
-def _show_outliers(console: Console, fitted: Fit, pictures: list[Path]) -> None:
-    for outlier, picture in zip(fitted.outliers, pictures, strict=False):
-        left = " (left out)" if outlier.name in fitted.left_out else ""
+def _show_outliers(console: Console, fitted: Fit, pictures: Mapping[int, Path]) -> None:
+    for outlier in fitted.outliers:
+        left = " (left out)" if outlier.index in fitted.left_out else ""
         console.print(
             f"[yellow]outlier:[/yellow] {escape(outlier.name)}: maximum {outlier.maximum:.4g}, "
-            f"{outlier.z:.0f} times the usual spread{left}; {escape(str(picture))}",
+            f"{outlier.z:.0f} times the usual spread{left}; {escape(str(pictures[outlier.index]))}",
             soft_wrap=True,
         )
 

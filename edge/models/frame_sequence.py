@@ -19,11 +19,14 @@ class FrameSequence:
     places: tuple[GoodFrames, ...]
     counts: tuple[int, ...]
     """Entries of each place, unreadable ones and losses of a recording included."""
+    labels: tuple[str, ...] = ()
+    """What the names of each place's frames begin with; empty if there is one place, whose names differ by themselves."""
 
     @classmethod
     def of(cls, *places: GoodFrames) -> FrameSequence:
         """Count the entries of each place. UserError as ``read_frames``."""
-        return cls(places, tuple(place.entries() for place in places))
+        labels = tuple(place.folder.as_posix() for place in places) if len(places) > 1 else ()
+        return cls(places, tuple(place.entries() for place in places), labels)
 
     def __iter__(self) -> Iterator[Frame | Skip]:
         return self.read(0, self.count())
@@ -49,12 +52,17 @@ class FrameSequence:
         return f"{self.count()} frames, names and sizes {digest.hexdigest()[:16]}"
 
     def read(self, start: int, stop: int) -> Iterator[Frame | Skip]:
-        """Entries ``start`` to ``stop``, exclusive; the others aren't decoded, but in a video."""
+        """Entries ``start`` to ``stop``, exclusive; the others aren't decoded, but in a video.
+
+        Where there are several places, each entry's ``frame_ref`` begins with its place.
+        """
         first = 0
-        for place, count in zip(self.places, self.counts, strict=True):
+        labels = self.labels or (None,) * len(self.places)
+        for place, count, label in zip(self.places, self.counts, labels, strict=True):
             begin, end = max(start - first, 0), min(stop - first, count)
             if begin < end:
-                yield from place.part(begin, end)
+                entries = place.part(begin, end)
+                yield from entries if label is None else (_labelled(entry, label) for entry in entries)
             first += count
 
 
@@ -67,6 +75,19 @@ def _files(place: GoodFrames) -> list[tuple[str, int]]:
         return [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths if not path.is_dir()]
     except OSError as error:
         raise UserError(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
+
+
+def _labelled(entry: Frame | Skip, label: str) -> Frame | Skip:
+    """The same entry with its place in its ``frame_ref``."""
+    if isinstance(entry, Frame):
+        return replace(entry, meta=replace(entry.meta, frame_ref=_within(label, entry.meta.frame_ref)))
+    return replace(entry, frame_ref=_within(label, entry.frame_ref))
+
+
+def _within(label: str, ref: str | None) -> str:
+    if ref is None or ref == label.rpartition("/")[2]:  # a video or a picture is a place by itself
+        return label
+    return f"{label}/{ref}"
 
 
 def name_of(entry: Frame | Skip) -> str:

@@ -19,11 +19,15 @@ _RARE = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Outlier:
-    """A frame whose maximum is suspiciously high, as that of a defect among the good ones is."""
+    """A frame whose maximum is suspiciously high, as that of a defect among the good ones is.
+
+    ``index``: the frame's number among all that were looked through; frames of two folders may share a name.
+    """
 
     name: str
     maximum: float
     z: float
+    index: int = 0
 
 
 def find_outliers(maxima: Sequence[tuple[str, float]]) -> tuple[Outlier, ...]:
@@ -43,6 +47,8 @@ def find_outliers(maxima: Sequence[tuple[str, float]]) -> tuple[Outlier, ...]:
         return ()
     z = (values - centre) / scale
     outliers = [
-        Outlier(name, maximum, float(score)) for (name, maximum), score in zip(maxima, z, strict=True) if score > limit
+        Outlier(name, maximum, float(score), index)
+        for index, ((name, maximum), score) in enumerate(zip(maxima, z, strict=True))
+        if score > limit
     ]
     return tuple(sorted(outliers, key=lambda outlier: -outlier.maximum))

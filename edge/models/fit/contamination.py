@@ -107,7 +107,11 @@ def outliers_of(found: Sequence[HeldOutScore]) -> tuple[Outlier, ...]:
     centre = np.median(values)
     scale = max(float(centre - np.quantile(values, 0.16)), LEAST_SPREAD)
     z = (values - centre) / scale
-    listed = [Outlier(score.name, score.maximum, float(v)) for score, v in zip(found, z, strict=True) if v > OUTLIER_Z]
+    listed = [
+        Outlier(score.name, score.maximum, float(v), score.index)
+        for score, v in zip(found, z, strict=True)
+        if v > OUTLIER_Z
+    ]
     return tuple(sorted(listed, key=lambda outlier: -outlier.maximum))
 
 

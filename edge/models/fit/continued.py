@@ -108,7 +108,7 @@ def add_frames(base: Path, frames: FrameSequence, request: FitRequest, run: FitR
     more, lost = gather_all(plan, frames, run, frozenset())
     gathered.merge(more)
     gathered.notes.survey.check(request.source)
-    return finish_fit(plan, gathered, frames, request.source, run, lost, before=statistics_of(bundle, plan))
+    return finish_fit(plan, gathered, frames, request.source, run, lost, before=lambda: statistics_of(bundle, plan))
 
 
 def merge_bundles(bundles: tuple[Path, ...], name: str, run: FitRun) -> Fit:

@@ -12,12 +12,11 @@ from typing import Any
 import edge
 from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, DisplaySpec
-from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.fit.contamination import HeldOutScore, ScoreTask, are_left_out, outliers_of, scores, scores_from_bytes
 from edge.models.fit.fit_plan import MEND, FitPlan, FitRequest, plan_fit
-from edge.models.fit.gather_frames import FitNotes, GatheredFrames, GatherTask, from_bytes, gather_frames
-from edge.models.fit.methods import MethodRow, method_row
+from edge.models.fit.gather_frames import FitNotes, GatheredFrames, GatherTask, check_enough, from_bytes, gather_frames
+from edge.models.fit.methods import method_row
 from edge.models.fit.protocol import FittedModel
 from edge.models.fit.self_test import SelfTest, self_test
 from edge.models.frame_sequence import FrameSequence
@@ -29,8 +28,8 @@ from edge.storage.pictures import encode_png
 _HEAD = 16
 """Frames of an iterator that can't be begun again, copied so that the plan can look at them first."""
 STATISTICS = "statistics.npz"
-_WHITE_PPM = 990_000
-"""Pixels of a million at the highest level: nothing can be seen anywhere."""
+_LOOKS = 2
+"""So often outliers are looked for and left out: a defect that a worse one hid stands out once that one is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,14 @@ class Fit:
     model: FittedModel
     scores: tuple[HeldOutScore, ...] = ()
     outliers: tuple[Outlier, ...] = ()
-    left_out: tuple[str, ...] = ()
+    left_out: frozenset[int] = frozenset()
+    """Numbers of those of ``outliers`` that the model was made without."""
     lost: tuple[LostFrame, ...] = ()
     tested: SelfTest | None = None
+
+    @property
+    def left_out_names(self) -> tuple[str, ...]:
+        return tuple(outlier.name for outlier in self.outliers if outlier.index in self.left_out)
 
 
 def fit(frames: Iterable[Frame | Skip], request: FitRequest, run: FitRun = FitRun()) -> Fit:
@@ -100,41 +104,45 @@ def finish_fit(
     run: FitRun,
     lost: Sequence[LostFrame] = (),
     *,
-    before: GatheredFrames | None = None,
+    before: Callable[[], GatheredFrames] | None = None,
 ) -> Fit:
     """The model of what was gathered, tested. ``frames``: those that are looked through for outliers.
 
-    ``before``: what was gathered earlier, from other frames, and is part of ``gathered``.
+    ``before``: reads what was gathered earlier, from other frames, and is part of ``gathered``.
     """
     row = method_row(plan.method)
-    _check_enough(gathered.notes, row, source, gathered.statistics.frames)
+    check_enough(gathered.notes, row, source, gathered.statistics.frames)
     model = gathered.statistics.model(gathered.kept.pictures())
+    fitted = Fit(plan, gathered, model, lost=tuple(lost))
     if not run.test or gathered.statistics.frames < 3:
-        return Fit(plan, gathered, model, lost=tuple(lost))
+        return fitted
     found = _scores(plan, gathered, model, frames, run)
-    outliers = outliers_of(found)
-    left_out: tuple[str, ...] = ()
-    if are_left_out(run.leave_out, len(outliers), len(found), row.least_frames):
-        left_out = tuple(outlier.name for outlier in outliers)
-        numbers = frozenset(score.index for score in found if score.name in left_out)
-        gathered, lost = gather_all(plan, frames, run, numbers)
+    fitted = replace(fitted, scores=tuple(found), outliers=outliers_of(found))
+    fitted = _without_outliers(fitted, frames, source, run, before)
+    return replace(fitted, tested=self_test(plan, fitted.gathered, fitted.scores))
+
+
+def _without_outliers(
+    whole: Fit, frames: Iterable[Frame | Skip], source: str, run: FitRun, before: Callable[[], GatheredFrames] | None
+) -> Fit:
+    """The fit without its outliers and those that they hid; ``whole``, with all of them listed, where they are kept in."""
+    plan, row, fitted, outliers = whole.plan, method_row(whole.plan.method), whole, whole.outliers
+    for _ in range(_LOOKS):
+        if len(outliers) == len(fitted.left_out):
+            break
+        if not are_left_out(run.leave_out, len(outliers), len(whole.scores), row.least_frames):
+            return replace(whole, outliers=outliers)
+        left_out = frozenset(outlier.index for outlier in outliers)
+        gathered, lost = gather_all(plan, frames, run, left_out)
         if before is not None:
-            before.merge(gathered)
-            gathered = before
-        _check_enough(gathered.notes, row, source, gathered.statistics.frames)
+            more, gathered = gathered, before()
+            gathered.merge(more)
+        check_enough(gathered.notes, row, source, gathered.statistics.frames)
         model = gathered.statistics.model(gathered.kept.pictures())
-        found = _scores(plan, gathered, model, frames, run, numbers)
-    tested = self_test(plan, gathered, found)
-    return Fit(
-        plan=plan,
-        gathered=gathered,
-        model=model,
-        scores=tuple(found),
-        outliers=outliers,
-        left_out=left_out,
-        lost=tuple(lost),
-        tested=tested,
-    )
+        found = tuple(_scores(plan, gathered, model, frames, run, left_out))
+        fitted = Fit(plan, gathered, model, scores=found, outliers=outliers, left_out=left_out, lost=lost)
+        outliers = (*outliers, *outliers_of(found))
+    return fitted
 
 
 def fit_to_bundle(
@@ -198,7 +206,7 @@ def spec_of(fitted: Fit, source: str) -> BundleSpec:
         "out_of_place": [f"{name}: {why}" for name, why in notes.out_of_place],
         "clipped_frames": notes.clipped,
         "outliers": [outlier.name for outlier in fitted.outliers],
-        "left_out": list(fitted.left_out),
+        "left_out": list(fitted.left_out_names),
     }
     return plan.spec.model_copy(
         update={
@@ -319,29 +327,3 @@ def _key(plan: FitPlan, frames: FrameSequence, left_out: frozenset[int]) -> str:
             repr(sorted(left_out)),
         )
     )
-
-
-def _check_enough(notes: FitNotes, row: MethodRow, source: str, frames: int) -> None:
-    """Raises UserError where so few frames, or nothing but copies of one, can't make a model."""
-    if frames < row.least_frames:
-        received = [f"{frames} that can be used"]
-        if notes.unreadable:
-            received.append(f"{len(notes.unreadable)} that cannot be read")
-        if notes.out_of_place:
-            received.append(f"{len(notes.out_of_place)} in which the part lies elsewhere")
-        raise UserError(
-            f"{source}: too few good frames to fit on",
-            received=", ".join(received),
-            expected=f"at least {row.least_frames}; {row.enough_frames}",
-            fix=notes.out_of_place[0][0] + ": " + notes.out_of_place[0][1] if notes.out_of_place else None,
-        )
-    if len(set(notes.contents)) == 1 and len(notes.contents) > 1:
-        white = notes.clipped_ppm >= _WHITE_PPM * notes.used
-        raise UserError(
-            f"{source}: all frames are the same picture",
-            received=f"{len(notes.contents)} copies of one" + (", clipped: white all over" if white else ""),
-            expected="frames of different good parts, so that it shows how good parts differ",
-            fix="reduce exposure, and record again"
-            if white
-            else "record again: the camera repeats its picture, or one file was copied",
-        )

@@ -12,9 +12,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from edge.errors import UserError
 from edge.frames import Frame, Skip
 from edge.models.fit.fit_plan import FitPlan, PlanPictures
-from edge.models.fit.methods import method_row
+from edge.models.fit.methods import MethodRow, method_row
 from edge.models.fit.protocol import Statistics
 from edge.models.fit.sums import KeptPictures
 from edge.models.frame_sequence import FrameSequence, name_of
@@ -23,6 +24,8 @@ from edge.spread.shards import At, Shard
 
 _CLIPPED_PX = 0.005
 """Share of a frame's pixels at the highest level from which on it counts as clipped."""
+_WHITE_PPM = 990_000
+"""Pixels of a million at the highest level: nothing can be seen anywhere."""
 
 
 @dataclass(slots=True)
@@ -133,6 +136,32 @@ def gather_frames(
         gathered.statistics.add(picture)
         gathered.kept.add(picture)
     return gathered
+
+
+def check_enough(notes: FitNotes, row: MethodRow, source: str, frames: int) -> None:
+    """Raise UserError where so few frames, or nothing but copies of one, can't make a model."""
+    if frames < row.least_frames:
+        received = [f"{frames} that can be used"]
+        if notes.unreadable:
+            received.append(f"{len(notes.unreadable)} that cannot be read")
+        if notes.out_of_place:
+            received.append(f"{len(notes.out_of_place)} in which the part lies elsewhere")
+        raise UserError(
+            f"{source}: too few good frames to fit on",
+            received=", ".join(received),
+            expected=f"at least {row.least_frames}; {row.enough_frames}",
+            fix=notes.out_of_place[0][0] + ": " + notes.out_of_place[0][1] if notes.out_of_place else None,
+        )
+    if len(set(notes.contents)) == 1 and len(notes.contents) > 1:
+        white = notes.clipped_ppm >= _WHITE_PPM * notes.used
+        raise UserError(
+            f"{source}: all frames are the same picture",
+            received=f"{len(notes.contents)} copies of one" + (", clipped: white all over" if white else ""),
+            expected="frames of different good parts, so that it shows how good parts differ",
+            fix="reduce exposure, and record again"
+            if white
+            else "record again: the camera repeats its picture, or one file was copied",
+        )
 
 
 @dataclass(frozen=True, slots=True)

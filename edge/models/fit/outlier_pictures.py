@@ -13,7 +13,7 @@ from edge.frames import Frame
 from edge.models.calibrate.outliers import draw_outlier
 from edge.models.fit.fit import Fit
 from edge.models.fit.fit_plan import PlanPictures
-from edge.models.frame_sequence import FrameSequence, name_of
+from edge.models.frame_sequence import FrameSequence
 from edge.preprocess.prepare import to_frame
 from edge.regions.verdict import box_to_image
 from edge.storage.disk import write_whole
@@ -27,8 +27,8 @@ def fit_outlier_folder(bundle: Path) -> Path:
     return bundle.with_name(f"{bundle.name}.outliers")
 
 
-def write_outlier_pictures(fitted: Fit, frames: FrameSequence | None, bundle: Path) -> list[Path]:
-    """One picture of each outlier, in their order; those of an earlier fit are deleted.
+def write_outlier_pictures(fitted: Fit, frames: FrameSequence | None, bundle: Path) -> dict[int, Path]:
+    """Write a picture of each outlier and return them by the frames' numbers; those of an earlier fit are deleted.
 
     Raises:
         UserError: the folder can't be written.
@@ -38,24 +38,24 @@ def write_outlier_pictures(fitted: Fit, frames: FrameSequence | None, bundle: Pa
         for old in folder.glob(f"{_PREFIX}*.png"):
             old.unlink()
         if not fitted.outliers or frames is None:
-            return []
+            return {}
         folder.mkdir(parents=True, exist_ok=True)
         return _write(fitted, frames, folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def _write(fitted: Fit, frames: FrameSequence, folder: Path) -> list[Path]:
-    ranks = {outlier.name: rank for rank, outlier in enumerate(fitted.outliers, 1)}
+def _write(fitted: Fit, frames: FrameSequence, folder: Path) -> dict[int, Path]:
+    ranks = {outlier.index: rank for rank, outlier in enumerate(fitted.outliers, 1)}
     pictures = PlanPictures(fitted.plan)
     written: dict[int, Path] = {}
-    for entry in frames:
-        rank = ranks.pop(name_of(entry), None)
+    for index, entry in enumerate(frames):
+        rank = ranks.pop(index, None)
         if rank is None or not isinstance(entry, Frame):
             continue
         outlier = fitted.outliers[rank - 1]
         picture, placement = pictures.of(entry)
-        left_out = outlier.name in fitted.left_out
+        left_out = index in fitted.left_out
         scorer = fitted.gathered.statistics.scorer(None if left_out else picture)
         values = scorer(picture)
         spec = fitted.plan.spec.model_copy(update={"map_to_image": fitted.model.map_to_image})
@@ -67,7 +67,7 @@ def _write(fitted: Fit, frames: FrameSequence, folder: Path) -> list[Path]:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", outlier.name.rsplit("/", 1)[-1].rsplit(".", 1)[0])[:60]
         path = folder / f"{_PREFIX}{rank:03d}-{name}.png"
         write_whole(path, encode_png(draw_outlier(entry, outlier, box, left_out=left_out)))
-        written[rank] = path
+        written[index] = path
         if not ranks:
             break
-    return [written[rank] for rank in sorted(written)]
+    return written

@@ -145,8 +145,8 @@ def self_test(plan: FitPlan, gathered: GatheredFrames, found: Sequence[HeldOutSc
     if not pictures:
         return None
     scorers = [gathered.statistics.scorer(picture) for picture in pictures[:_PICTURES]]
-    listed = {outlier.name for outlier in outliers_of(found)}
-    maxima = [score.maximum for score in found if score.name not in listed]
+    listed = {outlier.index for outlier in outliers_of(found)}
+    maxima = [score.maximum for score in found if score.index not in listed]
     if not maxima:
         maxima = [float(scorer(picture).max()) for scorer, picture in zip(scorers, pictures, strict=False)]
     threshold, _ = choose_high(maxima, 0.001, 1.0)

@@ -148,7 +148,7 @@ def test_defective_frames_among_the_good_are_listed_and_left_out() -> None:
     listed = {outlier.name for outlier in fitted.outliers}
     assert len(listed & {"005.png", "017.png", "023.png"}) >= 2
     assert len(listed - {"005.png", "017.png", "023.png"}) <= 1
-    assert set(fitted.left_out) == listed
+    assert set(fitted.left_out_names) == listed
     assert fitted.gathered.statistics.frames == 40 - len(listed)
 
 
