@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
@@ -30,6 +31,24 @@ def open_derived(path: Path, tables: str, layout: int) -> sqlite3.Connection:
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             path.with_name(name).unlink(missing_ok=True)
         return _opened(path, tables, layout)
+
+
+@contextlib.contextmanager
+def all_or_nothing(database: sqlite3.Connection) -> Iterator[None]:
+    """Write all that happens inside, or nothing of it where that raises."""
+    database.execute("begin")
+    try:
+        yield
+        database.execute("commit")
+    except BaseException:
+        if database.in_transaction:  # a full disk may have ended it already
+            database.execute("rollback")
+        raise
+
+
+def must_begin_anew(error: BaseException) -> bool:
+    """Return True if an error says that the database is damaged: it must be opened anew, which begins it anew."""
+    return type(error) is sqlite3.DatabaseError  # a value or a moment that is wrong has a class of its own
 
 
 def _opened(path: Path, tables: str, layout: int) -> sqlite3.Connection:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import orjson
 import pytest
+from support.lines import BASE
 from support.logs import HOUR, START, lines, lost, write
 
 from edge.errors import UserError
 from edge.web.logs import record_search
+from edge.web.logs.drift_search import drifts_named
+from edge.web.logs.indexer import look_once
 from edge.web.logs.record_index import FILE, RecordIndex
 from edge.web.logs.record_search import Wish, as_logged, each, indexed, search
 
@@ -98,6 +103,95 @@ def test_a_file_that_retention_deleted_is_forgotten(index, log, tmp_path) -> Non
     assert index.follow("cam1", log) == 0
     assert seqs(tmp_path) == [11, 10, 9, 8]
     assert indexed(tmp_path) == (4, 1)
+
+
+ODD = [
+    *[{"created_ns": at} for at in (None, {"ns": 1}, 1 << 63, "1795284000000000000", 1.5e18, True, [])],
+    *[{"seq": seq} for seq in (None, "1", 1 << 63, {})],
+    *[{"instance_id": run} for run in (None, 5, [], {})],
+    *[{"verdict": verdict} for verdict in (None, "good", [], {})],
+]
+
+
+@pytest.mark.parametrize("kind", ["inspection", "skip"])
+def test_records_of_odd_values_are_none_and_the_others_are_read(index, log, tmp_path, kind) -> None:
+    line = orjson.loads(lines("run1", range(7, 8))[0] if kind == "inspection" else lost("run1", 7, START + 7))
+    third = log / "edge-cam1-20261121T200000Z-000002.jsonl"
+    write(third, [*(orjson.dumps(line | odd) for odd in ODD), *lines("run3", range(1))])
+    assert index.follow("cam1", log) == 13
+    index.make_keys()
+    assert (index.follow("cam1", log), seqs(tmp_path, Wish(instance="run3"))) == (0, [0])
+    assert len(seqs(tmp_path)) == 13
+
+
+def test_odd_values_that_a_record_can_do_without_are_left_out(index, tmp_path) -> None:
+    odd = {"reason": {"a": 1}, "part_id": "A12", "map_max": "high", "latency_ms": {"total": []}}
+    write(tmp_path / FIRST, [orjson.dumps(orjson.loads(lines("run1", range(1))[0]) | odd)])
+    assert index.follow("cam1", tmp_path) == 1
+    index.make_keys()
+    (hit,) = search(tmp_path, Wish(), ["cam1"])
+    assert (hit.reason, hit.part, hit.map_max, hit.total_ms) == (None, None, None, None)
+
+
+def test_lines_of_drift_with_odd_values_are_passed_over(index, tmp_path) -> None:
+    told = {"kind": "drift", "created_ns": START, "drift": {"level": "warning", "cause": "dimmer"}}
+    odd = [{"created_ns": None}, {"created_ns": 1 << 63}, {"created_ns": "1"}, {"drift": "light"}]
+    write(tmp_path / FIRST, [orjson.dumps(told | one) for one in (*odd, {})])
+    index.follow("cam1", tmp_path)
+    assert [one["at_ns"] for one in drifts_named(tmp_path, "cam1", 0)] == [START]
+
+
+def test_a_file_that_can_not_be_written_down_keeps_no_other_from_being_read(index, log, tmp_path, monkeypatch) -> None:
+    insert = index._insert
+
+    def full(batch):
+        if any(row[2] == 8 for row in batch):
+            raise sqlite3.OperationalError("database or disk is full")
+        insert(batch)
+
+    third = log / "edge-cam1-20261121T200000Z-000002.jsonl"
+    write(third, lines("run3", range(20, 22), at_ns=START + 2 * HOUR))
+    with monkeypatch.context() as other:
+        other.setattr(index, "_insert", full)
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            index.follow("cam1", log)
+    index.make_keys()
+    assert seqs(tmp_path) == [21, 20, *range(7, -1, -1)]
+    assert index.follow("cam1", log) == 4
+    assert seqs(tmp_path) == [21, 20, *range(11, -1, -1)]
+
+
+def test_logs_of_two_instances_of_a_camera_stay_beside_each_other(tmp_path) -> None:
+    runtime = []
+    for name in ("a", "b"):
+        (tmp_path / name / "log").mkdir(parents=True)
+        write(tmp_path / name / "log" / FIRST, lines(name, range(3)))
+        (tmp_path / name / "cam1.yaml").write_text(BASE)
+        told = {"camera": "cam1", "config": str(tmp_path / name / "cam1.yaml"), "overrides": []}
+        (tmp_path / name / "instance.json").write_bytes(orjson.dumps(told))
+        runtime.append(tmp_path / name)
+    index = RecordIndex(tmp_path / FILE)
+    assert [look_once(index, runtime) for _ in range(3)] == [6, 0, 0]
+    (tmp_path / "b" / "cam1.yaml").write_text("outputs: [")
+    assert look_once(index, runtime) == 0
+    assert indexed(tmp_path) == (6, 2)
+    (tmp_path / "b" / "cam1.yaml").write_text(BASE.replace("dir: log", "dir: another"))
+    (tmp_path / "b" / "another").mkdir()
+    look_once(index, runtime)
+    assert indexed(tmp_path) == (3, 1)
+    index.close()
+
+
+def test_an_index_that_is_damaged_while_it_runs_is_no_logs_trouble(index, log, tmp_path, monkeypatch) -> None:
+    def damaged(*_):
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(index, "_read", damaged)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        index.follow("cam1", log)
+    monkeypatch.setattr(index, "make_keys", damaged)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):  # the next process begins it anew
+        look_once(index, ())
 
 
 def test_a_packed_file_is_unpacked_once_for_all_its_lines(index, log, tmp_path, monkeypatch) -> None:

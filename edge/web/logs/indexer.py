@@ -15,8 +15,9 @@ from typing import Final
 import structlog
 
 from edge.errors import UserError
-from edge.service.instances import instances
+from edge.service.instances import Instance, instances
 from edge.service.logs import set_up_logs
+from edge.web.derived_database import must_begin_anew
 from edge.web.idle import become_idle
 from edge.web.logs.places import kept_places
 from edge.web.logs.record_index import FILE, RecordIndex
@@ -27,27 +28,57 @@ log = structlog.get_logger()
 
 
 def look_once(index: RecordIndex, runtime_folders: Sequence[Path]) -> int:
-    """Read what is new in every line's log; return how many records. A log that can't be read is reported, and waits."""
+    """Read what is new in every line's log; return how many records. A log that can't be read is reported, and waits.
+
+    Raises:
+        sqlite3.DatabaseError: the index is damaged.
+    """
     count = 0
-    for instance in instances(runtime_folders):
+    for camera, lines in itertools.groupby(instances(runtime_folders), key=lambda line: line.camera):
         try:
-            place = kept_places(instance).log
-            if place is not None and place.is_dir():
-                count += index.follow(instance.camera, place)
-        except (UserError, OSError) as error:
-            log.warning("log_not_indexed", camera=instance.camera, error=str(error))
-    index.make_keys()
+            folders, is_whole = _log_folders([*lines])
+            if folders:
+                count += index.follow(camera, *folders, is_whole=is_whole)
+        except (UserError, OSError, sqlite3.Error) as error:
+            _report("log_not_indexed", camera, error)
+    try:
+        index.make_keys()
+    except sqlite3.Error as error:
+        _report("log_not_indexed", None, error)
     return count
 
 
+def _log_folders(lines: Sequence[Instance]) -> tuple[list[Path], bool]:
+    """Return where the instances of one camera keep their logs, and whether all of them could be asked."""
+    folders, is_whole = [], True
+    for line in lines:
+        try:
+            place = kept_places(line).log
+        except UserError as error:
+            log.warning("log_not_indexed", camera=line.camera, error=str(error))
+            is_whole = False
+            continue
+        if place is not None and place.is_dir():
+            folders.append(place)
+        elif place is not None or line.config is None:
+            is_whole = False
+    return folders, is_whole
+
+
+def _report(event: str, camera: str | None, error: Exception) -> None:
+    if must_begin_anew(error):
+        raise error
+    log.warning(event, camera=camera, error=str(error))
+
+
 def look_at_frames(index: FrameIndex, runtime_folders: Sequence[Path], recordings: Sequence[Path]) -> int:
-    """Read which frames every line's evidence and recordings have new; return how many."""
+    """Read which frames every line's evidence and recordings have new; return how many. Raises as ``look_once``."""
     count = 0
     for camera, lines in itertools.groupby(instances(runtime_folders), key=lambda line: line.camera):
         try:
             count += index.follow([*lines], recordings)
         except (UserError, OSError, sqlite3.Error) as error:
-            log.warning("frames_not_indexed", camera=camera, error=str(error))
+            _report("frames_not_indexed", camera, error)
     return count
 
 

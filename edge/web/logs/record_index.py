@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -16,7 +16,8 @@ import orjson
 
 from edge.storage.compressed_frames import VerifiedFrames
 from edge.storage.log_files import PACKED, segments
-from edge.web.derived_database import open_derived
+from edge.web.column_values import real, text, whole
+from edge.web.derived_database import all_or_nothing, must_begin_anew, open_derived
 
 FILE: Final = "index.sqlite"
 VERDICTS: Final = ("pass", "fail", "invalid")
@@ -59,25 +60,43 @@ class RecordIndex:
     def close(self) -> None:
         self._database.close()
 
-    def follow(self, camera: str, folder: Path) -> int:
-        """Read what is new in a log's folder; return how many records that were. Raises OSError: it can't be read."""
-        files = segments(folder, camera)
-        self._forget(camera, {str(path) for path in files})
-        return sum(self._read(camera, path) for path in files)
+    def follow(self, camera: str, *folders: Path, is_whole: bool = True) -> int:
+        """Read what is new in the folders of a camera's logs; return how many records that were.
+
+        With ``is_whole`` these are all that there are, and what was read in another is forgotten. A file that can't be
+        read doesn't keep the others from being read.
+
+        Raises:
+            OSError, sqlite3.Error: a folder or a file can't be read, or the index can't be written.
+        """
+        files = list(dict.fromkeys(path for folder in folders for path in segments(folder, camera)))
+        self._forget(camera, folders, {str(path) for path in files}, is_whole=is_whole)
+        count, errors = 0, []
+        for path in files:
+            try:
+                count += self._read(camera, path)
+            except FileNotFoundError:
+                continue  # retention was faster
+            except (OSError, sqlite3.Error) as error:
+                if must_begin_anew(error):
+                    raise
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return count
 
     def make_keys(self) -> None:
         """Make the keys that searches need: after the first reading, because that is faster."""
         self._database.executescript(_KEYS)
 
-    def _forget(self, camera: str, there: set[str]) -> None:
+    def _forget(self, camera: str, folders: Sequence[Path], there: set[str], *, is_whole: bool) -> None:
         known = self._database.execute("select id, path from files where camera = ?", (camera,)).fetchall()
         for number, path in known:
-            if path not in there:
-                self._database.execute("begin")
-                self._database.execute("delete from records where file = ?", (number,))
-                self._database.execute("delete from drifts where file = ?", (number,))
-                self._database.execute("delete from files where id = ?", (number,))
-                self._database.execute("commit")
+            if path not in there and (is_whole or Path(path).parent in folders):
+                with all_or_nothing(self._database):
+                    self._database.execute("delete from records where file = ?", (number,))
+                    self._database.execute("delete from drifts where file = ?", (number,))
+                    self._database.execute("delete from files where id = ?", (number,))
 
     def _read(self, camera: str, path: Path) -> int:
         rows = self._database.execute("select id, done, lines from files where path = ?", (str(path),)).fetchall()
@@ -88,23 +107,25 @@ class RecordIndex:
         if rows and size <= done:
             return 0
         count = 0
-        with path.open("rb", buffering=1 << 20) as file:
-            self._database.execute("begin")
-            if number is None:
-                add = "insert into files (camera, path, done, lines) values (?, ?, 0, 0)"
-                number = self._database.execute(add, (camera, str(path))).lastrowid
-            batch: list[tuple[Any, ...]] = []
-            for line, place, after in _lines(file, path.name.endswith(PACKED), done):
-                row = self._row(camera, line, number, place)
-                done, lines = after, lines + 1
-                if row is not None:
-                    batch.append(row)
-                    count += 1
-                if len(batch) >= _BATCH:
-                    self._insert(batch)
-            self._insert(batch)
-            self._database.execute("update files set done = ?, lines = ? where id = ?", (done, lines, number))
-            self._database.execute("commit")
+        try:
+            with path.open("rb", buffering=1 << 20) as file, all_or_nothing(self._database):
+                if number is None:
+                    add = "insert into files (camera, path, done, lines) values (?, ?, 0, 0)"
+                    number = self._database.execute(add, (camera, str(path))).lastrowid
+                batch: list[tuple[Any, ...]] = []
+                for line, place, after in _lines(file, path.name.endswith(PACKED), done):
+                    row = self._row(camera, line, number, place)
+                    done, lines = after, lines + 1
+                    if row is not None:
+                        batch.append(row)
+                        count += 1
+                    if len(batch) >= _BATCH:
+                        self._insert(batch)
+                self._insert(batch)
+                self._database.execute("update files set done = ?, lines = ? where id = ?", (done, lines, number))
+        except BaseException:
+            self._runs.clear()  # some may have been taken back
+            raise
         return count
 
     def _insert(self, batch: list[tuple[Any, ...]]) -> None:
@@ -112,28 +133,32 @@ class RecordIndex:
         batch.clear()
 
     def _row(self, camera: str, line: bytes, number: int | None, place: int) -> tuple[Any, ...] | None:
-        """Return the columns of one line; None for what is no record: a header, damage, another schema."""
+        """Return the columns of one line; None for what is no record: a header, damage, another schema. Values that no
+        record has are left out; without time, run, seq and verdict it is none.
+        """
         try:
             record = orjson.loads(line)
-            kind, at = record["kind"], record["created_ns"]
-            if kind in _DRIFTS:
-                body = orjson.dumps(record[_DRIFTS[kind]]).decode()
-                add = "insert into drifts (at, camera, kind, body, file) values (?, ?, ?, ?, ?)"
-                self._database.execute(add, (at, camera, kind, body, number))
+            kind, at = record["kind"], whole(record["created_ns"])
+            if at is None:
                 return None
-            verdict, run = _NUMBERS[record["verdict"]], self._run(camera, record["instance_id"])
+            if kind in _DRIFTS:
+                self._add_drift(camera, kind, at, record[_DRIFTS[kind]], number)
+                return None
+            verdict, instance, seq = _NUMBERS[record["verdict"]], text(record["instance_id"]), whole(record["seq"])
+            if instance is None or seq is None or kind not in ("inspection", "skip"):
+                return None
+            known = at, self._run(camera, instance), seq, verdict, text(record["reason"])
             if kind == "inspection":
-                part = record["part_id"]
-                total = record["latency_ms"]["total"]
-                return (
-                    at, run, record["seq"], verdict, record["reason"], part, part, record["map_max"], total, number, place
-                )  # fmt: skip
-            if kind == "skip":
-                first, last = record["part_id_first"], record["part_id_last"]
-                return (at, run, record["seq"], verdict, record["reason"], first, last, None, None, number, place)
-        except (ValueError, KeyError, TypeError, sqlite3.InterfaceError):
-            pass
-        return None
+                part, high, total = whole(record["part_id"]), real(record["map_max"]), real(record["latency_ms"]["total"])
+                return (*known, part, part, high, total, number, place)
+            return (*known, whole(record["part_id_first"]), whole(record["part_id_last"]), None, None, number, place)
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def _add_drift(self, camera: str, kind: str, at: int, body: object, number: int | None) -> None:
+        if body is None or isinstance(body, dict):
+            add = "insert into drifts (at, camera, kind, body, file) values (?, ?, ?, ?, ?)"
+            self._database.execute(add, (at, camera, kind, orjson.dumps(body).decode(), number))
 
     def _run(self, camera: str, instance: str) -> int:
         found = self._runs.get((camera, instance))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,8 @@ import structlog
 from edge.errors import UserError, text_of
 from edge.service.instances import Instance
 from edge.storage.recording_index import INDEX, LONGEST_LINE, Deleted, RecordedFrame, entry_of
-from edge.web.derived_database import open_derived
+from edge.web.column_values import MOST_NUMBER, real, text, whole
+from edge.web.derived_database import all_or_nothing, must_begin_anew, open_derived
 from edge.web.review.frame_search import VERDICTS
 from edge.web.review.label_table import open_labels
 from edge.web.review.places import FRAMES, set_folder
@@ -27,7 +28,6 @@ from edge.web.tuning.recordings import KEPT, ListedRecording, is_gone, kept_name
 
 log = structlog.get_logger()
 _MOST_BOXES: Final = 24
-_MOST_NUMBER: Final = (1 << 63) - 1
 _BATCH: Final = 5_000
 _LAYOUT: Final = 2
 _TABLES: Final = """
@@ -81,7 +81,9 @@ class FrameIndex:
                     count += self._read(camera, one)
                 except (OSError, UserError):
                     continue  # it is looked at again in a moment
-                except Exception as error:  # noqa: BLE001  (one recording's trouble must not end the others' index)
+                except Exception as error:
+                    if must_begin_anew(error):
+                        raise
                     log.warning("recording_not_indexed", camera=camera, folder=str(one.folder), error=text_of(error))
         return count
 
@@ -89,7 +91,7 @@ class FrameIndex:
         ask = "select key, id, folder, device from recordings where camera = ?"
         for key, name, folder, device in self._database.execute(ask, (camera,)).fetchall():
             if name not in there and is_gone(Path(folder), camera, device, is_whole=is_whole):
-                with self._all_or_nothing():
+                with all_or_nothing(self._database):
                     self._forget(key)
 
     def _forget(self, key: int) -> None:
@@ -99,17 +101,6 @@ class FrameIndex:
         tail = "update recordings set inode = 0, done = 0 where key = ?" if left else "delete from recordings where key = ?"
         self._database.execute(tail, (key,))
 
-    @contextlib.contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        self._database.execute("begin")
-        try:
-            yield
-        except BaseException:
-            if self._database.in_transaction:  # a full disk ended it already
-                self._database.execute("rollback")
-            raise
-        self._database.execute("commit")
-
     def _read(self, camera: str, listed: ListedRecording) -> int:
         with (listed.folder / INDEX).open("rb", buffering=1 << 20) as file:
             state = os.fstat(file.fileno())
@@ -118,7 +109,7 @@ class FrameIndex:
             if not anew and state.st_size == done:
                 return 0
             before = self._database.total_changes
-            with self._all_or_nothing():
+            with all_or_nothing(self._database):
                 seen: set[tuple[int, int]] = set()
                 file.seek(0 if anew else done)
                 done = self._take(file, key, listed.id, 0 if anew else done, seen if anew else None)
@@ -131,7 +122,7 @@ class FrameIndex:
         """Return key, inode and bytes read of a recording. What another camera kept in the same folder is dropped."""
         others = "select key from recordings where id = ? and camera <> ? and done > 0"
         for (key,) in self._database.execute(others, (listed.id, camera)).fetchall():
-            with self._all_or_nothing():
+            with all_or_nothing(self._database):
                 self._forget(key)
         ask = "select key, inode, done, device from recordings where id = ? and camera = ?"
         row = self._database.execute(ask, (listed.id, camera)).fetchone()
@@ -167,17 +158,15 @@ class FrameIndex:
 
     def _drop_deleted(self, key: int, entry: Deleted) -> None:
         for first, last in entry.ranges:
-            self._drop(
-                key, "number between ? and ?", *(max(min(one, _MOST_NUMBER), -_MOST_NUMBER) for one in (first, last))
-            )
+            self._drop(key, "number between ? and ?", *(max(min(one, MOST_NUMBER), -MOST_NUMBER) for one in (first, last)))
 
     def _drop_unseen(self, key: int, seen: set[tuple[int, int]]) -> None:
         rows = self._database.execute("select id, kept, number, at from frames where recording = ?", (key,)).fetchall()
         self._delete(key, [(row[0], row[1]) for row in rows if (row[2], row[3]) not in seen])
 
     def _drop(self, key: int, condition: str, *values: int) -> None:
-        text = f"select id, kept from frames where recording = ? and {condition}"  # noqa: S608
-        self._delete(key, self._database.execute(text, (key, *values)).fetchall())
+        ask = f"select id, kept from frames where recording = ? and {condition}"  # noqa: S608
+        self._delete(key, self._database.execute(ask, (key, *values)).fetchall())
 
     def _delete(self, key: int, rows: Sequence[tuple[int, str]]) -> None:
         """Delete frames of a recording, except those that are labelled: their pictures lie in the page's own folder."""
@@ -225,9 +214,9 @@ def _row(key: int, recording: str, entry: RecordedFrame, line: bytes) -> tuple[A
         0 if meta.part_id is None else meta.part_id,
     )
     texts = ("" if entry.why is None else entry.why, "" if meta.frame_ref is None else meta.frame_ref)
-    if None in map(_whole, numbers) or None in map(_text, (entry.file, *texts)):
+    if None in map(whole, numbers) or None in map(text, (entry.file, *texts)):
         return None
-    high, threshold = _real(record.get("map_max")), _real(record.get("threshold"))
+    high, threshold = real(record.get("map_max")), real(record.get("threshold"))
     margin = (high - threshold) / abs(threshold) if high is not None and threshold else None
     dropped = record.get("regions_dropped")
     names = sorted(name for name, count in dropped.items() if count) if isinstance(dropped, dict) else []
@@ -237,10 +226,10 @@ def _row(key: int, recording: str, entry: RecordedFrame, line: bytes) -> tuple[A
         meta.received_ns,
         entry.file,
         kept_name(recording, meta.received_ns, entry.number, entry.file),
-        _text(record.get("instance_id")),
-        _whole(record.get("seq")),
+        text(record.get("instance_id")),
+        whole(record.get("seq")),
         record.get("verdict") if record.get("verdict") in VERDICTS else None,
-        _text(record.get("reason")),
+        text(record.get("reason")),
         meta.part_id,
         high,
         threshold,
@@ -262,15 +251,3 @@ def _boxes(regions: object) -> list[list[float]]:
         if isinstance(box, list) and len(box) == 4 and all(isinstance(one, (int, float)) for one in box):
             found.append(box)
     return found
-
-
-def _real(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST_NUMBER else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
