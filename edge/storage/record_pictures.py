@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ import orjson
 
 from edge.errors import UserError
 from edge.storage.log_files import read_messages
+from edge.storage.overlay_names import is_overlay_of, number_of
 from edge.storage.recording_index import INDEX, Deleted, RecordedFrame, read_index
 
 _RECORDS: Final = "records.jsonl"
@@ -55,7 +57,7 @@ class RecordPictures:
 
     def _of_evidence(self, folder: Path) -> Iterator[tuple[tuple[str, int], Path]]:
         """Yield run and seq with the picture, for each frame whose line holds its record."""
-        drawn = _numbered(folder / "overlays")
+        drawn = _overlays(folder / "overlays")
         kept: dict[int, tuple[tuple[str, int], RecordedFrame]] = {}
         for entry, line in read_index(folder):
             if isinstance(entry, Deleted):
@@ -64,7 +66,9 @@ class RecordPictures:
             elif isinstance(entry, RecordedFrame) and (key := _key(orjson.loads(line).get("record"))) is not None:
                 kept[entry.number] = key, entry
         for number, (key, entry) in kept.items():
-            yield key, drawn.get(number, folder / entry.file)
+            known = (number, key[1], entry.meta.received_ns)
+            overlay = next((path for path in drawn.get(number, ()) if is_overlay_of(path.name, *known)), None)
+            yield key, folder / entry.file if overlay is None else overlay
             if (folder / entry.file).exists():
                 self.frame_size = float(entry.meta.width), float(entry.meta.height)
                 self.a_frame = folder / entry.file
@@ -93,6 +97,16 @@ def _numbered(folder: Path) -> dict[int, Path]:
         digits = path.stem.partition("-")[0]
         if digits.isdecimal() and path.suffix in (".jpg", ".png"):
             found[int(digits)] = path
+    return found
+
+
+def _overlays(folder: Path) -> dict[int, list[Path]]:
+    """Return the overlays of evidence by the number of the frame; there are several where the folder was begun anew."""
+    found: dict[int, list[Path]] = defaultdict(list)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        number = number_of(path.name)
+        if number is not None:
+            found[number].append(path)
     return found
 
 

@@ -68,3 +68,20 @@ def test_a_replays_pictures_belong_to_its_records(line_folder: Path) -> None:
     kept = RecordPictures([line_folder / "again"])
     pictures = [kept.of(record["instance_id"], record["seq"]) for record in told]
     assert [None if path is None else path.name[:14] for path in pictures] == [f"{k:08d}-cam1-" for k in range(3)]
+
+
+def test_an_overlay_that_an_emptied_folder_left_is_of_no_later_frame(line_folder: Path) -> None:
+    told = records(line_folder / "log")
+    stale = [
+        line_folder / "kept" / "overlays" / name
+        for name in ("00000001-seq77-cam1-frame1.jpg", "00000001-seq1-cam1-20010203T040506+0000-frame1.jpg")
+    ]
+    for path in stale:
+        path.write_bytes(b"another frame's")
+    try:
+        pictures = [RecordPictures([line_folder / "kept"]).of(record["instance_id"], record["seq"]) for record in told]
+        assert [picture is not None and picture.parent.name == "overlays" for picture in pictures] == [True] * 3
+        assert set(pictures).isdisjoint(stale)
+    finally:
+        for path in stale:
+            path.unlink()

@@ -12,7 +12,7 @@ from edge.config.web import WorkersConfig
 from edge.errors import UserError
 from edge.models.sets.manifest import MANIFEST
 from edge.web.review.frame_search import FoundFrame, frame_details
-from edge.web.review.label_table import LabelTable, summary
+from edge.web.review.label_table import LabelTable, has_book, summary
 from edge.web.review.places import set_folder, small_path
 from edge.web.tuning.desk import WorkerProcess
 
@@ -78,7 +78,7 @@ class ReviewDesk:
         except OSError:
             return
         now = state.st_size, state.st_ino
-        if self._followed.get(camera) != now:
+        if self._followed.get(camera) != now or not await asyncio.to_thread(has_book, self.folder, camera):
             await self._worker.ask({"op": "follow", "camera": camera})
             self._followed[camera] = now
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from edge.errors import UserError
+from edge.storage.overlay_names import is_overlay_of
 from edge.web.review.label_table import votes_on
 from edge.web.review.places import FRAMES, LABELS
 
@@ -111,11 +112,14 @@ def frame_details(folder: Path, camera: str, ids: Sequence[int], *, votes: bool 
 
 def overlay_of(frame: FoundFrame) -> bytes | None:
     """Return the overlay that evidence has beside a fail's frame, as JPEG; None if it has none."""
-    beginning = f"{frame.shown['number']:08d}-"
+    number, seq, at = frame.shown["number"], frame.shown["seq"], int(frame.shown["at"])
+    if seq is None:
+        return None
     try:
         with os.scandir(frame.folder / "overlays") as inside:
-            names = [one.name for one in inside if one.name.startswith(beginning) and one.is_file(follow_symlinks=False)]
-        return (frame.folder / "overlays" / names[0]).read_bytes() if names else None
+            of_frame = (one for one in inside if is_overlay_of(one.name, number, seq, at))
+            name = next((one.name for one in of_frame if one.is_file(follow_symlinks=False)), None)
+        return None if name is None else (frame.folder / "overlays" / name).read_bytes()
     except OSError:
         return None
 

@@ -52,20 +52,23 @@ class LabelBook:
         self._read_to = self._inode = 0
 
     def follow(self) -> None:
-        """Take what stands in the set and isn't in the table yet, whoever wrote it.
+        """Take what stands in the set and isn't in the table yet, whoever wrote it. The table keeps what it has until a set
+        that was written anew was read whole.
 
         Raises:
             UserError: the set can't be read, or is damaged.
         """
         size, inode = self._state()
         done, known = self._table.done(self._camera)
-        if inode != known or size < done:  # another set stands there now
-            self._table.forget(self._camera)
+        anew = inode != known or size < done  # another set stands there now
+        if anew:
             done = 0
         if inode != self._inode or size < self._read_to:
             self._frames, self._read_to, self._inode = set(), 0, inode
         start = end = min(done, self._read_to)
         if size <= start:
+            if anew:
+                self._table.forget(self._camera)
             return
         words = []
         for line, after in read_lines(self.manifest, start):
@@ -75,7 +78,7 @@ class LabelBook:
                 words.append((line, end))
             end = after
         if end > done:
-            self._table.take(self._camera, words, (end, inode))
+            self._table.take(self._camera, words, (end, inode), anew=anew)
         self._read_to = end
 
     def _state(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from edge.models.sets.manifest import LabelLine
-from edge.web.derived_database import open_derived
+from edge.web.derived_database import all_or_nothing, open_derived
 from edge.web.review.places import LABELS
 
 _LAYOUT: Final = 2
@@ -61,13 +61,22 @@ class LabelTable:
 
     def forget(self, camera: str) -> None:
         """Begin a camera's labels anew."""
+        with all_or_nothing(self._database):
+            self._clear(camera)
+
+    def _clear(self, camera: str) -> None:
         for table in ("books", "votes", "kinds", "labels"):
             self._database.execute(f"delete from {table} where camera = ?", (camera,))  # noqa: S608
 
-    def take(self, camera: str, lines: Iterable[tuple[LabelLine, int]], done: tuple[int, int]) -> None:
-        """Take words in their order, each with its place in the set; ``done`` is what the next ``done`` returns."""
-        self._database.execute("begin")
-        try:
+    def take(
+        self, camera: str, lines: Iterable[tuple[LabelLine, int]], done: tuple[int, int], *, anew: bool = False
+    ) -> None:
+        """Take words in their order, each with its place in the set; ``done`` is what the next ``done`` returns. With
+        ``anew`` they take the place of all that the table has of the camera, and no reader sees it empty in between.
+        """
+        with all_or_nothing(self._database):
+            if anew:
+                self._clear(camera)
             touched: dict[str, None] = {}
             for line, place in lines:
                 self._vote(camera, line, place)
@@ -75,10 +84,6 @@ class LabelTable:
             for file in touched:
                 self._settle(camera, file)
             self._database.execute("insert or replace into books values (?, ?, ?)", (camera, *done))
-        except BaseException:
-            self._database.execute("rollback")
-            raise
-        self._database.execute("commit")
 
     def _vote(self, camera: str, line: LabelLine, place: int) -> None:
         of_person = (camera, line.file, line.by)
@@ -129,6 +134,15 @@ def summary(folder: Path, camera: str) -> dict[str, Any]:
     except sqlite3.Error:
         return {"counts": {}, "kinds": []}
     return {"counts": counts, "kinds": kinds}
+
+
+def has_book(folder: Path, camera: str) -> bool:
+    """Return True if a camera's set was taken into the table, which is begun anew where it is damaged."""
+    try:
+        with open_labels(folder) as database:
+            return database.execute("select 1 from books where camera = ?", (camera,)).fetchone() is not None
+    except sqlite3.Error:
+        return False
 
 
 def votes_on(folder: Path, camera: str, files: Iterable[str]) -> dict[str, list[dict[str, Any]]]:

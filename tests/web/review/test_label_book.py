@@ -224,3 +224,28 @@ def test_a_table_that_a_power_cut_damaged_is_made_again_from_the_set(book, evide
     LabelBook(tmp_path / "page", "cam1", table).follow()
     table.close()
     assert summary(tmp_path / "page", "cam1") == {"counts": {"defect": 1}, "kinds": ["crack"]}
+
+
+def test_a_set_that_was_written_anew_replaces_the_first_all_at_once(book, evidence, tmp_path, monkeypatch) -> None:
+    for number in range(3):
+        book.say(frame(evidence, number), {"label": "good"}, "ann")
+    folder, seen = tmp_path / "page", []
+    lines = (book.root / MANIFEST).read_bytes().splitlines(keepends=True)
+
+    def replaced(data: bytes) -> None:
+        (tmp_path / "anew").write_bytes(data)
+        (tmp_path / "anew").replace(book.root / MANIFEST)
+
+    replaced(b"".join([*lines[:-1], b"damaged\n"]))
+    with pytest.raises(UserError):
+        book.follow()
+    assert summary(folder, "cam1")["counts"] == {"good": 3}  # until it is mended
+    vote = LabelTable._vote
+    monkeypatch.setattr(LabelTable, "_vote", lambda *words: (seen.append(summary(folder, "cam1")["counts"]), vote(*words)))
+    replaced(b"".join(line for line in lines if b"-00000001.png" not in line))
+    book.follow()
+    assert seen == [{"good": 3}, {"good": 3}]
+    assert summary(folder, "cam1")["counts"] == {"good": 2}
+    (book.root / MANIFEST).unlink()
+    book.follow()
+    assert summary(folder, "cam1") == {"counts": {}, "kinds": []}

@@ -17,6 +17,7 @@ from edge.models.sets.frame_set import read_set
 from edge.web.doors.guard import COOKIE
 from edge.web.doors.roles import Role
 from edge.web.logs.indexer import look_at_frames
+from edge.web.review.label_table import LabelTable
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +193,17 @@ def test_what_edge_label_says_meanwhile_is_found_by_the_next_search(page) -> Non
     assert found(client, label="disputed") == [frame]
     with path.open("ab") as manifest:
         manifest.write(orjson.dumps(word | {"label": "withdrawn"}) + b"\n")
+
+
+def test_a_table_that_is_begun_anew_while_the_page_runs_is_filled_before_the_next_search(page) -> None:
+    site, client = page
+    (frame, *_) = found(client)
+    put(client, frame, label="good")
+    assert found(client, label="good") == [frame]
+    table = LabelTable(site.folder)
+    table.forget("cam1")
+    table.close()
+    assert found(client, label="good") == [frame]
 
 
 def test_the_page_says_who_labels_and_is_in_the_navigation(page) -> None:
