@@ -124,6 +124,17 @@ def test_records_of_odd_values_are_none_and_the_others_are_read(index, log, tmp_
     assert len(seqs(tmp_path)) == 13
 
 
+def test_a_line_beyond_all_length_is_passed_over(index, log, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("edge.web.logs.record_index._LONGEST", 1 << 12)
+    third = log / "edge-cam1-20261121T200000Z-000002.jsonl"
+    write(third, [b"x" * (3 << 12), *lines("run3", range(2), at_ns=START + 2 * HOUR)])
+    with third.open("ab") as file:
+        file.write(b"torn")
+    assert (index.follow("cam1", log), index.follow("cam1", log)) == (14, 0)
+    index.make_keys()
+    assert seqs(tmp_path)[:2] == [1, 0]
+
+
 def test_odd_values_that_a_record_can_do_without_are_left_out(index, tmp_path) -> None:
     odd = {"reason": {"a": 1}, "part_id": "A12", "map_max": "high", "latency_ms": {"total": []}}
     write(tmp_path / FIRST, [orjson.dumps(orjson.loads(lines("run1", range(1))[0]) | odd)])

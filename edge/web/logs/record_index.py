@@ -180,7 +180,9 @@ def _lines(file: BinaryIO, is_packed: bool, done: int) -> Iterator[tuple[bytes, 
                 yield line, number, number + 1
         return
     file.seek(done)
-    while (line := file.readline(_LONGEST)).endswith(b"\n"):
+    while line := file.readline(_LONGEST):
+        if not line.endswith(b"\n") and len(line) < _LONGEST:
+            return  # torn: its rest may come
         yield line, done, done + len(line)
         done += len(line)
 

@@ -46,13 +46,14 @@ _FROM_FIRST: Final = """
 begin;
 create table again (key integer primary key, id text not null, camera text not null, folder text not null,
   name text not null, inode integer not null, done integer not null, device integer, unique (id, camera));
-insert into again select key, id, camera, folder, name, inode, done, null from recordings;
+insert into again select key, id, camera, folder, name, 0, 0, null from recordings;
 drop table recordings;
 alter table again rename to recordings;
 pragma user_version = 2;
 commit;
 """
-"""Labelled frames whose evidence is gone can't be read again: an index of the first layout is taken over."""
+"""Labelled frames whose evidence is gone can't be read again, so an index of the first layout is taken over. Its recordings
+are read once more: it could lack frames of one that had been away."""
 _ADD: Final = f"insert or ignore into frames values (null{', ?' * 20})"  # noqa: S608
 
 
@@ -62,6 +63,7 @@ class FrameIndex:
     def __init__(self, folder: Path) -> None:
         """Open or make it in the page's folder."""
         self._folder = folder
+        self._reported: dict[Path, str] = {}
         _take_over(folder / FRAMES)
         self._database = open_derived(folder / FRAMES, _TABLES, _LAYOUT)
 
@@ -84,8 +86,14 @@ class FrameIndex:
                 except Exception as error:
                     if must_begin_anew(error):
                         raise
-                    log.warning("recording_not_indexed", camera=camera, folder=str(one.folder), error=text_of(error))
+                    self._report(camera, one.folder, text_of(error))
         return count
+
+    def _report(self, camera: str, folder: Path, error: str) -> None:
+        """Report a trouble once, not at each look."""
+        if self._reported.get(folder) != error:
+            self._reported[folder] = error
+            log.warning("recording_not_indexed", camera=camera, folder=str(folder), error=error)
 
     def _forget_others(self, camera: str, there: set[str], *, is_whole: bool) -> None:
         ask = "select key, id, folder, device from recordings where camera = ?"
@@ -137,7 +145,9 @@ class FrameIndex:
     def _take(self, file: Any, key: int, recording: str, done: int, seen: set[tuple[int, int]] | None) -> int:
         """Take every whole line from here on; return where the next look begins."""
         batch: list[tuple[Any, ...]] = []
-        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+        while line := file.readline(LONGEST_LINE):
+            if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
+                break  # torn: its rest may come
             done += len(line)
             entry = entry_of(line)
             if isinstance(entry, Deleted):

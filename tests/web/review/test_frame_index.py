@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 from support.reviewed import START, line_of, record, write_frames
 
 from edge.errors import UserError
@@ -201,6 +202,15 @@ def test_a_deletion_of_numbers_that_no_frame_has_deletes_none(line, tmp_path, sp
     assert seqs(folder) == list(range(9, -1, -1))
 
 
+def test_a_line_beyond_all_length_is_passed_over(line, tmp_path, monkeypatch) -> None:
+    folder, index, lines = line
+    monkeypatch.setattr(frame_index, "LONGEST_LINE", 1 << 12)
+    path = tmp_path / "line" / "evidence" / "frames.jsonl"
+    path.write_bytes(b"x" * (3 << 12) + b"\n" + path.read_bytes())
+    assert index.follow(lines, ()) == 10
+    assert seqs(folder) == list(range(9, -1, -1))
+
+
 def test_one_recordings_trouble_does_not_keep_another_from_being_read(line, tmp_path, monkeypatch) -> None:
     folder, index, lines = line
     write_frames(tmp_path / "more" / "a", range(20, 23))
@@ -212,7 +222,9 @@ def test_one_recordings_trouble_does_not_keep_another_from_being_read(line, tmp_
         return read(text)
 
     monkeypatch.setattr(frame_index, "entry_of", broken)
-    assert index.follow(lines, [tmp_path / "more"]) == 3
+    with capture_logs() as said:
+        assert [index.follow(lines, [tmp_path / "more"]) for _ in range(2)] == [3, 0]
+    assert [(one["event"], one["error"]) for one in said] == [("recording_not_indexed", "RuntimeError: a fault of our own")]
     assert seqs(folder) == [22, 21, 20]
 
 
@@ -245,11 +257,12 @@ def test_an_index_of_the_first_layout_keeps_its_frames(line, tmp_path) -> None:
             "folder text not null, name text not null, inode integer not null, done integer not null)"
         )
         database.execute("insert into recordings select key, id, camera, folder, name, inode, done from newer")
+        database.execute("delete from frames where number > 7")  # as a disk that was away left it
         database.execute("drop table newer")
         database.execute("pragma user_version = 1")
     again = FrameIndex(folder)
-    assert again.follow(lines, ()) == 0
-    assert frame_ids(folder, "cam1", FrameWish())[0] == before
+    assert again.follow(lines, ()) == 2
+    assert frame_ids(folder, "cam1", FrameWish())[0][2:] == before[2:]
     shutil.rmtree(tmp_path / "line" / "evidence")
     again.follow(lines, ())
     again.close()
