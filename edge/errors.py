@@ -33,7 +33,7 @@ class UserError(Exception):
     ``what`` names the thing; ``received``, ``expected`` and ``fix`` complete the message, each on its own line, and are
     left out when they would say nothing. ``exit_code`` is the process's exit status. ``passes`` is True if the trouble may
     end without anyone changing anything here, such as a disk that isn't mounted yet or a port that another program has: a
-    command ends, a daemon waits and tries again.
+    command ends, a daemon waits and tries again. ``code`` is a word by which a program tells this mistake from others.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class UserError(Exception):
         fix: str | None = None,
         exit_code: ExitCode = ExitCode.CONFIG,
         passes: bool = False,
+        code: str | None = None,
     ) -> None:
         lines = [what]
         for label, text in (("received", received), ("expected", expected), ("fix", fix)):
@@ -54,10 +55,11 @@ class UserError(Exception):
         self.what, self.received, self.expected, self.fix = what, received, expected, fix
         self.exit_code = exit_code
         self.passes = passes
+        self.code = code
 
     def at(self, where: str) -> UserError:
         """Return the same mistake with the key, file or line where it stands in front."""
-        located = UserError(f"{where}: {self}", exit_code=self.exit_code, passes=self.passes)
+        located = UserError(f"{where}: {self}", exit_code=self.exit_code, passes=self.passes, code=self.code)
         located.what = f"{where}: {self.what}"
         located.received, located.expected, located.fix = self.received, self.expected, self.fix
         return located

@@ -128,6 +128,8 @@ def _mistaken(request: Request, error: Exception) -> Response:
     received = None if error.received is None else str(error.received)
     expected = None if error.expected is None else str(error.expected)
     told = {"what": error.what, "received": received, "expected": expected, "fix": error.fix}
+    if error.code is not None:
+        told["code"] = error.code
     return _told(request, 503 if error.passes else 400, told)
 
 

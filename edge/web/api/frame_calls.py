@@ -18,6 +18,8 @@ from edge.web.site import site_of
 
 routes = Routes("/api/v1", "frames")
 _CACHED: Final = {"cache-control": "private, max-age=86400"}
+_ASKED_ANEW: Final = {"cache-control": "private, no-cache"}
+"""An index that is begun anew gives its ids to other frames: only an address with a frame's time stays that frame's."""
 
 
 @routes.api("GET", "/cameras/{camera}/frames", role=Role.VIEWER)
@@ -48,31 +50,38 @@ async def frame_choices(request: Request, camera: str) -> dict[str, Any]:
 @routes.api("GET", "/cameras/{camera}/frames/details", role=Role.VIEWER)
 async def details_of_frames(request: Request, camera: str, ids: str) -> list[dict[str, Any]]:
     """Return what is known of each of these frames (``ids=1,2,3``), 200 at most; those that are gone are left out."""
-    return [one.shown for one in await site_of(request).review.frames(camera, listed_numbers(ids))]
+    return [one.shown | {"kept": one.kept} for one in await site_of(request).review.frames(camera, listed_numbers(ids))]
 
 
 @routes.api("GET", "/cameras/{camera}/frames/{frame}/thumbnail.jpg", role=Role.VIEWER, response_class=Response)
-async def frame_thumbnail(request: Request, camera: str, frame: int) -> Response:
-    """Return a frame as a small JPEG, 320 px."""
-    found = await frame_of(request, camera, frame, votes=False)
-    return Response(await site_of(request).review.small(camera, found), media_type="image/jpeg", headers=_CACHED)
+async def frame_thumbnail(request: Request, camera: str, frame: int, at: str | None = None) -> Response:
+    """Return a frame as a small JPEG, 320 px; ``at`` as for ``picture.jpg``."""
+    found = await meant_frame(request, camera, frame, at, votes=False)
+    body = await site_of(request).review.small(camera, found)
+    return Response(body, media_type="image/jpeg", headers=_headers(at))
 
 
 @routes.api("GET", "/cameras/{camera}/frames/{frame}/picture.jpg", role=Role.VIEWER, response_class=Response)
-async def frame_picture(request: Request, camera: str, frame: int, most: int = 2400) -> Response:
-    """Return a frame as JPEG, its longer side at most ``most`` px."""
-    found = await frame_of(request, camera, frame, votes=False)
+async def frame_picture(request: Request, camera: str, frame: int, most: int = 2400, at: str | None = None) -> Response:
+    """Return a frame as JPEG, its longer side at most ``most`` px.
+
+    ``at`` is the frame's time in ns, as details of frames have it: 404 where the id means another frame now. Without it the
+    answer is for this moment alone.
+    """
+    found = await meant_frame(request, camera, frame, at, votes=False)
     body = await site_of(request).review.picture(camera, found, min(max(most, 16), 12000))
-    return Response(body, media_type="image/jpeg", headers=_CACHED)
+    return Response(body, media_type="image/jpeg", headers=_headers(at))
 
 
 @routes.api("GET", "/cameras/{camera}/frames/{frame}/overlay.jpg", role=Role.VIEWER, response_class=Response)
-async def frame_overlay(request: Request, camera: str, frame: int) -> Response:
-    """Return a fail's frame with its regions drawn, as the line's evidence has it; 404 where it has none."""
-    found = await asyncio.to_thread(overlay_of, await frame_of(request, camera, frame))
+async def frame_overlay(request: Request, camera: str, frame: int, at: str | None = None) -> Response:
+    """Return a fail's frame with its regions drawn, as the line's evidence has it; 404 where it has none; ``at`` as for
+    ``picture.jpg``.
+    """
+    found = await asyncio.to_thread(overlay_of, await meant_frame(request, camera, frame, at, votes=False))
     if found is None:
         raise HTTPException(404, f"frame {frame} has no overlay: outputs.evidence.overlays draws them of fails")
-    return Response(found, media_type="image/jpeg", headers=_CACHED)
+    return Response(found, media_type="image/jpeg", headers=_headers(at))
 
 
 @routes.api("GET", "/cameras/{camera}/records/{instance}/{seq}/pictures", role=Role.VIEWER)
@@ -90,20 +99,38 @@ async def pictures_of_record(request: Request, camera: str, instance: str, seq: 
 
 
 def _pictures(camera: str, frame: FoundFrame, has_overlay: bool) -> dict[str, Any]:
-    place = f"/api/v1/cameras/{camera}/frames/{frame.shown['id']}"
+    place, at = f"/api/v1/cameras/{camera}/frames/{frame.shown['id']}", frame.shown["at"]
     return {
         "frame": frame.shown["id"],
         "why": frame.shown["why"],
         "size": frame.shown["size"],
-        "picture": f"{place}/picture.jpg",
-        "thumbnail": f"{place}/thumbnail.jpg",
-        "overlay": f"{place}/overlay.jpg" if has_overlay else None,
+        "picture": f"{place}/picture.jpg?at={at}",
+        "thumbnail": f"{place}/thumbnail.jpg?at={at}",
+        "overlay": f"{place}/overlay.jpg?at={at}" if has_overlay else None,
     }
 
 
-async def frame_of(request: Request, camera: str, frame: int, *, votes: bool = True) -> FoundFrame:
-    """Return one frame, with ``votes`` as people said. Raises HTTPException 404 if it isn't there."""
-    found = await site_of(request).review.frames(camera, [frame], votes=votes) if 0 <= frame < 1 << 62 else []
-    if not found:
-        raise HTTPException(404, f"no frame {frame} of {camera}: a quota may have taken it")
-    return found[0]
+async def meant_frame(
+    request: Request, camera: str, frame: int, at: str | None = None, kept: str | None = None, *, votes: bool = True
+) -> FoundFrame:
+    """Return the frame of this id that was taken at ``at``; where the id means another one now, the one named ``kept``.
+
+    Raises:
+        HTTPException: 404, there is no such frame.
+    """
+    site = site_of(request)
+    found = await site.review.frames(camera, [frame], votes=votes) if 0 <= frame < 1 << 62 else []
+    if found and at in (None, found[0].shown["at"]) and kept in (None, found[0].kept):
+        return found[0]
+    if kept is not None and at is not None and at.isascii() and at.isdecimal() and len(at) < 20:
+        ids, _ = await asyncio.to_thread(frame_ids, site.folder, camera, FrameWish(since_ns=int(at), until_ns=int(at) + 1))
+        same = [one for one in await site.review.frames(camera, ids, votes=votes) if one.kept == kept]
+        if same:
+            return same[0]
+    if found:
+        raise HTTPException(404, f"frame {frame} of {camera} is another one now: search again")
+    raise HTTPException(404, f"no frame {frame} of {camera}: a quota may have taken it")
+
+
+def _headers(at: str | None) -> dict[str, str]:
+    return _ASKED_ANEW if at is None else _CACHED

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import HTTPException
 from starlette.requests import Request
 
-from edge.web.api.frame_calls import frame_of
+from edge.web.api.frame_calls import meant_frame
 from edge.web.doors.guard import peer_of, visitor_of
 from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
@@ -26,9 +26,9 @@ async def labels_of(request: Request, camera: str) -> dict[str, Any]:
 
 
 @routes.api("GET", "/labels/{camera}/{frame}", role=Role.VIEWER)
-async def label_of(request: Request, camera: str, frame: int) -> dict[str, Any]:
-    """Return each person's word on a frame, and where they say the defect is."""
-    found = await frame_of(request, camera, frame)
+async def label_of(request: Request, camera: str, frame: int, at: str | None = None) -> dict[str, Any]:
+    """Return each person's word on a frame, and where they say the defect is; ``at`` as in a word."""
+    found = await meant_frame(request, camera, frame, at)
     shapes: list[Any] = []
     if any(vote["mask"] for vote in found.shown["votes"]):
         shapes = await site_of(request).review.shapes(camera, found, visitor_of(request).name)
@@ -37,29 +37,36 @@ async def label_of(request: Request, camera: str, frame: int) -> dict[str, Any]:
 
 @routes.api("PUT", "/labels/{camera}/{frame}", role=Role.REVIEWER, openapi_extra=_BODY)
 async def put_label(request: Request, camera: str, frame: int) -> dict[str, Any]:
-    """Say what a frame shows, in place of your word before. 503: it can't be written now, send it again."""
+    """Say what a frame shows, in place of your word before.
+
+    400 with the code ``invalid_word``: it is none, and never will be one. 503, and whatever else: send it again later.
+    """
     word = said_word(await request.body())
-    return await _said(request, camera, frame, word.model_dump(exclude={"who", "at"}), (word.who, word.at))
+    said = word.model_dump(exclude={"who", "at", "kept"})
+    return await _said(request, camera, frame, said, word.who, (word.at, word.kept))
 
 
 @routes.api("DELETE", "/labels/{camera}/{frame}", role=Role.REVIEWER)
 async def withdraw_label(
-    request: Request, camera: str, frame: int, who: str | None = None, at: str | None = None
+    request: Request, camera: str, frame: int, who: str | None = None, at: str | None = None, kept: str | None = None
 ) -> dict[str, Any]:
-    """Take your word on a frame back; ``who`` and ``at`` as in a word."""
-    return await _said(request, camera, frame, {"label": "withdrawn"}, (who, at))
+    """Take your word on a frame back; ``who``, ``at`` and ``kept`` as in a word. What it decided is open again."""
+    return await _said(request, camera, frame, {"label": "withdrawn"}, who, (at, kept))
 
 
 async def _said(
-    request: Request, camera: str, frame: int, word: dict[str, Any], meant: tuple[str | None, str | None]
+    request: Request,
+    camera: str,
+    number: int,
+    word: dict[str, Any],
+    who: str | None,
+    meant: tuple[str | None, str | None],
 ) -> dict[str, Any]:
-    site, visitor, (who, at) = site_of(request), visitor_of(request), meant
+    site, visitor = site_of(request), visitor_of(request)
     if who is not None and who != visitor.name:
         raise HTTPException(409, f"this is a word of {who}, and {visitor.name} is logged in")
-    found = await frame_of(request, camera, frame)
-    if at is not None and at != found.shown["at"]:
-        raise HTTPException(404, f"frame {frame} of {camera} is another one now: search again")
+    found = await meant_frame(request, camera, number, *meant)
     await site.review.say(camera, found, word, visitor.name)
     told = {"camera": camera, "frame": found.kept, "label": word["label"], "kinds": list(word.get("kinds") or ())}
     site.doors.audit.note("label", visitor.name, peer_of(request), **told)
-    return {"votes": (await frame_of(request, camera, frame)).shown["votes"]}
+    return {"votes": (await meant_frame(request, camera, found.shown["id"])).shown["votes"]}

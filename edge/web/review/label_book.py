@@ -35,6 +35,7 @@ from edge.storage.pictures import PictureError, decode_picture, picture_bytes, p
 from edge.web.review.drawn_shapes import Shapes, pixels_of, shapes_in
 from edge.web.review.label_table import LabelTable
 from edge.web.review.places import set_folder
+from edge.web.review.said_word import INVALID_WORD
 
 KEEP_FREE_BYTES: Final = 1 << 30
 """Nothing is copied where less than this would stay free: the line's own log and evidence may lie on the same disk."""
@@ -104,7 +105,7 @@ class LabelBook:
             own = self._table.masks(self._camera, frame["kept"]).get(by)
             line = line.model_copy(update={"mask": own})
         if shapes and line.label != "defect":
-            raise UserError(f"shapes: a frame that is {line.label} has none", fix="label it as a defect")
+            raise UserError(f"shapes: a frame that is {line.label} has none", fix="label it as a defect", code=INVALID_WORD)
         if line.label == "withdrawn" and frame["kept"] not in self._frames:
             return
         try:
@@ -164,7 +165,11 @@ class LabelBook:
 
     def _masked(self, frame: str, shapes: Shapes, size: tuple[int, int]) -> str:
         """Write the shapes as a mask, and beside it as they were drawn; return the mask's name in the set."""
-        mask: NDArray[np.bool_] = pixels_of(shapes, size)
+        try:
+            mask: NDArray[np.bool_] = pixels_of(shapes, size)
+        except UserError as error:
+            error.code = INVALID_WORD
+            raise
         name = write_mask(FrameSet(self.root, self.root.absolute(), (), self.manifest), frame, mask)
         write_whole((self.root / name).with_suffix(".json"), orjson.dumps(shapes))
         return name
@@ -198,7 +203,7 @@ def _line(file: str, word: Mapping[str, Any], by: str) -> LabelLine:
         return LabelLine.model_validate(said)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError("label", received=str(first.get("input"))[:80], expected=first["msg"]) from None
+        raise UserError("label", received=str(first.get("input"))[:80], expected=first["msg"], code=INVALID_WORD) from None
 
 
 def _not_written(folder: Path, error: OSError) -> UserError:

@@ -11,6 +11,8 @@ from edge.config.yaml_reader import Section
 from edge.errors import UserError
 from edge.models.sets.class_words import GROUND_TRUTH, is_bad_folder, is_good_folder
 
+INVALID_WORD: Final = "invalid_word"
+"""Code of an answer that says that this word is none, however often it is sent; no other answer says so."""
 _KIND: Final = re.compile(r"\w(?:[\w .-]{0,46}[\w)-])?")
 _TAKEN: Final = frozenset({GROUND_TRUTH, "train", "test", "validation", "unsure", "withdrawn", "unlabelled", "disputed"})
 _MOST_PX: Final = 1 << 20
@@ -48,6 +50,9 @@ class SaidWord(Section):
     at: str | None = None
     """The frame's time in ns, as details of frames have it; refused where its id means another frame now. null: not
     compared."""
+    kept: str | None = None
+    """The frame's name, as details of frames have it: with ``at`` the word finds its frame where the frame's id is another
+    one now. null: not compared."""
     who: str | None = None
     """Whose word it is meant to be; refused where somebody else is logged in now. null: whoever is."""
 
@@ -64,7 +69,9 @@ def said_word(body: bytes) -> SaidWord:
         raise _not_a_word(error.errors()[0]) from None
     if word.label != "defect" and (word.kinds or word.shapes):
         what = "kinds" if word.kinds else "shapes"
-        raise UserError(what, received=f"{what} of a frame that is {word.label}", expected="none, or label: defect")
+        raise UserError(
+            what, received=f"{what} of a frame that is {word.label}", expected="none, or label: defect", code=INVALID_WORD
+        )
     return word
 
 
@@ -76,4 +83,6 @@ def _not_a_word(first: Any) -> UserError:
             place[:2],
             "a box [x0, y0, x1, y1] or a polygon [[x, y], ...] of 3 to 200 corners, in pixels of the frame",
         )
-    return UserError(".".join(map(str, place)) or "body", received=str(first.get("input"))[:80], expected=why)
+    return UserError(
+        ".".join(map(str, place)) or "body", received=str(first.get("input"))[:80], expected=why, code=INVALID_WORD
+    )

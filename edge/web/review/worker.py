@@ -138,7 +138,8 @@ class ReviewWorker:
 def _told(error: UserError) -> dict[str, Any]:
     received = None if error.received is None else str(error.received)
     expected = None if error.expected is None else str(error.expected)
-    return {"what": error.what, "received": received, "expected": expected, "fix": error.fix, "passes": error.passes}
+    told = {"what": error.what, "received": received, "expected": expected, "fix": error.fix}
+    return {**told, "passes": error.passes, "code": error.code}
 
 
 def review_for_front() -> None:

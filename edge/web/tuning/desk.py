@@ -86,6 +86,7 @@ class WorkerProcess:
                 expected=error.get("expected"),
                 fix=error.get("fix"),
                 passes=bool(error.get("passes")),
+                code=error.get("code"),
             )
         return head, body
 

@@ -104,7 +104,7 @@ def votes_at(client, frame: int) -> str:
 )
 def test_a_word_that_is_none_is_refused_with_its_key(page, word, text) -> None:
     answer = put(page[1], found(page[1])[0], **word)
-    assert (answer.status_code, answer.json()["what"]) == (400, text)
+    assert (answer.status_code, answer.json()["what"], answer.json()["code"]) == (400, text, "invalid_word")
     assert found(page[1], label="none") == found(page[1])
 
 
@@ -117,6 +117,53 @@ def test_a_word_of_somebody_else_or_of_another_frame_is_not_written(page) -> Non
     assert answer.json()["what"] == f"frame {frame} of cam1 is another one now: search again"
     (shown,) = details(client, frame)
     assert put(client, frame, label="good", who="reviewer1", at=shown["at"]).status_code == 200
+
+
+def test_no_answer_but_that_a_word_is_none_gives_a_browser_leave_to_forget_it(page) -> None:
+    site, client = page
+    (frame, *_) = found(client)
+    path = site.folder / "labels" / "cam1" / "set.jsonl"
+    put(client, frame, label="good")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"{damaged}\n")
+    try:
+        damaged = put(client, frame, label="defect")
+    finally:
+        path.write_bytes(whole)
+    unknown = client.put(f"/api/v1/labels/cam3/{frame}", json={"label": "good"}, headers=ours.headers)
+    answers = (damaged, unknown, put(client, 999, label="good"), put(client, frame, label="good", who="ann"))
+    assert [(one.status_code, "code" in one.json()) for one in answers] == [(code, False) for code in (400, 404, 404, 409)]
+    assert "not a line of a set's manifest" in damaged.json()["what"]
+
+
+def test_a_word_finds_its_frame_by_name_and_time_where_the_index_was_begun_anew(page) -> None:
+    _, client = page
+    first, second, third, *_ = found(client)
+    meant, other = details(client, first, second)
+    named = {"at": meant["at"], "kept": meant["kept"]}
+    assert put(client, second, label="good", **named).json()["votes"][0]["label"] == "good"
+    assert put(client, 999, label="unsure", **named).status_code == 200
+    assert found(client, label="unsure") == [first]
+    wrong = put(client, second, label="good", at=meant["at"], kept=other["kept"])
+    assert (wrong.status_code, wrong.json()["what"]) == (404, f"frame {second} of cam1 is another one now: search again")
+    client.delete(f"/api/v1/labels/cam1/{third}", params=named, headers=ours.headers)
+    assert found(client, label="none") == found(client)
+
+
+def test_an_address_with_a_frames_time_never_shows_another_one(page) -> None:
+    _, client = page
+    first, second, *_ = found(client)
+    at = details(client, first)[0]["at"]
+    for name in ("thumbnail.jpg", "picture.jpg"):
+        place = f"/api/v1/cameras/cam1/frames/{first}/{name}"
+        assert client.get(place, params={"at": at}).headers["cache-control"] == "private, max-age=86400"
+        assert client.get(place).headers["cache-control"] == "private, no-cache"
+        other = client.get(f"/api/v1/cameras/cam1/frames/{second}/{name}", params={"at": at})
+        assert (other.status_code, other.json()["what"]) == (
+            404,
+            f"frame {second} of cam1 is another one now: search again",
+        )
+    assert client.get(f"/api/v1/labels/cam1/{second}", params={"at": at}).status_code == 404
 
 
 def test_a_viewer_looks_and_two_reviewers_may_disagree(page) -> None:

@@ -16,7 +16,8 @@ from support.waits import until
 from typer.testing import CliRunner
 
 from edge.cli import app
-from edge.models.sets.frame_set import read_set
+from edge.cli._labelling import word_of
+from edge.models.sets.frame_set import add_labels, read_set
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.browser]
 
@@ -169,6 +170,79 @@ def test_a_server_that_can_not_write_is_said_and_a_reload_keeps_what_waits(shown
     tab.locator("#unsent button").click()
     until(lambda: shown.kinds().get("11") == "defect")
     shown.wrong[:] = [text for text in shown.wrong if "503" not in text]
+
+
+def test_a_line_that_is_not_known_for_a_while_costs_no_label_and_one_frame_that_is_gone_holds_up_no_other(
+    shown: Shown,
+) -> None:
+    tab = shown.open("?verdict=pass&label=none")
+    unknown = '{"what": "no camera \'cam1\' is known here", "expected": null, "fix": null}'
+    refuse = lambda route: route.fulfill(status=404, content_type="application/json", body=unknown)  # noqa: E731
+    tab.route("**/api/v1/labels/cam1/*", refuse)
+    tab.locator("#gallery").focus()
+    before = shown.kinds()
+    tab.keyboard.press("g")
+    tab.locator("#unsent", has_text="1 label is kept here and sent again: no camera 'cam1' is known here").wait_for()
+    tab.unroute("**/api/v1/labels/cam1/*")
+    first = int(tab.evaluate("Object.values(localStorage).map((text) => JSON.parse(text).id)[0]"))
+    tab.route(f"**/api/v1/labels/cam1/{first}", refuse)
+    tab.keyboard.press("d")
+    until(lambda: len(shown.kinds()) == len(before) + 1)
+    tab.locator("#unsent", has_text="1 label is kept here").wait_for()
+    tab.locator("#unsent button", has_text="Give up 1").click()
+    tab.locator("#unsent").wait_for(state="hidden")
+    tab.unroute(f"**/api/v1/labels/cam1/{first}")
+    tab.keyboard.press("x")
+    tab.keyboard.press("z")
+    tab.keyboard.press("z")
+    until(lambda: shown.kinds() == before)
+    shown.wrong[:] = [text for text in shown.wrong if "404" not in text]
+
+
+def test_two_tabs_keep_their_words_apart_and_the_newest_on_a_frame_is_sent(shown: Shown) -> None:
+    one = shown.open("?seq=12")
+    two = one.context.new_page()
+    full = '{"what": "labels can\'t be written: No space left on device", "expected": null, "fix": null}'
+    refuse = lambda route: route.fulfill(status=503, content_type="application/json", body=full)  # noqa: E731
+    one.context.route("**/api/v1/labels/cam1/*", refuse)
+    for tab, path, key in ((one, "12", "g"), (two, "13", "d"), (two, "12", "u")):
+        if tab is two:
+            tab.goto(f"{shown.running.url}/cam/cam1/review?seq={path}")
+            tab.locator("#where", has_text="1 of 1").wait_for()
+        tab.locator("#gallery").focus()
+        tab.keyboard.press(key)
+        tab.locator("#unsent", has_text="kept here and sent again").wait_for()
+    two.close()
+    assert len(one.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('edge.review.word/cam1/'))")) == 2
+    one.context.unroute("**/api/v1/labels/cam1/*")
+    one.locator("#unsent button", has_text="Send now").click()
+    one.locator("#unsent").wait_for(state="hidden")
+    path = shown.running.folder / "state" / "labels" / "cam1" / "set.jsonl"
+    votes = {frame.tags["seq"]: [vote.label for vote in frame.votes] for frame in read_set(path).frames}
+    assert (votes["12"], votes["13"]) == (["unsure"], ["defect"])
+    shown.wrong[:] = [text for text in shown.wrong if "503" not in text]
+
+
+def test_a_deciding_word_that_is_undone_or_taken_back_shows_the_disagreement_again(shown: Shown) -> None:
+    tab = shown.open("?seq=14")
+    tab.locator("#gallery").focus()
+    tab.keyboard.press("g")
+    until(lambda: shown.kinds().get("14") == "good")
+    path = shown.running.folder / "state" / "labels" / "cam1" / "set.jsonl"
+    found = read_set(path)
+    (file,) = [frame.file for frame in found.frames if frame.tags["seq"] == "14"]
+    add_labels(found, [word_of(file, "defect", "bob")])
+    shown.open("?label=disputed&seq=14")
+    tab.locator("#gallery").focus()
+    voices = lambda: {vote.by: vote.label for one in read_set(path).frames if one.file == file for vote in one.votes}  # noqa: E731
+    for back, left in (("z", {"ann": "good", "bob": "defect"}), ("x", {"bob": "defect"})):
+        tab.keyboard.press("d")
+        until(lambda: voices() == {"ann": "defect"})
+        tab.keyboard.press(back)
+        until(lambda left=left: voices() == left)
+        tab.locator(
+            "#facts", has_text=", ".join(f"{by}: {label}" for by, label in sorted(left.items(), reverse=True))
+        ).wait_for()
 
 
 def test_hostile_texts_of_records_and_links_are_only_shown(shown: Shown) -> None:

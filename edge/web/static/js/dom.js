@@ -45,10 +45,10 @@ export async function call(path, { method = "GET", body } = {}) {
     throw refusal(401, "the session has ended: log in again in another tab; what is on this page stays");
   }
   const told = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : await answer.text();
-  if (!answer.ok) throw refusal(answer.status, [told.what, told.expected && `expected: ${told.expected}`, told.fix].filter(Boolean).join("; ") || answer.statusText);
+  if (!answer.ok) throw refusal(answer.status, [told.what, told.expected && `expected: ${told.expected}`, told.fix].filter(Boolean).join("; ") || answer.statusText, told.code);
   return told;
 }
 
-function refusal(status, text) {
-  return Object.assign(new Error(text), { status });
+function refusal(status, text, code) {
+  return Object.assign(new Error(text), { status, code });
 }

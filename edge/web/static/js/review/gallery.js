@@ -1,7 +1,7 @@
 // The gallery: of 50,000 frames only those in sight are in the page, and only those where it stands still are loaded.
 import { el, svg } from "../dom.js";
 import { verdictText } from "../words.js";
-import { api, go, kindsOf, need, on, outcome, state } from "./state.js";
+import { go, kindsOf, need, on, outcome, picturePath, state } from "./state.js";
 import { waits } from "./unsent.js";
 
 const CELL = { width: 168, height: 156 };
@@ -47,7 +47,11 @@ function loadInSight() {
   need(first, last);
   for (const [index, cell] of cells) {
     const picture = cell.querySelector("img");
-    if (!picture.hasAttribute("src") && index >= first && index < last) picture.src = `${api}/${state.ids[index]}/thumbnail.jpg`;
+    const detail = state.details.get(state.ids[index]);
+    if (detail && !picture.hasAttribute("src") && index >= first && index < last) {
+      if (detail.gone) picture.dataset.gone = "";
+      else picture.src = picturePath(detail, "thumbnail.jpg");
+    }
   }
 }
 
@@ -80,7 +84,7 @@ function write(index) {
   const said = label === "defect" ? kindsOf(detail.votes).join(" + ") || "defect" : label ?? "";
   foot.replaceChildren(
     el("span", { class: `v-${detail.verdict}` }, name), el("span", {}, detail.seq ?? detail.number ?? ""),
-    el("span", { class: `mark ${label ?? ""}${waits(id) ? " waits" : ""}`, title: said }, { good: "✓ ", defect: "✕ ", unsure: "? ", disputed: "⚡ " }[label] ?? "", said),
+    el("span", { class: `mark ${label ?? ""}${waits(detail) ? " waits" : ""}`, title: said }, { good: "✓ ", defect: "✕ ", unsure: "? ", disputed: "⚡ " }[label] ?? "", said),
   );
   cell.setAttribute("aria-label", `frame ${detail.seq ?? detail.number ?? index + 1}, ${detail.verdict ?? "no verdict"}, ${said || "no label"}`);
   const thumb = cell.querySelector(".thumb");
@@ -105,5 +109,5 @@ gallery.addEventListener("scroll", draw, { passive: true });
 new ResizeObserver(measure).observe(gallery);
 on("found", () => { gallery.scrollTop = 0; measure(); });
 on("at", show);
-on("detail", (ids) => { const fresh = new Set(ids); for (const index of cells.keys()) if (fresh.has(state.ids[index])) write(index); });
+on("detail", (ids) => { const fresh = new Set(ids); for (const index of cells.keys()) if (fresh.has(state.ids[index])) write(index); loadInSight(); });
 on("unsent", () => { for (const index of cells.keys()) write(index); });

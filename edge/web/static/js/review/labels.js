@@ -51,7 +51,7 @@ function apply(id, word, ends) {
   detail.votes = said ? [...others, { by: who, label: said.label, kinds: said.kinds, mask: said.shapes.length > 0, decides: deciding }] : others;
   state.shapes.set(id, said?.shapes ?? []);
   for (const kind of said?.kinds ?? []) if (!state.kinds.includes(kind)) state.kinds.push(kind);
-  send(id, detail.at, said);
+  send(detail, said);
   tell("detail", [id]);
   tell("shapes");
   tell("kinds");
@@ -83,16 +83,23 @@ export function kindWord(number, adds) {
   return { label: "defect", kinds: now.includes(kind) ? now.filter((one) => one !== kind) : [...now, kind] };
 }
 
-on("accepted", ({ id, votes }) => {
+on("accepted", ({ id, at, votes }) => {
   const detail = state.details.get(id);
-  if (!detail) return;
+  if (detail?.at !== at) return;
   detail.votes = votes;
   tell("detail", [id]);
 });
-/** A word that was refused counts no more: what the server has is shown again. */
+/** A word that was refused, or given up, counts no more: what the server has is shown again. */
 on("refused", async (id) => {
   for (let n = done.length - 1; n >= 0; n -= 1) if (done[n].id === id) done.splice(n, 1);
-  const [[detail], { kinds }] = await Promise.all([call(`${api}/details?ids=${id}`), call(`/api/v1/labels/${camera}`)]);
+  let detail;
+  let kinds;
+  try {
+    [[detail], { kinds }] = await Promise.all([call(`${api}/details?ids=${id}`), call(`/api/v1/labels/${camera}`)]);
+  } catch (error) {
+    tell("trouble", error.message);
+    return;
+  }
   state.kinds = kinds;
   state.shapes.delete(id);
   if (detail && state.details.has(id)) state.details.set(id, detail);

@@ -6,7 +6,7 @@ import { shape } from "./gallery.js";
 import { canUndo, kindWord, own, say, undo } from "./labels.js";
 import { begin as draw, draws } from "./shapes.js";
 import { current, go, mayLabel, on, state } from "./state.js";
-import { count, flush, trouble } from "./unsent.js";
+import { count, discard, flush, stuck, trouble } from "./unsent.js";
 import { fit } from "./viewer.js";
 
 const byId = (id) => document.getElementById(id);
@@ -92,7 +92,9 @@ function writeUnsent() {
   const refused = trouble.refused.at(-1);
   box.hidden = !(waiting && trouble.text) && !refused;
   const parts = [];
-  if (waiting && trouble.text) parts.push(`${waiting} label${waiting === 1 ? " is" : "s are"} kept here and sent again: ${trouble.text} `, el("button", { type: "button", on: { click: flush } }, "Send now"));
+  if (waiting && trouble.text) parts.push(`${waiting} label${waiting === 1 ? " is" : "s are"} kept here and sent again: ${trouble.text} `, el("button", { type: "button", on: { click: () => flush(true) } }, "Send now"));
+  const left = stuck();
+  if (left && waiting && trouble.text) parts.push(" ", el("button", { type: "button", title: "Labels that the server says it can't take now", on: { click: discard } }, `Give up ${left}`));
   if (refused) parts.push(` ${trouble.refused.length} refused: ${refused} `, el("button", { type: "button", on: { click: () => { trouble.refused.length = 0; writeUnsent(); } } }, "OK"));
   box.replaceChildren(...parts);
 }

@@ -62,11 +62,15 @@ async function load(block) {
 export async function shapesOf(id) {
   const known = state.shapes.get(id);
   if (known) return known;
-  if (!state.details.get(id)?.votes.some((vote) => vote.mask)) return [];
-  const { shapes } = await call(`/api/v1/labels/${camera}/${id}`);
+  const detail = state.details.get(id);
+  if (!detail?.votes.some((vote) => vote.mask)) return [];
+  const { shapes } = await call(`/api/v1/labels/${camera}/${id}?at=${detail.at}`);
   if (!state.shapes.has(id)) state.shapes.set(id, shapes);
   return state.shapes.get(id);
 }
+
+/** Where a frame's picture is. An index that was begun anew gives ids to other frames, so the path has the frame's time, too. */
+export const picturePath = ({ id, at }, name) => `${api}/${id}/${name}?at=${at}`;
 
 /** What all words on a frame come to, as the server says it: good, defect, unsure, disputed, or null. */
 export function outcome(votes) {

@@ -2,7 +2,7 @@
 import { el, put, svg } from "../dom.js";
 import { moment } from "../clock.js";
 import { number, verdictText } from "../words.js";
-import { api, current, kindsOf, need, on, outcome, state } from "./state.js";
+import { current, kindsOf, need, on, outcome, picturePath, state } from "./state.js";
 
 const stage = document.getElementById("stage");
 export const drawing = svg("svg", { "aria-hidden": "true", preserveAspectRatio: "xMidYMid meet" });
@@ -16,7 +16,7 @@ for (const event of ["load", "error"]) picture.addEventListener(event, () => loa
 export const size = { width: 4, height: 3 };
 let view = [0, 0, 4, 3];
 const MOST_PX = 1600; // of a picture's longer side, until somebody looks closer
-let shownId = null;
+let shown = null;
 let waiting = null;
 
 function loaded(event) {
@@ -39,7 +39,7 @@ function look(box) {
   drawing.setAttribute("viewBox", view.join(" "));
   document.dispatchEvent(new CustomEvent("edge:review-view"));
   const shows = (view[2] / size.width) * MOST_PX; // pixels of the picture in sight, of those that it has
-  if (Math.max(size.width, size.height) > MOST_PX && shows < stage.clientWidth && picture.getAttribute("href") === pictureOf(shownId)) picture.setAttribute("href", pictureOf(shownId, 12000));
+  if (Math.max(size.width, size.height) > MOST_PX && shows < stage.clientWidth && picture.getAttribute("href") === pictureOf(shown)) picture.setAttribute("href", pictureOf(shown, 12000));
 }
 
 export const fit = () => look([0, 0, size.width, size.height]);
@@ -65,31 +65,33 @@ function show() {
     return;
   }
   [size.width, size.height] = detail.size;
-  if (id !== shownId) {
-    shownId = id;
+  if (id !== shown?.id || detail.at !== shown.at) {
+    shown = detail;
     for (const [key, value] of [["width", size.width], ["height", size.height]]) picture.setAttribute(key, value);
     if (detail.gone) picture.removeAttribute("href");
     else {
       loaded("load"); // what was said of the frame before
-      picture.setAttribute("href", pictureOf(id));
+      picture.setAttribute("href", pictureOf(detail));
       waiting = setTimeout(() => { loading.hidden = false; }, 250);
     }
     boxes.replaceChildren(...detail.boxes.map(([x0, y0, x1, y1]) => svg("rect", { class: "box", x: x0, y: y0, width: x1 - x0, height: y1 - y0 })));
     if (detail.gone) loaded("error");
     fit();
-    prefetch();
   }
   write(detail);
 }
 
-function pictureOf(id, most = MOST_PX) {
-  return `${api}/${id}/picture.jpg?most=${most}`;
+function pictureOf(detail, most = MOST_PX) {
+  return `${picturePath(detail, "picture.jpg")}&most=${most}`;
 }
 
 /** The next picture is there before its turn comes. */
 function prefetch() {
   need(state.at, state.at + 3);
-  for (const id of state.ids.slice(state.at + 1, state.at + 3)) new Image().src = pictureOf(id);
+  for (const id of state.ids.slice(state.at + 1, state.at + 3)) {
+    const detail = state.details.get(id);
+    if (detail && !detail.gone) new Image().src = pictureOf(detail);
+  }
 }
 
 function write(detail) {
@@ -109,7 +111,10 @@ function write(detail) {
   document.getElementById("facts").replaceChildren(...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
 
-on("at", show);
-on("found", () => { shownId = null; });
-on("detail", (ids) => ids.includes(current()) && show());
+on("at", () => { show(); prefetch(); });
+on("found", () => { shown = null; });
+on("detail", (ids) => {
+  if (ids.includes(current())) show();
+  if (state.ids.slice(state.at + 1, state.at + 3).some((id) => ids.includes(id))) prefetch();
+});
 document.addEventListener("edge:clock", show);
