@@ -205,6 +205,20 @@ def test_an_index_that_is_damaged_while_it_runs_is_no_logs_trouble(index, log, t
         look_once(index, ())
 
 
+def test_a_disk_that_is_not_mounted_takes_no_records(index, log, tmp_path) -> None:
+    index.follow("cam1", log)
+    log.rename(tmp_path / "mounted")
+    log.mkdir()
+    index._devices[log] += 1  # as if the records had come from another disk than that of the empty folder
+    assert (index.follow("cam1", log), indexed(tmp_path)) == (0, (12, 2))
+    log.rmdir()
+    (tmp_path / "mounted").rename(log)
+    assert (index.follow("cam1", log), indexed(tmp_path)) == (0, (12, 2))
+    for path in log.iterdir():
+        path.unlink()
+    assert (index.follow("cam1", log), indexed(tmp_path)) == (0, (0, 0))
+
+
 def test_a_packed_file_is_unpacked_once_for_all_its_lines(index, log, tmp_path, monkeypatch) -> None:
     index.follow("cam1", log)
     opened: list[str] = []

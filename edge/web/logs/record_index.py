@@ -54,6 +54,7 @@ class RecordIndex:
     """The index of all logs that this machine's lines write, for the one process that keeps it up to date."""
 
     def __init__(self, path: Path) -> None:
+        self._devices: dict[Path, int] = {}
         self._runs: dict[tuple[str, str], int] = {}
         self._database = open_derived(path, _TABLES, _LAYOUT)
 
@@ -69,8 +70,10 @@ class RecordIndex:
         Raises:
             OSError, sqlite3.Error: a folder or a file can't be read, or the index can't be written.
         """
-        files = list(dict.fromkeys(path for folder in folders for path in segments(folder, camera)))
-        self._forget(camera, folders, {str(path) for path in files}, is_whole=is_whole)
+        there = [folder for folder in folders if self._is_there(folder, camera)]
+        files = list(dict.fromkeys(path for folder in there for path in segments(folder, camera)))
+        is_whole = is_whole and len(there) == len(folders)
+        self._forget(camera, there, {str(path) for path in files}, is_whole=is_whole)
         count, errors = 0, []
         for path in files:
             try:
@@ -84,6 +87,13 @@ class RecordIndex:
         if errors:
             raise errors[0]
         return count
+
+    def _is_there(self, folder: Path, camera: str) -> bool:
+        """Return False for a folder that is empty and of another disk than before: its own isn't mounted now."""
+        device = folder.stat().st_dev
+        if segments(folder, camera):
+            self._devices[folder] = device
+        return self._devices.get(folder, device) == device
 
     def make_keys(self) -> None:
         """Make the keys that searches need: after the first reading, because that is faster."""
