@@ -14,7 +14,7 @@ from edge.cli._bars import progress_bar
 from edge.cli._sets import ByOption, PartGapOption, chosen_by_tags, described_set, end_if_lacking, set_named
 from edge.cli._tables import print_table
 from edge.errors import UserError
-from edge.shift.points import cameras_of_sets, points_of
+from edge.shift.points import cameras_of_sets, points_of, without_camera
 from edge.shift.report_file import report_bytes
 from edge.shift.shift import Shift, compare_sets, report_of
 from edge.shift.subject import open_subject
@@ -79,7 +79,7 @@ def _write(out: Path, done: Shift, report: dict[str, Any], *, with_umap: bool, s
     points = points_of(done, with_umap=with_umap, seed=seed)
     pictures = None if points is None or not all(points.pictures) else out.with_suffix(".jpegs")
     told = None if points is None else points.as_json(None if pictures is None else pictures.name)
-    data = report_bytes(report | {"cameras": cameras_of_sets(done)}, told)
+    data = report_bytes(report | {"cameras": cameras_of_sets(done), "without_camera": without_camera(done)}, told)
     try:
         if out.suffix == ".html":
             from edge.shift.shift_page import page_of_shift  # needs the extra report

@@ -94,7 +94,12 @@ def points_of(done: Shift, *, with_umap: bool = False, seed: int = 0) -> FramePo
 
 def cameras_of_sets(done: Shift) -> list[str]:
     """The cameras that frames of either set say they come from."""
-    return sorted({frame.tags["camera"] for side in done.sides for frame in side.seen if "camera" in frame.tags})
+    return sorted({frame.tags["camera"] for side in done.sides for frame in side.seen if frame.tags.get("camera")})
+
+
+def without_camera(done: Shift) -> int:
+    """How many frames of either set don't say which camera they come from."""
+    return sum(not frame.tags.get("camera") for side in done.sides for frame in side.seen)
 
 
 def _values(frames: Sequence[tuple[ShiftSide, int]]) -> dict[str, list[str | None]]:

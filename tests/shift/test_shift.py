@@ -104,6 +104,7 @@ def test_the_page_is_offline_and_the_report_stands_beside_it(lab, blurred, tmp_p
     assert report["model"]["rejected"]["line"] == 1.0
     points = report["points"]
     assert (points["side"], points["file"][24], report["cameras"]) == ([0] * 24 + [1] * 24, "000.png", [])
+    assert report["without_camera"] == 48
     assert [view["name"] for view in points["views"]] == ["PCA", "t-SNE"]
     assert all(len(view[axis]) == 48 and None not in view[axis] for view in points["views"] for axis in "xy")
     assert points["values"]["verdict"][24:] == ["fail"] * 24

@@ -78,6 +78,7 @@ def write_report(
         },
         "notes": [],
         "cameras": list(cameras),
+        "without_camera": 0 if cameras else 2 * frames,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(report_bytes(head | more, points))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import threading
 import time
@@ -20,6 +21,8 @@ from support.records import REGION
 from support.waits import PATIENCE_S, until
 
 from edge.frames import Fault
+from edge.web.api import camera_calls
+from edge.web.doors.guard import COOKIE
 from edge.web.doors.roles import Role, Visitor
 from edge.web.live.channel import Channel
 from edge.web.live.feed import Feed
@@ -143,6 +146,36 @@ def test_the_newest_picture_is_an_http_call_away(page) -> None:
     assert simplejpeg.decode_jpeg_header(small.content)[:2] == (40, 60)
     assert (wrong.status_code, wrong.json()["expected"]) == (400, "16 to 4096")
     assert answer.content.startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("spec", ["2.3", "2.4"])  # of ASGI: a client that left is heard of by a message, or by an error
+def test_a_client_that_leaves_before_its_first_picture_takes_no_place_of_the_streams(page, monkeypatch, spec) -> None:
+    site, client, _ = page
+    asked = []
+
+    async def fresh(*_: object) -> tuple[object, float]:
+        asked.append(1)
+        return object(), 1.0
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(_: object) -> None:
+        raise OSError("gone")
+
+    async def come_and_go() -> None:
+        headers = [(b"host", b"127.0.0.1:8080"), (b"cookie", f"{COOKIE}={client.cookies[COOKIE]}".encode())]
+        path = "/api/v1/cameras/cam1/live.mjpeg"
+        scope = {"type": "http", "asgi": {"version": "3.0", "spec_version": spec}, "http_version": "1.1", "method": "GET"}
+        told = {"path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers, "scheme": "http"}
+        with contextlib.suppress(Exception):
+            await client.app({**scope, **told, "root_path": "", "server": ("127.0.0.1", 8080)}, receive, send)
+
+    monkeypatch.setattr(camera_calls, "_fresh", fresh)
+    for _ in range(camera_calls.MOST_STREAMS + 1):
+        client.portal.call(come_and_go)
+    assert (len(asked), camera_calls._streams) == (camera_calls.MOST_STREAMS + 1, set())
+    assert not site.hub.feed("cam1").lookers
 
 
 def test_one_record_is_there_as_it_was_published(page) -> None:

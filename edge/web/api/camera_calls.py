@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from edge.client import Preview
 from edge.errors import UserError
@@ -92,26 +93,40 @@ async def stream_pictures(
     me = object()
     _streams.add(me)
     feed.look(me)
-    first = await _fresh(feed, 0.0)
-    if first is None:
+    try:
+        if await _fresh(feed, 0.0) is None:
+            raise _why_none(feed)
+    except BaseException:
         _end_stream(feed, me)
-        raise _why_none(feed)
-    parts = _parts(feed, me, 1 / min(max(fps, 0.1), 25.0), asked)
-    return StreamingResponse(parts, media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+        raise
+    return _PictureStream(feed, me, 1 / min(max(fps, 0.1), 25.0), asked)
 
 
-async def _parts(feed: Feed, me: object, period_s: float, asked: AsAsked) -> AsyncIterator[bytes]:
+class _PictureStream(StreamingResponse):
+    """A stream of pictures gives its place up however it ends: a client that left before the first part was asked for never
+    begins the generator, whose own ``finally`` would never run.
+    """
+
+    def __init__(self, feed: Feed, me: object, period_s: float, asked: AsAsked) -> None:
+        super().__init__(_parts(feed, period_s, asked), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+        self._feed, self._me = feed, me
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            _end_stream(self._feed, self._me)
+
+
+async def _parts(feed: Feed, period_s: float, asked: AsAsked) -> AsyncIterator[bytes]:
     """Yield pictures until the client goes, or the line is silent."""
     sent = 0.0
-    try:
-        while (found := await _fresh(feed, sent)) is not None:
-            preview, sent = found
-            jpeg = await asyncio.to_thread(redrawn, preview, asked)
-            head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            yield head.encode() + jpeg + b"\r\n"
-            await asyncio.sleep(period_s)
-    finally:
-        _end_stream(feed, me)
+    while (found := await _fresh(feed, sent)) is not None:
+        preview, sent = found
+        jpeg = await asyncio.to_thread(redrawn, preview, asked)
+        head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+        yield head.encode() + jpeg + b"\r\n"
+        await asyncio.sleep(period_s)
 
 
 def _end_stream(feed: Feed, me: object) -> None:

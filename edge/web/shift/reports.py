@@ -25,8 +25,8 @@ _DEPTH: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class ListedReport:
-    """A listed report has an id that says nothing of its place. ``cameras``: those that its frames come from; empty if they
-    don't say.
+    """A listed report has an id that says nothing of its place. ``cameras``: those that its frames come from, as far
+    as they say so; ``all_say``: every one of them does.
     """
 
     id: str
@@ -34,14 +34,17 @@ class ListedReport:
     path: Path
     head: dict[str, Any]
     cameras: frozenset[str]
+    all_say: bool
     points_at: int
     """Where the points begin in the file; 0 if it has none."""
 
     def is_for(self, camera: str, visitor: Visitor) -> bool:
         """Whether it belongs on this camera's page, and shows nothing of a camera that the visitor may not see."""
-        if self.cameras:
-            return camera in self.cameras and all(visitor.sees(one) for one in self.cameras)
-        return visitor.cameras is None
+        if self.cameras and camera not in self.cameras:
+            return False
+        if not self.all_say:  # a frame of no known camera may be any camera's
+            return visitor.cameras is None
+        return all(visitor.sees(one) for one in self.cameras)
 
     def brief(self) -> dict[str, Any]:
         """Return what a list shows of it."""
@@ -120,9 +123,10 @@ def _listed(root: Path, path: Path, _changed_ns: int, _size: int) -> ListedRepor
         if not isinstance(head["statistics"], list):
             return None
         cameras = frozenset(map(str, head.get("cameras", ())))
+        all_say = bool(cameras) and head.get("without_camera") == 0  # an older report doesn't say
         sets = [dict(one) for one in head["sets"]]
     except (ValueError, KeyError, TypeError):
         return None
     name = str(path.relative_to(root)).encode("utf-8", "backslashreplace").decode()
     digest = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return ListedReport(digest, name, path, head | {"sets": sets}, cameras, points_at)
+    return ListedReport(digest, name, path, head | {"sets": sets}, cameras=cameras, all_say=all_say, points_at=points_at)

@@ -53,6 +53,19 @@ def test_who_may_not_see_a_camera_sees_no_report_that_shows_frames_of_it(page) -
         assert client.get(f"{CALL}/{report}{more}").status_code == 404
 
 
+@pytest.mark.parametrize("without", [40, None])
+def test_a_report_whose_frames_do_not_all_say_their_camera_is_for_those_who_see_all_cameras(page, without) -> None:
+    """None: a report of a version that didn't count them."""
+    site, client, folder = page
+    write_report(folder / "half.json", cameras=("cam1",), without_camera=without)
+    assert (names(client), names(client, "cam2")) == (["half.json"], [])
+    report = client.get(CALL).json()["reports"][0]["id"]
+    log_in(client, site, Role.REVIEWER, ["cam1"])
+    assert names(client) == []
+    for more in ("", "/points", "/picture.jpg?start=0&end=9"):
+        assert client.get(f"{CALL}/{report}{more}").status_code == 404
+
+
 def test_head_points_and_pictures_are_those_of_the_file(page) -> None:
     _, client, folder = page
     whole = orjson.loads(write_report(folder / "shift.json").read_bytes())
