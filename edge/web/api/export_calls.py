@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from edge.web.doors.guard import peer_of, visitor_of
 from edge.web.doors.roles import Role
 from edge.web.doors.routes import Routes
-from edge.web.review.exports import as_tar, delete_export, export_folder
+from edge.web.review.exports import as_tar, delete_export, export_folder, is_being_written
 from edge.web.site import site_of
 
 routes = Routes("/api/v1", "labels")
@@ -38,7 +38,8 @@ async def begin_export(request: Request, camera: str) -> dict[str, str]:
 
 @routes.api("GET", "/exports/{camera}/{name}.tar", role=Role.REVIEWER, response_class=Response)
 async def export_as_tar(request: Request, camera: str, name: str) -> Response:
-    """Return an export as a tar."""
+    """Return an export as a tar; 409 while it is being written."""
+    _check_whole(request, camera, name)
     folder = export_folder(site_of(request).folder, camera, name)
     if folder is None:
         raise HTTPException(404, f"no export {name[:80]!r} of {camera}")
@@ -50,9 +51,15 @@ async def export_as_tar(request: Request, camera: str, name: str) -> Response:
 
 @routes.api("DELETE", "/exports/{camera}/{name}", role=Role.REVIEWER)
 async def remove_export(request: Request, camera: str, name: str) -> dict[str, str]:
-    """Delete an export; the labels stay."""
+    """Delete an export; the labels stay. 409 while it is being written."""
+    _check_whole(request, camera, name)
     if not await asyncio.to_thread(delete_export, site_of(request).folder, camera, name):
         raise HTTPException(404, f"no export {name[:80]!r} of {camera}")
     note = {"camera": camera, "export": name}
     site_of(request).doors.audit.note("label_export_deleted", visitor_of(request).name, peer_of(request), **note)
     return {"deleted": name}
+
+
+def _check_whole(request: Request, camera: str, name: str) -> None:
+    if is_being_written(site_of(request).folder, camera, name):
+        raise HTTPException(409, f"export {name} is being written: wait for its end")

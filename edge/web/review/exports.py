@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from edge.web.review.places import EXPORTS
+from edge.web.review.places import EXPORTS, part_folder
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,32}-\d{8}T\d{6}Z(-\d{1,4})?")
 _CHUNK: Final = 1 << 20
@@ -25,7 +25,7 @@ def exports_of(folder: Path, camera: str) -> list[dict[str, Any]]:
             told: dict[str, Any] = orjson.loads(path.read_bytes())
         except (OSError, ValueError):
             continue
-        if told.get("camera") == camera:
+        if told.get("camera") == camera and (told.get("state") != "done" or path.with_suffix("").is_dir()):
             found.append(told)
     return sorted(found, key=lambda told: int(told["at"]), reverse=True)
 
@@ -38,8 +38,24 @@ def export_folder(folder: Path, camera: str, name: str) -> Path | None:
     return path if path.is_dir() else None
 
 
+def is_being_written(folder: Path, camera: str, name: str) -> bool:
+    """Return whether this camera has an export of this name that isn't whole yet."""
+    return bool(_NAME.fullmatch(name)) and name.startswith(f"{camera}-") and part_folder(folder, name).is_dir()
+
+
+def sweep_exports(folder: Path) -> None:
+    """Delete what a process that was ended left of exports that it was writing. Nothing may be writing one now."""
+    for path in (folder / EXPORTS).glob("*"):
+        note = path.with_suffix(".json")
+        if path.suffix == ".part" or (_NAME.fullmatch(path.name) and path.is_dir() and not note.exists()):
+            shutil.rmtree(path, ignore_errors=True)
+            note.unlink(missing_ok=True)
+
+
 def delete_export(folder: Path, camera: str, name: str) -> bool:
-    """Delete an export, and return whether there was one."""
+    """Delete an export that is whole or failed, and return whether there was one."""
+    if is_being_written(folder, camera, name):
+        return False
     path = export_folder(folder, camera, name)
     note = folder / EXPORTS / f"{name}.json"
     if path is None and not (_NAME.fullmatch(name) and name.startswith(f"{camera}-") and note.is_file()):

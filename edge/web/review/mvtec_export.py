@@ -27,10 +27,11 @@ from edge.models.sets.frame_set import SetFrame, read_set
 from edge.models.sets.manifest import MANIFEST
 from edge.storage.disk import space, write_whole
 from edge.web.review.label_book import KEEP_FREE_BYTES
-from edge.web.review.places import EXPORTS, set_folder
+from edge.web.review.places import EXPORTS, part_folder, set_folder
 
 _FOR_TEST: Final = 0.3
 """Share of the good parts that go to ``test/good``."""
+_ALL_HASHES: Final = 1 << 256
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE, _AFTER_IHDR, _SEARCHED, _RGB = 25, 33, 200, 2
 """Places in a PNG: signature of 8 bytes, then the chunk IHDR of 25."""
@@ -46,7 +47,10 @@ class ExportedFrame:
 
 
 class MvtecExport:
-    """An export is made a frame at a time, so that labels go on meanwhile. ``told`` says how far it is."""
+    """An export is made a frame at a time, so that labels go on meanwhile. ``told`` says how far it is.
+
+    It gets its name when it is whole; until then its folder ends in ``.part``.
+    """
 
     def __init__(self, folder: Path, camera: str, by: str) -> None:
         """Export the set of ``camera`` into a new folder under the page's ``folder``.
@@ -58,7 +62,7 @@ class MvtecExport:
         if not (self._set / MANIFEST).is_file():
             raise UserError(f"{camera}: no frame is labelled yet", fix="label frames first: keys g and d")
         frames = read_set(self._set / MANIFEST).frames
-        self._frames = sorted(_placed(frames), key=lambda one: one.name)
+        self._frames = sorted(placed(frames), key=lambda one: one.name)
         if not self._frames:
             raise UserError(
                 f"{camera}: no frame is labelled good or defect",
@@ -69,6 +73,7 @@ class MvtecExport:
         taken = {path.stem for path in (folder / EXPORTS).glob(f"{name}*")}
         self.name = next(text for n in range(len(taken) + 1) if (text := f"{name}-{n}" if n else name) not in taken)
         self._target = folder / EXPORTS / self.name
+        self._part = part_folder(folder, self.name)
         counts = Counter(one.folder for one in self._frames)
         left = Counter(one.kind for one in frames if one.label in (None, "disputed") and one.votes)
         self.told: dict[str, Any] = {
@@ -89,32 +94,36 @@ class MvtecExport:
     def steps(self) -> Iterator[None]:
         """Write one frame after the other; at the end ``told`` says ``done`` or ``failed``, and why."""
         try:
-            self._target.mkdir(parents=True)
+            self._part.mkdir(parents=True)
             for number, one in enumerate(self._frames, 1):
                 self._write(one)
                 self.told["done"] = number
                 yield
             self.told["state"] = "done"
             self._note()
+            self._part.rename(self._target)
+        except FileExistsError as error:
+            name = Path(error.filename2 or error.filename).relative_to(self._part)
+            self._fail(f"two frames or masks would have one name in the export: {name}")
         except OSError as error:
             self._fail(f"the export can't be written: {error.strerror}")
         except Exception as error:  # noqa: BLE001  (said on the page; labels go on)
             self._fail(text_of(error))
 
     def _write(self, one: ExportedFrame) -> None:
-        if space(self._target)[0] < KEEP_FREE_BYTES:
+        if space(self._part)[0] < KEEP_FREE_BYTES:
             raise OSError(errno.ENOSPC, "less than 1 GB is free on this disk, which stays free for the lines")
         if one.source.bits in (8, 16, None):
-            _same_file(self._set / one.source.file, self._target / one.folder / one.name)
+            _same_file(self._set / one.source.file, self._part / one.folder / one.name)
         else:  # the set says it, and folders have no such place
-            _write_with_bits(self._set / one.source.file, self._target / one.folder / one.name, one.source.bits)
+            _write_with_bits(self._set / one.source.file, self._part / one.folder / one.name, one.source.bits)
         if one.source.mask is not None and one.source.label == "defect":
             mask = f"{Path(one.name).stem}_mask{Path(one.source.mask).suffix}"
             kind = one.folder.partition("/")[2]
-            _same_file(self._set / one.source.mask, self._target / GROUND_TRUTH / kind / mask)
+            _copy(self._set / one.source.mask, self._part / GROUND_TRUTH / kind / mask)
 
     def _fail(self, why: str) -> None:
-        shutil.rmtree(self._target, ignore_errors=True)
+        shutil.rmtree(self._part, ignore_errors=True)
         self.told |= {"state": "failed", "error": why}
         with suppress(OSError):
             self._note()
@@ -123,11 +132,17 @@ class MvtecExport:
         write_whole(self._target.with_suffix(".json"), orjson.dumps(self.told))
 
 
-def _placed(frames: Sequence[SetFrame]) -> Iterator[ExportedFrame]:
-    """Say where each frame goes that people agree on; no part has good frames on both sides."""
+def placed(frames: Sequence[SetFrame]) -> Iterator[ExportedFrame]:
+    """Say where each frame goes that people agree on; no part has good frames on both sides.
+
+    A part's name alone says where it goes, so that those labelled later move none; but where there are two parts or more,
+    each side has one at least.
+    """
     good = [one for one in frames if one.label == "good"]
-    parts = sorted({_part_of(one) for one in good}, key=lambda part: hashlib.sha256(part.encode()).digest())
-    tested = set(parts[: max(1, round(_FOR_TEST * len(parts)))]) if len(parts) > 1 else set()
+    drawn = sorted((int.from_bytes(hashlib.sha256(part.encode()).digest(), "big"), part) for part in map(_part_of, good))
+    tested = {part for number, part in drawn if number < _FOR_TEST * _ALL_HASHES}
+    if drawn:
+        tested = (tested | {drawn[0][1]}) - {drawn[-1][1]}
     for one in good:
         yield ExportedFrame(one, f"test/{GOOD}" if _part_of(one) in tested else f"train/{GOOD}", _name_of(one))
     for one in frames:
@@ -158,8 +173,17 @@ def _same_file(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
+    except FileExistsError:
+        raise
     except OSError:
-        shutil.copyfile(source, target)
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file. Raises FileExistsError: the target is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as read, target.open("xb") as written:
+        shutil.copyfileobj(read, written)
 
 
 def _write_with_bits(source: Path, target: Path, bits: int) -> None:
@@ -176,4 +200,5 @@ def _write_with_bits(source: Path, target: Path, bits: int) -> None:
             + data[_AFTER_IHDR:]
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, data)
+    with target.open("xb") as file:
+        file.write(data)

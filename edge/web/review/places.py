@@ -23,3 +23,8 @@ def set_folder(folder: Path, camera: str) -> Path:
 def small_path(folder: Path, camera: str, kept: str) -> Path:
     """Return where a frame's small picture lies under the page's ``folder``; ``kept`` is the frame's name in the set."""
     return folder / SMALL / f"{camera}-{kept.rpartition('/')[2]}.jpg"
+
+
+def part_folder(folder: Path, name: str) -> Path:
+    """Return where an export of this name lies while it is written."""
+    return folder / EXPORTS / f"{name}.part"

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import cv2
 
 from edge.errors import UserError, text_of
-from edge.web.review.exports import exports_of
+from edge.web.review.exports import exports_of, sweep_exports
 from edge.web.review.frame_pictures import FramePictures
 from edge.web.review.label_book import LabelBook
 from edge.web.review.label_table import LabelTable
@@ -41,8 +41,8 @@ class ReviewWorker:
         self._table = LabelTable(folder)
         self._books: dict[str, LabelBook] = {}
         self._pictures = FramePictures(folder)
-        self._exports: dict[str, MvtecExport] = {}
-        self._writing: deque[Iterator[None]] = deque()
+        self._writing: deque[tuple[MvtecExport, Iterator[None]]] = deque()
+        sweep_exports(folder)
 
     def run(self) -> None:
         """Work until the front closes the pipe."""
@@ -53,7 +53,7 @@ class ReviewWorker:
             elif self._small:
                 self._answer(self._small.pop())
             elif self._writing:
-                self._go_on(self._writing[0])
+                self._go_on()
         self._table.close()
 
     def _listen(self) -> None:
@@ -74,8 +74,9 @@ class ReviewWorker:
         except queue.Empty:
             return True
 
-    def _go_on(self, steps: Iterator[None]) -> None:
-        """Write the next frame of an export; one after the other."""
+    def _go_on(self) -> None:
+        """Write the next frame of an export; one after the other. Of one that ended nothing is kept but its note."""
+        _, steps = self._writing[0]
         if next(steps, steps) is steps:
             self._writing.popleft()
 
@@ -115,14 +116,12 @@ class ReviewWorker:
         if self._writing:
             raise UserError("an export is being written", fix="wait for its end", passes=True)
         export = MvtecExport(self._folder, camera, by)
-        self._exports[export.name] = export
-        self._writing.append(export.steps())
+        self._writing.append((export, export.steps()))
         return export.name
 
     def _exports_of(self, camera: str) -> list[dict[str, Any]]:
         """Return those that are being written, and those of before."""
-        running = [one.told for one in self._exports.values() if one.told["camera"] == camera]
-        running = [told for told in running if told["state"] == "running"]
+        running = [export.told for export, _ in self._writing if export.told["camera"] == camera]
         return running + exports_of(self._folder, camera)
 
     def _book(self, camera: str) -> LabelBook:

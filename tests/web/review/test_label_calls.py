@@ -281,6 +281,13 @@ def test_labels_are_exported_listed_sent_as_a_tar_and_deleted(page) -> None:
         folders = sorted(member.name.rpartition("/")[0] for member in tar.getmembers())
     assert folders == [f"{name}/ground_truth/crack", f"{name}/test/crack", f"{name}/train/good"]
     assert client.get(f"/api/v1/exports/cam2/{name}.tar").status_code == 404
+    running = "cam1-20261130T000000Z"
+    (site.folder / "exports" / f"{running}.part").mkdir()
+    for refused in (client.get(f"{place}/{running}.tar"), client.delete(f"{place}/{running}", headers=ours.headers)):
+        assert (refused.status_code, refused.json()["what"]) == (
+            409,
+            f"export {running} is being written: wait for its end",
+        )
     assert client.delete(f"{place}/{name}", headers=ours.headers).json() == {"deleted": name}
     assert client.get(place).json() == []
     events = [line["event"] for line in site.doors.audit.newest(5)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import tarfile
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -14,15 +16,17 @@ from support.reviewed import START, picture, write_frames
 from edge.errors import UserError
 from edge.models.golden_folders import golden_folders
 from edge.models.good_frames import good_frames
-from edge.models.sets.frame_set import add_labels, read_set
+from edge.models.sets.frame_set import FrameSet, SetFrame, add_labels, read_set, write_set
 from edge.models.sets.manifest import MANIFEST, LabelLine, now
 from edge.models.sets.open import open_set
+from edge.storage.pictures import write_png
 from edge.storage.recording_writer import RecordingWriter
 from edge.web.review import mvtec_export
-from edge.web.review.exports import as_tar, delete_export, export_folder, exports_of
+from edge.web.review.exports import as_tar, delete_export, export_folder, exports_of, is_being_written
 from edge.web.review.label_book import LabelBook
 from edge.web.review.label_table import LabelTable
-from edge.web.review.mvtec_export import MvtecExport
+from edge.web.review.mvtec_export import MvtecExport, placed
+from edge.web.review.worker import ReviewWorker
 from edge.web.tuning.recordings import kept_name
 
 
@@ -62,9 +66,9 @@ def exported(folder) -> tuple[dict[str, object], object]:
 def test_the_folders_are_what_the_commands_take(labelled) -> None:
     told, root = exported(labelled[0])
     assert (told["state"], told["done"], told["total"], told["error"]) == ("done", 15, 15, None)
-    assert told["counts"] == {"test/crack": 2, "test/dent": 1, "test/good": 4, "train/good": 8}
+    assert told["counts"] == {"test/crack": 2, "test/dent": 1, "test/good": 6, "train/good": 6}
     assert (told["masks"], told["left_out"]) == (2, {"disputed": 1, "unsure": 1})
-    assert len(good_frames(root).names) == 8
+    assert len(good_frames(root).names) == 6
     golden = {one.folder.name: one.expected for one in golden_folders(root)}
     assert golden == {"good": "pass", "crack": "fail", "dent": "fail"}
     found = open_set(root)
@@ -86,6 +90,20 @@ def test_no_part_has_good_frames_on_both_sides_and_the_names_say_the_part(labell
     assert parts["train"] | parts["test"] == {f"part20261130_{part}" for part in range(6)}
 
 
+def test_parts_that_are_labelled_later_move_no_other_to_the_other_side() -> None:
+    def sides(count: int) -> dict[str, str]:
+        parts = [f"cam1/2026-11-30/{number}" for number in range(count)]
+        votes = [LabelLine(file=part, label="good", by="ann", at=now()) for part in parts]
+        frames = [SetFrame(part, part=part, votes=(vote,)) for part, vote in zip(parts, votes, strict=True)]
+        return {str(one.source.part): one.folder for one in placed(frames)}
+
+    whole = sides(300)
+    assert 70 <= list(whole.values()).count("test/good") <= 110
+    for count in range(20, 300):
+        assert sides(count).items() <= whole.items()
+    assert [set(sides(count).values()) for count in (1, 2)] == [{"train/good"}, {"train/good", "test/good"}]
+
+
 def test_the_same_labels_give_the_same_sides(labelled) -> None:
     first, second = exported(labelled[0]), exported(labelled[0])
     names = [sorted(p.relative_to(root).as_posix() for p in root.rglob("*.png")) for _, root in (first, second)]
@@ -99,6 +117,65 @@ def test_pictures_take_no_room_twice_and_nobody_changes_one_by_the_other(labelle
     path = next((root / "train" / "good").glob("*.png"))
     assert path.stat().st_nlink == 2
     assert path.stat().st_mode & 0o222 == 0
+
+
+def test_masks_are_copies_that_nobody_changes_the_labels_by(labelled) -> None:
+    _, root = exported(labelled[0])
+    masks = list((root / "ground_truth").rglob("*.png"))
+    assert (len(masks), {path.stat().st_nlink for path in masks}) == (2, {1})
+
+
+def test_two_frames_of_one_name_are_said_and_neither_is_written_over(tmp_path) -> None:
+    root = tmp_path / "labels" / "cam1"
+    frames = []
+    for number, folder in enumerate("ab"):
+        (root / folder).mkdir(parents=True)
+        write_png(root / folder / "1.png", picture(number).pixels)
+        vote = LabelLine(file=f"{folder}/1.png", label="defect", by="ann", at=now())
+        frames.append(SetFrame(f"{folder}/1.png", "0" * 64, (64, 48), 8, votes=(vote,)))
+    write_set(FrameSet(root, root, tuple(frames)), root / MANIFEST)
+    told, folder = exported(tmp_path)
+    assert told["error"] == "two frames or masks would have one name in the export: test/defect/1.png"
+    assert not folder.exists()
+
+
+def test_an_export_has_its_name_when_it_is_whole_and_is_neither_sent_nor_deleted_before(labelled) -> None:
+    folder = labelled[0]
+    export = MvtecExport(folder, "cam1", "ann")
+    steps = export.steps()
+    next(steps)
+    assert is_being_written(folder, "cam1", export.name)
+    assert not is_being_written(folder, "cam2", export.name)
+    assert export_folder(folder, "cam1", export.name) is None
+    assert not delete_export(folder, "cam1", export.name)
+    list(steps)
+    assert (export.told["state"], export.told["done"]) == ("done", 15)
+    assert len(list((folder / "exports" / export.name).rglob("*.png"))) == 17
+    assert not is_being_written(folder, "cam1", export.name)
+    assert delete_export(folder, "cam1", export.name)
+
+
+def test_what_a_process_that_ended_left_of_an_export_is_swept_away_and_whole_ones_stay(labelled) -> None:
+    folder = labelled[0]
+    told, root = exported(folder)
+    cut = MvtecExport(folder, "cam1", "ann")
+    next(cut.steps())
+    (folder / "exports" / "cam1-20261130T000000Z" / "train").mkdir(parents=True)  # of a version that wrote without .part
+    worker = ReviewWorker(io.BytesIO(), io.BytesIO(), folder)
+    assert {path.name for path in (folder / "exports").iterdir()} == {root.name, f"{root.name}.json"}
+    assert worker._exports_of("cam1") == [told]
+
+
+def test_the_worker_keeps_nothing_of_an_export_that_ended(labelled) -> None:
+    worker = ReviewWorker(io.BytesIO(), io.BytesIO(), labelled[0])
+    name = worker._export("cam1", "ann")
+    frames = weakref.ref(worker._writing[0][0])
+    assert [told["state"] for told in worker._exports_of("cam1")] == ["running"]
+    while worker._writing:
+        worker._go_on()
+    assert [(told["name"], told["state"]) for told in worker._exports_of("cam1")] == [(name, "done")]
+    gc.collect()
+    assert frames() is None
 
 
 def test_frames_of_12_bits_say_so_in_the_export(tmp_path, labelled) -> None:
@@ -134,7 +211,7 @@ def test_kinds_that_edge_label_named_lead_out_of_no_folder(labelled) -> None:
     word = {"label": "defect", "defects": ("../../up",), "by": "bob", "at": now(), "decides": True}
     add_labels(found, [LabelLine(file=found.frames[14].file, **word)])
     told, root = exported(folder)
-    assert told["counts"] == {"test/_._.._up": 1, "test/crack": 2, "test/good": 4, "train/good": 8}
+    assert told["counts"] == {"test/_._.._up": 1, "test/crack": 2, "test/good": 6, "train/good": 6}
     assert all(path.resolve().is_relative_to(root.resolve()) for path in root.rglob("*"))
     assert {path.name for path in (folder / "exports").iterdir()} == {root.name, f"{root.name}.json"}
 
