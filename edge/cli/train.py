@@ -189,7 +189,7 @@ def train(
         print_json(_as_json(trained, bundle))
     else:
         _show(console, trained, bundle)
-    end_if_incomplete([trained.stopped] if trained.not_a_number and trained.stopped else [])
+    end_if_incomplete(trained.incomplete)
 
 
 def _backbone(backbone: Path | None, layers: str | None) -> MethodOptions:

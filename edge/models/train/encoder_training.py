@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge.models.train.checkpoint import Epoch, TrainingState
-from edge.models.train.epochs import EpochLimits, NotANumberError, run_epochs
+from edge.models.train.epochs import EpochLimits, Learned, NotANumberError, run_epochs
 from edge.models.train.network import arrays_of, load_arrays
 from edge.models.train.optimiser import cosine, moments_of, put_back
 from edge.models.train.options import TrainOptions
@@ -41,8 +42,8 @@ def trained_encoder(
     *,
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
-) -> dict[str, NDArray[Any]]:
-    """Return the weights of the encoder that learned ``task``, by the names that they have in ``Encoder``.
+) -> Learned:
+    """Return what the encoder learned of ``task``: ``best`` are its weights by the names that they have in ``Encoder``.
 
     Raises:
         UserError: as ``run_epochs`` does.
@@ -51,7 +52,8 @@ def trained_encoder(
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     limits = EpochLimits(options.pretrain_epochs, options.pretrain_epochs)
     learned = run_epochs(_Training(task, options), limits, folder, key, resume=resume, epoch_done=epoch_done)
-    return {name[len(_ENCODER) :]: values for name, values in learned.best.items() if name.startswith(_ENCODER)}
+    best = {name[len(_ENCODER) :]: values for name, values in learned.best.items() if name.startswith(_ENCODER)}
+    return replace(learned, best=best)
 
 
 class _Training:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,6 +119,9 @@ def fill_cache(
             )
             start += height * across
             done(number)
+        for file in (features, targets):  # before the index says that they are whole
+            file.flush()
+            os.fsync(file.fileno())
     mean = total / max(1, count)
     deviation = np.sqrt(np.maximum(squares / max(1, count) - mean**2, 0))
     deviation = np.maximum(deviation, 1e-3 * max(float(deviation.max(initial=0)), 1e-6))  # what never changes says nothing
@@ -142,7 +146,8 @@ def open_cache(folder: Path, key: str) -> FeatureCache | None:
         samples = tuple(CachedSample(**entry) for entry in index["samples"])
         mean, deviation = (np.array(index[name], np.float32) for name in ("mean", "deviation"))
         places = sum(sample.height * sample.width for sample in samples)
-        features = np.memmap(folder / FEATURES, np.float16, "r", shape=(places, len(mean)))
+        shape = (places, len(mean))
+        features = np.memmap(folder / FEATURES, np.float16, "r", shape=shape) if places else np.empty(shape, np.float16)
         targets = np.fromfile(folder / TARGETS, np.float32)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
-
-from numpy.typing import NDArray
+from typing import Final
 
 from edge.errors import UserError
 from edge.models.fit.fit_plan import FitPlan
@@ -15,6 +13,7 @@ from edge.models.fit.memory import MemoryStatistics
 from edge.models.fit.protocol import GraphPicture
 from edge.models.sets.frame_set import FrameSet
 from edge.models.train.checkpoint import ENCODER, FACTORY, Epoch
+from edge.models.train.epochs import Learned
 from edge.models.train.feature_cache import fill_cache, open_cache
 from edge.models.train.frame_roles import LEAST_VALIDATED, Roles
 from edge.models.train.fused_graph import LearnedWeights
@@ -54,12 +53,16 @@ class Learning:
 
 @dataclass(frozen=True, slots=True)
 class LearnedHalf:
-    """``stopped``: why training ended before its last epoch, in words; ``not_a_number``: because of the loss."""
+    """``stopped``: why training ended before its last epoch, in words; ``not_a_number``: because of the loss.
+
+    ``pretraining``: why the encoder stopped learning alone, in words, which only a loss that is no number makes it do.
+    """
 
     weights: LearnedWeights
     history: tuple[Epoch, ...]
     stopped: str | None
     not_a_number: bool
+    pretraining: str | None = None
 
 
 def learn_defects(learning: Learning, options: TrainOptions, start: LearnedWeights | None) -> LearnedHalf:
@@ -124,16 +127,15 @@ def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | 
         turns=turns,
         factory=factory,
         start=start,
-        encoder=encoder,
+        encoder=None if encoder is None else encoder.best,
         resume=learning.resume,
         epoch_done=learning.epoch,
     )
-    return LearnedHalf(trained.weights, trained.history, trained.stopped, trained.not_a_number)
+    before = None if encoder is None or encoder.stopped is None else f"while the encoder learned alone {encoder.stopped}"
+    return LearnedHalf(trained.weights, trained.history, trained.stopped, trained.not_a_number, before)
 
 
-def _encoder(
-    learning: Learning, options: TrainOptions, cache: PictureCache, *, turns: bool
-) -> dict[str, NDArray[Any]] | None:
+def _encoder(learning: Learning, options: TrainOptions, cache: PictureCache, *, turns: bool) -> Learned | None:
     """The encoder's beginning; None if that is random."""
     from edge.models.train.distil import Distilling
     from edge.models.train.encoder_training import EncoderTask, trained_encoder
@@ -162,7 +164,7 @@ def _unlabelled(learning: Learning, frames: FrameSet | None, name: str, like: Pi
     if len(cache.kept) < LEAST_UNLABELLED:
         raise UserError(
             f"{frames.path}: too few unlabelled frames",
-            received=f"{len(cache.kept)} that can be used",
+            received=f"{len(cache.kept)} that can be used" + (f"; left out: {frames.left_out}" if frames.left_out else ""),
             expected=f"at least {LEAST_UNLABELLED}; some hundreds are worth it",
         )
     return replace(cache, mean=like.mean, deviation=like.deviation)

@@ -6,6 +6,7 @@ last, which lies where.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -99,6 +100,9 @@ def fill_pictures(
             )
             start += height * width
             done(number)
+        for file in (pixels, masks):  # before the index says that they are whole
+            file.flush()
+            os.fsync(file.fileno())
     mean = total / max(1, count)
     deviation = np.maximum(np.sqrt(np.maximum(squares / max(1, count) - mean**2, 0)), 1)  # a grey level at least
     index = {
@@ -122,8 +126,9 @@ def open_pictures(folder: Path, key: str) -> PictureCache | None:
             return None
         kept = tuple(KeptPicture(**entry) for entry in index["pictures"])
         places = sum(one.height * one.width for one in kept)
-        pixels = np.memmap(folder / PICTURES, np.uint8, "r", shape=(places, int(index["channels"])))
-        masks = np.memmap(folder / MASKS, np.uint8, "r", shape=(places,))
+        shape = (places, int(index["channels"]))
+        pixels = np.memmap(folder / PICTURES, np.uint8, "r", shape=shape) if places else np.empty(shape, np.uint8)
+        masks = np.memmap(folder / MASKS, np.uint8, "r", shape=(places,)) if places else np.empty(0, np.uint8)
         mean, deviation = (np.array(index[name], np.float32) for name in ("mean", "deviation"))
     except (OSError, ValueError, KeyError, TypeError):
         return None

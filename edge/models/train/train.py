@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from edge.config.bundle import Bundle
 from edge.errors import UserError
 from edge.frames import Frame, Skip
-from edge.models import graphs
-from edge.models.calibrate.thresholds import choose_high
 from edge.models.fit.fit import STATISTICS
-from edge.models.fit.fit_plan import FitPlan, FitRequest, PlanPictures, plan_fit
+from edge.models.fit.fit_plan import FitPlan, FitRequest, plan_fit
 from edge.models.fit.gather_frames import GatheredFrames, gather_frames
 from edge.models.fit.memory import MemoryStatistics
-from edge.models.fit.protocol import GraphPicture, MapValues
-from edge.models.fit.self_test import SelfTest, examined
+from edge.models.fit.protocol import GraphPicture
+from edge.models.fit.self_test import SelfTest
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.sets.used import content_id, fitted_on
+from edge.models.sets.used import fitted_on
 from edge.models.train.checkpoint import Epoch, make_folder
 from edge.models.train.frame_roles import LEAST_GOOD, Roles, roles_of
-from edge.models.train.fused_graph import LearnedWeights, MapScales, RawMaps, fused_graph, scales_of
+from edge.models.train.fused_graph import LearnedWeights, MapScales, fused_graph
 from edge.models.train.go_on import learned_file, learned_of, memory_of, plan_from
 from edge.models.train.head_weights import HeadWeights
-from edge.models.train.learn_defects import Learning, check_validated, learn_defects
+from edge.models.train.learn_defects import Learning, learn_defects
+from edge.models.train.measured import measured, placed_pictures
 from edge.models.train.options import TrainOptions, check_torch
 from edge.models.train.samples import SetFrames, count_samples
+from edge.models.train.unlabelled_frames import ids_of_frames, unseen
 from edge.spread import Progress
 from edge.spread.throughput import Throughput
-
-EDGE_SHARE = 0.9
-"""Share of the good validation pictures whose highest value lies below 1 on either scale.
-
-A head's highest logits have a long upper tail: scaled by their middle they count more than they should. On one split of the
-magnetic tiles 0.5 gave an image AUROC of 0.878, 0.9 gave 0.880, and the memory alone 0.872.
-"""
-_TESTED = 12
-"""Most validation pictures that the self-test pastes defects into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +87,16 @@ class Trained:
     headless: bool = False
     """The base has a head or network that couldn't be taken over."""
     tested: SelfTest | None = None
+    pretraining: str | None = None
+    """Why the encoder stopped learning alone before its last epoch, in words."""
+    without: tuple[str, ...] = ()
+    """What was left out of the unlabelled frames, in words."""
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Why the model isn't what was asked for: a loss that became NaN or infinite, in words."""
+        network = self.stopped if self.not_a_number else None
+        return tuple(why for why in (self.pretraining, network) if why is not None)
 
     @property
     def memory(self) -> MemoryStatistics:
@@ -105,7 +105,7 @@ class Trained:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know beside how the frames were shared out."""
-        sentences = [] if self.stopped is None else [self.stopped]
+        sentences = [*self.without, *(why for why in (self.pretraining, self.stopped) if why is not None)]
         if self.plan.pose == "fixed":
             sentences.append(
                 "parts lie alike: edge fit's residual needs no defects there; compare: edge evaluate -m A -m B"
@@ -143,7 +143,7 @@ def prepared(source: FrameSet, request: TrainRequest) -> tuple[Roles, FitPlan]:
 def good_pictures(source: FrameSet, roles: Roles, plan: FitPlan, most: int) -> list[GraphPicture]:
     """Up to ``most`` good training pictures, spread over all of them, as the graph takes them."""
     chosen = np.unique(np.linspace(0, len(roles.good) - 1, most).astype(int))
-    return [picture for _, picture, _ in _pictures(source, [roles.good[int(k)] for k in chosen], plan)]
+    return [one.picture for one in placed_pictures(source, [roles.good[int(k)] for k in chosen], plan)]
 
 
 def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun = TrainRun()) -> Trained:
@@ -160,8 +160,15 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
     _check_usable(source, learned, LEAST_GOOD)
     learned.notes.survey.check(request.fit.source, sized=request.fit.size is not None or plan.spec.input.size == "any")
     memory = cast("MemoryStatistics", learned.statistics)
-    judges = _ids(source, (*roles.validated_good, *roles.validated_defects))
     base = request.base
+    judges = frozenset[str]()
+    if base is not None or request.frames is not None or request.factory is not None:
+        judges = frozenset(ids_of_frames(source, (*roles.validated_good, *roles.validated_defects)))
+    request = replace(
+        request,
+        frames=None if request.frames is None else unseen(request.frames, judges),
+        factory=None if request.factory is None else unseen(request.factory, judges, good=True),
+    )
     start = None if base is None else learned_of(base, options, memory.width, plan.shape[2], judges)
     learning = _learning(
         source, roles, plan, learned, request, folder=folder, key=_key(source, roles, plan, request), run=run
@@ -174,8 +181,8 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
             f"{error.filename or folder}: the training cannot go on: {error.strerror}",
             fix="make room, then give the same command with --resume: it goes on from the last epoch",
         ) from None
-    validated = list(_pictures(source, roles.validated_good, plan))
-    scales, threshold, tested = _measured(plan, memory, half.weights, validated, alone=options.alone, test=run.test)
+    validated = list(placed_pictures(source, roles.validated_good, plan))
+    scales, threshold, tested = measured(plan, memory, half.weights, validated, alone=options.alone, test=run.test)
     whole = _whole_memory(source, roles, plan, learned, request, run=run)
     return Trained(
         plan=plan,
@@ -185,6 +192,8 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
         history=half.history,
         stopped=half.stopped,
         not_a_number=half.not_a_number,
+        pretraining=half.pretraining,
+        without=tuple(dict.fromkeys(words for one in (request.frames, request.factory) if one for words in one.lacks)),
         scales=scales,
         graph=fused_graph(cast("MemoryStatistics", whole.statistics), half.weights, scales, alone=options.alone),
         threshold=threshold,
@@ -227,8 +236,8 @@ def _learning(
 def _used(source: FrameSet, roles: Roles, whole: GatheredFrames, request: TrainRequest) -> tuple[str, ...]:
     """Ids of all frames that it, or the bundle that it went on from, has seen."""
     before = frozenset[str]() if request.base is None else fitted_on(request.base)
-    unlabelled = {i for one in (request.frames, request.factory) if one is not None for i in _ids(one, one.frames)}
-    defects = _ids(source, (*roles.defects, *roles.validated_defects))
+    unlabelled = {i for one in (request.frames, request.factory) if one is not None for i in ids_of_frames(one, one.frames)}
+    defects = ids_of_frames(source, (*roles.defects, *roles.validated_defects))
     return tuple(sorted({*before, *whole.notes.contents, *unlabelled, *defects}))
 
 
@@ -242,57 +251,6 @@ def _whole_memory(
         return learned
     before.merge(learned)
     return before
-
-
-def _measured(
-    plan: FitPlan,
-    memory: MemoryStatistics,
-    weights: LearnedWeights,
-    validated: Sequence[tuple[str, GraphPicture, Callable[[MapValues], MapValues]]],
-    *,
-    alone: bool,
-    test: bool,
-) -> tuple[MapScales, float, SelfTest | None]:
-    """Scales, threshold and self-test on good frames of parts that neither half has seen."""
-    check_validated(len(validated))
-    raw = RawMaps(memory, weights)
-    scales = scales_of([raw.of(picture) for _, picture, _ in validated], EDGE_SHARE)
-    scorer = _scorer(fused_graph(memory, weights, scales, alone=alone))
-    maxima = [float(back(scorer(picture)).max()) for _, picture, back in validated]
-    threshold, _ = choose_high(maxima, 0.001, 1.0)
-    if not test:
-        return scales, threshold, None
-    registrar = PlanPictures(plan).registrar
-    pairs = [(picture, scorer) for _, picture, _ in validated[:_TESTED] if min(picture.shape[:2]) > 36]
-    return scales, threshold, examined(pairs, threshold, registrar) if pairs else None
-
-
-def _scorer(graph: onnx.ModelProto) -> Callable[[GraphPicture], MapValues]:
-    session: ort.InferenceSession = graphs.session(graph, "the trained model")
-
-    def score(picture: GraphPicture) -> MapValues:
-        values: MapValues = session.run(["map"], {"frame": np.ascontiguousarray(picture)[None]})[0][0]
-        return values
-
-    return score
-
-
-def _pictures(
-    source: FrameSet, frames: Sequence[SetFrame], plan: FitPlan
-) -> Iterator[tuple[str, GraphPicture, Callable[[MapValues], MapValues]]]:
-    """Name, picture and what moves its map back to where the frame lies, of each frame that can be used."""
-    pictures = PlanPictures(plan)
-    scale = plan.spec.map_to_image
-    for entry in SetFrames(source, frames):
-        if isinstance(entry, Skip):
-            continue
-        picture, placement = pictures.of(entry)
-        registrar = pictures.registrar
-        if placement is None or registrar is None:
-            yield str(entry.meta.frame_ref), picture.copy(), lambda values: values
-        elif placement.problem is None:
-            to_picture, at = registrar.to_picture, placement
-            yield str(entry.meta.frame_ref), picture.copy(), lambda values, at=at, f=to_picture: f(values, at, scale)  # type: ignore[misc]
 
 
 def _gathered(source: FrameSet, frames: Sequence[SetFrame], plan: FitPlan, run: TrainRun, what: str) -> GatheredFrames:
@@ -317,12 +275,6 @@ def _check_usable(source: FrameSet, learned: GatheredFrames, least: int) -> None
             expected=f"at least {least}",
             fix=f"look at {', '.join(bad[:3])}" if bad else None,
         )
-
-
-def _ids(source: FrameSet, frames: Sequence[SetFrame]) -> Iterator[str]:
-    for entry in SetFrames(source, frames):
-        if isinstance(entry, Frame):
-            yield content_id(entry.pixels)
 
 
 def _key(source: FrameSet, roles: Roles, plan: FitPlan, request: TrainRequest) -> str:

@@ -71,6 +71,7 @@ def _spec(trained: Trained, options: TrainOptions, fitted: Fit, source: str) -> 
         "epochs": len(trained.history),
         "kept": _numbers(kept),
         "stopped": trained.stopped,
+        "pretraining_stopped": trained.pretraining,
         "scales": asdict(trained.scales),
         KEY: " ".join(trained.used),
         MADE_BY: {key: value for key, value in spec.provenance.items() if key not in ("built_with", "built_at")},

@@ -119,10 +119,10 @@ def test_an_encoder_that_learned_alone_is_where_the_network_begins(cache: Pictur
             return Distilling(cache, open_features(GABOR.backbone, (), 1, None), options, turns=True)
         return SELF_SUPERVISED[how](cache, options, turns=True)
 
-    encoder = trained_encoder(task(), options, tmp_path, "k", epoch_done=lambda epoch: losses.append(epoch.loss))
+    encoder = trained_encoder(task(), options, tmp_path, "k", epoch_done=lambda epoch: losses.append(epoch.loss)).best
     assert losses[-1] < losses[0]
     assert set(encoder) == set(DefectNetwork(1, 4).encoder.state_dict())
-    again = trained_encoder(task(), options, tmp_path, "k", resume=True, epoch_done=lambda _: pytest.fail("done"))
+    again = trained_encoder(task(), options, tmp_path, "k", resume=True, epoch_done=lambda _: pytest.fail("done")).best
     assert all(np.array_equal(values, again[name]) for name, values in encoder.items())
     training = network_loop.NetworkTraining(cache, OPTIONS, turns=True)
     network_loop.load_arrays(training.network.encoder, encoder)
@@ -157,3 +157,22 @@ def test_bfloat16_is_used_only_where_a_gpu_has_it(cache: PictureCache, monkeypat
     monkeypatch.setattr(torch, "autocast", lambda *given: wanted.append(given))
     training._precision()
     assert wanted == [("cuda", torch.bfloat16)]
+
+
+def test_an_encoder_whose_loss_becomes_no_number_keeps_its_last_weights_and_says_so(
+    cache: PictureCache, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, steps=2, pretrain_epochs=3)
+    task = SELF_SUPERVISED["masked"](cache, options, turns=True)
+    real, calls = task.loss, []
+
+    def failing(rng: np.random.Generator) -> Any:
+        calls.append(1)
+        return real(rng) * (float("nan") if len(calls) > 2 * (2 + 2) else 1.0)
+
+    task.loss = failing  # type: ignore[method-assign]
+    learned = trained_encoder(task, options, tmp_path, "k")
+    assert (learned.not_a_number, len(learned.history)) == (True, 2)
+    assert learned.stopped == "the loss became NaN or infinite in epoch 3, step 1: kept the weights of epoch " + str(
+        max(epoch.number for epoch in learned.history if epoch.kept)
+    )
