@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import onnx
@@ -25,8 +24,6 @@ from edge.models.train.network_graph import ALONE_SCALE
 from edge.models.train.samples import SetFrames
 from edge.preprocess.register import Placement, Registrar
 
-MapToImage: TypeAlias = tuple[float, float, float, float]
-
 EDGE_SHARE = 0.9
 """Share of the good validation pictures whose highest value lies below 1 on either scale.
 
@@ -44,7 +41,9 @@ class PlacedPicture:
     picture: GraphPicture
     placement: Placement | None
 
-    def map_back(self, values: MapValues, registrar: Registrar | None, map_to_image: MapToImage) -> MapValues:
+    def map_back(
+        self, values: MapValues, registrar: Registrar | None, map_to_image: tuple[float, float, float, float]
+    ) -> MapValues:
         """Return the picture's map moved back to where the frame lies, as the line sees it."""
         if self.placement is None or registrar is None:
             return values
@@ -62,13 +61,13 @@ def placed_pictures(source: FrameSet, frames: Sequence[SetFrame], plan: FitPlan)
             yield PlacedPicture(picture.copy(), placement)
 
 
-def map_place(memory: MemoryStatistics, *, alone: bool) -> MapToImage:
+def trained_map_to_image(memory: MemoryStatistics, *, alone: bool) -> tuple[float, float, float, float]:
     """Return where a trained model's map lies in the picture (``map_to_image``): ``alone``, a network's is finer."""
     scale = float(ALONE_SCALE if alone else map_scale(memory.net))
     return scale, scale, 0.0, 0.0
 
 
-def measured(
+def measure_trained(
     plan: FitPlan,
     memory: MemoryStatistics,
     weights: LearnedWeights,
@@ -86,7 +85,7 @@ def measured(
     raw = RawMaps(memory, weights)
     scales = scales_of([raw.of(one.picture) for one in validated], EDGE_SHARE)
     scorer = _scorer(fused_graph(memory, weights, scales, alone=alone))
-    registrar, place = PlanPictures(plan).registrar, map_place(memory, alone=alone)
+    registrar, place = PlanPictures(plan).registrar, trained_map_to_image(memory, alone=alone)
     maxima = [float(one.map_back(scorer(one.picture), registrar, place).max()) for one in validated]
     threshold, _ = choose_high(maxima, 0.001, 1.0)
     if not test:

@@ -28,10 +28,10 @@ from edge.models.train.fused_graph import LearnedWeights, MapScales, fused_graph
 from edge.models.train.go_on import learned_file, learned_of, memory_of, plan_from
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.learn_defects import Learning, learn_defects
-from edge.models.train.measured import measured, placed_pictures
+from edge.models.train.measured import measure_trained, placed_pictures
 from edge.models.train.options import TrainOptions, check_torch
 from edge.models.train.samples import SetFrames, count_samples
-from edge.models.train.unlabelled_frames import ids_of_frames, unseen
+from edge.models.train.unlabelled_frames import ids_of_frames, without_judges
 from edge.spread import Progress
 from edge.spread.throughput import Throughput
 
@@ -166,8 +166,8 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
         judges = frozenset(ids_of_frames(source, (*roles.validated_good, *roles.validated_defects)))
     request = replace(
         request,
-        frames=None if request.frames is None else unseen(request.frames, judges),
-        factory=None if request.factory is None else unseen(request.factory, judges, good=True),
+        frames=None if request.frames is None else without_judges(request.frames, judges),
+        factory=None if request.factory is None else without_judges(request.factory, judges, good=True),
     )
     start = None if base is None else learned_of(base, options, memory.width, plan.shape[2], judges)
     learning = _learning(
@@ -182,7 +182,7 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
             fix="make room, then give the same command with --resume: it goes on from the last epoch",
         ) from None
     validated = list(placed_pictures(source, roles.validated_good, plan))
-    scales, threshold, tested = measured(plan, memory, half.weights, validated, alone=options.alone, test=run.test)
+    scales, threshold, tested = measure_trained(plan, memory, half.weights, validated, alone=options.alone, test=run.test)
     whole = _whole_memory(source, roles, plan, learned, request, run=run)
     return Trained(
         plan=plan,

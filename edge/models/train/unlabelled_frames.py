@@ -13,7 +13,7 @@ from edge.models.train.samples import SetFrames
 _NOT_GOOD = ("defect", "disputed")
 
 
-def unseen(frames: FrameSet, judges: Collection[str], *, good: bool = False) -> FrameSet:
+def without_judges(frames: FrameSet, judges: Collection[str], *, good: bool = False) -> FrameSet:
     """Return the set without frames that would make figures better than they are; ``left_out`` says how many.
 
     ``judges``: ids of the frames that are validated on (``content_id``). ``good``: features are drawn towards these frames

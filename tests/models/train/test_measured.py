@@ -22,7 +22,7 @@ from edge.frames import AnomalyMap, Frame
 from edge.models.calibrate.thresholds import choose_high
 from edge.models.fit.fit_plan import FitRequest
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.train.measured import map_place
+from edge.models.train.measured import trained_map_to_image
 from edge.models.train.samples import SetFrames
 from edge.models.train.train import TrainRun, train
 from edge.models.train.write_trained import write_trained
@@ -44,8 +44,8 @@ def shifted_parts(root: Path, count: int = 16) -> FrameSet:
 
 def test_a_map_px_covers_what_the_bundle_says_it_does() -> None:
     memory = remembered(2)
-    assert map_place(memory, alone=False) == (8, 8, 0, 0)
-    assert map_place(memory, alone=True) == (4, 4, 0, 0)
+    assert trained_map_to_image(memory, alone=False) == (8, 8, 0, 0)
+    assert trained_map_to_image(memory, alone=True) == (4, 4, 0, 0)
 
 
 def test_the_threshold_of_a_fixed_pose_is_that_of_the_maps_which_the_line_sees(tmp_path: Path) -> None:

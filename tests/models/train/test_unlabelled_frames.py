@@ -18,7 +18,7 @@ from edge.models.train.encoder_training import trained_encoder
 from edge.models.train.epochs import Learned
 from edge.models.train.frame_roles import roles_of
 from edge.models.train.train import TrainRun, train
-from edge.models.train.unlabelled_frames import ids_of_frames, unseen
+from edge.models.train.unlabelled_frames import ids_of_frames, without_judges
 
 
 def line_frames(root: Path, good: int = 10) -> FrameSet:
@@ -30,13 +30,13 @@ def line_frames(root: Path, good: int = 10) -> FrameSet:
 def test_frames_that_are_validated_on_and_known_defects_are_left_out_and_counted(tmp_path: Path) -> None:
     line = line_frames(tmp_path)
     judges = frozenset(ids_of_frames(line, (line.frames[2], line.frames[10])))
-    learned = unseen(line, judges)
+    learned = without_judges(line, judges)
     assert [frame for frame in line.frames if frame not in learned.frames] == [line.frames[2], line.frames[10]]
     assert learned.left_out == "2 frames that this training is validated on"
-    drawn = unseen(line, judges, good=True)
+    drawn = without_judges(line, judges, good=True)
     assert [frame for frame in line.frames if frame not in drawn.frames] == [line.frames[k] for k in (2, 10, 11)]
     assert drawn.left_out == "2 frames labelled as defective or disputed; 1 frame that this training is validated on"
-    assert unseen(line, ()) == line
+    assert without_judges(line, ()) == line
 
 
 def test_a_training_learns_from_none_of_its_judges_though_the_same_set_is_given(tmp_path: Path) -> None:
