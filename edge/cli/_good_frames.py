@@ -12,10 +12,26 @@ from rich.markup import escape
 from edge.errors import UserError
 
 LeaveOutOption: TypeAlias = Annotated[
-    bool, typer.Option("--leave-out-outliers", help="Leave out the frames that are unlike the others.")
+    bool,
+    typer.Option(
+        "--leave-out-outliers",
+        help="Leave out the frames that are unlike the others. Default: they count, and one that would set a threshold is "
+        "refused.",
+    ),
+]
+LeaveOutOfFitOption: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--leave-out-outliers",
+        help="Leave out all frames that are unlike the others. Default: one, or up to 5 % of the frames, are left out, and "
+        "more are refused.",
+    ),
 ]
 KeepOption: TypeAlias = Annotated[
-    bool, typer.Option("--keep-outliers", help="Use them too: somebody looked, and they are good.")
+    bool,
+    typer.Option(
+        "--keep-outliers", help="Use all frames that are unlike the others, too: somebody looked, and they are good."
+    ),
 ]
 
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from edge.cli._bars import spread_bar
 from edge.cli._declared import IlluminationOption, illumination_of
-from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
+from edge.cli._good_frames import KeepOption, LeaveOutOfFitOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
 from edge.cli._options import BitsOption, ClusterOption
@@ -77,7 +77,7 @@ def fit(
         Path | None, typer.Option(metavar="BUNDLE", help="Take reference, method and options from this bundle.")
     ] = None,
     merged: Annotated[bool, typer.Option("--merge", help="Merge bundles that share a reference; reads no frame.")] = False,
-    leave_out: LeaveOutOption = False,
+    leave_out: LeaveOutOfFitOption = False,
     keep: KeepOption = False,
     bits: BitsOption = None,
     workers: Annotated[

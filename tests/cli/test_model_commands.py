@@ -15,6 +15,7 @@ from support.graphs import anomalib_model, write_identity_bundle
 from typer.testing import CliRunner
 
 from edge.cli import app
+from edge.cli.fit import FEW_OUTLIERS
 from edge.config.bundle import load_bundle
 
 
@@ -192,3 +193,8 @@ def test_fit_tells_a_script_what_it_fitted(tmp_path: Path) -> None:
     assert (told["sha256"], told["frames"], told["size"]) == (load_bundle(out).sha256, 6, [32, 24])
     assert (told["method"], told["outliers"], told["unreadable"]) == ("pixel", [], [])
     assert told["self_test"] is None  # too few frames for one
+
+
+def test_the_help_of_fit_says_what_becomes_of_outliers_unasked() -> None:
+    told = " ".join(CliRunner(env={"COLUMNS": "200"}).invoke(app, ["fit", "--help"]).stdout.replace("│", " ").split())
+    assert f"Default: one, or up to {FEW_OUTLIERS:.0%} of the frames".replace("%", " %") in told
