@@ -66,14 +66,15 @@ def measure(repeats: int, spread: Spread, *, smoke: bool = False) -> dict[str, f
     results: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)
-        config = _recording(folder)
-        results |= _rejudged(config, folder, repeats, spread)
-        results |= _line(config, folder, repeats, spread)
+        frames, seconds = (40, 0.5) if smoke else (FRAMES, SECONDS)
+        config = _recording(folder, frames)
+        results |= _rejudged(config, folder, repeats, spread, frames)
+        results |= _line(config, folder, repeats, spread, seconds)
         results |= _front(config, folder, spread, smoke=smoke)
     return results
 
 
-def _recording(folder: Path) -> Path:
+def _recording(folder: Path, frames: int) -> Path:
     """Write a config and a recording whose frames share a few pictures and maps; return the config."""
     config = folder / "cam1.yaml"
     config.write_text(CONFIG)
@@ -87,7 +88,7 @@ def _recording(folder: Path) -> Path:
     writer.close()
     index = folder / "recording" / "frames.jsonl"
     lines = [json.loads(line) for line in index.read_text().splitlines()]
-    many = [lines[n % MAPS] | {"number": n, "frame_id": n, "received_ns": n + 1} for n in range(FRAMES)]
+    many = [lines[n % MAPS] | {"number": n, "frame_id": n, "received_ns": n + 1} for n in range(frames)]
     index.write_text("".join(json.dumps(line) + "\n" for line in many))
     return config
 
@@ -97,7 +98,7 @@ def _session(config: Path, folder: Path) -> TuningSession:
     return TuningSession(told)
 
 
-def _rejudged(config: Path, folder: Path, repeats: int, spread: Spread) -> dict[str, float]:
+def _rejudged(config: Path, folder: Path, repeats: int, spread: Spread, frames: int) -> dict[str, float]:
     """Judge all frames anew by a filter, and by a control that looks at the maps again: CPU times of one thread."""
     session = _session(config, folder)
     _settle(session)
@@ -110,15 +111,15 @@ def _rejudged(config: Path, folder: Path, repeats: int, spread: Spread) -> dict[
             session.verdicts()
             by_filter.append((time.thread_time() - began) * 1e3)
         began = time.thread_time()
-        session.change({**data, "border_px": 3 + repeat % 2}, FRAMES // 2)
-        for _ in range(min(50, FRAMES)):
+        session.change({**data, "border_px": 3 + repeat % 2}, frames // 2)
+        for _ in range(min(50, frames)):
             session.step()
         first.append(time.thread_time() - began)
         _settle(session)
         session.verdicts()
         by_maps.append(time.thread_time() - began)
     session.close()
-    print(f"{FRAMES} frames, filter ms: {spread(by_filter)}; control before candidates s: {spread(by_maps)}")
+    print(f"{frames} frames, filter ms: {spread(by_filter)}; control before candidates s: {spread(by_maps)}")
     print(f"the 50 around the view s: {spread(first)}")
     return {
         "rejudge_500_filter_ms": round(statistics.median(by_filter), 2),
@@ -132,7 +133,7 @@ def _settle(session: TuningSession) -> None:
         pass
 
 
-def _line(config: Path, folder: Path, repeats: int, spread: Spread) -> dict[str, float]:
+def _line(config: Path, folder: Path, repeats: int, spread: Spread, seconds: float) -> dict[str, float]:
     """Return what is left of a line's throughput beside a worker that judges without a pause, one core free and none."""
     results = {}
     for name, lines in (("line_fps_kept", max((os.cpu_count() or 2) - 1, 1)), ("line_fps_kept_busy", os.cpu_count() or 2)):
@@ -141,18 +142,18 @@ def _line(config: Path, folder: Path, repeats: int, spread: Spread) -> dict[str,
             rates = {}
             for beside in (False, True) if repeat % 2 else (True, False):
                 with _judging(config, folder) if beside else _nothing():
-                    rates[beside] = _rate(lines)
+                    rates[beside] = _rate(lines, seconds)
             kept.append(rates[True] / rates[False])
         print(f"{name}, {lines} lines: {spread(kept)}")
         results[name] = round(statistics.median(kept), 3)
     return results
 
 
-def _rate(lines: int) -> float:
+def _rate(lines: int, seconds: float) -> float:
     """Frames a second of so many lines together."""
     context = multiprocessing.get_context("spawn")
     go, counts = context.Event(), context.Queue()
-    running = [context.Process(target=_run_line, args=(go, counts, SECONDS)) for _ in range(lines)]
+    running = [context.Process(target=_run_line, args=(go, counts, seconds)) for _ in range(lines)]
     for one in running:
         one.start()
     for _ in running:
@@ -161,7 +162,7 @@ def _rate(lines: int) -> float:
     total = sum(counts.get() for _ in running)
     for one in running:
         one.join()
-    return total / SECONDS
+    return total / seconds
 
 
 def _run_line(go: Any, counts: Any, seconds: float) -> None:

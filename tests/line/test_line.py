@@ -665,7 +665,8 @@ def test_a_source_that_cannot_be_opened_spends_its_restarts_and_ends_with_3(tmp_
     assert not [log for log in logs if log["event"] == "ready"]
 
 
-def test_a_source_whose_open_never_returns_is_a_hang(tmp_path: Path) -> None:
+def test_a_source_whose_open_never_returns_is_a_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.line.line.NOBODY_WAITS", 1)
     let_go = threading.Event()
     line = make_line(loaded(tmp_path, "supervise.limit_s=1.0"), source=Unopened(lambda: let_go.wait(60)))
     try:
