@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -21,13 +22,18 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")  # how fast an example is made says nothing about the program
 
 GRACE_S = 1.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture(autouse=True)
 def nothing_leaks() -> Iterator[None]:
     """Fails a test that leaves a ZeroMQ context (with its sockets) open or a thread that would hold up the exit."""
     threads, zmq_threads = set(threading.enumerate()), _zmq_threads()
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     yield
+    for number, handler in handlers.items():  # a daemon that was stopped leaves its own, which end the process
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
     end = time.monotonic() + GRACE_S
     while (left := _left(threads, zmq_threads)) and time.monotonic() < end:
         time.sleep(0.01)

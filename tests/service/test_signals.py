@@ -16,6 +16,16 @@ from edge.line.stop_sign import StopFlag, StopSign
 from edge.service import signals
 
 
+@pytest.fixture(autouse=True)
+def handlers_put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # while ``AGAIN_S`` is still long
+    """A signal that is still on its way must not meet the handler of a daemon that was asked to stop: it would exit."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)
+
+
 @contextmanager
 def daemon() -> Iterator[StopSign]:
     stop, asked = StopFlag(), []
@@ -25,12 +35,7 @@ def daemon() -> Iterator[StopSign]:
 
 @contextmanager
 def command() -> Iterator[StopSign]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop_on_signals()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    yield stop_on_signals()
 
 
 @pytest.mark.parametrize(
