@@ -253,7 +253,7 @@ def test_what_a_live_run_recorded_replays_to_the_same_records(tmp_path: Path) ->
         tmp_path,
         "source.fps=30",  # each picture is synced: a disk that stalls for a moment must not fill the 8 buffers
         "source.frames=120",
-        "ring.slots=3",
+        "ring.slots=4",
         "deadline_ms=150",
         "regions.threshold={high: 0.8175}",  # between 208 and 209: about half of the frames
         "outputs.evidence={dir: evidence, keep: [pass, fail, invalid], overlays: false}",
