@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.frames import Frame, FrameMeta
-from edge.models.sets.last_words import last_words
+from edge.models.sets.last_words import sorted_words
 from edge.models.sets.manifest import (
     MANIFEST,
     FrameLine,
@@ -49,6 +49,8 @@ class SetFrame:
     part: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     votes: tuple[LabelLine, ...] = ()
+    aside: tuple[LabelLine, ...] = ()
+    """Words that a deciding one put aside: they count again if it is withdrawn."""
     side: str | None = None
     source: str | None = None
 
@@ -250,13 +252,16 @@ def read_set(manifest: Path) -> FrameSet:
         elif isinstance(line, SplitLine):
             split = line
     sides = {} if split is None else _sides(manifest, split, frames)
-    said = last_words(votes)
-    kept = [replace(f, votes=said.get(f.file, ()), side=sides.get(f.file)) for f in frames.values()]
+    said = sorted_words(votes)
+    kept = []
+    for frame in frames.values():
+        aside, counting = said.get(frame.file, ((), ()))
+        kept.append(replace(frame, votes=counting, aside=aside, side=sides.get(frame.file)))
     return FrameSet(manifest, root, tuple(kept), manifest, None if split is None else split.by)
 
 
 def write_set(frames: FrameSet, manifest: Path, split: SplitLine | None = None) -> None:
-    """Write a whole manifest, with every word that counts; every frame must have its hash."""
+    """Write a whole manifest, with every word that counts or may count again; every frame must have its hash."""
     lines: list[FrameLine | LabelLine | HeadLine | SplitLine] = [HeadLine(created=now(), root=_root(frames, manifest))]
     for frame in frames.frames:
         assert frame.sha256 is not None
@@ -275,7 +280,7 @@ def write_set(frames: FrameSet, manifest: Path, split: SplitLine | None = None) 
             )
         )
     for frame in frames.frames:
-        lines += frame.votes
+        lines += [*frame.aside, *sorted(frame.votes, key=lambda vote: not vote.decides)]
     if split is not None:
         lines.append(split)
     write_manifest(manifest, lines)

@@ -200,9 +200,12 @@ def _copied(before: FrameSet, chosen: Sequence[_Candidate], target: Path) -> Fra
                 mask = f"masks/{number:08d}{Path(frame.mask).suffix.lower()}"
                 (target / "masks").mkdir(exist_ok=True)
                 shutil.copyfile(candidate.source.root / frame.mask, target / mask)
-            votes = tuple(v.model_copy(update={"file": file, "mask": mask if v.mask else None}) for v in frame.votes)
+            aside, votes = (
+                tuple(v.model_copy(update={"file": file, "mask": mask if v.mask else None}) for v in words)
+                for words in (frame.aside, frame.votes)
+            )
             origin = frame.source or f"{candidate.source.path.name}/{frame.file}"
-            frames.append(replace(frame, file=file, votes=votes, source=origin))
+            frames.append(replace(frame, file=file, votes=votes, aside=aside, source=origin))
             number += 1
         shutil.rmtree(target / "unpacked", ignore_errors=True)
     except OSError as error:

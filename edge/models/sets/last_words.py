@@ -13,6 +13,14 @@ def last_words(lines: Sequence[LabelLine]) -> dict[str, tuple[LabelLine, ...]]:
     A word that decides puts aside what others said before it, for as long as its person has a word on the frame: a later
     word of the same person goes on deciding, and a withdrawn one brings the others' back.
     """
+    return {file: counting for file, (_, counting) in sorted_words(lines).items() if counting}
+
+
+def sorted_words(lines: Sequence[LabelLine]) -> dict[str, tuple[tuple[LabelLine, ...], tuple[LabelLine, ...]]]:
+    """Return for each file each person's last word: those that a deciding one put aside, and those that count.
+
+    Written in this order, with the deciding one first among those that count, they are read as the same again.
+    """
     said: dict[str, dict[str, tuple[int, LabelLine]]] = {}
     decided: dict[str, dict[str, int]] = {}
     for place, line in enumerate(lines):
@@ -27,6 +35,12 @@ def last_words(lines: Sequence[LabelLine]) -> dict[str, tuple[LabelLine, ...]]:
     found = {}
     for file, voices in said.items():
         first = max(decided[file].values(), default=0)
-        if counting := tuple(line for place, line in voices.values() if place >= first):
-            found[file] = counting
+        aside = tuple(line for place, line in voices.values() if place < first)
+        counting = (line for place, line in voices.values() if place >= first)
+        found[file] = aside, tuple(_deciding(line, decided[file].get(line.by) == first) for line in counting)
     return found
+
+
+def _deciding(line: LabelLine, decides: bool) -> LabelLine:
+    """Return the word as it decides now: it may go on with what an earlier one of its person decided."""
+    return line if line.decides == decides else line.model_copy(update={"decides": decides})

@@ -47,6 +47,18 @@ def test_a_deciding_word_that_is_taken_back_brings_the_others_back():
     assert [v.by for v in last_words([*later, vote("a", "withdrawn", by="eva")])["a"]] == ["anna", "ben"]
 
 
+def test_a_set_that_is_written_anew_keeps_what_a_withdrawn_word_would_bring_back(small, tmp_path):
+    said = [vote("0.png"), vote("0.png", "defect", by="ben"), vote("0.png", "good", by="eva", decides=True)]
+    add_labels(small, [*said, vote("0.png", "defect", by="carl"), vote("0.png", "good", by="eva")])
+    once = read_set(small.manifest)
+    write_set(once, small.manifest)  # as edge split and edge gather do
+    again = read_set(small.manifest)
+    assert {v.by for v in again.frames[0].votes} == {v.by for v in once.frames[0].votes} == {"eva", "carl"}
+    add_labels(again, [vote("0.png", "withdrawn", by="eva"), vote("0.png", "withdrawn", by="carl")])
+    assert [v.by for v in read_set(small.manifest).frames[0].votes] == ["anna", "ben"]
+    assert read_set(small.manifest).frames[0].label == "disputed"
+
+
 def test_kinds_of_all_who_agree_are_joined():
     votes = (vote("a", "defect", defects=["crack"]), vote("a", "defect", by="ben", defects=["stain"], mask="m.png"))
     frame = SetFrame("a", votes=votes)

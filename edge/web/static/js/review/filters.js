@@ -72,7 +72,7 @@ function sentence(count, cut, all, given) {
   if (!all) return "No frame of this camera has a picture yet: set outputs.evidence in its config, or recordings in web.yaml and edge record.";
   if (!count) return "No frame fits. Take a filter away.";
   const shown = `${count.toLocaleString("en")} frame${count === 1 ? "" : "s"}${cut ? ", the newest of more" : ""}`;
-  return decides.on ? `${shown}. What you say here decides: the words of others before it don't count any more.` : `${shown}${[...given].length ? " fit." : "."}`;
+  return decides.on ? `${shown}. What you say here decides: the words of others before it don't count until it is taken back.` : `${shown}${[...given].length ? " fit." : "."}`;
 }
 
 document.getElementById("filtering").open = innerWidth > 600 || location.search.length > 1;
