@@ -198,3 +198,23 @@ def test_fit_tells_a_script_what_it_fitted(tmp_path: Path) -> None:
 def test_the_help_of_fit_says_what_becomes_of_outliers_unasked() -> None:
     told = " ".join(CliRunner(env={"COLUMNS": "200"}).invoke(app, ["fit", "--help"]).stdout.replace("│", " ").split())
     assert f"Default: one, or up to {FEW_OUTLIERS:.0%} of the frames".replace("%", " %") in told
+
+
+def test_outliers_of_two_folders_are_named_with_their_folder_each_with_its_own_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for number in range(20):
+            picture = rng.normal(100, 2, (24, 32))
+            if number == 7:
+                picture[8:14, 10:18] = 250 if name == "a" else 240
+            cv2.imwrite(str(tmp_path / name / f"{number:02d}.png"), picture.clip(0, 255).astype(np.uint8))
+    out, places = tmp_path / "m", [str(tmp_path / name) for name in "ab"]
+    done = CliRunner().invoke(app, ["fit", *places, "-o", str(out), "--method", "pixel", "--json"])
+    assert done.exit_code == 0, done.output
+    told = orjson.loads(done.stdout)
+    names = {f"{place}/07.png" for place in places}
+    assert (told["frames"], set(told["left_out"])) == (38, names)
+    assert {one["frame"] for one in told["outliers"]} == names
+    assert len({one["picture"] for one in told["outliers"]}) == 2
+    assert all(Path(one["picture"]).is_file() for one in told["outliers"])

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config.bundle import load_bundle
+from edge.config.bundle import Bundle, load_bundle
 from edge.config.line import ModelConfig
 from edge.config.sources import SyntheticConfig
 from edge.engines.open import open_engine
@@ -20,7 +20,7 @@ from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, FrameMeta, Unmapped
 from edge.models.fit.contamination import are_left_out
 from edge.models.fit.continued import add_frames, fit_like, merge_bundles
-from edge.models.fit.fit import FitRun, fit, fit_to_bundle, write_fit
+from edge.models.fit.fit import Fit, FitRun, fit, fit_to_bundle, write_fit
 from edge.models.fit.fit_plan import FitRequest
 from edge.models.frame_sequence import FrameSequence
 from edge.models.good_frames import good_frames
@@ -58,18 +58,28 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("fit") / "good", range(24))
 
 
+@pytest.fixture(scope="module")
+def whole(good: Path) -> Fit:
+    """The fit of all of them in one process, tested."""
+    return fit(frames_in(good), FitRequest("b"))
+
+
+@pytest.fixture(scope="module")
+def tested(whole: Fit, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_fit(tmp_path_factory.mktemp("bundles") / "b", whole, FitRequest("b").source)
+
+
 def model_bytes(bundle: Any) -> dict[str, str]:
     return {name: sha for name, sha in bundle.spec.files.items() if name != "self_test.png"}
 
 
-def test_the_default_registers_and_says_why(good: Path, tmp_path: Path) -> None:
-    bundle = fit_to_bundle(frames_in(good), tmp_path / "b")
-    made, register = bundle.spec.provenance, bundle.spec.register_
+def test_the_default_registers_and_says_why(tested: Bundle) -> None:
+    made, register = tested.spec.provenance, tested.spec.register_
     assert (made["method"], made["pose"], made["frames"]) == ("residual", "fixed", 24)
     assert made["why"].startswith("16 of the first 16 frames lie alike: they agree by ")
     assert register is not None
     assert (register.reference, register.map_times_gain) == ("register.png", True)
-    assert set(bundle.spec.files) == {"model.onnx", "register.png", "statistics.npz", "self_test.json", "self_test.png"}
+    assert set(tested.spec.files) == {"model.onnx", "register.png", "statistics.npz", "self_test.json", "self_test.png"}
 
 
 def test_the_engine_gives_the_map_in_the_frames_own_place(good: Path, tmp_path: Path) -> None:
@@ -93,13 +103,14 @@ def test_the_engine_gives_the_map_in_the_frames_own_place(good: Path, tmp_path: 
     engine.close()
 
 
-def test_any_number_of_workers_gives_the_same_bundle(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = fit_to_bundle(frames_in(good), tmp_path / "one", run=FitRun(workers=1))
+def test_any_number_of_workers_gives_the_same_bundle(
+    good: Path, tested: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("edge.models.fit.fit.SHARD_FRAMES", 7)
     for workers in (1, 2):
         other = fit_to_bundle(frames_in(good), tmp_path / f"w{workers}", run=FitRun(workers=workers))
-        assert other.spec.files == one.spec.files
-        assert other.sha256 == one.sha256
+        assert other.spec.files == tested.spec.files
+        assert other.sha256 == tested.sha256
 
 
 def test_halves_that_share_the_reference_merge_to_the_whole(good: Path, tmp_path: Path) -> None:
@@ -170,13 +181,12 @@ def test_a_few_frames_that_do_not_belong_are_left_out_and_many_ask_for_a_look(
     assert are_left_out(share, outliers, frames, least=5) is is_left
 
 
-def test_held_out_scores_are_what_the_line_would_see_of_these_frames(good: Path, tmp_path: Path) -> None:
+def test_held_out_scores_are_what_the_line_would_see_of_these_frames(good: Path, whole: Fit, tmp_path: Path) -> None:
     """Registered, left out of the model, and the map moved back: a threshold of them is one of calibration."""
-    fitted = fit(frames_in(good), FitRequest("x"), FitRun())
     for index in (3, 11):
-        assert fitted.plan.spec.register_ is not None
+        assert whole.plan.spec.register_ is not None
         others = FitRequest("y", method="residual")
-        write_fit(tmp_path / "first", fitted, "good", force=True)
+        write_fit(tmp_path / "first", whole, "good", force=True)
         left = [name for name in sorted(p.name for p in good.iterdir()) if name != f"{index:04d}.png"]
         folder = tmp_path / f"without{index}"
         folder.mkdir()
@@ -188,12 +198,11 @@ def test_held_out_scores_are_what_the_line_would_see_of_these_frames(good: Path,
         amap = to_map(frame(index), engine, ready_workspace(bundle))
         engine.close()
         assert isinstance(amap, AnomalyMap)
-        assert fitted.scores[index].maximum == pytest.approx(float(amap.values.max()), rel=0.05)
+        assert whole.scores[index].maximum == pytest.approx(float(amap.values.max()), rel=0.05)
 
 
-def test_the_self_test_says_what_is_found_and_what_is_not(good: Path, tmp_path: Path) -> None:
-    bundle = fit_to_bundle(frames_in(good), tmp_path / "b")
-    told = json.loads((bundle.folder / "self_test.json").read_text())
+def test_the_self_test_says_what_is_found_and_what_is_not(tested: Bundle) -> None:
+    told = json.loads((tested.folder / "self_test.json").read_text())
     recall = {(cell["kind"], cell["size_px"], cell["contrast"]): cell["recall"] for cell in told["cells"]}
     assert all(cell["pasted"] >= 20 for cell in told["cells"])
     assert recall["spot", 8, 0.35] == 1.0
@@ -203,16 +212,15 @@ def test_the_self_test_says_what_is_found_and_what_is_not(good: Path, tmp_path: 
     assert any(line.startswith("spots of >= ") for line in told["sentences"])
     changes = {change["change"]: change["allowed"] for change in told["changes"]}
     assert changes["shift_1_px_across"], "the registration takes it out"
-    sheet = cv2.imread(str(bundle.folder / "self_test.png"))
+    sheet = cv2.imread(str(tested.folder / "self_test.png"))
     assert sheet is not None
     assert sheet.shape[2] == 3
 
 
-def test_the_self_test_changes_no_identity(good: Path, tmp_path: Path) -> None:
-    tested = fit_to_bundle(frames_in(good), tmp_path / "tested")
+def test_the_self_test_changes_no_identity(good: Path, tested: Bundle, tmp_path: Path) -> None:
     bare = fit_to_bundle(frames_in(good), tmp_path / "bare", run=NO_TEST)
     assert tested.sha256 == bare.sha256
-    assert load_bundle(tmp_path / "tested").sha256 == tested.sha256
+    assert load_bundle(tested.folder).sha256 == tested.sha256
 
 
 @pytest.mark.parametrize(
