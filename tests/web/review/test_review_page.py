@@ -216,10 +216,13 @@ def test_two_tabs_keep_their_words_apart_and_the_newest_on_a_frame_is_sent(shown
     assert len(one.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('edge.review.word/cam1/'))")) == 2
     one.context.unroute("**/api/v1/labels/cam1/*")
     one.locator("#unsent button", has_text="Send now").click()
-    one.locator("#unsent").wait_for(state="hidden")
     path = shown.running.folder / "state" / "labels" / "cam1" / "set.jsonl"
-    votes = {frame.tags["seq"]: [vote.label for vote in frame.votes] for frame in read_set(path).frames}
-    assert (votes["12"], votes["13"]) == (["unsure"], ["defect"])
+
+    def written() -> dict[str, list[str]]:
+        return {frame.tags["seq"]: [vote.label for vote in frame.votes] for frame in read_set(path).frames}
+
+    until(lambda: (written().get("12"), written().get("13")) == (["unsure"], ["defect"]))
+    one.locator("#unsent").wait_for(state="hidden")
     shown.wrong[:] = [text for text in shown.wrong if "503" not in text]
 
 
