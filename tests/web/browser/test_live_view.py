@@ -21,6 +21,7 @@ def test_a_tile_shows_picture_verdict_and_rate_of_each_line(look) -> None:
         tile.locator("canvas:not([hidden])").wait_for()
         tile.locator('[data-field="verdict"]').get_by_text(re.compile("pass|fail")).wait_for()
         tile.locator('[data-field="state"]').get_by_text("ContinuousExecution").wait_for()
+        tile.locator('[data-field="pictured"]').get_by_text(re.compile(r"picture: . (pass|fail), seq \d+")).wait_for()
 
 
 def test_a_fail_has_its_box_and_stays_pinned(look) -> None:
@@ -28,6 +29,17 @@ def test_a_fail_has_its_box_and_stays_pinned(look) -> None:
     page.locator("#failpicture canvas:not([hidden])").wait_for()
     assert page.locator("#failpicture rect.box").get_attribute("width") == "40"
     assert "seq" in page.locator("#failtext").inner_text()
+
+
+def test_what_live_says_and_its_picture_are_of_one_record(look) -> None:
+    page = look.open("/cam/cam1")
+    page.locator("#view .picture canvas:not([hidden])").wait_for()
+    both = """() => [document.querySelector('#seq').textContent,
+                     document.querySelector('#view .picture canvas').getAttribute('aria-label')]"""
+    for _ in range(60):
+        seq, label = page.evaluate(both)
+        assert label.startswith(f"picture of record {seq}, ")
+        page.wait_for_timeout(10)
 
 
 def test_space_freezes_and_arrows_step(look) -> None:

@@ -16,11 +16,19 @@ const channel = openChannel(
   ["fleet", ...pageData().cameras.map((camera) => `preview/${camera}`)],
   {
     fleet: (payload) => payload.forEach(hear),
-    preview: (head, blob, camera) => tiles.get(camera)?.picture.show(head.record, blob, head.size),
+    preview: showPicture,
     none: () => put(empty, "This browser has no WebSocket, which the page needs: any browser since 2012 has."),
   },
   { fps: 1 },
 );
+
+/** Paints a picture with its own record's boxes and verdict: the tile's head may be of a later part by then. */
+async function showPicture({ record, size }, blob, camera) {
+  const tile = tiles.get(camera);
+  if (!(await tile?.picture.show(record, blob, size))) return;
+  put(tile.fields.pictured, `picture: ${verdictText(record.verdict)}, seq ${record.seq}`);
+  tile.fields.pictured.hidden = false;
+}
 
 function make(camera) {
   const field = (name) => el("dd", { "data-field": name });
@@ -36,6 +44,7 @@ function make(camera) {
       document.createElementNS("http://www.w3.org/2000/svg", "svg"),
       el("span", { class: "empty" }, "no picture yet"),
     ),
+    el("span", { class: "small", "data-field": "pictured", hidden: true }),
     el("span", { class: "stale", "data-field": "stale", hidden: true }),
     el("span", { class: "trouble", "data-field": "trouble", hidden: true }),
     el(
@@ -78,7 +87,10 @@ function hear(told) {
   const trouble = [...told.faults.map(faultText), told.drift && told.drift.level !== "info" ? `drift: ${told.drift.words}` : null].filter(Boolean).join("\n");
   put(fields.trouble, trouble);
   fields.trouble.hidden = !trouble;
-  if (!told.pictures) tile.picture.clear("previews are off: outputs.zmq.preview");
+  if (!told.pictures) {
+    tile.picture.clear("previews are off: outputs.zmq.preview");
+    fields.pictured.hidden = true;
+  }
   look(tile);
 }
 

@@ -54,14 +54,14 @@ function hearPicture(head, blob) {
   if (!frozen) showRecord(record, blob, size);
 }
 
-/** Shows a whole record and its picture, which came in one message. */
-function showRecord(record, blob, size) {
+/** Shows a whole record and its picture, which came in one message: what is said changes when the picture is painted. */
+async function showRecord(record, blob, size) {
+  if (blob && !(await picture.show(record, blob, size))) return;
   showHead(record, record.created_ns, record.part_id ?? record.part_id_first);
   id("regions").replaceChildren(...(record.regions ?? []).slice(0, 100).map(regionRow));
   const dropped = Object.entries(record.regions_dropped ?? {});
   put(id("dropped"), dropped.length ? `dropped by filters: ${dropped.map(([name, n]) => `${name} ${n}`).join(", ")}` : "");
-  if (blob) picture.show(record, blob, size);
-  else if (told?.pictures) picture.clear("no picture of this record was sent: previews show five a second, and fails");
+  if (!blob && told?.pictures) picture.clear("no picture of this record was sent: previews show five a second, and fails");
 }
 
 function showBrief(record) {
@@ -89,6 +89,7 @@ function regionRow(region) {
 
 function freeze(on) {
   frozen = on;
+  if (on) picture.hold();
   id("freeze").setAttribute("aria-pressed", on);
   put(id("freeze"), on ? "Go on" : "Freeze");
   id("view").classList.toggle("frozen", on);

@@ -12,16 +12,21 @@ export class Picture {
     this.latest = 0;
   }
 
-  /** Paints picture and boxes. A later call overtakes an earlier one that is still being decoded. */
+  /** Paints picture and boxes; false if a later call overtook this one while it was being decoded. */
   async show(record, blob, size) {
     const mine = ++this.latest;
     let bitmap;
     try {
       bitmap = await createImageBitmap(blob);
     } catch {
-      return this.clear("this picture can't be shown");
+      if (mine !== this.latest) return false;
+      this.clear("this picture can't be shown");
+      return true;
     }
-    if (mine !== this.latest) return bitmap.close();
+    if (mine !== this.latest) {
+      bitmap.close();
+      return false;
+    }
     if (this.canvas.width !== bitmap.width) this.canvas.width = bitmap.width;
     if (this.canvas.height !== bitmap.height) this.canvas.height = bitmap.height;
     this.canvas.getContext("2d").drawImage(bitmap, 0, 0);
@@ -30,6 +35,12 @@ export class Picture {
     this.draw(record, size ?? [bitmap.width, bitmap.height]);
     this.canvas.setAttribute("aria-label", `picture of record ${record.seq}, ${record.verdict}, ${record.regions?.length ?? 0} regions`);
     bitmap.close();
+    return true;
+  }
+
+  /** Keeps what is painted: what is still being decoded is not shown. */
+  hold() {
+    this.latest++;
   }
 
   /** Shows why there is no picture. */
