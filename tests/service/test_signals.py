@@ -17,9 +17,13 @@ from edge.service import signals
 
 
 @pytest.fixture(autouse=True)
-def handlers_put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # while ``AGAIN_S`` is still long
-    """A signal that is still on its way must not meet the handler of a daemon that was asked to stop: it would exit."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+def no_signal_is_late(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:  # while ``AGAIN_S`` is still long
+    """A signal may wait for a thread that has no core yet, and come when the handlers of before are back.
+
+    That must be neither those of Python, which end the tests, nor one of a daemon that was asked to stop. What still waits
+    is thrown away by the kernel as soon as its signal is ignored.
+    """
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, signal.SIG_IGN)
