@@ -97,13 +97,13 @@ def test_pixel_figures_are_those_of_the_values_themselves() -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: scripts/test --all installs it")
-def test_a_training_prints_memory_head_and_both_by_kind(tmp_path: Path) -> None:
+def test_a_training_prints_memory_what_was_learned_and_both_by_kind(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "eval_tiles.py"), str(write(tmp_path)), "--method", "train"]
     command += ["--backbone", "gabor", "--vectors", "100", "--splits", "1", "--threads", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=500)
     lines = done.stdout.splitlines()
     head = next(index for index, line in enumerate(lines) if line.startswith("split 0, by part:"))
-    assert lines[head + 1].split() == ["kind", "memory", "head", "fused"]
+    assert lines[head + 1].split() == ["kind", "memory", "learned", "fused"]
     rows = {line.split()[0]: [float(value) for value in line.split()[1:]] for line in lines[head + 2 : head + 4]}
     assert rows["all"] == rows["spot"]
     assert rows["spot"][0] == 1.0
