@@ -144,7 +144,7 @@ def row(ground: Ground, options: TrainOptions, folder: Path) -> dict[str, float]
         (folder / name).unlink(missing_ok=True)
     (folder / "encoder").mkdir(exist_ok=True)
     task = task_of(ground, options)
-    encoder = None if task is None else trained_encoder(task, options, folder / "encoder", "k").best
+    encoder = None if task is None else trained_encoder(task, options, folder / "encoder", "k").weights
     trained = train_network(ground.cache, options, folder, "k", turns=True, factory=ground.factory, encoder=encoder)
     took = time.process_time() - began
     return judged(ground, trained.weights) | {"cpu_s": took}

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import structlog
 
-_WAIT_S = 10.0
+from edge.errors import UserError
+from edge.web.column_values import MOST_NUMBER
+
+_WAIT_S, _READ_WAIT_S = 10.0, 2.0
 log = structlog.get_logger()
 
 
@@ -31,6 +34,22 @@ def open_derived(path: Path, tables: str, layout: int) -> sqlite3.Connection:
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             path.with_name(name).unlink(missing_ok=True)
         return _opened(path, tables, layout)
+
+
+@contextlib.contextmanager
+def read_derived(path: Path, what: str) -> Iterator[sqlite3.Connection]:
+    """Open a database to read alone. ``what`` names it in messages: "the log's index".
+
+    Raises:
+        UserError: a number is larger than SQLite holds; it isn't there yet, which passes.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_READ_WAIT_S)) as database:
+            yield database
+    except OverflowError:
+        raise UserError("a number is too large", expected=f"at most {MOST_NUMBER}") from None
+    except sqlite3.Error as error:
+        raise UserError(f"{what} isn't there yet: {error}", fix="it is made in the background", passes=True) from None
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge.models.train.checkpoint import Epoch, TrainingState
+from edge.models.train.checkpoint import Arrays, Epoch, TrainingState
 from edge.models.train.epochs import EpochLimits, Learned, NotANumberError, run_epochs
 from edge.models.train.network import arrays_of, load_arrays
 from edge.models.train.optimiser import cosine, moments_of, put_back
@@ -42,8 +41,8 @@ def trained_encoder(
     *,
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
-) -> Learned:
-    """Return what the encoder learned of ``task``: ``best`` are its weights by the names that they have in ``Encoder``.
+) -> Learned[Arrays]:
+    """Return what the encoder learned of ``task``: ``weights`` are its own by the names that they have in ``Encoder``.
 
     Raises:
         UserError: as ``run_epochs`` does.
@@ -52,8 +51,8 @@ def trained_encoder(
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     limits = EpochLimits(options.pretrain_epochs, options.pretrain_epochs)
     learned = run_epochs(_Training(task, options), limits, folder, key, resume=resume, epoch_done=epoch_done)
-    best = {name[len(_ENCODER) :]: values for name, values in learned.best.items() if name.startswith(_ENCODER)}
-    return replace(learned, best=best)
+    own = {name[len(_ENCODER) :]: values for name, values in learned.weights.items() if name.startswith(_ENCODER)}
+    return learned.with_weights(own)
 
 
 class _Training:

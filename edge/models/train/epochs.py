@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
 from edge.models.evaluate.ranking import auroc, steps
-from edge.models.train.checkpoint import Epoch, TrainingState, read_checkpoint, write_checkpoint
+from edge.models.train.checkpoint import Arrays, Epoch, TrainingState, read_checkpoint, write_checkpoint
+
+_Weights = TypeVar("_Weights", covariant=True)
+_Other = TypeVar("_Other")
 
 
 class Trainee(Protocol):
@@ -45,14 +48,22 @@ class EpochLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """``best``: the weights of the epoch with the lowest validation loss. ``stopped``: why it ended early, in words."""
+class Learned(Generic[_Weights]):
+    """``weights``: those of the epoch with the lowest validation loss. ``stopped``: why it ended early, in words.
 
-    best: dict[str, NDArray[Any]]
+    ``pretraining``: why the encoder stopped learning alone, in words, which only a loss that is no number makes it do.
+    """
+
+    weights: _Weights
     history: tuple[Epoch, ...]
     stopped: str | None = None
     not_a_number: bool = False
     """The loss became NaN or infinite; the weights are the last good ones."""
+    pretraining: str | None = None
+
+    def with_weights(self, weights: _Other) -> Learned[_Other]:
+        """Return the same with the weights in another form."""
+        return cast("Learned[_Other]", replace(cast("Any", self), weights=weights))
 
 
 class NotANumberError(Exception):
@@ -71,7 +82,7 @@ def run_epochs(
     *,
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
-) -> Learned:
+) -> Learned[Arrays]:
     """Train, and return the weights of the epoch with the lowest validation loss.
 
     ``folder``: for checkpoints; ``key``: what they depend on.

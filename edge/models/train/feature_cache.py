@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from edge.models.train.channel_moments import ChannelMoments
 from edge.models.train.frame_roles import FrameRole
-from edge.storage.disk import write_whole
+from edge.storage.disk import whole_file, write_whole
 
 SampleGroup: TypeAlias = Literal["good", "synthetic", "labelled", "false_positive"]
 INDEX: Final = "samples.json"
@@ -100,14 +100,13 @@ def fill_cache(
     """
     samples: list[CachedSample] = []
     start = 0
-    total, squares, count = np.zeros(width), np.zeros(width), 0
-    with (folder / FEATURES).open("wb") as features, (folder / TARGETS).open("wb") as targets:
+    moments = ChannelMoments()
+    with whole_file(folder / FEATURES, sync=True) as features, whole_file(folder / TARGETS, sync=True) as targets:
         for number, picture in enumerate(pictures, 1):
             height, across = picture.features.shape[:2]
             flat = picture.features.reshape(-1, width)
             if picture.role == "train" and picture.group == "good":
-                exact = flat.astype(np.float64)
-                total, squares, count = total + exact.sum(axis=0), squares + (exact**2).sum(axis=0), count + len(exact)
+                moments.add(flat)
             features.write(np.clip(flat, -_HALF_MOST, _HALF_MOST).astype(np.float16).tobytes())
             known = picture.targets is not None
             of_places = picture.targets if picture.targets is not None else np.zeros((height, across), np.float32)
@@ -119,11 +118,7 @@ def fill_cache(
             )
             start += height * across
             done(number)
-        for file in (features, targets):  # before the index says that they are whole
-            file.flush()
-            os.fsync(file.fileno())
-    mean = total / max(1, count)
-    deviation = np.sqrt(np.maximum(squares / max(1, count) - mean**2, 0))
+    mean, deviation = moments.of(width)
     deviation = np.maximum(deviation, 1e-3 * max(float(deviation.max(initial=0)), 1e-6))  # what never changes says nothing
     index = {
         "key": key,

@@ -12,7 +12,7 @@ from edge.models.fit.fit_plan import FitPlan
 from edge.models.fit.memory import MemoryStatistics
 from edge.models.fit.protocol import GraphPicture
 from edge.models.sets.frame_set import FrameSet
-from edge.models.train.checkpoint import ENCODER, FACTORY, Epoch
+from edge.models.train.checkpoint import ENCODER, FACTORY, Arrays, Epoch
 from edge.models.train.epochs import Learned
 from edge.models.train.feature_cache import fill_cache, open_cache
 from edge.models.train.frame_roles import LEAST_VALIDATED, Roles
@@ -51,21 +51,7 @@ class Learning:
     pretrained: Callable[[Epoch], None]
 
 
-@dataclass(frozen=True, slots=True)
-class LearnedHalf:
-    """``stopped``: why training ended before its last epoch, in words; ``not_a_number``: because of the loss.
-
-    ``pretraining``: why the encoder stopped learning alone, in words, which only a loss that is no number makes it do.
-    """
-
-    weights: LearnedWeights
-    history: tuple[Epoch, ...]
-    stopped: str | None
-    not_a_number: bool
-    pretraining: str | None = None
-
-
-def learn_defects(learning: Learning, options: TrainOptions, start: LearnedWeights | None) -> LearnedHalf:
+def learn_defects(learning: Learning, options: TrainOptions, start: LearnedWeights | None) -> Learned[LearnedWeights]:
     """Learn by the preset; ``start``: weights to go on from.
 
     Raises:
@@ -88,7 +74,7 @@ def check_validated(usable: int) -> None:
         )
 
 
-def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) -> LearnedHalf:
+def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) -> Learned[HeadWeights]:
     from edge.models.train.loop import train_head
 
     cache = open_cache(learning.folder, learning.key) if learning.resume else None
@@ -96,7 +82,7 @@ def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) 
         made = samples(learning.source, learning.roles, learning.plan, learning.memory, learning.donors, options=options)
         cache = fill_cache(learning.folder, learning.key, learning.memory.width, made, learning.done)
     check_validated(sum(sample.group == "good" for sample in cache.of("validation")))
-    head = train_head(
+    return train_head(
         cache,
         options,
         learning.folder,
@@ -105,10 +91,9 @@ def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) 
         resume=learning.resume,
         epoch_done=learning.epoch,
     )
-    return LearnedHalf(head.weights, head.history, head.stopped, head.not_a_number)
 
 
-def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | None) -> LearnedHalf:
+def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | None) -> Learned[NetworkWeights]:
     from edge.models.train.network_loop import train_network
 
     cache = open_pictures(learning.folder, learning.key) if learning.resume else None
@@ -127,15 +112,15 @@ def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | 
         turns=turns,
         factory=factory,
         start=start,
-        encoder=None if encoder is None else encoder.best,
+        encoder=None if encoder is None else encoder.weights,
         resume=learning.resume,
         epoch_done=learning.epoch,
     )
     before = None if encoder is None or encoder.stopped is None else f"while the encoder learned alone {encoder.stopped}"
-    return LearnedHalf(trained.weights, trained.history, trained.stopped, trained.not_a_number, before)
+    return replace(trained, pretraining=before)
 
 
-def _encoder(learning: Learning, options: TrainOptions, cache: PictureCache, *, turns: bool) -> Learned | None:
+def _encoder(learning: Learning, options: TrainOptions, cache: PictureCache, *, turns: bool) -> Learned[Arrays] | None:
     """The encoder's beginning; None if that is random."""
     from edge.models.train.distil import Distilling
     from edge.models.train.encoder_training import EncoderTask, trained_encoder

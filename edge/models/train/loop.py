@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge.models.train.checkpoint import Epoch, TrainingState
-from edge.models.train.epochs import EpochLimits, NotANumberError, image_auroc, run_epochs
+from edge.models.train.epochs import EpochLimits, Learned, NotANumberError, image_auroc, run_epochs
 from edge.models.train.feature_cache import CachedSample, FeatureCache
 from edge.models.train.head import Batch, DefectHead, load, weights_of
 from edge.models.train.head_weights import HeadWeights
@@ -20,17 +19,6 @@ from edge.models.train.losses import dice, focal, positive_weight
 from edge.models.train.optimiser import cosine, moments_of, put_back
 from edge.models.train.options import TrainOptions
 from edge.models.train.shares import chances
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedHead:
-    """``stopped``: why training ended before its last epoch, in words; None if it didn't."""
-
-    weights: HeadWeights
-    history: tuple[Epoch, ...]
-    stopped: str | None = None
-    not_a_number: bool = False
-    """The loss became NaN or infinite; the weights are the last good ones."""
 
 
 def train_head(
@@ -42,7 +30,7 @@ def train_head(
     start: HeadWeights | None = None,
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
-) -> TrainedHead:
+) -> Learned[HeadWeights]:
     """Train, and return the weights of the epoch with the lowest validation loss.
 
     ``folder``: for checkpoints; ``key``: what they depend on. ``start``: weights to go on from. The same cache, options and
@@ -56,8 +44,7 @@ def train_head(
     limits = EpochLimits(options.epochs, options.patience)
     training = _Training(cache, options, start)
     learned = run_epochs(training, limits, folder, key, resume=resume, epoch_done=epoch_done)
-    weights = HeadWeights(learned.best, cache.mean, cache.deviation)
-    return TrainedHead(weights, learned.history, learned.stopped, learned.not_a_number)
+    return learned.with_weights(HeadWeights(learned.weights, cache.mean, cache.deviation))
 
 
 class _Training:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge.models.train.checkpoint import Epoch, TrainingState
+from edge.models.train.checkpoint import Arrays, Epoch, TrainingState
 from edge.models.train.crops import Crops, Cutouts, valid_places
-from edge.models.train.epochs import EpochLimits, NotANumberError, image_auroc, run_epochs
+from edge.models.train.epochs import EpochLimits, Learned, NotANumberError, image_auroc, run_epochs
 from edge.models.train.losses import coral, dice, focal, mmd, positive_weight
 from edge.models.train.mixing import mixed_up
 from edge.models.train.network import DefectNetwork, arrays_of, load_arrays, padded, planes
@@ -34,17 +34,6 @@ _COUNTED = 64
 """Cut-outs by which the share of defective places is known before the training."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedNetwork:
-    """``stopped``: why training ended before its last epoch, in words; None if it didn't."""
-
-    weights: NetworkWeights
-    history: tuple[Epoch, ...]
-    stopped: str | None = None
-    not_a_number: bool = False
-    """The loss became NaN or infinite; the weights are the last good ones."""
-
-
 def train_network(
     cache: PictureCache,
     options: TrainOptions,
@@ -54,10 +43,10 @@ def train_network(
     turns: bool,
     factory: PictureCache | None = None,
     start: NetworkWeights | None = None,
-    encoder: dict[str, NDArray[Any]] | None = None,
+    encoder: Arrays | None = None,
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
-) -> TrainedNetwork:
+) -> Learned[NetworkWeights]:
     """Train, and return the weights of the epoch with the lowest validation loss.
 
     ``folder``: for checkpoints; ``key``: what they depend on. ``turns``: pictures may be mirrored and turned. ``factory``:
@@ -77,8 +66,7 @@ def train_network(
         load_arrays(training.network.encoder, encoder)
     limits = EpochLimits(options.epochs, options.patience)
     learned = run_epochs(training, limits, folder, key, resume=resume, epoch_done=epoch_done)
-    weights = NetworkWeights(learned.best, cache.mean, cache.deviation)
-    return TrainedNetwork(weights, learned.history, learned.stopped, learned.not_a_number)
+    return learned.with_weights(NetworkWeights(learned.weights, cache.mean, cache.deviation))
 
 
 class NetworkTraining:

@@ -6,7 +6,6 @@ last, which lies where.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from edge.models.train.channel_moments import ChannelMoments
 from edge.models.train.feature_cache import SampleGroup
 from edge.models.train.frame_roles import FrameRole
-from edge.storage.disk import write_whole
+from edge.storage.disk import whole_file, write_whole
 
 INDEX: Final = "pictures.json"
 PICTURES: Final = "pictures.u8"
@@ -85,13 +85,12 @@ def fill_pictures(
     """
     kept: list[KeptPicture] = []
     start, channels = 0, 1
-    total, squares, count = np.zeros(1), np.zeros(1), 0
-    with (folder / PICTURES).open("wb") as pixels, (folder / MASKS).open("wb") as masks:
+    moments = ChannelMoments()
+    with whole_file(folder / PICTURES, sync=True) as pixels, whole_file(folder / MASKS, sync=True) as masks:
         for number, one in enumerate(pictures, 1):
             height, width, channels = one.picture.shape
             if one.role == "train" and one.group == "good":
-                exact = one.picture.reshape(-1, channels).astype(np.float64)
-                total, squares, count = total + exact.sum(axis=0), squares + (exact**2).sum(axis=0), count + len(exact)
+                moments.add(one.picture)
             pixels.write(np.ascontiguousarray(one.picture).tobytes())
             mask = np.zeros((height, width), np.uint8) if one.mask is None else one.mask.astype(np.uint8)
             masks.write(mask.tobytes())
@@ -100,17 +99,13 @@ def fill_pictures(
             )
             start += height * width
             done(number)
-        for file in (pixels, masks):  # before the index says that they are whole
-            file.flush()
-            os.fsync(file.fileno())
-    mean = total / max(1, count)
-    deviation = np.maximum(np.sqrt(np.maximum(squares / max(1, count) - mean**2, 0)), 1)  # a grey level at least
+    mean, deviation = moments.of(channels)
     index = {
         "key": key,
         "channels": channels,
         "pictures": [asdict(one) for one in kept],
-        "mean": np.broadcast_to(mean, channels).tolist(),
-        "deviation": np.broadcast_to(deviation, channels).tolist(),
+        "mean": mean.tolist(),
+        "deviation": np.maximum(deviation, 1).tolist(),  # a grey level at least,
     }
     write_whole(folder / INDEX, orjson.dumps(index), sync=True)
     cache = open_pictures(folder, key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ import orjson
 
 from edge.errors import UserError
 from edge.storage.log_files import PACKED
+from edge.web.column_values import MOST_NUMBER
+from edge.web.derived_database import read_derived
 from edge.web.logs.record_index import FILE, VERDICTS, line_at, packed_lines
 
 MOST: Final = 1000
-MOST_NUMBER: Final = (1 << 63) - 1
-"""The largest number that SQLite holds."""
 _DIGITS: Final = len(str(MOST_NUMBER))
 _COLUMNS: Final = (
     "r.rowid, r.at, u.camera, u.instance, r.seq, r.verdict, r.reason, r.part, r.part_last, r.map_max, r.total_ms, "
@@ -164,15 +163,8 @@ def _is_number(text: str) -> bool:
 
 def ask(folder: Path, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
     """Return the rows that the index answers with. Raises UserError, which passes: there is no index yet."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, timeout=2.0)) as database:
-            return database.execute(text, values).fetchall()
-    except OverflowError:
-        raise UserError("a number is too large", expected=f"at most {MOST_NUMBER}") from None
-    except sqlite3.Error as error:
-        raise UserError(
-            f"the log's index isn't there yet: {error}", fix="it is made in the background", passes=True
-        ) from None
+    with read_derived(folder / FILE, "the log's index") as database:
+        return database.execute(text, values).fetchall()
 
 
 def _hit(row: tuple[Any, ...]) -> Hit:

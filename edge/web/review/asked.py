@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from typing import Final
 
 from edge.errors import UserError
-from edge.report.moments import moment_ns
+from edge.web.query_words import given_words, moment_of, whole_number_of
 from edge.web.review.frame_search import MOST_DETAILS, FrameWish
 
-_MOST: Final = (1 << 63) - 1
 _MOST_NUMBERS: Final = 2000
 
 
@@ -25,14 +23,14 @@ def frame_wish(query: Mapping[str, str], who: str) -> FrameWish:
     Raises:
         UserError: names the word, what was received and what was expected.
     """
-    given = {name: text.strip() for name, text in query.items() if text.strip()}
+    given = given_words(query)
     return FrameWish(
-        since_ns=_moment(given, "since"),
-        until_ns=_moment(given, "until"),
+        since_ns=moment_of(given, "since"),
+        until_ns=moment_of(given, "until"),
         verdict=given.get("verdict"),
         reason=given.get("reason"),
-        part=_whole(given, "part"),
-        seq=_whole(given, "seq"),
+        part=whole_number_of(given, "part"),
+        seq=whole_number_of(given, "seq"),
         near=_share(given, "near"),
         dropped=given.get("dropped"),
         recording=given.get("recording"),
@@ -50,19 +48,6 @@ def listed_numbers(text: str, name: str = "ids", most: int = MOST_DETAILS) -> li
     if len(words) > most or not all(word.isascii() and word.isdecimal() and len(word) < 19 for word in words):
         raise UserError(name, received=text[:60], expected=f"at most {most} whole numbers between commas")
     return [int(word) for word in words]
-
-
-def _moment(given: Mapping[str, str], name: str) -> int | None:
-    return None if name not in given else moment_ns(given[name], name, time.time_ns, in_utc=True)
-
-
-def _whole(given: Mapping[str, str], name: str) -> int | None:
-    text = given.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.removeprefix("-").isdecimal()) or len(text) > 20 or abs(int(text)) > _MOST:
-        raise UserError(name, received=text[:40], expected=f"a whole number, at most {_MOST}")
-    return int(text)
 
 
 def _share(given: Mapping[str, str], name: str) -> float | None:

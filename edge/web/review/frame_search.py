@@ -17,6 +17,7 @@ import orjson
 
 from edge.errors import UserError
 from edge.storage.overlay_names import is_overlay_of
+from edge.web.derived_database import read_derived
 from edge.web.review.label_table import votes_on
 from edge.web.review.places import FRAMES, LABELS
 
@@ -183,18 +184,10 @@ def _check(wish: FrameWish) -> None:
 
 @contextlib.contextmanager
 def _index(folder: Path, *, labels: bool = False) -> Iterator[sqlite3.Connection]:
-    try:
-        path = f"file:{folder / FRAMES}?mode=ro"
-        with contextlib.closing(sqlite3.connect(path, uri=True, timeout=2.0)) as database:
-            if labels:
-                database.execute("attach ? as said", (f"file:{folder / LABELS}?mode=ro",))
-            yield database
-    except OverflowError:
-        raise UserError("a number is too large", expected=f"at most {(1 << 63) - 1}") from None
-    except sqlite3.Error as error:
-        raise UserError(
-            f"the index of frames isn't there yet: {error}", fix="it is made in the background", passes=True
-        ) from None
+    with read_derived(folder / FRAMES, "the index of frames") as database:
+        if labels:
+            database.execute("attach ? as said", (f"file:{folder / LABELS}?mode=ro",))
+        yield database
 
 
 def _found(row: Iterable[Any]) -> FoundFrame:

@@ -17,9 +17,11 @@ import torch
 from edge.errors import UserError
 from edge.models.train import epochs, loop
 from edge.models.train.checkpoint import CHECKPOINT
+from edge.models.train.epochs import Learned
 from edge.models.train.feature_cache import CachedPicture, FeatureCache, fill_cache
 from edge.models.train.head import DefectHead, load, weights_of
-from edge.models.train.loop import TrainedHead, train_head
+from edge.models.train.head_weights import HeadWeights
+from edge.models.train.loop import train_head
 from edge.models.train.losses import dice, focal, positive_weight
 from edge.models.train.options import TrainOptions
 
@@ -47,12 +49,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> FeatureCache:
     return fill_cache(tmp_path_factory.mktemp("cache"), "k", WIDTH, made)
 
 
-def trained(cache: FeatureCache, folder: Path, **keys: Any) -> TrainedHead:
+def trained(cache: FeatureCache, folder: Path, **keys: Any) -> Learned[HeadWeights]:
     folder.mkdir(exist_ok=True)
     return train_head(cache, keys.pop("options", OPTIONS), folder, "k", **keys)
 
 
-def same(a: TrainedHead, b: TrainedHead) -> bool:
+def same(a: Learned[HeadWeights], b: Learned[HeadWeights]) -> bool:
     return all(np.array_equal(values, b.weights.arrays[name]) for name, values in a.weights.arrays.items())
 
 

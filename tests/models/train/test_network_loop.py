@@ -18,9 +18,11 @@ from edge.models.fit.feature_net import open_features
 from edge.models.train import network_loop
 from edge.models.train.distil import Distilling
 from edge.models.train.encoder_training import trained_encoder
+from edge.models.train.epochs import Learned
 from edge.models.train.losses import coral, mmd
 from edge.models.train.network import DefectNetwork
-from edge.models.train.network_loop import TrainedNetwork, train_network
+from edge.models.train.network_loop import train_network
+from edge.models.train.network_weights import NetworkWeights
 from edge.models.train.options import preset_options
 from edge.models.train.picture_cache import DrawnPicture, PictureCache, fill_pictures
 from edge.models.train.self_supervised import SELF_SUPERVISED
@@ -43,12 +45,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> PictureCache:
     return fill_pictures(tmp_path_factory.mktemp("cache"), "k", made)
 
 
-def trained(cache: PictureCache, folder: Path, **keys: Any) -> TrainedNetwork:
+def trained(cache: PictureCache, folder: Path, **keys: Any) -> Learned[NetworkWeights]:
     folder.mkdir(exist_ok=True)
     return train_network(cache, keys.pop("options", OPTIONS), folder, "k", turns=True, **keys)
 
 
-def same(a: TrainedNetwork, b: TrainedNetwork) -> bool:
+def same(a: Learned[NetworkWeights], b: Learned[NetworkWeights]) -> bool:
     return all(np.array_equal(values, b.weights.arrays[name]) for name, values in a.weights.arrays.items())
 
 
@@ -119,10 +121,10 @@ def test_an_encoder_that_learned_alone_is_where_the_network_begins(cache: Pictur
             return Distilling(cache, open_features(GABOR.backbone, (), 1, None), options, turns=True)
         return SELF_SUPERVISED[how](cache, options, turns=True)
 
-    encoder = trained_encoder(task(), options, tmp_path, "k", epoch_done=lambda epoch: losses.append(epoch.loss)).best
+    encoder = trained_encoder(task(), options, tmp_path, "k", epoch_done=lambda epoch: losses.append(epoch.loss)).weights
     assert losses[-1] < losses[0]
     assert set(encoder) == set(DefectNetwork(1, 4).encoder.state_dict())
-    again = trained_encoder(task(), options, tmp_path, "k", resume=True, epoch_done=lambda _: pytest.fail("done")).best
+    again = trained_encoder(task(), options, tmp_path, "k", resume=True, epoch_done=lambda _: pytest.fail("done")).weights
     assert all(np.array_equal(values, again[name]) for name, values in encoder.items())
     training = network_loop.NetworkTraining(cache, OPTIONS, turns=True)
     network_loop.load_arrays(training.network.encoder, encoder)
