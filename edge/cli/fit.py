@@ -230,9 +230,10 @@ def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: Mapping[int, 
 def _show_outliers(console: Console, fitted: Fit, pictures: Mapping[int, Path]) -> None:
     for outlier in fitted.outliers:
         left = " (left out)" if outlier.index in fitted.left_out else ""
+        picture = pictures.get(outlier.index, "its picture can't be read any more")
         console.print(
             f"[yellow]outlier:[/yellow] {escape(outlier.name)}: maximum {outlier.maximum:.4g}, "
-            f"{outlier.z:.0f} times the usual spread{left}; {escape(str(pictures[outlier.index]))}",
+            f"{outlier.z:.0f} times the usual spread{left}; {escape(str(picture))}",
             soft_wrap=True,
         )
 

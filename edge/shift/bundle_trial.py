@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,20 @@ class Trial:
         return self.false_rejects + 1 - self.recall
 
 
+_Good: TypeAlias = list[tuple[NDArray[np.uint8], Scorer]]
+"""Pictures to paste into, and what scores their changed copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Maxima:
+    """Highest values of the frames' maps, None without one; ``mapped``: those of ``kept`` that have one."""
+
+    kept: list[float | None]
+    judged: list[float | None]
+    mapped: list[float]
+    ms: float
+
+
 class TrialBench:
     """Tries bundles on the same frames, one after the other."""
 
@@ -85,8 +99,16 @@ class TrialBench:
 
     def frozen(self) -> Trial:
         """The model as it runs now, at its own threshold; settles by which defects the answers are compared."""
-        self.panel = self._panel()
-        return self._tried(self._subject.bundle, self._subject.threshold)
+        engine = _opened(self._subject.bundle)
+        try:
+            maxima, good = self._measured_maxima(engine), self._good(engine)
+            own = self._subject.threshold
+            high = max(own, choose_high(maxima.mapped, self._share, None)[0])
+            # NaN, for nothing can be pasted, is not less
+            self.panel = next((panel for panel in PANELS if not _seen(engine, good, high, panel) < ENOUGH_SEEN), PANELS[-1])
+            return self._trial(engine, maxima, good, own)
+        finally:
+            engine.close()
 
     def measured(self, bundle: Bundle) -> Trial:
         """Another bundle, at a threshold of the factory's frames.
@@ -94,7 +116,11 @@ class TrialBench:
         Raises:
             UserError: it can't be opened, or gives no threshold: too few frames have a map.
         """
-        return self._tried(bundle, None)
+        engine = _opened(bundle)
+        try:
+            return self._trial(engine, self._measured_maxima(engine), self._good(engine), None)
+        finally:
+            engine.close()
 
     def self_test(self, bundle: Bundle, threshold: float) -> SelfTest | None:
         """The whole self-test on the factory's frames, for a new bundle; None if nothing can be pasted."""
@@ -105,40 +131,28 @@ class TrialBench:
         finally:
             engine.close()
 
-    def _tried(self, bundle: Bundle, threshold: float | None) -> Trial:
-        engine = _opened(bundle)
-        try:
-            kept, times = self._maxima(engine, self._factory.threshold)
-            judged, _ = self._maxima(engine, self._factory.judged)
-            mapped = [value for value in kept if value is not None]
-            if len(mapped) < max(2, len(kept) // 2):
-                raise UserError(
-                    "too few of the frames have a map: their parts lie out of place",
-                    received=f"{len(mapped)} of {len(kept)}",
-                    fix="put the camera back, or fit a model on frames of this place: edge fit",
-                )
-            if threshold is None:
-                high = choose_high(mapped, self._share, None)[0]
-                rejected = _left_out_in_turn(kept, self._share) + sum(value is None or value >= high for value in judged)
-            else:
-                high = threshold
-                rejected = sum(value is None or value >= high for value in (*kept, *judged))
-            cells = self._cells(engine, high, self.panel)
-            return Trial(high, rejected, len(kept) + len(judged), cells, float(np.median(times)))
-        finally:
-            engine.close()
+    def _measured_maxima(self, engine: Engine) -> _Maxima:
+        kept, times = self._maxima(engine, self._factory.threshold)
+        judged, _ = self._maxima(engine, self._factory.judged)
+        mapped = [value for value in kept if value is not None]
+        if len(mapped) < max(2, len(kept) // 2):
+            raise UserError(
+                "too few of the frames have a map: their parts lie out of place",
+                received=f"{len(mapped)} of {len(kept)}",
+                fix="put the camera back, or fit a model on frames of this place: edge fit",
+            )
+        return _Maxima(kept, judged, mapped, float(np.median(times)))
 
-    def _panel(self) -> tuple[float, ...]:
-        engine = _opened(self._subject.bundle)
-        try:
-            mapped = [value for value in self._maxima(engine, self._factory.threshold)[0] if value is not None]
-            high = max(self._subject.threshold, choose_high(mapped, self._share, None)[0] if len(mapped) > 1 else 0.0)
-            for panel in PANELS:
-                if not self._cells(engine, high, panel) < ENOUGH_SEEN:  # NaN: nothing can be pasted
-                    return panel
-            return PANELS[-1]
-        finally:
-            engine.close()
+    def _trial(self, engine: Engine, maxima: _Maxima, good: _Good, threshold: float | None) -> Trial:
+        """The figures at a threshold; None: at that of the frames that are kept for it."""
+        kept, judged = maxima.kept, maxima.judged
+        if threshold is None:
+            high = choose_high(maxima.mapped, self._share, None)[0]
+            rejected = _left_out_in_turn(kept, self._share) + sum(value is None or value >= high for value in judged)
+        else:
+            high = threshold
+            rejected = sum(value is None or value >= high for value in (*kept, *judged))
+        return Trial(high, rejected, len(kept) + len(judged), _seen(engine, good, high, self.panel), maxima.ms)
 
     def _maxima(self, engine: Engine, frames: Sequence[Any]) -> tuple[list[float | None], list[float]]:
         """Each frame's highest value as the line compares it, None without a map; and the ms that it took."""
@@ -156,17 +170,8 @@ class TrialBench:
             found.append(value - high + criteria.high)
         return found, times
 
-    def _cells(self, engine: Engine, threshold: float, contrasts: Sequence[float]) -> float:
-        """The share of pasted defects that are seen; NaN if none can be pasted."""
-        good = self._good(engine)
-        if not good:
-            return float("nan")
-        moved = engine.bundle.spec.register_ is not None
-        cells = pasted_cells(good, plan_scale(*good[0]), threshold, contrasts, _DRAWS, moved=moved)
-        return sum(cell.seen for cell in cells) / sum(cell.pasted for cell in cells)
-
-    def _good(self, engine: Engine) -> list[tuple[NDArray[np.uint8], Scorer]]:
-        found: list[tuple[NDArray[np.uint8], Scorer]] = []
+    def _good(self, engine: Engine) -> _Good:
+        found: _Good = []
         workspace = ready_workspace(engine.bundle)
         for _, frame in self._factory.read(self._factory.threshold):
             pair = self._pair(engine, frame, workspace)
@@ -201,6 +206,15 @@ class TrialBench:
             return values if config is None else smooth(values, config)
 
         return picture, score
+
+
+def _seen(engine: Engine, good: _Good, threshold: float, contrasts: Sequence[float]) -> float:
+    """The share of pasted defects that are seen; NaN if none can be pasted."""
+    if not good:
+        return float("nan")
+    moved = engine.bundle.spec.register_ is not None
+    cells = pasted_cells(good, plan_scale(*good[0]), threshold, contrasts, _DRAWS, moved=moved)
+    return sum(cell.seen for cell in cells) / sum(cell.pasted for cell in cells)
 
 
 def _whole(job: Job, frame: Frame, bundle: Bundle) -> NDArray[Any]:

@@ -66,12 +66,13 @@ def choose(frozen: Trial, tried: Sequence[Tried], *, limit: float, lab_recall: f
     order = ranked(tried)
     if not order:
         return AnswerChoice(None, f"keep: no answer can be given here; the model does not hold ({sentence})")
-    best = order[0]
+    seeing = [one for one in order if one.trial is not None and one.trial.recall >= ENOUGH_SEEN]
+    if not seeing:
+        return AnswerChoice(None, f"keep: {order[0].row.name} would let nearly all pasted defects pass ({sentence})")
+    best = seeing[0]
     assert best.trial is not None
     if not best.trial.harm <= frozen.harm - GAIN:
         return AnswerChoice(None, f"keep: no answer does clearly better than the model as it is ({sentence})")
-    if best.trial.recall < ENOUGH_SEEN:
-        return AnswerChoice(None, f"keep: {best.row.name} would let nearly all pasted defects pass ({sentence})")
     after = f"false rejects {best.trial.rejected} of {best.trial.frames}, recall {best.trial.recall:.2f}"
     left = "" if best.trial.interval[0] <= limit else f"; still above the limit of {limit:.0%}"
     return AnswerChoice(best, f"{best.row.name}: {sentence} before, {after} after{left}")

@@ -51,10 +51,10 @@ _JPEG: Final = frozenset({"jpg", "jpeg", "jpe", "jfif"})
 def masks_beside(names: Collection[str], looks_like_one: Callable[[str], bool]) -> frozenset[str]:
     """Those of the pictures that surely are masks of others among them, so that nobody wants a verdict on them.
 
-    Stricter than ``masks_among``: whatever lies in a folder whose name says ground truth; what ``looks_like_one`` by its
-    pixels and lies in a folder of masks, or in one called ``label`` or ``annotations`` with the name of a picture outside
-    it, or is an ``a_mask.png`` or ``mask_a.png`` beside an ``a``. A product may be a mask, and a camera may look at the
-    label. None is believed where every picture would be one.
+    Stricter than ``masks_among``: whatever lies in a folder whose name says ground truth in full; what ``looks_like_one``
+    by its pixels and lies in a folder of masks or ``gt``, or in one called ``label`` or ``annotations`` with the name of a
+    picture outside it, or is an ``a_mask.png`` or ``mask_a.png`` beside an ``a``. A product may be a mask, or be called GT,
+    and a camera may look at the label. None is believed where every picture would be one.
     """
     outside, inside = set(), []
     for name in names:
@@ -76,11 +76,11 @@ def masks_beside(names: Collection[str], looks_like_one: Callable[[str], bool]) 
 
 
 def _is_ground_truth(name: str) -> bool:
-    return not _folder_words(name).isdisjoint(_MASK_WORDS)
+    return any("groundtruth" in "".join(_WORD.findall(folder.casefold())) for folder in name.split("/")[:-1])
 
 
 def _says_mask(name: str) -> bool:
-    return not _folder_words(name).isdisjoint({"mask", "masks"})
+    return not _folder_words(name).isdisjoint({"mask", "masks", *_MASK_WORDS})
 
 
 def _folder_words(name: str) -> set[str]:

@@ -72,6 +72,11 @@ def test_an_answer_by_which_nearly_all_defects_would_pass_is_not_taken() -> None
     assert choice.why == ("keep: threshold would let nearly all pasted defects pass (false rejects 4 of 20, recall 0.02)")
 
 
+def test_an_answer_that_sees_enough_is_taken_before_one_that_does_less_harm_and_sees_nothing() -> None:
+    rows = [tried("threshold", 0, 0.15), tried("refit", 3, 0.22)]
+    assert taken(choose(trial(19, 0.40), rows, limit=0.05, lab_recall=None)) == "refit"
+
+
 def test_the_table_has_every_answer_once_and_the_gentlest_first() -> None:
     names = [row.name for row in ANSWERS]
     assert len(names) == len(set(names))

@@ -38,6 +38,8 @@ def test_masks_of_data_sets_are_told_from_their_frames(frames: tuple[str, ...], 
         ("cap/0001.png", "label/0001.png"),  # two views of a bottle
         ("0001.png", "0001_label.png"),
         ("face_masks_line/1.png", "caps/1.png"),
+        ("GT-500/1.png", "GT-500/2.png", "RS-200/1.png"),  # products
+        ("gt3/1.png", "good/GT 40/1.png", "good/RS 40/1.png"),
     ],
 )
 def test_a_frame_is_never_taken_for_a_mask(frames: tuple[str, ...]) -> None:

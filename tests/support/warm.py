@@ -131,12 +131,14 @@ def _end(server: subprocess.Popen[bytes], control: socket.socket) -> None:
 
 def serve(fd: int) -> None:
     """Import the commands, then fork for each order until the tests end. The process of a command returns, and runs it."""
+    before = dict(os.environ)
     from edge import cli
 
     for name in cli.NAMES:
         importlib.import_module(f"edge.cli.{name.replace('-', '_')}")
     for name in _LATER:
         importlib.import_module(name)
+    own = {name: value for name, value in os.environ.items() if before.get(name) != value}  # what imports set
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person's Ctrl-C is for the tests
@@ -146,6 +148,7 @@ def serve(fd: int) -> None:
             if not head:
                 return
             order = json.loads(control.recv(int.from_bytes(head), socket.MSG_WAITALL))
+            order["env"] = {**own, **order["env"]}
             if os.fork() == 0:
                 control.close()
                 break

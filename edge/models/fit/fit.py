@@ -125,7 +125,10 @@ def finish_fit(
 def _without_outliers(
     whole: Fit, frames: Iterable[Frame | Skip], source: str, run: FitRun, before: Callable[[], GatheredFrames] | None
 ) -> Fit:
-    """The fit without its outliers and those that they hid; ``whole``, with all of them listed, where they are kept in."""
+    """The fit without its outliers and those that they hid; ``whole``, with all of them listed, where they are kept in.
+
+    Those that the last look showed are listed and not left out; where nobody asked for leaving out, all are kept in then.
+    """
     plan, row, fitted, outliers = whole.plan, method_row(whole.plan.method), whole, whole.outliers
     for _ in range(_LOOKS):
         if len(outliers) == len(fitted.left_out):
@@ -142,7 +145,9 @@ def _without_outliers(
         found = tuple(_scores(plan, gathered, model, frames, run, left_out))
         fitted = Fit(plan, gathered, model, scores=found, outliers=outliers, left_out=left_out, lost=lost)
         outliers = (*outliers, *outliers_of(found))
-    return fitted
+    if len(outliers) > len(fitted.left_out) and run.leave_out < 1.0:
+        return replace(whole, outliers=outliers)  # each look shows more: a person should look
+    return replace(fitted, outliers=outliers)
 
 
 def fit_to_bundle(

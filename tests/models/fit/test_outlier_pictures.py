@@ -81,3 +81,14 @@ def test_a_defect_that_a_worse_one_hid_is_left_out_too_while_both_are_few(
     few, _ = fitted(folder, run=FitRun(leave_out=0.03))  # one of 40, not two: somebody must look, and nothing is left out
     assert [outlier.name for outlier in few.outliers] == ["003.png", "009.png"]
     assert (few.left_out, few.gathered.statistics.frames) == (frozenset(), 40)
+
+
+def test_where_each_look_finds_another_one_a_person_must_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.models.fit.fit.outliers_of", lambda found: outliers_of(found)[:1])
+    folder = write_frames(tmp_path / "a", 80, {3: 250, 9: 240, 20: 230}, 0)
+    unasked, _ = fitted(folder)
+    assert [outlier.index for outlier in unasked.outliers] == [3, 9, 20]
+    assert (unasked.left_out, unasked.gathered.statistics.frames) == (frozenset(), 80)
+    asked, _ = fitted(folder, run=FitRun(leave_out=1.0))
+    assert [outlier.index for outlier in asked.outliers] == [3, 9, 20], "the last one is listed, too"
+    assert (asked.left_out, asked.gathered.statistics.frames) == (frozenset({3, 9}), 78)
