@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import errno
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ from edge.models.sets.manifest import (
     write_manifest,
 )
 from edge.storage.disk import space, write_whole
-from edge.storage.pictures import PictureError, decode_picture, picture_bytes, picture_inside
+from edge.storage.pictures import PictureError, Pixels, decode_picture, picture_bytes, picture_inside
 from edge.web.review.drawn_shapes import Shapes, pixels_of, shapes_in
 from edge.web.review.label_table import LabelTable
 from edge.web.review.places import set_folder
@@ -49,7 +50,8 @@ class LabelBook:
         self.root = set_folder(folder, camera)
         self.manifest = self.root / MANIFEST
         self._camera, self._table = camera, table
-        self._frames: set[str] = set()
+        self._frames: dict[str, str] = {}
+        """The hash of the pixels of each frame that the set has."""
         self._read_to = self._inode = 0
 
     def follow(self) -> None:
@@ -65,7 +67,7 @@ class LabelBook:
         if anew:
             done = 0
         if inode != self._inode or size < self._read_to:
-            self._frames, self._read_to, self._inode = set(), 0, inode
+            self._frames, self._read_to, self._inode = {}, 0, inode
         start = end = min(done, self._read_to)
         if size <= start:
             if anew:
@@ -74,7 +76,7 @@ class LabelBook:
         words = []
         for line, after in read_lines(self.manifest, start):
             if isinstance(line, FrameLine):
-                self._frames.add(line.file)
+                self._frames[line.file] = line.sha256
             elif isinstance(line, LabelLine) and end >= done:
                 words.append((line, end))
             end = after
@@ -102,8 +104,7 @@ class LabelBook:
         line = _line(frame["kept"], word, by)
         shapes: Shapes = word.get("shapes") or ()
         if line.label == "defect" and word.get("shapes") is None:
-            own = self._table.masks(self._camera, frame["kept"]).get(by)
-            line = line.model_copy(update={"mask": own})
+            line = line.model_copy(update={"mask": self._table.own_mask(self._camera, frame["kept"], by)})
         if shapes and line.label != "defect":
             raise UserError(f"shapes: a frame that is {line.label} has none", fix="label it as a defect", code=INVALID_WORD)
         if line.label == "withdrawn" and frame["kept"] not in self._frames:
@@ -145,23 +146,24 @@ class LabelBook:
             raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free on this disk, and 1 GB stays free for the lines")
 
     def _kept(self, frame: Mapping[str, Any], *, sized: bool) -> tuple[list[FrameLine], tuple[int, int]]:
-        """Return the line of a frame that isn't in the set yet, and copy it there; and its (height, width) if ``sized``."""
+        """Return the line of a frame that isn't in the set yet, and copy it there; and its (height, width) if ``sized``.
+
+        A copy that is gone or damaged is made again from the frame's own picture, where that is still there.
+        """
         kept = self.root / frame["kept"]
-        if frame["kept"] in self._frames:
-            return [], decode_picture(kept.read_bytes()).shape[:2] if sized else (0, 0)
-        try:
-            data = picture_bytes(picture_inside(Path(frame["folder"]), frame["file"]))
-            pixels = decode_picture(data)
-        except (OSError, PictureError) as error:
-            raise UserError(
-                "the frame can't be labelled: its picture can't be read",
-                received=error.strerror if isinstance(error, OSError) else str(error),
-                fix="label another one; a quota of the evidence may have taken it",
-            ) from None
+        known = self._frames.get(frame["kept"])
+        if known is not None:
+            if not sized:
+                return [], (0, 0)
+            with contextlib.suppress(OSError, PictureError):
+                return [], decode_picture(picture_bytes(kept)).shape[:2]
+        data, pixels = _picture_of(frame)
+        if known not in (None, pixels_sha256(pixels)):
+            raise _not_readable(f"its copy can't be read, and {frame['file']} is another picture now", kept)
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_whole(kept, data, sync=True, mode=0o444)  # exports share the file
         height, width = pixels.shape[:2]
-        return [_frame_line(frame, self._camera, pixels)], (height, width)
+        return [] if known else [_frame_line(frame, self._camera, pixels)], (height, width)
 
     def _masked(self, frame: str, shapes: Shapes, size: tuple[int, int]) -> str:
         """Write the shapes as a mask, and beside it as they were drawn; return the mask's name in the set."""
@@ -173,6 +175,21 @@ class LabelBook:
         name = write_mask(FrameSet(self.root, self.root.absolute(), (), self.manifest), frame, mask)
         write_whole((self.root / name).with_suffix(".json"), orjson.dumps(shapes))
         return name
+
+
+def _picture_of(frame: Mapping[str, Any]) -> tuple[bytes, Pixels]:
+    """Return a frame's picture in its recording, as a file and as pixels. Raises UserError: it can't be read."""
+    try:
+        data = picture_bytes(picture_inside(Path(frame["folder"]), frame["file"]))
+        return data, decode_picture(data)
+    except (OSError, PictureError) as error:
+        raise _not_readable("its picture can't be read", error.strerror if isinstance(error, OSError) else error) from None
+
+
+def _not_readable(why: str, received: object) -> UserError:
+    """Return the error of a word that no other try will take: it must not hold up the others."""
+    fix = "label another one; a quota of the evidence may have taken it"
+    return UserError(f"the frame can't be labelled: {why}", received=received, fix=fix)
 
 
 def _frame_line(frame: Mapping[str, Any], camera: str, pixels: Any) -> FrameLine:

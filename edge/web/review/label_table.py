@@ -54,6 +54,11 @@ class LabelTable:
         ask = "select who, mask from votes where camera = ? and file = ? and mask is not null and counts order by place"
         return dict(self._database.execute(ask, (camera, file)).fetchall())
 
+    def own_mask(self, camera: str, file: str, who: str) -> str | None:
+        """Return the name of a person's mask of a frame, which another's decision may have put aside; None without one."""
+        row = self._database.execute(f"select mask {_OF_PERSON}", (camera, file, who)).fetchone()
+        return row and row[0]
+
     def decides(self, camera: str, file: str, who: str) -> bool:
         """Return whether a person's word on a frame puts the earlier ones of others aside."""
         row = self._database.execute(f"select decided {_OF_PERSON}", (camera, file, who)).fetchone()

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import cv2
 
 from edge.errors import UserError, text_of
+from edge.web.derived_database import must_begin_anew
 from edge.web.review.exports import exports_of, sweep_exports
 from edge.web.review.frame_pictures import FramePictures
 from edge.web.review.label_book import LabelBook
@@ -83,7 +84,7 @@ class ReviewWorker:
     def _answer(self, message: dict[str, Any]) -> None:
         known = {"re": message.get("id"), "op": message["op"]}
         try:
-            head, body = self._do(message)
+            head, body = self._done(message)
         except UserError as error:
             self._tell({**known, "error": _told(error)})
         except (MemoryError, sqlite3.Error, OSError) as error:
@@ -92,6 +93,18 @@ class ReviewWorker:
             self._tell({**known, "error": {"what": text_of(error)}})
         else:
             self._tell({**known, **head}, body)
+
+    def _done(self, message: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """Do what a message asks for; a table that was damaged meanwhile is begun anew first, from the sets."""
+        try:
+            return self._do(message)
+        except sqlite3.DatabaseError as error:
+            if not must_begin_anew(error):
+                raise
+            self._table.close()
+            self._table = LabelTable(self._folder)
+            self._books.clear()
+            return self._do(message)
 
     def _do(self, message: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         op, camera = message["op"], message["camera"]

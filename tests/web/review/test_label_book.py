@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections import Counter
 
@@ -21,6 +22,8 @@ from edge.storage.pictures import read_picture
 from edge.web.review import label_book
 from edge.web.review.label_book import LabelBook
 from edge.web.review.label_table import LabelTable, summary, votes_on
+from edge.web.review.worker import ReviewWorker
+from edge.web.tuning import messages
 from edge.web.tuning.recordings import kept_name
 
 
@@ -177,6 +180,61 @@ def test_a_picture_that_is_gone_can_not_be_labelled_and_a_labelled_one_still_can
     with pytest.raises(UserError, match="the frame can't be labelled: its picture can't be read") as told:
         book.say(frame(evidence, 1), {"label": "good"}, "ann")
     assert not told.value.passes
+
+
+def test_a_copy_that_is_gone_is_made_again_and_one_that_can_not_be_holds_up_no_other_word(book, evidence) -> None:
+    shaped = {"label": "defect", "shapes": [[1, 1, 5, 5]]}
+    for number in (0, 1):
+        book.say(frame(evidence, number), {"label": "good"}, "ann")
+    copies = [book.root / str(frame(evidence, number)["kept"]) for number in (0, 1)]
+    copies[0].unlink()
+    book.say(frame(evidence, 0), shaped, "ann")
+    assert np.array_equal(read_picture(copies[0]), picture(0).pixels)
+    copies[1].chmod(0o644)
+    copies[1].write_bytes(b"a sector of its disk is bad")
+    (evidence / "frames" / "00000002.png").replace(evidence / "frames" / "00000001.png")
+    with pytest.raises(UserError, match=r"its copy can't be read, and frames/00000001.png is another picture now") as other:
+        book.say(frame(evidence, 1), shaped, "ann")
+    (evidence / "frames" / "00000001.png").unlink()
+    with pytest.raises(UserError, match="the frame can't be labelled: its picture can't be read") as gone:
+        book.say(frame(evidence, 1), shaped, "ann")
+    assert not other.value.passes
+    assert not gone.value.passes
+    book.say(frame(evidence, 1), {"label": "unsure"}, "ann")  # a word without shapes needs no picture
+    assert [vote.label for one in read_set(book.root / MANIFEST).frames for vote in one.votes] == ["defect", "unsure"]
+
+
+def test_a_word_that_another_one_put_aside_keeps_its_mask_when_it_is_said_again(book, evidence) -> None:
+    of = frame(evidence, 0)
+    book.say(of, {"label": "defect", "shapes": [[2, 3, 6, 5]]}, "ann")
+    mask = read_set(book.root / MANIFEST).frames[0].mask
+    book.say(of, {"label": "good", "decides": True}, "cleo")
+    assert read_set(book.root / MANIFEST).frames[0].mask is None
+    book.say(of, {"label": "defect", "kinds": ["crack"], "shapes": None}, "ann")
+    assert mask is not None
+    assert read_set(book.root / MANIFEST).frames[0].mask == mask
+
+
+def test_a_table_that_is_damaged_while_the_worker_runs_is_begun_anew_and_the_word_is_taken(evidence, tmp_path) -> None:
+    (tmp_path / "page").mkdir()
+    told = io.BytesIO()
+    worker = ReviewWorker(io.BytesIO(), told, tmp_path / "page")
+
+    def say(number: int, label: str) -> dict[str, object]:
+        told.seek(told.truncate(0))
+        word = {"op": "say", "camera": "cam1", "frame": frame(evidence, number), "word": {"label": label}, "by": "ann"}
+        worker._answer(word)
+        told.seek(0)
+        return messages.read_message(told)[0]
+
+    assert say(0, "good") == {"re": None, "op": "say"}
+    worker._table._database.execute("pragma wal_checkpoint(truncate)")
+    path = tmp_path / "page" / "labels.sqlite"
+    path.write_bytes(b"a sector of its disk is bad" * (path.stat().st_size // 27))
+    worker._table._database.execute("pragma shrink_memory")  # forgets the pages that it knows
+    assert say(1, "defect") == {"re": None, "op": "say"}
+    worker._table.close()
+    assert summary(tmp_path / "page", "cam1")["counts"] == {"good": 1, "defect": 1}
 
 
 def test_a_full_disk_refuses_the_word_whole_and_takes_it_when_there_is_room(tmp_path, evidence, monkeypatch) -> None:

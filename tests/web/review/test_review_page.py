@@ -135,6 +135,56 @@ def test_a_box_by_the_mouse_and_a_polygon_by_keys_become_the_mask(shown: Shown) 
     until(lambda: "19" not in shown.kinds())
 
 
+def test_a_box_without_width_or_with_one_corner_is_none_and_the_next_one_is_drawn(shown: Shown) -> None:
+    tab = shown.open("?seq=20")
+    box = tab.locator("#stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.locator("#stage image[href]").wait_for()
+    tab.locator(".keys button", has_text="box").click()
+    for to in ((x + 30, y), (x, y + 30)):
+        tab.mouse.move(x, y)
+        tab.mouse.down()
+        tab.mouse.move(*to, steps=3)
+        tab.mouse.up()
+        tab.locator("#drawing", has_text="A box needs a width and a height.").wait_for()
+    tab.keyboard.press("Enter")
+    tab.keyboard.press(" ")
+    tab.keyboard.press("Enter")  # below two corners
+    tab.keyboard.press("ArrowLeft")
+    tab.keyboard.press(" ")
+    assert tab.locator("#stage polygon:not(.chosen)").count() == 0
+    for key in (" ", "ArrowRight", "ArrowDown", " "):
+        tab.keyboard.press(key)
+    until(lambda: shown.kinds().get("20") == "defect")
+    assert tab.locator("#stage polygon.shape").count() == 1
+    tab.keyboard.press("z")
+    until(lambda: "20" not in shown.kinds())
+
+
+def test_one_word_that_the_server_never_takes_lets_the_others_go_first_and_may_be_given_up(shown: Shown) -> None:
+    tab = shown.open("?verdict=pass&label=none")
+    tab.locator("#gallery").focus()
+    before = shown.kinds()
+    busy = '{"what": "no memory is left", "expected": null, "fix": null}'
+    refuse = lambda route: route.fulfill(status=503, content_type="application/json", body=busy)  # noqa: E731
+    tab.route("**/api/v1/labels/cam1/*", refuse)
+    tab.keyboard.press("g")
+    tab.locator("#unsent", has_text="no memory is left").wait_for()
+    first = int(tab.evaluate("Object.values(localStorage).map((text) => JSON.parse(text).id)[0]"))
+    tab.route(f"**/api/v1/labels/cam1/{first}", refuse)
+    tab.unroute("**/api/v1/labels/cam1/*")
+    tab.keyboard.press("d")
+    until(lambda: len(shown.kinds()) == len(before) + 1)
+    for _ in range(2):
+        tab.locator("#unsent button", has_text="Send now").click()
+    tab.locator("#unsent button", has_text="Give up 1").click()
+    tab.locator("#unsent").wait_for(state="hidden")
+    tab.unroute(f"**/api/v1/labels/cam1/{first}")
+    tab.keyboard.press("z")
+    until(lambda: shown.kinds() == before)
+    shown.wrong[:] = [text for text in shown.wrong if "503" not in text]
+
+
 def test_a_session_that_ends_in_mid_work_loses_no_label(shown: Shown) -> None:
     tab = shown.open("?seq=10")
     cookies = tab.context.cookies()

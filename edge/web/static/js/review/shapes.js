@@ -37,7 +37,10 @@ function close() {
   const { kind, corners } = draft;
   const shape = kind === "box" ? boxOf(corners[0], corners[1]) : corners;
   const cross = kind === "box" ? (shape[2] - shape[0]) * (shape[3] - shape[1]) : corners.length > 2;
-  if (!cross) return tellWhat(kind === "box" ? "A box needs a width and a height." : "A polygon needs at least three corners.");
+  if (!cross) {
+    if (kind === "box") draft.corners = []; // the next drag begins anew
+    return tellWhat(kind === "box" ? "A box needs a width and a height." : "A polygon needs at least three corners.");
+  }
   end();
   chosen.shape = shown.length;
   chosen.corner = null;
@@ -98,7 +101,10 @@ stage.addEventListener("pointerup", (event) => {
     }
   } else if (was?.moved) change(shown);
 });
-stage.addEventListener("pointercancel", () => { drag = null; });
+stage.addEventListener("pointercancel", () => {
+  if (drag?.box) draft?.corners.pop();
+  drag = null;
+});
 stage.addEventListener("dblclick", () => {
   if (draft?.kind !== "polygon") return;
   draft.corners.pop(); // the second click put one on the first
@@ -138,7 +144,9 @@ function whileDrawing(key, step) {
     draft.corners.push(draft.cursor);
     if (draft.kind === "box" && draft.corners.length === 2) close();
   } else if (key === "Backspace") draft.corners.pop();
-  else if (key === "Enter") close();
+  else if (key === "Enter") {
+    if (draft.kind === "polygon" || draft.corners.length > 1) close();
+  }
   else if (key === "Escape") {
     end();
     tellWhat("");

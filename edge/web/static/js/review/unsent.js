@@ -7,6 +7,7 @@ const PREFIX = `edge.review.word/${camera}/${encodeURIComponent(who)}/`;
 const BEFORE = `edge.review.unsent.${camera}.${who}`; // one list of all, as an older page kept them
 const OF_ONE = [400, 403, 404, 409, 413, 422]; // what is wrong may be wrong with this word alone: the others are tried
 const MOST_WRONG = 5; // in a row, and the rest waits, too
+const MOST_BUSY = 3; // answers 5xx to one word: it may be that word's own trouble, which may be given up
 const AGAIN_MS = [2000, 20000];
 const TAB = Math.random().toString(36).slice(2, 8);
 const waiting = new Map(); // frame's name -> {key, said, id, at, kept, word, wrong, next}; word null takes one back
@@ -133,7 +134,7 @@ async function sendEach() {
   look();
   while (wrong < MOST_WRONG) {
     const due = [...waiting.values()].filter((one) => (one.next ?? 0) <= Date.now());
-    const one = due.find(({ next }) => !next) ?? due[0];
+    const [one] = due.sort((a, b) => (a.next ?? 0) - (b.next ?? 0) || (a.tries ?? 0) - (b.tries ?? 0)); // one that fails lets the others go first
     if (!one) return;
     if (one.stored && keysUnder(placeOf(one)).at(-1) !== one.key) { // another tab said something newer, or had this taken
       look();
@@ -153,9 +154,11 @@ async function sendEach() {
         continue;
       }
       one.wrong = error.status ? error.message : "the page's server does not answer";
-      if (!OF_ONE.includes(error.status)) return;
+      const isOfOne = OF_ONE.includes(error.status);
+      if (!isOfOne && !(error.status >= 500)) return;
       one.tries = (one.tries ?? 0) + 1;
-      one.next = Date.now() + Math.min(AGAIN_MS[0] * 2 ** one.tries, AGAIN_MS[1]);
+      if (isOfOne || one.tries >= MOST_BUSY) one.next = Date.now() + Math.min(AGAIN_MS[0] * 2 ** one.tries, AGAIN_MS[1]);
+      if (!isOfOne) return; // the server may have no room for any
       wrong += 1;
     }
   }
