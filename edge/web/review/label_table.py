@@ -57,7 +57,7 @@ class LabelTable:
     def own_mask(self, camera: str, file: str, who: str) -> str | None:
         """Return the name of a person's mask of a frame, which another's decision may have put aside; None without one."""
         row = self._database.execute(f"select mask {_OF_PERSON}", (camera, file, who)).fetchone()
-        return row and row[0]
+        return None if row is None or row[0] is None else str(row[0])
 
     def decides(self, camera: str, file: str, who: str) -> bool:
         """Return whether a person's word on a frame puts the earlier ones of others aside."""
