@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edge.models.sets.manifest import LabelLine
 
@@ -17,9 +17,11 @@ def last_words(lines: Sequence[LabelLine]) -> dict[str, tuple[LabelLine, ...]]:
 
 
 def sorted_words(lines: Sequence[LabelLine]) -> dict[str, tuple[tuple[LabelLine, ...], tuple[LabelLine, ...]]]:
-    """Return for each file each person's last word: those that a deciding one put aside, and those that count.
+    """Return for each file the words that a deciding one put aside, and each person's word that counts.
 
-    Written in this order, with the deciding one first among those that count, they are read as the same again.
+    Written in this order, with the deciding one first among those that count, they are read as the same again, whatever is
+    said or taken back after them. A person's decision that another one followed stands among those put aside, at its
+    place: it counts again where the later one is taken back.
     """
     said: dict[str, dict[str, tuple[int, LabelLine]]] = {}
     decided: dict[str, dict[str, int]] = {}
@@ -35,10 +37,26 @@ def sorted_words(lines: Sequence[LabelLine]) -> dict[str, tuple[tuple[LabelLine,
     found = {}
     for file, voices in said.items():
         first = max(decided[file].values(), default=0)
-        aside = tuple(line for place, line in voices.values() if place < first)
         counting = (line for place, line in voices.values() if place >= first)
-        found[file] = aside, tuple(_deciding(line, decided[file].get(line.by) == first) for line in counting)
+        aside = (line for place, line in _in_order(voices, decided[file]) if place < first)
+        found[file] = tuple(aside), tuple(_deciding(line, decided[file].get(line.by) == first) for line in counting)
     return found
+
+
+def _in_order(voices: Mapping[str, tuple[int, LabelLine]], decisions: Mapping[str, int]) -> list[tuple[int, LabelLine]]:
+    """Return the words on one frame by their places.
+
+    One that goes on deciding stands where its person decided, and a second time where it was said if another one decided
+    in between.
+    """
+    found = []
+    for place, line in voices.values():
+        decision = decisions.get(line.by)
+        if decision is not None:
+            found.append((decision, _deciding(line, True)))
+        if decision is None or any(decision < other <= place for other in decisions.values()):
+            found.append((place, _deciding(line, False)))
+    return sorted(found, key=lambda word: word[0])
 
 
 def _deciding(line: LabelLine, decides: bool) -> LabelLine:

@@ -7,10 +7,11 @@ import pytest
 from support.sets import AT, mvtec, picture, save, vote
 
 from edge.errors import UserError
-from edge.models.sets.frame_set import SetFrame, add_labels, hashed, pixels_sha256, read_set, write_set
+from edge.models.sets.frame_set import FrameSet, SetFrame, add_labels, hashed, pixels_sha256, read_set, write_set
 from edge.models.sets.last_words import last_words
-from edge.models.sets.manifest import MANIFEST, SplitLine, append_lines
+from edge.models.sets.manifest import MANIFEST, LabelLine, SplitLine, append_lines
 from edge.models.sets.open import open_set
+from edge.web.review.label_table import LabelTable, votes_on
 
 
 @pytest.fixture
@@ -57,6 +58,44 @@ def test_a_set_that_is_written_anew_keeps_what_a_withdrawn_word_would_bring_back
     add_labels(again, [vote("0.png", "withdrawn", by="eva"), vote("0.png", "withdrawn", by="carl")])
     assert [v.by for v in read_set(small.manifest).frames[0].votes] == ["anna", "ben"]
     assert read_set(small.manifest).frames[0].label == "disputed"
+
+
+def test_a_decision_that_went_on_stands_again_in_a_set_that_was_written_anew(small):
+    deciding = [vote("0.png", "defect", by="a", decides=True), vote("0.png", "defect", by="a")]
+    add_labels(small, [vote("0.png", by="c"), *deciding, vote("0.png", by="b", decides=True)])
+    write_set(read_set(small.manifest), small.manifest)
+    add_labels(small, [vote("0.png", "withdrawn", by="b")])
+    assert {v.by: v.label for v in read_set(small.manifest).frames[0].votes} == {"a": "defect"}
+
+
+def test_a_set_that_is_written_anew_counts_the_same_words_whatever_is_said_before_and_after(tmp_path):
+    rng = np.random.default_rng(5)
+    files = [f"{number}.png" for number in range(40)]
+
+    def some(count: int) -> list[LabelLine]:
+        labels, names = ("good", "defect", "unsure", "withdrawn"), ("a", "b", "c", "d")
+        words = [(str(rng.choice(files)), str(rng.choice(labels)), str(rng.choice(names))) for _ in range(count)]
+        return [vote(file, label, by=by, decides=label != "withdrawn" and rng.random() < 0.4) for file, label, by in words]
+
+    kept, anew, table = tmp_path / "kept" / MANIFEST, tmp_path / "anew" / MANIFEST, LabelTable(tmp_path)
+    frames = tuple(SetFrame(file, sha256="0" * 64, size=(4, 4)) for file in files)
+    for manifest in (kept, anew):
+        manifest.parent.mkdir()
+        write_set(FrameSet(manifest, manifest.parent, frames), manifest)
+    voices = lambda manifest: {one.file: {v.by: v.label for v in one.votes} for one in read_set(manifest).frames}  # noqa: E731
+    done = 0
+    for _ in range(30):
+        lines = some(20)
+        for manifest in (kept, anew):
+            append_lines(manifest, lines)
+        write_set(read_set(anew), anew)  # as edge split and edge gather do
+        table.take("cam1", [(line, done + place) for place, line in enumerate(lines)], (done + 20, 1))
+        done += 20
+        assert voices(anew) == voices(kept)
+        shown = votes_on(tmp_path, "cam1", files)
+        assert voices(kept) == {file: {one["by"]: one["label"] for one in shown.get(file, ())} for file in files}
+    assert sum(len(one.aside) for one in read_set(anew).frames) > 40
+    table.close()
 
 
 def test_kinds_of_all_who_agree_are_joined():
