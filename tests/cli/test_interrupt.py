@@ -66,7 +66,7 @@ def test_as_soon_as_there_is_a_folder(line: Path) -> None:
 
 
 def test_before_it_has_begun(line: Path) -> None:
-    code, text, records = interrupted(line, "imports", lambda _replay, _out: time.sleep(0.05))
+    code, text, records = interrupted(line, "imports", lambda replay, _out: replay.wait_until_it_imports())
     assert (code, records) == (130, 0)
     assert "Traceback" not in text
 
@@ -77,8 +77,9 @@ def test_fifty_times_anywhere(line: Path) -> None:
     """Half of them while it starts, half after some number of pictures: from the first one to a tenth of all."""
     rng = random.Random(0)
 
-    def starting(_replay: OnTerminal, _out: Path) -> None:
-        time.sleep(rng.uniform(0.02, 3.0))
+    def starting(replay: OnTerminal, _out: Path) -> None:
+        replay.wait_until_it_imports()
+        time.sleep(rng.uniform(0.0, 3.0))
 
     def drawing(replay: OnTerminal, out: Path) -> None:
         pictures = rng.randrange(FRAMES // 10)

@@ -43,6 +43,13 @@ class OnTerminal:
             assert time.monotonic() < end, self.text
             time.sleep(0.005)
 
+    def wait_until_it_imports(self) -> None:
+        """Wait until the command's own code runs: what is installed is being loaded. An interrupt while Python itself still
+        begins, before any line of ours, is Python's to answer.
+        """
+        maps = Path("/proc") / str(self._process.pid) / "maps"
+        self.wait_until(lambda: "/site-packages/" in maps.read_text())
+
     def press_ctrl_c(self) -> None:
         os.write(self._master, b"\x03")
 
