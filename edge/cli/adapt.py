@@ -157,4 +157,6 @@ def _undo(model: Path, out: Path | None, *, force: bool) -> None:
         again = copy_bundle(old, out, force=force)
         console.print(f"wrote {out}, model {again.sha256[:12]}", soft_wrap=True)
     place = old.folder if out is None else out
-    console.print(f"to run it: name {place} in the line's YAML (model.bundle) with its calibration, then edge reload")
+    console.print(
+        f"to run it: name {place} in the line's YAML (model.bundle) with its calibration, then edge reload", soft_wrap=True
+    )
