@@ -42,6 +42,34 @@ def test_what_live_says_and_its_picture_are_of_one_record(look) -> None:
         page.wait_for_timeout(10)
 
 
+def test_a_picture_that_can_not_be_decoded_is_said_and_has_no_caption(look) -> None:
+    look.page.add_init_script("window.createImageBitmap = () => Promise.reject(new Error('damaged'))")
+    page = look.open("/")
+    tile = page.locator('[data-camera="cam1"]')
+    tile.locator(".empty", has_text="this picture can't be shown").wait_for()
+    assert tile.locator('[data-field="pictured"]').is_hidden()
+    page = look.open("/cam/cam1")
+    page.locator("#view .empty", has_text="this picture can't be shown").wait_for()
+    page.locator("#seq").get_by_text(re.compile(r"\d+")).wait_for()
+    assert look.wrong == []
+
+
+def test_a_decoder_slower_than_the_pictures_shows_some_of_them(look) -> None:
+    slow = """const decode = createImageBitmap;
+              window.createImageBitmap = async (blob) => {
+                const asked = await decode(blob);
+                await new Promise((done) => setTimeout(done, 1000));
+                return asked;
+              };"""
+    look.page.add_init_script(slow)
+    page = look.open("/cam/cam1")
+    shown = page.locator("#view .picture canvas:not([hidden])")
+    shown.wait_for()
+    first = shown.get_attribute("aria-label")
+    page.locator(f'#view .picture canvas:not([aria-label="{first}"])').wait_for()
+    assert look.wrong == []
+
+
 def test_space_freezes_and_arrows_step(look) -> None:
     page = look.open("/cam/cam1")
     page.locator("#verdict").get_by_text("fail").wait_for()

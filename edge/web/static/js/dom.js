@@ -5,6 +5,8 @@ export function pageData() {
   return JSON.parse(document.body.dataset.page);
 }
 
+export const byId = (id) => document.getElementById(id);
+
 /** An element with attributes and children; texts become text nodes. `on` holds listeners. */
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -26,6 +28,9 @@ export function svg(name, attributes = {}, ...children) {
   made.append(...children.map((child) => (child instanceof Node ? child : String(child))));
   return made;
 }
+
+/** A region's box, as records have it. */
+export const boxRect = ([x0, y0, x1, y1], ...children) => svg("rect", { class: "box", x: x0, y: y0, width: x1 - x0, height: y1 - y0 }, ...children);
 
 /** Set an element's text only where it changes, so that screen readers and selections are left in peace. */
 export function put(element, text) {

@@ -25,9 +25,10 @@ const channel = openChannel(
 /** Paints a picture with its own record's boxes and verdict: the tile's head may be of a later part by then. */
 async function showPicture({ record, size }, blob, camera) {
   const tile = tiles.get(camera);
-  if (!(await tile?.picture.show(record, blob, size))) return;
+  const done = await tile?.picture.show(record, blob, size);
+  if (done !== "painted" && done !== "broken") return;
   put(tile.fields.pictured, `picture: ${verdictText(record.verdict)}, seq ${record.seq}`);
-  tile.fields.pictured.hidden = false;
+  tile.fields.pictured.hidden = done === "broken";
 }
 
 function make(camera) {

@@ -1,6 +1,6 @@
 // Live: one line's picture, record, rates and strip. Everything shown at once belongs to one record.
 import { ageText, openChannel, whyStale } from "./channel.js";
-import { call, el, pageData, put } from "./dom.js";
+import { byId as id, call, el, pageData, put } from "./dom.js";
 import { moment } from "./clock.js";
 import { Picture } from "./picture.js";
 import { ScoreChart } from "./score_chart.js";
@@ -10,7 +10,6 @@ import { number, verdictText } from "./words.js";
 
 const PICTURES_KEPT = 150;
 const { camera } = pageData();
-const id = (name) => document.getElementById(name);
 const picture = new Picture(id("view").querySelector(".picture"));
 const failPicture = new Picture(id("failpicture"));
 const chart = new ScoreChart(id("chart"));
@@ -56,7 +55,7 @@ function hearPicture(head, blob) {
 
 /** Shows a whole record and its picture, which came in one message: what is said changes when the picture is painted. */
 async function showRecord(record, blob, size) {
-  if (blob && !(await picture.show(record, blob, size))) return;
+  if (blob && (await picture.show(record, blob, size)) === "dropped") return;
   showHead(record, record.created_ns, record.part_id ?? record.part_id_first);
   id("regions").replaceChildren(...(record.regions ?? []).slice(0, 100).map(regionRow));
   const dropped = Object.entries(record.regions_dropped ?? {});

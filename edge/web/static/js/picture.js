@@ -1,5 +1,5 @@
 // A picture with the boxes of the same record: both come in one message and are shown together or not at all.
-import { svg } from "./dom.js";
+import { boxRect, svg } from "./dom.js";
 
 const NAMED = 30; // more names than that hide the picture
 
@@ -9,43 +9,70 @@ export class Picture {
     this.canvas = holder.querySelector("canvas");
     this.boxes = holder.querySelector("svg");
     this.empty = holder.querySelector(".empty");
-    this.latest = 0;
+    this.turn = 0; // what began in an earlier one is not shown
+    this.waiting = null;
+    this.working = false;
   }
 
-  /** Paints picture and boxes; false if a later call overtook this one while it was being decoded. */
-  async show(record, blob, size) {
-    const mine = ++this.latest;
-    let bitmap;
+  /** Answers "painted" with picture and boxes, "broken" where the picture can't be decoded, and "dropped" if a later call came
+   * before its turn: what is being decoded is shown, of what came meanwhile the newest, so that a slow decoder shows some. */
+  show(record, blob, size) {
+    this.waiting?.answer("dropped");
+    return new Promise((answer) => {
+      this.waiting = { record, blob, size, answer };
+      if (!this.working) this.work();
+    });
+  }
+
+  async work() {
+    const { turn } = this;
+    this.working = true;
+    while (turn === this.turn && this.waiting) {
+      const { record, blob, size, answer } = this.waiting;
+      this.waiting = null;
+      const done = this.paint(turn, record, blob, size);
+      answer(done);
+      await done.catch(() => {}); // whoever waits for it hears
+    }
+    if (turn === this.turn) this.working = false;
+  }
+
+  async paint(turn, record, blob, size) {
+    const bitmap = await createImageBitmap(blob).catch(() => null);
     try {
-      bitmap = await createImageBitmap(blob);
-    } catch {
-      if (mine !== this.latest) return false;
-      this.clear("this picture can't be shown");
-      return true;
+      if (turn !== this.turn) return "dropped";
+      if (!bitmap) {
+        this.tell("this picture can't be shown");
+        return "broken";
+      }
+      if (this.canvas.width !== bitmap.width) this.canvas.width = bitmap.width;
+      if (this.canvas.height !== bitmap.height) this.canvas.height = bitmap.height;
+      this.canvas.getContext("2d").drawImage(bitmap, 0, 0);
+      this.canvas.hidden = false;
+      if (this.empty) this.empty.hidden = true;
+      this.draw(record, size ?? [bitmap.width, bitmap.height]);
+      this.canvas.setAttribute("aria-label", `picture of record ${record.seq}, ${record.verdict}, ${record.regions?.length ?? 0} regions`);
+      return "painted";
+    } finally {
+      bitmap?.close();
     }
-    if (mine !== this.latest) {
-      bitmap.close();
-      return false;
-    }
-    if (this.canvas.width !== bitmap.width) this.canvas.width = bitmap.width;
-    if (this.canvas.height !== bitmap.height) this.canvas.height = bitmap.height;
-    this.canvas.getContext("2d").drawImage(bitmap, 0, 0);
-    this.canvas.hidden = false;
-    if (this.empty) this.empty.hidden = true;
-    this.draw(record, size ?? [bitmap.width, bitmap.height]);
-    this.canvas.setAttribute("aria-label", `picture of record ${record.seq}, ${record.verdict}, ${record.regions?.length ?? 0} regions`);
-    bitmap.close();
-    return true;
   }
 
   /** Keeps what is painted: what is still being decoded is not shown. */
   hold() {
-    this.latest++;
+    this.turn++;
+    this.working = false;
+    this.waiting?.answer("dropped");
+    this.waiting = null;
   }
 
   /** Shows why there is no picture. */
   clear(text) {
-    this.latest++;
+    this.hold();
+    this.tell(text);
+  }
+
+  tell(text) {
     this.canvas.hidden = true;
     this.boxes.replaceChildren();
     if (this.empty) {
@@ -59,9 +86,9 @@ export class Picture {
     const unit = Math.max(width, height) / 100;
     this.boxes.replaceChildren(
       ...(record.regions ?? []).slice(0, 200).map((region, index) => {
-        const [x0, y0, x1, y1] = region.bbox_xyxy;
+        const [x0, y0, , y1] = region.bbox_xyxy;
         const title = svg("title", {}, `region ${region.id}: score ${region.score_max}, ${region.area_px} px`);
-        const box = svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: "box" }, title);
+        const box = boxRect(region.bbox_xyxy, title);
         if (index >= NAMED) return box;
         const text = svg("text", { x: x0, y: y0 > 3 * unit ? y0 - unit : y1 + 3 * unit, "font-size": 2.6 * unit, class: "boxname" }, String(region.id));
         return svg("g", {}, box, text);

@@ -1,8 +1,6 @@
 // The cards beside the picture: state, latency, losses, outputs; and the bar of faults that can't be missed.
-import { el, put } from "./dom.js";
+import { byId as id, el, put } from "./dom.js";
 import { count, faultText, number } from "./words.js";
-
-const id = (name) => document.getElementById(name);
 
 export function showSide(told) {
   rows(id("facts"), [

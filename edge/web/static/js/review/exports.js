@@ -1,10 +1,9 @@
 // Exports of what is labelled: begun here, followed while they are written, with the commands that take them.
-import { call, el, pageData, put } from "../dom.js";
+import { byId, call, el, pageData, put } from "../dom.js";
 import { moment } from "../clock.js";
 import { camera, mayLabel } from "./state.js";
 import { count, trouble } from "./unsent.js";
 
-const byId = (id) => document.getElementById(id);
 const path = `/api/v1/exports/${camera}`;
 const said = (text) => put(byId("export-status"), text);
 let following = null;

@@ -1,5 +1,5 @@
 // The gallery: of 50,000 frames only those in sight are in the page, and only those where it stands still are loaded.
-import { el, svg } from "../dom.js";
+import { boxRect, el, svg } from "../dom.js";
 import { verdictText } from "../words.js";
 import { go, kindsOf, need, on, outcome, picturePath, state } from "./state.js";
 import { waits } from "./unsent.js";
@@ -91,7 +91,7 @@ function write(index) {
   thumb.querySelector("svg")?.remove();
   if (detail.boxes.length) {
     const [width, height] = detail.size;
-    thumb.append(svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...detail.boxes.map(([x0, y0, x1, y1]) => svg("rect", { class: "box", x: x0, y: y0, width: x1 - x0, height: y1 - y0 }))));
+    thumb.append(svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, ...detail.boxes.map((box) => boxRect(box))));
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 // Review: joins the parts, and holds the keys of the whole page.
-import { el, put } from "../dom.js";
+import { byId, el, put } from "../dom.js";
 import "./exports.js";
 import { begin, recount } from "./filters.js";
 import { shape } from "./gallery.js";
@@ -9,7 +9,6 @@ import { current, go, mayLabel, on, state } from "./state.js";
 import { count, discard, flush, stuck, trouble } from "./unsent.js";
 import { fit } from "./viewer.js";
 
-const byId = (id) => document.getElementById(id);
 const WORDS = [["g", "good", "Good"], ["d", "defect", "Defect"], ["u", "unsure", "Unsure"]];
 const keys = byId("keys");
 let naming = null;

@@ -1,5 +1,5 @@
 // The frame at hand, large: its picture, the boxes of its record, what is known of it. Zoom is the SVG's view box.
-import { el, put, svg } from "../dom.js";
+import { boxRect, el, put, svg } from "../dom.js";
 import { moment } from "../clock.js";
 import { number, verdictText } from "../words.js";
 import { current, kindsOf, need, on, outcome, picturePath, state } from "./state.js";
@@ -74,7 +74,7 @@ function show() {
       picture.setAttribute("href", pictureOf(detail));
       waiting = setTimeout(() => { loading.hidden = false; }, 250);
     }
-    boxes.replaceChildren(...detail.boxes.map(([x0, y0, x1, y1]) => svg("rect", { class: "box", x: x0, y: y0, width: x1 - x0, height: y1 - y0 })));
+    boxes.replaceChildren(...detail.boxes.map((box) => boxRect(box)));
     if (detail.gone) loaded("error");
     fit();
   }

@@ -1,6 +1,6 @@
 // Shift: what changed on a line, the course of each statistic, and the answers as commands to copy.
 import { ageText, openChannel, whyStale } from "../channel.js";
-import { call, el, pageData, put } from "../dom.js";
+import { byId as id, call, el, pageData, put } from "../dom.js";
 import { moment } from "../clock.js";
 import { number } from "../words.js";
 import { showCommands } from "./commands.js";
@@ -8,7 +8,6 @@ import { Courses } from "./courses.js";
 import { Report } from "./report.js";
 
 const { camera, has_review: hasReview } = pageData();
-const id = (name) => document.getElementById(name);
 const courses = new Courses(id("courses"));
 const LEVELS = { usual: "✓", info: "△", warn: "✕", lock: "✕✕" };
 let told = null;

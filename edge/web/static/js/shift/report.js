@@ -1,12 +1,11 @@
 // A report of edge shift: its first line, what moved, and the frames of both sets as points to select.
-import { call, el, put } from "../dom.js";
+import { byId as id, call, el, put } from "../dom.js";
 import { number } from "../words.js";
 import { showCommands } from "./commands.js";
 import { Scatter } from "./scatter.js";
 
 const MOST_LISTED = 200;
 const MOST_COLOURS = 8;
-const id = (name) => document.getElementById(name);
 
 export class Report {
   constructor(camera, hasReview) {

@@ -1,5 +1,5 @@
 // Tuning: opens a recording, joins the parts, and holds the keys of the whole page.
-import { call, el, pageData, put } from "../dom.js";
+import { byId, call, el, pageData, put } from "../dom.js";
 import { connect, look } from "./link.js"; // the first to hear of a change: the worker is asked before anything is drawn
 import { build } from "./controls.js";
 import { fit, load } from "./stage.js";
@@ -11,7 +11,6 @@ import "./charts.js";
 import "./report.js";
 
 const { camera, controls } = pageData();
-const byId = (id) => document.getElementById(id);
 const status = (text) => put(byId("status"), text);
 
 async function list() {
