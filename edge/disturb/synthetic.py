@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.disturb.finish import uneven_finish
 from edge.disturb.flaws import KINDS, Flaw, paste, transplant, uneven
 from edge.disturb.perlin import perlin
 from edge.errors import UserError
@@ -179,6 +180,10 @@ def _uneven_light(rng: np.random.Generator, picture: SurfacePixels, _donor: Surf
     return _levels(picture * (1 + gain)), field > level + 0.1
 
 
+def _uneven_finish(rng: np.random.Generator, picture: SurfacePixels, _donor: SurfacePixels) -> Changed | None:
+    return uneven_finish(rng, picture)
+
+
 def _cut_paste(rng: np.random.Generator, picture: SurfacePixels, donor: SurfacePixels) -> Changed | None:
     """A rectangle of another place or picture, its light changed (Li et al., "CutPaste", CVPR 2021); or a thin scar."""
     height, width = picture.shape[:2]
@@ -304,6 +309,7 @@ _ROWS: Final = (
     SyntheticDefect("chip", "material missing at the picture's edge", _chip),
     SyntheticDefect("smear", "a soft streak", _smear),
     SyntheticDefect("uneven_light", "a wide patch without edges, brighter or darker", _uneven_light),
+    SyntheticDefect("uneven_finish", "a zone behind a line, in which light and grain are others", _uneven_finish),
 )
 SYNTHETIC: Final[dict[str, SyntheticDefect]] = {row.name: row for row in _ROWS}
 """Every kind by its name."""

@@ -37,7 +37,7 @@ def test_every_kind_changes_the_picture_where_its_mask_says(name: str, channels:
         far = np.ones_like(mask)
         ys, xs = np.nonzero(mask)
         far[max(0, ys.min() - 30) : ys.max() + 30, max(0, xs.min() - 30) : xs.max() + 30] = False
-        if name not in ("uneven_light", "perlin"):  # these fade out slowly, or lie in several pieces
+        if name not in ("uneven_light", "uneven_finish", "perlin"):  # these fade out, change grain, or lie in pieces
             assert difference[far].max(initial=0) == 0
     assert made >= 10
     assert np.array_equal(picture, before), "the good picture stays as it is"
@@ -69,7 +69,7 @@ def test_a_kind_that_is_not_there_is_said_with_those_that_are() -> None:
     assert str(caught.value) == (
         "there is no such kind of synthetic defect\n"
         "  received: scrach\n"
-        "  expected: cut_paste, perlin, poisson, scratch, crack, blob, chip, smear, uneven_light\n"
+        "  expected: cut_paste, perlin, poisson, scratch, crack, blob, chip, smear, uneven_light, uneven_finish\n"
         "  fix: did you mean scratch?"
     )
 

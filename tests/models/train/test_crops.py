@@ -60,7 +60,8 @@ def test_the_same_generator_gives_the_same_batch(tmp_path: Path) -> None:
 
 
 def test_good_and_defective_cut_outs_come_in_their_shares_and_targets_lie_on_the_defect(tmp_path: Path) -> None:
-    options = replace(OPTIONS, without=("cut_paste", "perlin", "poisson", "uneven_light", "smear", "chip", "crack"))
+    others = ("cut_paste", "perlin", "poisson", "uneven_light", "uneven_finish", "smear", "chip", "crack")
+    options = replace(OPTIONS, without=others)
     crops = Crops(cache(tmp_path, drawn(2)), replace(options, transplant=False), turns=False)
     batch = crops.batch(np.random.default_rng(0), 200, 0.5)
     defective = batch.targets.max(axis=(1, 2, 3)) > 0

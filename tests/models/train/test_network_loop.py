@@ -55,7 +55,7 @@ def same(a: Learned[NetworkWeights], b: Learned[NetworkWeights]) -> bool:
 
 
 def test_it_learns_what_a_defect_looks_like(cache: PictureCache, tmp_path: Path) -> None:
-    blots = ("cut_paste", "perlin", "poisson", "scratch", "crack", "chip", "smear", "uneven_light")
+    blots = ("cut_paste", "perlin", "poisson", "scratch", "crack", "chip", "smear", "uneven_light", "uneven_finish")
     options = replace(OPTIONS, epochs=4, steps=25, width=8, rate=3e-3, without=blots)
     found = trained(cache, tmp_path, options=options)
     last = [epoch for epoch in found.history if epoch.kept][-1]
