@@ -14,7 +14,8 @@ import orjson
 
 from edge.frames import Skip
 from edge.storage.disk import sync_folder
-from edge.storage.recording_index import LONGEST_LINE, Deleted, Missing, RecordedFrame, entry_of
+from edge.storage.lines_until_torn import LONGEST_LINE
+from edge.storage.recording_index import Deleted, Missing, RecordedFrame, entry_of
 
 SLICE_S: Final = 0.002
 """Time in s of the processor that a slice takes; the interpreter asks whoever holds it to let go after 5 ms."""

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from edge.storage.compressed_frames import VerifiedFrames
+from edge.storage.lines_until_torn import LONGEST_LINE
 from edge.wire.read import WireError, read
 
 PLAIN: Final = ".jsonl"
 PACKED: Final = ".jsonl.zst"
 NAME: Final = re.compile(r"edge-(?P<camera>[a-z0-9_]{1,32})-(?P<start>\d{8}T\d{6}Z)-(?P<number>\d{6,})\.jsonl(?:\.zst)?")
-_LONGEST_LINE: Final = 1 << 24
-"""Most bytes of a line; longer is no record, whatever it is, and must not fill the memory."""
 
 
 def segment_name(camera: str, start: str, number: int) -> str:
@@ -56,9 +55,9 @@ def read_messages(
     with path.open("rb") as file:
         frames = VerifiedFrames(file) if path.suffix == ".zst" else None
         lines: BinaryIO = file if frames is None else io.BufferedReader(frames, 1 << 16)
-        while line := lines.readline(_LONGEST_LINE):
+        while line := lines.readline(LONGEST_LINE):
             if not line.endswith(b"\n"):
-                if len(line) < _LONGEST_LINE:
+                if len(line) < LONGEST_LINE:
                     counts["torn"] = 1
                     return
                 _pass_over(lines)
@@ -80,5 +79,5 @@ def read_records(
 
 def _pass_over(lines: BinaryIO) -> None:
     """Read past the rest of a line that is too long."""
-    while (rest := lines.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
+    while (rest := lines.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
         pass

@@ -13,11 +13,10 @@ import orjson
 from edge.errors import UserError, may_pass
 from edge.frames import FrameMeta, Skip
 from edge.storage.disk import open_regular
+from edge.storage.lines_until_torn import lines_until_torn
 from edge.storage.map_file import RecordedMap
 
 INDEX: Final = "frames.jsonl"
-LONGEST_LINE: Final = 1 << 24
-"""Most bytes of a line; longer is no line, whatever it is, and must not fill the memory."""
 _META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks", "drift"))
 _SAMPLES: Final = ("sample", "novel")
 _SKIP: Final = tuple(f.name for f in fields(Skip))
@@ -99,9 +98,7 @@ def read_index(folder: Path) -> Iterator[tuple[Entry, bytes]]:
     path = folder / INDEX
     try:
         with open(open_regular(path), "rb") as index:
-            while line := index.readline(LONGEST_LINE):
-                if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
-                    return
+            for line in lines_until_torn(index):
                 yield entry_of(line), line
     except OSError as error:
         not_ours = error.errno in (errno.EISDIR, errno.ELOOP, errno.EINVAL)  # what stands there is no file

@@ -34,7 +34,7 @@ def test_a_compressed_file_of_anything_gives_no_error(tmp_path_factory, data: by
 
 
 def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(segments, "_LONGEST_LINE", 5000)
+    monkeypatch.setattr(segments, "LONGEST_LINE", 5000)
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"x" * 30_000 + b"\n" + record(0).line + b"\n")
     counts: dict[str, int] = {}

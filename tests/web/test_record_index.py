@@ -125,7 +125,7 @@ def test_records_of_odd_values_are_none_and_the_others_are_read(index, log, tmp_
 
 
 def test_a_line_beyond_all_length_is_passed_over(index, log, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("edge.web.logs.record_index._LONGEST", 1 << 12)
+    monkeypatch.setattr("edge.storage.lines_until_torn.LONGEST_LINE", 1 << 12)
     third = log / "edge-cam1-20261121T200000Z-000002.jsonl"
     write(third, [b"x" * (3 << 12), *lines("run3", range(2), at_ns=START + 2 * HOUR)])
     with third.open("ab") as file:
@@ -205,18 +205,36 @@ def test_an_index_that_is_damaged_while_it_runs_is_no_logs_trouble(index, log, t
         look_once(index, ())
 
 
-def test_a_disk_that_is_not_mounted_takes_no_records(index, log, tmp_path) -> None:
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_disk_that_is_not_mounted_takes_no_records_even_after_a_restart(
+    index, log, tmp_path, monkeypatch, is_there
+) -> None:
     index.follow("cam1", log)
+    index.close()
+    index = RecordIndex(tmp_path / FILE)
     log.rename(tmp_path / "mounted")
-    log.mkdir()
-    index._devices[log] += 1  # as if the records had come from another disk than that of the empty folder
-    assert (index.follow("cam1", log), indexed(tmp_path)) == (0, (12, 2))
-    log.rmdir()
+    if is_there:
+        log.mkdir()
+    with monkeypatch.context() as other:  # as if the folder that is there now were of another disk
+        other.setattr("edge.web.last_disk._nearest_device", lambda path: tmp_path.stat().st_dev + 1)
+        folders = [log] if is_there else []
+        assert (index.follow("cam1", *folders, is_whole=is_there), indexed(tmp_path)) == (0, (12, 2))
+    if is_there:
+        log.rmdir()
     (tmp_path / "mounted").rename(log)
     assert (index.follow("cam1", log), indexed(tmp_path)) == (0, (12, 2))
     for path in log.iterdir():
         path.unlink()
     assert (index.follow("cam1", log), indexed(tmp_path)) == (0, (0, 0))
+    index.close()
+
+
+def test_a_folder_that_was_deleted_takes_its_records_along(index, log, tmp_path) -> None:
+    index.follow("cam1", log)
+    for path in log.iterdir():
+        path.unlink()
+    log.rmdir()
+    assert (index.follow("cam1", is_whole=False), indexed(tmp_path)) == (0, (0, 0))
 
 
 def test_a_packed_file_is_unpacked_once_for_all_its_lines(index, log, tmp_path, monkeypatch) -> None:

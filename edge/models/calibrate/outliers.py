@@ -34,7 +34,7 @@ from edge.storage.disk import write_whole
 from edge.storage.mask_picture import read_mask
 from edge.storage.pictures import encode_png
 
-_PREFIX: Final = "outlier-"
+OUTLIER_PREFIX: Final = "outlier-"
 _MARK_PX: Final = 24
 """The mark around the maximum is at least so wide in the picture."""
 
@@ -57,7 +57,7 @@ def write_outliers(
         UserError: the folder can't be written.
     """
     try:
-        for old in folder.glob(f"{_PREFIX}*.png"):
+        for old in folder.glob(f"{OUTLIER_PREFIX}*.png"):
             old.unlink()
         if not result.outliers:
             return ()
@@ -88,7 +88,7 @@ def _write(config: Config, frames: Iterable[Frame | Skip], result: CalibrationRe
             width, height = frame.meta.width, frame.meta.height
             x, y = peak_inside(amap.values, plans.plan(amap, width, height))
             box = box_to_image((x, y, x + 1, y + 1), amap.map_to_image, width, height)
-            path = folder / f"{_PREFIX}{rank:03d}-{_safe(outlier.name)}.png"
+            path = folder / outlier_file(rank, outlier)
             picture = draw_outlier(frame, outlier, box, part, grid_of(amap), left_out=outlier.name in result.left_out)
             write_whole(path, encode_png(picture))
             written[rank] = path
@@ -132,5 +132,7 @@ def _at_least(box: Sequence[int], side: int) -> Box:
     return x0 - across // 2, y0 - down // 2, x1 + across - across // 2, y1 + down - down // 2
 
 
-def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", name.rsplit("/", 1)[-1].rsplit(".", 1)[0])[:60]
+def outlier_file(rank: int, outlier: Outlier) -> str:
+    """Return the name of an outlier's picture: ``outlier-003-NAME.png``."""
+    stem = outlier.name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return f"{OUTLIER_PREFIX}{rank:03d}-{re.sub(r'[^A-Za-z0-9_.-]+', '_', stem)[:60]}.png"

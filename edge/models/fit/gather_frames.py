@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from edge.models.fit.protocol import Statistics
 from edge.models.fit.sums import KeptPictures
 from edge.models.frame_sequence import FrameSequence, name_of
 from edge.models.frame_survey import Survey
+from edge.models.sets.used import content_id
 from edge.spread.shards import At, Shard
 
 _CLIPPED_PX = 0.005
@@ -132,7 +132,7 @@ def gather_frames(
             continue
         notes.used += 1
         _note_clipping(entry, notes)
-        notes.contents.append(blake2b(np.ascontiguousarray(entry.pixels).data, digest_size=8).hexdigest())
+        notes.contents.append(content_id(entry.pixels))
         gathered.statistics.add(picture)
         gathered.kept.add(picture)
     return gathered

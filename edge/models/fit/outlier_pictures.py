@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
 from edge.errors import UserError
 from edge.frames import Frame
-from edge.models.calibrate.outliers import draw_outlier
+from edge.models.calibrate.outliers import OUTLIER_PREFIX, draw_outlier, outlier_file
 from edge.models.fit.fit import Fit
 from edge.models.fit.fit_plan import PlanPictures
 from edge.models.frame_sequence import FrameSequence
@@ -18,8 +16,6 @@ from edge.preprocess.prepare import to_frame
 from edge.regions.verdict import box_to_image
 from edge.storage.disk import write_whole
 from edge.storage.pictures import encode_png
-
-_PREFIX: Final = "outlier-"
 
 
 def fit_outlier_folder(bundle: Path) -> Path:
@@ -35,7 +31,7 @@ def write_outlier_pictures(fitted: Fit, frames: FrameSequence | None, bundle: Pa
     """
     folder = fit_outlier_folder(bundle)
     try:
-        for old in folder.glob(f"{_PREFIX}*.png"):
+        for old in folder.glob(f"{OUTLIER_PREFIX}*.png"):
             old.unlink()
         if not fitted.outliers or frames is None:
             return {}
@@ -64,8 +60,7 @@ def _write(fitted: Fit, frames: FrameSequence, folder: Path) -> dict[int, Path]:
         y, x = (int(v) for v in np.unravel_index(int(values.argmax()), values.shape))
         width, height = entry.meta.width, entry.meta.height
         box = box_to_image((x, y, x + 1, y + 1), to_frame(spec, width, height), width, height)
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", outlier.name.rsplit("/", 1)[-1].rsplit(".", 1)[0])[:60]
-        path = folder / f"{_PREFIX}{rank:03d}-{name}.png"
+        path = folder / outlier_file(rank, outlier)
         write_whole(path, encode_png(draw_outlier(entry, outlier, box, left_out=left_out)))
         written[index] = path
         if not ranks:

@@ -7,6 +7,7 @@ file that retention deleted takes its rows along.
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,17 +16,18 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from edge.storage.compressed_frames import VerifiedFrames
+from edge.storage.lines_until_torn import lines_until_torn
 from edge.storage.log_files import PACKED, segments
 from edge.web.column_values import real, text, whole
 from edge.web.derived_database import all_or_nothing, must_begin_anew, open_derived
+from edge.web.last_disk import is_on
+from edge.wire.record_fields import VERDICTS
 
 FILE: Final = "index.sqlite"
-VERDICTS: Final = ("pass", "fail", "invalid")
 _NUMBERS: Final = {verdict: number for number, verdict in enumerate(VERDICTS)}
 _DRIFTS: Final = {"drift": "drift", "drift_block": "block"}
 """Lines of the log that say something of the line's drift, and the field that says it."""
 _BATCH: Final = 20_000
-_LONGEST: Final = 1 << 24
 _TABLES: Final = """
 create table if not exists files (id integer primary key, camera text not null, path text unique not null,
   done integer not null, lines integer not null);
@@ -36,6 +38,7 @@ create table if not exists records (at integer not null, run integer not null, s
   total_ms real, file integer not null, place integer not null);
 create table if not exists drifts (at integer not null, camera text not null, kind text not null, body text not null,
   file integer not null);
+create table if not exists folders (path text primary key, device integer not null);
 create index if not exists by_drift on drifts (camera, kind, at);
 """
 _LAYOUT: Final = 1
@@ -54,7 +57,6 @@ class RecordIndex:
     """The index of all logs that this machine's lines write, for the one process that keeps it up to date."""
 
     def __init__(self, path: Path) -> None:
-        self._devices: dict[Path, int] = {}
         self._runs: dict[tuple[str, str], int] = {}
         self._database = open_derived(path, _TABLES, _LAYOUT)
 
@@ -70,10 +72,10 @@ class RecordIndex:
         Raises:
             OSError, sqlite3.Error: a folder or a file can't be read, or the index can't be written.
         """
-        there = [folder for folder in folders if self._is_there(folder, camera)]
-        files = list(dict.fromkeys(path for folder in there for path in segments(folder, camera)))
-        is_whole = is_whole and len(there) == len(folders)
-        self._forget(camera, there, {str(path) for path in files}, is_whole=is_whole)
+        files = list(dict.fromkeys(path for folder in folders for path in segments(folder, camera)))
+        for folder in {path.parent for path in files}:
+            self._remember_disk(folder)
+        self._forget(camera, folders, {str(path) for path in files}, is_whole=is_whole)
         count, errors = 0, []
         for path in files:
             try:
@@ -88,12 +90,15 @@ class RecordIndex:
             raise errors[0]
         return count
 
-    def _is_there(self, folder: Path, camera: str) -> bool:
-        """Return False for a folder that is empty and of another disk than before: its own isn't mounted now."""
+    def _remember_disk(self, folder: Path) -> None:
+        """Write down on which disk the files of a folder lie; it may have another number since the machine started."""
         device = folder.stat().st_dev
-        if segments(folder, camera):
-            self._devices[folder] = device
-        return self._devices.get(folder, device) == device
+        if self._disk_of(folder) != device:
+            self._database.execute("insert or replace into folders values (?, ?)", (str(folder), device))
+
+    def _disk_of(self, folder: Path) -> int | None:
+        row = self._database.execute("select device from folders where path = ?", (str(folder),)).fetchone()
+        return None if row is None else int(row[0])
 
     def make_keys(self) -> None:
         """Make the keys that searches need: after the first reading, because that is faster."""
@@ -102,11 +107,18 @@ class RecordIndex:
     def _forget(self, camera: str, folders: Sequence[Path], there: set[str], *, is_whole: bool) -> None:
         known = self._database.execute("select id, path from files where camera = ?", (camera,)).fetchall()
         for number, path in known:
-            if path not in there and (is_whole or Path(path).parent in folders):
+            if path not in there and self._is_gone(Path(path), folders, is_whole=is_whole):
                 with all_or_nothing(self._database):
                     self._database.execute("delete from records where file = ?", (number,))
                     self._database.execute("delete from drifts where file = ?", (number,))
                     self._database.execute("delete from files where id = ?", (number,))
+
+    def _is_gone(self, path: Path, folders: Sequence[Path], *, is_whole: bool) -> bool:
+        """Return True if a file that is listed no more is gone for certain: it was deleted, or nobody names its folder."""
+        folder = path.parent
+        if os.path.isfile(path) and folder in folders:
+            return True  # another file of its name counts
+        return (is_whole and folder not in folders) or (not os.path.isfile(path) and is_on(self._disk_of(folder), folder))
 
     def _read(self, camera: str, path: Path) -> int:
         rows = self._database.execute("select id, done, lines from files where path = ?", (str(path),)).fetchall()
@@ -185,16 +197,17 @@ def _lines(file: BinaryIO, is_packed: bool, done: int) -> Iterator[tuple[bytes, 
     The place is the offset in bytes, of a packed file the number of the line.
     """
     if is_packed:
-        for number, line in enumerate(io.BufferedReader(VerifiedFrames(file), 1 << 16)):
-            if line.endswith(b"\n"):
-                yield line, number, number + 1
+        for number, line in enumerate(_unpacked(file)):
+            yield line, number, number + 1
         return
     file.seek(done)
-    while line := file.readline(_LONGEST):
-        if not line.endswith(b"\n") and len(line) < _LONGEST:
-            return  # torn: its rest may come
+    for line in lines_until_torn(file):
         yield line, done, done + len(line)
         done += len(line)
+
+
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+    return lines_until_torn(io.BufferedReader(VerifiedFrames(file), 1 << 16))
 
 
 def line_at(path: Path, place: int) -> bytes | None:
@@ -203,15 +216,14 @@ def line_at(path: Path, place: int) -> bytes | None:
         return packed_lines(path, {place}).get(place)
     with path.open("rb") as file:
         file.seek(place)
-        line = file.readline(_LONGEST)
-        return line if line.endswith(b"\n") else None
+        return next(lines_until_torn(file), None)
 
 
 def packed_lines(path: Path, places: set[int]) -> dict[int, bytes]:
     """Return the lines that lie at these places of a packed file, which is unpacked once. Raises OSError."""
     found: dict[int, bytes] = {}
     with path.open("rb") as file:
-        for number, line in enumerate(io.BufferedReader(VerifiedFrames(file), 1 << 16)):
+        for number, line in enumerate(_unpacked(file)):
             if number in places:
                 found[number] = line
                 if len(found) == len(places):

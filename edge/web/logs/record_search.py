@@ -16,7 +16,8 @@ from edge.errors import UserError
 from edge.storage.log_files import PACKED
 from edge.web.column_values import MOST_NUMBER
 from edge.web.derived_database import read_derived
-from edge.web.logs.record_index import FILE, VERDICTS, line_at, packed_lines
+from edge.web.logs.record_index import FILE, line_at, packed_lines
+from edge.wire.record_fields import VERDICTS
 
 MOST: Final = 1000
 _DIGITS: Final = len(str(MOST_NUMBER))

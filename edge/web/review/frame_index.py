@@ -18,13 +18,14 @@ import structlog
 
 from edge.errors import UserError, text_of
 from edge.service.instances import Instance
-from edge.storage.recording_index import INDEX, LONGEST_LINE, Deleted, RecordedFrame, entry_of
+from edge.storage.lines_until_torn import lines_until_torn
+from edge.storage.recording_index import INDEX, Deleted, RecordedFrame, entry_of
 from edge.web.column_values import MOST_NUMBER, real, text, whole
 from edge.web.derived_database import all_or_nothing, must_begin_anew, open_derived
-from edge.web.review.frame_search import VERDICTS
 from edge.web.review.label_table import open_labels
 from edge.web.review.places import FRAMES, set_folder
 from edge.web.tuning.recordings import KEPT, ListedRecording, is_gone, kept_name, listing_of
+from edge.wire.record_fields import VERDICTS
 
 log = structlog.get_logger()
 _MOST_BOXES: Final = 24
@@ -145,9 +146,7 @@ class FrameIndex:
     def _take(self, file: Any, key: int, recording: str, done: int, seen: set[tuple[int, int]] | None) -> int:
         """Take every whole line from here on; return where the next look begins."""
         batch: list[tuple[Any, ...]] = []
-        while line := file.readline(LONGEST_LINE):
-            if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
-                break  # torn: its rest may come
+        for line in lines_until_torn(file):
             done += len(line)
             entry = entry_of(line)
             if isinstance(entry, Deleted):
@@ -203,7 +202,7 @@ def _labelled(folder: Path, camera: str) -> set[str]:
     or behind the set, and a frame is copied before its first label is written. Raises OSError: the set can't be listed.
     """
     found: set[str] = set()
-    with contextlib.suppress(sqlite3.Error), open_labels(folder) as database:
+    with contextlib.suppress(UserError), open_labels(folder) as database:
         found.update(row[0] for row in database.execute("select file from labels where camera = ?", (camera,)))
     with contextlib.suppress(FileNotFoundError):
         found.update(f"{KEPT}/{name}" for name in os.listdir(set_folder(folder, camera) / KEPT))

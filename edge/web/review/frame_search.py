@@ -20,8 +20,8 @@ from edge.storage.overlay_names import is_overlay_of
 from edge.web.derived_database import read_derived
 from edge.web.review.label_table import votes_on
 from edge.web.review.places import FRAMES, LABELS
+from edge.wire.record_fields import VERDICTS
 
-VERDICTS: Final = ("pass", "fail", "invalid")
 LABEL_WORDS: Final = ("any", "none", "good", "defect", "unsure", "disputed")
 MOST_IDS: Final = 200_000
 MOST_DETAILS: Final = 200

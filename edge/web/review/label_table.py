@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import orjson
 
+from edge.errors import UserError
 from edge.models.sets.manifest import LabelLine
-from edge.web.derived_database import all_or_nothing, open_derived
+from edge.web.derived_database import all_or_nothing, open_derived, read_derived
 from edge.web.review.places import LABELS
 
 _LAYOUT: Final = 2
@@ -123,8 +124,8 @@ class LabelTable:
 
 @contextlib.contextmanager
 def open_labels(folder: Path) -> Iterator[sqlite3.Connection]:
-    """Open the table to read it. Raises sqlite3.Error: there is none, or it is damaged."""
-    with contextlib.closing(sqlite3.connect(f"file:{folder / LABELS}?mode=ro", uri=True, timeout=2.0)) as database:
+    """Open the table to read it. Raises UserError, which passes: there is none, or it is damaged."""
+    with read_derived(folder / LABELS, "the table of labels") as database:
         yield database
 
 
@@ -136,7 +137,7 @@ def summary(folder: Path, camera: str) -> dict[str, Any]:
             counts = dict(database.execute(ask, (camera,)).fetchall())
             ask = "select kind from kinds where camera = ? order by place, kind"
             kinds = [kind for (kind,) in database.execute(ask, (camera,))]
-    except sqlite3.Error:
+    except UserError:
         return {"counts": {}, "kinds": []}
     return {"counts": counts, "kinds": kinds}
 
@@ -146,7 +147,7 @@ def has_book(folder: Path, camera: str) -> bool:
     try:
         with open_labels(folder) as database:
             return database.execute("select 1 from books where camera = ?", (camera,)).fetchone() is not None
-    except sqlite3.Error:
+    except UserError:
         return False
 
 
@@ -165,6 +166,6 @@ def votes_on(folder: Path, camera: str, files: Iterable[str]) -> dict[str, list[
                 word = {"by": who, "label": label, "kinds": orjson.loads(kinds), "mask": mask is not None, "at": at}
                 word["decides"] = decided is not None
                 found.setdefault(file, []).append(word)
-    except sqlite3.Error:
+    except UserError:
         return {}
     return found

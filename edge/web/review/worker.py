@@ -39,7 +39,8 @@ class ReviewWorker:
         self._large: deque[dict[str, Any]] = deque()
         self._small: list[dict[str, Any]] = []
         """Small pictures that are asked for; the newest is made first, because it is in sight."""
-        self._table = LabelTable(folder)
+        self._table: LabelTable | None = LabelTable(folder)
+        """None until it can be begun anew."""
         self._books: dict[str, LabelBook] = {}
         self._pictures = FramePictures(folder)
         self._writing: deque[tuple[MvtecExport, Iterator[None]]] = deque()
@@ -55,7 +56,8 @@ class ReviewWorker:
                 self._answer(self._small.pop())
             elif self._writing:
                 self._go_on()
-        self._table.close()
+        if self._table is not None:
+            self._table.close()
 
     def _listen(self) -> None:
         while (message := messages.read_message(self._source)) is not None:
@@ -101,8 +103,9 @@ class ReviewWorker:
         except sqlite3.DatabaseError as error:
             if not must_begin_anew(error):
                 raise
-            self._table.close()
-            self._table = LabelTable(self._folder)
+            if self._table is not None:
+                self._table.close()
+            self._table = None
             self._books.clear()
             return self._do(message)
 
@@ -138,6 +141,8 @@ class ReviewWorker:
         return running + exports_of(self._folder, camera)
 
     def _book(self, camera: str) -> LabelBook:
+        if self._table is None:
+            self._table = LabelTable(self._folder)
         if camera not in self._books:
             self._books[camera] = LabelBook(self._folder, camera, self._table)
         return self._books[camera]

@@ -18,6 +18,7 @@ import orjson
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.service.instances import Instance
+from edge.web.last_disk import is_on
 
 KEPT: Final = "frames"
 """The folder of a set that holds the copies of labelled frames."""
@@ -82,27 +83,15 @@ def listing_of(lines: Iterable[Instance], roots: Sequence[Path]) -> tuple[list[L
 def is_gone(folder: Path, camera: str, device: int | None, *, is_whole: bool) -> bool:
     """Return True if a recording that is listed no more is gone for certain; ``device`` is the disk on which it lay.
 
-    A disk that isn't mounted looks like an empty folder, but one of another disk. A recording that is still there is gone
-    from the list if ``is_whole``: nobody names it any more.
+    A recording that is still there is gone from the list if ``is_whole``: nobody names it any more.
     """
     try:
         head = orjson.loads((folder / _HEAD).read_bytes())
         return is_whole or head["camera"] != camera
     except (FileNotFoundError, NotADirectoryError):
-        return device is not None and _nearest_device(folder) == device
+        return is_on(device, folder)
     except (OSError, ValueError, LookupError, TypeError):
         return False
-
-
-def _nearest_device(folder: Path) -> int | None:
-    for path in (folder, *folder.parents):
-        try:
-            return path.stat().st_dev
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError:
-            return None
-    return None
 
 
 def _evidence(instance: Instance) -> Path | None:

@@ -156,7 +156,7 @@ def test_a_disk_that_is_not_mounted_takes_no_frames(line, tmp_path, monkeypatch)
     evidence.rename(mounted)
     evidence.mkdir()
     with monkeypatch.context() as other:
-        other.setattr("edge.web.tuning.recordings._nearest_device", lambda path: path.stat().st_dev + 1)
+        other.setattr("edge.web.last_disk._nearest_device", lambda path: path.stat().st_dev + 1)
         index.follow(lines, ())
         assert frame_ids(folder, "cam1", FrameWish())[0] == before
     evidence.rmdir()
@@ -204,7 +204,7 @@ def test_a_deletion_of_numbers_that_no_frame_has_deletes_none(line, tmp_path, sp
 
 def test_a_line_beyond_all_length_is_passed_over(line, tmp_path, monkeypatch) -> None:
     folder, index, lines = line
-    monkeypatch.setattr(frame_index, "LONGEST_LINE", 1 << 12)
+    monkeypatch.setattr("edge.storage.lines_until_torn.LONGEST_LINE", 1 << 12)
     path = tmp_path / "line" / "evidence" / "frames.jsonl"
     path.write_bytes(b"x" * (3 << 12) + b"\n" + path.read_bytes())
     assert index.follow(lines, ()) == 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import sqlite3
 from collections import Counter
 
 import numpy as np
@@ -215,7 +216,12 @@ def test_a_word_that_another_one_put_aside_keeps_its_mask_when_it_is_said_again(
     assert read_set(book.root / MANIFEST).frames[0].mask == mask
 
 
-def test_a_table_that_is_damaged_while_the_worker_runs_is_begun_anew_and_the_word_is_taken(evidence, tmp_path) -> None:
+def test_a_table_that_is_damaged_while_the_worker_runs_is_begun_anew_and_the_word_is_taken(
+    evidence, tmp_path, monkeypatch
+) -> None:
+    def full(_: object) -> LabelTable:
+        raise sqlite3.OperationalError("database or disk is full")
+
     (tmp_path / "page").mkdir()
     told = io.BytesIO()
     worker = ReviewWorker(io.BytesIO(), told, tmp_path / "page")
@@ -232,6 +238,9 @@ def test_a_table_that_is_damaged_while_the_worker_runs_is_begun_anew_and_the_wor
     path = tmp_path / "page" / "labels.sqlite"
     path.write_bytes(b"a sector of its disk is bad" * (path.stat().st_size // 27))
     worker._table._database.execute("pragma shrink_memory")  # forgets the pages that it knows
+    with monkeypatch.context() as other:
+        other.setattr("edge.web.review.worker.LabelTable", full)
+        assert "database or disk is full" in str(say(1, "defect"))
     assert say(1, "defect") == {"re": None, "op": "say"}
     worker._table.close()
     assert summary(tmp_path / "page", "cam1")["counts"] == {"good": 1, "defect": 1}
