@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import itertools
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from edge.errors import ExitCode, UserError
 
 _SPARE: Final = 1.05
 """Writing begins again with a little more room than it stopped at, so that it doesn't stop and start with each file."""
+_LOOK_AGAIN_S: Final = 0.02
 
 
 def space(folder: Path) -> tuple[int, int]:
@@ -202,6 +205,42 @@ def lock_file(path: Path, refused: Callable[[], UserError]) -> int:
     except BaseException:
         os.close(fd)
         raise
+    return fd
+
+
+@contextmanager
+def held_file(path: Path, refused: Callable[[], UserError], wait_s: float = 10.0) -> Iterator[int]:
+    """Open a file to read and append, and hold it alone among those who ask for it so; wait for another one's end.
+
+    Who holds it may put another file in its place: that one is held then, never one that lost its name.
+
+    Raises:
+        OSError: as ``open_regular``.
+        UserError: another process holds it after ``wait_s``; ``refused`` says so in words.
+    """
+    end = time.monotonic() + wait_s
+    while (fd := _held(path)) is None:
+        if time.monotonic() >= end:
+            raise refused()
+        time.sleep(_LOOK_AGAIN_S)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _held(path: Path) -> int | None:
+    """Return a file's descriptor, alone; None while another one holds it, or where it lost its name meanwhile."""
+    with contextlib.ExitStack() as undo:
+        fd = open_regular(path, os.O_RDWR | os.O_APPEND)
+        undo.callback(os.close, fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        if not os.path.samestat(os.fstat(fd), os.stat(path)):
+            return None
+        undo.pop_all()
     return fd
 
 

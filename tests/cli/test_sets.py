@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from edge.cli import app
 from edge.cli._frame_in_terminal import UPPER_HALF, drawn
 from edge.errors import UserError
+from edge.models.sets import gather, split
 from edge.models.sets.frame_set import read_set
 from edge.models.sets.manifest import MANIFEST
 
@@ -43,6 +44,23 @@ def test_frames_are_labelled_by_keys_and_each_word_is_kept_at_once(gathered):
     assert "'x' is no key here" in again.output
     assert kinds(gathered)[3] == "defect"
     assert "every frame has your word already" in edge("label", gathered, "--who", "anna").output
+
+
+def test_a_label_that_comes_while_a_set_is_split_or_gathered_is_kept(gathered, tmp_path, monkeypatch):
+    def meanwhile(name, work):
+        def labelled(*arguments, **more):
+            edge("label", gathered, "--who", name, "--as", "good", "--frames", "frames/00000000.png")
+            return work(*arguments, **more)
+
+        return labelled
+
+    monkeypatch.setattr("edge.cli.split.split_frames", meanwhile("anna", split.split))
+    result = edge("split", gathered, "--by", "frame", "--share", "fit=0.5", "--share", "test=0.5")
+    assert result.exit_code == 0, result.output
+    monkeypatch.setattr(gather, "balanced", meanwhile("ben", gather.balanced))
+    save(tmp_path / "more" / "9.png", picture(9))
+    assert "1 new frames, 5 altogether" in edge("gather", tmp_path / "more", "-o", gathered).output
+    assert [vote.by for vote in read_set(gathered / MANIFEST).frames[0].votes] == ["anna", "ben"]
 
 
 def test_one_can_go_back_skip_and_withdraw(gathered):

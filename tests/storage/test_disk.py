@@ -28,6 +28,7 @@ from edge.service.health_server import Metrics
 from edge.storage import disk
 from edge.storage.disk import (
     Reserve,
+    held_file,
     limit_bytes,
     lock_file,
     space,
@@ -243,6 +244,29 @@ def test_a_lock_refuses_the_second_until_the_first_is_closed(tmp_path: Path) -> 
     )
     os.close(fd)
     os.close(lock_file(path, taken))
+
+
+def test_a_file_is_held_by_one_and_the_one_that_took_its_place_is_held_next(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    path.write_bytes(b"old\n")
+
+    def taken() -> UserError:
+        return UserError("another program is writing it", passes=True)
+
+    read: list[bytes] = []
+
+    def wait() -> None:
+        with held_file(path, taken, PATIENCE_S) as fd:
+            read.append(os.pread(fd, 100, 0))
+
+    other = threading.Thread(target=wait)
+    with held_file(path, taken):
+        with pytest.raises(UserError, match="another program is writing it"), held_file(path, taken, 0.0):
+            pass
+        other.start()
+        write_whole(path, b"new\n")
+    other.join()
+    assert read == [b"new\n"]
 
 
 @pytest.mark.parametrize(("number", "raised"), [(errno.EINVAL, False), (errno.EOPNOTSUPP, False), (errno.EIO, True)])

@@ -19,10 +19,11 @@ from edge.models.sets.manifest import (
     FrameLine,
     HeadLine,
     LabelLine,
+    ReadSoFar,
     SplitLine,
     append_lines,
     now,
-    read_manifest,
+    read_so_far,
     write_manifest,
 )
 from edge.storage.pictures import PictureError, Pixels, decode_with_bits, decoded_format, picture_bytes, read_picture
@@ -93,6 +94,8 @@ class FrameSet:
     """Masks beside the pictures that belong to none of them."""
     left_out: str = ""
     """What lies there and isn't among the frames, in words; empty if nothing."""
+    so_far: ReadSoFar | None = None
+    """How far the manifest was read: whoever writes it anew takes along what came later."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -231,7 +234,8 @@ def read_set(manifest: Path) -> FrameSet:
     frames: dict[str, SetFrame] = {}
     votes: list[LabelLine] = []
     split: SplitLine | None = None
-    for number, line in enumerate(read_manifest(manifest), 1):
+    lines, so_far = read_so_far(manifest)
+    for number, line in enumerate(lines, 1):
         if isinstance(line, HeadLine):
             root = (manifest.parent / line.root).absolute()
         elif isinstance(line, FrameLine):
@@ -257,11 +261,14 @@ def read_set(manifest: Path) -> FrameSet:
     for frame in frames.values():
         aside, counting = said.get(frame.file, ((), ()))
         kept.append(replace(frame, votes=counting, aside=aside, side=sides.get(frame.file)))
-    return FrameSet(manifest, root, tuple(kept), manifest, None if split is None else split.by)
+    return FrameSet(manifest, root, tuple(kept), manifest, None if split is None else split.by, so_far=so_far)
 
 
 def write_set(frames: FrameSet, manifest: Path, split: SplitLine | None = None) -> None:
-    """Write a whole manifest, with every word that counts or may count again; every frame must have its hash."""
+    """Write a whole manifest, with every word that counts or may count again; every frame must have its hash.
+
+    In the place of the one that the set was read from, it has the words of the meantime, too.
+    """
     lines: list[FrameLine | LabelLine | HeadLine | SplitLine] = [HeadLine(created=now(), root=_root(frames, manifest))]
     for frame in frames.frames:
         assert frame.sha256 is not None
@@ -283,7 +290,8 @@ def write_set(frames: FrameSet, manifest: Path, split: SplitLine | None = None) 
         lines += [*frame.aside, *sorted(frame.votes, key=lambda vote: not vote.decides)]
     if split is not None:
         lines.append(split)
-    write_manifest(manifest, lines)
+    is_its_own = frames.manifest is not None and manifest.resolve() == frames.manifest.resolve()
+    write_manifest(manifest, lines, frames.so_far if is_its_own else None)
 
 
 def add_labels(frames: FrameSet, lines: Sequence[LabelLine]) -> None:

@@ -210,7 +210,7 @@ def _copied(before: FrameSet, chosen: Sequence[_Candidate], target: Path) -> Fra
         shutil.rmtree(target / "unpacked", ignore_errors=True)
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
-    whole = FrameSet(target, target, tuple(frames), target / MANIFEST)
+    whole = FrameSet(target, target, tuple(frames), target / MANIFEST, so_far=before.so_far)
     write_set(whole, target / MANIFEST)
     return whole
 

@@ -1,15 +1,18 @@
 """The manifest of a set: one JSON line for each frame, each word that a person said about it, and each split.
 
 ``set.jsonl`` begins with a line of kind ``set``. Lines are only ever appended while people label, so two may work on one
-set, and a torn last line costs one word. Whoever reads takes of each person the last word on a frame, and the last split.
+set, and a torn last line costs one word. Who writes a whole set anew takes along what was appended meanwhile. Whoever reads
+takes of each person the last word on a frame, and the last split.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import errno
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -18,7 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from edge.config.yaml_reader import Section
 from edge.errors import UserError, may_pass
-from edge.storage.disk import write_whole
+from edge.storage.disk import held_file, write_whole
 
 MANIFEST: Final = "set.jsonl"
 SET_SCHEMA: Final = 1
@@ -112,6 +115,14 @@ ManifestLine: TypeAlias = Annotated[HeadLine | FrameLine | LabelLine | SplitLine
 _LINE: TypeAdapter[Any] = TypeAdapter(ManifestLine)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadSoFar:
+    """How many bytes of a manifest were read, and their SHA-256: what stands behind them came later."""
+
+    size: int
+    sha256: str
+
+
 def now() -> str:
     """The time of the call, as lines have it."""
     return dt.datetime.now(dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -131,16 +142,30 @@ def read_manifest(path: Path) -> Iterator[Section]:
     return (line for line, _ in read_lines(path))
 
 
+def read_so_far(path: Path) -> tuple[list[Section], ReadSoFar]:
+    """Return every whole line, and how far the reading went. Errors as ``read_manifest``."""
+    data = _bytes_of(path)
+    data = data[: data.rfind(b"\n") + 1]
+    return [line for line, _ in _lines_in(path, data, 0)], ReadSoFar(len(data), hashlib.sha256(data).hexdigest())
+
+
 def read_lines(path: Path, start: int = 0) -> Iterator[tuple[Section, int]]:
     """Yield each whole line from byte ``start`` on, where a line begins, and the byte behind it. Errors as
     ``read_manifest``.
     """
+    return _lines_in(path, _bytes_of(path, start), start)
+
+
+def _bytes_of(path: Path, start: int = 0) -> bytes:
     try:
         with path.open("rb") as file:
             file.seek(start)
-            data = file.read()
+            return file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _lines_in(path: Path, data: bytes, start: int) -> Iterator[tuple[Section, int]]:
     lines = data.split(b"\n")[:-1]
     place = start
     for number, text in enumerate(lines, 1):
@@ -157,11 +182,22 @@ def read_lines(path: Path, start: int = 0) -> Iterator[tuple[Section, int]]:
         raise UserError(f"{path}: not the manifest of a set", received="an empty file", fix="edge gather writes one")
 
 
-def write_manifest(path: Path, lines: Iterable[Section]) -> None:
-    """Write the whole file anew; whoever reads sees the old one or the new one."""
+def write_manifest(path: Path, lines: Iterable[Section], since: ReadSoFar | None = None) -> None:
+    """Write the whole file anew; whoever reads sees the old one or the new one.
+
+    ``since``: the lines come of what was read of this very file. What was appended since is taken along.
+
+    Raises:
+        UserError: the file can't be written, or another program wrote it anew since it was read; it stays as it is.
+    """
+    data = b"".join(encode(line) for line in lines)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, b"".join(encode(line) for line in lines))
+        if since is None:
+            write_whole(path, data)
+            return
+        with held_file(path, lambda: _is_held(path)) as fd:
+            write_whole(path, data + _appended(path, fd, since))
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}", passes=may_pass(error)) from None
 
@@ -174,8 +210,7 @@ def append_lines(path: Path, lines: Iterable[Section]) -> None:
     """
     data = b"".join(encode(line) for line in lines)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        try:
+        with held_file(path, lambda: _is_held(path)) as fd:
             size = os.fstat(fd).st_size
             if size and os.pread(fd, 1, size - 1) != b"\n":
                 os.ftruncate(fd, _last_line_end(fd, size))
@@ -184,10 +219,22 @@ def append_lines(path: Path, lines: Iterable[Section]) -> None:
                 os.ftruncate(fd, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(fd)
-        finally:
-            os.close(fd)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}", passes=may_pass(error)) from None
+
+
+def _appended(path: Path, fd: int, since: ReadSoFar) -> bytes:
+    """Return the whole lines that stand behind those that were read."""
+    there = os.pread(fd, os.fstat(fd).st_size, 0)
+    if hashlib.sha256(there[: since.size]).hexdigest() != since.sha256:
+        raise UserError(
+            f"{path}: another program wrote the set anew since it was read", fix="run the command again", passes=True
+        )
+    return there[since.size : there.rfind(b"\n") + 1]
+
+
+def _is_held(path: Path) -> UserError:
+    return UserError(f"{path}: another program is writing it", fix="wait for its end, and try again", passes=True)
 
 
 def _last_line_end(fd: int, size: int) -> int:

@@ -1,5 +1,6 @@
 """Sets as commands use them: whose word counts, what is refused, and what a hash stands for."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -96,6 +97,45 @@ def test_a_set_that_is_written_anew_counts_the_same_words_whatever_is_said_befor
         assert voices(kept) == {file: {one["by"]: one["label"] for one in shown.get(file, ())} for file in files}
     assert sum(len(one.aside) for one in read_set(anew).frames) > 40
     table.close()
+
+
+def test_a_word_said_while_a_set_is_written_anew_is_in_it(small):
+    add_labels(small, [vote("0.png")])
+    read = read_set(small.manifest)
+    with small.manifest.open("ab") as file:
+        file.write(b'{"kind":"label","fi')  # torn: the next one closes it off
+    append_lines(small.manifest, [vote("0.png", "defect", by="ben"), vote("1.png")])
+    write_set(read, small.manifest, SplitLine(at=AT, seed=0, by="names", sides={"fit": ("0.png",)}))
+    again = read_set(small.manifest)
+    assert [[v.by for v in frame.votes] for frame in again.frames[:2]] == [["anna", "ben"], ["anna"]]
+    assert again.frames[0].side == "fit"
+
+
+def test_words_of_a_second_person_outlive_whoever_writes_the_set_anew(small):
+    names = [f"person{number}" for number in range(60)]
+
+    def label():
+        for name in names:
+            append_lines(small.manifest, [vote("0.png", by=name)])
+
+    person = threading.Thread(target=label)
+    person.start()
+    while person.is_alive():
+        write_set(read_set(small.manifest), small.manifest)
+    person.join()
+    assert [v.by for v in read_set(small.manifest).frames[0].votes] == names
+
+
+def test_a_set_that_another_program_wrote_anew_is_not_written_over(small):
+    first, second = read_set(small.manifest), read_set(small.manifest)
+    write_set(first.with_frames(reversed(first.frames)), small.manifest)
+    with pytest.raises(
+        UserError, match=r"set.jsonl: another program wrote the set anew since it was read\n  fix: run the"
+    ) as told:
+        write_set(second, small.manifest)
+    assert told.value.passes
+    assert read_set(small.manifest).frames[0].file == first.frames[-1].file
+    write_set(second, small.manifest.with_name("other.jsonl"))  # another place is nobody's
 
 
 def test_kinds_of_all_who_agree_are_joined():
