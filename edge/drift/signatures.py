@@ -21,7 +21,8 @@ from edge.drift.named import UNKNOWN, Named
 from edge.drift.pairs import RESIDUALS, PairSearch
 from edge.drift.sizes import SizeRule
 
-NEIGHBOURS: Final = 3
+BETWEEN: Final = 4
+"""Nearest signatures of a cause between which it is drawn through: few signatures leave gaps that another cause's fill."""
 _WITHIN: Final = 29 / 30
 """A change is unlike all causes if it lies further from them than so many of the signatures lie from the nearest other one
 of their own cause: each was drawn anew, with another place, direction, frame and way."""
@@ -122,15 +123,16 @@ class Library:
         return np.asarray(np.sqrt(np.mean(np.square(apart), axis=1)))
 
     def _one(self, distance: NDArray[np.float64], change: NDArray[np.float64]) -> Named:
-        """The cause that the nearest signatures vote for; their side, and the size that the cause's rule says."""
-        rows = self.signatures
-        nearest = np.argsort(distance)[:NEIGHBOURS]
-        weights = 1 / (np.square(distance[nearest]) + 0.05)
-        best = int(np.bincount(rows.cause[nearest], weights, len(rows.causes)).argmax())
-        of_it = rows.cause[nearest] == best
-        side = 1 if float(np.sum(np.sign(rows.size[nearest][of_it]) * weights[of_it])) >= 0 else -1
-        size = side * self._rules[best, side].size(change)
-        return self._named(best, size, float(distance[nearest][of_it].min()))
+        """The cause that comes nearest, on the side of its strengths that does, and the size that the cause's rule says."""
+        rows, wanted = self.signatures, squeezed(change)
+        found = []
+        for number, side in self._rules:
+            own = np.flatnonzero((rows.cause == number) & (np.sign(rows.size) == side))
+            own = own[np.argsort(distance[own])[:BETWEEN]]
+            apart = (self._points[own] - wanted) / self._band[number]
+            found.append((_to_lines(apart), number, side, float(distance[own[0]])))
+        _, best, side, near = min(found)
+        return self._named(best, side * self._rules[best, side].size(change), near)
 
     def _rule(self, number: int, side: int) -> SizeRule | None:
         rows = self.signatures
@@ -169,6 +171,20 @@ def _far(points: NDArray[np.float64], cause: NDArray[np.int16], band: NDArray[np
             nearest = own[_nearest(own, 1)[:, 0]]
             apart.append(np.sqrt(np.mean(np.square(own - nearest), axis=1)))
     return max(_LEAST_FAR, float(np.quantile(np.concatenate(apart), _WITHIN))) if apart else np.inf
+
+
+def _to_lines(apart: NDArray[np.float64]) -> float:
+    """How far the origin lies from the points ``apart``, (n, 19), and from the lines between each two of them.
+
+    Li and Lu, "Face recognition using the nearest feature line method", IEEE Trans. Neural Networks 10 (1999); lines end
+    at their points here.
+    """
+    first, second = np.triu_indices(len(apart), 1)
+    start, along = apart[first], apart[second] - apart[first]
+    length = np.maximum(np.einsum("ij,ij->i", along, along), 1e-12)
+    share = np.clip(-np.einsum("ij,ij->i", start, along) / length, 0, 1)
+    points = np.concatenate((apart, start + share[:, None] * along))
+    return float(np.sqrt(np.mean(np.square(points), axis=1)).min())
 
 
 def _nearest(own: NDArray[np.float64], count: int) -> NDArray[np.intp]:

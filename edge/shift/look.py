@@ -49,6 +49,8 @@ class ShiftSide:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     of_another_size: list[str] = field(default_factory=list)
     embedded_by_model: bool = False
+    known: int = 0
+    """Frames that the model was fitted on."""
 
     def counted(self, without: Collection[str]) -> tuple[Floats, list[str]]:
         """Statistics (n, 19) and parts of the frames but those of these files; of all where no other frame is left."""
@@ -140,6 +142,7 @@ def look(
         judgement = None if judge is None else judge.judge(loaded)
         side.scores.append(None if judgement is None else judgement.score)
         side.verdicts.append(None if judgement is None else judgement.verdict)
+        side.known += judgement is not None and judgement.known
         own = None if judgement is None else judgement.embedding
         side.embedded_by_model |= own is not None
         side.vectors.append(own if own is not None or embedder is None else embedder.of(loaded))

@@ -263,6 +263,11 @@ def _notes(sides: tuple[ShiftSide, ShiftSide], ruler: Ruler) -> list[str]:
             notes.append(f"{side.name}: {len(side.of_another_size)} frames of another size are left out: {named}")
         if all(frame.part is None for frame in side.seen):
             notes.append(f"{side.name}: parts are unknown, so each frame counts as a part of its own (--by says otherwise)")
+        if side.known:
+            notes.append(
+                f"{side.name}: {side.known} of {len(side.seen)} frames are among those that the model was fitted on, so "
+                "what it says of this set flatters it"
+            )
     if ruler.size is not None:
         width, height = ruler.size
         notes.append(f"pictures have sizes of their own: their middle {width}x{height} px is measured, at their own scale")

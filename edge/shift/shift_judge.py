@@ -9,6 +9,7 @@ from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Frame, Unmapped
+from edge.models.sets.used import content_id, fitted_on
 from edge.preprocess.pixel_formats import to_depth
 from edge.regions.smooth import nearest_to_high
 from edge.regions.to_inspection import to_inspection
@@ -23,6 +24,8 @@ class ShiftJudgement:
     score: float | None
     verdict: str
     embedding: Vector | None
+    known: bool
+    """Whether the model was fitted on this very frame."""
 
 
 class ShiftJudge:
@@ -36,6 +39,7 @@ class ShiftJudge:
         """
         self.subject = subject
         self._engine = open_engine(subject.inspector.model, subject.bundle)
+        self._fitted_on = fitted_on(subject.bundle)
         self._criteria, self._workspace = subject.inspector.criteria(), ready_workspace(self._engine.bundle)
 
     def close(self) -> None:
@@ -44,6 +48,7 @@ class ShiftJudge:
 
     def judge(self, frame: Frame) -> ShiftJudgement:
         """Judge one frame."""
+        known = bool(self._fitted_on) and content_id(frame.pixels) in self._fitted_on
         frame = to_depth(frame, *self.subject.inspector.levels)
         amap = to_map(frame, self._engine, self._workspace)
         inspection, found = to_inspection(frame, amap, self._criteria)
@@ -52,7 +57,7 @@ class ShiftJudge:
             plan = self._criteria.plan(amap, frame.meta.width, frame.meta.height)
             value, high = nearest_to_high(amap.values, plan)
             score = value - high + self._criteria.high
-        return ShiftJudgement(score, inspection.verdict, embedding_of(amap))
+        return ShiftJudgement(score, inspection.verdict, embedding_of(amap), known)
 
     def check_takes(self, name: str, frame: Frame) -> None:
         """Refuse a set whose frames the model doesn't take.

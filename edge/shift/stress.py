@@ -16,6 +16,7 @@ from edge.errors import UserError
 from edge.models.evaluate.intervals import Interval, share_interval
 from edge.models.evaluate.ranking import auroc, steps
 from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.sets.used import count_used, fitted_on
 from edge.shift.planted import TOLD as PLANTED_TOLD
 from edge.shift.stress_task import Outcome, StressTask, Way
 from edge.shift.subject import Subject
@@ -96,6 +97,17 @@ class Stress:
     defective: int
     defects_told: str
     unreadable: tuple[tuple[str, str], ...]
+    known: int = 0
+    """Good frames that the model was fitted on."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know before the figures."""
+        if not self.known:
+            return []
+        return [
+            f"{self.known} of the {self.good} good frames are those that the model was fitted on; others it stands less"
+        ]
 
     def to_json(self, subject: Subject, limits: LineLimits, seed: int) -> dict[str, Any]:
         """``stress.json``."""
@@ -108,6 +120,7 @@ class Stress:
             "good": self.good,
             "defective": self.defective,
             "defects": self.defects_told,
+            "fitted_on": self.known,
             "limits": {"false_rejects": limits.false_rejects, "recall_loss": limits.recall_loss},
             "seed": seed,
             "curves": [_curve_json(curve) for curve in self.curves],
@@ -162,7 +175,8 @@ def run_stress(
             expected=f"at least {LEAST_FRAMES}; 40 show a share of 5 % to about 6 %",
         )
     told = PLANTED_TOLD if plant else "the set's own"
-    return Stress(_curves(good, bad, ways, limits), len(good), len(bad), told, tuple(unreadable))
+    known = count_used(fitted_on(subject.bundle), source, [frame for frame in frames if frame.label != "defect"])
+    return Stress(_curves(good, bad, ways, limits), len(good), len(bad), told, tuple(unreadable), known)
 
 
 def _seen(source: FrameSet, frames: Sequence[SetFrame], bundle: Path) -> str:

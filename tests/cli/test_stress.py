@@ -36,6 +36,12 @@ def test_the_table_names_the_strength_at_which_limits_break(place: Path) -> None
     assert "12 good frames, 4 with a defect (the set's own)" in told
     assert "false rejects" in told
     assert "noise" in told
+    assert "fitted on" not in told
+
+
+def test_good_frames_that_the_model_was_fitted_on_are_counted(place: Path) -> None:
+    told = run("stress", place / "good", "-m", place / "bundle", "--only", "noise", "--threshold", 9, "--frames", 10)
+    assert "note: 10 of the 10 good frames are those that the model was fitted on; others it stands less" in told
 
 
 def test_covers_stresses_by_what_was_measured_and_writes_the_mended_file(place: Path) -> None:

@@ -12,6 +12,7 @@ from edge.drift.baseline import Baseline, BaselineKey, check_baseline
 from edge.drift.meter import Meter
 from edge.drift.named import Named
 from edge.drift.signatures import Library, Signatures
+from edge.drift.statistics import INDEX
 from edge.drift.stored import DamagedBaselineError, baseline_bytes, baseline_of
 from edge.errors import UserError
 
@@ -87,6 +88,20 @@ def test_a_change_is_unknown_beyond_what_almost_all_signatures_lie_within_of_eac
         distance[number] = np.inf
         apart.append(distance[library.signatures.cause == library.signatures.cause[number]].min())
     assert np.mean(np.array(apart) <= library.far) == pytest.approx(29 / 30, abs=0.002)
+
+
+def test_a_change_between_two_signatures_of_a_cause_is_that_cause_though_three_of_another_lie_nearer() -> None:
+    blur, noise = INDEX["edges_x"], INDEX["noise"]
+    rows, near = np.zeros((12, 19), np.float32), 0.1 * np.arange(4)
+    rows[:4, blur], rows[4:8, blur] = -2 - near, -30 - near  # one cause, weak and strong, and nothing learned between
+    rows[8:, blur], rows[8:, noise] = -9 - near, 3
+    causes = np.repeat(np.array([0, 0, 1], np.int16), 4)
+    library = Library(Signatures(("defocus", "jpeg"), rows, causes, np.repeat(np.float32([1, 9, 3]), 4)), 0.5)
+    change = np.zeros(19)
+    change[[blur, noise]] = -9, 0.5
+    nearest = np.argsort(library.distance(change))[:3]
+    assert {library.signatures.causes[library.signatures.cause[row]] for row in nearest} == {"jpeg"}
+    assert library.name(change)[0].cause == "defocus"
 
 
 def test_an_empty_library_names_nothing() -> None:

@@ -80,7 +80,19 @@ def test_a_model_that_registers_judges_both_sets(tmp_path):
     assert judge.judge(frame).score is not None
     (elsewhere,) = read_frames(tmp_path / "blank")
     assert (judge.judge(elsewhere).score, judge.judge(elsewhere).verdict) == (None, "invalid")
+    assert judge.judge(frame).known
+    assert not judge.judge(elsewhere).known
     judge.close()
+
+
+def test_frames_that_the_model_was_fitted_on_are_counted(tmp_path, lab):
+    model = fitted(tmp_path / "model")
+    told = edge("shift", tmp_path / "model" / "good", lab, "-m", model).output
+    assert (
+        "good: 30 of 30 frames are among those that the model was fitted on, so what it says of this set flatters it"
+        in told
+    )
+    assert "lab: 24 of" not in told
 
 
 def test_other_parts_of_the_same_kind_are_not_different(lab, tmp_path):
