@@ -6,12 +6,14 @@ filter after the other over the components; holes, dilation; regions; merging; s
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.frames import Found, Region, Rejected
-from edge.regions.candidates import find_candidates, scores_of
+from edge.regions.candidates import Candidates, find_candidates, scores_of
 from edge.regions.components import Blob, Chosen, Components, find_components, merge_blobs
 from edge.regions.filters import KEPT, dropped_by, fates_of, rejected_of
 from edge.regions.funnel import funnel
@@ -57,20 +59,32 @@ def find_regions(
     """
     if highest is None:
         highest = map_max(values, plan)
+    smoothed = scores_of(values, plan, highest)
+    smoothed_max = None if smoothed is None else plan.highest_smoothed(smoothed)
+    found = regions_of(find_candidates(smoothed, plan), plan, explain=explain, smoothed_max=smoothed_max)
+    if explain if steps is None else steps:  # last: it takes the scratch memory of what stands above
+        return replace(found, funnel=funnel(values, plan))
+    return found
+
+
+def regions_of(
+    candidates: Candidates | None, plan: RegionPlan, *, explain: bool = False, smoothed_max: float | None = None
+) -> Found:
+    """Judge candidates that stand already, as ``find_regions`` does, without its ``funnel``.
+
+    They hold until the next map of their plan, and under every plan that ``RegionPlan.under`` makes of it: filters alone
+    can be changed and judged again in a fraction of the time.
+    """
     mask = plan.mask
     if plan.dirty:
         mask.fill(0)
         plan.dirty = False
-    smoothed = scores_of(values, plan, highest)
-    smoothed_max = None if smoothed is None else plan.highest_smoothed(smoothed)
-    candidates = find_candidates(smoothed, plan)
-    steps = explain if steps is None else steps
     if candidates is None:
-        return Found(mask, (), {}, funnel=funnel(values, plan) if steps else (), smoothed_max=smoothed_max)
+        return Found(mask, (), {}, smoothed_max=smoothed_max)
     config, components = plan.config, candidates.components
     shown = None
     if explain:
-        shown = np.zeros(values.shape, np.uint8)
+        shown = np.zeros(plan.inside.shape, np.uint8)
         components.paint(shown[plan.window], candidates.chosen, 255)
     fates = fates_of(candidates, config)
     dropped = dropped_by(fates)
@@ -93,8 +107,7 @@ def find_regions(
     if explain:
         beyond = enumerate(blobs[len(regions) :], len(regions) + 1)
         rejected += [Rejected(_box(b, x, y), b.area, "max_regions", number, len(regions)) for number, b in beyond]
-    steps_taken = funnel(values, plan) if steps else ()  # last: it takes the scratch memory of what stands above
-    return Found(mask, regions, dropped, tuple(rejected), shown, steps_taken, smoothed_max=smoothed_max)
+    return Found(mask, regions, dropped, tuple(rejected), shown, smoothed_max=smoothed_max)
 
 
 def _grown(components: Components, chosen: Chosen, smoothed: NDArray[np.float32], plan: RegionPlan) -> Components:

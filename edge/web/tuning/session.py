@@ -32,7 +32,7 @@ from edge.web.tuning.change import (
     what_plans_depend_on,
     with_regions,
 )
-from edge.web.tuning.close_look import funnel_of, looked_at, map_picture, not_looked_at, picture_of
+from edge.web.tuning.close_look import CloseLook, funnel_of, map_picture, not_looked_at, picture_of
 from edge.web.tuning.maps import Distance, TunedMaps, distance_words
 from edge.web.tuning.tables import UNJUDGED, Tables, against_labels, verdict_pairs
 from edge.web.tuning.tuned_frames import open_tuned
@@ -81,6 +81,7 @@ class TuningSession:
         self._distance = Distance()
         self._kept_map: tuple[int, AnomalyMap | Unmapped] | None = None
         self._kept_plan: tuple[object, RegionPlan] | None = None
+        self._kept_look: tuple[int, object, CloseLook] | None = None
 
     @property
     def opened(self) -> dict[str, Any]:
@@ -143,7 +144,9 @@ class TuningSession:
                 plan = self._plan(self.regions, amap, self._mask, self._shapes)
         except UserError as error:
             return not_looked_at(error), b""
-        head, layers = looked_at(amap, plan, frame.entry.meta, None if old else self._tables.known_max(index))
+        head, layers = self._close_look(index, amap, plan, None if old else self._tables.known_max(index)).under(
+            plan, frame.entry.meta
+        )
         verdict = self._tables.reason(index) or head.get("invalid")
         head["verdict"] = "invalid" if verdict else "fail" if head["kept_count"] or self._score_fails(amap) else "pass"
         head["reason"] = verdict
@@ -155,8 +158,11 @@ class TuningSession:
         if isinstance(amap, Unmapped) or not np.isfinite(amap.values).all():
             return {"steps": []}
         try:
-            plan = self._plan(self.regions, amap, self._mask, self._shapes)
-            return funnel_of(amap, plan, self.subject.frames[index].entry.meta)
+            meta = self.subject.frames[index].entry.meta
+            high, low = self.levels.under(self.regions)
+            plans = RegionPlans(self.regions, self._mask, high, low, shapes=self._shapes, reachable=False)
+            plan = plans.plan(amap, meta.width, meta.height)  # of its own: a funnel takes the plan's memory
+            return funnel_of(amap, plan, meta)
         except UserError:
             return {"steps": []}
 
@@ -260,6 +266,13 @@ class TuningSession:
             plans = RegionPlans(regions, mask, high, low, shapes=shapes, reachable=False)
             self._kept_plan = key, plans.plan(amap, meta.width, meta.height)
         return self._kept_plan[1].under(regions)
+
+    def _close_look(self, index: int, amap: AnomalyMap, plan: RegionPlan, known_max: float | None) -> CloseLook:
+        """Return the look at a frame's candidates; it is kept while nothing before the filters changes."""
+        kept = self._kept_look
+        if kept is None or kept[0] != index or kept[1] is not self._kept_plan:
+            kept = self._kept_look = index, self._kept_plan, CloseLook(amap, plan, known_max)
+        return kept[2]
 
     def _score_fails(self, amap: AnomalyMap) -> bool:
         return self._tables.score_fails(amap.score)

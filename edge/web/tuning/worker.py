@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sys
@@ -22,7 +23,15 @@ from edge.web.tuning.lowest import be_the_last
 from edge.web.tuning.session import TuningSession
 
 _TELL_S: Final = 0.25
-"""Time in s between two reports while tables are made."""
+"""Time in s between two reports of all verdicts while tables are made."""
+_TELL_AGAIN_S: Final = 0.1
+"""The same while a filter's slider moves: a browser paints a report for 10 ms, and has the overlay to paint."""
+_REST_S: Final = 0.15
+"""Time in s after which a slider rests. Funnel and problems take 20 to 40 ms of CPU: the next step would wait for them."""
+_HOLD_S: Final = 0.06
+"""Time in s after a change to what lies before the candidates, in which no table is made: the next change makes all of
+them anew, and would wait up to 8 ms for the one that is being made."""
+_AT_REST: Final = ("problems", "funnel", "verdicts")
 
 
 class TuningWorker:
@@ -35,19 +44,16 @@ class TuningWorker:
         self._busy: deque[str] = deque()
         """Sessions whose tables are not all there, in turn."""
         self._told_at: dict[str, float] = {}
+        self._rest: dict[str, tuple[float, list[str]]] = {}
+        """What is told of a session once it rests, the last first, and from when on."""
+        self._hold_until = 0.0
+        self._measured: set[str] = set()
+        """Sessions with tables, and so maxima, that their pages haven't heard of."""
 
     def run(self) -> None:
         """Work until the front closes the pipe."""
         threading.Thread(target=self._listen, daemon=True).start()
-        while True:
-            try:
-                message = self._inbox.get_nowait() if self._busy else self._inbox.get()
-            except queue.Empty:
-                self._busy.rotate(-1)
-                self._go_on(self._busy[-1])
-                continue
-            if message is None:
-                break
+        while (message := self._next()) is not None:
             for one in self._newest(message):
                 self._answer(one)
         for session in self._sessions.values():
@@ -57,6 +63,35 @@ class TuningWorker:
         while (message := messages.read_message(self._source)) is not None:
             self._inbox.put(message[0])
         self._inbox.put(None)
+
+    def _next(self) -> dict[str, Any] | None:
+        """Return the next message, None at the end. Until one is there, do what waits, one thing at a time."""
+        while True:
+            due = min((due for due, _ in self._rest.values()), default=None)
+            waits = [*([] if due is None else [due]), *([self._hold_until] if self._busy else [])]
+            try:
+                return self._inbox.get(timeout=max(min(waits) - time.monotonic(), 0.0) if waits else None)
+            except queue.Empty:
+                self._use_time(due)
+
+    def _use_time(self, due: float | None) -> None:
+        """Tell one thing of the session that rests since ``due``, or make one more table."""
+        if due is not None and due <= time.monotonic():
+            self._tell_at_rest(next(name for name, (since, _) in self._rest.items() if since == due))
+        elif self._busy and self._hold_until <= time.monotonic():
+            self._busy.rotate(-1)
+            self._go_on(self._busy[-1])
+
+    def _tell_at_rest(self, name: str) -> None:
+        _, wanted = self._rest[name]
+        self._answer({"op": wanted.pop(), "session": name})
+        if not wanted:
+            del self._rest[name]
+
+    def _when_at_rest(self, name: str, *wanted: str) -> None:
+        """Put off what is ``wanted``, and what waits already, until no slider of this session moves."""
+        _, waiting = self._rest.get(name, (0.0, []))
+        self._rest[name] = time.monotonic() + _REST_S, [one for one in _AT_REST if one in wanted or one in waiting]
 
     def _newest(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         """Return what waits without changes that another one has overtaken: a slider sends more than anybody can see."""
@@ -102,12 +137,18 @@ class TuningWorker:
             self._look(session, message, known)
         elif op == "picture":
             self._tell({**known, "op": op}, session.picture(message["index"], message["kind"], message["most"]))
+        elif op == "funnel":
+            self._tell({**known, "op": op, "view": session.view, **session.funnel(session.view)})
+        elif op == "problems":
+            self._tell({**known, "op": op, "problems": session.problems()})
         elif op == "export":
             self._tell({**known, "op": op, **session.export()})
         elif op == "histogram":
             self._tell({**known, "op": op, **session.histogram(message["key"])})
         elif op == "verdicts":
-            self._tell({**known, "op": op, **session.verdicts(), "maxima": session.maxima()})
+            if known["re"] is not None:
+                self._measured.add(name)  # whoever asks is told all
+            self._tell_verdicts(session, known)
 
     def _look(self, session: TuningSession, message: dict[str, Any], known: dict[str, Any]) -> None:
         view, old = int(message["view"]), bool(message.get("old"))
@@ -115,7 +156,7 @@ class TuningWorker:
         self._tell({**known, "op": "look", "view": view, "old": old, **head}, layers)
         if not old:
             session.view = view
-            self._tell({"session": known["session"], "op": "funnel", "view": view, **session.funnel(view)})
+            self._when_at_rest(known["session"], "funnel")
 
     def _judge(self, session: TuningSession, message: dict[str, Any], known: dict[str, Any]) -> None:
         """The frame in view first, then the whole recording from tables, then what takes longer."""
@@ -123,19 +164,28 @@ class TuningWorker:
         kind = session.change(message["regions"], view)
         head, layers = session.look(view)
         self._tell({**known, "op": "look", "view": view, "old": False, "kind": kind, **head}, layers)
-        if kind != "maps":
-            self._tell({**known, "re": None, "op": "verdicts", **session.verdicts()})
-        if self._inbox.empty():  # a slider that moves on needs neither
-            self._tell({**known, "re": None, "op": "funnel", "view": view, **session.funnel(view)})
-            self._tell({**known, "re": None, "op": "problems", "problems": session.problems()})
+        self._when_at_rest(known["session"], "problems", "funnel")
+        if kind is None:
+            self._measured.add(known["session"])  # a page that has just come knows nothing
+        elif kind == "maps":
+            self._hold_until = time.monotonic() + _HOLD_S
+
+    def _tell_verdicts(self, session: TuningSession, known: dict[str, Any]) -> None:
+        name = known["session"]
+        maxima = {"maxima": session.maxima()} if name in self._measured else {}
+        self._tell({**known, "op": "verdicts", **session.verdicts(), **maxima})
+        self._measured.discard(name)
+        self._told_at[name] = time.monotonic()
 
     def _begin(self, name: str) -> None:
         if name not in self._busy:
             self._busy.appendleft(name)
-        self._told_at[name] = time.monotonic()
 
     def _end(self, name: str) -> None:
         session = self._sessions.pop(name, None)
+        self._rest.pop(name, None)
+        self._told_at.pop(name, None)
+        self._measured.discard(name)
         if name in self._busy:
             self._busy.remove(name)
         if session is not None:
@@ -144,10 +194,12 @@ class TuningWorker:
     def _go_on(self, name: str) -> None:
         session = self._sessions[name]
         try:
-            more = session.step()
-            if not more or time.monotonic() - self._told_at[name] > _TELL_S:
-                self._told_at[name] = time.monotonic()
-                self._tell({"session": name, "op": "verdicts", **session.verdicts(), "maxima": session.maxima()})
+            if more := session.step():
+                self._measured.add(name)
+            if time.monotonic() - self._told_at.get(name, 0.0) > (_TELL_S if more else _TELL_AGAIN_S):
+                self._tell_verdicts(session, {"session": name})
+            elif not more:
+                self._when_at_rest(name, "verdicts")
         except UserError as told:
             self._stop(name, _told(told))
         except MemoryError:
@@ -162,12 +214,8 @@ class TuningWorker:
         """Make no more tables for a session until its page asks for something else; tell what is there."""
         self._busy.remove(name)
         self._tell({"session": name, "op": "stopped", "error": error})
-        session = self._sessions[name]
-        try:
-            told = {**session.verdicts(), "maxima": session.maxima()}
-        except Exception:  # noqa: BLE001  (then what was told last stands)
-            return
-        self._tell({"session": name, "op": "verdicts", **told})
+        with contextlib.suppress(Exception):  # then what was told last stands
+            self._tell_verdicts(self._sessions[name], {"session": name})
 
     def _tell(self, head: dict[str, Any], body: bytes = b"") -> None:
         self._out.write(messages.packed_message(head, body))

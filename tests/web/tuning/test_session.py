@@ -185,6 +185,18 @@ def test_a_look_says_what_became_of_each_candidate_and_the_funnel_where_the_rest
     assert before["verdict"] == "fail"
 
 
+def test_a_look_under_other_filters_is_that_of_a_session_which_looks_anew(line: Path, tmp_path: Path) -> None:
+    session = opened(line, tmp_path)
+    fail = settled(session)["new"].index("f")
+    closes = {"close_px": 5, "fill_holes": True}
+    for keys in (*CHANGES, {"merge_gap_px": 9}, {"fill_holes": True}, {"border_px": 2}, closes, {"max_regions": 1}):
+        session.change({**session.base.model_dump(mode="json"), **keys}, fail)
+        session.funnel(fail)  # takes memory of its own
+        anew = opened(line, tmp_path)
+        anew.change({**anew.base.model_dump(mode="json"), **keys}, fail)
+        assert session.look(fail) == anew.look(fail), keys
+
+
 def test_another_mask_picture_is_read_and_the_lines_own_verdicts_stay(line: Path, tmp_path: Path) -> None:
     session = opened(line, tmp_path)
     before = settled(session)["new"]

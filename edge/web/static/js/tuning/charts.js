@@ -114,5 +114,5 @@ let later = 0;
 on("regions", () => {
   if (dragging) paintMaxima();
   clearTimeout(later);
-  later = setTimeout(() => { paintMaxima(); paintSpread(); }, 100); // not while a slider moves
+  later = setTimeout(() => { paintMaxima(); paintSpread(); }, 250); // not while a slider moves
 });

@@ -53,6 +53,7 @@ function leafControl(one) {
     put(stepped(one, valueAt(one.key) ?? startOf(one), way * (event.shiftKey ? 10 : 1)));
   });
   number.addEventListener("change", () => put(number.value === "" ? null : Number(number.value)));
+  number.addEventListener("blur", () => show()); // what was typed may not be what was taken
   active.addEventListener("change", () => change(withValue(one.key, active.checked ? startOf(one) : null), one.key));
   const show = () => {
     const value = valueAt(one.key);
@@ -65,7 +66,7 @@ function leafControl(one) {
     slider.setAttribute("aria-valuetext", on_ ? String(value) : "off");
     mark(row, one);
   };
-  return { row, problem, show };
+  return { row, problem, show, ends: () => ends(one) };
 }
 
 function choiceControl(one) {
@@ -160,11 +161,20 @@ function mark(row, one) {
 /** The ends of a slider: of the schema, or for scores and areas of what this recording holds. */
 function ends(one) {
   if (one.scale === "score") {
-    const most = Math.max(state.display[1], state.levels?.high ?? 0, ...state.maxima.filter((v) => v !== null).slice(0, 2000));
+    const most = Math.max(state.display[1], state.levels?.high ?? 0, highest());
     return [Math.min(state.display[0], 0), most * 1.02];
   }
   if (one.scale === "area") return [one.min ?? 0, Math.max((state.look?.map?.width ?? 256) * (state.look?.map?.height ?? 256), 1)];
   return [one.min ?? 0, one.max ?? 20];
+}
+
+let looked = null;
+let found = 0;
+
+/** The highest of all maxima; looked for once in each list of them, which may be of 50,000 frames. */
+function highest() {
+  if (looked !== state.maxima) [looked, found] = [state.maxima, state.maxima.reduce((most, value) => Math.max(most, value ?? 0), 0)];
+  return found;
 }
 
 function valueOf(one, share) {
@@ -207,7 +217,12 @@ function startOf(one) {
 
 export function showAll() {
   if (!state.regions) return;
-  for (const control of made.values()) control.show();
+  for (const [key, control] of made) {
+    const now = [JSON.stringify(valueAt(key)), JSON.stringify(valueAt(key, state.base)), control.ends?.()].join();
+    if (control.shown === now) continue; // one slider moves, and some thirty controls stand
+    control.shown = now;
+    control.show();
+  }
 }
 
 function showProblems() {

@@ -80,4 +80,4 @@ on("address", () => document.getElementById("preset")?.setAttribute("href", addr
 on("verdicts", paintMatrix);
 on("funnel", paintFunnel);
 let drawing = 0;
-on("look funnel", () => { clearTimeout(drawing); drawing = setTimeout(paintRegions, 100); }); // not while a slider moves
+on("look funnel", () => { clearTimeout(drawing); drawing = setTimeout(paintRegions, 250); }); // not while a slider moves

@@ -18,6 +18,7 @@ stage.append(pictures.frame, pictures.map, pictures.bits, drawing);
 
 export const shown = {};
 export const view = { zoom: 1, x: 0, y: 0 };
+const room = { width: 0, height: 0 }; // the stage's, read once: each reading between two writings lays the whole page out
 const redraws = [];
 
 /** Call `draw` whenever the view moves. */
@@ -42,8 +43,9 @@ export function toFrame(event) {
 
 export function fit() {
   const { width, height } = state.sizes;
-  view.zoom = Math.min(stage.clientWidth / width, stage.clientHeight / height);
-  [view.x, view.y] = [(stage.clientWidth - width * view.zoom) / 2, (stage.clientHeight - height * view.zoom) / 2];
+  [room.width, room.height] = [stage.clientWidth, stage.clientHeight];
+  view.zoom = Math.min(room.width / width, room.height / height);
+  [view.x, view.y] = [(room.width - width * view.zoom) / 2, (room.height - height * view.zoom) / 2];
   place();
 }
 
@@ -115,16 +117,18 @@ function paint() {
   pictures.bits.hidden = !(shown.candidates || shown.kept);
   shapesLayer.style.display = shown.shapes ? "" : "none";
   const { look } = state;
-  boxes.replaceChildren();
   if (look?.layers) paintBits(look);
   else pictures.bits.getContext("2d").clearRect(0, 0, pictures.bits.width, pictures.bits.height);
+  paintBoxes();
+  place();
+}
+
+function paintBoxes() {
+  const { look } = state;
   const lost = state.funnel.flatMap((step) => step.lost);
   const kinds = [["lost", shown.lost ? lost : []], ["dropped", shown.dropped ? look?.dropped ?? [] : []], ["kept", shown.kept ? look?.kept ?? [] : []]];
-  for (const [kind, list] of kinds) {
-    if (list.length) boxes.append(svg("path", { class: `box ${kind}`, d: path(list) }));
-  }
+  boxes.replaceChildren(...kinds.filter(([, list]) => list.length).map(([kind, list]) => svg("path", { class: `box ${kind}`, d: path(list) })));
   document.documentElement.dataset.overlay = [look?.kept_count ?? "", look?.dropped_count ?? "", lost.length, look?.verdict ?? ""].join(" ");
-  place();
 }
 
 let image = null;
@@ -148,21 +152,23 @@ function fill(pixels, { places, bytes }, colour) {
 }
 
 function writeLabels() {
-  labels.replaceChildren();
   const { look } = state;
-  if (!look) return;
+  if (!look) return labels.replaceChildren();
   const marked = [...(shown.kept ? look.kept ?? [] : []).slice(0, LABELLED), ...(shown.dropped ? look.dropped ?? [] : []).slice(0, LABELLED)];
   const taken = [];
+  const texts = [];
   for (const one of marked) {
     const [x, y] = toScreen([one.box[0], one.box[1]]);
-    const room = { x, y: y - 15, width: one.text.length * 6.4, height: 14 };
-    if (x < 0 || y < 12 || x > stage.clientWidth || y > stage.clientHeight) continue;
-    if (taken.some((t) => t.x < room.x + room.width && room.x < t.x + t.width && t.y < room.y + room.height && room.y < t.y + t.height)) continue;
-    taken.push(room);
-    labels.append(svg("text", { x, y: y - 4 }, one.text));
+    const space = { x, y: y - 15, width: one.text.length * 6.4, height: 14 };
+    if (x < 0 || y < 12 || x > room.width || y > room.height) continue;
+    if (taken.some((t) => t.x < space.x + space.width && space.x < t.x + t.width && t.y < space.y + space.height && space.y < t.y + t.height)) continue;
+    taken.push(space);
+    texts.push(svg("text", { x, y: y - 4 }, one.text));
   }
+  return labels.replaceChildren(...texts);
 }
 
-on("look funnel", paint);
+on("look", paint);
+on("funnel", paintBoxes);
 on("view", load);
 export const said = (text) => put(document.getElementById("said"), text);
