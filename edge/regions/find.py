@@ -61,13 +61,13 @@ def find_regions(
         highest = map_max(values, plan)
     smoothed = scores_of(values, plan, highest)
     smoothed_max = None if smoothed is None else plan.highest_smoothed(smoothed)
-    found = regions_of(find_candidates(smoothed, plan), plan, explain=explain, smoothed_max=smoothed_max)
+    found = judged_candidates(find_candidates(smoothed, plan), plan, explain=explain, smoothed_max=smoothed_max)
     if explain if steps is None else steps:  # last: it takes the scratch memory of what stands above
         return replace(found, funnel=funnel(values, plan))
     return found
 
 
-def regions_of(
+def judged_candidates(
     candidates: Candidates | None, plan: RegionPlan, *, explain: bool = False, smoothed_max: float | None = None
 ) -> Found:
     """Judge candidates that stand already, as ``find_regions`` does, without its ``funnel``.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.errors import UserError
 from edge.frames import AnomalyMap, Found, Frame, FrameMeta, Rejected, Unmapped
 from edge.regions.candidates import Candidates, find_candidates, scores_of
-from edge.regions.find import MapNotFinite, map_max, regions_of
+from edge.regions.find import MapNotFinite, judged_candidates, map_max
 from edge.regions.funnel import funnel
 from edge.regions.plan import RegionPlan
 from edge.regions.smooth import nearest_to_high
@@ -58,7 +58,7 @@ class CloseLook:
         head: dict[str, Any] = {"map": {"width": width, "height": height, "map_to_image": amap.map_to_image}}
         if self._why:
             return head | {"invalid": "map_not_finite", "text": self._why}, b""
-        found = regions_of(self._candidates, plan, explain=True)
+        found = judged_candidates(self._candidates, plan, explain=True)
         head |= {"map_max": self._highest, "score": amap.score}
         head |= _boxes(found, amap, meta)
         if not self._layer:
