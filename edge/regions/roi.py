@@ -58,11 +58,17 @@ def roi_pixels(config: RegionsConfig, grid: Grid, mask: NDArray[np.uint8] | None
 
     Raises:
         UserError: a shape reaches beyond the frame or holds no pixel, the mask picture has another size, or nothing is
-            left.
+            left; or the map lies beside the frame.
     """
     (h, w), (frame_w, frame_h) = grid.map_shape, grid.image_size
     xs, ys = grid.centres()
     inside = ((ys >= 0) & (ys < frame_h))[:, None] & ((xs >= 0) & (xs < frame_w))[None, :]
+    if not inside.any():
+        raise UserError(
+            "map_to_image: the map shows no pixel of the frame",
+            received=f"{grid.map_to_image} for a map of {w} x {h} and a frame of {frame_w} x {frame_h} pixels",
+            expected="at least one map pixel whose centre lies in the frame",
+        )
     roi = config.roi
     if roi is not None:
         if roi.include:

@@ -41,6 +41,8 @@ class RecordedMap:
             raise ValueError(f"{shape} is no shape of a map")
         score = line.get("score")
         place = float(sx), float(sy), float(ox), float(oy)
+        if not (sx > 0 and sy > 0):
+            raise ValueError(f"{place} is no place of a map")
         return cls(str(line["file"]), shape, place, None if score is None else float(score))
 
     def load(self, folder: Path) -> AnomalyMap:

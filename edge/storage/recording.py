@@ -160,5 +160,5 @@ def read_head(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder}: not a recording: it has no {HEAD}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}", passes=may_pass(error)) from None
-    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError):
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, OverflowError):
         raise UserError(f"{path}: not the head of a recording", expected='{"schema": 1, "camera": ...}') from None

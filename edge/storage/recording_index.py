@@ -18,6 +18,24 @@ from edge.storage.map_file import RecordedMap
 
 INDEX: Final = "frames.jsonl"
 _META: Final = tuple(f.name for f in fields(FrameMeta) if f.name not in ("received_mono_ns", "chunks", "drift"))
+_WHOLE, _TEXT = frozenset({int}), frozenset({str})
+_PERHAPS_WHOLE, _PERHAPS_TEXT = _WHOLE | {type(None)}, _TEXT | {type(None)}
+_OF_FRAME: Final = {
+    **dict.fromkeys(("number", "bits", "frame_id", "width", "height", "received_ns"), _WHOLE),
+    **dict.fromkeys(("file", "frame_id_source", "pixel_format", "timestamp_source"), _TEXT),
+    **dict.fromkeys(("camera_ns", "part_id"), _PERHAPS_WHOLE),
+    "frame_ref": _PERHAPS_TEXT,
+    "late": frozenset({bool}),
+}
+_OF_SKIP: Final = {
+    **dict.fromkeys(("count", "received_ns"), _WHOLE),
+    **dict.fromkeys(("reason", "frame_id_source"), _TEXT),
+    **dict.fromkeys(("frame_id_first", "frame_id_last", "part_id_first", "part_id_last"), _PERHAPS_WHOLE),
+    "frame_ref": _PERHAPS_TEXT,
+}
+_OF_DRIFT: Final = dict.fromkeys(("cause", "level"), _PERHAPS_TEXT)
+_WHY: Final = {"why": _PERHAPS_TEXT}
+_LATEST_NS: Final = (1 << 63) - 1
 _SAMPLES: Final = ("sample", "novel")
 _SKIP: Final = tuple(f.name for f in fields(Skip))
 
@@ -136,33 +154,59 @@ def _entry(line: dict[str, Any]) -> Entry:
     if kind == "frame":
         return _frame(line)
     if kind == "skip":
+        _check(line, _OF_SKIP)
+        _check_least(0, line["count"], line["received_ns"])
         return Skip(**{name: line[name] for name in _SKIP})
     if kind == "missing":
-        return Missing(int(line["records"]))
+        records = int(line["records"])
+        _check_least(0, records)
+        return Missing(records)
     if kind == "deleted":
         frames = line.get("frames")
         if frames is None:  # of the first version, which deleted all before a number
             frames, line = [[0, line["before"] - 1]], {}
         deleted = tuple((int(first), int(last)) for first, last in frames)
         newest = max((last for _, last in deleted), default=-1)
-        return Deleted(deleted, line.get("before", 0), line.get("next_number", newest + 1))
+        before, next_number = int(line.get("before", 0)), int(line.get("next_number", newest + 1))
+        _check_least(0, before)
+        return Deleted(deleted, before, next_number)
     raise LookupError(kind)
 
 
+def _check(line: dict[str, Any], kinds: Mapping[str, frozenset[type]]) -> None:
+    """Raise TypeError for a value of a kind that no writer gives, LookupError where one is missing."""
+    for name, kind in kinds.items():
+        if type(line[name]) not in kind:
+            raise TypeError(f"{name}: {type(line[name]).__name__}")
+
+
+def _check_least(least: int, *values: int) -> None:
+    if not all(least <= value <= _LATEST_NS for value in values):
+        raise ValueError(f"{values}: below {least}, or beyond 63 bits")
+
+
 def _frame(line: dict[str, Any]) -> RecordedFrame:
+    _check(line, _OF_FRAME)
+    _check_least(0, line["number"], line["received_ns"])
+    _check_least(1, line["width"], line["height"], line["bits"])
     meta: Any = {name: line[name] for name in _META}
     chunks = tuple(line.get("chunks", {}).items())  # recordings of the first versions have none, and no drift
     why = line.get("why", line.get("record", {}).get("verdict"))
-    known = FrameMeta(received_mono_ns=0, chunks=chunks, drift=_object(line.get("drift")), **meta)
+    _check({"why": why}, _WHY)
+    known = FrameMeta(received_mono_ns=0, chunks=chunks, drift=_drift(line.get("drift")), **meta)
     kept = line.get("map")
     recorded = None if kept is None else RecordedMap.read(kept)
     return RecordedFrame(line["number"], line["file"], known, line["bits"], why=why, map=recorded)
 
 
-def _object(value: object) -> dict[str, Any] | None:
-    if value is not None and not isinstance(value, dict):
-        raise TypeError("no object")
-    return value
+def _drift(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    locks = value.get("locks", [])
+    _check({"cause": value.get("cause"), "level": value.get("level")}, _OF_DRIFT)
+    if not isinstance(locks, list) or not all(isinstance(lock, str) for lock in locks):
+        raise TypeError("locks: no list of texts")
+    return dict(value)
 
 
 def ranges(numbers: Sequence[int]) -> list[list[int]]:

@@ -138,6 +138,14 @@ def test_a_roi_that_leaves_nothing_is_refused() -> None:
     )
 
 
+def test_a_map_beside_the_frame_is_refused() -> None:
+    grid = Grid((4, 4), (8, 8), (2.0, 2.0, 100.0, 0.0))
+    with pytest.raises(
+        UserError, match=r"shows no pixel of the frame\n  received: \(2.0, 2.0, 100.0, 0.0\) for a map of 4 x 4"
+    ):
+        roi_pixels(RegionsConfig(), grid)
+
+
 def test_a_shape_between_the_centres_is_refused() -> None:
     roi = RoiConfig(units="image_px", include=((0, 0, 10, 10), (10.1, 2, 10.4, 9)))
     assert refused(roi, (20, 30)) == (

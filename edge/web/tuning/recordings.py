@@ -117,7 +117,7 @@ def _listed(folder: Path, name: str, cameras: Collection[str]) -> ListedRecordin
     try:
         head: dict[str, Any] = orjson.loads((folder / _HEAD).read_bytes())
         of, created_ns, source = head["camera"], int(head["created_ns"]), str(head["source"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError):
         return None
     if of not in cameras:
         return None

@@ -19,7 +19,9 @@ from edge.models.sets.frame_set import SetFrame, read_set
 from edge.storage.pictures import picture_inside, read_picture
 from edge.storage.recording import framed, read_head
 from edge.storage.recording_index import Deleted, Missing, RecordedFrame, read_index
+from edge.web.column_values import real, text, whole
 from edge.web.tuning.recordings import kept_name, recording_id
+from edge.wire.record_fields import VERDICTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +141,15 @@ def _frame(entry: RecordedFrame, line: bytes, labels: _Labels) -> TunedFrame:
     locks = (entry.meta.drift or {}).get("locks") or ()
     return TunedFrame(
         entry=entry,
-        seq=_number(record.get("seq"), int),
-        verdict=record.get("verdict") if record.get("verdict") in ("pass", "fail", "invalid") else None,
-        reason=record.get("reason") if isinstance(record.get("reason"), str) else None,
-        map_max=_number(record.get("map_max"), float),
-        threshold=_number(record.get("threshold"), float),
+        seq=whole(record.get("seq")),
+        verdict=record.get("verdict") if record.get("verdict") in VERDICTS else None,
+        reason=text(record.get("reason")),
+        map_max=real(record.get("map_max")),
+        threshold=real(record.get("threshold")),
         label=labels.of(entry),
-        model_sha256=model.get("sha256") if isinstance(model, dict) else None,
+        model_sha256=text(model.get("sha256")) if isinstance(model, dict) else None,
         lock=f"drift_{locks[0]}" if locks else None,
     )
-
-
-def _number(value: object, kind: type) -> Any:
-    return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _by_folder(frame_ref: str | None) -> str | None:

@@ -196,3 +196,19 @@ def test_labels_of_review_that_are_damaged_are_said_and_the_recording_is_tuned_o
     (tmp_path / "set.jsonl").write_text("no set\n")
     [note] = open_tuned(folder, load_bundle(BUNDLE), reviewed=tmp_path / "set.jsonl").notes
     assert note == (f"what was labelled in Review can't be read: {tmp_path}/set.jsonl:1: not a line of a set's manifest")
+
+
+def test_lines_of_odd_values_are_missing_records_and_the_others_are_tuned_on(line: Path, folder: Path) -> None:
+    lines = index_lines(folder)
+    for at, odd in enumerate(({"width": 0}, {"height": "x"}, {"frame_ref": 5}, {"number": []}, {"received_ns": None})):
+        lines[at] |= odd
+    lines[5]["record"] |= {"seq": 1e30, "verdict": [], "reason": {}, "map_max": "high", "threshold": None}
+    lines[6]["record"]["model"] = {"sha256": ["a"]}
+    lines[7]["map"]["map_to_image"] = [1.0, 1.0, 5000.0, 0.0]  # beside the frame
+    rewritten(folder, lines)
+    session = opened(line, folder)
+    assert session.subject.notes == ("5 records are missing in the recording: it was damaged, or its disk was too slow",)
+    told = settled(session)
+    whole = settled(opened(line, line.parent / "evidence"))["new"][5:]
+    assert (told["left"], told["new"]) == (0, f"{whole[:2]}i{whole[3:]}")
+    assert "shows no pixel" in str(session.look(2)[0])
