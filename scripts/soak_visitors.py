@@ -1,10 +1,11 @@
-"""What comes and goes around a daemon in a soak: reloads, subscribers, scrapes, and `edge fleet` beside it all the time."""
+"""What comes and goes around a daemon in a soak: reloads, subscribers, scrapes, and two programs beside it all the time."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,15 +18,18 @@ from typing import Any
 from edge.client import Subscriber
 from edge.service.runtime_folder import read_reload
 
-EVERY_S = {"reloads": 20.0, "subscribers": 1.0, "scrapes": 2.0}
+EVERY_S = {"reloads": 20.0, "subscribers": 1.0, "scrapes": 2.0, "polls": 0.2}
 """Time in s between two of each."""
 SETTLED_S = 10.0
 """Time in s after which a program beside the daemon has started."""
+ALL_REGISTERS = bytes((0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 29))
+"""What a PLC sends to read the 29 holding registers (Modbus TCP, function code 3)."""
 
 
 class Visitors(threading.Thread):
-    """One thread asks for reloads, each with another ``recipe_id``, subscribes and leaves, and reads every page of the
-    health server. ``counts`` says how often, ``fleet_growth_mb`` by how much `edge fleet` grew since its start.
+    """One thread asks for reloads, each with another ``recipe_id``, subscribes and leaves, reads every page of the health
+    server and polls the gateway as a PLC does. ``counts`` says how often; ``growth_mb`` by how much `edge fleet` and
+    `edge gateway modbus` grew since their starts.
     """
 
     def __init__(self, pid: int, config: Path, runtime: Path) -> None:
@@ -33,8 +37,9 @@ class Visitors(threading.Thread):
         self._pid, self._config, self._runtime = pid, config, runtime
         self._text = config.read_text()
         self._over = threading.Event()
-        self.counts = {"reloads": 0, "reloads_refused": 0, "subscribers": 0, "scrapes": 0, "scrapes_failed": 0}
-        self.fleet_growth_mb = 0.0
+        self._port = free_port()
+        self.counts = {"reloads": 0, "reloads_refused": 0, "subscribers": 0, "scrapes": 0, "scrapes_failed": 0, "polls": 0}
+        self.growth_mb = {"fleet": 0.0, "gateway": 0.0}
 
     def close(self) -> None:
         self._over.set()
@@ -42,23 +47,29 @@ class Visitors(threading.Thread):
 
     def run(self) -> None:
         endpoints = json.loads((self._runtime / "endpoints.json").read_text())
-        command = [sys.executable, "-m", "edge", "fleet", str(self._runtime)]
-        fleet = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        edge = (sys.executable, "-m", "edge")
+        gateway = ("gateway", "modbus", str(self._config), "--port", str(self._port), "--allow-simulated")
+        commands = {"fleet": (*edge, "fleet", str(self._runtime)), "gateway": (*edge, *gateway)}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        beside = {name: subprocess.Popen(command, **quiet) for name, command in commands.items()}
         try:
-            self._visit(endpoints, fleet.pid)
+            self._visit(endpoints, {name: process.pid for name, process in beside.items()})
         finally:
-            fleet.terminate()
-            fleet.wait()
+            for process in beside.values():
+                process.terminate()
+                process.wait()
 
-    def _visit(self, endpoints: dict[str, str], fleet: int) -> None:
-        began, at_start = time.monotonic(), 0.0
+    def _visit(self, endpoints: dict[str, str], beside: dict[str, int]) -> None:
+        began = time.monotonic()
+        at_start: dict[str, float] = {}
         due = {name: began + every for name, every in EVERY_S.items()}
-        while not self._over.wait(0.2):
+        calls = {"reloads": self._reload, "subscribers": self._subscribe, "scrapes": self._scrape, "polls": self._poll}
+        while not self._over.wait(0.1):
             now = time.monotonic()
             if now - began > SETTLED_S:
-                at_start = at_start or rss_mb(fleet)
-                self.fleet_growth_mb = round(rss_mb(fleet) - at_start, 2)
-            for name, call in (("reloads", self._reload), ("subscribers", self._subscribe), ("scrapes", self._scrape)):
+                at_start = at_start or {name: rss_mb(pid) for name, pid in beside.items()}
+                self.growth_mb = {name: round(rss_mb(pid) - at_start[name], 2) for name, pid in beside.items()}
+            for name, call in calls.items():
                 if now >= due[name]:
                     due[name] = now + EVERY_S[name]
                     call(endpoints)
@@ -89,6 +100,18 @@ class Visitors(threading.Thread):
             except OSError:
                 self.counts["scrapes_failed"] += 1
 
+    def _poll(self, _endpoints: dict[str, str]) -> None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1.0) as plc:
+            plc.sendall(ALL_REGISTERS)
+            self.counts["polls"] += plc.recv(1024)[7:9] == bytes((3, 58))
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
 
 def rss_mb(pid: int) -> float:
     """Resident size of a process in MB; 0.0 where there is none."""
@@ -101,4 +124,6 @@ def rss_mb(pid: int) -> float:
 
 def told(visitors: Visitors | None) -> dict[str, Any]:
     """The visitors' figures; none without them."""
-    return {} if visitors is None else {**visitors.counts, "fleet_growth_mb": visitors.fleet_growth_mb}
+    if visitors is None:
+        return {}
+    return {**visitors.counts, **{f"{name}_growth_mb": grown for name, grown in visitors.growth_mb.items()}}
