@@ -3,10 +3,11 @@ import { change, on, state, tell } from "./state.js";
 
 const KEY = "#regions=";
 const WAIT_MS = 500;
+const brought = location.hash; // as the page was opened: this module writes the address anew while a recording still opens
 
 /** Regions that the address brought; null without any. Throws where they can't be read. */
 export function linked() {
-  return location.hash.startsWith(KEY) ? JSON.parse(decodeURIComponent(location.hash.slice(KEY.length))) : null;
+  return brought.startsWith(KEY) ? JSON.parse(decodeURIComponent(brought.slice(KEY.length))) : null;
 }
 
 let applied = false;
