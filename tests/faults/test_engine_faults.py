@@ -140,16 +140,18 @@ def test_where_the_judge_hangs_nobody_can_write_records_and_the_hole_is_told(
 def test_a_stage_that_fails_while_the_line_drains_is_no_clean_end(tmp_path: Path) -> None:
     """Exit code 3, and the frames behind it are told as lost."""
     lines: list[Line] = []
+    stop = threading.Event()
 
     def fails_at_last(_index: int) -> None:
         time.sleep(0.02)
-        if lines[0].phase is Phase.STOPPING:
-            raise RuntimeError("CUDA error 700: an illegal memory access was encountered")
+        while stop.is_set():  # the frame in hand is held until the line has seen it, however late
+            if lines[0].phase is Phase.STOPPING:
+                raise RuntimeError("CUDA error 700: an illegal memory access was encountered")
+            time.sleep(0.001)
 
     config = loaded(tmp_path, "supervise.restarts=0", "source.fps=400", "source.frames=null", "ring.slots=64")
     lines.append(make_line(config, before=fails_at_last))
     (line,) = lines
-    stop = threading.Event()
     line.start(stop)
     while line.ring.fill < 20:
         time.sleep(0.01)
