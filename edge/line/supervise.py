@@ -121,8 +121,8 @@ class Worker:
             except Exception as error:
                 self.last_error = f"{type(error).__name__}: {error}"
                 if not self._may_restart():
+                    self.failed = error  # before the log: a traceback takes long to write on a busy machine
                     log.exception("stage_given_up", stage=self.name, error=self.last_error)
-                    self.failed = error
                     break
                 self.restarted += 1
                 log.exception("stage_restarted", stage=self.name, error=self.last_error, restarts=self.restarted)

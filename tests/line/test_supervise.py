@@ -10,6 +10,7 @@ import pytest
 from support.waits import PATIENCE_S
 
 from edge.errors import UserError
+from edge.line import supervise
 from edge.line.supervise import StageHealth, Worker, examine
 
 Beat = Callable[[], bool]
@@ -152,3 +153,22 @@ def test_time_in_which_nobody_could_run_counts_against_nobody() -> None:
     assert examine([worker], 5.0).hung is None
     worker.excuse(100.0)
     assert worker._beat_ns <= time.monotonic_ns(), "progress does not lie in the future"
+
+
+def test_a_stage_has_failed_before_its_traceback_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine writes at one for seconds; a line that drained meanwhile took it for a clean end, exit code 0."""
+    seen: list[BaseException | None] = []
+
+    class Log:
+        def exception(self, *_: object, **__: object) -> None:
+            seen.append(worker.failed)
+
+    def stage(_beat: object) -> None:
+        raise RuntimeError("gone")
+
+    monkeypatch.setattr(supervise, "log", Log())
+    worker = Worker("infer", stage, restarts=0)
+    worker.start()
+    assert worker.join(PATIENCE_S)
+    assert seen == [worker.failed]
+    assert isinstance(worker.failed, RuntimeError)
