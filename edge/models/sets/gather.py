@@ -4,8 +4,11 @@ it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +18,7 @@ from edge.frames import Frame, Skip
 from edge.models.sets.frame_set import FrameSet, SetFrame, read_set, why_unreadable, with_hash, write_set
 from edge.models.sets.manifest import MANIFEST
 from edge.models.sets.open import open_set
+from edge.storage.disk import lock
 from edge.storage.find_pictures import SUFFIXES
 from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import PictureError, write_png
@@ -57,8 +61,47 @@ def gather(
     ``described``: adds parts and tags to a source. Labels, masks, parts and tags come along.
 
     Raises:
-        UserError: a source without frames, a target that holds something else, no frame that can be read.
+        UserError: a source without frames, a target that holds something else or that another gathering fills now, no frame
+            that can be read.
     """
+    with _alone(target):
+        return _gathered(sources, target, most, tags, described, seen)
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Hold a set's folder while frames are gathered into it: two at a time would give two pictures one name."""
+    if target.exists() and not target.is_dir():
+        yield  # and is refused
+        return
+    is_new = not target.exists()
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+    try:
+        with contextlib.suppress(OSError):  # some file systems lock no folders
+            lock(
+                fd,
+                lambda: UserError(f"{target}: another process gathers frames into it", fix="wait for its end", passes=True),
+            )
+        yield
+    finally:
+        os.close(fd)
+        if is_new:
+            with contextlib.suppress(OSError):
+                target.rmdir()  # nothing was gathered
+
+
+def _gathered(
+    sources: Sequence[Path],
+    target: Path,
+    most: int | None,
+    tags: Sequence[str],
+    described: Callable[[FrameSet], FrameSet],
+    seen: Callable[[int], None],
+) -> Gathered:
     before = _existing(target)
     result = Gathered(before)
     hashes = {frame.sha256 for frame in before.frames}

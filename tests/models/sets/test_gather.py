@@ -77,6 +77,26 @@ def test_damaged_pictures_are_named_and_a_folder_of_something_else_is_left_alone
         gather([tmp_path / "none"], tmp_path / "new")
 
 
+def test_a_set_grows_by_one_gathering_at_a_time(tmp_path):
+    for name in ("a", "b"):
+        save(tmp_path / name / "0.png", picture(ord(name)))
+    told = []
+
+    def second(_: int) -> None:
+        with pytest.raises(
+            UserError, match=r"set: another process gathers frames into it\n  fix: wait for its end"
+        ) as refused:
+            gather([tmp_path / "b"], tmp_path / "set")
+        told.append(refused)
+
+    gather([tmp_path / "a"], tmp_path / "set", seen=second)
+    assert len(told) == 1
+    assert gather([tmp_path / "b"], tmp_path / "set").taken == 1
+    with pytest.raises(UserError, match="no such file or folder"):
+        gather([tmp_path / "none"], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_frames_of_a_video_are_unpacked(tmp_path):
     import cv2
 
