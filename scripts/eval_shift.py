@@ -81,6 +81,7 @@ CAUSES = (
 class Sizes:
     fit: int = 60
     tested: int = 40
+    taken_alone: bool = False
 
 
 def main() -> None:
@@ -90,6 +91,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="independent lines")
     parser.add_argument("--only", action="append", metavar="CAUSE", help="causes whose name begins so")
     parser.add_argument("--without", action="append", default=[], metavar="ANSWER", help="answers that aren't tried")
+    parser.add_argument(
+        "--taken", action="store_true", help="count the model as it was and the answer taken alone: half the time"
+    )
     parser.add_argument("--tiles", type=Path, metavar="FOLDER", help="magnetic tiles with parts.csv")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -105,7 +109,8 @@ def main() -> None:
             if arguments.smoke:
                 results = evaluate(causes[2:3] if not arguments.only else causes[:1], [0], Sizes(fit=30, tested=8), answers)
             else:
-                results = evaluate(causes, range(arguments.seeds), Sizes(), answers)
+                sizes = Sizes(taken_alone=arguments.taken)
+                results = evaluate(causes, range(arguments.seeds), sizes, answers)
     except UserError as error:
         sys.exit(str(error))
     if arguments.json:
@@ -168,7 +173,8 @@ class Lab:
         adapt_files = {*bad, *good[: 8 - len(bad)]}
         sided = [replace(f, side="adapt" if f.file in adapt_files else "calibrate") for f in source.frames]
         tested = [list(frames_of(self.root / folder / kind)) for kind in ("good", "bad")]
-        return run(self.bundle, self.threshold, source.with_frames(sided), tested, answers, self.root / folder)
+        place, alone = self.root / folder, self.sizes.taken_alone
+        return run(self.bundle, self.threshold, source.with_frames(sided), tested, answers, place, taken_alone=alone)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,10 @@ def run(
     tested: Sequence[list[Frame]],
     answers: Sequence[AnswerRow],
     place: Path,
+    *,
+    taken_alone: bool = False,
 ) -> dict[str, Any]:
-    """Adapt, and count on frames that took part in nothing."""
+    """Adapt, and count on frames that took part in nothing; ``taken_alone``: only as it was, and by the answer taken."""
     truth = {"frozen": counted(bundle, threshold, tested)}
     try:
         done: Adaptation = adapt(open_subject(bundle.folder, threshold), source, answers)
@@ -40,6 +42,8 @@ def run(
     for one in done.tried:
         if one.trial is None or one.proposal is None:
             why_not[one.row.name] = one.why_not
+            continue
+        if taken_alone and one is not done.choice.taken:
             continue
         made = write_proposal(place / f"answer-{one.row.name}", one.proposal, bundle)
         truth[one.row.name] = counted(made, one.trial.threshold, tested)

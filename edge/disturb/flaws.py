@@ -143,12 +143,15 @@ def between_pixels(flaw: Flaw, right: float, down: float) -> tuple[Flaw, float]:
     """The flaw as linear interpolation shows it, moved by 0 to 1 px to the right and down, and its contrast as a share of
     what it was: a registration interpolates every frame, and takes a part of what is only a px or two wide.
     """
-    shape = np.pad(flaw.shape, ((0, 1), (0, 1)))
+    height, width = flaw.shape.shape
+    shape = np.zeros((height + 1, width + 1), flaw.shape.dtype)  # np.pad took most of this function's time
+    shape[:-1, :-1] = flaw.shape
     shape[:, 1:] = (1 - right) * shape[:, 1:] + right * shape[:, :-1]
     shape[:, 0] *= 1 - right
     shape[1:] = (1 - down) * shape[1:] + down * shape[:-1]
     shape[0] *= 1 - down
-    footprint = np.pad(flaw.footprint, ((0, 1), (0, 1)))
+    footprint = np.zeros(shape.shape, np.bool_)
+    footprint[:-1, :-1] = flaw.footprint
     before = np.abs(flaw.shape[flaw.footprint]).mean()
     return Flaw(flaw.x0, flaw.y0, shape, footprint), float(np.abs(shape[footprint]).mean() / before)
 

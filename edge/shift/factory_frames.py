@@ -15,10 +15,10 @@ import numpy as np
 from edge.config.bundle import Bundle
 from edge.errors import UserError, first_few
 from edge.frames import Frame
-from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable
-from edge.models.sets.used import content_id, fitted_on
+from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.sets.used import fitted_on
 from edge.preprocess.pixel_formats import Depth, LevelWindow, to_depth
-from edge.storage.pictures import PictureError
+from edge.shift.seen_frames import SeenFrames, check_shows, check_size
 
 ADAPT_SHARE: Final = 2 / 7
 """This makes of 28 good frames 8 to adapt by and 20 for the threshold."""
@@ -65,19 +65,6 @@ class FactoryFrames:
         return " ".join(sorted({self.ids[frame.file] for frame in frames}))
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What one look at every frame found."""
-
-    ids: dict[str, str] = field(default_factory=dict)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    sizes: dict[tuple[int, int, int], str] = field(default_factory=dict)
-    """Width, height and channels, with the first file of each."""
-    clipped: list[float] = field(default_factory=list)
-    even: list[str] = field(default_factory=list)
-    """Frames that show one level alone."""
-
-
 def factory_frames(
     source: FrameSet,
     bundle: Bundle,
@@ -97,9 +84,9 @@ def factory_frames(
             was fitted on or adapted to before, sides that share a frame.
     """
     good, notes = _good(source)
-    look = _Seen()
+    look = SeenFrames()
     for number, frame in enumerate(good, 1):
-        _look(frame, source, levels, look)
+        look.look(frame, source, levels)
         seen(number, len(good))
     good = [frame for frame in good if frame.file in look.ids]
     _check(source, bundle, good, look, lab_clipped)
@@ -113,11 +100,6 @@ def factory_frames(
     else:
         sides = _handed_out(source, good, look.ids, adapt)
     return FactoryFrames(source.lacking(len(look.unreadable)), levels, *sides, look.ids, tuple(notes))
-
-
-def _share_at_white(frame: Frame) -> float:
-    """Share of the frame's samples at white."""
-    return float(np.count_nonzero(frame.pixels >= (1 << frame.bits) - 1)) / frame.pixels.size
 
 
 def _good(source: FrameSet) -> tuple[list[SetFrame], list[str]]:
@@ -135,32 +117,16 @@ def _good(source: FrameSet) -> tuple[list[SetFrame], list[str]]:
     return good, [f"no frame of {source.path} has a label: all {len(good)} count as good"]
 
 
-def _look(frame: SetFrame, source: FrameSet, levels: tuple[Depth, LevelWindow | None], look: _Seen) -> None:
-    try:
-        read = source.read(frame)
-    except (OSError, PictureError) as error:
-        look.unreadable.append((frame.file, why_unreadable(error)))
-        return
-    look.ids[frame.file] = content_id(read.pixels)
-    channels = 1 if read.pixels.ndim == 2 else read.pixels.shape[2]
-    look.sizes.setdefault((read.meta.width, read.meta.height, channels), frame.file)
-    look.clipped.append(_share_at_white(to_depth(read, *levels)))
-    if read.pixels.min() == read.pixels.max():
-        look.even.append(frame.file)
-
-
-def _check(source: FrameSet, bundle: Bundle, good: Sequence[SetFrame], look: _Seen, lab_clipped: float) -> None:
+def _check(source: FrameSet, bundle: Bundle, good: Sequence[SetFrame], look: SeenFrames, lab_clipped: float) -> None:
     if not good:
-        raise UserError(f"{source.path}: no frame can be read", received=f"{len(look.unreadable)} damaged pictures")
-    _check_size(source, bundle, look)
-    if look.even or len(set(look.ids.values())) == 1 < len(good):
-        what = f"{look.even[0]} shows one level alone" if look.even else "all frames are the same picture"
         raise UserError(
-            f"{source.path}: {what}",
-            received=f"{len(look.even)} of {len(good)} frames are even" if look.even else f"{len(good)} copies of one",
-            expected="frames of different good parts",
-            fix="record again: the camera is covered, or repeats its picture",
+            f"{source.path}: no frame can be read",
+            received=f"{len(look.unreadable)} damaged pictures",
+            expected="PNG, JPEG, TIFF or BMP pictures",
         )
+    check_size(source, bundle, look)
+    _check_colour(source, bundle, look)
+    check_shows(source, good, look)
     share = float(np.median(look.clipped))
     if share > CLIPPED_SHARE and share > 2 * lab_clipped:
         raise UserError(
@@ -180,23 +146,13 @@ def _check(source: FrameSet, bundle: Bundle, good: Sequence[SetFrame], look: _Se
         )
 
 
-def _check_size(source: FrameSet, bundle: Bundle, look: _Seen) -> None:
+def _check_colour(source: FrameSet, bundle: Bundle, look: SeenFrames) -> None:
     kind = bundle.spec.frames
-    sizes = [f"{w}x{h} {'grey' if c == 1 else 'RGB'} ({file})" for (w, h, c), file in look.sizes.items()]
-    if kind is not None and kind.size is not None:
-        wrong = [text for text, (w, h, _) in zip(sizes, look.sizes, strict=True) if (w, h) != kind.size]
-        if wrong:
-            raise UserError(
-                f"{source.path}: frames of another size than {bundle.folder} was made from",
-                received=first_few(wrong),
-                expected=f"{kind.size[0]}x{kind.size[1]}, as the model's own",
-                fix="record with the line's camera settings, or fit a model on these frames: edge fit",
-            )
     colours = {"grey" if c == 1 else "RGB" for _, _, c in look.sizes}
     if len(colours) > 1 or (kind is not None and kind.colour is not None and colours != {kind.colour}):
         raise UserError(
             f"{source.path}: frames of another colour than {bundle.folder} was made from",
-            received=first_few(sizes),
+            received=first_few(look.shown_sizes()),
             expected=f"{kind.colour} frames" if kind is not None and kind.colour else "grey or RGB, all alike",
             fix="record with the line's camera settings",
         )

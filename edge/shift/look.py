@@ -168,7 +168,11 @@ def _sampled(side: ShiftSide, share: float) -> list[Frame]:
     frames = list(_spread(side, max(2, min(TEMPLATE_FRAMES, int(share * len(side.frames))))))
     if not frames:
         file, why = side.unreadable[0]
-        raise UserError(f"{side.name}: no frame can be read", received=f"{len(side.frames)} frames; {file}: {why}")
+        raise UserError(
+            f"{side.name}: no frame can be read",
+            received=f"{len(side.frames)} frames; {file}: {why}",
+            expected="PNG, JPEG, TIFF or BMP pictures, a recording, or a set",
+        )
     return frames
 
 

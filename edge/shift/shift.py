@@ -268,6 +268,12 @@ def _notes(sides: tuple[ShiftSide, ShiftSide], ruler: Ruler) -> list[str]:
                 f"{side.name}: {side.known} of {len(side.seen)} frames are among those that the model was fitted on, so "
                 "what it says of this set flatters it"
             )
+    first = {kind.content for kind in sides[0].kinds}
+    if shared := sum(kind.content in first for kind in sides[1].kinds):
+        notes.append(
+            f"{shared} of {len(sides[1].seen)} frames of {sides[1].name} are frames of {sides[0].name}, too: the sets look "
+            "more alike than they are"
+        )
     if ruler.size is not None:
         width, height = ruler.size
         notes.append(f"pictures have sizes of their own: their middle {width}x{height} px is measured, at their own scale")

@@ -16,8 +16,9 @@ from edge.errors import UserError
 from edge.models.evaluate.intervals import Interval, share_interval
 from edge.models.evaluate.ranking import auroc, steps
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.sets.used import count_used, fitted_on
+from edge.models.sets.used import fitted_on
 from edge.shift.planted import TOLD as PLANTED_TOLD
+from edge.shift.seen_frames import SeenFrames, check_shows, check_size
 from edge.shift.stress_task import Outcome, StressTask, Way
 from edge.shift.subject import Subject
 from edge.spread import shards_of, spread
@@ -143,8 +144,9 @@ def run_stress(
     ``frames``: labelled; without a defective one, defects are planted into the good ones.
 
     Raises:
-        UserError: fewer than ten good frames that can be read.
+        UserError: fewer than ten good frames that can be read, frames of another size than the model's, or constant ones.
     """
+    known = _looked_at(subject, source, frames)
     plant = not any(frame.label == "defect" for frame in frames)
     task = StressTask(subject.inspector, source, tuple(frames), tuple(ways), seed, plant)
     try:
@@ -175,8 +177,18 @@ def run_stress(
             expected=f"at least {LEAST_FRAMES}; 40 show a share of 5 % to about 6 %",
         )
     told = PLANTED_TOLD if plant else "the set's own"
-    known = count_used(fitted_on(subject.bundle), source, [frame for frame in frames if frame.label != "defect"])
     return Stress(_curves(good, bad, ways, limits), len(good), len(bad), told, tuple(unreadable), known)
+
+
+def _looked_at(subject: Subject, source: FrameSet, frames: Sequence[SetFrame]) -> int:
+    """How many of the good frames the model was fitted on. Raises UserError for frames that say nothing of it."""
+    seen, used = SeenFrames(), fitted_on(subject.bundle)
+    good = [frame for frame in frames if frame.label != "defect"]
+    for frame in good:
+        seen.look(frame, source, subject.inspector.levels)
+    check_size(source, subject.bundle, seen)
+    check_shows(source, good, seen)
+    return sum(one in used for one in seen.ids.values())
 
 
 def _seen(source: FrameSet, frames: Sequence[SetFrame], bundle: Path) -> str:

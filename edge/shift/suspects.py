@@ -1,7 +1,8 @@
 """Frames among the confirmed good ones that may be defective: they stand out for the model, or among their own kind.
 
 After a shift every frame stands out for the model, and a defect hides among them. So each frame is also scored by a model
-of the other factory frames alone, where the bundle's method allows one.
+of the other factory frames alone, where the bundle's method allows one. Where some were found the others are looked at
+again: of 28 frames with 10 defective ones, four hid the other six at first.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ def suspects(bundle: Bundle, frames: Sequence[tuple[str, Frame]], place: str) ->
     Raises:
         UserError: more than a quarter of them.
     """
-    found = {
-        o.name: f"highest value {o.maximum:.3g}, {o.z:.0f} times the usual spread above the others'"
-        for o in _seen(bundle, frames)
-    }
-    for outlier in _among_themselves(bundle, frames):
-        found.setdefault(outlier.name, f"unlike the other factory frames: {outlier.z:.0f} times their spread")
+    found: dict[str, str] = {}
+    while len(found) <= MOST_SHARE * len(frames):
+        new = _standing_out(bundle, [one for one in frames if one[0] not in found])
+        if not new:
+            break
+        found |= new
     if len(found) > MOST_SHARE * len(frames):
         raise UserError(
             f"{place}: contaminated: too many of the good frames look defective",
@@ -47,6 +48,16 @@ def suspects(bundle: Bundle, frames: Sequence[tuple[str, Frame]], place: str) ->
             expected=f"at most {MOST_SHARE:.0%}, as in a set that somebody confirmed",
             fix="look at them, and label them anew: edge label",
         )
+    return found
+
+
+def _standing_out(bundle: Bundle, frames: Sequence[tuple[str, Frame]]) -> dict[str, str]:
+    found = {
+        o.name: f"highest value {o.maximum:.3g}, {o.z:.0f} times the usual spread above the others'"
+        for o in _seen(bundle, frames)
+    }
+    for outlier in _among_themselves(bundle, frames):
+        found.setdefault(outlier.name, f"unlike the other factory frames: {outlier.z:.0f} times their spread")
     return found
 
 

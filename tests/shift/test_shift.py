@@ -100,6 +100,11 @@ def test_other_parts_of_the_same_kind_are_not_different(lab, tmp_path):
     assert report_of(compare_sets(("lab", "other"), (open_set(lab), open_set(other))))["verdict"] == "not different"
 
 
+def test_frames_that_stand_in_both_sets_are_counted(lab):
+    report = report_of(compare_sets(("lab", "line"), (open_set(lab), open_set(lab))))
+    assert "24 of 24 frames of line are frames of lab, too: the sets look more alike than they are" in report["notes"]
+
+
 def test_the_page_is_offline_and_the_report_stands_beside_it(lab, blurred, tmp_path):
     pytest.importorskip("bokeh", reason="the extra 'report' is not installed")
     page = tmp_path / "shift.html"

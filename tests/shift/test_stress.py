@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support.judged import fitted, parts_folder
+from support.sets import save
 
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.errors import UserError
@@ -141,6 +144,27 @@ def test_too_few_good_frames_are_refused(bundle: Path, folder: Path) -> None:
     source = open_set(folder / "test" / "good")
     with pytest.raises(UserError, match=r"too few good frames .*\n  received: 9 that can be read\n  expected: at least 10"):
         run_stress(open_subject(bundle, 9.0), source, source.frames[:9], ways_of(["noise"]))
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        (
+            np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8),
+            r"another size than .*bundle .*64x48 grey .*96x96, as",
+        ),
+        (np.full((96, 96), 90, np.uint8), r"x.png shows one level alone.*1 of 13 frames are even"),
+    ],
+)
+def test_frames_that_say_nothing_of_the_model_are_refused(
+    bundle: Path, folder: Path, tmp_path: Path, picture: Any, expected: str
+) -> None:
+    """Another size gave a table of 100 % false rejects, as if the model were to blame."""
+    place = shutil.copytree(folder / "test" / "good", tmp_path / "good")
+    save(place / "x.png", picture)
+    with pytest.raises(UserError) as caught:
+        run_stress(open_subject(bundle, 9.0), (source := open_set(place)), source.frames, ways_of(["noise"]), limits=LIMITS)
+    assert re.search(expected, str(caught.value), re.DOTALL)
 
 
 def test_the_threshold_of_a_bare_bundle_is_told_where_it_comes_from(bundle: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -66,15 +65,6 @@ def _noted(path: Path) -> frozenset[str]:
         return frozenset(str(one) for one in notes["contents"])
     except (OSError, ValueError, KeyError, TypeError):  # no statistics, or those of another tool
         return frozenset()
-
-
-def count_used(used: frozenset[str], source: FrameSet, frames: Sequence[SetFrame]) -> int:
-    """How many of ``frames`` were used before; such that can't be read were not."""
-    found = 0
-    for frame in frames if used else ():
-        with suppress(OSError, PictureError):
-            found += content_id(source.read(frame).pixels) in used
-    return found
 
 
 def refuse_used(used: frozenset[str], frames: Iterable[tuple[str, str]], what: str, fix: str) -> None:
