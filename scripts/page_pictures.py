@@ -69,9 +69,9 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def served_line(folder: Path) -> Iterator[tuple[str, str]]:
+def served_line(folder: Path, config: str = LINE) -> Iterator[tuple[str, str]]:
     """Run the line and the page; yield the page's address and the secret of a session of somebody who sees this line."""
-    (folder / "line1.yaml").write_text(LINE)
+    (folder / "line1.yaml").write_text(config)
     (folder / "web.yaml").write_text("bind: 127.0.0.1:0\ndir: page\nlines: [run]\n")
     with contextlib.closing(AccountBook(folder / "page", SessionsConfig())) as book:
         password = secrets.token_urlsafe(16)
