@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import orjson
 import pytest
@@ -14,6 +15,7 @@ from support.pages import client_of, log_in, site_in
 from edge.web.doors.roles import Role
 from edge.web.logs.indexer import look_once
 from edge.web.logs.record_index import FILE, RecordIndex
+from edge.web.pages.log_page import readable
 
 HASH, OTHER = "a" * 64, "d" * 64
 
@@ -137,3 +139,13 @@ def test_another_cameras_records_are_not_in_ones_own_search(page) -> None:
     assert "/cam/cam1/record" not in client.get("/log").text
     assert client.get("/api/v1/export.ndjson").text == ""
     assert client.get("/api/v1/cameras/cam1/records").status_code == 404
+
+
+def test_a_record_is_shown_with_a_line_for_each_field_and_each_region() -> None:
+    record = {"seq": 3, "camera": "übung", "regions": [{"id": n, "bbox_xyxy": [n, 2, 3, 4]} for n in range(500)]}
+    text = readable(record)
+    assert json.loads(text) == record
+    assert len(text.splitlines()) == 506
+    assert text.splitlines()[1:3] == ['  "seq": 3,', '  "camera": "übung",']
+    assert text.splitlines()[4] == '    {"id": 0, "bbox_xyxy": [0, 2, 3, 4]},'
+    assert json.loads(readable({"regions": [], "seq": None})) == {"regions": [], "seq": None}

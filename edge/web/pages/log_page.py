@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -71,7 +73,7 @@ async def log_record(request: Request, camera: str, instance: str, seq: int) -> 
         title=f"Record {seq}",
         camera=camera,
         record=record,
-        text=orjson.dumps(record, option=orjson.OPT_INDENT_2).decode(),
+        text=readable(record),
         at=utc(record["created_ns"]),
         hashes=_hashes(record),
         pictures=pictures,
@@ -112,3 +114,15 @@ def _hashes(record: dict[str, Any]) -> list[tuple[str, str]]:
         "calibration": record.get("calibration_sha256"),
     }
     return [(name, sha256) for name, sha256 in named.items() if sha256]
+
+
+def readable(record: Mapping[str, Any]) -> str:
+    """Return a record as JSON for people: a line for each field, and for each region."""
+    lines = []
+    for key, value in record.items():
+        if key == "regions" and value:
+            inner = ",\n".join(f"    {json.dumps(region)}" for region in value)
+            lines.append(f'  "{key}": [\n{inner}\n  ]')
+        else:
+            lines.append(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    return "{\n" + ",\n".join(lines) + "\n}"

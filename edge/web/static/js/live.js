@@ -9,6 +9,7 @@ import { Strip } from "./strip.js";
 import { number, verdictText } from "./words.js";
 
 const PICTURES_KEPT = 150;
+const LISTED = 100;
 const { camera } = pageData();
 const picture = new Picture(id("view").querySelector(".picture"));
 const failPicture = new Picture(id("failpicture"));
@@ -57,9 +58,11 @@ function hearPicture(head, blob) {
 async function showRecord(record, blob, size) {
   if (blob && (await picture.show(record, blob, size)) === "dropped") return;
   showHead(record, record.created_ns, record.part_id ?? record.part_id_first);
-  id("regions").replaceChildren(...(record.regions ?? []).slice(0, 100).map(regionRow));
+  id("regions").replaceChildren(...(record.regions ?? []).slice(0, LISTED).map(regionRow));
   const dropped = Object.entries(record.regions_dropped ?? {});
-  put(id("dropped"), dropped.length ? `dropped by filters: ${dropped.map(([name, n]) => `${name} ${n}`).join(", ")}` : "");
+  const beyond = (record.regions?.length ?? 0) - LISTED;
+  const words = [beyond > 0 ? `and ${beyond} more regions` : "", dropped.length ? `dropped by filters: ${dropped.map(([name, n]) => `${name} ${n}`).join(", ")}` : ""];
+  put(id("dropped"), words.filter(Boolean).join("; "));
   if (!blob && told?.pictures) picture.clear("no picture of this record was sent: previews show five a second, and fails");
 }
 

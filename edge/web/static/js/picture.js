@@ -2,6 +2,7 @@
 import { boxRect, svg } from "./dom.js";
 
 const NAMED = 30; // more names than that hide the picture
+const SINGLE = 200; // boxes that say which they are under the pointer; those beyond are drawn as one
 
 /** Shows records' pictures in `holder`, which holds a canvas and an svg. */
 export class Picture {
@@ -82,17 +83,21 @@ export class Picture {
   }
 
   draw(record, [width, height]) {
-    this.boxes.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    const regions = record.regions ?? [];
     const unit = Math.max(width, height) / 100;
-    this.boxes.replaceChildren(
-      ...(record.regions ?? []).slice(0, 200).map((region, index) => {
-        const [x0, y0, , y1] = region.bbox_xyxy;
-        const title = svg("title", {}, `region ${region.id}: score ${region.score_max}, ${region.area_px} px`);
-        const box = boxRect(region.bbox_xyxy, title);
-        if (index >= NAMED) return box;
-        const text = svg("text", { x: x0, y: y0 > 3 * unit ? y0 - unit : y1 + 3 * unit, "font-size": 2.6 * unit, class: "boxname" }, String(region.id));
-        return svg("g", {}, box, text);
-      }),
-    );
+    const named = [];
+    this.boxes.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.boxes.classList.toggle("many", regions.length > NAMED);
+    const boxes = regions.slice(0, SINGLE).map((region, index) => {
+      const [x0, y0, , y1] = region.bbox_xyxy;
+      const title = svg("title", {}, `region ${region.id}: score ${region.score_max}, ${region.area_px} px`);
+      const box = boxRect(region.bbox_xyxy, title);
+      const [x, y] = [x0, y0 > 3 * unit ? y0 - unit : y1 + 3 * unit];
+      if (index >= NAMED || named.some((other) => Math.abs(other[0] - x) < 4 * unit && Math.abs(other[1] - y) < 2.6 * unit)) return box;
+      named.push([x, y]);
+      return svg("g", {}, box, svg("text", { x, y, "font-size": 2.6 * unit, class: "boxname" }, String(region.id)));
+    });
+    const rest = regions.slice(SINGLE).map(({ bbox_xyxy: [x0, y0, x1, y1] }) => `M${x0} ${y0}H${x1}V${y1}H${x0}Z`);
+    this.boxes.replaceChildren(...boxes, ...(rest.length ? [svg("path", { class: "box", d: rest.join("") })] : []));
   }
 }

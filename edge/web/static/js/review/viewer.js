@@ -16,6 +16,7 @@ for (const event of ["load", "error"]) picture.addEventListener(event, () => loa
 export const size = { width: 4, height: 3 };
 let view = [0, 0, 4, 3];
 const MOST_PX = 1600; // of a picture's longer side, until somebody looks closer
+const KEPT_BOXES = 24; // of each frame, in the index
 let shown = null;
 let waiting = null;
 
@@ -107,6 +108,7 @@ function write(detail) {
     ["time", detail.at ? moment(detail.at, { date: true }) : "–"], ["seq", detail.seq ?? "–"], ["part", detail.part ?? "–"],
     ["score", `${number(detail.map_max)} of ${number(detail.threshold)}`], ["kept for", detail.why ?? "–"], ["dropped by", detail.dropped.join(", ") || "–"],
     ["recording", detail.recording ?? "–"], ["file", detail.ref ?? `frame ${detail.number ?? "–"}`], ["words", said || "–"],
+    ...(detail.boxes.length < KEPT_BOXES ? [] : [["regions", `the first ${KEPT_BOXES} are drawn`]]),
   ];
   document.getElementById("facts").replaceChildren(...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
