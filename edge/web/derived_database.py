@@ -44,12 +44,29 @@ def read_derived(path: Path, what: str) -> Iterator[sqlite3.Connection]:
         UserError: a number is larger than SQLite holds; it isn't there yet, which passes.
     """
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_READ_WAIT_S)) as database:
+        with contextlib.closing(_read_only(path)) as database:
             yield database
     except OverflowError:
         raise UserError("a number is too large", expected=f"at most {MOST_NUMBER}") from None
     except sqlite3.Error as error:
         raise UserError(f"{what} isn't there yet: {error}", fix="it is made in the background", passes=True) from None
+
+
+def check_read_by_others(path: Path) -> None:
+    """Look whether another process can read a database that this one has open, and may have in its own memory.
+
+    Raises:
+        sqlite3.DatabaseError: the file was damaged or deleted, so that it must be begun anew.
+    """
+    if not path.exists():
+        raise sqlite3.DatabaseError(f"{path} was deleted")
+    busy = contextlib.suppress(sqlite3.OperationalError)
+    with busy, contextlib.closing(_read_only(path)) as database:
+        database.execute("select count(*) from sqlite_master").fetchone()
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_READ_WAIT_S)
 
 
 @contextlib.contextmanager

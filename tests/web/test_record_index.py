@@ -12,9 +12,11 @@ from support.logs import HOUR, START, lines, lost, write
 from edge.errors import UserError
 from edge.web.logs import record_search
 from edge.web.logs.drift_search import drifts_named
-from edge.web.logs.indexer import look_once
+from edge.web.logs.indexer import look_at_frames, look_once
 from edge.web.logs.record_index import FILE, RecordIndex
 from edge.web.logs.record_search import Wish, as_logged, each, indexed, search
+from edge.web.review.frame_index import FrameIndex
+from edge.web.review.places import FRAMES
 
 FIRST, SECOND = "edge-cam1-20261121T180000Z-000000.jsonl", "edge-cam1-20261121T190000Z-000001.jsonl"
 
@@ -203,6 +205,27 @@ def test_an_index_that_is_damaged_while_it_runs_is_no_logs_trouble(index, log, t
     monkeypatch.setattr(index, "make_keys", damaged)
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):  # the next process begins it anew
         look_once(index, ())
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"x" * path.stat().st_size), lambda path: path.unlink()])
+def test_an_index_that_only_its_writer_still_reads_is_begun_anew_by_the_next_process(index, log, tmp_path, damage) -> None:
+    frames = FrameIndex(tmp_path)
+    index.follow("cam1", log)
+    for one in (index, frames):
+        one._database.execute("pragma wal_checkpoint(truncate)")
+    damage(tmp_path / FILE)
+    damage(tmp_path / FRAMES)
+    with pytest.raises(sqlite3.DatabaseError, match=r"deleted|not a database"):
+        look_once(index, ())
+    with pytest.raises(sqlite3.DatabaseError, match=r"deleted|not a database"):
+        look_at_frames(frames, (), ())
+    frames.close()
+    index.close()
+    again = RecordIndex(tmp_path / FILE)
+    look_once(again, ())
+    assert again.follow("cam1", log) == 12
+    assert indexed(tmp_path) == (12, 2)
+    again.close()
 
 
 @pytest.mark.parametrize("is_there", [True, False])

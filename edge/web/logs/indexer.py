@@ -31,8 +31,9 @@ def look_once(index: RecordIndex, runtime_folders: Sequence[Path]) -> int:
     """Read what is new in every line's log; return how many records. A log that can't be read is reported, and waits.
 
     Raises:
-        sqlite3.DatabaseError: the index is damaged.
+        sqlite3.DatabaseError: the index is damaged or was deleted.
     """
+    index.check()
     count = 0
     for camera, lines in itertools.groupby(instances(runtime_folders), key=lambda line: line.camera):
         try:
@@ -73,6 +74,7 @@ def _report(event: str, camera: str | None, error: Exception) -> None:
 
 def look_at_frames(index: FrameIndex, runtime_folders: Sequence[Path], recordings: Sequence[Path]) -> int:
     """Read which frames every line's evidence and recordings have new; return how many. Raises as ``look_once``."""
+    index.check()
     count = 0
     for camera, lines in itertools.groupby(instances(runtime_folders), key=lambda line: line.camera):
         try:

@@ -19,7 +19,7 @@ from edge.storage.compressed_frames import VerifiedFrames
 from edge.storage.lines_until_torn import lines_until_torn
 from edge.storage.log_files import PACKED, segments
 from edge.web.column_values import real, text, whole
-from edge.web.derived_database import all_or_nothing, must_begin_anew, open_derived
+from edge.web.derived_database import all_or_nothing, check_read_by_others, must_begin_anew, open_derived
 from edge.web.last_disk import is_on
 from edge.wire.record_fields import VERDICTS
 
@@ -58,10 +58,15 @@ class RecordIndex:
 
     def __init__(self, path: Path) -> None:
         self._runs: dict[tuple[str, str], int] = {}
+        self._path = path
         self._database = open_derived(path, _TABLES, _LAYOUT)
 
     def close(self) -> None:
         self._database.close()
+
+    def check(self) -> None:
+        """Look whether others can read the index. Raises sqlite3.DatabaseError: it must be begun anew."""
+        check_read_by_others(self._path)
 
     def follow(self, camera: str, *folders: Path, is_whole: bool = True) -> int:
         """Read what is new in the folders of a camera's logs; return how many records that were.

@@ -21,7 +21,7 @@ from edge.service.instances import Instance
 from edge.storage.lines_until_torn import lines_until_torn
 from edge.storage.recording_index import INDEX, Deleted, RecordedFrame, entry_of
 from edge.web.column_values import MOST_NUMBER, real, text, whole
-from edge.web.derived_database import all_or_nothing, must_begin_anew, open_derived
+from edge.web.derived_database import all_or_nothing, check_read_by_others, must_begin_anew, open_derived
 from edge.web.review.label_table import open_labels
 from edge.web.review.places import FRAMES, set_folder
 from edge.web.tuning.recordings import KEPT, ListedRecording, is_gone, kept_name, listing_of
@@ -70,6 +70,10 @@ class FrameIndex:
 
     def close(self) -> None:
         self._database.close()
+
+    def check(self) -> None:
+        """Look whether others can read the index. Raises sqlite3.DatabaseError: it must be begun anew."""
+        check_read_by_others(self._folder / FRAMES)
 
     def follow(self, lines: Sequence[Instance], roots: Sequence[Path]) -> int:
         """Read what is new in the evidence and recordings of one camera, whose instances are ``lines``; return how many

@@ -16,7 +16,7 @@ import orjson
 
 from edge.errors import UserError
 from edge.models.sets.manifest import LabelLine
-from edge.web.derived_database import all_or_nothing, open_derived, read_derived
+from edge.web.derived_database import all_or_nothing, check_read_by_others, open_derived, read_derived
 from edge.web.review.places import LABELS
 
 _LAYOUT: Final = 2
@@ -40,6 +40,7 @@ class LabelTable:
 
     def __init__(self, folder: Path) -> None:
         """Open or make it in the page's folder. Raises sqlite3.Error."""
+        self._folder = folder
         self._database = open_derived(folder / LABELS, _TABLES, _LAYOUT)
 
     def close(self) -> None:
@@ -49,6 +50,12 @@ class LabelTable:
         """Return how many bytes of a camera's set are in the table, and the inode of the file that they were read from."""
         row = self._database.execute("select done, inode from books where camera = ?", (camera,)).fetchone()
         return (0, 0) if row is None else (row[0], row[1])
+
+    def check(self, camera: str) -> None:
+        """Look whether another process finds a camera's set in the table. Raises sqlite3.DatabaseError: begin it anew."""
+        check_read_by_others(self._folder / LABELS)
+        if not has_book(self._folder, camera):
+            raise sqlite3.DatabaseError("the table of labels can't be read: it was damaged or deleted")
 
     def masks(self, camera: str, file: str) -> dict[str, str]:
         """Return the name of each person's mask of a frame, in the order in which they were drawn."""

@@ -126,6 +126,8 @@ class ReviewWorker:
             return {"shapes": book.shapes(message["kept"], message["by"])}, b""
         else:
             book.follow()
+            if self._table is not None and book.manifest.is_file():
+                self._table.check(camera)
         return {}, b""
 
     def _export(self, camera: str, by: str) -> str:

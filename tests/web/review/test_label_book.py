@@ -246,6 +246,24 @@ def test_a_table_that_is_damaged_while_the_worker_runs_is_begun_anew_and_the_wor
     assert summary(tmp_path / "page", "cam1")["counts"] == {"good": 1, "defect": 1}
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"x" * path.stat().st_size), lambda path: path.unlink()])
+def test_a_table_that_only_its_writer_still_reads_is_begun_anew_when_it_is_looked_at(evidence, tmp_path, damage) -> None:
+    (tmp_path / "page").mkdir()
+    told = io.BytesIO()
+    worker = ReviewWorker(io.BytesIO(), told, tmp_path / "page")
+    word = {"op": "say", "camera": "cam1", "frame": frame(evidence, 0), "word": {"label": "good"}, "by": "ann"}
+    worker._answer(word)
+    worker._table._database.execute("pragma wal_checkpoint(truncate)")
+    damage(tmp_path / "page" / "labels.sqlite")
+    assert summary(tmp_path / "page", "cam1")["counts"] == {}
+    told.seek(told.truncate(0))
+    worker._answer({"op": "follow", "camera": "cam1"})  # as the page asks where it finds no set in the table
+    told.seek(0)
+    assert messages.read_message(told)[0] == {"re": None, "op": "follow"}
+    assert summary(tmp_path / "page", "cam1")["counts"] == {"good": 1}
+    worker._table.close()
+
+
 def test_a_full_disk_refuses_the_word_whole_and_takes_it_when_there_is_room(tmp_path, evidence, monkeypatch) -> None:
     with small_disk(tmp_path / "page", monkeypatch) as disk:
         monkeypatch.setattr(label_book, "KEEP_FREE_BYTES", 0)
