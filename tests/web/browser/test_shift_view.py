@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from support.records import DRIFT
+from support.waits import until
 
 
 def test_the_cause_stands_first_and_what_left_its_band_before_all_else(look) -> None:
@@ -62,4 +63,41 @@ def test_groups_are_selected_by_keys_in_every_drawing_and_a_point_shows_its_pict
             break
     page.locator("#hover img").wait_for()
     assert page.locator("#hover img").evaluate("img => img.decode().then(() => img.naturalWidth)") == 16
+    assert look.wrong == []
+
+
+def test_keys_wheel_and_buttons_look_closer_and_a_lasso_then_takes_what_is_in_sight(look) -> None:
+    page = look.open("/cam/cam1/shift")
+    page.locator("#values button").nth(1).wait_for()
+    scatter = page.locator("#scatter")
+    scatter.focus()
+    for key, zoom in (("+", "1.50"), ("-", "1.00"), ("+", "1.50")):
+        page.keyboard.press(key)
+        page.locator(f"#scatter[data-zoom='{zoom}']").wait_for()
+    scatter.hover(position={"x": 5, "y": 5})
+    page.mouse.wheel(0, -400)
+    page.locator("#scatter[data-zoom='4.08']").wait_for()
+    box = scatter.bounding_box()
+    page.mouse.move(box["x"] + 1, box["y"] + 1)
+    page.mouse.down()
+    for across, down in ((0.99, 0.01), (0.99, 0.99), (0.01, 0.99)):
+        page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"], steps=2)
+    page.mouse.up()
+    selected = page.locator("#selected").text_content() or "0"
+    assert int(selected.split()[0]) < 60
+    page.locator("#whole").click()
+    page.locator("#scatter[data-zoom='1.00']").wait_for()
+    assert look.wrong == []
+
+
+def test_a_chart_says_what_the_block_under_the_pointer_had(look) -> None:
+    page = look.open("/cam/cam1/shift")
+    course = page.locator(".course", has_text="edges x")
+    course.locator("canvas").wait_for()
+    newest = course.locator(".now").inner_text()
+    course.locator(".u-over").hover(position={"x": 2, "y": 20})
+    until(lambda: re.match(r"\d\d-\d\d \d\d:\d\d: ", course.locator(".now").inner_text()) is not None)
+    assert "usual" in (course.locator(".plot").get_attribute("title") or "")
+    page.mouse.move(0, 0)
+    until(lambda: course.locator(".now").inner_text() == newest)
     assert look.wrong == []

@@ -25,7 +25,8 @@ export class Courses {
       const chart = this.charts.get(statistic.name) ?? this.make(statistic);
       const beyond = Math.abs(deviation(statistic)) > 1;
       chart.root.classList.toggle("beyond", beyond);
-      put(chart.now, `${beyond ? "✕ beyond: " : ""}${number(statistic.median.at(-1))} ${statistic.unit}`);
+      chart.shown = { statistic, times, newest: `${beyond ? "✕ beyond: " : ""}${number(statistic.median.at(-1))} ${statistic.unit}` };
+      put(chart.now, chart.shown.newest);
       chart.root.setAttribute("aria-label", label(statistic, beyond));
       chart.plot.setData([times, statistic.low, statistic.high, statistic.median]);
       if (this.holder.children[index] !== chart.root) this.holder.insertBefore(chart.root, this.holder.children[index] ?? null);
@@ -48,11 +49,23 @@ export class Courses {
     const plotted = el("div", { class: "plot" });
     const root = el("div", { class: "course", role: "img", title: statistic.meant }, el("h3", {}, el("span", {}, statistic.name.replaceAll("_", " ")), now), plotted);
     this.holder.append(root);
-    const chart = { root, now, plotted };
+    const chart = { root, now, plotted, shown: null };
+    plotted.addEventListener("pointermove", (event) => point(chart, event));
+    plotted.addEventListener("pointerleave", () => put(now, chart.shown?.newest));
     chart.plot = new window.uPlot({ ...size(chart), ...options() }, [[], [], [], []], plotted);
     this.charts.set(statistic.name, chart);
     return chart;
   }
+}
+
+/** Says what the block under the pointer had, and when, in place of the newest. */
+function point({ plot, plotted, now, shown }, event) {
+  const at = plot.posToIdx(event.clientX - plot.over.getBoundingClientRect().left);
+  const { statistic, times } = shown ?? {};
+  if (times?.[at] === undefined) return;
+  const usual = `usual ${number(statistic.low[at])} to ${number(statistic.high[at])}`;
+  put(now, `${moment(times[at] * 1e9, { date: true }).slice(5, 16)}: ${number(statistic.median[at])} ${statistic.unit}`);
+  plotted.title = usual;
 }
 
 /** How far the newest median lies from the middle of its band, in halves of the band: beyond 1 it is unusual. */

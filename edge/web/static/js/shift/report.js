@@ -15,6 +15,9 @@ export class Report {
     id("view").addEventListener("change", () => this.draw());
     id("colour").addEventListener("change", () => this.draw());
     id("clear").addEventListener("click", () => this.scatter.select([]));
+    id("closer").addEventListener("click", () => this.scatter.zoom(1.5));
+    id("farther").addEventListener("click", () => this.scatter.zoom(1 / 1.5));
+    id("whole").addEventListener("click", () => this.scatter.whole());
   }
 
   /** Asks which reports there are, and opens the newest. */

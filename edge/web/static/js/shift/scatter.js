@@ -1,27 +1,28 @@
-// Frames as points: a circle for the first set, a square for the second; a lasso selects, the pointer names the nearest one.
+// Frames as points: a lasso selects, the pointer names the nearest one, wheel, buttons and keys look closer.
+import { drawPoints } from "./points.js";
 
 const NEAR_PX = 12;
-const SHADES = ["--s0", "--s1", "--s2", "--s3", "--s4", "--s5", "--s6", "--s7"];
+const MARGIN_PX = 12;
+const MOST_ZOOM = 200;
 
 export class Scatter {
   /** `chosen(indices)` hears of every selection, `near(index, event)` of the point under the pointer, or null. */
   constructor(canvas, chosen, near) {
-    this.canvas = canvas;
-    this.chosen = chosen;
-    this.near = near;
-    this.selected = new Set();
-    this.lasso = null;
+    Object.assign(this, { canvas, chosen, near, selected: new Set(), lasso: null });
+    this.whole();
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", () => this.end());
     canvas.addEventListener("pointerleave", () => this.near(null));
-    canvas.addEventListener("keydown", (event) => event.key === "Escape" && this.select([]));
+    canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    canvas.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.paint()).observe(canvas);
     document.addEventListener("edge:theme", () => this.paint());
   }
 
   /** Shows points `x`, `y` (null: not drawn); `shades` is a number a point, -1 for none; `sides` is 0 or 1. */
   show({ x, y, sides, shades }) {
+    if (x !== this.x) this.whole();
     Object.assign(this, { x, y, sides, shades });
     const drawn = x.map((value, index) => index).filter((index) => x[index] !== null);
     this.drawn = drawn;
@@ -35,45 +36,111 @@ export class Scatter {
     this.paint();
   }
 
-  place(index) {
+  /** Shows all points. */
+  whole() {
+    this.view = { zoom: 1, x: 0, y: 0 };
+    this.paint();
+  }
+
+  /** Looks `factor` times closer; what lies at `x`, `y` (CSS pixels; the middle if left out) stays there. */
+  zoom(factor, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
+    const { view } = this;
+    const zoom = Math.min(Math.max(view.zoom * factor, 1), MOST_ZOOM);
+    const by = zoom / view.zoom;
+    this.look(zoom, x - (x - view.x) * by, y - (y - view.y) * by);
+  }
+
+  pan(dx, dy) {
+    this.look(this.view.zoom, this.view.x + dx, this.view.y + dy);
+  }
+
+  /** Part of the whole is always in sight. */
+  look(zoom, x, y) {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const { x, y } = this.bounds;
-    return [12 + ((this.x[index] - x.low) / x.size) * (width - 24), height - 12 - ((this.y[index] - y.low) / y.size) * (height - 24)];
+    this.view = { zoom, x: Math.min(Math.max(x, width * (1 - zoom)), 0), y: Math.min(Math.max(y, height * (1 - zoom)), 0) };
+    this.paint();
+  }
+
+  /** The page goes on scrolling under a pointer that has not chosen the points by a click or by Tab. */
+  wheel(event) {
+    if (!event.ctrlKey && document.activeElement !== this.canvas) return;
+    event.preventDefault();
+    this.zoom(Math.exp(-event.deltaY / 400), event.offsetX, event.offsetY);
+  }
+
+  key(event) {
+    const step = 40;
+    const act = {
+      Escape: () => this.select([]), "+": () => this.zoom(1.5), "=": () => this.zoom(1.5), "-": () => this.zoom(1 / 1.5), 0: () => this.whole(),
+      ArrowLeft: () => this.pan(step, 0), ArrowRight: () => this.pan(-step, 0), ArrowUp: () => this.pan(0, step), ArrowDown: () => this.pan(0, -step),
+    }[event.key];
+    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    act();
+  }
+
+  /** Where every point lies in CSS pixels, two numbers a point; measured once for each picture. */
+  places() {
+    if (this.placed) return this.placed;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { view, bounds, x, y } = this;
+    const placed = new Float32Array(2 * x.length);
+    const [across, up] = [(width - 2 * MARGIN_PX) / bounds.x.size, (height - 2 * MARGIN_PX) / bounds.y.size];
+    for (const index of this.drawn) {
+      placed[2 * index] = view.x + view.zoom * (MARGIN_PX + (x[index] - bounds.x.low) * across);
+      placed[2 * index + 1] = view.y + view.zoom * (height - MARGIN_PX - (y[index] - bounds.y.low) * up);
+    }
+    this.placed = placed;
+    return placed;
+  }
+
+  inSight() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const places = this.places();
+    const isThere = (x, y) => x > -5 && y > -5 && x < width + 5 && y < height + 5;
+    return this.view.zoom === 1 ? this.drawn : this.drawn.filter((index) => isThere(places[2 * index], places[2 * index + 1]));
   }
 
   begin(event) {
     if (!this.x || event.button !== 0) return;
     this.canvas.setPointerCapture(event.pointerId);
-    this.lasso = [[event.offsetX, event.offsetY]];
+    if (event.shiftKey) this.drag = [event.clientX, event.clientY];
+    else this.lasso = [[event.offsetX, event.offsetY]];
   }
 
   move(event) {
-    if (this.lasso) {
+    if (this.drag) {
+      this.pan(event.clientX - this.drag[0], event.clientY - this.drag[1]);
+      this.drag = [event.clientX, event.clientY];
+    } else if (this.lasso) {
       this.lasso.push([event.offsetX, event.offsetY]);
-      this.paint();
+      this.paint({ moved: false });
     } else if (this.x) this.near(this.nearest(event.offsetX, event.offsetY), event);
   }
 
   end() {
-    const lasso = this.lasso;
-    this.lasso = null;
+    const { lasso } = this;
+    this.lasso = this.drag = null;
     if (!lasso) return;
+    const places = this.places();
     if (lasso.length < 4) this.select([this.nearest(...lasso[0])].filter((index) => index !== null));
-    else this.select(this.drawn.filter((index) => isInside(lasso, this.place(index))));
+    else this.select(this.drawn.filter((index) => isInside(lasso, [places[2 * index], places[2 * index + 1]])));
   }
 
   nearest(x, y) {
+    const places = this.places();
     let best = null;
     let least = NEAR_PX ** 2;
     for (const index of this.drawn) {
-      const [px, py] = this.place(index);
-      const far = (px - x) ** 2 + (py - y) ** 2;
+      const far = (places[2 * index] - x) ** 2 + (places[2 * index + 1] - y) ** 2;
       if (far < least) [best, least] = [index, far];
     }
     return best;
   }
 
-  paint() {
+  /** Draws at the next frame; the points only where something `moved`, a lasso over what was drawn before. */
+  paint({ moved = true } = {}) {
+    if (moved) this.placed = this.picture = null;
     if (this.due || !this.x) return;
     this.due = requestAnimationFrame(() => {
       this.due = null;
@@ -82,46 +149,22 @@ export class Scatter {
   }
 
   paintNow() {
-    const { canvas } = this;
-    const ratio = devicePixelRatio || 1;
-    canvas.width = Math.round(canvas.clientWidth * ratio);
-    canvas.height = Math.round(canvas.clientHeight * ratio);
+    const { canvas, lasso } = this;
+    if (!this.picture) {
+      drawPoints(canvas, { drawn: this.inSight(), places: this.places(), shades: this.shades, sides: this.sides, selected: this.selected });
+      canvas.dataset.zoom = this.view.zoom.toFixed(2);
+    }
+    if (!lasso) return;
     const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const style = getComputedStyle(canvas);
-    const colours = SHADES.map((name) => style.getPropertyValue(name));
-    const none = style.getPropertyValue("--line");
-    const ink = style.getPropertyValue("--ink");
-    const r = this.drawn.length > 4000 ? 1.2 : this.drawn.length > 800 ? 2 : 3.5;
-    const dim = this.selected.size ? 0.35 : 0.85;
-    for (const index of this.drawn) {
-      const [x, y] = this.place(index);
-      const shade = this.shades[index];
-      context.globalAlpha = this.selected.has(index) ? 1 : dim;
-      context.fillStyle = shade < 0 ? none : colours[shade % colours.length];
-      if (this.sides[index] || r < 2) context.fillRect(x - r, y - r, 2 * r, 2 * r);
-      else {
-        context.beginPath();
-        context.arc(x, y, r * 1.15, 0, 7);
-        context.fill();
-      }
-    }
-    context.globalAlpha = 1;
-    context.strokeStyle = ink;
-    context.lineWidth = 1;
-    for (const index of this.selected) {
-      if (this.x[index] === null) continue;
-      const [x, y] = this.place(index);
-      context.strokeRect(x - r - 1.5, y - r - 1.5, 2 * r + 3, 2 * r + 3);
-    }
-    if (this.lasso) {
-      context.setLineDash([5, 4]);
-      context.beginPath();
-      this.lasso.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
-      context.closePath();
-      context.stroke();
-      context.setLineDash([]);
-    }
+    this.picture ??= context.getImageData(0, 0, canvas.width, canvas.height);
+    context.putImageData(this.picture, 0, 0);
+    context.strokeStyle = getComputedStyle(canvas).getPropertyValue("--ink");
+    context.setLineDash([5, 4]);
+    context.beginPath();
+    lasso.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
+    context.closePath();
+    context.stroke();
+    context.setLineDash([]);
   }
 }
 
