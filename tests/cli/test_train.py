@@ -59,7 +59,7 @@ def test_the_sheet_needs_no_pytorch_and_trains_nothing(good: Path, tmp_path: Pat
 
 def test_importing_the_command_imports_no_pytorch() -> None:
     code = "import sys, edge.cli.train; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=50).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
 
 
 def test_a_set_without_parts_is_refused(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:

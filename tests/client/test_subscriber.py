@@ -272,7 +272,7 @@ def test_a_user_who_may_not_connect_is_told_why(tmp_path: Path, closed: str) -> 
                 [sys.executable, "-c", program, f"ipc://{place}/pub"],
                 capture_output=True,
                 text=True,
-                timeout=50,
+                timeout=120,
                 check=False,
             ).stdout
     assert told == (

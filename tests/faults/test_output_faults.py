@@ -203,7 +203,7 @@ def test_a_stopped_subscriber_costs_no_frame_and_no_memory(tmp_path: Path) -> No
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_stopped_subscriber_costs_no_memory_in_60_s(tmp_path: Path) -> None:
     frozen_memory(tmp_path, seconds=60.0)
 

@@ -14,7 +14,7 @@ from support.sums import sum_rule_of
 from edge.config.load import load_config
 
 
-@pytest.mark.parametrize("times", [8, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(180)])])
+@pytest.mark.parametrize("times", [8, pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(300)])])
 def test_reloads_and_refusals_under_load(tmp_path: Path, times: int) -> None:
     """Every third config is wrong. The source waits for the line, which is never idle."""
     config = loaded(tmp_path, "source.fps=null", "source.frames=null", "ring.slots=4")

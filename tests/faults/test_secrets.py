@@ -112,7 +112,7 @@ def expect_hidden(folders: list[Path], told: dict[str, Any], *, in_config: bool 
         assert {oct(p.stat().st_mode & 0o777) for p in holding} <= {"0o600"}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_passwords_of_a_camera_that_does_not_answer_stand_nowhere(tmp_path: Path) -> None:
     """Twelve styles of address, a line each: journal, state, fleet, archive, instance.json, evidence."""
     with lines([{"kind": "opencv", "device": style} for style in STYLES], tmp_path) as folders:
@@ -143,7 +143,7 @@ class Camera:
             time.sleep(0.05)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_passwords_of_a_camera_whose_pictures_come_stand_nowhere_either(tmp_path: Path) -> None:
     """A stream and a picture address, the secret in user part, path and query: records and evidence are written. One that
     came from the environment stands in no file at all.

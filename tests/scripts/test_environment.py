@@ -41,7 +41,7 @@ def clone(tmp_path: Path) -> Path:
 def bash(clone: Path, command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHON": str(clone / "python")}
     command = f"set -euo pipefail; source scripts/environment.sh; {command}"
-    return subprocess.run(["bash", "-c", command], cwd=clone, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(["bash", "-c", command], cwd=clone, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def installs(clone: Path) -> list[str]:

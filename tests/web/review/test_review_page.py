@@ -19,7 +19,7 @@ from edge.cli import app
 from edge.cli._labelling import word_of
 from edge.models.sets.frame_set import add_labels, read_set
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.browser]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.browser]
 
 
 HOSTILE = "<img src=x onerror=alert(1)>"

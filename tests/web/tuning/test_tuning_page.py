@@ -16,7 +16,7 @@ from support.waits import until
 
 from edge.web.tuning.controls import controls
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.browser]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.browser]
 FAIL = 2
 """A frame with defects, by the source's seed."""
 
