@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import pytest
+from support.daemons import Manager, daemon
 from support.lines import frame_ids, loaded, records
 from support.reloads import Driven
+from support.waits import PATIENCE_S, until
+from typer.testing import CliRunner
 
+from edge.cli import app
 from edge.config.bundle import Bundle, load_bundle
 from edge.models.graphs import load_model
 from edge.models.sets.frame_set import FrameSet
@@ -71,3 +77,43 @@ def test_a_live_line_goes_to_the_new_version_and_back_without_a_lost_frame(tmp_p
         old.sha256,
     ]
     assert [record["seq"] for record in found] == list(range(len(found)))
+
+
+def edge(*words: object) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_a_daemon_is_reloaded_to_the_new_version_and_back_by_undo_without_a_lost_frame(
+    tmp_path: Path, manager: Manager
+) -> None:
+    log, path = tmp_path / "log", tmp_path / "cam1.yaml"
+
+    def judged_by(bundle: Bundle) -> int:
+        return sum(file.read_bytes().count(bundle.sha256.encode()) for file in log.glob("*.jsonl"))
+
+    with daemon(tmp_path, manager=manager, sets=["source.fps=null", "source.frames=null", "outputs.zmq={}"]) as process:
+        manager.wait_for("READY=1")
+        old = load_bundle(tmp_path / "bundle")
+        until(lambda: judged_by(old) > 5)
+        new = adapted(old, tmp_path / "v2")
+        path.write_text(path.read_text().replace("bundle: bundle", "bundle: v2"))
+        assert "camera cam1: reloaded" in edge("reload", path)
+        until(lambda: judged_by(new) > 5)
+        assert f"model {old.sha256[:12]}" in edge("adapt", "--undo", "-m", new.folder, "-o", tmp_path / "v1-again")
+        assert load_bundle(tmp_path / "v1-again").sha256 == old.sha256
+        path.write_text(path.read_text().replace("bundle: v2", "bundle: v1-again"))
+        before = judged_by(old)
+        assert "camera cam1: reloaded" in edge("reload", path)
+        until(lambda: judged_by(old) > before + 5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    found = records(log)
+    assert {record["kind"] for record in found} == {"inspection"}
+    assert frame_ids(found) == list(range(1, len(found) + 1))
+    assert [record["seq"] for record in found] == list(range(len(found)))
+    hashes = [sha for sha, _ in groupby(record["model"]["sha256"] for record in found)]
+    assert hashes == [old.sha256, new.sha256, old.sha256]
