@@ -9,12 +9,12 @@ MOST_NUMBER: Final = (1 << 63) - 1
 
 def whole(value: object) -> int | None:
     """Return an integer of at most 63 bits; None for all else, booleans and numbers with a fraction among it."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_NUMBER else None
+    return value if type(value) is int and -MOST_NUMBER <= value <= MOST_NUMBER else None
 
 
 def real(value: object) -> float | None:
     """Return a number as a float; None for all else."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if type(value) is float else float(value) if type(value) is int else None
 
 
 def text(value: object) -> str | None:

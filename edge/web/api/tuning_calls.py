@@ -53,7 +53,7 @@ async def open_session(request: Request) -> dict[str, Any]:
     instance = site_of(request).hub.instance(camera)
     if instance is None or instance.config is None:
         raise UserError(f"{camera}: its config is not known", fix="start its daemon once: edge run LINE.yaml")
-    seat = await site_of(request).tuning.open(
+    seat, opened = await site_of(request).tuning.open(
         visitor_of(request).name,
         camera,
         {
@@ -66,7 +66,7 @@ async def open_session(request: Request) -> dict[str, Any]:
         },
     )
     doors_of(request).audit.note("tuning", visitor_of(request).name, peer_of(request), camera=camera, recording=found.name)
-    return {"id": seat.name, **_plain(seat.opened)}
+    return {"id": seat.name, **_plain(opened)}
 
 
 @routes.api("PUT", "/tuning/{session}/regions", role=Role.ENGINEER)

@@ -28,6 +28,8 @@ _NUMBERS: Final = {verdict: number for number, verdict in enumerate(VERDICTS)}
 _DRIFTS: Final = {"drift": "drift", "drift_block": "block"}
 """Lines of the log that say something of the line's drift, and the field that says it."""
 _BATCH: Final = 20_000
+_CACHE_KB: Final = 16 << 10
+"""Memory for pages of the index: with SQLite's own 2 MB a first reading writes many of them twice."""
 _TABLES: Final = """
 create table if not exists files (id integer primary key, camera text not null, path text unique not null,
   done integer not null, lines integer not null);
@@ -60,6 +62,7 @@ class RecordIndex:
         self._runs: dict[tuple[str, str], int] = {}
         self._path = path
         self._database = open_derived(path, _TABLES, _LAYOUT)
+        self._database.execute(f"pragma cache_size = -{_CACHE_KB}")
 
     def close(self) -> None:
         self._database.close()
@@ -172,9 +175,10 @@ class RecordIndex:
                 self._add_drift(camera, kind, at, record[_DRIFTS[kind]], number)
                 return None
             verdict, instance, seq = _NUMBERS[record["verdict"]], text(record["instance_id"]), whole(record["seq"])
-            if instance is None or seq is None or kind not in ("inspection", "skip"):
+            if instance is None or seq is None or (kind != "inspection" and kind != "skip"):
                 return None
-            known = at, self._run(camera, instance), seq, verdict, text(record["reason"])
+            run = self._runs.get((camera, instance)) or self._new_run(camera, instance)
+            known = at, run, seq, verdict, text(record["reason"])
             if kind == "inspection":
                 part, high, total = whole(record["part_id"]), real(record["map_max"]), real(record["latency_ms"]["total"])
                 return (*known, part, part, high, total, number, place)
@@ -187,12 +191,11 @@ class RecordIndex:
             add = "insert into drifts (at, camera, kind, body, file) values (?, ?, ?, ?, ?)"
             self._database.execute(add, (at, camera, kind, orjson.dumps(body).decode(), number))
 
-    def _run(self, camera: str, instance: str) -> int:
-        found = self._runs.get((camera, instance))
-        if found is None:
-            self._database.execute("insert or ignore into runs (camera, instance) values (?, ?)", (camera, instance))
-            ask = "select id from runs where camera = ? and instance = ?"
-            found = self._runs[camera, instance] = self._database.execute(ask, (camera, instance)).fetchone()[0]
+    def _new_run(self, camera: str, instance: str) -> int:
+        self._database.execute("insert or ignore into runs (camera, instance) values (?, ?)", (camera, instance))
+        ask = "select id from runs where camera = ? and instance = ?"
+        found: int = self._database.execute(ask, (camera, instance)).fetchone()[0]
+        self._runs[camera, instance] = found
         return found
 
 
@@ -207,8 +210,9 @@ def _lines(file: BinaryIO, is_packed: bool, done: int) -> Iterator[tuple[bytes, 
         return
     file.seek(done)
     for line in lines_until_torn(file):
-        yield line, done, done + len(line)
-        done += len(line)
+        after = done + len(line)
+        yield line, done, after
+        done = after
 
 
 def _unpacked(file: BinaryIO) -> Iterator[bytes]:

@@ -21,6 +21,8 @@ from edge.web.tuning import messages
 MOST_SESSIONS: Final = 8
 _FORGOTTEN_S: Final = 900.0
 """A session that nobody asks anything for so long is closed."""
+_ALONE_S: Final = 5.0
+"""A page that opened a session listens to it, and one that lost its connection has it again, long before that."""
 _ANSWER_S: Final = 60.0
 
 SeatListener = Callable[[dict[str, Any], bytes], None]
@@ -34,7 +36,6 @@ class Seat:
     owner: str
     camera: str
     worker: WorkerProcess
-    opened: dict[str, Any] = field(default_factory=dict)
     listeners: set[SeatListener] = field(default_factory=set)
     asked_at: float = field(default_factory=time.monotonic)
 
@@ -166,14 +167,16 @@ class TuningDesk:
         self._cache = folder / "maps"
         self._seats: dict[str, Seat] = {}
 
-    async def open(self, owner: str, camera: str, wish: dict[str, Any]) -> Seat:
-        """Open a session for a visitor; ``told`` is what ``TuningSession`` takes.
+    async def open(self, owner: str, camera: str, wish: dict[str, Any]) -> tuple[Seat, dict[str, Any]]:
+        """Open a session for a visitor; ``wish`` is what ``TuningSession`` takes. Return what the page begins with, too.
+
+        Where all sessions are taken, the one that nobody has listened to or asked for longest is closed.
 
         Raises:
             UserError: what keeps it from being opened, or too many are.
         """
         await self._forget()
-        if len(self._seats) >= MOST_SESSIONS:
+        if len(self._seats) >= MOST_SESSIONS and not await self._close_idlest():
             raise UserError(
                 f"{MOST_SESSIONS} recordings are open for tuning already",
                 fix="close a tab of Tuning: its recording is closed a quarter of an hour later at most",
@@ -183,11 +186,11 @@ class TuningDesk:
         seat = Seat(secrets.token_urlsafe(12), owner, camera, worker)
         self._seats[seat.name] = worker.seats[seat.name] = seat
         try:
-            seat.opened, _ = await seat.ask("open", **wish, cache=str(self._cache))
+            opened, _ = await seat.ask("open", **wish, cache=str(self._cache))
         except BaseException:
             await self.close_seat(seat)
             raise
-        return seat
+        return seat, opened
 
     def seat(self, name: str, owner: str) -> Seat | None:
         """Return a visitor's own session; None for other names, and for one whose worker ended."""
@@ -216,6 +219,15 @@ class TuningDesk:
         self._seats.clear()
         for worker in self._workers:
             await worker.close()
+
+    async def _close_idlest(self) -> bool:
+        """Close the session whose page went away longest ago; False if every one has its page."""
+        alone = [
+            seat for seat in self._seats.values() if not seat.listeners and time.monotonic() - seat.asked_at > _ALONE_S
+        ]
+        if alone:
+            await self.close_seat(min(alone, key=lambda seat: seat.asked_at))
+        return bool(alone)
 
     async def _forget(self) -> None:
         for seat in list(self._seats.values()):

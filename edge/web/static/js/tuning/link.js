@@ -75,8 +75,17 @@ function receive(data) {
   } else if (head.op === "verdicts") {
     [state.old, state.new, state.told] = [head.old, head.new, head];
     if (head.maxima) state.maxima = head.maxima;
-    tell("verdicts");
+    tellVerdicts();
   }
+}
+
+let telling = false;
+
+/** Strip, matrix and histogram wait until the overlay is painted: they take as long as it does. */
+function tellVerdicts() {
+  if (telling) return;
+  telling = true;
+  requestAnimationFrame(() => setTimeout(() => { telling = false; tell("verdicts"); }));
 }
 
 function painted(head) {

@@ -110,6 +110,11 @@ document.addEventListener("keydown", (event) => {
 });
 document.addEventListener("keyup", (event) => event.key === "o" && hold(false));
 
+/** A page that goes away needs its session no more: the worker keeps tables of every frame for it. */
+addEventListener("pagehide", () => {
+  if (state.id) fetch(`/api/v1/tuning/${state.id}`, { method: "DELETE", keepalive: true }).catch(() => {});
+});
+
 on("view", () => look());
 on("opened view", () => {
   const frame = state.frames[state.view];
