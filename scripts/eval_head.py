@@ -3,8 +3,9 @@
 
 The tiles and their splits by part are those of `eval_tiles.py`. Features are computed once for each split: of good training
 pictures, of their copies with synthetic defects, and of a quarter of these under each group of augmentations. A row leaves
-out a kind of synthetic defects, changes the loss or adds a group, and trains a head anew over as many epochs. Figures are
-image AUROC of memory and half the head, of the head alone, and of the head alone on test pictures out of focus.
+out synthetic defects (`--rows each`: every kind for itself), changes the loss or adds a group, and trains a head anew over
+as many epochs. Figures are image AUROC of memory and half the head, of the head alone, and of it on test pictures out of
+focus.
 """
 
 from __future__ import annotations
@@ -18,45 +19,61 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 from eval_tiles import SEEDS, by_part, read_tiles
 from head_ground import Ground, Mark, More, Taught, ground_of, options_of, trained
 
+from edge.disturb import synthetic
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.disturb.synthetic import SYNTHETIC
 from edge.errors import UserError
 from edge.models.train.augment import AugmentRow
 from edge.models.train.feature_cache import CachedPicture
+from edge.models.train.frame_roles import Roles
 from edge.models.train.options import TrainOptions
 
 AUGMENTED = ("lighting", "blur", "camera", "pose")
 """Groups of corruptions that training pictures get."""
+FAMILIES = {
+    "pieces": ("cut_paste", "perlin", "poisson"),
+    "poisson": ("poisson",),
+    "lines": ("scratch", "crack"),
+    "spots": ("blob", "chip", "smear"),
+    "uneven_light": ("uneven_light",),
+    "uneven_finish": ("uneven_finish",),
+}
+GRAIN = "poisson by grain alone"
+"""Pieces without a seam that may differ by nothing but their grain, in the place of those that are drawn until they do."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """``options``: of the training. ``without``: a kind of synthetic defects. ``added``: a group of augmentations."""
+    """``options``: of the training. ``without``: kinds of synthetic defects. ``added``: a group of augmentations."""
 
     options: tuple[tuple[str, Any], ...] = ()
-    without: str = ""
+    without: tuple[str, ...] = ()
     added: str = ""
 
 
 ROWS = {
     "as it is": Row(),
-    **{f"without {kind}": Row(without=kind) for kind in SYNTHETIC},
+    **{f"without {name}": Row(without=kinds) for name, kinds in FAMILIES.items()},
+    GRAIN: Row(without=("poisson",), added=GRAIN),
     "no focal": Row(options=(("focal", 0.0),)),
     "no balance": Row(options=(("balance", False),)),
     "no dice": Row(options=(("dice", 0.0),)),
     **{f"with {group}": Row(added=group) for group in AUGMENTED},
 }
+EACH = {"as it is": Row(), **{f"without {kind}": Row(without=(kind,)) for kind in SYNTHETIC}}
+KNOWN = EACH | ROWS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with parts.csv")
-    parser.add_argument("--rows", default=",".join(ROWS), help="with commas between; default: all")
+    parser.add_argument("--rows", default=",".join(ROWS), help="with commas between, or each; default: all in families")
     parser.add_argument("--splits", type=int, choices=[1, 2, 3], default=3, help="the first of the three")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--versions", type=int, default=2, help="synthetic defects for each good picture")
@@ -64,17 +81,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    names = [name.strip() for name in arguments.rows.split(",")]
-    unknown = [name for name in names if name not in ROWS]
+    given = ",".join(EACH) if arguments.rows == "each" else arguments.rows
+    names = [name.strip() for name in given.split(",")]
+    unknown = [name for name in names if name not in KNOWN]
     if unknown:
-        sys.exit(f"--rows {unknown[0]}: expected some of {', '.join(ROWS)}")
+        sys.exit(f"--rows {unknown[0]}: expected some of {', '.join(KNOWN)}")
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     try:
         tiles = read_tiles(arguments.data)
         for seed in SEEDS[: arguments.splits]:
             options = options_of(seed, arguments.epochs, arguments.versions)
             with tempfile.TemporaryDirectory(prefix="edge-eval-head-") as name:
-                folder, more = Path(name), groups({ROWS[name].added for name in names} - {""})
+                folder, more = Path(name), groups({KNOWN[name].added for name in names} - {""})
                 ground = ground_of(arguments.data, tiles, by_part(tiles, seed), options, folder, arguments.backbone, more)
                 rows(ground, names, options, folder, seed, results)
     except UserError as error:
@@ -94,7 +112,7 @@ def rows(
 ) -> None:
     """Train each row on a split, and add its figures to the results."""
     for name in names:
-        row = ROWS[name]
+        row = KNOWN[name]
         changed = replace(options, **dict(row.options))
         marks: set[Mark] = {("added", row.added)}
         results[name].append(trained(ground, changed, folder, marks.__contains__, without=row.without))
@@ -107,11 +125,21 @@ def groups(names: Iterable[str]) -> More:
 
     def more(taught: Taught) -> Iterable[tuple[CachedPicture, Mark]]:
         for group in sorted(names):
-            roles = replace(taught.roles, good=taught.roles.good[::4], validated_good=())
-            changed = taught.drawn(roles, augmented(taught.options, group))
+            if group == GRAIN:
+                others = tuple(kind for kind in SYNTHETIC if kind != "poisson")
+                with patch.object(synthetic, "_GRAIN_PX", 1):
+                    drawn = taught.drawn(fewer(taught.roles), replace(taught.options, without=others))
+                yield from ((one, ("added", group)) for one in drawn if one.group == "synthetic")
+                continue
+            changed = taught.drawn(fewer(taught.roles), augmented(taught.options, group))
             yield from ((one, ("added", group)) for one in changed)
 
     return more
+
+
+def fewer(roles: Roles) -> Roles:
+    """Every fourth good training picture, and nothing else."""
+    return replace(roles, good=roles.good[::4], validated_good=())
 
 
 def augmented(options: TrainOptions, group: str) -> TrainOptions:

@@ -78,7 +78,7 @@ def curve(
     """Train with each number of labels, moved or not, with false positives or not; add the figures to the results."""
     for count in counts:
         for moved in [True, False] if count else [False]:
-            for rejected in [False, True] if moved or not count else [False]:
+            for rejected in [False, True] if count == 0 or (moved and count == max(counts)) else [False]:
                 name = f"{count} labels" + ", moved too" * moved + ", false positives" * rejected
                 found = trained(ground, options, folder, taken(count, moved=moved, rejected=rejected), tested=tested)
                 results.setdefault(name, []).append(found)

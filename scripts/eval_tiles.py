@@ -83,6 +83,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=["minute", "hour"], default="minute", help="train: of edge train")
     parser.add_argument("--epochs", type=int, help="train: most epochs; default: the preset's")
     parser.add_argument("--pretrain-epochs", type=int, help="train: of the network's encoder; default: the preset's")
+    parser.add_argument("--steps", type=int, help="train: batches in an epoch of hour; default: the preset's")
     parser.add_argument("--threads", type=int, default=2, help="train: of PyTorch")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
@@ -212,8 +213,8 @@ def train_on(
     """`edge train` on the good pictures of the split; parts are those of the table, or each picture where it is random."""
     source = FrameSet(arguments.data, arguments.data, tuple(frames_of(tiles, split)))
     fit = FitRequest("tiles", method="memory", pose="texture", options=method, source=str(arguments.data))
-    given = {"epochs": arguments.epochs, "pretrain_epochs": arguments.pretrain_epochs, "threads": arguments.threads}
-    options = preset_options(arguments.preset, seed=seed, **given)
+    names = ("epochs", "steps", "pretrain_epochs", "threads")
+    options = preset_options(arguments.preset, seed=seed, **{name: getattr(arguments, name) for name in names})
     request = TrainRequest(fit, options)
     run = TrainRun(epoch=_printed, pretrained=_printed, test=False)
     with tempfile.TemporaryDirectory(prefix="edge-eval-tiles-") as folder:

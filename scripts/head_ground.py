@@ -142,16 +142,16 @@ def trained(
     folder: Path,
     uses: Callable[[Mark], bool],
     *,
-    without: str = "",
+    without: Sequence[str] = (),
     tested: Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """Train a head on the samples whose marks it ``uses``, ``without`` a kind of synthetic defects, and judge it."""
+    """Train a head on the samples whose marks it ``uses``, ``without`` these kinds, and judge it."""
     began = time.process_time()
     (folder / "checkpoint.npz").unlink(missing_ok=True)
     kept = [
         sample
         for sample, mark in zip(ground.cache.samples, ground.marks, strict=True)
-        if (mark == (PLAIN,) or uses(mark)) and not (without and sample.kind == without)
+        if (mark == (PLAIN,) or uses(mark)) and sample.kind not in without
     ]
     learned = train_head(replace(ground.cache, samples=tuple(kept)), options, folder, "k")
     took = time.process_time() - began

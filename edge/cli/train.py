@@ -48,8 +48,8 @@ def train(
     preset: Annotated[
         Literal["minute", "hour", "night"],
         typer.Option(
-            help="minute: a small head on frozen features. hour: a small network from pixels. night: a wider one, longer. "
-            "Each is fused with edge fit's memory."
+            help="minute: a small head on frozen features. hour: it sees new defects in each epoch, or a small network "
+            "learns from pixels. night: a wider one, longer. Each is fused with edge fit's memory."
         ),
     ] = "minute",
     by: ByOption = None,
@@ -81,12 +81,17 @@ def train(
         ),
     ] = None,
     start: Annotated[
-        Literal["fresh", "backbone"] | None,
-        typer.Option(help="hour, night: the encoder begins with what the backbone knows, or with nothing."),
+        Literal["frozen", "backbone", "fresh"] | None,
+        typer.Option(
+            help="hour, night: the backbone stays as it is, or a network's encoder begins with what it knows, or with "
+            "nothing. Default: frozen for hour, backbone for night and where an option is a network's."
+        ),
     ] = None,
     pretrain: Annotated[
         Path | None,
-        typer.Option(metavar="FRAMES", help="hour, night: the encoder learns from these frames first, labelled or not."),
+        typer.Option(
+            metavar="FRAMES", help="hour, night: a network's encoder learns from these frames first, labelled or not."
+        ),
     ] = None,
     ssl: Annotated[
         Literal["masked", "simclr"] | None,

@@ -33,12 +33,23 @@ class Cutouts:
     valid: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A picture (H, W, C) and its mask (H, W). ``kept``: which it is, where it is as it was kept."""
+
+    picture: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    kept: KeptPicture | None
+
+
 class Crops:
     """Draws cut-outs of the training pictures; the same ones for the same generator."""
 
-    def __init__(self, cache: PictureCache, options: TrainOptions, *, turns: bool) -> None:
-        """``turns``: a picture may be mirrored and turned by quarters, because parts lie in any direction."""
-        self._cache, self._options, self._turns = cache, options, turns
+    def __init__(self, cache: PictureCache, options: TrainOptions, *, turns: bool, whole: bool = False) -> None:
+        """``turns``: a picture may be mirrored and turned by quarters, because parts lie in any direction. ``whole``:
+        defects are drawn into whole pictures, for ``one``; otherwise into somewhat more than a cut-out.
+        """
+        self._cache, self._options, self._turns, self._whole = cache, options, turns, whole
         self._good = cache.of("train", "good", "false_positive")
         self._rejected = cache.of("train", "false_positive")
         self._labelled = cache.of("train", "labelled")
@@ -51,7 +62,10 @@ class Crops:
 
     def batch(self, rng: np.random.Generator, count: int, progress: float) -> Cutouts:
         """Draw ``count`` cut-outs; ``progress`` is 0 at the beginning of the training and 1 at its end."""
-        drawn = [self._one(rng, progress) for _ in range(count)]
+        drawn = []
+        for _ in range(count):
+            one = self.one(rng, progress)
+            drawn.append(self._cut(rng, one.picture, one.mask))
         targets, valid = np.stack([one[1] for one in drawn]), np.stack([one[2] for one in drawn])
         return Cutouts(np.stack([one[0] for one in drawn]), targets[:, None], valid[:, None])
 
@@ -66,26 +80,29 @@ class Crops:
         targets, valid = np.stack([one[1] for one in drawn]), np.stack([one[2] for one in drawn])
         return Cutouts(np.stack([one[0] for one in drawn]), targets[:, None], valid[:, None])
 
-    def _one(
-        self, rng: np.random.Generator, progress: float
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+    def one(self, rng: np.random.Generator, progress: float) -> Drawn:
+        """Draw a picture that nothing is cut out of yet."""
+        options = self._options
         group = self._groups[int(rng.choice(len(self._groups), p=self._shares))]
+        kept = None
         if group == "labelled":
             picture, mask = self._with_label(rng)
         else:
             of = self._rejected if group == "false_positive" else self._good
-            region, mask = self._region(rng, of[int(rng.integers(len(of)))])
-            picture = displaced(rng, region, self._options.augment)
+            kept = of[int(rng.integers(len(of)))]
+            region, mask = self._region(rng, kept)
+            picture = displaced(rng, region, options.augment)
             if group == "synthetic":
                 picture, mask = self._with_defect(rng, picture, mask, progress)
-        picture = disturbed(rng, picture, self._options.augment, self._options.randaugment)
-        return self._cut(rng, picture, mask)
+        plain = group != "synthetic" and not options.augment and not options.randaugment
+        picture = disturbed(rng, picture, options.augment, options.randaugment)
+        return Drawn(picture, mask, kept if plain else None)
 
     def _region(
         self, rng: np.random.Generator, one: KeptPicture, around: tuple[int, int] | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """A part of the picture somewhat larger than a cut-out, which holds the px ``around`` (y, x)."""
-        side = round(_CONTEXT * self._options.crop)
+        side = max(one.height, one.width) if self._whole else round(_CONTEXT * self._options.crop)
         at = []
         for axis, limit in enumerate((one.height, one.width)):
             low, high = 0, max(0, limit - side)

@@ -19,7 +19,7 @@ from edge.models.train.frame_roles import LEAST_VALIDATED, Roles
 from edge.models.train.fused_graph import LearnedWeights
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.network_weights import NetworkWeights
-from edge.models.train.options import TrainOptions, is_network
+from edge.models.train.options import TrainOptions, draws_anew, is_network
 from edge.models.train.picture_cache import PictureCache, fill_pictures, open_pictures
 from edge.models.train.samples import network_pictures, samples, unlabelled_pictures
 
@@ -75,18 +75,26 @@ def check_validated(usable: int) -> None:
 
 
 def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) -> Learned[HeadWeights]:
+    from edge.models.train.drawn_features import DrawnFeatures, kept_features
     from edge.models.train.loop import train_head
 
+    memory = learning.memory
+    pictures = _pictures(learning, options) if draws_anew(options) else None
     cache = open_cache(learning.folder, learning.key) if learning.resume else None
     if cache is None:
-        made = samples(learning.source, learning.roles, learning.plan, learning.memory, learning.donors, options=options)
-        cache = fill_cache(learning.folder, learning.key, learning.memory.width, made, learning.done)
+        made = (
+            samples(learning.source, learning.roles, learning.plan, memory, learning.donors, options=options)
+            if pictures is None
+            else kept_features(pictures, memory)
+        )
+        cache = fill_cache(learning.folder, learning.key, memory.width, made, learning.done)
     check_validated(sum(sample.group == "good" for sample in cache.of("validation")))
     return train_head(
         cache,
         options,
         learning.folder,
         learning.key,
+        drawn=None if pictures is None else DrawnFeatures(pictures, memory, cache, options),
         start=start,
         resume=learning.resume,
         epoch_done=learning.epoch,
@@ -96,10 +104,7 @@ def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) 
 def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | None) -> Learned[NetworkWeights]:
     from edge.models.train.network_loop import train_network
 
-    cache = open_pictures(learning.folder, learning.key) if learning.resume else None
-    if cache is None:
-        made = network_pictures(learning.source, learning.roles, learning.plan, learning.donors, options=options)
-        cache = fill_pictures(learning.folder, learning.key, made, learning.done)
+    cache = _pictures(learning, options)
     check_validated(len(cache.of("validation", "good")))
     turns = learning.plan.pose == "texture"
     encoder = None if start is not None else _encoder(learning, options, cache, turns=turns)
@@ -118,6 +123,15 @@ def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | 
     )
     before = None if encoder is None or encoder.stopped is None else f"while the encoder learned alone {encoder.stopped}"
     return replace(trained, pretraining=before)
+
+
+def _pictures(learning: Learning, options: TrainOptions) -> PictureCache:
+    """The pictures that cut-outs are drawn from."""
+    cache = open_pictures(learning.folder, learning.key) if learning.resume else None
+    if cache is None:
+        made = network_pictures(learning.source, learning.roles, learning.plan, learning.donors, options=options)
+        cache = fill_pictures(learning.folder, learning.key, made, learning.done)
+    return cache
 
 
 def _encoder(learning: Learning, options: TrainOptions, cache: PictureCache, *, turns: bool) -> Learned[Arrays] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from edge.models.train.checkpoint import Epoch, TrainingState
+from edge.models.train.drawn_features import DrawnFeatures
 from edge.models.train.epochs import EpochLimits, Learned, NotANumberError, image_auroc, run_epochs
 from edge.models.train.feature_cache import CachedSample, FeatureCache
-from edge.models.train.head import Batch, DefectHead, load, weights_of
+from edge.models.train.head import Batch, DefectHead, batch_of, load, weights_of
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.losses import dice, focal, positive_weight
 from edge.models.train.optimiser import cosine, moments_of, put_back
@@ -27,13 +28,15 @@ def train_head(
     folder: Path,
     key: str,
     *,
+    drawn: DrawnFeatures | None = None,
     start: HeadWeights | None = None,
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
 ) -> Learned[HeadWeights]:
     """Train, and return the weights of the epoch with the lowest validation loss.
 
-    ``folder``: for checkpoints; ``key``: what they depend on. ``start``: weights to go on from. The same cache, options and
+    ``folder``: for checkpoints; ``key``: what they depend on. ``drawn``: what is learned from in the place of the cache's
+    own training pictures. ``start``: weights to go on from. The same cache, options and
     number of threads give the same weights, whether or not the run was killed in between.
 
     Raises:
@@ -42,7 +45,7 @@ def train_head(
     """
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     limits = EpochLimits(options.epochs, options.patience)
-    training = _Training(cache, options, start)
+    training = _Training(cache, options, start, drawn)
     learned = run_epochs(training, limits, folder, key, resume=resume, epoch_done=epoch_done)
     return learned.with_weights(HeadWeights(learned.weights, cache.mean, cache.deviation))
 
@@ -50,8 +53,10 @@ def train_head(
 class _Training:
     """The head, its optimiser and the pictures of one training."""
 
-    def __init__(self, cache: FeatureCache, options: TrainOptions, start: HeadWeights | None) -> None:
-        self._cache, self._options = cache, options
+    def __init__(
+        self, cache: FeatureCache, options: TrainOptions, start: HeadWeights | None, drawn: DrawnFeatures | None
+    ) -> None:
+        self._cache, self._options, self._drawn = cache, options, drawn
         torch.manual_seed(options.seed)
         self._head = DefectHead(cache.width, options.hidden)
         if start is not None:
@@ -62,19 +67,18 @@ class _Training:
         self._chances = chances(self._learned)
         share = sum(float(cache.target(s).mean()) * float(c) for s, c in zip(self._learned, self._chances, strict=True))
         self._positive = positive_weight(share) if options.balance else 1.0
+        self._steps = -(-len(self._learned) // options.batch)
+        if drawn is not None:
+            self._positive, self._steps = drawn.positive, options.steps
 
     def epoch(self, number: int) -> float:
-        """Go through as many pictures as there are, drawn by their chances; the mean loss."""
-        rng = np.random.default_rng((self._options.seed, 5, number))
-        order = rng.choice(len(self._learned), len(self._learned), p=self._chances)
-        batches = [order[at : at + self._options.batch] for at in range(0, len(order), self._options.batch)]
+        """Go through as many batches as an epoch has; the mean loss."""
         self._head.train()
         losses = []
-        for step, numbers in enumerate(batches):
-            progress = (number + step / len(batches)) / self._options.epochs
-            cosine(self._optimiser, self._options.rate, progress)
+        for step, batch in enumerate(self._kept(number) if self._drawn is None else self._drawn.batches(number)):
+            cosine(self._optimiser, self._options.rate, (number + step / self._steps) / self._options.epochs)
             self._optimiser.zero_grad()
-            loss = self._loss(self._batch([self._learned[int(k)] for k in numbers]))
+            loss = self._loss(batch)
             if not torch.isfinite(loss):
                 raise NotANumberError(step + 1)
             loss.backward()
@@ -96,7 +100,7 @@ class _Training:
                     losses.append(float(self._measured(logits, batch)))
         loss = float(np.mean(losses))
         if not np.isfinite(loss):
-            raise NotANumberError(-(-len(self._learned) // self._options.batch))
+            raise NotANumberError(self._steps)
         good = highest.get("good", [])
         return loss, image_auroc(highest.get("synthetic", []), good), image_auroc(highest.get("labelled", []), good)
 
@@ -110,6 +114,13 @@ class _Training:
         load(self._head, kept.weights)
         put_back(self._optimiser, kept.moments)
 
+    def _kept(self, number: int) -> Iterator[Batch]:
+        """As many pictures as there are, drawn by their chances."""
+        rng = np.random.default_rng((self._options.seed, 5, number))
+        order = rng.choice(len(self._learned), len(self._learned), p=self._chances)
+        for at in range(0, len(order), self._options.batch):
+            yield self._batch([self._learned[int(k)] for k in order[at : at + self._options.batch]])
+
     def _loss(self, batch: Batch) -> torch.Tensor:
         return self._measured(self._head(batch.features, batch.valid), batch)
 
@@ -120,13 +131,4 @@ class _Training:
         return loss
 
     def _batch(self, samples: Sequence[CachedSample]) -> Batch:
-        height, width = max(s.height for s in samples), max(s.width for s in samples)
-        features = np.zeros((len(samples), height, width, self._cache.width), np.float32)
-        targets = np.zeros((len(samples), 1, height, width), np.float32)
-        valid = np.zeros_like(targets)
-        for row, sample in enumerate(samples):
-            features[row, : sample.height, : sample.width] = self._cache.standardised(sample)
-            targets[row, 0, : sample.height, : sample.width] = self._cache.target(sample)
-            valid[row, 0, : sample.height, : sample.width] = 1
-        planes = torch.from_numpy(features).permute(0, 3, 1, 2)
-        return Batch(planes, torch.from_numpy(targets), torch.from_numpy(valid))
+        return batch_of([(self._cache.standardised(sample), self._cache.target(sample)) for sample in samples])

@@ -10,16 +10,17 @@ from edge.errors import UserError
 from edge.models.train.augment import AugmentRow
 
 TrainPreset: TypeAlias = Literal["minute", "hour", "night"]
-"""``minute``: the backbone's features are frozen and cached, a small head learns on them. ``hour``: a small network of its
-own learns from pixels. ``night``: a wider one, longer, in bfloat16 where a GPU has it. The map of each is fused with the
-memory's."""
+"""``minute``: the backbone's features are frozen and cached, a small head learns on them. ``hour``: the same head sees new
+defects in each epoch; or a small network of its own learns from pixels. ``night``: a wider one, longer, in bfloat16 where a
+GPU has it. The map of each is fused with the memory's."""
 SelfSupervision: TypeAlias = Literal["masked", "simclr"]
 """``masked``: the encoder fills in what is hidden (Xie et al., "SimMIM", CVPR 2022). ``simclr``: it knows a place again in
 another light and noise (Chen et al., ICML 2020)."""
 Alignment: TypeAlias = Literal["coral", "mmd"]
 """``coral``: covariances (Sun and Saenko, "Deep CORAL", 2016). ``mmd``: distributions (Long et al., "DAN", ICML 2015)."""
-TrainStart: TypeAlias = Literal["fresh", "backbone"]
-"""``fresh``: random weights. ``backbone``: the encoder first learns to say what the memory's backbone says."""
+TrainStart: TypeAlias = Literal["frozen", "backbone", "fresh"]
+"""``frozen``: the memory's backbone stays in the encoder's place, and a head learns on its features. ``backbone``: a
+network's encoder first learns to say what the backbone says. ``fresh``: a network with random weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class TrainOptions:
     steps: int = 100
     """Batches in each epoch of the network."""
     start: TrainStart = "backbone"
-    """What the network's encoder begins with."""
+    """What stands in the encoder's place in ``hour`` and ``night``, and what it begins with."""
     pretrain_epochs: int = 10
     """Epochs before the training proper in which the encoder alone learns, unless it starts fresh."""
     ssl: SelfSupervision | None = None
@@ -85,11 +86,13 @@ class TrainOptions:
     """Show the network strong synthetic defects first (Bengio et al., "Curriculum learning", ICML 2009)."""
 
 
-_HOUR: Final[dict[str, Any]] = {"epochs": 60, "patience": 12, "versions": 2, "rate": 1e-3, "steps": 150}
+_LONG: Final[dict[str, Any]] = {"epochs": 60, "patience": 12, "versions": 2, "rate": 1e-3, "steps": 150}
+_OF_NETWORK: Final = ("alone", "ssl", "align", "mixstyle", "mixup", "width", "pretrain_epochs")
+"""Options that only a network of its own has."""
 _PRESETS: Final[dict[TrainPreset, dict[str, Any]]] = {
     "minute": {},
-    "hour": _HOUR,
-    "night": _HOUR
+    "hour": _LONG | {"start": "frozen", "rate": 2e-3},
+    "night": _LONG
     | {
         "epochs": 300,
         "patience": 40,
@@ -104,13 +107,32 @@ _PRESETS: Final[dict[TrainPreset, dict[str, Any]]] = {
 
 
 def preset_options(preset: TrainPreset, **given: Any) -> TrainOptions:
-    """Return the options of a preset, with what was ``given`` in their place; None counts as not given."""
-    chosen = _PRESETS[preset] | {name: value for name, value in given.items() if value is not None}
+    """Return the options of a preset, with what was ``given`` in their place; None counts as not given.
+
+    ``hour`` is of a network of its own where an option is given that only such a one has.
+
+    Raises:
+        UserError: a network's option is given together with the frozen backbone.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    of_network = [name for name in _OF_NETWORK if given.get(name)]
+    if of_network and given.get("start") == "frozen":
+        raise UserError(
+            f"--start frozen: --{of_network[0]} is of a network of its own",
+            received="the frozen backbone, whose head has no such option",
+            expected="--start backbone or --start fresh, or neither",
+        )
+    chosen = _PRESETS[preset] | ({"start": "backbone"} if of_network else {}) | given
     return replace(TrainOptions(preset=preset), **chosen)
 
 
 def is_network(options: TrainOptions) -> bool:
     """Whether a network learns from pixels, and no head on frozen features."""
+    return options.preset != "minute" and options.start != "frozen"
+
+
+def draws_anew(options: TrainOptions) -> bool:
+    """Whether defects are drawn anew in each epoch; otherwise once, before the training."""
     return options.preset != "minute"
 
 

@@ -23,7 +23,7 @@ from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.train.augment import displaced, disturbed
 from edge.models.train.feature_cache import CachedPicture, SampleGroup
 from edge.models.train.frame_roles import FrameRole, Roles
-from edge.models.train.options import TrainOptions, is_network
+from edge.models.train.options import TrainOptions, draws_anew
 from edge.models.train.picture_cache import DrawnPicture
 from edge.storage.pictures import PictureError
 
@@ -48,7 +48,7 @@ class SetFrames:
 
 def count_samples(roles: Roles, options: TrainOptions) -> int:
     """How many pictures ``samples`` or ``network_pictures`` give at most."""
-    drawn = 0 if is_network(options) else options.versions
+    drawn = 0 if draws_anew(options) else options.versions
     moved_to = drawn if options.transplant else 0
     changed = drawn if options.augment else 0
     return (

@@ -171,11 +171,13 @@ _RUN = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from support.trainings import network_request, request, surfaces
+from support.trainings import drawn_request, network_request, request, surfaces
 from edge.models.train.train import TrainRun, train
 root = Path(sys.argv[1])
 run = TrainRun(resume=True, test=False, epoch=lambda epoch: print(epoch.number, flush=True))
-asked = request(epochs=6) if sys.argv[2] == "head" else network_request(epochs=6, ssl="masked")
+network = {"epochs": 6, "ssl": "masked"}
+made = {"head": request, "drawn": drawn_request}.get(sys.argv[2])
+asked = network_request(**network) if made is None else made(epochs=6)
 if asked.options.ssl:
     asked = replace(asked, frames=surfaces(root / "line"))
 done = train(surfaces(root), asked, root / "t", run)
@@ -207,7 +209,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_weights(tmp_path: Path, 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("what", ["head", "network"])
+@pytest.mark.parametrize("what", ["head", "drawn", "network"])
 def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path, what: str) -> None:
     folder, rng = tmp_path / "killed", np.random.default_rng(time.time_ns())
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])}
