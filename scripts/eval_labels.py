@@ -90,7 +90,9 @@ def taken(count: int, *, moved: bool, rejected: bool) -> Callable[[Mark], bool]:
 
     def uses(mark: Mark) -> bool:
         name, *rank = mark
-        return rejected if name == _REJECTED else int(rank[0]) < count and (moved or name == _LABEL)
+        if name in (_LABEL, _MOVED):
+            return int(rank[0]) < count and (moved or name == _LABEL)
+        return rejected and name == _REJECTED
 
     return uses
 

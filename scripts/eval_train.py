@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 from eval_tiles import GOOD, SEEDS, Split, Tile, auroc, by_part, frames_of, read_tiles
 from numpy.typing import NDArray
+from tent_on_tiles import tent_figures
 
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.errors import UserError
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--steps", type=int, default=100, help="batches in each epoch")
     parser.add_argument("--pretrain-epochs", type=int, default=1)
+    parser.add_argument("--tent", action="store_true", help="say of each network what tent does for it out of focus")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -99,7 +101,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="edge-eval-train-") as folder:
                 ground = ground_of(arguments.data, tiles, by_part(tiles, seed), Path(folder), seed)
                 for name in names:
-                    found = row(ground, options_of(arguments, ROWS[name], seed), Path(folder))
+                    found = row(ground, options_of(arguments, ROWS[name], seed), Path(folder), tent=arguments.tent)
                     results[name].append(found)
                     shown = " ".join(f"{kind} {value:.3f}" for kind, value in found.items())
                     print(f"split {seed}, {name}: {shown}", flush=True)
@@ -137,7 +139,7 @@ def defocused(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(made, np.uint8).reshape(picture.shape)
 
 
-def row(ground: Ground, options: TrainOptions, folder: Path) -> dict[str, float]:
+def row(ground: Ground, options: TrainOptions, folder: Path, *, tent: bool = False) -> dict[str, float]:
     """Train one network; AUROC of all test pictures, of each kind, of all out of focus, and CPU seconds."""
     began = time.process_time()
     for name in ("checkpoint.npz", "encoder/checkpoint.npz"):
@@ -147,7 +149,17 @@ def row(ground: Ground, options: TrainOptions, folder: Path) -> dict[str, float]
     encoder = None if task is None else trained_encoder(task, options, folder / "encoder", "k").weights
     trained = train_network(ground.cache, options, folder, "k", turns=True, factory=ground.factory, encoder=encoder)
     took = time.process_time() - began
-    return judged(ground, trained.weights) | {"cpu_s": took}
+    more = tented(ground, trained.weights) if tent else {}
+    return judged(ground, trained.weights) | more | {"cpu_s": took}
+
+
+def tented(ground: Ground, weights: NetworkWeights) -> dict[str, float]:
+    """Adapt to every second good picture that the training was validated on, out of focus; the threshold is the others'."""
+    good = [ground.cache.picture(one) for one in ground.cache.of("validation", "good")]
+    pictures = [ground.tiles[k].pixels for k in ground.split.tested]
+    are_good = np.array([ground.tiles[k].kind == GOOD for k in ground.split.tested])
+    tested = pictures, [defocused(picture) for picture in pictures]
+    return tent_figures(weights, good[::2], [defocused(picture) for picture in good[1::2]], tested, are_good)
 
 
 def task_of(ground: Ground, options: TrainOptions) -> EncoderTask | None:
