@@ -95,6 +95,6 @@ def seeded_head(width: int, hidden: int = 5) -> HeadWeights:
 
 def drawn_request(**options: Any) -> TrainRequest:
     """A training of a head that sees new defects in each epoch, of seconds."""
-    tiny = {"epochs": 3, "steps": 3, "batch": 2, "versions": 1, "hidden": 8, "threads": 1}
+    tiny = {"epochs": 3, "steps": 3, "batch": 2, "crop": 64, "versions": 1, "hidden": 8, "threads": 1}
     fit = FitRequest("x", method="memory", pose="texture", options=GABOR, source="the set")
     return TrainRequest(fit, preset_options("hour", **(tiny | options)))

@@ -26,30 +26,32 @@ _STRONGEST_OF = 3
 
 @dataclass(frozen=True, slots=True)
 class Cutouts:
-    """A batch: ``pictures`` uint8 (n, side, side, C); ``targets``, ``valid`` float32 (n, 1, side / 8, side / 8)."""
+    """A batch: ``pictures`` uint8 (n, side, side, C); ``targets``, ``valid`` float32 (n, 1, side / s, side / s), a place
+    for each square of s px.
+    """
 
     pictures: NDArray[np.uint8]
     targets: NDArray[np.float32]
     valid: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A picture (H, W, C) and its mask (H, W). ``kept``: which it is, where it is as it was kept."""
-
-    picture: NDArray[np.uint8]
-    mask: NDArray[np.bool_]
-    kept: KeptPicture | None
-
-
 class Crops:
     """Draws cut-outs of the training pictures; the same ones for the same generator."""
 
-    def __init__(self, cache: PictureCache, options: TrainOptions, *, turns: bool, whole: bool = False) -> None:
-        """``turns``: a picture may be mirrored and turned by quarters, because parts lie in any direction. ``whole``:
-        defects are drawn into whole pictures, for ``one``; otherwise into somewhat more than a cut-out.
+    def __init__(
+        self,
+        cache: PictureCache,
+        options: TrainOptions,
+        *,
+        turns: bool,
+        stride: int = GRID_STRIDE,
+        first: tuple[float, float] | None = None,
+    ) -> None:
+        """``turns``: a picture may be mirrored and turned by quarters, because parts lie in any direction. ``stride``: px
+        of each place of the targets; ``first``: (x, y) of the first place's middle, otherwise that of its square.
         """
-        self._cache, self._options, self._turns, self._whole = cache, options, turns, whole
+        self._cache, self._options, self._turns = cache, options, turns
+        self._stride, self._first = stride, first or (stride / 2, stride / 2)
         self._good = cache.of("train", "good", "false_positive")
         self._rejected = cache.of("train", "false_positive")
         self._labelled = cache.of("train", "labelled")
@@ -62,10 +64,7 @@ class Crops:
 
     def batch(self, rng: np.random.Generator, count: int, progress: float) -> Cutouts:
         """Draw ``count`` cut-outs; ``progress`` is 0 at the beginning of the training and 1 at its end."""
-        drawn = []
-        for _ in range(count):
-            one = self.one(rng, progress)
-            drawn.append(self._cut(rng, one.picture, one.mask))
+        drawn = [self._one(rng, progress) for _ in range(count)]
         targets, valid = np.stack([one[1] for one in drawn]), np.stack([one[2] for one in drawn])
         return Cutouts(np.stack([one[0] for one in drawn]), targets[:, None], valid[:, None])
 
@@ -80,29 +79,26 @@ class Crops:
         targets, valid = np.stack([one[1] for one in drawn]), np.stack([one[2] for one in drawn])
         return Cutouts(np.stack([one[0] for one in drawn]), targets[:, None], valid[:, None])
 
-    def one(self, rng: np.random.Generator, progress: float) -> Drawn:
-        """Draw a picture that nothing is cut out of yet."""
-        options = self._options
+    def _one(
+        self, rng: np.random.Generator, progress: float
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
         group = self._groups[int(rng.choice(len(self._groups), p=self._shares))]
-        kept = None
         if group == "labelled":
             picture, mask = self._with_label(rng)
         else:
             of = self._rejected if group == "false_positive" else self._good
-            kept = of[int(rng.integers(len(of)))]
-            region, mask = self._region(rng, kept)
-            picture = displaced(rng, region, options.augment)
+            region, mask = self._region(rng, of[int(rng.integers(len(of)))])
+            picture = displaced(rng, region, self._options.augment)
             if group == "synthetic":
                 picture, mask = self._with_defect(rng, picture, mask, progress)
-        plain = group != "synthetic" and not options.augment and not options.randaugment
-        picture = disturbed(rng, picture, options.augment, options.randaugment)
-        return Drawn(picture, mask, kept if plain else None)
+        picture = disturbed(rng, picture, self._options.augment, self._options.randaugment)
+        return self._cut(rng, picture, mask)
 
     def _region(
         self, rng: np.random.Generator, one: KeptPicture, around: tuple[int, int] | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """A part of the picture somewhat larger than a cut-out, which holds the px ``around`` (y, x)."""
-        side = max(one.height, one.width) if self._whole else round(_CONTEXT * self._options.crop)
+        side = round(_CONTEXT * self._options.crop)
         at = []
         for axis, limit in enumerate((one.height, one.width)):
             low, high = 0, max(0, limit - side)
@@ -165,12 +161,12 @@ class Crops:
             picture, mask = np.rot90(picture, quarter)[:, ::way], np.rot90(mask, quarter)[:, ::way]
         missing = [(0, side - length) for length in mask.shape]
         whole = np.pad(picture, [*missing, (0, 0)], mode="edge")
-        grid = (side // GRID_STRIDE, side // GRID_STRIDE)
-        targets = target_grid(np.pad(mask, missing), GRID_STRIDE, (GRID_STRIDE / 2, GRID_STRIDE / 2), grid)
-        return whole, targets, valid_places(mask.shape, grid)
+        grid = (side // self._stride, side // self._stride)
+        targets = target_grid(np.pad(mask, missing), self._stride, self._first, grid)
+        return whole, targets, valid_places(mask.shape, grid, self._stride)
 
 
-def valid_places(size: tuple[int, ...], grid: tuple[int, int]) -> NDArray[np.float32]:
+def valid_places(size: tuple[int, ...], grid: tuple[int, int], stride: int = GRID_STRIDE) -> NDArray[np.float32]:
     """Return float32 of the shape ``grid``, 1 where a place's middle lies in a picture of ``size`` (height, width)."""
-    rows, columns = (np.arange(n) * GRID_STRIDE + GRID_STRIDE // 2 < s for n, s in zip(grid, size, strict=True))
+    rows, columns = (np.arange(n) * stride + stride // 2 < s for n, s in zip(grid, size, strict=True))
     return np.asarray(rows[:, None] & columns[None, :], np.float32)

@@ -79,6 +79,13 @@ def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) 
     from edge.models.train.loop import train_head
 
     memory = learning.memory
+    if draws_anew(options) and memory.net.size is not None:
+        raise UserError(
+            f"--preset {options.preset}: its cut-outs don't fit the backbone",
+            received=f"{memory.net.backbone.what}, which takes pictures of {'x'.join(map(str, memory.net.size))} px alone",
+            expected="a backbone of open size, such as lite0",
+            fix="--start fresh makes a network of its own; --preset minute needs no cut-outs",
+        )
     pictures = _pictures(learning, options) if draws_anew(options) else None
     cache = open_cache(learning.folder, learning.key) if learning.resume else None
     if cache is None:
@@ -89,12 +96,13 @@ def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) 
         )
         cache = fill_cache(learning.folder, learning.key, memory.width, made, learning.done)
     check_validated(sum(sample.group == "good" for sample in cache.of("validation")))
+    turns = learning.plan.pose == "texture"
     return train_head(
         cache,
         options,
         learning.folder,
         learning.key,
-        drawn=None if pictures is None else DrawnFeatures(pictures, memory, cache, options),
+        drawn=None if pictures is None else DrawnFeatures(pictures, memory, cache, options, turns=turns),
         start=start,
         resume=learning.resume,
         epoch_done=learning.epoch,

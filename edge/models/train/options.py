@@ -91,7 +91,7 @@ _OF_NETWORK: Final = ("alone", "ssl", "align", "mixstyle", "mixup", "width", "pr
 """Options that only a network of its own has."""
 _PRESETS: Final[dict[TrainPreset, dict[str, Any]]] = {
     "minute": {},
-    "hour": _LONG | {"start": "frozen", "rate": 2e-3},
+    "hour": _LONG | {"start": "frozen", "rate": 2e-3, "crop": 256},
     "night": _LONG
     | {
         "epochs": 300,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --al
 
 from support.trainings import drawn_request, remembered, surface, surfaces
 
+from edge.disturb.synthetic import SYNTHETIC
 from edge.errors import UserError
-from edge.models.train.crops import Crops, Drawn
+from edge.models.train.crops import Crops, Cutouts
 from edge.models.train.drawn_features import DrawnFeatures, kept_features
 from edge.models.train.feature_cache import FeatureCache, fill_cache
 from edge.models.train.head_weights import HEAD, HeadWeights
+from edge.models.train.learn_defects import learn_defects
 from edge.models.train.options import is_network, preset_options
 from edge.models.train.picture_cache import DrawnPicture, PictureCache, fill_pictures
 from edge.models.train.train import TrainRun, train
@@ -39,49 +42,47 @@ def kept(tmp_path: Path) -> tuple[PictureCache, FeatureCache]:
     return of, fill_cache(tmp_path, "k", memory.width, kept_features(of, memory))
 
 
-def test_each_epoch_has_defects_of_its_own_and_the_same_ones_again(kept: tuple[PictureCache, FeatureCache]) -> None:
+def test_each_epoch_has_cut_outs_of_its_own_and_the_same_ones_again(kept: tuple[PictureCache, FeatureCache]) -> None:
     memory, (of, cache) = remembered(), kept
-    drawn = DrawnFeatures(of, memory, cache, replace(OPTIONS, steps=6))
+    drawn = DrawnFeatures(of, memory, cache, OPTIONS, turns=True)
     first, again, other = (list(drawn.batches(epoch)) for epoch in (0, 0, 1))
-    assert len(first) == 6
-    grid = memory.vectors(of.picture(of.kept[0])).shape
-    assert first[0].features.shape == (2, memory.width, *grid[:2])
-    assert first[0].targets.shape == first[0].valid.shape == (2, 1, *grid[:2])
+    assert len(first) == OPTIONS.steps
+    side = OPTIONS.crop // memory.net.stride
+    assert first[0].features.shape == (2, memory.width, side, side)
+    assert first[0].targets.shape == first[0].valid.shape == (2, 1, side, side)
     assert all(
         (a.features == b.features).all() and (a.targets == b.targets).all() for a, b in zip(first, again, strict=True)
     )
-    defects = [
-        {float(one.targets[k].sum()) for one in batches for k in range(2) if one.targets[k].any()}
-        for batches in (first, other)
-    ]
-    assert defects[0]
-    assert defects[1]
-    assert not defects[0] & defects[1]
+    assert not (first[0].features == other[0].features).all()
 
 
 def test_features_are_those_of_the_backbone_on_one_scale(
     kept: tuple[PictureCache, FeatureCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory, (of, cache) = remembered(), kept
-    seen: list[Drawn] = []
+    seen: list[Cutouts] = []
 
     class Watched(Crops):
-        def one(self, *arguments: Any) -> Drawn:
-            seen.append(super().one(*arguments))
+        def batch(self, *arguments: Any) -> Cutouts:
+            seen.append(super().batch(*arguments))
             return seen[-1]
 
     monkeypatch.setattr("edge.models.train.drawn_features.Crops", Watched)
-    drawn = DrawnFeatures(of, memory, cache, replace(OPTIONS, batch=8))
-    seen.clear()
-    batch = next(drawn.batches(0))
-    assert {one.kept is None for one in seen} == {True, False}
-    for row, one in enumerate(seen):
-        if one.kept is None:
-            expected = (memory.vectors(np.ascontiguousarray(one.picture)) - cache.mean) / cache.deviation
-        else:
-            expected = cache.standardised(cache.samples[of.kept.index(one.kept)])
-        np.testing.assert_allclose(batch.features[row].numpy().transpose(1, 2, 0), expected, rtol=1e-5, atol=1e-5)
-        assert batch.targets[row].any() == one.mask.any()
+    batch = next(DrawnFeatures(of, memory, cache, OPTIONS, turns=True).batches(0))
+    expected = (memory.vectors(seen[-1].pictures[1]) - cache.mean) / cache.deviation
+    np.testing.assert_allclose(batch.features[1].numpy().transpose(1, 2, 0), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_targets_lie_where_the_backbone_looks(kept: tuple[PictureCache, FeatureCache]) -> None:
+    memory, (of, cache) = remembered(), kept
+    options = replace(OPTIONS, batch=64, without=tuple(kind for kind in SYNTHETIC if kind != "blob"))
+    batch = next(DrawnFeatures(of, memory, cache, options, turns=True).batches(0))
+    defective = [row for row in range(64) if batch.targets[row].max() > 0.5]
+    assert 0 < len(defective) < 64
+    # a blob is told by features near its targets that lie farther from the mean than elsewhere
+    far = batch.features.abs().mean(dim=1)
+    apart = [float(far[k][batch.targets[k, 0] > 0.5].mean() / far[k][batch.targets[k, 0] == 0].mean()) for k in defective]
+    assert np.median(apart) > 1.1
 
 
 def test_hour_is_a_head_unless_an_option_is_of_a_network() -> None:
@@ -117,3 +118,16 @@ def test_the_bundle_has_a_head_and_a_resumed_run_ends_with_the_same(tmp_path: Pa
     resumed = train(source, asked, tmp_path / "t", TrainRun(resume=True, test=False))
     assert resumed.weights.to_bytes() == whole.weights.to_bytes()
     assert resumed.history == whole.history
+
+
+def test_a_backbone_of_one_size_is_refused_before_anything_is_drawn() -> None:
+    net = SimpleNamespace(size=(320, 240), backbone=SimpleNamespace(what="fixed.onnx"))
+    learning: Any = SimpleNamespace(memory=SimpleNamespace(net=net))
+    with pytest.raises(UserError) as caught:
+        learn_defects(learning, OPTIONS, None)
+    assert str(caught.value) == (
+        "--preset hour: its cut-outs don't fit the backbone\n"
+        "  received: fixed.onnx, which takes pictures of 320x240 px alone\n"
+        "  expected: a backbone of open size, such as lite0\n"
+        "  fix: --start fresh makes a network of its own; --preset minute needs no cut-outs"
+    )
