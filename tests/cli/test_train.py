@@ -50,9 +50,9 @@ def test_the_sheet_needs_no_pytorch_and_trains_nothing(good: Path, tmp_path: Pat
     monkeypatch.setattr("edge.models.train.options.find_spec", lambda _name: None)
     arguments = ["train", str(good), *BY, "--sheet", str(tmp_path / "s.png"), "--without", "chip", "--pose", "texture"]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert "8 kinds of synthetic defects in 12 good frames; nothing was trained" in " ".join(done.output.split())
+    assert "9 kinds of synthetic defects in 12 good frames; nothing was trained" in " ".join(done.output.split())
     sheet = read_picture(tmp_path / "s.png")
-    assert sheet.shape == (8 * (18 + 176), 10 * 176, 3)
+    assert sheet.shape == (9 * (18 + 176), 10 * 176, 3)
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s.png", "set"]
 
