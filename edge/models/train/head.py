@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,18 +37,6 @@ class Batch:
     features: Tensor
     targets: Tensor
     valid: Tensor
-
-
-def batch_of(pictures: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> Batch:
-    """Return standardised features (h, w, d) and targets (h, w) of pictures as one batch."""
-    height, width = (max(targets.shape[axis] for _, targets in pictures) for axis in range(2))
-    features = np.zeros((len(pictures), height, width, pictures[0][0].shape[2]), np.float32)
-    targets = np.zeros((len(pictures), 1, height, width), np.float32)
-    valid = np.zeros_like(targets)
-    for row, (own, of_places) in enumerate(pictures):
-        where = slice(of_places.shape[0]), slice(of_places.shape[1])
-        features[row][where], targets[row, 0][where], valid[row, 0][where] = own, of_places, 1
-    return Batch(torch.from_numpy(features).permute(0, 3, 1, 2), torch.from_numpy(targets), torch.from_numpy(valid))
 
 
 def weights_of(head: DefectHead, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> HeadWeights:

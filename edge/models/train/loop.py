@@ -14,7 +14,7 @@ from edge.models.train.checkpoint import Epoch, TrainingState
 from edge.models.train.drawn_features import DrawnFeatures
 from edge.models.train.epochs import EpochLimits, Learned, NotANumberError, image_auroc, run_epochs
 from edge.models.train.feature_cache import CachedSample, FeatureCache
-from edge.models.train.head import Batch, DefectHead, batch_of, load, weights_of
+from edge.models.train.head import Batch, DefectHead, load, weights_of
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.losses import dice, focal, positive_weight
 from edge.models.train.optimiser import cosine, moments_of, put_back
@@ -131,4 +131,13 @@ class _Training:
         return loss
 
     def _batch(self, samples: Sequence[CachedSample]) -> Batch:
-        return batch_of([(self._cache.standardised(sample), self._cache.target(sample)) for sample in samples])
+        height, width = max(s.height for s in samples), max(s.width for s in samples)
+        features = np.zeros((len(samples), height, width, self._cache.width), np.float32)
+        targets = np.zeros((len(samples), 1, height, width), np.float32)
+        valid = np.zeros_like(targets)
+        for row, sample in enumerate(samples):
+            features[row, : sample.height, : sample.width] = self._cache.standardised(sample)
+            targets[row, 0, : sample.height, : sample.width] = self._cache.target(sample)
+            valid[row, 0, : sample.height, : sample.width] = 1
+        planes = torch.from_numpy(features).permute(0, 3, 1, 2)
+        return Batch(planes, torch.from_numpy(targets), torch.from_numpy(valid))
