@@ -115,7 +115,7 @@ class _Training:
         put_back(self._optimiser, kept.moments)
 
     def _kept(self, number: int) -> Iterator[Batch]:
-        """As many pictures as there are, drawn by their chances."""
+        """Give as many pictures as there are, drawn by their chances."""
         rng = np.random.default_rng((self._options.seed, 5, number))
         order = rng.choice(len(self._learned), len(self._learned), p=self._chances)
         for at in range(0, len(order), self._options.batch):
