@@ -146,7 +146,7 @@ def show(result: Stress, subject: Subject, limits: LineLimits) -> None:
     broken = first.false_rejects > limits.false_rejects
     if broken:
         console.print("[yellow]note:[/] the frames as they are break the line's limit already: edge adapt", soft_wrap=True)
-    for note in result.notes:
+    for note in result.notes(limits):
         console.print(f"[yellow]note:[/] {note}", soft_wrap=True)
     table = Table()
     for column in ("corruption", "breaks", "false rejects, %", "recall, %"):

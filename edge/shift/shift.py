@@ -110,6 +110,12 @@ def compare_sets(
         progress("telling apart", 0, 1)
         apart = _separability(vectors, sides, ruler, seed, notes)
     diagnosis = _diagnosis(ruler, (a, b), found, apart, progress)
+    if diagnosis.verdict == "not different" and apart is not None and apart.is_unsure:
+        low, high = apart.interval
+        notes.append(
+            f"the sets may differ all the same: AUROC {low:.2f} to {high:.2f}, but p {apart.p:.3g} is what chance does now "
+            "and then; more frames would tell"
+        )
     return Shift(
         sides=sides,
         ruler=ruler,

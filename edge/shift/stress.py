@@ -101,14 +101,18 @@ class Stress:
     known: int = 0
     """Good frames that the model was fitted on."""
 
-    @property
-    def notes(self) -> list[str]:
+    def notes(self, limits: LineLimits) -> list[str]:
         """What a reader must know before the figures."""
-        if not self.known:
-            return []
-        return [
-            f"{self.known} of the {self.good} good frames are those that the model was fitted on; others it stands less"
-        ]
+        said, recall = [], self.curves[0].points[0].recall
+        if self.known:
+            said.append(
+                f"{self.known} of the {self.good} good frames are those that the model was fitted on; others it stands less"
+            )
+        if recall <= limits.recall_loss:
+            said.append(
+                f"as they are it sees {recall:.0%} of the defects, so recall can't fall any more: false rejects alone count"
+            )
+        return said
 
     def to_json(self, subject: Subject, limits: LineLimits, seed: int) -> dict[str, Any]:
         """``stress.json``."""

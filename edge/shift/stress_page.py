@@ -25,7 +25,7 @@ def stress_page(result: Stress, subject: Subject, limits: LineLimits, gaps: tupl
         f"{subject.threshold:.4g} from {subject.told}, frozen; limits: false rejects {limits.false_rejects:.0%}, "
         f"recall {limits.recall_loss:.0%} below that of the frames as they are",
     )
-    page.notes([*result.notes, *(f"{file}: {why}" for file, why in result.unreadable)])
+    page.notes([*result.notes(limits), *(f"{file}: {why}" for file, why in result.unreadable)])
     page.heading("Up to where it stands")
     page.table(
         ("corruption", "group", "breaks", "false rejects at the third step", "recall at the third step"),

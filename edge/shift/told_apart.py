@@ -52,6 +52,11 @@ class Separability:
         """More than chance, and enough to matter."""
         return self.p <= _P and self.auroc >= _LEAST_AUROC
 
+    @property
+    def is_unsure(self) -> bool:
+        """Not different by the kernel test, though the classifier's whole interval says that the sets can be told apart."""
+        return not self.is_different and self.interval[0] >= _LEAST_AUROC
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:

@@ -17,6 +17,7 @@ from edge.shift.coverage import read_measured
 from edge.shift.shift import compare_sets, report_of
 from edge.shift.shift_judge import ShiftJudge
 from edge.shift.subject import open_subject
+from edge.shift.told_apart import Separability
 from edge.sources.synthetic.parts import part_scene
 from edge.storage.frames_on_disk import read_frames
 from edge.storage.pictures import read_picture
@@ -103,6 +104,17 @@ def test_other_parts_of_the_same_kind_are_not_different(lab, tmp_path):
 def test_frames_that_stand_in_both_sets_are_counted(lab):
     report = report_of(compare_sets(("lab", "line"), (open_set(lab), open_set(lab))))
     assert "24 of 24 frames of line are frames of lab, too: the sets look more alike than they are" in report["notes"]
+
+
+def test_a_difference_that_is_not_sure_is_told_beside_the_verdict(lab, tmp_path, monkeypatch):
+    unsure = Separability(0.83, (0.73, 0.91), 0.01, 0.035, 1.2)
+    monkeypatch.setattr(shift_room, "separability", lambda *_args, **_more: unsure)
+    other = folder(tmp_path / "other", 1)
+    report = report_of(compare_sets(("lab", "other"), (open_set(lab), open_set(other))))
+    assert report["verdict"] == "not different"
+    assert report["notes"][-1].startswith(
+        "the sets may differ all the same: AUROC 0.73 to 0.91, but p 0.035 is what chance"
+    )
 
 
 def test_the_page_is_offline_and_the_report_stands_beside_it(lab, blurred, tmp_path):

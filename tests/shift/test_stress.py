@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from support.sets import save
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.errors import UserError
 from edge.models.sets.open import open_set
-from edge.shift.stress import LineLimits, StressPoint, StressRun, first_breach, point, run_stress
+from edge.shift.stress import LineLimits, Stress, StressCurve, StressPoint, StressRun, first_breach, point, run_stress
 from edge.shift.stress_task import Outcome, ways_of
 from edge.shift.subject import open_subject
 
@@ -97,6 +98,21 @@ def test_a_model_is_stressed_on_a_sets_own_defects_and_the_seed_decides(bundle: 
     assert result.curves[0].breach.what == "false rejects"
     assert 0 < result.curves[0].breach.strength < 35
     assert result.curves[0].verdict.startswith("false rejects at brighter by ")
+
+
+def test_a_model_that_sees_no_defect_is_not_said_to_stand_all() -> None:
+    way = ways_of(["noise"])[0]
+    blind = Stress((StressCurve(way, tuple(at(s, 0.0, 0.05) for s in range(6)), None),), 20, 20, "the set's own", ())
+    assert blind.notes(LIMITS) == [
+        "as they are it sees 5% of the defects, so recall can't fall any more: false rejects alone count"
+    ]
+    assert (
+        replace(blind, known=3)
+        .notes(LIMITS)[0]
+        .startswith("3 of the 20 good frames are those that the model was fitted on")
+    )
+    seeing = Stress((StressCurve(way, tuple(at(s, 0.0, 0.9) for s in range(6)), None),), 20, 20, "the set's own", ())
+    assert seeing.notes(LIMITS) == []
 
 
 def test_two_workers_find_the_same(bundle: Path, folder: Path) -> None:

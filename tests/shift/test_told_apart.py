@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.shift.told_apart import effects, separability
+from edge.shift.told_apart import Separability, effects, separability
 
 pytest.importorskip("sklearn", reason="the extra 'report' is not installed")
 
@@ -40,6 +40,19 @@ def test_a_set_that_moved_is_told_apart_with_its_interval():
     assert told.auroc > 0.93
     assert told.p == 1 / 1000
     assert told.mahalanobis > 1.05
+
+
+@pytest.mark.parametrize(
+    ("auroc", "interval", "p", "different", "unsure"),
+    [
+        (0.83, (0.73, 0.91), 0.035, False, True),  # magnetic tiles under two lights, 60 and 32 frames
+        (0.83, (0.73, 0.91), 0.001, True, False),
+        (0.66, (0.55, 0.77), 0.035, False, False),
+    ],
+)
+def test_a_difference_that_one_of_the_tests_sees_alone_is_neither_claimed_nor_hidden(auroc, interval, p, different, unsure):
+    told = Separability(auroc, interval, 0.01, p, 1.2)
+    assert (told.is_different, told.is_unsure) == (different, unsure)
 
 
 def test_the_same_parts_under_another_light_are_told_apart():
