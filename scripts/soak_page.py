@@ -63,8 +63,9 @@ class Window:
     def _hear(self, page: Any) -> None:
         if page is self.page:
             page.on("websocket", lambda _: setattr(self, "sockets", self.sockets + 1))
-        page.on("console", lambda m: self.errors.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("console", lambda m: self.errors.append(m.text) if _is_trouble(m) else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("response", lambda told: self.errors.append(f"{told.status} {told.url}") if told.status >= 400 else None)
 
     def sample(self) -> dict[str, float]:
         """Return heap in MB, nodes and listeners after a collection of garbage, and the seq that is shown."""
@@ -92,6 +93,11 @@ class Window:
                 tab.keyboard.press("ArrowRight")
                 tab.wait_for_timeout(100)
         return True
+
+
+def _is_trouble(message: Any) -> bool:
+    """Return True for an error of the page's own; what the server refused is heard of with its address."""
+    return message.type in ("error", "warning") and not message.text.startswith("Failed to load resource")
 
 
 def rss_mb(pid: int) -> float:

@@ -127,3 +127,21 @@ def test_a_line_that_stops_is_never_shown_as_live(browser, line, number, words) 
         process.send_signal(signal.SIGCONT)
         shown.locator("#age").get_by_text("last heard").wait_for()
     window.close()
+
+
+def test_hundreds_of_records_later_the_page_holds_no_more_and_has_the_same_connection(look) -> None:
+    """The short form of ``scripts/soak_page.py``."""
+    sockets: list[object] = []
+    look.page.on("websocket", lambda socket: sockets.append(socket))
+    page = look.open("/cam/cam1")
+    page.locator("#seq", has_text=re.compile(r"\d")).wait_for()
+    begun = int(page.locator("#seq").inner_text())
+    cdp = page.context.new_cdp_session(page)
+    held = []
+    for records in (40, 160):
+        until(lambda records=records: int(page.locator("#seq").inner_text()) >= begun + records)
+        cdp.send("HeapProfiler.collectGarbage")
+        held.append(cdp.send("Memory.getDOMCounters"))
+    assert held[1]["nodes"] <= held[0]["nodes"] + 100
+    assert held[1]["jsEventListeners"] <= held[0]["jsEventListeners"] + 5
+    assert (len(sockets), look.wrong) == (1, [])

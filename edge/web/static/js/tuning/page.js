@@ -32,6 +32,7 @@ const nanoseconds = (id) => (byId(id).value ? String(BigInt(new Date(byId(id).va
 /** Open the recording that is chosen; `keep` goes on with the controls as they stand, after a worker ended. */
 async function open({ keep = false } = {}) {
   status("Opening …");
+  const late = setTimeout(() => status("Opening … It waits for a core: the lines come first."), 3000);
   try {
     const before = state.id;
     const told = await call("/api/v1/tuning", { method: "POST", body: { camera, recording: byId("recording").value, since_ns: nanoseconds("since"), until_ns: nanoseconds("until") } });
@@ -55,6 +56,8 @@ async function open({ keep = false } = {}) {
     status((keep ? null : applyLinked()) ?? "");
   } catch (error) {
     status(error.message);
+  } finally {
+    clearTimeout(late);
   }
 }
 

@@ -84,6 +84,7 @@ export async function load() {
       picture.width = picture.height = 1;
     }
     if (mine !== loading) return;
+    if (name === "frame") sayGone(!picture.naturalWidth);
     const canvas = pictures[name];
     [canvas.width, canvas.height] = [Math.max(picture.naturalWidth, 1), Math.max(picture.naturalHeight, 1)];
     if (picture.naturalWidth) canvas.getContext("2d").drawImage(picture, 0, 0);
@@ -171,4 +172,11 @@ function writeLabels() {
 on("look", paint);
 on("funnel", paintBoxes);
 on("view", load);
+const GONE = "This frame's picture is gone: a quota may have taken it, or it is damaged.";
+
+function sayGone(isGone) {
+  if (isGone) said(GONE);
+  else if (document.getElementById("said").textContent === GONE) said("");
+}
+
 export const said = (text) => put(document.getElementById("said"), text);
