@@ -239,8 +239,9 @@ def test_the_thresholds_in_the_histogram_are_dragged(page: tuple[Any, list[str]]
     before = tab.locator('[id="number-threshold.high"]').input_value()
     after(tab, lambda: tab.keyboard.press("ArrowRight"))
     assert float(tab.locator('[id="number-threshold.high"]').input_value()) > float(before)
-    settled(tab)  # the chart is drawn again with each report
-    tab.wait_for_timeout(300)
+    wanted = float(tab.locator('[id="number-threshold.high"]').input_value())
+    until(lambda: abs(float(tab.locator('[data-limit="high"]').get_attribute("aria-valuenow")) - wanted) < 0.01)
+    settled(tab)  # until then each report draws the chart anew
     tab.locator('[data-limit="high"]').evaluate("grip => grip.scrollIntoView({block: 'center'})")
     box = tab.locator('[data-limit="high"]').bounding_box()
     tab.mouse.move(box["x"] + 4, box["y"] + 4)

@@ -12,6 +12,9 @@ select.addEventListener("change", loadSpread);
 let spread = null;
 
 function chart(into, { low, high, stacks, limits, name }) {
+  const told = JSON.stringify([low, high, stacks, limits.map((limit) => limit.at), name]);
+  if (into.dataset.told === told) return; // a grip that is about to be taken stays
+  into.dataset.told = told;
   const x = (value) => ((value - low) / (high - low || 1)) * (WIDTH - 20) + 10;
   const value = (at) => low + ((at - 10) / (WIDTH - 20)) * (high - low);
   const most = Math.max(1, ...stacks.map((stack) => stack.reduce((sum, [, count]) => sum + count, 0)));
@@ -96,6 +99,7 @@ async function loadSpread() {
 function paintSpread() {
   const into = document.getElementById("spread");
   if (!spread?.counts.length) {
+    delete into.dataset.told;
     into.replaceChildren(el("p", { class: "small" }, "no candidate above the thresholds"));
     return;
   }
