@@ -123,7 +123,8 @@ def _embeddings(page: Page, points: FramePoints | None, frames: int) -> None:
     if points is None:
         page.text(f"{frames} frames are too few to project.")
         return
-    page.text(f"Each point is a frame, by {points.embedding}; its picture and name stand under the pointer.")
+    shown = "its picture and name stand" if all(points.pictures) else "its name stands"  # more than 5,000 have no pictures
+    page.text(f"Each point is a frame, by {points.embedding}; {shown} under the pointer.")
     names = [f"{points.names[side]}: {file}" for side, file in zip(points.sides, points.files, strict=True)]
     page.controlled(*scatter(points.views, names, points.values, points.pictures))
 

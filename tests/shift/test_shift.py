@@ -11,9 +11,11 @@ from edge.cli import app
 from edge.disturb.corruptions import CORRUPTIONS
 from edge.models.fit.fit import FitRun, fit_to_bundle
 from edge.models.sets.open import open_set
+from edge.report.scatter import ScatterView
 from edge.shift import diagnose
 from edge.shift import shift as shift_room
 from edge.shift.coverage import read_measured
+from edge.shift.points import FramePoints
 from edge.shift.shift import compare_sets, report_of
 from edge.shift.shift_judge import ShiftJudge
 from edge.shift.subject import open_subject
@@ -126,6 +128,7 @@ def test_the_page_is_offline_and_the_report_stands_beside_it(lab, blurred, tmp_p
     html = page.read_text()
     assert "<h2" in html
     assert "PCA" in html
+    assert "its picture and name stand under the pointer" in html
     assert "rejected, and nobody said what they are" in html
     assert "https://" not in html[: html.index("<script")]
     report = orjson.loads((tmp_path / "shift.json").read_bytes())
@@ -139,6 +142,28 @@ def test_the_page_is_offline_and_the_report_stands_beside_it(lab, blurred, tmp_p
     assert points["values"]["verdict"][24:] == ["fail"] * 24
     pictures, ends = (tmp_path / points["pictures"]["file"]).read_bytes(), points["pictures"]["ends"]
     assert (len(ends), ends[-1], pictures[ends[0] : ends[0] + 2]) == (48, len(pictures), b"\xff\xd8")
+
+
+def test_a_page_of_50_000_frames_has_at_most_5_mb_and_promises_no_pictures(lab, tmp_path):
+    pytest.importorskip("bokeh", reason="the extra 'report' is not installed")
+    from edge.shift.shift_page import page_of_shift  # needs bokeh
+
+    many, rng = 50_000, np.random.default_rng(0)
+    some = np.where(np.arange(many)[:, None] % 10, np.nan, rng.normal(size=(many, 2)))
+    points = FramePoints(
+        embedding="lite0 (ImageNet)",
+        names=("lab", "line"),
+        sides=tuple(int(n >= many // 2) for n in range(many)),
+        files=tuple(f"frames/{n:08d}.png" for n in range(many)),
+        views=(ScatterView("PCA", rng.normal(size=(many, 2))), ScatterView("t-SNE of 5000 frames", some)),
+        values={"set": ["lab"] * (many // 2) + ["line"] * (many // 2), "verdict": ["pass", "fail"] * (many // 2)},
+        pictures=(b"",) * many,
+    )
+    done = compare_sets(("lab", "line"), (open_set(lab), open_set(folder(tmp_path / "line", 1))))
+    page = page_of_shift(done, report_of(done), points)
+    assert len(page) <= 5_000_000
+    assert b"its name stands under the pointer" in page
+    assert b"frames/00049999.png" in page
 
 
 def test_a_set_without_pictures_and_a_place_that_isnt_there_are_named(lab, tmp_path):
