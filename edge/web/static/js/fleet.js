@@ -89,7 +89,7 @@ function hear(told) {
   put(fields.trouble, trouble);
   fields.trouble.hidden = !trouble;
   if (!told.pictures) {
-    tile.picture.clear("previews are off: outputs.zmq.preview");
+    tile.picture.clear(told.running ? "previews are off: outputs.zmq.preview" : "no picture yet");
     fields.pictured.hidden = true;
   }
   look(tile);

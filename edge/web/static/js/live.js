@@ -43,7 +43,7 @@ function hearState(payload) {
   id("simulated").hidden = !told.simulated;
   const fail = told.last_fail;
   if (fail) put(id("failtext"), `seq ${fail.seq}, part ${fail.part ?? "–"}, ${moment(fail.at)}, score ${number(fail.map_max)}`);
-  if (!told.pictures) picture.clear("previews are off: set outputs.zmq.preview in the line's config");
+  if (!told.pictures) picture.clear(told.running ? "previews are off: set outputs.zmq.preview in the line's config" : "no picture: the daemon is not running");
 }
 
 function hearPicture(head, blob) {
