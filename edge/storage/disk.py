@@ -19,6 +19,10 @@ from edge.errors import ExitCode, UserError
 _SPARE: Final = 1.05
 """Writing begins again with a little more room than it stopped at, so that it doesn't stop and start with each file."""
 _LOOK_AGAIN_S: Final = 0.02
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What file systems without locks answer: NFS without a lock daemon, Lustre without its option, some of FUSE."""
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What file systems without a second name for a file answer: FAT, some of FUSE and CIFS."""
 
 
 def space(folder: Path) -> tuple[int, int]:
@@ -123,6 +127,28 @@ def write_whole(path: Path, data: bytes, *, sync: bool = False, mode: int | None
     """Write a file so that a reader meets the old one or the new one, never half of it. See ``whole_file``."""
     with whole_file(path, sync=sync, mode=mode) as file:
         file.write(data)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that isn't there yet, whole and synced.
+
+    Raises:
+        FileExistsError: another one is there meanwhile; it stays as it is.
+        OSError: it can't be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.new")
+    write_whole(temporary, data, sync=True)
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        write_whole(path, data, sync=True)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -230,7 +256,9 @@ def held_file(path: Path, refused: Callable[[], UserError], wait_s: float = 10.0
 
 
 def _held(path: Path) -> int | None:
-    """Return a file's descriptor, alone; None while another one holds it, or where it lost its name meanwhile."""
+    """Return a file's descriptor, alone where the file system has locks; None while another one holds it, or where it lost
+    its name meanwhile.
+    """
     with contextlib.ExitStack() as undo:
         fd = open_regular(path, os.O_RDWR | os.O_APPEND)
         undo.callback(os.close, fd)
@@ -238,6 +266,9 @@ def _held(path: Path) -> int | None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         if not os.path.samestat(os.fstat(fd), os.stat(path)):
             return None
         undo.pop_all()

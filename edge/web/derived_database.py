@@ -56,13 +56,15 @@ def check_read_by_others(path: Path) -> None:
     """Look whether another process can read a database that this one has open, and may have in its own memory.
 
     Raises:
-        sqlite3.DatabaseError: the file was damaged or deleted, so that it must be begun anew.
+        sqlite3.DatabaseError: the file was damaged, emptied or deleted, so that it must be begun anew.
     """
     if not path.exists():
         raise sqlite3.DatabaseError(f"{path} was deleted")
     busy = contextlib.suppress(sqlite3.OperationalError)
     with busy, contextlib.closing(_read_only(path)) as database:
-        database.execute("select count(*) from sqlite_master").fetchone()
+        ((tables,),) = database.execute("select count(*) from sqlite_master")
+        if not tables:
+            raise sqlite3.DatabaseError(f"{path} was emptied")
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

@@ -34,6 +34,7 @@ from edge.storage.disk import (
     space,
     whole_file,
     why_unwritable,
+    write_new,
     write_whole,
     written_by_another,
 )
@@ -244,6 +245,35 @@ def test_a_lock_refuses_the_second_until_the_first_is_closed(tmp_path: Path) -> 
     )
     os.close(fd)
     os.close(lock_file(path, taken))
+
+
+@pytest.mark.parametrize("answer", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_holds_no_file_and_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: int
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(answer, os.strerror(answer))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    (tmp_path / "set.jsonl").write_bytes(b"one\n")
+    with held_file(tmp_path / "set.jsonl", lambda: UserError("held")) as fd:
+        os.write(fd, b"two\n")
+    assert (tmp_path / "set.jsonl").read_bytes() == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_never_takes_the_place_of_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not links:
+        monkeypatch.setattr("os.link", link)
+    write_new(tmp_path / "a", b"first")
+    with pytest.raises(FileExistsError):
+        write_new(tmp_path / "a", b"second")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"first")]
 
 
 def test_a_file_is_held_by_one_and_the_one_that_took_its_place_is_held_next(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 from support.reviewed import line_of, write_frames
 
-from edge.web.derived_database import open_derived
+from edge.web.derived_database import check_read_by_others, open_derived
 from edge.web.review.frame_index import FrameIndex
 from edge.web.review.frame_search import FRAMES, FrameWish, frame_ids
 
@@ -66,3 +66,18 @@ def test_an_index_of_frames_that_is_damaged_is_made_again_from_the_evidence(tmp_
         assert index.follow([line_of(tmp_path / "line")], ()) == 3
         index.close()
     assert len(frame_ids(tmp_path, "cam1", FrameWish())[0]) == 3
+
+
+@pytest.mark.parametrize("how", ["emptied", "another", "deleted"])
+def test_a_file_that_only_its_writer_still_reads_is_known(path, how) -> None:
+    database = open_derived(path, TABLES, 1)
+    check_read_by_others(path)
+    if how == "emptied":
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+        if how == "another":
+            path.touch()
+    with pytest.raises(sqlite3.DatabaseError, match=r"was (emptied|deleted)"):
+        check_read_by_others(path)
+    database.close()

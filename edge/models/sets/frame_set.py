@@ -291,7 +291,8 @@ def write_set(frames: FrameSet, manifest: Path, split: SplitLine | None = None) 
     if split is not None:
         lines.append(split)
     is_its_own = frames.manifest is not None and manifest.resolve() == frames.manifest.resolve()
-    write_manifest(manifest, lines, frames.so_far if is_its_own else None)
+    since = frames.so_far if is_its_own else None
+    write_manifest(manifest, lines, since, is_new=is_its_own and since is None)
 
 
 def add_labels(frames: FrameSet, lines: Sequence[LabelLine]) -> None:

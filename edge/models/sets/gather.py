@@ -80,18 +80,24 @@ def _alone(target: Path) -> Iterator[None]:
         fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror}") from None
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, fd)
         with contextlib.suppress(OSError):  # some file systems lock no folders
-            lock(
-                fd,
-                lambda: UserError(f"{target}: another process gathers frames into it", fix="wait for its end", passes=True),
-            )
-        yield
-    finally:
-        os.close(fd)
+            lock(fd, lambda: _is_filled(target))
+        if not target.exists() or not os.path.samestat(os.fstat(fd), os.stat(target)):
+            raise _is_filled(target)  # by one who ended in this moment, and took the empty folder away
         if is_new:
-            with contextlib.suppress(OSError):
-                target.rmdir()  # nothing was gathered
+            undo.callback(_remove_empty, target)  # before it is let go: who comes then makes a folder of its own
+        yield
+
+
+def _is_filled(target: Path) -> UserError:
+    return UserError(f"{target}: another process gathers frames into it", fix="wait for its end", passes=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # something was gathered
+        folder.rmdir()
 
 
 def _gathered(

@@ -7,6 +7,7 @@ takes of each person the last word on a frame, and the last split.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import errno
 import hashlib
@@ -21,7 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from edge.config.yaml_reader import Section
 from edge.errors import UserError, may_pass
-from edge.storage.disk import held_file, write_whole
+from edge.storage.disk import held_file, write_new, write_whole
 
 MANIFEST: Final = "set.jsonl"
 SET_SCHEMA: Final = 1
@@ -182,24 +183,34 @@ def _lines_in(path: Path, data: bytes, start: int) -> Iterator[tuple[Section, in
         raise UserError(f"{path}: not the manifest of a set", received="an empty file", fix="edge gather writes one")
 
 
-def write_manifest(path: Path, lines: Iterable[Section], since: ReadSoFar | None = None) -> None:
-    """Write the whole file anew; whoever reads sees the old one or the new one.
+def write_manifest(path: Path, lines: Iterable[Section], since: ReadSoFar | None = None, *, is_new: bool = False) -> None:
+    """Write the whole file anew, and synced as every word in it is; whoever reads sees the old one or the new one.
 
-    ``since``: the lines come of what was read of this very file. What was appended since is taken along.
+    ``since``: the lines come of what was read of this very file. What was appended since is taken along. ``is_new``: there
+    was none when the lines were made.
 
     Raises:
-        UserError: the file can't be written, or another program wrote it anew since it was read; it stays as it is.
+        UserError: the file can't be written, or another program began it or wrote it anew meanwhile; it stays as it is.
     """
     data = b"".join(encode(line) for line in lines)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if since is None:
-            write_whole(path, data)
-            return
-        with held_file(path, lambda: _is_held(path)) as fd:
-            write_whole(path, data + _appended(path, fd, since))
+        if is_new:
+            _write_first(path, data)
+        elif since is None:
+            write_whole(path, data, sync=True)
+        else:
+            with held_file(path, lambda: _is_held(path)) as fd:
+                write_whole(path, data + _appended(path, fd, since), sync=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}", passes=may_pass(error)) from None
+
+
+def begin_manifest(path: Path, head: HeadLine) -> None:
+    """Write a manifest's first line, unless somebody began it meanwhile. Raises OSError where it can't be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        write_new(path, encode(head))
 
 
 def append_lines(path: Path, lines: Iterable[Section]) -> None:
@@ -221,6 +232,13 @@ def append_lines(path: Path, lines: Iterable[Section]) -> None:
             os.fsync(fd)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}", passes=may_pass(error)) from None
+
+
+def _write_first(path: Path, data: bytes) -> None:
+    try:
+        write_new(path, data)
+    except FileExistsError:
+        raise UserError(f"{path}: another program began a set there", fix="run the command again", passes=True) from None
 
 
 def _appended(path: Path, fd: int, since: ReadSoFar) -> bytes:

@@ -27,9 +27,9 @@ from edge.models.sets.manifest import (
     HeadLine,
     LabelLine,
     append_lines,
+    begin_manifest,
     now,
     read_lines,
-    write_manifest,
 )
 from edge.storage.disk import space, write_whole
 from edge.storage.pictures import PictureError, Pixels, decode_picture, picture_bytes, picture_inside
@@ -115,7 +115,7 @@ class LabelBook:
             if shapes:
                 line = line.model_copy(update={"mask": self._masked(frame["kept"], shapes, size)})
             if not self.manifest.is_file():
-                write_manifest(self.manifest, [HeadLine(created=now())])
+                begin_manifest(self.manifest, HeadLine(created=now()))
         except OSError as error:
             raise _not_written(self.root, error) from None
         back = []

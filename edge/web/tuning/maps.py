@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,7 +127,9 @@ class TunedMaps:
             self._workspace = ready_workspace(self._bundle)
             self.engine_words = f"{self._engine.name} {self._engine.precision}"
         assert self._workspace is not None
-        return to_map(frame, self._engine, self._workspace)
+        amap = to_map(frame, self._engine, self._workspace)
+        # an engine writes into few buffers in turn, and who asked keeps the map while those of other frames are computed
+        return replace(amap, values=amap.values.copy()) if isinstance(amap, AnomalyMap) else amap
 
     def _keep(self, index: int, amap: AnomalyMap | Unmapped) -> None:
         number = self._subject.frames[index].entry.number

@@ -1,13 +1,17 @@
 """Gathering: nothing twice, everything balanced, all that is known comes along."""
 
+import fcntl
+import os
+from pathlib import Path
+
 import pytest
 from support.recordings import recorded
-from support.sets import mvtec, picture, save, vote
+from support.sets import AT, mvtec, picture, save, vote
 
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame, add_labels, read_set
 from edge.models.sets.gather import _Candidate, balanced, gather
-from edge.models.sets.manifest import MANIFEST
+from edge.models.sets.manifest import MANIFEST, HeadLine, begin_manifest
 
 
 def test_frames_are_copied_with_labels_masks_tags_and_hashes(tmp_path):
@@ -95,6 +99,34 @@ def test_a_set_grows_by_one_gathering_at_a_time(tmp_path):
     with pytest.raises(UserError, match="no such file or folder"):
         gather([tmp_path / "none"], tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_one_gathering_that_is_refused_takes_no_folder_away(tmp_path, monkeypatch):
+    """It had seen none there yet, as one that begins in the same moment does."""
+    save(tmp_path / "a" / "0.png", picture(1))
+    seen = Path.exists
+    (tmp_path / "set").mkdir()
+    fd = os.open(tmp_path / "set", os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    monkeypatch.setattr(Path, "exists", lambda path: path.name != "set" and seen(path))
+    with pytest.raises(UserError, match="another process gathers frames into it"):
+        gather([tmp_path / "a"], tmp_path / "set")
+    assert (tmp_path / "set").is_dir()
+    os.close(fd)
+
+
+def test_a_set_that_another_program_begins_meanwhile_keeps_its_words(tmp_path):
+    save(tmp_path / "a" / "0.png", picture(1))
+    manifest = tmp_path / "set" / MANIFEST
+
+    def first_word(_: int) -> None:
+        begin_manifest(manifest, HeadLine(created=AT))
+        begin_manifest(manifest, HeadLine(created="2026-01-03T03:04:05Z"))  # the first one stands
+
+    with pytest.raises(UserError, match=r"set.jsonl: another program began a set there\n  fix: run the command again"):
+        gather([tmp_path / "a"], tmp_path / "set", seen=first_word)
+    assert manifest.read_text().count('"kind":"set"') == 1
+    assert [path.name for path in (tmp_path / "set").glob(".*")] == []
 
 
 def test_frames_of_a_video_are_unpacked(tmp_path):

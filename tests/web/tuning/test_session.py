@@ -158,6 +158,24 @@ def test_maps_that_nobody_kept_are_computed_once_and_their_distance_from_the_rec
     again.close()
 
 
+def test_the_map_of_the_frame_in_view_stays_its_own_while_those_of_the_others_are_computed(tmp_path: Path) -> None:
+    """An engine writes into few buffers in turn: a defect was judged by a good frame's map, and passed."""
+    config = evidence(tmp_path / "line", "outputs.evidence.maps=false", frames=12)
+    session = opened(config, tmp_path)
+    regions = session.regions.model_dump(mode="json")
+    view = next(n for n, frame in enumerate(session.subject.frames) if frame.verdict == "fail")
+    session.change(regions, view)
+    before, _ = session.look(view)
+    settled(session)
+    session.change({**regions, "threshold": {"high": 6.001, "low": 4.0}}, view)
+    after, _ = session.look(view)
+    assert (before["verdict"], after["verdict"]) == ("fail", "fail")
+    assert after["map_max"] == before["map_max"]
+    assert after["kept_count"] == before["kept_count"]
+    assert settled(session)["new"][view] == "f"
+    session.close()
+
+
 def test_a_stretch_of_time_takes_the_frames_that_came_in_it(line: Path, tmp_path: Path) -> None:
     whole = opened(line, tmp_path)
     stamps = [frame.entry.meta.received_ns for frame in whole.subject.frames]

@@ -205,6 +205,7 @@ async function load() {
 
 on("at", () => {
   end();
+  drag = null; // a button that is still down moves nothing on another frame
   tellWhat("");
   chosen.shape = chosen.corner = null;
   shown = [];

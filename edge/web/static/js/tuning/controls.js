@@ -46,22 +46,26 @@ function leafControl(one) {
     if (value !== null && Number.isFinite(value)) change(withValue(one.key, bounded(one, value)), one.key);
   };
   slider.addEventListener("input", () => put(valueOf(one, Number(slider.value) / STEPS)));
+  slider.addEventListener("change", () => show()); // let go between two values
   slider.addEventListener("keydown", (event) => {
     const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
     if (!way) return;
     event.preventDefault(); // a step of the key's own size instead of the slider's
     put(stepped(one, valueAt(one.key) ?? startOf(one), way * (event.shiftKey ? 10 : 1)));
   });
-  number.addEventListener("change", () => put(number.value === "" ? null : Number(number.value)));
+  number.addEventListener("change", () => {
+    put(number.value === "" ? null : Number(number.value));
+    show({ typed: true });
+  });
   number.addEventListener("blur", () => show()); // what was typed may not be what was taken
   active.addEventListener("change", () => change(withValue(one.key, active.checked ? startOf(one) : null), one.key));
-  const show = () => {
+  const show = ({ typed = false } = {}) => {
     const value = valueAt(one.key);
     const on_ = value !== null && value !== undefined;
     row.hidden = one.key.includes(".") && value === undefined;
     active.checked = on_;
     number.disabled = slider.disabled = !on_ && one.nullable;
-    if (document.activeElement !== number) number.value = on_ ? String(Number(value.toPrecision(7))) : "";
+    if (typed || document.activeElement !== number) number.value = on_ ? String(Number(value.toPrecision(7))) : "";
     slider.value = String(on_ ? STEPS * shareOf(one, value) : 0);
     slider.setAttribute("aria-valuetext", on_ ? String(value) : "off");
     mark(row, one);
@@ -158,13 +162,22 @@ function mark(row, one) {
   row.classList.toggle("changed", JSON.stringify(valueAt(one.key)) !== JSON.stringify(valueAt(one.key, state.base)));
 }
 
+let area = 65536;
+
+/** Pixels of the map that was looked at last; between two frames there is none. */
+function mapArea() {
+  const map = state.look?.map;
+  if (map) area = Math.max(map.width * map.height, 1);
+  return area;
+}
+
 /** The ends of a slider: of the schema, or for scores and areas of what this recording holds. */
 function ends(one) {
   if (one.scale === "score") {
     const most = Math.max(state.display[1], state.levels?.high ?? 0, highest());
     return [Math.min(state.display[0], 0), most * 1.02];
   }
-  if (one.scale === "area") return [one.min ?? 0, Math.max((state.look?.map?.width ?? 256) * (state.look?.map?.height ?? 256), 1)];
+  if (one.scale === "area") return [one.min ?? 0, mapArea()];
   return [one.min ?? 0, one.max ?? 20];
 }
 

@@ -132,3 +132,7 @@ export async function exported() {
 }
 
 on("regions", judge);
+on("view", () => {
+  [state.look, state.funnel, state.nearest] = [null, [], null]; // they are of the frame before
+  tell("look");
+});

@@ -37,7 +37,7 @@ function paintFunnel() {
 
 function paintRegions() {
   const { look } = state;
-  if (!look) return undefined;
+  if (!look) return into("regions");
   if (look.invalid) return into("regions", el("p", {}, `invalid: ${look.invalid}. ${look.text ?? ""}`));
   const number = (value) => (value === null || value === undefined ? "" : Number(value.toPrecision(3)).toString());
   const kept = look.kept.slice(0, 100).map((one) => el("tr", {}, el("td", {}, "kept"), el("td", { class: "n" }, number(one.area)), el("td", { class: "n" }, number(one.score_max)), el("td", { class: "n" }, number(one.score_mean)), el("td", { class: "n" }, number(one.fill_ratio)), el("td", { class: "n" }, number(one.aspect_ratio)), el("td", { class: "n" }, number(one.solidity)), el("td", {}, "")));
