@@ -135,32 +135,6 @@ def test_a_box_by_the_mouse_and_a_polygon_by_keys_become_the_mask(shown: Shown) 
     until(lambda: "19" not in shown.kinds())
 
 
-def test_a_shape_that_is_dragged_while_a_key_labels_says_nothing_about_the_next_frame(shown: Shown) -> None:
-    tab = shown.open("?seq=18")
-    box = tab.locator("#stage").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    tab.locator("#stage image[href]").wait_for()
-    tab.locator(".keys button", has_text="box").click()
-    tab.mouse.move(x - 40, y - 40)
-    tab.mouse.down()
-    tab.mouse.move(x + 30, y + 20, steps=3)
-    tab.mouse.up()
-    until(lambda: shown.kinds().get("18") == "defect")
-    before = shown.kinds()
-    tab.mouse.move(x, y)
-    tab.mouse.down()
-    tab.mouse.move(x + 5, y + 5, steps=2)
-    tab.keyboard.press("g")
-    tab.mouse.move(x + 10, y + 10, steps=2)
-    tab.mouse.up()
-    until(lambda: shown.kinds().get("18") == "good")
-    tab.keyboard.press("z")  # what came after, had there been anything, is sent by then
-    until(lambda: shown.kinds().get("18") != "good")
-    assert shown.kinds() == before
-    tab.keyboard.press("z")
-    until(lambda: "18" not in shown.kinds())
-
-
 def test_a_box_without_width_or_with_one_corner_is_none_and_the_next_one_is_drawn(shown: Shown) -> None:
     tab = shown.open("?seq=20")
     box = tab.locator("#stage").bounding_box()
