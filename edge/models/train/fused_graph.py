@@ -48,6 +48,13 @@ On three splits of the magnetic tiles the higher of both maps had 0.849 image AU
 place that either is sure of by mistake counts in full. The sum has 0.868. The weight was chosen by an earlier head of the
 first split, where 0.25 did nearly as well.
 """
+LABELLED_WEIGHT = 1.0
+"""How much it adds where it has learned from ``ENOUGH_LABELS`` labelled defects or more.
+
+With 20 of them two splits of the magnetic tiles had 0.901 and 0.911 with half, 0.910 and 0.935 with all, 0.902 and 0.931
+with twice of it; 0.868 and 0.874 without any label.
+"""
+ENOUGH_LABELS = 10
 EMBEDDING = "embedding"
 """Output (n, d): the mean over the picture of the head's last hidden layer, or of the network's coarsest features."""
 
@@ -66,8 +73,11 @@ class MapScale:
 
 @dataclass(frozen=True, slots=True)
 class MapScales:
+    """``weight``: how much what was learned adds to the memory's map."""
+
     memory: MapScale
     head: MapScale
+    weight: float = LEARNED_WEIGHT
 
 
 def fused_graph(
@@ -162,8 +172,8 @@ def _head(graph: GraphBuilder, memory: MemoryStatistics, head: HeadWeights) -> t
 
 
 def _sum(graph: GraphBuilder, memory: str, learned: str, scales: MapScales) -> str:
-    """Add the memory's map and half of what was learned, each on its own scale."""
-    half = graph.constant("learned_weight", np.array(LEARNED_WEIGHT, np.float32))
+    """Add the memory's map and the weighted one of what was learned, each on its own scale."""
+    half = graph.constant("learned_weight", np.array(scales.weight, np.float32))
     weighted = graph.add("Mul", [_scaled(graph, learned, scales.head, "head"), half], "head_weighted")
     return graph.add("Add", [_scaled(graph, memory, scales.memory, "memory"), weighted], "fused")
 

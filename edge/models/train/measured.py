@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -18,7 +18,7 @@ from edge.models.fit.memory_graph import map_scale
 from edge.models.fit.protocol import GraphPicture, MapValues
 from edge.models.fit.self_test import SelfTest, examined
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.train.fused_graph import LearnedWeights, MapScales, RawMaps, fused_graph, scales_of
+from edge.models.train.fused_graph import LEARNED_WEIGHT, LearnedWeights, MapScales, RawMaps, fused_graph, scales_of
 from edge.models.train.learn_defects import check_validated
 from edge.models.train.network_graph import ALONE_SCALE
 from edge.models.train.samples import SetFrames
@@ -75,15 +75,18 @@ def measure_trained(
     *,
     alone: bool,
     test: bool,
+    weight: float = LEARNED_WEIGHT,
 ) -> tuple[MapScales, float, SelfTest | None]:
     """Return scales, threshold and self-test on good frames of parts that neither half has seen.
+
+    ``weight``: how much what was learned adds to the memory's map.
 
     Raises:
         UserError: there are too few of them.
     """
     check_validated(len(validated))
     raw = RawMaps(memory, weights)
-    scales = scales_of([raw.of(one.picture) for one in validated], EDGE_SHARE)
+    scales = replace(scales_of([raw.of(one.picture) for one in validated], EDGE_SHARE), weight=weight)
     scorer = _scorer(fused_graph(memory, weights, scales, alone=alone))
     registrar, place = PlanPictures(plan).registrar, trained_map_to_image(memory, alone=alone)
     maxima = [float(one.map_back(scorer(one.picture), registrar, place).max()) for one in validated]

@@ -24,7 +24,14 @@ from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.used import fitted_on
 from edge.models.train.checkpoint import Epoch, make_folder
 from edge.models.train.frame_roles import LEAST_GOOD, Roles, roles_of
-from edge.models.train.fused_graph import LearnedWeights, MapScales, fused_graph
+from edge.models.train.fused_graph import (
+    ENOUGH_LABELS,
+    LABELLED_WEIGHT,
+    LEARNED_WEIGHT,
+    LearnedWeights,
+    MapScales,
+    fused_graph,
+)
 from edge.models.train.go_on import learned_file, learned_of, memory_of, plan_from
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.learn_defects import Learning, learn_defects
@@ -182,7 +189,10 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
             fix="make room, then give the same command with --resume: it goes on from the last epoch",
         ) from None
     validated = list(placed_pictures(source, roles.validated_good, plan))
-    scales, threshold, tested = measure_trained(plan, memory, half.weights, validated, alone=options.alone, test=run.test)
+    weight = LABELLED_WEIGHT if len(roles.defects) >= ENOUGH_LABELS else LEARNED_WEIGHT
+    scales, threshold, tested = measure_trained(
+        plan, memory, half.weights, validated, alone=options.alone, test=run.test, weight=weight
+    )
     whole = _whole_memory(source, roles, plan, learned, request, run=run)
     return Trained(
         plan=plan,

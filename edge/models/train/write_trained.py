@@ -16,7 +16,6 @@ from edge.disturb.synthetic import chosen
 from edge.models.fit.fit import Fit, bundle_files, spec_of
 from edge.models.sets.used import KEY
 from edge.models.train.checkpoint import Epoch
-from edge.models.train.fused_graph import LEARNED_WEIGHT
 from edge.models.train.go_on import MADE_BY, learned_file
 from edge.models.train.network_graph import ALONE_SCALE
 from edge.models.train.options import TrainOptions, is_network
@@ -56,7 +55,7 @@ def _spec(trained: Trained, options: TrainOptions, fitted: Fit, source: str) -> 
         "built_with": f"edge {edge.__version__}",
         "built_at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "method": METHOD,
-        "formula": _formula(options),
+        "formula": _formula(options, trained.scales.weight),
         "preset": options.preset,
         "options": asdict(options),
         "synthetic": [kind.name for kind in chosen(options.without)],
@@ -83,11 +82,9 @@ def _spec(trained: Trained, options: TrainOptions, fitted: Fit, source: str) -> 
     return spec.model_copy(update=changed)
 
 
-def _formula(options: TrainOptions) -> str:
+def _formula(options: TrainOptions, weight: float) -> str:
     learned = _LEARNED[is_network(options)]
-    return (
-        f"{_SCALED}: {learned}" if options.alone else f"{_MEMORY}, and {LEARNED_WEIGHT:g} times {learned}, each {_SCALED}"
-    )
+    return f"{_SCALED}: {learned}" if options.alone else f"{_MEMORY}, and {weight:g} times {learned}, each {_SCALED}"
 
 
 def _numbers(epoch: Epoch) -> dict[str, Any]:

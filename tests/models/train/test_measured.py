@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --all installs it")
 
 from support.sets import save, vote
-from support.trainings import GABOR, network_request, remembered
+from support.trainings import GABOR, bad_frame, network_request, remembered, request, surfaces
 
 from edge.config.line import ModelConfig
 from edge.config.sources import SyntheticConfig
@@ -64,3 +64,14 @@ def test_the_threshold_of_a_fixed_pose_is_that_of_the_maps_which_the_line_sees(t
         maxima.append(float(amap.values.max()))
     engine.close()
     assert trained.threshold == pytest.approx(choose_high(maxima, 0.001, 1.0)[0], rel=1e-4)
+
+
+@pytest.mark.parametrize(("labels", "weight"), [(9, 0.5), (10, 1.0)])
+def test_what_was_learned_counts_in_full_where_it_has_learned_from_labels(
+    tmp_path: Path, labels: int, weight: float
+) -> None:
+    good = surfaces(tmp_path / "s", parts=6)
+    bad = [bad_frame(tmp_path / "s", number, number, side="fit") for number in range(labels)]
+    sides = [replace(frame, side="validation" if frame.part in ("p0", "p1") else "fit") for frame in good.frames]
+    source = replace(good, frames=(*sides, *bad))
+    assert train(source, request(epochs=1), tmp_path / "t", TrainRun(test=False)).scales.weight == weight
