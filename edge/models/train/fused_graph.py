@@ -150,7 +150,8 @@ def _with_network(memory: MemoryStatistics, network: NetworkWeights, scales: Map
 
 def scales_of(maps: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], share: float) -> MapScales:
     """The scales on which good pictures that neither model has seen reach 1 with this ``share`` of them below it."""
-    return MapScales(*(_scale([pair[k] for pair in maps], share) for k in range(2)))
+    memory, head = (_scale([pair[k] for pair in maps], share) for k in range(2))
+    return MapScales(memory, head)
 
 
 def _scale(maps: Sequence[NDArray[np.float32]], share: float) -> MapScale:
