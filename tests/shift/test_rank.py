@@ -66,15 +66,19 @@ def test_where_recall_cannot_be_measured_the_model_is_kept() -> None:
     assert taken(choice) is None
 
 
-def test_an_answer_by_which_nearly_all_defects_would_pass_is_not_taken() -> None:
-    choice = choose(trial(4, 0.02), [tried("threshold", 1, 0.01)], limit=0.05, lab_recall=0.01)
+@pytest.mark.parametrize("recall", [0.01, 0.49])
+def test_an_answer_by_which_most_defects_would_pass_is_not_taken(recall: float) -> None:
+    choice = choose(trial(4, 0.5), [tried("threshold", 1, recall)], limit=0.05, lab_recall=0.7)
     assert taken(choice) is None
-    assert choice.why == ("keep: threshold would let nearly all pasted defects pass (false rejects 4 of 20, recall 0.02)")
+    assert choice.why == (
+        "keep: threshold would let more than half of the pasted defects pass, so that these can't say what it costs "
+        "(false rejects 4 of 20, recall 0.50)"
+    )
 
 
-def test_an_answer_that_sees_enough_is_taken_before_one_that_does_less_harm_and_sees_nothing() -> None:
-    rows = [tried("threshold", 0, 0.15), tried("refit", 3, 0.22)]
-    assert taken(choose(trial(19, 0.40), rows, limit=0.05, lab_recall=None)) == "refit"
+def test_an_answer_that_sees_enough_is_taken_before_one_that_does_less_harm_and_sees_too_little() -> None:
+    rows = [tried("threshold", 0, 0.45), tried("refit", 3, 0.52)]
+    assert taken(choose(trial(19, 0.60), rows, limit=0.05, lab_recall=None)) == "refit"
 
 
 def test_the_table_has_every_answer_once_and_the_gentlest_first() -> None:
