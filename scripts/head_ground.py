@@ -145,13 +145,13 @@ def trained(
     without: Sequence[str] = (),
     tested: Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """Train a head on the samples whose marks it ``uses``, ``without`` these kinds, and judge it."""
+    """Train a head on the samples that all learn, ``without`` these kinds, and on those whose marks it ``uses``."""
     began = time.process_time()
     (folder / "checkpoint.npz").unlink(missing_ok=True)
     kept = [
         sample
         for sample, mark in zip(ground.cache.samples, ground.marks, strict=True)
-        if (mark == (PLAIN,) or uses(mark)) and sample.kind not in without
+        if (sample.kind not in without if mark == (PLAIN,) else uses(mark))
     ]
     learned = train_head(replace(ground.cache, samples=tuple(kept)), options, folder, "k")
     took = time.process_time() - began

@@ -85,10 +85,15 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+let written = "";
+
 function writeUnsent() {
   const box = byId("unsent");
   const waiting = count();
   const refused = trouble.refused.at(-1);
+  const now = JSON.stringify([waiting, trouble.text, trouble.refused, stuck()]);
+  if (now === written) return; // a button that is made anew under a finger isn't pressed
+  written = now;
   box.hidden = !(waiting && trouble.text) && !refused;
   const parts = [];
   if (waiting && trouble.text) parts.push(`${waiting} label${waiting === 1 ? " is" : "s are"} kept here and sent again: ${trouble.text} `, el("button", { type: "button", on: { click: () => flush(true) } }, "Send now"));
