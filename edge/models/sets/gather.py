@@ -84,7 +84,11 @@ def _alone(target: Path) -> Iterator[None]:
         undo.callback(os.close, fd)
         with contextlib.suppress(OSError):  # some file systems lock no folders
             lock(fd, lambda: _is_filled(target))
-        if not target.exists() or not os.path.samestat(os.fstat(fd), os.stat(target)):
+        try:
+            is_its_own = os.path.samestat(os.fstat(fd), os.stat(target))
+        except FileNotFoundError:
+            is_its_own = False
+        if not is_its_own:
             raise _is_filled(target)  # by one who ended in this moment, and took the empty folder away
         if is_new:
             undo.callback(_remove_empty, target)  # before it is let go: who comes then makes a folder of its own

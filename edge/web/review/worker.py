@@ -126,7 +126,7 @@ class ReviewWorker:
             return {"shapes": book.shapes(message["kept"], message["by"])}, b""
         else:
             book.follow()
-            if self._table is not None and book.manifest.is_file():
+            if self._table is not None and book.manifest.is_file() and book.manifest.stat().st_size:
                 self._table.check(camera)
         return {}, b""
 

@@ -38,11 +38,20 @@ class Seat:
     worker: WorkerProcess
     listeners: set[SeatListener] = field(default_factory=set)
     asked_at: float = field(default_factory=time.monotonic)
+    asking: int = 0
+
+    def is_idle_for(self, seconds: float) -> bool:
+        """Say whether nobody has listened to it, or asked and waited, for so long."""
+        return not self.listeners and not self.asking and time.monotonic() - self.asked_at > seconds
 
     async def ask(self, op: str, **more: Any) -> tuple[dict[str, Any], bytes]:
         """Ask the worker, and wait for its answer. Raises UserError as it did there, or if the worker ended."""
-        self.asked_at = time.monotonic()
-        return await self.worker.ask({"op": op, "session": self.name, **more})
+        self.asking += 1
+        try:
+            return await self.worker.ask({"op": op, "session": self.name, **more})
+        finally:
+            self.asking -= 1
+            self.asked_at = time.monotonic()
 
     async def send(self, message: dict[str, Any]) -> None:
         """Hand on a message whose answers come to the listeners."""
@@ -222,9 +231,7 @@ class TuningDesk:
 
     async def _close_idlest(self) -> bool:
         """Close the session whose page went away longest ago; False if every one has its page."""
-        alone = [
-            seat for seat in self._seats.values() if not seat.listeners and time.monotonic() - seat.asked_at > _ALONE_S
-        ]
+        alone = [seat for seat in self._seats.values() if seat.is_idle_for(_ALONE_S)]
         if alone:
             await self.close_seat(min(alone, key=lambda seat: seat.asked_at))
         return bool(alone)
@@ -232,7 +239,7 @@ class TuningDesk:
     async def _forget(self) -> None:
         for seat in list(self._seats.values()):
             ended = seat.name not in seat.worker.seats
-            if ended or (not seat.listeners and time.monotonic() - seat.asked_at > _FORGOTTEN_S):
+            if ended or seat.is_idle_for(_FORGOTTEN_S):
                 await self.close_seat(seat)
 
 

@@ -53,7 +53,8 @@ class TunedMaps:
     def __init__(self, subject: TunedFrames, loaded: Loaded, bundle: Any, kinds: FrameKind, cache: Path) -> None:
         """Take kept maps where the line's own model made them; keep computed ones under ``cache``."""
         self._subject, self._loaded, self._bundle, self._kinds = subject, loaded, bundle, kinds
-        name = hashlib.sha256(f"{subject.folder.resolve()}\0{bundle.sha256}".encode()).hexdigest()[:24]
+        made_of = (str(subject.folder.resolve()), bundle.sha256, repr(loaded.config.source.levels))
+        name = hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:24]
         self._folder = cache / name
         self._own = _own_maps(subject, bundle.sha256)
         self._paths: dict[int, Path] = {}
@@ -101,8 +102,6 @@ class TunedMaps:
 
     def _read(self, index: int) -> AnomalyMap | Unmapped:
         head = orjson.loads(self._head(index).read_bytes())
-        if "reason" in head:
-            return Unmapped(head["reason"], head["text"])
         self.engine_words = head["by"]
         return RecordedMap.read(head["map"]).load(self._folder)
 
@@ -114,8 +113,9 @@ class TunedMaps:
         amap: AnomalyMap | Unmapped | None = self._kinds.doubt(frame)
         if amap is None:
             amap = self._infer(frame)
-        self.computed += 1
-        self._keep(index, amap)
+        if isinstance(amap, AnomalyMap):  # what keeps a frame from one may pass: its kind is the calibration's to say
+            self.computed += 1
+            self._keep(index, amap)
         return amap
 
     def _infer(self, frame: Frame) -> AnomalyMap | Unmapped:
@@ -131,17 +131,14 @@ class TunedMaps:
         # an engine writes into few buffers in turn, and who asked keeps the map while those of other frames are computed
         return replace(amap, values=amap.values.copy()) if isinstance(amap, AnomalyMap) else amap
 
-    def _keep(self, index: int, amap: AnomalyMap | Unmapped) -> None:
+    def _keep(self, index: int, amap: AnomalyMap) -> None:
         number = self._subject.frames[index].entry.number
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             head: dict[str, Any] = {"by": self.engine_words}
-            if isinstance(amap, Unmapped):
-                head |= {"reason": amap.reason, "text": amap.text}
-            elif space(self._folder)[0] - amap.values.nbytes < _KEEP_FREE_BYTES:
+            if space(self._folder)[0] - amap.values.nbytes < _KEEP_FREE_BYTES:
                 return
-            else:
-                head["map"] = write_map(self._folder, number, amap, sync=False)
+            head["map"] = write_map(self._folder, number, amap, sync=False)
             write_whole(self._head(index), orjson.dumps(head))
         except OSError:  # it is computed again next time
             return

@@ -193,6 +193,10 @@ def test_too_many_sessions_are_refused_with_words_unless_the_page_of_one_went_aw
     assert answer.status_code == 503
     assert answer.json()["what"] == "8 recordings are open for tuning already"
     seats[first["id"]].asked_at -= 2000
+    seats[first["id"]].asking = 1  # its page waits for an answer, however long the worker has no core
+    assert not seats[first["id"]].is_idle_for(5.0)
+    seats[first["id"]].asking = 0
+    assert seats[first["id"]].is_idle_for(5.0)
     assert client.post("/api/v1/tuning", json=body, headers=ours.headers).status_code == 200
     left = {seat.name for seat in site.tuning.seats()}
     assert set(seats) - left == {first["id"]}

@@ -108,6 +108,7 @@ async function step(record) {
   if (seen) return showRecord(seen.record, seen.blob, seen.size);
   showBrief(record);
   id("regions").replaceChildren();
+  put(id("dropped"), "");
   picture.clear("no picture of this record was sent: previews show five a second, and fails");
   if (record.kind !== "inspection" || !record.instance) return;
   try {

@@ -98,6 +98,7 @@ export class Picture {
       return svg("g", {}, box, svg("text", { x, y, "font-size": 2.6 * unit, class: "boxname" }, String(region.id)));
     });
     const rest = regions.slice(SINGLE).map(({ bbox_xyxy: [x0, y0, x1, y1] }) => `M${x0} ${y0}H${x1}V${y1}H${x0}Z`);
-    this.boxes.replaceChildren(...boxes, ...(rest.length ? [svg("path", { class: "box", d: rest.join("") })] : []));
+    // first, and so below: the names of single ones are under the pointer
+    this.boxes.replaceChildren(...(rest.length ? [svg("path", { class: "box", d: rest.join("") })] : []), ...boxes);
   }
 }

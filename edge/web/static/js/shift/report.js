@@ -83,6 +83,7 @@ export class Report {
 
   draw() {
     const { points } = this;
+    if (!points) return; // another report is on its way
     const view = points.views[id("view").value];
     const values = this.values();
     const counts = new Map();
@@ -104,6 +105,7 @@ export class Report {
 
   hover(index, event) {
     const box = id("hover");
+    if (!this.points) return;
     if (index !== this.under) {
       this.under = index;
       box.hidden = index === null;

@@ -13,10 +13,11 @@ export class Scatter {
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", () => this.end());
+    canvas.addEventListener("pointercancel", () => this.leave());
     canvas.addEventListener("pointerleave", () => this.near(null));
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     canvas.addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.paint()).observe(canvas);
+    new ResizeObserver(() => this.resize()).observe(canvas);
     document.addEventListener("edge:theme", () => this.paint());
   }
 
@@ -54,10 +55,27 @@ export class Scatter {
     this.look(this.view.zoom, this.view.x + dx, this.view.y + dy);
   }
 
-  /** Part of the whole is always in sight. */
+  /** Part of the whole is always in sight; under a lasso nothing moves. */
   look(zoom, x, y) {
+    if (this.lasso) return;
     const { clientWidth: width, clientHeight: height } = this.canvas;
     this.view = { zoom, x: Math.min(Math.max(x, width * (1 - zoom)), 0), y: Math.min(Math.max(y, height * (1 - zoom)), 0) };
+    this.paint();
+  }
+
+  /** What was in sight stays there in a plane of another size. */
+  resize() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const { width: before, height: above } = this.size ?? {};
+    if (!width || !height) return;
+    this.size = { width, height };
+    this.leave();
+    this.look(this.view.zoom, before ? (this.view.x * width) / before : 0, above ? (this.view.y * height) / above : 0);
+  }
+
+  /** Gives up what the pointer was about. */
+  leave() {
+    this.lasso = this.drag = null;
     this.paint();
   }
 
@@ -150,6 +168,7 @@ export class Scatter {
 
   paintNow() {
     const { canvas, lasso } = this;
+    if (!canvas.clientWidth || !canvas.clientHeight) return;
     if (!this.picture) {
       drawPoints(canvas, { drawn: this.inSight(), places: this.places(), shades: this.shades, sides: this.sides, selected: this.selected });
       canvas.dataset.zoom = this.view.zoom.toFixed(2);

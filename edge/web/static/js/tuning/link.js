@@ -13,14 +13,21 @@ const marks = new Map();
 /** How long the last changes took from the call to the painted overlay, in ms: for the bench. */
 export const timings = [];
 
+/** Hear no more of the recording that was open. */
+export function disconnect() {
+  const left = socket;
+  socket = null;
+  left?.close();
+}
+
 export function connect(onEnd) {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  socket?.close();
+  disconnect();
   [number, answered, waiting] = [0, 0, null];
   const opened = new WebSocket(`${scheme}://${location.host}/api/v1/tuning/${state.id}/ws`);
   socket = opened;
   opened.binaryType = "arraybuffer";
-  opened.addEventListener("message", (event) => receive(event.data));
+  opened.addEventListener("message", (event) => opened === socket && receive(event.data));
   opened.addEventListener("open", () => judge());
   opened.addEventListener("close", () => opened === socket && onEnd());
 }
@@ -85,7 +92,7 @@ let telling = false;
 function tellVerdicts() {
   if (telling) return;
   telling = true;
-  requestAnimationFrame(() => setTimeout(() => { telling = false; tell("verdicts"); }));
+  requestAnimationFrame(() => setTimeout(() => { telling = false; if (state.told) tell("verdicts"); }));
 }
 
 function painted(head) {
@@ -135,4 +142,5 @@ on("regions", judge);
 on("view", () => {
   [state.look, state.funnel, state.nearest] = [null, [], null]; // they are of the frame before
   tell("look");
+  tell("funnel");
 });

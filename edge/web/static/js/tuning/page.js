@@ -1,6 +1,6 @@
 // Tuning: opens a recording, joins the parts, and holds the keys of the whole page.
 import { byId, call, el, pageData, put } from "../dom.js";
-import { connect, look } from "./link.js"; // the first to hear of a change: the worker is asked before anything is drawn
+import { connect, disconnect, look } from "./link.js"; // the first to hear of a change: the worker is asked before anything is drawn
 import { build } from "./controls.js";
 import { fit, load } from "./stage.js";
 import { applyLinked } from "./preset.js";
@@ -29,13 +29,21 @@ async function list() {
 
 const nanoseconds = (id) => (byId(id).value ? String(BigInt(new Date(byId(id).value).getTime()) * 1000000n) : null);
 
+let opening = 0;
+
 /** Open the recording that is chosen; `keep` goes on with the controls as they stand, after a worker ended. */
 async function open({ keep = false } = {}) {
+  const mine = ++opening;
   status("Opening …");
   const late = setTimeout(() => status("Opening … It waits for a core: the lines come first."), 3000);
   try {
     const before = state.id;
     const told = await call("/api/v1/tuning", { method: "POST", body: { camera, recording: byId("recording").value, since_ns: nanoseconds("since"), until_ns: nanoseconds("until") } });
+    if (mine !== opening) { // another one was chosen meanwhile
+      call(`/api/v1/tuning/${told.id}`, { method: "DELETE" }).catch(() => {});
+      return;
+    }
+    disconnect();
     if (before) call(`/api/v1/tuning/${before}`, { method: "DELETE" }).catch(() => {}); // it may be gone already
     Object.assign(state, { id: told.id, frames: told.frames, base: told.regions, levels: told.levels, display: told.display, configName: told.config, configSha: told.config_sha256, old: "?".repeat(told.frames.length), new: "?".repeat(told.frames.length), maxima: [], look: null, funnel: [], told: null, trouble: null });
     if (!keep) {
@@ -51,11 +59,12 @@ async function open({ keep = false } = {}) {
     tell("opened");
     state.sizes = { width: 0, height: 0 };
     await load();
+    if (mine !== opening) return;
     fit();
     connect(() => ended());
     status((keep ? null : applyLinked()) ?? "");
   } catch (error) {
-    status(error.message);
+    if (mine === opening) status(error.message);
   } finally {
     clearTimeout(late);
   }

@@ -30,6 +30,7 @@ function paintMatrix() {
 }
 
 function paintFunnel() {
+  if (!state.look) return into("funnel");
   if (!state.funnel.length) return into("funnel", el("p", { class: "small" }, state.look?.text ?? "no map"));
   const rows = state.funnel.map((step) => el("tr", { "data-step": step.step }, el("th", { scope: "row" }, step.name), el("td", { class: "n" }, step.pixels), el("td", { class: "n" }, step.areas), el("td", { class: "n" }, step.gone || "")));
   return into("funnel", table(["step", "map px", "areas", "gone"], rows, "funnel"));

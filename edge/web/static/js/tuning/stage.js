@@ -113,7 +113,7 @@ const path = (list) => list.map(({ box: [x0, y0, x1, y1] }) => `M${x0} ${y0}H${x
 
 function paint() {
   pictures.frame.hidden = !shown.frame;
-  pictures.map.hidden = !shown.map;
+  pictures.map.hidden = !(shown.map && state.look?.map); // a look says where it lies
   pictures.map.style.opacity = shown.frame ? "0.55" : "1";
   pictures.bits.hidden = !(shown.candidates || shown.kept);
   shapesLayer.style.display = shown.shapes ? "" : "none";
