@@ -126,7 +126,7 @@ def _check(source: FrameSet, bundle: Bundle, good: Sequence[SetFrame], look: See
         )
     check_size(source, bundle, look)
     _check_colour(source, bundle, look)
-    check_shows(source, good, look)
+    check_shows(source, look)
     share = float(np.median(look.clipped))
     if share > CLIPPED_SHARE and share > 2 * lab_clipped:
         raise UserError(

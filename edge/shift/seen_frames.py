@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,17 +67,18 @@ def check_size(source: FrameSet, bundle: Bundle, seen: SeenFrames) -> None:
         )
 
 
-def check_shows(source: FrameSet, frames: Sequence[SetFrame], seen: SeenFrames) -> None:
+def check_shows(source: FrameSet, seen: SeenFrames) -> None:
     """Refuse a set with frames of one even level, and one that is the same picture over and over.
 
     Raises:
         UserError: names the first of them.
     """
-    if seen.even or len(set(seen.ids.values())) == 1 < len(frames):
+    if seen.even or len(set(seen.ids.values())) == 1 < len(seen.ids):
+        read = len(seen.ids)
         what = f"{seen.even[0]} shows one level alone" if seen.even else "all frames are the same picture"
         raise UserError(
             f"{source.path}: {what}",
-            received=f"{len(seen.even)} of {len(frames)} frames are even" if seen.even else f"{len(frames)} copies of one",
+            received=f"{len(seen.even)} of {read} frames are even" if seen.even else f"{read} copies of one",
             expected="frames of different good parts",
             fix="record again: the camera is covered, or repeats its picture",
         )

@@ -191,7 +191,12 @@ def _looked_at(subject: Subject, source: FrameSet, frames: Sequence[SetFrame]) -
     for frame in good:
         seen.look(frame, source, subject.inspector.levels)
     check_size(source, subject.bundle, seen)
-    check_shows(source, good, seen)
+    check_shows(source, seen)
+    defective = SeenFrames()  # one of another size is judged invalid, which would count as found
+    for frame in frames:
+        if frame.label == "defect":
+            defective.look(frame, source, subject.inspector.levels)
+    check_size(source, subject.bundle, defective)
     return sum(one in used for one in seen.ids.values())
 
 

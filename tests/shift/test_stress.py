@@ -162,6 +162,15 @@ def test_too_few_good_frames_are_refused(bundle: Path, folder: Path) -> None:
         run_stress(open_subject(bundle, 9.0), source, source.frames[:9], ways_of(["noise"]))
 
 
+def test_defective_frames_of_another_size_are_refused_too(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    """They are judged invalid, which counted as found: recall 1.00 of good pictures that were cut smaller."""
+    place = shutil.copytree(folder / "test", tmp_path / "test")
+    save(next(path for path in place.iterdir() if path.name != "good") / "x.png", np.full((48, 64), 90, np.uint8))
+    source = open_set(place)
+    with pytest.raises(UserError, match=r"frames of another size than .*\n  received: 64x48 grey .*x.png"):
+        run_stress(open_subject(bundle, 9.0), source, source.frames, ways_of(["noise"]), limits=LIMITS)
+
+
 @pytest.mark.parametrize(
     ("picture", "expected"),
     [

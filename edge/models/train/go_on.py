@@ -54,6 +54,13 @@ def learned_file(options: TrainOptions) -> str:
     return NETWORK if is_network(options) else HEAD
 
 
+def has_other_kind(base: Bundle | None, options: TrainOptions) -> bool:
+    """Whether a bundle has a network where such a training learns a head, or a head where it learns a network."""
+    return (
+        base is not None and learned_file(options) not in base.spec.files and bool({HEAD, NETWORK} & set(base.spec.files))
+    )
+
+
 def learned_of(
     base: Bundle, options: TrainOptions, features: int, channels: int, judges: Iterable[str] = ()
 ) -> LearnedWeights | None:

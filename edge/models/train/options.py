@@ -87,11 +87,13 @@ class TrainOptions:
 
 
 _LONG: Final[dict[str, Any]] = {"epochs": 60, "patience": 12, "versions": 2, "rate": 1e-3, "steps": 150}
+_HEAD_OF_HOUR: Final[dict[str, Any]] = {"rate": 2e-3, "crop": 256}
 _OF_NETWORK: Final = ("alone", "ssl", "align", "mixstyle", "mixup", "width", "pretrain_epochs")
 """Options that only a network of its own has."""
+_GIVEN_BY: Final = {"ssl": "pretrain", "align": "factory"}
 _PRESETS: Final[dict[TrainPreset, dict[str, Any]]] = {
     "minute": {},
-    "hour": _LONG | {"start": "frozen", "rate": 2e-3, "crop": 256},
+    "hour": _LONG | {"start": "frozen"},
     "night": _LONG
     | {
         "epochs": 300,
@@ -118,12 +120,13 @@ def preset_options(preset: TrainPreset, **given: Any) -> TrainOptions:
     of_network = [name for name in _OF_NETWORK if given.get(name)]
     if of_network and given.get("start") == "frozen":
         raise UserError(
-            f"--start frozen: --{of_network[0]} is of a network of its own",
+            f"--start frozen: --{_GIVEN_BY.get(of_network[0], of_network[0])} is of a network of its own",
             received="the frozen backbone, whose head has no such option",
             expected="--start backbone or --start fresh, or neither",
         )
     chosen = _PRESETS[preset] | ({"start": "backbone"} if of_network else {}) | given
-    return replace(TrainOptions(preset=preset), **chosen)
+    of_head = _HEAD_OF_HOUR if preset == "hour" and chosen["start"] == "frozen" else {}
+    return replace(TrainOptions(preset=preset), **(chosen | of_head | given))
 
 
 def is_network(options: TrainOptions) -> bool:

@@ -32,7 +32,7 @@ from edge.models.train.fused_graph import (
     MapScales,
     fused_graph,
 )
-from edge.models.train.go_on import learned_file, learned_of, memory_of, plan_from
+from edge.models.train.go_on import has_other_kind, learned_file, learned_of, memory_of, plan_from
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.learn_defects import Learning, learn_defects
 from edge.models.train.measured import measure_trained, placed_pictures
@@ -93,6 +93,8 @@ class Trained:
     """The base has a memory that couldn't be taken over."""
     headless: bool = False
     """The base has a head or network that couldn't be taken over."""
+    other_kind: bool = False
+    """The base has a network where a head is trained, or the other way round."""
     tested: SelfTest | None = None
     pretraining: str | None = None
     """Why the encoder stopped learning alone before its last epoch, in words."""
@@ -126,6 +128,10 @@ class Trained:
                 "the bundle that it went on from has seen frames that are validated on now: its "
                 f"{'head' if isinstance(self.weights, HeadWeights) else 'network'} is not taken over"
             )
+        if self.other_kind:
+            has, trains = ("network", "head") if isinstance(self.weights, HeadWeights) else ("head", "network")
+            goes_on = "--start backbone goes on with it" if has == "network" else "--preset minute goes on with it"
+            sentences.append(f"the bundle that it went on from has a {has} and this trains a {trains} anew: {goes_on}")
         return tuple(sentences)
 
 
@@ -210,6 +216,7 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
         used=_used(source, roles, whole, request),
         forgotten=whole is learned and base is not None and STATISTICS in base.spec.files,
         headless=start is None and base is not None and learned_file(options) in base.spec.files,
+        other_kind=has_other_kind(base, options),
         tested=tested,
     )
 

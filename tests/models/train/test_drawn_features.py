@@ -90,6 +90,12 @@ def test_hour_is_a_head_unless_an_option_is_of_a_network() -> None:
     assert is_network(preset_options("night"))
     for given in ({"alone": True}, {"mixstyle": 0.5}, {"ssl": "masked"}, {"start": "backbone"}, {"start": "fresh"}):
         assert is_network(preset_options("hour", **given))
+        network = preset_options("hour", **given)
+        assert (network.crop, network.rate) == (224, 1e-3)
+    assert (preset_options("hour").crop, preset_options("hour").rate) == (256, 2e-3)
+    assert (preset_options("hour", crop=64).crop, preset_options("hour", rate=1e-4).rate) == (64, 1e-4)
+    with pytest.raises(UserError, match="--start frozen: --pretrain is of a network"):
+        preset_options("hour", start="frozen", ssl="masked")
     with pytest.raises(UserError) as caught:
         preset_options("hour", start="frozen", alone=True)
     assert str(caught.value) == (

@@ -316,6 +316,10 @@ def test_a_network_is_trained_on_from_its_bundle_and_left_behind_where_it_has_se
     on = train(FrameSet(tmp_path, tmp_path, frames), replace(asked, base=made), tmp_path / "t", run)
     assert pretrained == []
     assert not on.headless
+    other = train(FrameSet(tmp_path, tmp_path, frames), replace(request(), base=made), tmp_path / "v", run)
+    assert other.notes[-1] == (
+        "the bundle that it went on from has a network and this trains a head anew: --start backbone goes on with it"
+    )
     seen = train(surfaces(tmp_path / "again"), replace(asked, base=made), tmp_path / "u", TrainRun(test=False))
     assert seen.headless
     assert any("its network is not taken over" in note for note in seen.notes)

@@ -163,11 +163,9 @@ function mark(row, one) {
 }
 
 let area = 65536;
-
 /** Pixels of the map that was looked at last; between two frames there is none. */
 function mapArea() {
-  const map = state.look?.map;
-  if (map) area = Math.max(map.width * map.height, 1);
+  if (state.look?.map) area = Math.max(state.look.map.width * state.look.map.height, 1);
   return area;
 }
 
