@@ -46,6 +46,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
+    if not all(text.strip().isdecimal() for text in arguments.labels.split(",")):
+        sys.exit(f"--labels {arguments.labels}: expected whole numbers with commas between: 0,5,20,50")
     counts = [int(text) for text in arguments.labels.split(",")]
     results: dict[str, list[dict[str, float]]] = {}
     try:
@@ -54,6 +56,8 @@ def main() -> None:
             split = by_part(tiles, seed)
             tested, defects, good = halves(tiles, split, seed)
             print(f"split {seed}: {len(defects)} defects and {len(good)} good pictures to label, {len(tested)} tested")
+            if len(defects) < max(counts):
+                sys.exit(f"--labels {max(counts)}: split {seed} has {len(defects)} defects to label")
             options = options_of(seed, arguments.epochs, arguments.versions)
             with tempfile.TemporaryDirectory(prefix="edge-eval-labels-") as folder:
                 more = labels(arguments.data, tiles, defects[: max(counts)], good, arguments.rejected)

@@ -102,7 +102,7 @@ class Library:
 
     def name(self, change: NDArray[np.float64]) -> tuple[Named, ...]:
         """The cause of a change of the statistics, (19,) in deviations of single frames; two where two explain what one
-        doesn't; ``unknown`` where all signatures are far.
+        doesn't; ``unknown`` where all signatures of the one that comes nearest are far.
         """
         if not len(self._points):
             return (unlike_all(np.inf),)
