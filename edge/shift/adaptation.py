@@ -25,6 +25,7 @@ from edge.models import graphs
 from edge.models.fit.continued import plan_of, statistics_of
 from edge.models.fit.self_test import SelfTest
 from edge.models.sets.frame_set import FrameSet
+from edge.models.train.go_on import as_fitted
 from edge.models.write import write_bundle
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace
 from edge.preprocess.register import PartOutOfPlace
@@ -194,7 +195,8 @@ def _lab(bundle: Bundle, lab: FrameSet | None) -> tuple[list[NDArray[Any]] | Non
         pictures = [as_graph_takes(lab.read(frame), bundle, workspace) for frame in chosen]
         return [picture for picture in pictures if picture is not None], ""
     try:
-        kept = statistics_of(bundle, plan_of(bundle, bundle.spec.name)).kept.pictures()
+        fitted = as_fitted(bundle)
+        kept = statistics_of(fitted, plan_of(fitted, bundle.spec.name)).kept.pictures()
         return list(kept), "the bundle keeps no pictures of the lab: give --lab SET"
     except UserError:
         return None, "the bundle keeps no pictures of the lab: give --lab SET"

@@ -8,13 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config.bundle import Bundle
 from edge.models.fit.fit_plan import FitRequest
+from edge.models.fit.gather_frames import gather_frames
 from edge.models.fit.memory import METHOD, MemoryStatistics
 from edge.models.fit.protocol import MethodOptions
 from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.train.checkpoint import Epoch
+from edge.models.train.fused_graph import fused_graph
 from edge.models.train.head_weights import HeadWeights
+from edge.models.train.measured import measure_trained, placed_pictures
 from edge.models.train.options import TrainOptions, preset_options
-from edge.models.train.train import TrainRequest
+from edge.models.train.samples import SetFrames
+from edge.models.train.shifted_head import measured_anew
+from edge.models.train.train import Trained, TrainRequest, prepared
+from edge.models.train.write_trained import write_trained
 from support.sets import save, vote
 
 GABOR = MethodOptions(backbone=Path("gabor"), vectors=150)
@@ -98,3 +106,31 @@ def drawn_request(**options: Any) -> TrainRequest:
     tiny = {"epochs": 3, "steps": 3, "batch": 2, "crop": 64, "versions": 1, "hidden": 8, "threads": 1}
     fit = FitRequest("x", method="memory", pose="texture", options=GABOR, source="the set")
     return TrainRequest(fit, preset_options("hour", **(tiny | options)))
+
+
+def bundle_with_head(root: Path) -> Bundle:
+    """A bundle as `edge train --preset minute` writes it, with a head that nobody trained: without PyTorch."""
+    source, asked = surfaces(root / "set", parts=10), request()
+    roles, plan = prepared(source, asked)
+    gathered = gather_frames(plan, SetFrames(source, [*roles.good, *roles.validated_good]))
+    memory = gathered.statistics
+    assert isinstance(memory, MemoryStatistics)
+    grids = [memory.vectors(one.picture) for one in placed_pictures(source, roles.good, plan)]
+    head, _ = measured_anew(seeded_head(memory.width), grids, 1.0)
+    validated = list(placed_pictures(source, roles.validated_good, plan))
+    scales, threshold, _ = measure_trained(plan, memory, head, validated, alone=False, test=False)
+    trained = Trained(
+        plan=plan,
+        roles=roles,
+        gathered=gathered,
+        weights=head,
+        history=(Epoch(1, 0.5, 0.5, None, None, kept=True),),
+        stopped=None,
+        not_a_number=False,
+        scales=scales,
+        graph=fused_graph(memory, head, scales),
+        threshold=threshold,
+        used=tuple(gathered.notes.contents),
+        forgotten=False,
+    )
+    return write_trained(root / "bundle", trained, asked.options, "the set")

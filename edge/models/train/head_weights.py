@@ -53,8 +53,9 @@ class HeadWeights:
         return matrix.astype(np.float32), bias.astype(np.float32)
 
 
-def read_head_weights(path: Path, width: int, hidden: int) -> HeadWeights:
-    """Read the head that a training goes on from.
+def read_head_weights(path: Path, width: int, hidden: int | None = None) -> HeadWeights:
+    """Read the head of a trained bundle, for features of this ``width``. ``hidden``: its channels, where a training goes on
+    with as many.
 
     Raises:
         UserError: it can't be read, or is of another shape.
@@ -65,11 +66,12 @@ def read_head_weights(path: Path, width: int, hidden: int) -> HeadWeights:
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(f"{path}: not the head of a trained bundle", received=error, fix="train without --from") from None
     weights = HeadWeights({name: arrays[name] for name in _NAMES}, arrays["mean"], arrays["deviation"])
-    if (weights.width, weights.hidden) != (width, hidden):
+    channels = weights.hidden if hidden is None else hidden
+    if (weights.width, weights.hidden) != (width, channels):
         raise UserError(
             f"{path}: the head is of another shape",
             received=f"{weights.width} features and {weights.hidden} channels",
-            expected=f"{width} features and {hidden} channels",
+            expected=f"{width} features and {channels} channels",
             fix="train with the backbone and the layers of the first training, or without --from",
         )
     return weights

@@ -18,7 +18,7 @@ ANSWERS: Final[tuple[AnswerRow, ...]] = (
     AnswerRow("refit", "a model of the factory's frames alone", "factory_alone"),
     AnswerRow("tta-mean", "mean of the maps over the flips and shifts that the part allows", "views", {"how": "mean"}),
     AnswerRow("tta-max", "their highest", "views", {"how": "max"}),
-    AnswerRow("tent", "norm statistics of a trained network measured anew, then its entropy lowered", "tent"),
+    AnswerRow("tent", "norm statistics of a trained network or head measured anew, then its entropy lowered", "tent"),
 )
 
 

@@ -5,12 +5,16 @@ normalisation layers and then lowers the entropy of the network's predictions by
 one-class score has no classes whose probabilities could have an entropy: lowering it would mean calling everything good.
 So ``tent`` is for trained networks alone. The first half is done here: each BatchNormalization's mean and variance become a
 weighted mean of the lab's and the factory's (Schneider et al., "Improving robustness against common corruptions by
-covariate shift adaptation", NeurIPS 2020, N = 16). The second half is done where the bundle has a network of
+covariate shift adaptation", NeurIPS 2020, N = 16). The second half is done where the bundle has a network or a head of
 ``edge train`` and torch is installed.
+
+A head of ``edge train`` begins with a norm, too: each feature less its mean, over its deviation. Both are measured anew,
+and hold the scale and shift of the entropy step; the two maps are brought to one scale by the factory's frames.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -18,15 +22,23 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge.errors import UserError
 from edge.models.fit.methods import METHODS
+from edge.models.train.fused_graph import RawMaps, fused_graph, scales_of
+from edge.models.train.head_weights import HEAD
+from edge.models.train.measured import EDGE_SHARE
 from edge.models.train.network_graph import graph_name
 from edge.models.train.network_weights import NETWORK, NetworkWeights, read_network_weights
+from edge.models.train.shifted_head import measured_anew
+from edge.models.train.trained_halves import SCALES, trained_halves
 from edge.shift.answers.protocol import NotOffered, Proposal, Situation
 from edge.shift.answers.taps import set_weight, tapped, weight
 
 PRIOR_FRAMES: Final = 16
 """The lab's statistics count as much as so many frames of the factory."""
-_NO_STEP = "the entropy step needs a network of edge train with its checkpoint, and torch"
+_STEP: Final = "entropy of a place {before:.3f} to {after:.3f} nats in {steps} steps"
+_NO_STEP: Final = "the entropy step needs a network of edge train with its checkpoint, and torch"
+_NO_TORCH: Final = "the entropy step needs torch"
 
 
 def propose(situation: Situation) -> Proposal:
@@ -36,19 +48,48 @@ def propose(situation: Situation) -> Proposal:
             f"a one-class score ({situation.method}) has no classes whose entropy could fall: lowering it means calling "
             "everything good"
         )
+    if HEAD in situation.bundle.spec.files:
+        return _of_head(situation)
     norms = norm_layers(situation.graph)
     if not norms:
         raise NotOffered("the network has no normalisation layers left to measure: exporters fold them into the weights")
     model = situation.copy()
     files: dict[str, bytes] = {}
-    share = len(situation.pictures) / (len(situation.pictures) + PRIOR_FRAMES)
-    moved = [_measured_anew(model, node, situation, share) for node in norms]
+    moved = [_measured_anew(model, node, situation, _share(situation)) for node in norms]
     step = _NO_STEP
     if NETWORK in situation.bundle.spec.files and find_spec("torch") is not None:
         network, step = _surer(model, situation)
         files[NETWORK] = network.to_bytes()
     sentence = f"statistics of {len(norms)} norm layers moved by {float(np.median(moved)):.2f} deviations; {step}"
     return Proposal(sentence, model, situation.bundle.spec, files)
+
+
+def _of_head(situation: Situation) -> Proposal:
+    """The bundle with a head whose features are standardised by lab and factory, and both maps on the factory's scale."""
+    bundle, pictures = situation.bundle, situation.pictures
+    try:
+        halves = trained_halves(bundle)
+    except UserError as error:
+        raise NotOffered(str(error)) from None
+    grids = [halves.memory.vectors(picture) for picture in pictures]
+    head, moved = measured_anew(halves.head, grids, _share(situation))
+    step = _NO_TORCH
+    if find_spec("torch") is not None:
+        from edge.models.train.entropy import STEPS, surer_head
+
+        head, before, after = surer_head(head, grids)
+        step = _STEP.format(before=before, after=after, steps=STEPS)
+    raw = RawMaps(halves.memory, head)
+    scales = replace(scales_of([raw.of(picture) for picture in pictures], EDGE_SHARE), weight=halves.scales.weight)
+    spec = bundle.spec.model_copy(update={"provenance": bundle.spec.provenance | {SCALES: asdict(scales)}})
+    graph = fused_graph(halves.memory, head, scales)
+    sentence = f"statistics of the head's {head.width} features moved by {float(np.median(moved)):.2f} deviations; {step}"
+    return Proposal(sentence, graph, spec, {HEAD: head.to_bytes()}, keeps_statistics=True)
+
+
+def _share(situation: Situation) -> float:
+    """How much the factory's statistics count beside the lab's."""
+    return len(situation.pictures) / (len(situation.pictures) + PRIOR_FRAMES)
 
 
 def _surer(model: onnx.ModelProto, situation: Situation) -> tuple[NetworkWeights, str]:
@@ -64,7 +105,7 @@ def _surer(model: onnx.ModelProto, situation: Situation) -> tuple[NetworkWeights
     for name, values in made.arrays.items():
         if name.endswith(("_norm.weight", "_norm.bias")):
             set_weight(model, graph_name(name), values)
-    return made, f"entropy of a place {before:.3f} to {after:.3f} nats in {STEPS} steps"
+    return made, _STEP.format(before=before, after=after, steps=STEPS)
 
 
 def norm_layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
