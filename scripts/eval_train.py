@@ -54,6 +54,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "fresh": {"start": "fresh"},
     "masked": {"ssl": "masked"},
     "simclr": {"ssl": "simclr"},
+    "byol": {"ssl": "byol"},
+    "dino": {"ssl": "dino"},
     "randaugment": {"randaugment": 1},
     "mixstyle": {"mixstyle": 0.5},
     "mixup": {"mixup": 0.2},

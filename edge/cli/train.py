@@ -94,8 +94,11 @@ def train(
         ),
     ] = None,
     ssl: Annotated[
-        Literal["masked", "simclr"] | None,
-        typer.Option(help="How: it fills in what is hidden, or knows a place again. Default with --pretrain: masked."),
+        Literal["masked", "simclr", "byol", "dino"] | None,
+        typer.Option(
+            help="How: it fills in what is hidden (masked), knows a place again (simclr), or agrees about it with a "
+            "network that follows (byol, dino). Default with --pretrain: masked."
+        ),
     ] = None,
     factory: Annotated[
         Path | None,

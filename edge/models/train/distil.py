@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from edge.models.fit.feature_net import FeatureNet
 from edge.models.train.crops import Crops
+from edge.models.train.encoder_training import EncoderTask
 from edge.models.train.network import Encoder, planes
 from edge.models.train.options import TrainOptions
 from edge.models.train.picture_cache import PictureCache
@@ -37,7 +38,7 @@ class _Student(nn.Module):  # type: ignore[misc]  # PyTorch may be missing where
         return said
 
 
-class Distilling:
+class Distilling(EncoderTask):
     """The task: the features of ``net``, each brought to mean 0 and deviation 1, by a smooth L1 loss."""
 
     def __init__(self, cache: PictureCache, net: FeatureNet, options: TrainOptions, *, turns: bool) -> None:

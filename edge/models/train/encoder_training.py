@@ -20,17 +20,24 @@ from edge.models.train.options import TrainOptions
 _DECAY = 1e-4
 _VALIDATED = 8
 """Batches, the same ones after each epoch, on which the loss is measured."""
-_ENCODER = "encoder."
 
 
 class EncoderTask(Protocol):
     """What an encoder is to learn."""
 
     module: Any
-    """A PyTorch module whose ``encoder`` is an ``Encoder``; all of it learns."""
+    """A PyTorch module with an ``Encoder`` in it. Its weights and buffers are all that the task keeps from step to step."""
+    encoder: str = "encoder."
+    """What the names of the encoder's weights begin with in ``module``."""
+    ranks_epochs: bool = True
+    """Whether the epoch with the lowest loss is the best one; otherwise it is the last."""
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         """Return the loss on a batch that is drawn by ``rng``, and by PyTorch's own generator."""
+
+    def after_step(self, progress: float) -> None:  # noqa: ARG002  (of those that take it)
+        """**Optional.** Do what comes after each step of the optimiser; ``progress`` goes from 0 to 1 in the training."""
+        return
 
 
 def trained_encoder(
@@ -49,16 +56,18 @@ def trained_encoder(
         OSError: a checkpoint can't be written.
     """
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
-    limits = EpochLimits(options.pretrain_epochs, options.pretrain_epochs)
+    limits = EpochLimits(options.pretrain_epochs, options.pretrain_epochs, last_counts=not task.ranks_epochs)
     learned = run_epochs(_Training(task, options), limits, folder, key, resume=resume, epoch_done=epoch_done)
-    own = {name[len(_ENCODER) :]: values for name, values in learned.weights.items() if name.startswith(_ENCODER)}
+    of = task.encoder
+    own = {name[len(of) :]: values for name, values in learned.weights.items() if name.startswith(of)}
     return learned.with_weights(own)
 
 
 class _Training:
     def __init__(self, task: EncoderTask, options: TrainOptions) -> None:
         self._task, self._options = task, options
-        self._optimiser = torch.optim.AdamW(task.module.parameters(), lr=options.rate, weight_decay=_DECAY)
+        learning = [weights for weights in task.module.parameters() if weights.requires_grad]
+        self._optimiser = torch.optim.AdamW(learning, lr=options.rate, weight_decay=_DECAY)
 
     def epoch(self, number: int) -> float:
         options = self._options
@@ -67,13 +76,15 @@ class _Training:
         self._task.module.train()
         losses = []
         for step in range(options.steps):
-            cosine(self._optimiser, options.rate, (number + step / options.steps) / options.pretrain_epochs)
+            progress = (number + step / options.steps) / options.pretrain_epochs
+            cosine(self._optimiser, options.rate, progress)
             self._optimiser.zero_grad()
             loss = self._task.loss(rng)
             if not torch.isfinite(loss):
                 raise NotANumberError(step + 1)
             loss.backward()
             self._optimiser.step()
+            self._task.after_step(progress)
             losses.append(float(loss.detach()))
         return float(np.mean(losses))
 

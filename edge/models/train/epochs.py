@@ -41,10 +41,14 @@ class Trainee(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EpochLimits:
-    """When it ends. ``patience``: epochs without a lower validation loss."""
+    """When it ends. ``patience``: epochs without a lower validation loss.
+
+    ``last_counts``: the weights of the last epoch are kept, because the loss doesn't say which are the best.
+    """
 
     epochs: int
     patience: int
+    last_counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def run_epochs(
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
 ) -> Learned[Arrays]:
-    """Train, and return the weights of the epoch with the lowest validation loss.
+    """Train, and return the weights of the epoch with the lowest validation loss, or of the last by ``limits``.
 
     ``folder``: for checkpoints; ``key``: what they depend on.
 
@@ -106,7 +110,8 @@ def run_epochs(
         except NotANumberError as error:
             return Learned(best, tuple(history), _when(error.step, number, history), not_a_number=True)
         lowest = min((epoch.validation_loss for epoch in history), default=np.inf)
-        history.append(Epoch(number + 1, loss, validated, synthetic, real, kept=validated < lowest))
+        better = limits.last_counts or validated < lowest
+        history.append(Epoch(number + 1, loss, validated, synthetic, real, kept=better))
         if history[-1].kept:
             best = training.arrays()
         write_checkpoint(folder, key, TrainingState(training.arrays(), best, training.moments(), tuple(history)))

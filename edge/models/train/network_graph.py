@@ -28,14 +28,21 @@ def graph_name(name: str) -> str:
     return f"edge/memory/network_{name}"
 
 
-def network_logits(graph: GraphBuilder, weights: NetworkWeights) -> tuple[str, str]:
-    """Add the network; names of its logits (n, 1, h, w), a place for each 8 px, and of its coarsest features."""
+def encoder_features(graph: GraphBuilder, weights: NetworkWeights) -> list[str]:
+    """Add the encoder; names of its features (n, d, h, w) at strides 4, 8, 16 and 32."""
     made = _Layers(graph, weights)
     x = _standardised(graph, weights)
     features = []
     for number in range(4):
         x = made.step(x, f"encoder.steps.{number}", STEM_STRIDE if number == 0 else 2)
         features.append(x)
+    return features
+
+
+def network_logits(graph: GraphBuilder, weights: NetworkWeights) -> tuple[str, str]:
+    """Add the network; names of its logits (n, 1, h, w), a place for each 8 px, and of its coarsest features."""
+    made = _Layers(graph, weights)
+    features = encoder_features(graph, weights)
     path = made.convolve(features[3], "sides.2")
     for number in (1, 0):
         side = made.convolve(features[number + 1], f"sides.{number}")

@@ -13,9 +13,10 @@ TrainPreset: TypeAlias = Literal["minute", "hour", "night"]
 """``minute``: the backbone's features are frozen and cached, a small head learns on them. ``hour``: the same head sees new
 defects in each epoch; or a small network of its own learns from pixels. ``night``: a wider one, longer, in bfloat16 where a
 GPU has it. The map of each is fused with the memory's."""
-SelfSupervision: TypeAlias = Literal["masked", "simclr"]
+SelfSupervision: TypeAlias = Literal["masked", "simclr", "byol", "dino"]
 """``masked``: the encoder fills in what is hidden (Xie et al., "SimMIM", CVPR 2022). ``simclr``: it knows a place again in
-another light and noise (Chen et al., ICML 2020)."""
+another light and noise (Chen et al., ICML 2020). ``byol``, ``dino``: it says of a place in another light and noise what a
+network that follows it says (Grill et al., NeurIPS 2020; Caron et al., ICCV 2021)."""
 Alignment: TypeAlias = Literal["coral", "mmd"]
 """``coral``: covariances (Sun and Saenko, "Deep CORAL", 2016). ``mmd``: distributions (Long et al., "DAN", ICML 2015)."""
 TrainStart: TypeAlias = Literal["frozen", "backbone", "fresh"]

