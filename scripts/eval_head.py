@@ -3,9 +3,10 @@
 
 The tiles and their splits by part are those of `eval_tiles.py`. Features are computed once for each split: of good training
 pictures, of their copies with synthetic defects, and of a quarter of these under each group of augmentations. A row leaves
-out synthetic defects (`--rows each`: every kind for itself), changes the loss or adds a group, and trains a head anew over
-as many epochs. Figures are image AUROC of memory and half the head, of the head alone, and of it on test pictures out of
-focus.
+out synthetic defects (`--rows each`: every kind for itself), changes an option or adds a group, and trains a head anew over
+as many epochs; `coral` and `mmd` get every fourth good training picture out of focus by 1.2 px as the factory's frames.
+Figures are image AUROC of memory and half the head, of the head alone, and of it on test pictures out of focus. With
+`--seeds 2` each row is trained that often on the same features, and what is shown is the mean.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from edge.models.train.options import TrainOptions
 
 AUGMENTED = ("lighting", "blur", "camera", "pose")
 """Groups of corruptions that training pictures get."""
+RANDOM = {"randaugment 1": 1, "randaugment 2": 2}
+"""Corruptions of lighting, blur and camera that training pictures get at random."""
 FAMILIES = {
     "pieces": ("cut_paste", "perlin", "poisson"),
     "poisson": ("poisson",),
@@ -65,6 +68,13 @@ ROWS = {
     "no balance": Row(options=(("balance", False),)),
     "no dice": Row(options=(("dice", 0.0),)),
     **{f"with {group}": Row(added=group) for group in AUGMENTED},
+    **{name: Row(added=name) for name in RANDOM},
+    "mixstyle": Row(options=(("mixstyle", 0.5),)),
+    "mixup": Row(options=(("mixup", 0.2),)),
+    "curriculum": Row(options=(("curriculum", True),)),
+    "coral": Row(options=(("align", "coral"),)),
+    "coral, weight 10": Row(options=(("align", "coral"), ("align_weight", 10.0))),
+    "mmd": Row(options=(("align", "mmd"),)),
 }
 EACH = {"as it is": Row(), **{f"without {kind}": Row(without=(kind,)) for kind in SYNTHETIC}}
 KNOWN = EACH | ROWS
@@ -77,6 +87,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, choices=[1, 2, 3], default=3, help="the first of the three")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--versions", type=int, default=2, help="synthetic defects for each good picture")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each row on the same features")
     parser.add_argument("--backbone", default="lite0", metavar="NAME|FILE")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
@@ -93,8 +104,10 @@ def main() -> None:
             options = options_of(seed, arguments.epochs, arguments.versions)
             with tempfile.TemporaryDirectory(prefix="edge-eval-head-") as name:
                 folder, more = Path(name), groups({KNOWN[name].added for name in names} - {""})
-                ground = ground_of(arguments.data, tiles, by_part(tiles, seed), options, folder, arguments.backbone, more)
-                rows(ground, names, options, folder, seed, results)
+                split = by_part(tiles, seed)
+                aligned = any(dict(KNOWN[name].options).get("align") for name in names)
+                ground = ground_of(arguments.data, tiles, split, options, folder, arguments.backbone, more, factory=aligned)
+                rows(ground, names, options, folder, results, seeds=arguments.seeds)
     except UserError as error:
         sys.exit(str(error))
     report(results)
@@ -107,17 +120,25 @@ def rows(
     names: Iterable[str],
     options: TrainOptions,
     folder: Path,
-    seed: int,
     results: dict[str, list[dict[str, float]]],
+    *,
+    seeds: int,
 ) -> None:
-    """Train each row on a split, and add its figures to the results."""
+    """Train each row on a split, and add the means of its figures to the results."""
     for name in names:
-        row = KNOWN[name]
-        changed = replace(options, **dict(row.options))
-        marks: set[Mark] = {("added", row.added)}
-        results[name].append(trained(ground, changed, folder, marks.__contains__, without=row.without))
-        shown = " ".join(f"{of} {value:.3f}" for of, value in results[name][-1].items())
-        print(f"split {seed}, {name}: {shown}", flush=True)
+        runs = [one(ground, name, options, folder, turn) for turn in range(seeds)]
+        results[name].append({of: statistics.mean(run[of] for run in runs) for of in runs[0]})
+
+
+def one(ground: Ground, name: str, options: TrainOptions, folder: Path, turn: int) -> dict[str, float]:
+    """Train a row once; ``turn`` changes the seed of the training alone, 0: that of the split."""
+    row = KNOWN[name]
+    changed = replace(options, seed=options.seed + 100 * turn, **dict(row.options))
+    marks: set[Mark] = {("added", row.added)}
+    run = trained(ground, changed, folder, marks.__contains__, without=row.without)
+    shown = " ".join(f"{of} {value:.3f}" for of, value in run.items())
+    print(f"split {options.seed}, seed {changed.seed}, {name}: {shown}", flush=True)
+    return run
 
 
 def groups(names: Iterable[str]) -> More:
@@ -143,7 +164,11 @@ def fewer(roles: Roles) -> Roles:
 
 
 def augmented(options: TrainOptions, group: str) -> TrainOptions:
-    """The corruptions of the group, one in the mean for each picture, up to the third of five strengths as RandAugment."""
+    """The corruptions of the group, one in the mean for each picture, up to the third of five strengths as RandAugment,
+    which has one or two of any group but pose for each.
+    """
+    if group in RANDOM:
+        return replace(options, versions=1, randaugment=RANDOM[group])
     rows = [row for row in CORRUPTIONS.values() if row.group == group]
     changes = (AugmentRow(row.name, row.strengths.steps[0], row.strengths.steps[2], 1 / len(rows)) for row in rows)
     return replace(options, versions=1, augment=tuple(changes))

@@ -24,6 +24,7 @@ from edge.models.fit.fit_plan import FitPlan, FitRequest
 from edge.models.fit.memory import METHOD, MemoryStatistics
 from edge.models.fit.protocol import GraphPicture, MethodOptions
 from edge.models.sets.frame_set import FrameSet
+from edge.models.train.factory_features import KeptFactory
 from edge.models.train.feature_cache import CachedPicture, FeatureCache, fill_cache
 from edge.models.train.frame_roles import Roles
 from edge.models.train.fused_graph import LEARNED_WEIGHT, RawMaps, scales_of
@@ -77,13 +78,15 @@ class Tested:
 class Ground:
     """What all trainings of a split share. ``marks``: of each sample of the cache, ``(PLAIN,)`` for those that all learn.
 
-    ``validated``: distances and features of the good pictures of other parts, by which both maps are scaled.
+    ``validated``: distances and features of the good pictures of other parts, by which both maps are scaled. ``factory``:
+    features of good training pictures out of focus.
     """
 
     cache: FeatureCache
     marks: tuple[Mark, ...]
     validated: tuple[Grids, Grids]
     tested: Tested
+    factory: FeatureCache | None = None
 
 
 def options_of(seed: int, epochs: int, versions: int) -> TrainOptions:
@@ -92,9 +95,19 @@ def options_of(seed: int, epochs: int, versions: int) -> TrainOptions:
 
 
 def ground_of(
-    data: Path, tiles: Sequence[Tile], split: Split, options: TrainOptions, folder: Path, backbone: str, more: More
+    data: Path,
+    tiles: Sequence[Tile],
+    split: Split,
+    options: TrainOptions,
+    folder: Path,
+    backbone: str,
+    more: More,
+    *,
+    factory: bool = False,
 ) -> Ground:
-    """Compute every feature that the trainings of a split need."""
+    """Compute every feature that the trainings of a split need; ``factory``: those of every fourth good training picture
+    out of focus, too.
+    """
     source = FrameSet(data, data, tuple(frames_of(tiles, split)))
     fit = FitRequest("tiles", method="memory", pose="texture", options=MethodOptions(backbone=Path(backbone)))
     roles, plan = prepared(source, TrainRequest(fit, options))
@@ -116,6 +129,7 @@ def ground_of(
             yield one
 
     cache = fill_cache(folder, "k", memory.width, marked())
+    seen = factory_of(memory, good[1::4], folder / "factory") if factory else None
     for picture in others:
         memory.add(picture)
     pictures = [tiles[k].pixels for k in split.tested]
@@ -126,7 +140,15 @@ def ground_of(
         [memory.vectors(picture) for picture in pictures],
         [memory.vectors(defocused(picture)) for picture in pictures],
     )
-    return Ground(cache, tuple(marks), validated, tested)
+    return Ground(cache, tuple(marks), validated, tested, seen)
+
+
+def factory_of(memory: MemoryStatistics, pictures: Iterable[GraphPicture], folder: Path) -> FeatureCache:
+    """Keep the features of pictures as a line out of focus would see them."""
+    folder.mkdir()
+    seen = (memory.vectors(defocused(picture)) for picture in pictures)
+    made = (CachedPicture("train", "good", GOOD, one, np.zeros(one.shape[:2], np.float32)) for one in seen)
+    return fill_cache(folder, "k", memory.width, made)
 
 
 def distances(memory: MemoryStatistics, pictures: Sequence[GraphPicture]) -> Grids:
@@ -153,7 +175,8 @@ def trained(
         for sample, mark in zip(ground.cache.samples, ground.marks, strict=True)
         if (sample.kind not in without if mark == (PLAIN,) else uses(mark))
     ]
-    learned = train_head(replace(ground.cache, samples=tuple(kept)), options, folder, "k")
+    factory = None if ground.factory is None else KeptFactory(ground.factory, ground.cache, options)
+    learned = train_head(replace(ground.cache, samples=tuple(kept)), options, folder, "k", factory=factory)
     took = time.process_time() - began
     return judged(ground, learned.weights, tested) | {"cpu_s": took}
 

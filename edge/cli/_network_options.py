@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge.errors import UserError
 from edge.models.train.augment import AugmentRow
 from edge.shift.coverage import AugmentSpec, coverage, mended, read_measured
 
+_OF_NETWORK: Final = ("start", "ssl", "alone")
+"""What the preset that trains a head on kept features doesn't know."""
+
 
 def check_of_network(preset: str, given: Mapping[str, Any]) -> None:
-    """Refuse options of a network for the preset that trains a head; None is not given."""
-    frames = {"ssl": "pretrain", "align": "factory"}
-    names = [f"--{frames.get(name, name)}" for name, value in given.items() if value]
+    """Refuse options that only a network has for the preset that trains a head; None is not given."""
+    frames = {"ssl": "pretrain"}
+    names = [f"--{frames.get(name, name)}" for name, value in given.items() if value and name in _OF_NETWORK]
     if preset == "minute" and names:
         raise UserError(
             f"{', '.join(names)}: of a network that learns from pixels",

@@ -102,19 +102,15 @@ def train(
     ] = None,
     factory: Annotated[
         Path | None,
-        typer.Option(metavar="FRAMES", help="hour, night: draw features towards the line's frames, labelled or not."),
+        typer.Option(metavar="FRAMES", help="Draw features towards the line's frames, labelled or not."),
     ] = None,
     align: Annotated[
         Literal["coral", "mmd"] | None, typer.Option(help="How: covariances or distributions. Default: coral.")
     ] = None,
-    randaugment: Annotated[
-        int | None, typer.Option(min=0, help="hour, night: corruptions at random for each picture.")
-    ] = None,
-    mixstyle: Annotated[
-        float | None, typer.Option(min=0, max=1, help="hour, night: share of batches whose styles are mixed.")
-    ] = None,
-    mixup: Annotated[float | None, typer.Option(min=0, help="hour, night: alpha of mixup; 0: none.")] = None,
-    curriculum: Annotated[bool, typer.Option("--curriculum", help="hour, night: strong synthetic defects first.")] = False,
+    randaugment: Annotated[int | None, typer.Option(min=0, help="Corruptions at random for each picture.")] = None,
+    mixstyle: Annotated[float | None, typer.Option(min=0, max=1, help="Share of batches whose styles are mixed.")] = None,
+    mixup: Annotated[float | None, typer.Option(min=0, help="Alpha of mixup, of features or pixels; 0: none.")] = None,
+    curriculum: Annotated[bool, typer.Option("--curriculum", help="Strong synthetic defects first.")] = False,
     alone: Annotated[
         bool, typer.Option("--alone", help="hour, night: the network without the memory; faster, and finds less.")
     ] = False,

@@ -21,8 +21,9 @@ _SPARE: Final = 1.05
 _LOOK_AGAIN_S: Final = 0.02
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 """What file systems without locks answer: NFS without a lock daemon, Lustre without its option, some of FUSE."""
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What file systems without a second name for a file answer: FAT, some of FUSE and CIFS."""
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What file systems without a second name for a file answer: FAT, some of FUSE and CIFS. Where EACCES means that nobody may
+write there, the write in the link's place says so itself."""
 
 
 def space(folder: Path) -> tuple[int, int]:

@@ -85,8 +85,10 @@ def test_what_is_of_a_network_is_refused_for_a_head(good: Path) -> None:
         "  received: --preset minute, which trains a head on the memory's own features\n"
         "  expected: --preset hour or night"
     )
-    given = refusal(good, "-o", good / "out", *BY, "--pretrain", good, "--factory", good, "--curriculum")
-    assert given.startswith("--pretrain, --factory, --curriculum: of a network that learns from pixels\n")
+    given = refusal(
+        good, "-o", good / "out", *BY, "--pretrain", good, "--start", "fresh", "--factory", good, "--mixup", 0.2
+    )
+    assert given.startswith("--start, --pretrain: of a network that learns from pixels\n"), "a head has the others, too"
 
 
 def test_a_way_without_frames_to_go_it_is_refused(good: Path) -> None:

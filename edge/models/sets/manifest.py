@@ -180,7 +180,11 @@ def _lines_in(path: Path, data: bytes, start: int) -> Iterator[tuple[Section, in
         place += len(text) + 1
         yield line, place
     if not lines and start == 0:
-        raise UserError(f"{path}: not the manifest of a set", received="an empty file", fix="edge gather writes one")
+        raise UserError(
+            f"{path}: nothing stands in it yet, not even the first line of a set",
+            received=f"{len(data)} bytes of a line without end" if data else "an empty file, as a power cut may leave it",
+            fix="delete it, no frame and no word is lost with it; edge gather writes a new one",
+        )
 
 
 def write_manifest(path: Path, lines: Iterable[Section], since: ReadSoFar | None = None, *, is_new: bool = False) -> None:
@@ -207,10 +211,20 @@ def write_manifest(path: Path, lines: Iterable[Section], since: ReadSoFar | None
 
 
 def begin_manifest(path: Path, head: HeadLine) -> None:
-    """Write a manifest's first line, unless somebody began it meanwhile. Raises OSError where it can't be written."""
+    """Write a manifest's first line, unless somebody began it meanwhile; also into an empty file, as a power cut may leave
+    it.
+
+    Raises:
+        OSError: it can't be written.
+        UserError: another program holds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         write_new(path, encode(head))
+        return
+    with held_file(path, lambda: _is_held(path)) as fd:
+        if not os.fstat(fd).st_size:
+            write_whole(path, encode(head), sync=True)
 
 
 def append_lines(path: Path, lines: Iterable[Section]) -> None:

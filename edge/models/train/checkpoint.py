@@ -24,7 +24,7 @@ CHECKPOINT: Final = "checkpoint.npz"
 ENCODER: Final = "encoder"
 """Folder of the encoder's own checkpoint and pictures, inside the training's."""
 FACTORY: Final = "factory"
-"""Folder of the factory's unlabelled pictures, inside the training's."""
+"""Folder of the factory's unlabelled pictures and of their features, inside the training's."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -68,6 +68,7 @@ def make_folder(folder: Path, *, anew: bool) -> None:
             f"{ENCODER}/{CHECKPOINT}",
             f"{ENCODER}/{PICTURES}",
             f"{FACTORY}/{PICTURES}",
+            f"{FACTORY}/{FEATURES}",
         ):
             (folder / name).unlink(missing_ok=True)
 

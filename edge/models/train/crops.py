@@ -14,14 +14,12 @@ from edge.models.train.network_weights import GRID_STRIDE
 from edge.models.train.options import TrainOptions
 from edge.models.train.picture_cache import KeptPicture, PictureCache
 from edge.models.train.samples import target_grid
-from edge.models.train.shares import GROUPS, chances
+from edge.models.train.shares import GROUPS, STRONGEST_OF, chances
 
 _CONTEXT = 1.5
 """Sides of the region that a defect is drawn into, in sides of the cut-out: defects at the cut-out's rim are whole ones."""
 _MOVED = 0.5
 """Share of the labelled defects that are pasted onto another good frame."""
-_STRONGEST_OF = 3
-"""Draws of which a curriculum takes the strongest at its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ class Crops:
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         strongest = self._options.curriculum and rng.random() > progress
         best, most = None, -1.0
-        for _ in range(_STRONGEST_OF if strongest else 1):
+        for _ in range(STRONGEST_OF if strongest else 1):
             made = draw(rng, picture, self._donor(rng), self._kinds)
             if made is None:
                 continue

@@ -25,9 +25,13 @@ class DefectHead(nn.Module):  # type: ignore[misc]  # PyTorch may be missing whe
 
     def forward(self, features: Tensor, valid: Tensor) -> Tensor:
         """Return logits (n, 1, h, w) of standardised ``features`` (n, width, h, w); ``valid`` is 0 outside a picture."""
-        mixed = torch.relu(self.mix(features)) * valid  # beyond the edge is 0, as the graph's own padding is
-        logits: Tensor = self.say(torch.relu(self.see(mixed)))
+        logits: Tensor = self.say(self.hidden(features, valid))
         return logits
+
+    def hidden(self, features: Tensor, valid: Tensor) -> Tensor:
+        """Return the last features (n, hidden, h, w), by which logits are said."""
+        mixed = torch.relu(self.mix(features)) * valid  # beyond the edge is 0, as the graph's own padding is
+        return torch.relu(self.see(mixed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edge.errors import UserError
 from edge.models.fit.fit_plan import FitPlan
@@ -14,7 +14,7 @@ from edge.models.fit.protocol import GraphPicture
 from edge.models.sets.frame_set import FrameSet
 from edge.models.train.checkpoint import ENCODER, FACTORY, Arrays, Epoch
 from edge.models.train.epochs import Learned
-from edge.models.train.feature_cache import fill_cache, open_cache
+from edge.models.train.feature_cache import FeatureCache, fill_cache, open_cache
 from edge.models.train.frame_roles import LEAST_VALIDATED, Roles
 from edge.models.train.fused_graph import LearnedWeights
 from edge.models.train.head_weights import HeadWeights
@@ -23,7 +23,12 @@ from edge.models.train.options import TrainOptions, draws_anew, is_network
 from edge.models.train.picture_cache import PictureCache, fill_pictures, open_pictures
 from edge.models.train.samples import network_pictures, samples, unlabelled_pictures
 
+if TYPE_CHECKING:
+    from edge.models.train.factory_features import FactoryFeatures  # it imports PyTorch, which may be missing
+
 MOST_UNLABELLED: Final = 1000
+MOST_KEPT: Final = 300
+"""Unlabelled frames whose features are kept: each takes as much room as a training picture's."""
 LEAST_UNLABELLED: Final = 8
 
 
@@ -106,10 +111,26 @@ def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) 
         learning.folder,
         learning.key,
         drawn=None if pictures is None else DrawnFeatures(pictures, memory, cache, options, turns=turns),
+        factory=None if options.align is None else _factory(learning, options, cache, turns=turns),
         start=start,
         resume=learning.resume,
         epoch_done=learning.epoch,
     )
+
+
+def _factory(learning: Learning, options: TrainOptions, like: FeatureCache, *, turns: bool) -> FactoryFeatures:
+    """The factory's frames as a head learns: whole where its pictures are kept whole, cut out where they are."""
+    from edge.models.train.factory_features import DrawnFactory, KeptFactory, factory_pictures
+
+    memory, folder = learning.memory, learning.folder / FACTORY
+    if draws_anew(options):
+        pictures = _unlabelled(learning, learning.factory, FACTORY)
+        return DrawnFactory(pictures, memory, like, options, turns=turns)
+    seen = open_cache(folder, learning.key) if learning.resume else None
+    if seen is None:
+        pictures = _unlabelled(learning, learning.factory, FACTORY, most=MOST_KEPT)
+        seen = fill_cache(folder, learning.key, memory.width, factory_pictures(pictures, memory))
+    return KeptFactory(seen, like, options)
 
 
 def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | None) -> Learned[NetworkWeights]:
@@ -119,7 +140,7 @@ def _network(learning: Learning, options: TrainOptions, start: NetworkWeights | 
     check_validated(len(cache.of("validation", "good")))
     turns = learning.plan.pose == "texture"
     encoder = None if start is not None else _encoder(learning, options, cache, turns=turns)
-    factory = None if options.align is None else _unlabelled(learning, learning.factory, FACTORY, cache)
+    factory = None if options.align is None else _unlabelled(learning, learning.factory, FACTORY, like=cache)
     trained = train_network(
         cache,
         options,
@@ -153,7 +174,9 @@ def _encoder(learning: Learning, options: TrainOptions, cache: PictureCache, *, 
 
     task: EncoderTask
     if options.ssl is not None:
-        task = SELF_SUPERVISED[options.ssl](_unlabelled(learning, learning.frames, ENCODER, cache), options, turns=turns)
+        task = SELF_SUPERVISED[options.ssl](
+            _unlabelled(learning, learning.frames, ENCODER, like=cache), options, turns=turns
+        )
     elif options.start == "backbone" and learning.memory.net.size is None:
         task = Distilling(cache, learning.memory.net, options, turns=turns)
     else:
@@ -163,18 +186,25 @@ def _encoder(learning: Learning, options: TrainOptions, cache: PictureCache, *, 
     return trained_encoder(task, options, folder, learning.key, resume=learning.resume, epoch_done=learning.pretrained)
 
 
-def _unlabelled(learning: Learning, frames: FrameSet | None, name: str, like: PictureCache) -> PictureCache:
-    """Pictures of frames that nobody labelled, to be standardised as those of ``like`` are."""
+def _unlabelled(
+    learning: Learning,
+    frames: FrameSet | None,
+    name: str,
+    *,
+    like: PictureCache | None = None,
+    most: int = MOST_UNLABELLED,
+) -> PictureCache:
+    """Pictures of up to ``most`` frames that nobody labelled, to be standardised as those of ``like`` are."""
     assert frames is not None, "asked for with the option that needs them"
     folder = learning.folder / name
     folder.mkdir(exist_ok=True)
     cache = open_pictures(folder, learning.key) if learning.resume else None
     if cache is None:
-        cache = fill_pictures(folder, learning.key, unlabelled_pictures(frames, learning.plan, MOST_UNLABELLED))
+        cache = fill_pictures(folder, learning.key, unlabelled_pictures(frames, learning.plan, most))
     if len(cache.kept) < LEAST_UNLABELLED:
         raise UserError(
             f"{frames.path}: too few unlabelled frames",
             received=f"{len(cache.kept)} that can be used" + (f"; left out: {frames.left_out}" if frames.left_out else ""),
             expected=f"at least {LEAST_UNLABELLED}; some hundreds are worth it",
         )
-    return replace(cache, mean=like.mean, deviation=like.deviation)
+    return cache if like is None else replace(cache, mean=like.mean, deviation=like.deviation)

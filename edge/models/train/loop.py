@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edge.models.train.alignment import features_apart
 from edge.models.train.checkpoint import Epoch, TrainingState
 from edge.models.train.drawn_features import DrawnFeatures
 from edge.models.train.epochs import EpochLimits, Learned, NotANumberError, image_auroc, run_epochs
-from edge.models.train.feature_cache import CachedSample, FeatureCache
+from edge.models.train.factory_features import FactoryFeatures
+from edge.models.train.feature_cache import FeatureCache
 from edge.models.train.head import Batch, DefectHead, load, weights_of
 from edge.models.train.head_weights import HeadWeights
-from edge.models.train.losses import dice, focal, positive_weight
+from edge.models.train.kept_batches import KeptFeatures, kept_batch
+from edge.models.train.losses import dice, focal
+from edge.models.train.mixing import mixed_batch
 from edge.models.train.optimiser import cosine, moments_of, put_back
 from edge.models.train.options import TrainOptions
-from edge.models.train.shares import chances
 
 
 def train_head(
@@ -29,6 +33,7 @@ def train_head(
     key: str,
     *,
     drawn: DrawnFeatures | None = None,
+    factory: FactoryFeatures | None = None,
     start: HeadWeights | None = None,
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
@@ -36,8 +41,8 @@ def train_head(
     """Train, and return the weights of the epoch with the lowest validation loss.
 
     ``folder``: for checkpoints; ``key``: what they depend on. ``drawn``: what is learned from in the place of the cache's
-    own training pictures. ``start``: weights to go on from. The same cache, options and
-    number of threads give the same weights, whether or not the run was killed in between.
+    own training pictures. ``factory``: what features are drawn towards (``options.align``). ``start``: weights to go on
+    from. The same cache, options and number of threads give the same weights, whether or not the run was killed in between.
 
     Raises:
         UserError: the loss was NaN before any weights were good, or a checkpoint is of another training.
@@ -45,7 +50,7 @@ def train_head(
     """
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
     limits = EpochLimits(options.epochs, options.patience)
-    training = _Training(cache, options, start, drawn)
+    training = _Training(cache, options, start, drawn, factory)
     learned = run_epochs(training, limits, folder, key, resume=resume, epoch_done=epoch_done)
     return learned.with_weights(HeadWeights(learned.weights, cache.mean, cache.deviation))
 
@@ -54,31 +59,34 @@ class _Training:
     """The head, its optimiser and the pictures of one training."""
 
     def __init__(
-        self, cache: FeatureCache, options: TrainOptions, start: HeadWeights | None, drawn: DrawnFeatures | None
+        self,
+        cache: FeatureCache,
+        options: TrainOptions,
+        start: HeadWeights | None,
+        drawn: DrawnFeatures | None,
+        factory: FactoryFeatures | None,
     ) -> None:
-        self._cache, self._options, self._drawn = cache, options, drawn
+        self._cache, self._options = cache, options
+        self._factory = None if options.align is None else factory
         torch.manual_seed(options.seed)
         self._head = DefectHead(cache.width, options.hidden)
         if start is not None:
             load(self._head, start.arrays)
         self._optimiser = torch.optim.Adam(self._head.parameters(), lr=options.rate)
-        self._learned = [sample for sample in cache.of("train") if sample.has_targets]
+        self._learned = KeptFeatures(cache, options) if drawn is None else drawn
+        self._steps = self._learned.steps if isinstance(self._learned, KeptFeatures) else options.steps
         self._validated = cache.of("validation")
-        self._chances = chances(self._learned)
-        share = sum(float(cache.target(s).mean()) * float(c) for s, c in zip(self._learned, self._chances, strict=True))
-        self._positive = positive_weight(share) if options.balance else 1.0
-        self._steps = -(-len(self._learned) // options.batch)
-        if drawn is not None:
-            self._positive, self._steps = drawn.positive, options.steps
 
     def epoch(self, number: int) -> float:
         """Go through as many batches as an epoch has; the mean loss."""
         self._head.train()
+        torch.manual_seed(_drawn_in(self._options.seed, number))  # MixStyle and mixup: the same after a resume
         losses = []
-        for step, batch in enumerate(self._kept(number) if self._drawn is None else self._drawn.batches(number)):
+        seen: Iterator[Batch | None] = repeat(None) if self._factory is None else self._factory.batches(number)
+        for step, (batch, theirs) in enumerate(zip(self._learned.batches(number), seen, strict=False)):
             cosine(self._optimiser, self._options.rate, (number + step / self._steps) / self._options.epochs)
             self._optimiser.zero_grad()
-            loss = self._loss(batch)
+            loss = self._loss(batch, theirs)
             if not torch.isfinite(loss):
                 raise NotANumberError(step + 1)
             loss.backward()
@@ -93,7 +101,7 @@ class _Training:
         highest: dict[str, list[float]] = {}
         with torch.no_grad():
             for sample in self._validated:
-                batch = self._batch([sample])
+                batch = kept_batch(self._cache, [sample])
                 logits = self._head(batch.features, batch.valid)
                 highest.setdefault(sample.group, []).append(float(logits.max()))
                 if sample.has_targets:
@@ -114,30 +122,21 @@ class _Training:
         load(self._head, kept.weights)
         put_back(self._optimiser, kept.moments)
 
-    def _kept(self, number: int) -> Iterator[Batch]:
-        """Give as many pictures as there are, drawn by their chances."""
-        rng = np.random.default_rng((self._options.seed, 5, number))
-        order = rng.choice(len(self._learned), len(self._learned), p=self._chances)
-        for at in range(0, len(order), self._options.batch):
-            yield self._batch([self._learned[int(k)] for k in order[at : at + self._options.batch]])
-
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        return self._measured(self._head(batch.features, batch.valid), batch)
+    def _loss(self, batch: Batch, seen: Batch | None) -> torch.Tensor:
+        mixed = mixed_batch(batch, self._options)
+        loss = self._measured(self._head(mixed.features, mixed.valid), mixed)
+        if seen is None or self._options.align is None:
+            return loss
+        apart = features_apart(self._head, batch, seen, self._options.align)
+        return loss if apart is None else loss + self._options.align_weight * apart
 
     def _measured(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        loss = focal(logits, batch.targets, batch.valid, self._options.focal, self._positive)
+        loss = focal(logits, batch.targets, batch.valid, self._options.focal, self._learned.positive)
         if self._options.dice > 0:
             loss = loss + self._options.dice * dice(logits, batch.targets, batch.valid)
         return loss
 
-    def _batch(self, samples: Sequence[CachedSample]) -> Batch:
-        height, width = max(s.height for s in samples), max(s.width for s in samples)
-        features = np.zeros((len(samples), height, width, self._cache.width), np.float32)
-        targets = np.zeros((len(samples), 1, height, width), np.float32)
-        valid = np.zeros_like(targets)
-        for row, sample in enumerate(samples):
-            features[row, : sample.height, : sample.width] = self._cache.standardised(sample)
-            targets[row, 0, : sample.height, : sample.width] = self._cache.target(sample)
-            valid[row, 0, : sample.height, : sample.width] = 1
-        planes = torch.from_numpy(features).permute(0, 3, 1, 2)
-        return Batch(planes, torch.from_numpy(targets), torch.from_numpy(valid))
+
+def _drawn_in(seed: int, epoch: int) -> int:
+    """The seed of what PyTorch draws in an epoch."""
+    return int(np.random.default_rng((seed, 9, epoch)).integers(2**31))

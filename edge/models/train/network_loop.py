@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edge.models.train.alignment import ALIGNED, places_of
 from edge.models.train.checkpoint import Arrays, Epoch, TrainingState
 from edge.models.train.crops import Crops, Cutouts, valid_places
 from edge.models.train.epochs import EpochLimits, Learned, NotANumberError, image_auroc, run_epochs
-from edge.models.train.losses import coral, dice, focal, mmd, positive_weight
+from edge.models.train.losses import dice, focal, positive_weight
 from edge.models.train.mixing import mixed_up
 from edge.models.train.network import DefectNetwork, arrays_of, load_arrays, padded, planes
 from edge.models.train.network_weights import GRID_STRIDE, NetworkWeights
@@ -27,9 +28,6 @@ from edge.models.train.samples import target_grid
 
 _DECAY = 1e-4
 """Weight decay."""
-_ALIGNED = {"coral": coral, "mmd": mmd}
-_COMPARED = 512
-"""Most places of either side whose features are drawn together."""
 _COUNTED = 64
 """Cut-outs by which the share of defective places is known before the training."""
 
@@ -138,7 +136,7 @@ class NetworkTraining:
     def _loss(self, batch: Cutouts, rng: np.random.Generator) -> torch.Tensor:
         pictures = self._planes(batch)
         targets, valid = (torch.from_numpy(values).to(self._device) for values in (batch.targets, batch.valid))
-        pictures, targets = mixed_up(pictures, targets, self._options.mixup)
+        pictures, targets, valid = mixed_up(pictures, targets, valid, self._options.mixup)
         if self._factory is None:
             return self._measured(self.network(pictures, self._options.mixstyle), targets, valid)
         seen = self._planes(self._factory.good(rng, self._options.batch))
@@ -147,8 +145,8 @@ class NetworkTraining:
         good = [k for k, one in enumerate(batch.targets) if one.max() == 0]
         if not good:
             return loss
-        ours, theirs = (_places(features[2][rows]) for rows in (good, list(range(len(pictures), len(features[2])))))
-        return loss + self._options.align_weight * _ALIGNED[self._options.align or "coral"](ours, theirs)
+        ours, theirs = (places_of(features[2][rows]) for rows in (good, list(range(len(pictures), len(features[2])))))
+        return loss + self._options.align_weight * ALIGNED[self._options.align or "coral"](ours, theirs)
 
     def _planes(self, batch: Cutouts) -> torch.Tensor:
         return planes(batch.pictures, self._cache.mean, self._cache.deviation).to(self._device)
@@ -180,9 +178,3 @@ class NetworkTraining:
         if self._options.bf16 and self._device.type == "cuda" and torch.cuda.is_bf16_supported():
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
-
-
-def _places(features: torch.Tensor) -> torch.Tensor:
-    """Features (n, d, h, w) as rows (places, d), the same number of them from everywhere."""
-    rows = features.float().permute(0, 2, 3, 1).reshape(-1, features.shape[1])
-    return rows[:: -(-len(rows) // _COMPARED)]

@@ -78,20 +78,21 @@ class TrainOptions:
     bf16: bool = False
     """Compute in bfloat16 where the GPU has it."""
     randaugment: int = 0
-    """Corruptions drawn for each of the network's pictures (Cubuk et al., "RandAugment", NeurIPS 2020)."""
+    """Corruptions drawn for each training picture (Cubuk et al., "RandAugment", NeurIPS 2020)."""
     mixstyle: float = 0.0
-    """Share of the network's batches in which styles are mixed (Zhou et al., "MixStyle", ICLR 2021)."""
+    """Share of the batches in which styles are mixed (Zhou et al., "MixStyle", ICLR 2021)."""
     mixup: float = 0.0
-    """Alpha of mixup (Zhang et al., ICLR 2018); 0: none."""
+    """Alpha of mixup, of a network's pictures (Zhang et al., ICLR 2018) or of a head's features (Verma et al., ICML 2019);
+    0: none."""
     curriculum: bool = False
-    """Show the network strong synthetic defects first (Bengio et al., "Curriculum learning", ICML 2009)."""
+    """Show strong synthetic defects first (Bengio et al., "Curriculum learning", ICML 2009)."""
 
 
 _LONG: Final[dict[str, Any]] = {"epochs": 60, "patience": 12, "versions": 2, "rate": 1e-3, "steps": 150}
 _HEAD_OF_HOUR: Final[dict[str, Any]] = {"rate": 2e-3, "crop": 256}
-_OF_NETWORK: Final = ("alone", "ssl", "align", "mixstyle", "mixup", "width", "pretrain_epochs")
+_OF_NETWORK: Final = ("alone", "ssl", "width", "pretrain_epochs")
 """Options that only a network of its own has."""
-_GIVEN_BY: Final = {"ssl": "pretrain", "align": "factory"}
+_GIVEN_BY: Final = {"ssl": "pretrain"}
 _PRESETS: Final[dict[TrainPreset, dict[str, Any]]] = {
     "minute": {},
     "hour": _LONG | {"start": "frozen"},

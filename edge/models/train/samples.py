@@ -6,7 +6,7 @@ A head learns from the features of all of them, computed once; a network from pi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -50,7 +50,7 @@ def count_samples(roles: Roles, options: TrainOptions) -> int:
     """How many pictures ``samples`` or ``network_pictures`` give at most."""
     drawn = 0 if draws_anew(options) else options.versions
     moved_to = drawn if options.transplant else 0
-    changed = drawn if options.augment else 0
+    changed = drawn if options.augment or options.randaugment else 0
     return (
         (1 + drawn + changed) * len(roles.good)
         + (1 + options.versions) * len(roles.validated_good)
@@ -79,6 +79,22 @@ def samples(
         features = memory.vectors(one.picture)
         targets = None if one.mask is None else place_targets(one.mask, memory.net, (features.shape[0], features.shape[1]))
         yield CachedPicture(one.role, one.group, one.kind, features, targets)
+
+
+def with_usable_labels(source: FrameSet, roles: Roles, plan: FitPlan) -> Roles:
+    """Return the roles without labelled defects to learn from that show nothing: the frame can't be used, or no px of its
+    mask is in the picture. How many these are is noted.
+
+    Raises:
+        UserError: a mask is of another size than its frame, or can't be read.
+    """
+    maker = _Maker(source, plan, (), TrainOptions(), 0)
+    usable = tuple(frame for frame in roles.defects if maker.shows_defect(frame))
+    without = len(roles.defects) - len(usable)
+    if not without:
+        return roles
+    note = f"{without} of {len(roles.defects)} labelled defects are not learned from: an empty mask, or an unusable frame"
+    return replace(roles, defects=usable, notes=(*roles.notes, note))
 
 
 def network_pictures(
@@ -119,8 +135,13 @@ class _Maker:
         yield from self._labelled(roles.defects, "train")
         yield from self._labelled(roles.validated_defects, "validation")
 
+    def shows_defect(self, frame: SetFrame) -> bool:
+        """Whether a labelled frame can be used, and its mask marks some of the picture."""
+        picture, mask = self._picture(frame)
+        return picture is not None and mask is not None and bool(mask.any())
+
     def _good(self, frames: Sequence[SetFrame], role: FrameRole, false_positives: frozenset[str]) -> Iterator[DrawnPicture]:
-        rows = self._options.augment if role == "train" else ()
+        rows, random = (self._options.augment, self._options.randaugment) if role == "train" else ((), 0)
         for number, frame in enumerate(frames):
             picture, _ = self._picture(frame)
             if picture is None:
@@ -134,9 +155,10 @@ class _Maker:
                     rng, displaced(rng, picture, rows), self._donors[int(rng.integers(len(self._donors)))], self._kinds
                 )
                 if made is not None:
-                    yield DrawnPicture(role, "synthetic", made[2], disturbed(rng, made[0], rows), made[1])
-                if rows:
-                    yield DrawnPicture(role, group, group, disturbed(rng, displaced(rng, picture, rows), rows), clean)
+                    yield DrawnPicture(role, "synthetic", made[2], disturbed(rng, made[0], rows, random), made[1])
+                if rows or random:
+                    changed = disturbed(rng, displaced(rng, picture, rows), rows, random)
+                    yield DrawnPicture(role, group, group, changed, clean)
 
     def _labelled(self, frames: Sequence[SetFrame], role: FrameRole) -> Iterator[DrawnPicture]:
         for number, frame in enumerate(frames):

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 GROUPS: Final = {"good": 0.4, "synthetic": 0.35, "labelled": 0.2, "false_positive": 0.05}
 """Share of an epoch's pictures that each group gets, of the groups that there are."""
+STRONGEST_OF: Final = 3
+"""Synthetic defects of which a curriculum takes the strongest at its beginning."""
 
 
 class Grouped(Protocol):

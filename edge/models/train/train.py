@@ -37,7 +37,7 @@ from edge.models.train.head_weights import HeadWeights
 from edge.models.train.learn_defects import Learning, learn_defects
 from edge.models.train.measured import measure_trained, placed_pictures
 from edge.models.train.options import TrainOptions, check_torch
-from edge.models.train.samples import SetFrames, count_samples
+from edge.models.train.samples import SetFrames, count_samples, with_usable_labels
 from edge.models.train.unlabelled_frames import ids_of_frames, without_judges
 from edge.spread import Progress
 from edge.spread.throughput import Throughput
@@ -56,7 +56,7 @@ class TrainRequest:
     frames: FrameSet | None = None
     """Unlabelled frames that a network's encoder learns from alone (``options.ssl``)."""
     factory: FrameSet | None = None
-    """Unlabelled frames of the line that a network's features are drawn towards (``options.align``)."""
+    """Unlabelled frames of the line that features are drawn towards (``options.align``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +169,12 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
     check_torch()
     options = request.options
     roles, plan = prepared(source, request)
+    roles = with_usable_labels(source, roles, plan)
     learned = _gathered(source, roles.good, plan, run, "remembering good frames")
     _check_usable(source, learned, LEAST_GOOD)
     learned.notes.survey.check(request.fit.source, sized=request.fit.size is not None or plan.spec.input.size == "any")
     memory = cast("MemoryStatistics", learned.statistics)
-    base = request.base
-    judges = frozenset[str]()
+    base, judges = request.base, frozenset[str]()
     if base is not None or request.frames is not None or request.factory is not None:
         judges = frozenset(ids_of_frames(source, (*roles.validated_good, *roles.validated_defects)))
     request = replace(

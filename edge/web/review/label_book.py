@@ -114,7 +114,7 @@ class LabelBook:
             new, size = self._kept(frame, sized=bool(shapes))
             if shapes:
                 line = line.model_copy(update={"mask": self._masked(frame["kept"], shapes, size)})
-            if not self.manifest.is_file():
+            if not self._state()[0]:
                 begin_manifest(self.manifest, HeadLine(created=now()))
         except OSError as error:
             raise _not_written(self.root, error) from None

@@ -6,7 +6,15 @@ import pytest
 from support.sets import AT, vote
 
 from edge.errors import UserError
-from edge.models.sets.manifest import FrameLine, HeadLine, SplitLine, append_lines, read_manifest, write_manifest
+from edge.models.sets.manifest import (
+    FrameLine,
+    HeadLine,
+    SplitLine,
+    append_lines,
+    begin_manifest,
+    read_manifest,
+    write_manifest,
+)
 
 SHA = "0" * 64
 
@@ -63,10 +71,28 @@ def test_a_newer_version_and_an_empty_file_are_told_apart_from_damage(tmp_path):
     with pytest.raises(UserError, match=r"written by a newer version\n  received: schema 2\n  expected: schema 1"):
         list(read_manifest(path))
     path.write_bytes(b"")
-    with pytest.raises(UserError, match="not the manifest of a set\n  received: an empty file"):
+    with pytest.raises(UserError) as caught:
+        list(read_manifest(path))
+    assert str(caught.value) == (
+        f"{path}: nothing stands in it yet, not even the first line of a set\n"
+        "  received: an empty file, as a power cut may leave it\n"
+        "  fix: delete it, no frame and no word is lost with it; edge gather writes a new one"
+    )
+    path.write_bytes(b'{"kind":"se')
+    with pytest.raises(UserError, match="received: 11 bytes of a line without end"):
         list(read_manifest(path))
     with pytest.raises(UserError, match=r"cannot be read: No such file or directory"):
         list(read_manifest(tmp_path / "none.jsonl"))
+
+
+@pytest.mark.parametrize("there", [None, b"", b'{"kind":"set","created":"2026-01-02T03:04:05Z"}\n'])
+def test_a_set_is_begun_where_none_was_or_an_empty_file_and_one_that_was_begun_stays(tmp_path, there):
+    path = tmp_path / "set.jsonl"
+    if there is not None:
+        path.write_bytes(there)
+    begin_manifest(path, HeadLine(created="2026-05-05T05:05:05Z"))
+    [head] = read_manifest(path)
+    assert head.created == ("2026-01-02T03:04:05Z" if there else "2026-05-05T05:05:05Z")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

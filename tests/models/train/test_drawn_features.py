@@ -12,13 +12,15 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --all installs it")
 
-from support.trainings import drawn_request, remembered, surface, surfaces
+from support.trainings import drawn_request, good_frame, remembered, request, seeded_head, surface, surfaces
 
 from edge.disturb.synthetic import SYNTHETIC
 from edge.errors import UserError
+from edge.models.sets.frame_set import FrameSet
 from edge.models.train.crops import Crops, Cutouts
 from edge.models.train.drawn_features import DrawnFeatures, kept_features
 from edge.models.train.feature_cache import FeatureCache, fill_cache
+from edge.models.train.fused_graph import fused_graph
 from edge.models.train.head_weights import HEAD, HeadWeights
 from edge.models.train.learn_defects import learn_defects
 from edge.models.train.options import is_network, preset_options
@@ -88,7 +90,9 @@ def test_targets_lie_where_the_backbone_looks(kept: tuple[PictureCache, FeatureC
 def test_hour_is_a_head_unless_an_option_is_of_a_network() -> None:
     assert not is_network(preset_options("hour"))
     assert is_network(preset_options("night"))
-    for given in ({"alone": True}, {"mixstyle": 0.5}, {"ssl": "masked"}, {"start": "backbone"}, {"start": "fresh"}):
+    for given in ({"mixstyle": 0.5}, {"mixup": 0.2}, {"align": "mmd"}, {"randaugment": 1}, {"curriculum": True}):
+        assert not is_network(preset_options("hour", **given))
+    for given in ({"alone": True}, {"ssl": "masked"}, {"start": "backbone"}, {"start": "fresh"}):
         assert is_network(preset_options("hour", **given))
         network = preset_options("hour", **given)
         assert (network.crop, network.rate) == (224, 1e-3)
@@ -105,13 +109,22 @@ def test_hour_is_a_head_unless_an_option_is_of_a_network() -> None:
     )
 
 
-def test_the_bundle_has_a_head_and_a_resumed_run_ends_with_the_same(tmp_path: Path) -> None:
-    source, asked = surfaces(tmp_path, bad=4), drawn_request()
+@pytest.mark.parametrize(("made", "preset"), [(drawn_request, "hour"), (request, "minute")])
+def test_mixed_and_aligned_features_leave_the_graph_as_it_is_and_a_resumed_run_ends_with_the_same(
+    tmp_path: Path, made: Any, preset: str
+) -> None:
+    source, line = surfaces(tmp_path / "set", bad=4), tmp_path / "line"
+    seen = FrameSet(line, line, tuple(good_frame(line, 400 + number, number) for number in range(8)))
+    more = {"mixstyle": 0.5, "mixup": 0.2, "align": "coral", "randaugment": 1, "curriculum": True, "epochs": 2}
+    asked = replace(made(**more), factory=seen)
     whole = train(source, asked, tmp_path / "whole", TrainRun(test=False))
     assert isinstance(whole.weights, HeadWeights)
-    made = write_trained(tmp_path / "x", whole, asked.options, "the set")
-    assert HEAD in made.spec.files
-    assert made.spec.provenance["preset"] == "hour"
+    plain = fused_graph(whole.memory, seeded_head(whole.weights.width, whole.weights.hidden), whole.scales)
+    assert [node.op_type for node in whole.graph.graph.node] == [node.op_type for node in plain.graph.node]
+    assert len(whole.used) == len(source) + 8, "the line's frames count as seen"
+    bundle = write_trained(tmp_path / "x", whole, asked.options, "the set")
+    assert HEAD in bundle.spec.files
+    assert bundle.spec.provenance["preset"] == preset
 
     class KilledError(Exception):
         pass

@@ -16,11 +16,14 @@ import torch
 
 from edge.errors import UserError
 from edge.models.train import epochs, loop
+from edge.models.train.alignment import features_apart
 from edge.models.train.checkpoint import CHECKPOINT
 from edge.models.train.epochs import Learned
+from edge.models.train.factory_features import KeptFactory
 from edge.models.train.feature_cache import CachedPicture, FeatureCache, fill_cache
 from edge.models.train.head import DefectHead, load, weights_of
 from edge.models.train.head_weights import HeadWeights
+from edge.models.train.kept_batches import kept_batch
 from edge.models.train.loop import train_head
 from edge.models.train.losses import dice, focal, positive_weight
 from edge.models.train.options import TrainOptions
@@ -74,6 +77,41 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cache: Fea
     assert not same(first, trained(cache, tmp_path / "c", options=replace(OPTIONS, seed=1)))
 
 
+@pytest.mark.parametrize(
+    "option", [{"mixstyle": 1.0}, {"mixup": 0.4}, {"curriculum": True}, {"align": "coral"}, {"align": "mmd"}]
+)
+def test_each_way_of_learning_otherwise_gives_one_result_for_one_seed(
+    cache: FeatureCache, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    options = replace(OPTIONS, epochs=2, **option)
+    keys = {"options": options, "factory": KeptFactory(cache, cache, options)}
+    first, again = trained(cache, tmp_path / "a", **keys), trained(cache, tmp_path / "b", **keys)
+    assert same(first, again)
+    assert not same(first, trained(cache, tmp_path / "c", options=replace(OPTIONS, epochs=2)))
+
+
+def test_drawn_together_a_line_that_looks_otherwise_lies_nearer(cache: FeatureCache, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    folder = tmp_path / "line"
+    folder.mkdir()
+    seen = [replace(one, features=2 * one.features + 1) for one in pictures(24, "train", rng) if one.group == "good"]
+    line = fill_cache(folder, "k", WIDTH, seen)
+    options = replace(OPTIONS, epochs=6, patience=6, align="mmd", align_weight=3.0)
+    good = [sample for sample in cache.of("train") if sample.group == "good"]
+
+    def apart(found: Learned[HeadWeights]) -> float:
+        head = DefectHead(WIDTH, OPTIONS.hidden)
+        load(head, found.weights.arrays)
+        theirs = next(KeptFactory(line, cache, replace(options, batch=24)).batches(0))
+        with torch.no_grad():
+            far = features_apart(head, kept_batch(cache, good), theirs, "mmd")
+        assert far is not None
+        return float(far)
+
+    drawn = trained(cache, tmp_path / "a", options=options, factory=KeptFactory(line, cache, options))
+    assert apart(drawn) < 0.7 * apart(trained(cache, tmp_path / "b", options=replace(options, align=None)))
+
+
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_run_that_ended_after_any_epoch_goes_on_to_the_same_weights(
     cache: FeatureCache, tmp_path: Path, after: int
@@ -85,11 +123,13 @@ def test_a_run_that_ended_after_any_epoch_goes_on_to_the_same_weights(
         if epoch.number == after:
             raise KilledError
 
-    whole = trained(cache, tmp_path / "whole")
+    options = replace(OPTIONS, mixstyle=0.5, mixup=0.2, curriculum=True, align="coral")
+    keys: Any = {"options": options, "factory": KeptFactory(cache, cache, options)}
+    whole = trained(cache, tmp_path / "whole", **keys)
     with pytest.raises(KilledError):
-        trained(cache, tmp_path / "killed", epoch_done=kill)
+        trained(cache, tmp_path / "killed", **keys, epoch_done=kill)
     seen: list[int] = []
-    resumed = trained(cache, tmp_path / "killed", resume=True, epoch_done=lambda epoch: seen.append(epoch.number))
+    resumed = trained(cache, tmp_path / "killed", **keys, resume=True, epoch_done=lambda epoch: seen.append(epoch.number))
     assert seen == list(range(after + 1, 5)), "only what is left is done"
     assert same(resumed, whole)
     assert resumed.history == whole.history

@@ -16,7 +16,6 @@ from support.trainings import remembered, surface
 from edge.errors import UserError
 from edge.models import graphs
 from edge.models.train.fused_graph import MapScale, MapScales, RawMaps, fused_graph
-from edge.models.train.mixing import mixed_styles, mixed_up
 from edge.models.train.network import DefectNetwork, load_arrays, network_weights_of, padded, planes
 from edge.models.train.network_weights import NETWORK, NetworkWeights, check_shape, read_network_weights
 
@@ -133,25 +132,3 @@ def test_a_network_of_another_shape_is_refused(weights: NetworkWeights, tmp_path
     path.write_bytes(b"PK\x03\x04 no more")
     with pytest.raises(UserError, match="not the network of a trained bundle"):
         read_network_weights(path)
-
-
-def test_mixed_styles_change_how_pictures_look_and_not_what_they_show() -> None:
-    torch.manual_seed(0)
-    features = torch.randn(4, 3, 8, 8) * torch.tensor([1.0, 2, 3, 4])[:, None, None, None]
-    assert mixed_styles(features, 0.0) is features
-    mixed = mixed_styles(features, 1.0)
-    assert not torch.allclose(mixed, features)
-
-    def plain(values: torch.Tensor) -> torch.Tensor:
-        return (values - values.mean((2, 3), keepdim=True)) / values.std((2, 3), keepdim=True)
-
-    torch.testing.assert_close(plain(mixed), plain(features), atol=1e-4, rtol=1e-4)
-
-
-def test_mixup_mixes_pictures_and_targets_by_one_weight() -> None:
-    torch.manual_seed(1)
-    pictures, targets = torch.arange(4.0)[:, None, None, None], torch.arange(4.0)[:, None, None, None] / 4
-    mixed, of = mixed_up(pictures, targets, 0.5)
-    torch.testing.assert_close(mixed / 4, of)
-    assert not torch.equal(mixed, pictures)
-    assert mixed_up(pictures, targets, 0.0)[0] is pictures

@@ -15,7 +15,7 @@ from support.trainings import remembered, request, surfaces
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.train.feature_cache import CachedPicture
-from edge.models.train.samples import _Maker, count_samples, place_targets, samples
+from edge.models.train.samples import _Maker, count_samples, place_targets, samples, with_usable_labels
 from edge.models.train.train import good_pictures, prepared
 
 MEMORY = remembered()
@@ -51,6 +51,37 @@ def test_each_good_frame_gives_itself_and_its_synthetic_copies(tmp_path: Path) -
     assert all(p.targets is not None and p.targets.any() for p in synthetic)
     again, _ = made(tmp_path, versions=2)
     assert all(np.array_equal(a.features, b.features) for a, b in zip(found, again, strict=True))
+
+
+def test_corruptions_at_random_come_on_top_of_the_good_frames_and_change_the_others(tmp_path: Path) -> None:
+    plain, _ = made(tmp_path, versions=1)
+    found, most = made(tmp_path, versions=1, randaugment=2)
+    assert len(found) <= most == 12 * 3 + 4 * 2
+    assert len(found) == len(plain) + 12
+
+    def of(pictures: list[CachedPicture], role: str, group: str) -> list[Any]:
+        return [p.features for p in pictures if (p.role, p.group) == (role, group)]
+
+    good = of(found, "train", "good")
+    assert all(np.array_equal(a, b) for a, b in zip(good[::2], of(plain, "train", "good"), strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(good[::2], good[1::2], strict=True))
+    for group in ("good", "synthetic"):
+        judged = (of(pictures, "validation", group) for pictures in (found, plain))
+        assert all(np.array_equal(a, b) for a, b in zip(*judged, strict=True)), "what is judged by stays as it is"
+
+
+def test_labels_whose_masks_are_empty_are_counted_out_and_that_is_said(tmp_path: Path) -> None:
+    source, asked = surfaces(tmp_path, bad=8), request()
+    roles, plan = prepared(source, asked)
+    assert with_usable_labels(source, roles, plan) is roles
+    first, second, third, last = roles.defects
+    assert first.mask is not None
+    save(tmp_path / first.mask, np.zeros((96, 112), np.uint8))
+    (tmp_path / third.file).write_bytes(b"no picture")
+    left = with_usable_labels(source, roles, plan)
+    assert left.defects == (second, last)
+    assert left.validated_defects == roles.validated_defects
+    assert left.notes[-1] == "2 of 4 labelled defects are not learned from: an empty mask, or an unusable frame"
 
 
 def test_a_labelled_defect_is_shown_as_it_is_and_on_other_frames(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --all installs it")
 
 import torch
-from support.sets import as_frame
+from support.sets import as_frame, save
 from support.trainings import good_frame, network_request, request, surface, surfaces
 
 from edge.config.bundle import Bundle
@@ -35,7 +36,7 @@ from edge.models.sets.frame_set import FrameSet
 from edge.models.sets.used import fitted_on
 from edge.models.train.checkpoint import Epoch
 from edge.models.train.frame_roles import roles_of
-from edge.models.train.fused_graph import RawMaps, fused_graph
+from edge.models.train.fused_graph import ENOUGH_LABELS, LABELLED_WEIGHT, LEARNED_WEIGHT, RawMaps, fused_graph
 from edge.models.train.go_on import as_fitted
 from edge.models.train.head import DefectHead, load
 from edge.models.train.loop import train_head
@@ -271,6 +272,27 @@ def test_unusable_frames_to_validate_on_are_said_before_the_training(tmp_path: P
         "too few good frames of other parts to validate on\n  received: 0 that can be used\n  expected: at least 2"
     )
     assert epochs == []
+
+
+def test_a_label_with_an_empty_mask_does_not_help_the_head_to_count_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class MeasuredError(Exception):
+        pass
+
+    def measured(*_arguments: Any, weight: float, **_more: Any) -> None:
+        raise MeasuredError(weight)
+
+    monkeypatch.setattr("edge.models.train.train.measure_trained", measured)
+    monkeypatch.setattr("edge.models.train.train.learn_defects", lambda *_: SimpleNamespace(weights=None))
+    source, asked = surfaces(tmp_path, bad=20), request()
+    masks = [tmp_path / str(frame.mask) for frame in roles_of(source, 0, labels=True).defects]
+    assert len(masks) == ENOUGH_LABELS
+    for expected in (LABELLED_WEIGHT, LEARNED_WEIGHT):
+        with pytest.raises(MeasuredError) as caught:
+            train(source, asked, tmp_path / "t", TrainRun(test=False))
+        assert caught.value.args == (expected,)
+        save(masks[3], np.zeros((96, 112), np.uint8))
 
 
 def test_edge_fit_does_not_go_on_from_a_trained_bundle_as_if_it_had_no_head(bundle: Bundle) -> None:

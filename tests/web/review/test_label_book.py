@@ -65,6 +65,14 @@ def test_the_labels_are_a_set_that_every_command_takes(book, evidence) -> None:
     assert found.frames[0].tags == {"camera": "cam1", "day": "2026-11-30", "cause": "pass", "seq": "0", "run": "run1"}
 
 
+def test_an_empty_set_as_a_power_cut_may_leave_it_is_begun_by_the_next_word(book, evidence) -> None:
+    book.root.mkdir(parents=True)
+    book.manifest.write_bytes(b"")
+    book.follow()
+    book.say(frame(evidence, 0), {"label": "good"}, "ann")
+    assert [one.kind for one in read_set(book.manifest).frames] == ["good"]
+
+
 def test_a_box_and_a_polygon_become_the_mask_of_the_frame_by_the_pixels_centres(book, evidence) -> None:
     shapes = [[2.0, 3.0, 6.0, 5.0], [[10, 10], [20, 10], [20, 20], [10, 20]]]
     book.say(frame(evidence, 0), {"label": "defect", "shapes": shapes}, "ann")
