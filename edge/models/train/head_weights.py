@@ -16,6 +16,7 @@ from edge.errors import UserError
 
 HEAD: Final = "head.npz"
 """File of a trained bundle. No frame meets it."""
+ANOTHER: Final = "copy the bundle again, or train without --from"
 _NAMES: Final = ("mix.weight", "mix.bias", "see.weight", "see.bias", "say.weight", "say.bias")
 
 
@@ -53,6 +54,11 @@ class HeadWeights:
         return matrix.astype(np.float32), bias.astype(np.float32)
 
 
+def no_archive(error: Exception) -> str:
+    """Say of a file that NumPy can't read what it is not; NumPy's own words speak of pickled objects."""
+    return "no archive of arrays (.npz)" if isinstance(error, (ValueError, EOFError, BadZipFile)) else str(error)
+
+
 def read_head_weights(path: Path, width: int, hidden: int | None = None) -> HeadWeights:
     """Read the head of a trained bundle, for features of this ``width``. ``hidden``: its channels, where a training goes on
     with as many.
@@ -64,7 +70,7 @@ def read_head_weights(path: Path, width: int, hidden: int | None = None) -> Head
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
             arrays: dict[str, Any] = {name: found[name] for name in (*_NAMES, "mean", "deviation")}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: not the head of a trained bundle", received=error, fix="train without --from") from None
+        raise UserError(f"{path}: not the head of a trained bundle", received=no_archive(error), fix=ANOTHER) from None
     weights = HeadWeights({name: arrays[name] for name in _NAMES}, arrays["mean"], arrays["deviation"])
     channels = weights.hidden if hidden is None else hidden
     if (weights.width, weights.hidden) != (width, channels):

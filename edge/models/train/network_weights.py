@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
+from edge.models.train.head_weights import ANOTHER, no_archive
 
 NETWORK: Final = "network.npz"
 """File of a trained bundle. No frame meets it."""
@@ -62,9 +63,7 @@ def read_network_weights(path: Path) -> NetworkWeights:
         weights = NetworkWeights(arrays, arrays.pop("mean"), arrays.pop("deviation"))
         weights.arrays[_FIRST]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(
-            f"{path}: not the network of a trained bundle", received=error, fix="train without --from"
-        ) from None
+        raise UserError(f"{path}: not the network of a trained bundle", received=no_archive(error), fix=ANOTHER) from None
     return weights
 
 

@@ -29,7 +29,7 @@ def propose(situation: Situation) -> Proposal:
         return Proposal(sentence, model, situation.bundle.spec)
     shared = shared_tap(model, situation.method)
     if shared is None:
-        raise NotOffered("the graph has no features that edge knows: its features can be moved for models of edge fit")
+        raise NotOffered("the graph has no features that edge knows: models of edge fit and edge train have some")
     here, lab = features(model, shared, situation.pictures), features(model, shared, situation.known_lab())
     ratio: Any = lab.std(axis=0) / np.maximum(here.std(axis=0), 1e-9)
     scale = np.clip(ratio, 1 / SCALES[1], 1 / SCALES[0]).astype(np.float64)

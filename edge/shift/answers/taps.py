@@ -55,9 +55,9 @@ def place_taps(model: onnx.ModelProto, method: str) -> list[PlaceTap]:
 
 
 def shared_tap(model: onnx.ModelProto, method: str) -> SharedTap | None:
-    """The tap of a fitted graph that compares all places in one space; None for any other."""
+    """The tap of a graph that compares all places in one space: a fitted one, or the memory of a trained one; else None."""
     made = graphs.producers(model)
-    if method == "memory" and "edge/memory/places" in made:
+    if method in ("memory", "train") and "edge/memory/places" in made:
         return SharedTap(_unmoved(made, "edge/memory/places"), "edge/memory/places", constant=True)
     if method == "cells" and "squares" in made:
         return SharedTap(_unmoved(made, "squares"), "squares", constant=False)

@@ -36,6 +36,8 @@ PRIOR_FRAMES: Final = 16
 """The lab's statistics count as much as so many frames of the factory."""
 _STEP: Final = "entropy of a place {before:.3f} to {after:.3f} nats in {steps} steps"
 _NO_STEP: Final = "the entropy step needs a network of edge train with its checkpoint, and torch"
+TRAINED: Final = "train"
+"""Method of a bundle of ``edge train``."""
 _NO_TORCH: Final = "the entropy step needs torch"
 
 
@@ -49,6 +51,10 @@ def propose(situation: Situation) -> Proposal:
     if HEAD in situation.bundle.spec.files:
         return _of_head(situation)
     norms = norm_layers(situation.graph)
+    if not norms and situation.method == TRAINED:
+        raise NotOffered(
+            "the bundle keeps its head no more: another answer moved its graph; adapt the one that it was made of"
+        )
     if not norms:
         raise NotOffered("the network has no normalisation layers left to measure: exporters fold them into the weights")
     model = situation.copy()

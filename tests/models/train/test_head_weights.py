@@ -40,7 +40,18 @@ def test_a_head_of_another_shape_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_another_file_is_no_head(tmp_path: Path) -> None:
-    (tmp_path / HEAD).write_bytes(b"PK")
-    with pytest.raises(UserError, match="not the head of a trained bundle"):
+@pytest.mark.parametrize("content", [b"PK", b"xx", b""])
+def test_another_file_is_no_head(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / HEAD).write_bytes(content)
+    with pytest.raises(UserError) as caught:
         read_head_weights(tmp_path / HEAD, 7, 5)
+    assert str(caught.value) == (
+        f"{tmp_path / HEAD}: not the head of a trained bundle\n"
+        "  received: no archive of arrays (.npz)\n"
+        "  fix: copy the bundle again, or train without --from"
+    )
+
+
+def test_a_head_is_read_with_as_many_channels_as_it_has(tmp_path: Path) -> None:
+    (tmp_path / HEAD).write_bytes(seeded_head(7).to_bytes())
+    assert read_head_weights(tmp_path / HEAD, 7).hidden == 5

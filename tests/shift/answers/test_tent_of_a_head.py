@@ -18,13 +18,15 @@ from edge.models import graphs
 from edge.models.fit.fit import STATISTICS
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.train.fused_graph import fused_graph
+from edge.models.train.head_weights import HEAD
 from edge.models.train.shifted_head import measured_anew
 from edge.models.train.trained_halves import trained_halves
 from edge.shift import bundle_trial
 from edge.shift.adaptation import adapt, write_proposal
-from edge.shift.answers import tent
+from edge.shift.answers import feature_moments, tent
 from edge.shift.answers.protocol import NotOffered, Situation
 from edge.shift.answers.table import answers_of
+from edge.shift.answers.taps import tapped
 from edge.shift.subject import open_subject
 
 DIM = [surface(900 + k)[:, :, None] // 2 for k in range(6)]
@@ -88,6 +90,24 @@ def test_without_its_memory_a_head_cannot_be_taken_up(bundle: Bundle) -> None:
     bare = replace(bundle, spec=bundle.spec.model_copy(update={"files": files}))
     with pytest.raises(NotOffered, match="keeps no statistics"):
         tent.propose(situation(bare))
+
+
+def test_of_a_bundle_whose_graph_was_moved_it_says_where_the_head_is(bundle: Bundle, tmp_path: Path) -> None:
+    at = replace(situation(bundle), lab=[surface(k)[:, :, None] for k in range(4)])
+    moved = write_proposal(tmp_path / "v2", feature_moments.propose(at), bundle)
+    assert HEAD not in moved.spec.files  # with its memory's statistics: they would make the old graph
+    with pytest.raises(NotOffered, match="keeps its head no more: another answer moved its graph"):
+        tent.propose(situation(moved))
+
+
+def test_moments_move_what_the_memory_compares_and_not_what_the_head_sees(bundle: Bundle) -> None:
+    at = replace(situation(bundle), lab=[surface(k)[:, :, None] for k in range(4)])
+    proposal = feature_moments.propose(at)
+    assert proposal.model is not None
+    names = ["edge/memory/head_logits", "edge/memory/distance_map"]
+    before, after = (next(tapped(model, names, DIM[:1])) for model in (at.graph, proposal.model))
+    np.testing.assert_array_equal(after[0], before[0])
+    assert after[1].mean() < 0.8 * before[1].mean()
 
 
 @pytest.mark.usefixtures("no_torch")
