@@ -109,7 +109,9 @@ def train(
     ] = None,
     randaugment: Annotated[int | None, typer.Option(min=0, help="Corruptions at random for each picture.")] = None,
     mixstyle: Annotated[float | None, typer.Option(min=0, max=1, help="Share of batches whose styles are mixed.")] = None,
-    mixup: Annotated[float | None, typer.Option(min=0, help="Alpha of mixup, of features or pixels; 0: none.")] = None,
+    mixup: Annotated[
+        float | None, typer.Option(min=0, max=10, help="Alpha of mixup, of features or pixels; 0: none.")
+    ] = None,
     curriculum: Annotated[bool, typer.Option("--curriculum", help="Strong synthetic defects first.")] = False,
     alone: Annotated[
         bool, typer.Option("--alone", help="hour, night: the network without the memory; faster, and finds less.")

@@ -60,10 +60,13 @@ def learn_defects(learning: Learning, options: TrainOptions, start: LearnedWeigh
     """Learn by the preset; ``start``: weights to go on from.
 
     Raises:
-        UserError: too few frames to validate on, a mask that doesn't fit, a checkpoint of another training, a loss that is
-            NaN from the beginning.
+        UserError: too few frames to validate on, too few unlabelled ones, a mask that doesn't fit, a checkpoint of another
+            training, a loss that is NaN from the beginning.
         OSError: the disk is full, or can't be written.
     """
+    for asked, frames in ((options.ssl, learning.frames), (options.align, learning.factory)):
+        if asked is not None and frames is not None:  # before anything is computed
+            _check_unlabelled(frames, len(frames))
     if is_network(options):
         return _network(learning, options, start if isinstance(start, NetworkWeights) else None)
     return _head(learning, options, start if isinstance(start, HeadWeights) else None)
@@ -201,10 +204,14 @@ def _unlabelled(
     cache = open_pictures(folder, learning.key) if learning.resume else None
     if cache is None:
         cache = fill_pictures(folder, learning.key, unlabelled_pictures(frames, learning.plan, most))
-    if len(cache.kept) < LEAST_UNLABELLED:
+    _check_unlabelled(frames, len(cache.kept))
+    return cache if like is None else replace(cache, mean=like.mean, deviation=like.deviation)
+
+
+def _check_unlabelled(frames: FrameSet, usable: int) -> None:
+    if usable < LEAST_UNLABELLED:
         raise UserError(
             f"{frames.path}: too few unlabelled frames",
-            received=f"{len(cache.kept)} that can be used" + (f"; left out: {frames.left_out}" if frames.left_out else ""),
+            received=f"{usable} that can be used" + (f"; left out: {frames.left_out}" if frames.left_out else ""),
             expected=f"at least {LEAST_UNLABELLED}; some hundreds are worth it",
         )
-    return cache if like is None else replace(cache, mean=like.mean, deviation=like.deviation)
