@@ -5,8 +5,10 @@ The tiles and their splits by part are those of `eval_tiles.py`. A whole network
 so its figures tell no beginning from another. Here the encoder of each row learns alone, all of them from the same number
 of batches of the good training pictures; then it is frozen, and its features at strides 16 and 32 take the place of the
 backbone's. Figures are image AUROC of nearest neighbours of these features (memory), of a small head that learns on them
-from synthetic defects (head), and of the memory and half the head (both). `lite0`, with ImageNet's weights, and `gabor`,
-filters without weights, are what to compare with; `random` has random weights, and norms measured on the pictures.
+from synthetic defects (head), and of the memory and half the head (both). Where features say nothing, a picture's highest
+value says how large the picture is; the pixel AUROC of the memory (pixels) doesn't ask that. `lite0`, with ImageNet's
+weights, and `gabor`, filters without weights, are what to compare with; `random` has random weights, and norms measured on
+the pictures.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ import cv2
 import numpy as np
 import onnx
 import torch
-from eval_tiles import SEEDS, Split, Tile, by_part, frames_of, read_tiles
-from head_ground import ground_of, options_of, ranked, trained
+from eval_tiles import SEEDS, PixelCounts, Split, Tile, by_part, frames_of, read_tiles, true_pixels
+from head_ground import Tested, ground_of, options_of, ranked, trained
 
 from edge.errors import UserError
 from edge.models.backbone.layers import cut_after
-from edge.models.fit.feature_net import open_features
+from edge.models.fit.feature_net import FeatureNet, open_features
 from edge.models.fit.fit_plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
 from edge.models.sets.frame_set import FrameSet
@@ -53,6 +55,8 @@ from edge.models.train.train import TrainRequest, prepared
 
 GIVEN = ("lite0", "gabor")
 ROWS = (*GIVEN, "random", "distilled", *SELF_SUPERVISED)
+SPREAD = ("memory", "head", "both", "pixels")
+"""Figures that the table gives the range of."""
 EPOCHS = 6
 """In which each encoder learns."""
 COARSE = 2
@@ -114,11 +118,27 @@ def row(
         "memory": ranked(*memory),
         "head": found["alone"],
         "both": found["fused"],
+        "pixels": pixel_auroc(arguments.data, tiles, ground.tested, open_features(Path(backbone), (), 1, None)),
         **{f"{kind}, memory": ranked(*memory, kind) for kind in kinds},
         **{f"{kind}, both": found[kind] for kind in kinds},
         "encoder_cpu_s": took,
         "head_cpu_s": of_head,
     }
+
+
+def pixel_auroc(data: Path, tiles: Sequence[Tile], tested: Tested, net: FeatureNet) -> float:
+    """The AUROC of the memory's distances at every pixel of all test pictures; each grid is laid where its places look."""
+    values = np.concatenate([grid.ravel() for grid in tested.distances])
+    counts = PixelCounts(float(values.min()), float(values.max()))
+    moved = [at - net.stride / 2 for at in net.first]
+    for tile, grid in zip(tested.tiles, tested.distances, strict=True):
+        height, width = tiles[tile].pixels.shape[:2]
+        back = np.array([[1 / net.stride, 0, (0.5 - moved[0]) / net.stride - 0.5], [0, 1 / net.stride, 0]])
+        back[1, 2] = (0.5 - moved[1]) / net.stride - 0.5
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        laid = cv2.warpAffine(grid, back, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
+        counts.add(np.asarray(laid, np.float32), true_pixels(data, tiles[tile]))
+    return counts.figures()["pixel_auroc"]
 
 
 def encoder_file(
@@ -181,7 +201,7 @@ def backbone_of(encoder: Arrays, cache: PictureCache) -> onnx.ModelProto:
 def report(results: dict[str, list[dict[str, Any]]]) -> None:
     splits = len(next(iter(results.values())))
     columns = list(next(iter(results.values()))[0])
-    print(f"\nmean of {splits} splits, and of memory, head and both lowest to highest")
+    print(f"\nmean of {splits} splits, and of the first four figures lowest to highest")
     for name, runs in results.items():
         shown = []
         for column in columns:
@@ -189,7 +209,7 @@ def report(results: dict[str, list[dict[str, Any]]]) -> None:
             if column.endswith("cpu_s"):
                 shown.append(f"{column} {statistics.mean(values):.0f}")
             else:
-                spread = f" ({min(values):.3f} to {max(values):.3f})" if column in ("memory", "head", "both") else ""
+                spread = f" ({min(values):.3f} to {max(values):.3f})" if column in SPREAD else ""
                 shown.append(f"{column} {statistics.mean(values):.3f}{spread}")
         print(f"{name:10} {'; '.join(shown)}")
 
