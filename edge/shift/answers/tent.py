@@ -71,8 +71,8 @@ def propose(situation: Situation) -> Proposal:
 def _of_head(situation: Situation) -> Proposal:
     """The bundle with a head whose features are standardised by lab and factory; the graph keeps its nodes.
 
-    Both maps stay on the scale of the lab: the highest values of 8 frames of one part are no scale. Measured anew on them,
-    0.66 of good magnetic tiles out of focus lay above the threshold of the lab, and 0.35 without.
+    Both maps stay on the scale of the lab: the highest values of 8 frames are no scale. Measured anew on 8 of two parts,
+    0.66 of the good magnetic tiles out of focus lay above the threshold of the lab, 0.35 without.
     """
     bundle = situation.bundle
     try:
