@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ pytest.importorskip("torch", reason="PyTorch is not installed: scripts/test --al
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "scripts")]
 
+import cv2  # noqa: E402
 import eval_pretraining  # noqa: E402
+import head_ground  # noqa: E402
 import onnx  # noqa: E402
 import torch  # noqa: E402
-from eval_tiles import by_part, read_tiles  # noqa: E402
+from eval_tiles import Tile, by_part, read_tiles  # noqa: E402
 from test_eval_tiles import write  # noqa: E402
 
 from edge.models.fit.feature_net import open_features  # noqa: E402
@@ -62,6 +65,26 @@ def test_an_encoder_as_a_backbone_says_what_it_says_in_torch(tmp_path: Path) -> 
         *_, middle, far = encoder.eval()(planes(picture[None], cache.mean, cache.deviation))
     expected = torch.cat([middle, far.repeat_interleave(2, 2).repeat_interleave(2, 3)], dim=1)[0].permute(1, 2, 0)
     assert np.allclose(net.features(cache.picture(cache.kept[0])), expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("moved", [0, 16])
+def test_pixels_are_judged_where_the_places_of_the_grid_look(tmp_path: Path, moved: int) -> None:
+    tile = Tile("spot", 0, np.zeros((80, 112, 1), np.uint8), "x.png")
+    mask = np.zeros((80, 112), np.uint8)
+    mask[32:48, 48 + moved : 64 + moved] = 255
+    (tmp_path / "ground_truth" / "spot").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "ground_truth" / "spot" / "x_mask.png"), mask)
+    grid = np.zeros((6, 8), np.float32)  # of a picture that is made a multiple of 32 px
+    grid[2, 3] = 1
+    tested = head_ground.Tested((0,), np.array(["spot"]), [grid], [], [])
+    backbone = open_features(Path("gabor"), (), 1, None)
+
+    def judged(first: float) -> float:
+        net = replace(backbone, stride=16, first=(first, 8.0))
+        return eval_pretraining.pixel_auroc(tmp_path, [tile], tested, net)
+
+    assert judged(8.0 + moved) > 0.99
+    assert judged(40.0 - 2 * moved) < 0.9
 
 
 def test_an_unknown_row_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
