@@ -68,6 +68,10 @@ def fit(
     ] = None,
     layers: Annotated[str | None, typer.Option(metavar="A,B", help="The backbone's layers.")] = None,
     vectors: Annotated[int, typer.Option(min=16, help="memory: most feature vectors to keep.")] = 4000,
+    mirror: Annotated[
+        bool,
+        typer.Option("--mirror", help="memory: remember each frame mirrored, too, because parts may lie either way."),
+    ] = False,
     illumination: IlluminationOption = None,
     add: Annotated[
         list[Path] | None,
@@ -107,6 +111,7 @@ def fit(
             backbone=backbone.absolute() if backbone is not None and backbone.exists() else backbone,
             layers=tuple(filter(None, (layers or "").split(","))),
             vectors=vectors,
+            mirror=mirror,
         ),
         source=", ".join(map(str, [*places, *(add or ())])),
     )

@@ -32,6 +32,7 @@ def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
             backbone=_backbone(made, backbone),
             layers=tuple(made["options"]["layers"]),
             vectors=int(made["options"]["vectors"]),
+            mirror=bool(made["options"].get("mirror", False)),
         )
         shape = cast("tuple[int, int, int]", tuple(int(side) for side in made["picture_shape"]))
         frame_size = cast("tuple[int, int]", tuple(int(side) for side in made["frame_size"]))

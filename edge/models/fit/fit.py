@@ -239,6 +239,7 @@ def _options(plan: FitPlan) -> dict[str, Any]:
         "backbone": None if options.backbone is None else options.backbone.name,
         "layers": list(options.layers),
         "vectors": options.vectors,
+        **({"mirror": True} if options.mirror else {}),  # left out where it isn't, as older bundles do, which merge with it
     }
 
 

@@ -78,8 +78,21 @@ def plan_fit(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
     """Look at the first frames and settle everything.
 
     Raises:
-        UserError: no frame can be read, sizes differ though the pose is said to be fixed, there is no such method.
+        UserError: no frame can be read, sizes differ though the pose is said to be fixed, there is no such method, frames
+            are to be mirrored though parts lie alike.
     """
+    plan = _plan(frames, request)
+    if plan.options.mirror and (plan.method != "memory" or plan.pose == "fixed"):
+        raise UserError(
+            f"{request.source}: mirrored frames are of no use here",
+            received=f"--mirror with pose {plan.pose}, method {plan.method} ({plan.why})",
+            expected="method memory, and parts that may lie either way",
+            fix="leave --mirror out; or say --pose texture",
+        )
+    return plan
+
+
+def _plan(frames: Iterable[Frame | Skip], request: FitRequest) -> FitPlan:
     named = None if request.method is None else method_row(request.method)
     first = [frame for frame in islice(frames, _LOOKED_AT) if isinstance(frame, Frame)]
     if not first:

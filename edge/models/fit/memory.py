@@ -7,7 +7,7 @@ the picture's own scale. The bank is chosen farthest point first.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import cv2
@@ -35,6 +35,7 @@ class MemoryStatistics:
     def __init__(self, net: FeatureNet, options: MethodOptions) -> None:
         self.frames = 0
         self._net = net
+        self._mirror = options.mirror
         self._whiten = hint(net, "whiten") == "1"
         self._thinning = thinning([layer.width for layer in net.layers])
         widths = [
@@ -47,9 +48,9 @@ class MemoryStatistics:
         self._fitted: tuple[FeatureSpace, Bank] | None = None
 
     def add(self, picture: GraphPicture) -> None:
-        vectors = self.vectors(picture).reshape(-1, self._bank.width)
-        self._sums.add(vectors)
-        self._bank.add(vectors, self.frames)
+        for vectors in self._shown(picture):
+            self._sums.add(vectors)
+            self._bank.add(vectors, self.frames)
         self._pictures[_digest(picture)] = self.frames
         self.frames += 1
         self._fitted = None
@@ -186,12 +187,18 @@ class MemoryStatistics:
         Without whitening it can only make directions of its own count that didn't, and stand out the more.
         """
         own = FeatureSums(self._sums.widths)
-        own.add(self.vectors(picture).reshape(-1, self._bank.width))
+        for vectors in self._shown(picture):
+            own.add(vectors)
         return self._sums.less(own).space(whiten=self._whiten)
 
     def _make_room(self) -> None:
         if self._bank.is_full:
             self._bank.thin(2 * self._bank.most, self._sums.space(whiten=self._whiten).project)
+
+    def _shown(self, picture: GraphPicture) -> Iterator[NDArray[np.float32]]:
+        """Give the features (n, ``width``) of a picture's places; then, where asked for, those of the mirrored ones."""
+        for one in (picture, picture[:, ::-1], picture[::-1]) if self._mirror else (picture,):
+            yield self.vectors(np.ascontiguousarray(one)).reshape(-1, self._bank.width)
 
     def vectors(self, picture: GraphPicture) -> NDArray[np.float32]:
         """Return the features (h, w, ``width``) of each place of the grid, wide layers thinned out."""

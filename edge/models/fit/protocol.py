@@ -43,6 +43,8 @@ class MethodOptions:
     """Names of the backbone's layers whose features are used. Empty: the method's choice."""
     vectors: int = 4000
     """Most feature vectors that the bank keeps (``memory``)."""
+    mirror: bool = False
+    """Remember each picture mirrored from left to right and from top to bottom, too (``memory``): parts may lie either way."""
 
 
 @dataclass(frozen=True, slots=True)

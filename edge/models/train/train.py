@@ -150,7 +150,10 @@ def prepared(source: FrameSet, request: TrainRequest) -> tuple[Roles, FitPlan]:
     frames = SetFrames(source, roles.good)
     if request.base is not None:
         return roles, plan_from(request.base, request.fit)
-    return roles, plan_fit(frames, request.fit)
+    plan = plan_fit(frames, request.fit)
+    if plan.pose == "texture":  # parts lie in any direction, and every picture of a memory is worth three
+        plan = replace(plan, options=replace(plan.options, mirror=True))
+    return roles, plan
 
 
 def good_pictures(source: FrameSet, roles: Roles, plan: FitPlan, most: int) -> list[GraphPicture]:

@@ -201,3 +201,27 @@ def test_provenance_says_what_was_compared() -> None:
     assert found["backbone"]["licence"] == "Apache-2.0"
     assert found["vectors"] == 50
     assert 0.5 < found["variance_kept"] <= 1
+
+
+def test_mirrored_pictures_are_remembered_and_left_out_with_their_own() -> None:
+    """Slanting stripes mirrored are new to a memory, unless it remembers them mirrored, too."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:128, :160]
+
+    def slanting() -> NDArray[np.uint8]:
+        picture = 120 + 30 * np.sin(2 * np.pi * (x + 2 * y + rng.uniform(0, 8)) / 12) + rng.normal(0, 4, x.shape)
+        return np.clip(picture, 0, 255).astype(np.uint8)[:, :, None]
+
+    plain, mirrored = (METHOD.empty((128, 160, 1), MethodOptions(backbone=Path("gabor"), mirror=on)) for on in (False, True))
+    for _ in range(4):
+        picture = slanting()
+        plain.add(picture)
+        mirrored.add(picture)
+    other_way, same_way = np.ascontiguousarray(slanting()[:, ::-1]), slanting()
+    assert plain.scorer()(other_way).max() > 3 * plain.scorer()(same_way).max()
+    assert mirrored.scorer()(other_way).max() < 1.2 * mirrored.scorer()(same_way).max()
+    spoiled = with_a_patch(same_way, 88, 56)
+    mirrored.add(spoiled)
+    assert mirrored.model().provenance["vectors_seen"] == 3 * 5 * 80
+    unknown = mirrored.scorer()(with_a_patch(slanting(), 40, 80)).max()
+    assert mirrored.scorer(without=spoiled)(spoiled).max() > 0.7 * unknown

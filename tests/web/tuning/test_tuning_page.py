@@ -256,14 +256,17 @@ def test_the_pages_address_brings_recording_frame_and_change_back(page: tuple[An
     after(tab, lambda: number(tab, "threshold.high", 20))
     tab.locator("#preset[href*='high%22%3A20%2C']").wait_for()
     link = tab.locator("#preset").get_attribute("href")
-    here = tab.locator("#where").inner_text()
+    changed = tab.locator("#where", has_text="fail → pass")  # verdicts come later than the overlay
+    changed.wait_for()
+    here = changed.inner_text()
     home = tab.url.partition("/cam/")[0]
     tab.goto("about:blank")
     tab.goto(f"{home}{link}")
     settled(tab)
     tab.locator(".control.changed").first.wait_for()
     assert tab.locator('[id="number-threshold.high"]').input_value() == "20"
-    assert tab.locator("#where").inner_text() == here
+    changed.wait_for()
+    assert changed.inner_text() == here
 
 
 def test_a_recording_that_is_open_fits_a_phone_and_axe_finds_nothing_serious(page: tuple[Any, list[str]]) -> None:
