@@ -52,16 +52,14 @@ def measure(repeats: int, spread: Callable[[Sequence[float]], str]) -> dict[str,
         began = time.thread_time()
         meter.measure(frames[k % len(frames)])
         took.append(1e3 * (time.thread_time() - began))
-    with tempfile.TemporaryDirectory() as temp:
-        path = _config(Path(temp))
-        _run(path, frames, None)
-        kept, cpu_ms = [], []
-        for _ in range(repeats):
-            (before, cpu_before), (on, cpu_on), (after, cpu_after) = (
-                _run(path, frames, watch) for watch in (None, make_watch(), None)
-            )
-            kept.append(on / (2 / (1 / before + 1 / after)))
-            cpu_ms.append(((cpu_before + cpu_after) / 2, cpu_on))
+    _run(frames, None)
+    kept, cpu_ms = [], []
+    for _ in range(repeats):
+        (before, cpu_before), (on, cpu_on), (after, cpu_after) = (
+            _run(frames, watch) for watch in (None, make_watch(), None)
+        )
+        kept.append(on / (2 / (1 / before + 1 / after)))
+        cpu_ms.append(((cpu_before + cpu_after) / 2, cpu_on))
     amortised = statistics.median(took) / EVERY
     print(f"throughput with drift on / off at {WIDTH}x{HEIGHT}: {spread(kept)}")
     off_ms, on_ms = (statistics.median(values) for values in zip(*cpu_ms, strict=True))
@@ -118,28 +116,30 @@ def _config(folder: Path) -> Path:
     return path
 
 
-def _run(path: Path, frames: Sequence[NDArray[np.uint8]], watch: DriftWatch | None) -> tuple[float, float]:
-    """Frames per second of one run, and the process's CPU time in ms for each."""
-    loaded = load_config(path)
-    engine, criteria = open_model(loaded)
-    line = Line(
-        loaded,
-        MemorySource(frames, FRAMES),
-        engine,
-        criteria,
-        lambda identity: live_outputs(loaded.resolved, path.parent / "run", identity, loaded.texts),
-        drops=False,
-        watch=watch,
-    )
-    began, cpu_began = time.perf_counter(), time.process_time()
-    line.start(threading.Event())
-    while not line.over:
-        line.turn()
-        line.workers[2].join(0.02)
-    rate = FRAMES / (time.perf_counter() - began)
-    cpu_ms = 1e3 * (time.process_time() - cpu_began) / FRAMES
-    line.stop()
-    engine.close()
+def _run(frames: Sequence[NDArray[np.uint8]], watch: DriftWatch | None) -> tuple[float, float]:
+    """Frames per second of one run, and the process's CPU time in ms for each; each run has a log of its own."""
+    with tempfile.TemporaryDirectory() as temp:
+        path = _config(Path(temp))
+        loaded = load_config(path)
+        engine, criteria = open_model(loaded)
+        line = Line(
+            loaded,
+            MemorySource(frames, FRAMES),
+            engine,
+            criteria,
+            lambda identity: live_outputs(loaded.resolved, path.parent / "run", identity, loaded.texts),
+            drops=False,
+            watch=watch,
+        )
+        began, cpu_began = time.perf_counter(), time.process_time()
+        line.start(threading.Event())
+        while not line.over:
+            line.turn()
+            line.workers[2].join(0.02)
+        rate = FRAMES / (time.perf_counter() - began)
+        cpu_ms = 1e3 * (time.process_time() - cpu_began) / FRAMES
+        line.stop()
+        engine.close()
     assert line.tally.inspections == FRAMES, line.tally.verdicts
     assert watch is None or watch.status().counters["measured"] == FRAMES // EVERY
     return rate, cpu_ms

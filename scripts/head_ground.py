@@ -112,7 +112,7 @@ def ground_of(
     fit = FitRequest("tiles", method="memory", pose="texture", options=MethodOptions(backbone=Path(backbone)))
     roles, plan = prepared(source, TrainRequest(fit, options))
     good, others = ([one.picture for one in placed_pictures(source, of, plan)] for of in (roles.good, roles.validated_good))
-    memory = METHOD.empty(good[0].shape, fit.options)
+    memory = METHOD.empty(good[0].shape, plan.options)
     assert isinstance(memory, MemoryStatistics)
     for picture in good:
         memory.add(picture)

@@ -70,6 +70,12 @@ class FeatureSums:
         rest.total, rest.products = self.total - part.total, self.products - part.products
         return rest
 
+    def deviation(self) -> NDArray[np.float32]:
+        """Return the standard deviation (d,) of each feature; 1 where a feature never changes, which then says nothing."""
+        mean = self.total / self.count
+        deviation = np.sqrt(np.maximum(np.diag(self.products) / self.count - mean**2, 0))
+        return np.where(deviation > _FAINT * deviation.max(initial=0), deviation, 1).astype(np.float32)
+
     def space(self, *, whiten: bool) -> FeatureSpace:
         """Return the space of what was added. ``whiten``: every feature, then every direction, counts the same."""
         mean = self.total / self.count

@@ -96,6 +96,11 @@ class MemoryStatistics:
         """Features of each place, as ``vectors`` gives them."""
         return self._bank.width
 
+    @property
+    def deviation(self) -> NDArray[np.float32]:
+        """The standard deviation (``width``,) of each feature over all places of the pictures that were added."""
+        return self._sums.deviation()
+
     def comparison(self) -> BankComparison:
         """Return what the graph compares, in numbers.
 

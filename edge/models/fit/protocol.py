@@ -44,7 +44,8 @@ class MethodOptions:
     vectors: int = 4000
     """Most feature vectors that the bank keeps (``memory``)."""
     mirror: bool = False
-    """Remember each picture mirrored from left to right and from top to bottom, too (``memory``): parts may lie either way."""
+    """Remember each picture mirrored, too (``memory``), from left to right and from top to bottom: parts may lie either
+    way."""
 
 
 @dataclass(frozen=True, slots=True)

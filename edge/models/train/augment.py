@@ -28,6 +28,14 @@ class AugmentRow:
     share: float = 0.5
 
 
+def mirrored(rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return ``picture`` (H, W, C) mirrored from left to right, from top to bottom, both, or itself, each in a quarter of
+    the draws.
+    """
+    down, across = (-1 if rng.random() < 0.5 else 1 for _ in range(2))
+    return picture if down == across == 1 else np.ascontiguousarray(picture[::down, ::across])
+
+
 def displaced(rng: np.random.Generator, picture: NDArray[np.uint8], rows: Sequence[AugmentRow]) -> NDArray[np.uint8]:
     """Return ``picture`` (H, W, C) after the corruptions that move it; for good pictures, before a defect is drawn."""
     return _after(rng, picture, [row for row in rows if CORRUPTIONS[row.name].group == _MOVES])

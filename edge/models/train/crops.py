@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.disturb.synthetic import SyntheticDefect, chosen, draw, transplanted
-from edge.models.train.augment import displaced, disturbed
+from edge.models.train.augment import displaced, disturbed, mirrored
 from edge.models.train.network_weights import GRID_STRIDE
 from edge.models.train.options import TrainOptions
 from edge.models.train.picture_cache import KeptPicture, PictureCache
@@ -33,23 +33,24 @@ class Cutouts:
     valid: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class DrawnRegion:
+    """A region of a training picture, uint8 (h, w, C), and its mask (h, w).
+
+    ``clean``: the same region without the defect that was drawn into it, disturbed alike; None if nothing was drawn.
+    """
+
+    picture: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    clean: NDArray[np.uint8] | None = None
+
+
 class Crops:
     """Draws cut-outs of the training pictures; the same ones for the same generator."""
 
-    def __init__(
-        self,
-        cache: PictureCache,
-        options: TrainOptions,
-        *,
-        turns: bool,
-        stride: int = GRID_STRIDE,
-        first: tuple[float, float] | None = None,
-    ) -> None:
-        """``turns``: a picture may be mirrored and turned by quarters, because parts lie in any direction. ``stride``: px
-        of each place of the targets; ``first``: (x, y) of the first place's middle, otherwise that of its square.
-        """
+    def __init__(self, cache: PictureCache, options: TrainOptions, *, turns: bool) -> None:
+        """``turns``: a picture may be mirrored and turned by quarters, because parts lie in any direction."""
         self._cache, self._options, self._turns = cache, options, turns
-        self._stride, self._first = stride, first or (stride / 2, stride / 2)
         self._good = cache.of("train", "good", "false_positive")
         self._rejected = cache.of("train", "false_positive")
         self._labelled = cache.of("train", "labelled")
@@ -65,6 +66,38 @@ class Crops:
         drawn = [self._one(rng, progress) for _ in range(count)]
         targets, valid = np.stack([one[1] for one in drawn]), np.stack([one[2] for one in drawn])
         return Cutouts(np.stack([one[0] for one in drawn]), targets[:, None], valid[:, None])
+
+    def region(self, rng: np.random.Generator, progress: float) -> DrawnRegion:
+        """Draw a region of one and a half cut-outs a side, the whole picture where that is smaller, mirrored maybe."""
+        group = self._groups[int(rng.choice(len(self._groups), p=self._shares))]
+        ground: NDArray[np.uint8] | None = None
+        if group == "labelled":
+            picture, mask, ground = self._with_label(rng)
+        else:
+            picture, mask = self._good_region(rng, self._rejected if group == "false_positive" else self._good)
+            if group == "synthetic":
+                ground = picture
+                picture, mask = self._with_defect(rng, picture, mask, progress)
+        alike = int(rng.integers(2**31))  # both are disturbed by the same draws, so that the defect alone differs
+        changed, clean = (None if one is None else self._disturbed(alike, one) for one in (picture, ground))
+        assert changed is not None
+        return DrawnRegion(changed, mask, clean)
+
+    def good_region(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Draw a region without any defect, disturbed as those of ``region`` are."""
+        picture, _ = self._good_region(rng, self._good)
+        return self._disturbed(int(rng.integers(2**31)), picture)
+
+    def _good_region(
+        self, rng: np.random.Generator, of: Sequence[KeptPicture]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        picture, mask = self._region(rng, of[int(rng.integers(len(of)))])
+        if self._turns:
+            picture = mirrored(rng, picture)
+        return displaced(rng, picture, self._options.augment), mask
+
+    def _disturbed(self, seed: int, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return disturbed(np.random.default_rng(seed), picture, self._options.augment, self._options.randaugment)
 
     def good(self, rng: np.random.Generator, count: int) -> Cutouts:
         """Draw ``count`` cut-outs without any defect, disturbed as those of ``batch`` are."""
@@ -82,7 +115,7 @@ class Crops:
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
         group = self._groups[int(rng.choice(len(self._groups), p=self._shares))]
         if group == "labelled":
-            picture, mask = self._with_label(rng)
+            picture, mask, _ = self._with_label(rng)
         else:
             of = self._rejected if group == "false_positive" else self._good
             region, mask = self._region(rng, of[int(rng.integers(len(of)))])
@@ -120,8 +153,10 @@ class Crops:
                 best, most = made, change
         return (picture, mask) if best is None else (best[0], best[1])
 
-    def _with_label(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """A labelled defect where it is, or on another good frame."""
+    def _with_label(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.uint8] | None]:
+        """A labelled defect where it is, or on another good frame, which comes third."""
         one = self._labelled[int(rng.choice(len(self._labelled), p=self._labelled_chances))]
         ys, xs = np.nonzero(self._cache.mask(one))
         pick = int(rng.integers(len(ys)))
@@ -130,8 +165,8 @@ class Crops:
             ground, _ = self._region(rng, self._good[int(rng.integers(len(self._good)))])
             made = transplanted(rng, ground, picture, mask)
             if made is not None:
-                return made
-        return picture, mask
+                return *made, ground
+        return picture, mask, None
 
     def _donor(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         return self._region(rng, self._good[int(rng.integers(len(self._good)))])[0]
@@ -159,12 +194,12 @@ class Crops:
             picture, mask = np.rot90(picture, quarter)[:, ::way], np.rot90(mask, quarter)[:, ::way]
         missing = [(0, side - length) for length in mask.shape]
         whole = np.pad(picture, [*missing, (0, 0)], mode="edge")
-        grid = (side // self._stride, side // self._stride)
-        targets = target_grid(np.pad(mask, missing), self._stride, self._first, grid)
-        return whole, targets, valid_places(mask.shape, grid, self._stride)
+        grid = (side // GRID_STRIDE, side // GRID_STRIDE)
+        targets = target_grid(np.pad(mask, missing), GRID_STRIDE, (GRID_STRIDE / 2, GRID_STRIDE / 2), grid)
+        return whole, targets, valid_places(mask.shape, grid)
 
 
-def valid_places(size: tuple[int, ...], grid: tuple[int, int], stride: int = GRID_STRIDE) -> NDArray[np.float32]:
+def valid_places(size: tuple[int, ...], grid: tuple[int, int]) -> NDArray[np.float32]:
     """Return float32 of the shape ``grid``, 1 where a place's middle lies in a picture of ``size`` (height, width)."""
-    rows, columns = (np.arange(n) * stride + stride // 2 < s for n, s in zip(grid, size, strict=True))
+    rows, columns = (np.arange(n) * GRID_STRIDE + GRID_STRIDE // 2 < s for n, s in zip(grid, size, strict=True))
     return np.asarray(rows[:, None] & columns[None, :], np.float32)

@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from edge.models.fit.memory import MemoryStatistics
 from edge.models.train.crops import Crops
 from edge.models.train.feature_cache import CachedPicture, FeatureCache
-from edge.models.train.head import Batch
+from edge.models.train.head import Batch, stacked
 from edge.models.train.kept_batches import kept_batch
 from edge.models.train.options import TrainOptions
 from edge.models.train.picture_cache import PictureCache
@@ -43,7 +42,7 @@ class KeptFactory:
 
 
 class DrawnFactory:
-    """Cut-outs, turned as those of training pictures are, but not disturbed: the line has done that."""
+    """Regions, mirrored as those of training pictures are, but not disturbed: the line has done that."""
 
     def __init__(
         self, pictures: PictureCache, memory: MemoryStatistics, like: FeatureCache, options: TrainOptions, *, turns: bool
@@ -51,16 +50,15 @@ class DrawnFactory:
         """``like``: whose mean and deviation bring features to one scale. ``turns``: as for ``Crops``."""
         plain = replace(options, augment=(), randaugment=0)
         self._memory, self._like, self._options = memory, like, options
-        self._crops = Crops(pictures, plain, turns=turns, stride=memory.net.stride, first=memory.net.first)
+        self._crops = Crops(pictures, plain, turns=turns)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng((self._options.seed, 10, epoch))
         while True:
-            cut = self._crops.good(rng, _count(self._options))
-            seen = np.stack([self._memory.vectors(np.ascontiguousarray(picture)) for picture in cut.pictures])
-            features = ((seen - self._like.mean) / self._like.deviation).astype(np.float32)
-            planes = torch.from_numpy(features).permute(0, 3, 1, 2)
-            yield Batch(planes, torch.from_numpy(cut.targets), torch.from_numpy(cut.valid))
+            drawn = [self._crops.good_region(rng) for _ in range(_count(self._options))]
+            seen = [self._memory.vectors(np.ascontiguousarray(picture)) for picture in drawn]
+            features = [np.asarray((one - self._like.mean) / self._like.deviation, np.float32) for one in seen]
+            yield stacked(features, [np.zeros(one.shape[:2], np.float32) for one in features])
 
 
 def factory_pictures(pictures: PictureCache, memory: MemoryStatistics) -> Iterator[CachedPicture]:

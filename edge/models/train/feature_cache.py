@@ -31,8 +31,8 @@ _HALF_MOST: Final = 65_000.0
 class CachedPicture:
     """One picture to be kept.
 
-    ``features``: float32 (h, w, d). ``targets``: float32 (h, w), 0 good to 1 defective; None if a person only said that
-    it shows a defect.
+    ``features``: float32 (h, w, d). ``targets``: float32 (h, w), 0 good to 1 defective, NaN where a place counts for
+    nothing; None if a person only said that it shows a defect.
     """
 
     role: FrameRole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,29 @@ class DefectHead(nn.Module):  # type: ignore[misc]  # PyTorch may be missing whe
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures of different sizes lie in one tensor each, (n, c, h, w); ``valid`` is 1 where they are."""
+    """Pictures of different sizes lie in one tensor each, (n, c, h, w).
+
+    ``valid``: 1 where they are. ``counted``: 1 where a place of theirs counts in the loss.
+    """
 
     features: Tensor
     targets: Tensor
     valid: Tensor
+    counted: Tensor
+
+
+def stacked(features: Sequence[NDArray[np.float32]], targets: Sequence[NDArray[np.float32]]) -> Batch:
+    """Return a batch of pictures' standardised features (h, w, d) and targets (h, w), NaN where a place doesn't count."""
+    height, width = max(len(one) for one in features), max(one.shape[1] for one in features)
+    planes = np.zeros((len(features), height, width, features[0].shape[2]), np.float32)
+    wanted = np.full((len(features), 1, height, width), np.nan, np.float32)
+    valid = np.zeros_like(wanted)
+    for row, (one, of) in enumerate(zip(features, targets, strict=True)):
+        where = slice(one.shape[0]), slice(one.shape[1])
+        planes[row][where], wanted[row, 0][where], valid[row, 0][where] = one, of, 1
+    counted = torch.from_numpy((~np.isnan(wanted)).astype(np.float32))
+    tensor = torch.from_numpy(planes).permute(0, 3, 1, 2)
+    return Batch(tensor, torch.from_numpy(np.nan_to_num(wanted)), torch.from_numpy(valid), counted)
 
 
 def weights_of(head: DefectHead, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> HeadWeights:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from edge.models.train.feature_cache import CachedSample, FeatureCache
-from edge.models.train.head import Batch
+from edge.models.train.head import Batch, stacked
 from edge.models.train.losses import positive_weight
 from edge.models.train.options import TrainOptions
 from edge.models.train.shares import STRONGEST_OF, chances
@@ -22,7 +21,8 @@ class KeptFeatures:
         self._cache, self._options = cache, options
         self._learned = [sample for sample in cache.of("train") if sample.has_targets]
         self._chances = chances(self._learned)
-        share = sum(float(cache.target(s).mean()) * float(c) for s, c in zip(self._learned, self._chances, strict=True))
+        shares = (float(np.nan_to_num(cache.target(sample)).mean()) for sample in self._learned)
+        share = sum(of * float(chance) for of, chance in zip(shares, self._chances, strict=True))
         self.positive = positive_weight(share) if options.balance else 1.0
         """By how much more a defective place counts."""
         self.steps = -(-len(self._learned) // options.batch)
@@ -54,7 +54,7 @@ class KeptFeatures:
         """How far the defective places of each synthetic defect lie from the mean of good ones, in deviations."""
         found = {}
         for k in map(int, self._synthetic):
-            targets = self._cache.target(self._learned[k])
+            targets = np.nan_to_num(self._cache.target(self._learned[k]))
             where = targets >= min(0.5, float(targets.max()))
             found[k] = float(np.abs(self._cache.standardised(self._learned[k])[where]).mean())
         return found
@@ -62,13 +62,4 @@ class KeptFeatures:
 
 def kept_batch(cache: FeatureCache, samples: Sequence[CachedSample]) -> Batch:
     """Return kept pictures, of different sizes maybe, in one batch."""
-    height, width = max(s.height for s in samples), max(s.width for s in samples)
-    features = np.zeros((len(samples), height, width, cache.width), np.float32)
-    targets = np.zeros((len(samples), 1, height, width), np.float32)
-    valid = np.zeros_like(targets)
-    for row, sample in enumerate(samples):
-        features[row, : sample.height, : sample.width] = cache.standardised(sample)
-        targets[row, 0, : sample.height, : sample.width] = cache.target(sample)
-        valid[row, 0, : sample.height, : sample.width] = 1
-    planes = torch.from_numpy(features).permute(0, 3, 1, 2)
-    return Batch(planes, torch.from_numpy(targets), torch.from_numpy(valid))
+    return stacked([cache.standardised(sample) for sample in samples], [cache.target(sample) for sample in samples])

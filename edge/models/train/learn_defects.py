@@ -94,9 +94,6 @@ def _head(learning: Learning, options: TrainOptions, start: HeadWeights | None) 
             expected="a backbone of open size, such as lite0",
             fix="--start fresh makes a network of its own; --preset minute needs no cut-outs",
         )
-    if draws_anew(options):  # a cut-out is a multiple of the coarsest stride, so that the backbone sees no margin
-        coarsest = max(layer.stride for layer in memory.net.layers)
-        options = replace(options, crop=-(-options.crop // coarsest) * coarsest)
     pictures = _pictures(learning, options) if draws_anew(options) else None
     cache = open_cache(learning.folder, learning.key) if learning.resume else None
     if cache is None:

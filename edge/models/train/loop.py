@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from itertools import repeat
 from pathlib import Path
 
@@ -22,8 +23,11 @@ from edge.models.train.head_weights import HeadWeights
 from edge.models.train.kept_batches import KeptFeatures, kept_batch
 from edge.models.train.losses import dice, focal
 from edge.models.train.mixing import mixed_batch
-from edge.models.train.optimiser import cosine, moments_of, put_back
+from edge.models.train.optimiser import cosine, follow_weights, moments_of, put_back
 from edge.models.train.options import TrainOptions
+
+_HEAD = "head."
+"""Begins the names of the weights that learn, beside what the optimiser keeps; the average of them is what is kept."""
 
 
 def train_head(
@@ -72,6 +76,8 @@ class _Training:
         self._head = DefectHead(cache.width, options.hidden)
         if start is not None:
             load(self._head, start.arrays)
+        self._average = deepcopy(self._head)
+        """What is kept in the end: the mean of the head's weights over many steps."""
         self._optimiser = torch.optim.Adam(self._head.parameters(), lr=options.rate)
         self._learned = KeptFeatures(cache, options) if drawn is None else drawn
         self._steps = self._learned.steps if isinstance(self._learned, KeptFeatures) else options.steps
@@ -91,18 +97,19 @@ class _Training:
                 raise NotANumberError(step + 1)
             loss.backward()
             self._optimiser.step()
+            follow_weights(self._average, self._head, number * self._steps + step)
             losses.append(float(loss.detach()))
         return float(np.mean(losses))
 
     def validate(self) -> tuple[float, float | None, float | None]:
         """The loss on validation parts, and the image AUROC of synthetic and of real defects there."""
-        self._head.eval()
+        self._average.eval()
         losses: list[float] = []
         highest: dict[str, list[float]] = {}
         with torch.no_grad():
             for sample in self._validated:
                 batch = kept_batch(self._cache, [sample])
-                logits = self._head(batch.features, batch.valid)
+                logits = self._average(batch.features, batch.valid)
                 highest.setdefault(sample.group, []).append(float(logits.max()))
                 if sample.has_targets:
                     losses.append(float(self._measured(logits, batch)))
@@ -113,14 +120,16 @@ class _Training:
         return loss, image_auroc(highest.get("synthetic", []), good), image_auroc(highest.get("labelled", []), good)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        return dict(weights_of(self._head, self._cache.mean, self._cache.deviation).arrays)
+        return dict(weights_of(self._average, self._cache.mean, self._cache.deviation).arrays)
 
     def moments(self) -> dict[str, NDArray[np.float32]]:
-        return moments_of(self._optimiser)
+        own = weights_of(self._head, self._cache.mean, self._cache.deviation).arrays
+        return moments_of(self._optimiser) | {f"{_HEAD}{name}": values for name, values in own.items()}
 
     def restore(self, kept: TrainingState) -> None:
-        load(self._head, kept.weights)
-        put_back(self._optimiser, kept.moments)
+        load(self._average, kept.weights)
+        load(self._head, {name[len(_HEAD) :]: values for name, values in kept.moments.items() if name.startswith(_HEAD)})
+        put_back(self._optimiser, {name: values for name, values in kept.moments.items() if not name.startswith(_HEAD)})
 
     def _loss(self, batch: Batch, seen: Batch | None) -> torch.Tensor:
         mixed = mixed_batch(batch, self._options)
@@ -131,9 +140,9 @@ class _Training:
         return loss if apart is None else loss + self._options.align_weight * apart
 
     def _measured(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        loss = focal(logits, batch.targets, batch.valid, self._options.focal, self._learned.positive)
+        loss = focal(logits, batch.targets, batch.counted, self._options.focal, self._learned.positive)
         if self._options.dice > 0:
-            loss = loss + self._options.dice * dice(logits, batch.targets, batch.valid)
+            loss = loss + self._options.dice * dice(logits, batch.targets, batch.counted)
         return loss
 
 

@@ -53,5 +53,7 @@ def mixed_up(pictures: Tensor, targets: Tensor, valid: Tensor, alpha: float) -> 
 
 def mixed_batch(batch: Batch, options: TrainOptions) -> Batch:
     """Return a batch of a head mixed as the options say."""
-    features, targets, valid = mixed_up(batch.features, batch.targets, batch.valid, options.mixup)
-    return Batch(mixed_styles(features, options.mixstyle, valid), targets, valid)
+    where = torch.cat([batch.valid, batch.counted], dim=1)
+    features, targets, where = mixed_up(batch.features, batch.targets, where, options.mixup)
+    valid, counted = where[:, :1], where[:, 1:]
+    return Batch(mixed_styles(features, options.mixstyle, valid), targets, valid, counted)

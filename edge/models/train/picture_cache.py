@@ -30,6 +30,7 @@ class DrawnPicture:
     """One picture to learn from or to validate on.
 
     ``picture``: uint8 (H, W, C). ``mask``: (H, W), True where it is defective; None if a person only said that it is.
+    ``clean``: the same picture without the defect that was drawn into it; None where it was taken as it is.
     """
 
     role: FrameRole
@@ -37,6 +38,7 @@ class DrawnPicture:
     kind: str
     picture: NDArray[np.uint8]
     mask: NDArray[np.bool_] | None
+    clean: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from edge.models.fit.fit_plan import FitPlan, PlanPictures
 from edge.models.fit.memory import MemoryStatistics
 from edge.models.fit.protocol import GraphPicture
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.train.augment import displaced, disturbed
+from edge.models.train.augment import displaced, disturbed, mirrored
 from edge.models.train.feature_cache import CachedPicture, SampleGroup
 from edge.models.train.frame_roles import FrameRole, Roles
 from edge.models.train.options import TrainOptions, draws_anew
 from edge.models.train.picture_cache import DrawnPicture
+from edge.models.train.seen_targets import seen_targets, shows_defect
 from edge.storage.pictures import PictureError
 
 _WHOLE = 0.1
@@ -50,9 +51,8 @@ def count_samples(roles: Roles, options: TrainOptions) -> int:
     """How many pictures ``samples`` or ``network_pictures`` give at most."""
     drawn = 0 if draws_anew(options) else options.versions
     moved_to = drawn if options.transplant else 0
-    changed = drawn if options.augment or options.randaugment else 0
     return (
-        (1 + drawn + changed) * len(roles.good)
+        (1 + 2 * drawn) * len(roles.good)
         + (1 + options.versions) * len(roles.validated_good)
         + (1 + moved_to) * len(roles.defects)
         + len(roles.validated_defects)
@@ -75,9 +75,17 @@ def samples(
     Raises:
         UserError: a mask is of another size than its frame, or can't be read.
     """
+    last: tuple[GraphPicture, NDArray[np.float32]] | None = None
     for one in _Maker(source, plan, donors, options, options.versions).all(roles):
         features = memory.vectors(one.picture)
         targets = None if one.mask is None else place_targets(one.mask, memory.net, (features.shape[0], features.shape[1]))
+        if one.clean is None:
+            last = one.picture, features
+        elif targets is not None:
+            before = last[1] if last is not None and last[0] is one.clean else memory.vectors(one.clean)
+            targets = seen_targets(targets, before, features, memory.deviation)
+            if not shows_defect(targets):
+                continue
         yield CachedPicture(one.role, one.group, one.kind, features, targets)
 
 
@@ -151,14 +159,16 @@ class _Maker:
             yield DrawnPicture(role, group, group, picture, clean)
             for version in range(self._drawn if role == "train" else self._options.versions):
                 rng = np.random.default_rng((self._options.seed, 2 if role == "train" else 3, number, version))
-                made = draw(
-                    rng, displaced(rng, picture, rows), self._donors[int(rng.integers(len(self._donors)))], self._kinds
-                )
+                ground = mirrored(rng, picture) if role == "train" and self._plan.pose == "texture" else picture
+                ground = displaced(rng, ground, rows)
+                made = draw(rng, ground, self._donors[int(rng.integers(len(self._donors)))], self._kinds)
+                alike = int(rng.integers(2**31))  # both are disturbed by the same draws, so that the defect alone differs
+                before = disturbed(np.random.default_rng(alike), ground, rows, random)
+                if before is not picture:
+                    yield DrawnPicture(role, group, group, before, clean)
                 if made is not None:
-                    yield DrawnPicture(role, "synthetic", made[2], disturbed(rng, made[0], rows, random), made[1])
-                if rows or random:
-                    changed = disturbed(rng, displaced(rng, picture, rows), rows, random)
-                    yield DrawnPicture(role, group, group, changed, clean)
+                    after = disturbed(np.random.default_rng(alike), made[0], rows, random)
+                    yield DrawnPicture(role, "synthetic", made[2], after, made[1], clean=before)
 
     def _labelled(self, frames: Sequence[SetFrame], role: FrameRole) -> Iterator[DrawnPicture]:
         for number, frame in enumerate(frames):
@@ -177,9 +187,10 @@ class _Maker:
         """The labelled defect at other places of other frames."""
         for version in range(self._drawn):
             rng = np.random.default_rng((self._options.seed, 4, number, version))
-            made = transplanted(rng, self._donors[int(rng.integers(len(self._donors)))], picture, mask)
+            ground = self._donors[int(rng.integers(len(self._donors)))]
+            made = transplanted(rng, ground, picture, mask)
             if made is not None:
-                yield DrawnPicture("train", "labelled", kind, *made)
+                yield DrawnPicture("train", "labelled", kind, *made, clean=ground)
 
     def _picture(self, frame: SetFrame, *, masked: bool = True) -> tuple[GraphPicture | None, NDArray[np.bool_] | None]:
         """The picture that the graph takes, in an array of its own, with its mask in the same place; None if it can't be

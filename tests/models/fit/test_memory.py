@@ -212,7 +212,9 @@ def test_mirrored_pictures_are_remembered_and_left_out_with_their_own() -> None:
         picture = 120 + 30 * np.sin(2 * np.pi * (x + 2 * y + rng.uniform(0, 8)) / 12) + rng.normal(0, 4, x.shape)
         return np.clip(picture, 0, 255).astype(np.uint8)[:, :, None]
 
-    plain, mirrored = (METHOD.empty((128, 160, 1), MethodOptions(backbone=Path("gabor"), mirror=on)) for on in (False, True))
+    plain, mirrored = (
+        METHOD.empty((128, 160, 1), MethodOptions(backbone=Path("gabor"), mirror=on)) for on in (False, True)
+    )
     for _ in range(4):
         picture = slanting()
         plain.add(picture)

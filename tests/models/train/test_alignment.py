@@ -27,7 +27,7 @@ def batch(seed: int, count: int = 4, shift: float = 0.0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     features, valid = torch.randn(count, WIDTH, 7, 8, generator=generator) + shift, torch.zeros(count, 1, 7, 8)
     valid[:, :, :5, :6] = 1
-    return Batch(features, torch.zeros_like(valid), valid)
+    return Batch(features, torch.zeros_like(valid), valid, valid)
 
 
 def test_places_are_those_of_the_picture_and_not_too_many() -> None:
@@ -44,7 +44,7 @@ def test_what_lies_beside_a_picture_changes_nothing(way: str) -> None:
     far = apart(ours, theirs, way)
     assert far is not None
     assert far > 0
-    noisy = Batch(theirs.features + 100 * (1 - theirs.valid), theirs.targets, theirs.valid)
+    noisy = Batch(theirs.features + 100 * (1 - theirs.valid), theirs.targets, theirs.valid, theirs.counted)
     assert apart(ours, noisy, way) == far
 
 
@@ -53,7 +53,7 @@ def test_only_good_pictures_are_compared(way: str) -> None:
     ours, theirs = batch(0), batch(1)
     bad = ours.targets.clone()
     bad[1:, 0, 2, 2] = 1
-    first = Batch(ours.features[:1], ours.targets[:1], ours.valid[:1])
-    assert apart(Batch(ours.features, bad, ours.valid), theirs, way) == apart(first, theirs, way)
+    first = Batch(ours.features[:1], ours.targets[:1], ours.valid[:1], ours.counted[:1])
+    assert apart(Batch(ours.features, bad, ours.valid, ours.counted), theirs, way) == apart(first, theirs, way)
     bad[0, 0, 0, 0] = 1
-    assert apart(Batch(ours.features, bad, ours.valid), theirs, way) is None
+    assert apart(Batch(ours.features, bad, ours.valid, ours.counted), theirs, way) is None

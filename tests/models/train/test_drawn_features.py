@@ -17,7 +17,7 @@ from support.trainings import drawn_request, good_frame, remembered, request, se
 from edge.disturb.synthetic import SYNTHETIC
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.train.crops import Crops, Cutouts
+from edge.models.train.crops import Crops, DrawnRegion
 from edge.models.train.drawn_features import DrawnFeatures, kept_features
 from edge.models.train.feature_cache import FeatureCache, fill_cache
 from edge.models.train.fused_graph import fused_graph
@@ -44,14 +44,14 @@ def kept(tmp_path: Path) -> tuple[PictureCache, FeatureCache]:
     return of, fill_cache(tmp_path, "k", memory.width, kept_features(of, memory))
 
 
-def test_each_epoch_has_cut_outs_of_its_own_and_the_same_ones_again(kept: tuple[PictureCache, FeatureCache]) -> None:
+def test_each_epoch_has_pictures_of_its_own_and_the_same_ones_again(kept: tuple[PictureCache, FeatureCache]) -> None:
     memory, (of, cache) = remembered(), kept
-    drawn = DrawnFeatures(of, memory, cache, OPTIONS, turns=True)
+    drawn = DrawnFeatures(of, memory, cache, replace(OPTIONS, crop=96), turns=True)
     first, again, other = (list(drawn.batches(epoch)) for epoch in (0, 0, 1))
     assert len(first) == OPTIONS.steps
-    side = OPTIONS.crop // memory.net.stride
-    assert first[0].features.shape == (2, memory.width, side, side)
-    assert first[0].targets.shape == first[0].valid.shape == (2, 1, side, side)
+    whole = memory.vectors(surface(0)[:, :, None]).shape[:2]
+    assert first[0].features.shape == (2, memory.width, *whole), "96x112 px are less than one and a half times 96"
+    assert first[0].targets.shape == first[0].valid.shape == first[0].counted.shape == (2, 1, *whole)
     assert all(
         (a.features == b.features).all() and (a.targets == b.targets).all() for a, b in zip(first, again, strict=True)
     )
@@ -62,20 +62,20 @@ def test_features_are_those_of_the_backbone_on_one_scale(
     kept: tuple[PictureCache, FeatureCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory, (of, cache) = remembered(), kept
-    seen: list[Cutouts] = []
+    seen: list[DrawnRegion] = []
 
     class Watched(Crops):
-        def batch(self, *arguments: Any) -> Cutouts:
-            seen.append(super().batch(*arguments))
+        def region(self, *arguments: Any) -> DrawnRegion:
+            seen.append(super().region(*arguments))
             return seen[-1]
 
     monkeypatch.setattr("edge.models.train.drawn_features.Crops", Watched)
     batch = next(DrawnFeatures(of, memory, cache, OPTIONS, turns=True).batches(0))
-    expected = (memory.vectors(seen[-1].pictures[1]) - cache.mean) / cache.deviation
+    expected = (memory.vectors(seen[-1].picture) - cache.mean) / cache.deviation
     np.testing.assert_allclose(batch.features[1].numpy().transpose(1, 2, 0), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_targets_lie_where_the_backbone_looks(kept: tuple[PictureCache, FeatureCache]) -> None:
+def test_targets_lie_where_the_backbone_sees_a_defect(kept: tuple[PictureCache, FeatureCache]) -> None:
     memory, (of, cache) = remembered(), kept
     options = replace(OPTIONS, batch=64, without=tuple(kind for kind in SYNTHETIC if kind != "blob"))
     batch = next(DrawnFeatures(of, memory, cache, options, turns=True).batches(0))
@@ -85,6 +85,26 @@ def test_targets_lie_where_the_backbone_looks(kept: tuple[PictureCache, FeatureC
     far = batch.features.abs().mean(dim=1)
     apart = [float(far[k][batch.targets[k, 0] > 0.5].mean() / far[k][batch.targets[k, 0] == 0].mean()) for k in defective]
     assert np.median(apart) > 1.1
+    assert float((batch.counted <= batch.valid).float().min()) == 1
+    assert 0 < float((batch.valid - batch.counted)[defective].mean()) < 0.8, "some places count for nothing"
+    clean = [row for row in range(64) if batch.targets[row].max() == 0 and batch.counted[row].min() == 1]
+    assert len(clean) > 10, "all of a good picture counts"
+
+
+def test_validated_defects_count_where_they_show(kept: tuple[PictureCache, FeatureCache], tmp_path: Path) -> None:
+    clean, mask = np.zeros((96, 112), np.bool_), np.zeros((96, 112), np.bool_)
+    mask[30:62, 40:72] = True
+    good = surface(9)[:, :, None]
+    faint, strong = good, good.copy()
+    strong[mask] = 20
+    made = [DrawnPicture("validation", "good", "good", good, clean)]
+    made += [DrawnPicture("validation", "synthetic", "blob", one, mask) for one in (faint, strong)]
+    found = list(kept_features(fill_pictures(tmp_path, "v", made), remembered()))
+    assert [one.group for one in found] == ["good", "synthetic"], "what no feature shows is not judged by"
+    targets = found[1].targets
+    assert targets is not None
+    assert np.nanmax(targets) == 1
+    assert np.isnan(targets).any()
 
 
 def test_hour_is_a_head_unless_an_option_is_of_a_network() -> None:
@@ -96,7 +116,7 @@ def test_hour_is_a_head_unless_an_option_is_of_a_network() -> None:
         assert is_network(preset_options("hour", **given))
         network = preset_options("hour", **given)
         assert (network.crop, network.rate) == (224, 1e-3)
-    assert (preset_options("hour").crop, preset_options("hour").rate) == (256, 2e-3)
+    assert (preset_options("hour").crop, preset_options("hour").rate) == (384, 2e-3)
     assert (preset_options("hour", crop=64).crop, preset_options("hour", rate=1e-4).rate) == (64, 1e-4)
     with pytest.raises(UserError, match="--start frozen: --pretrain is of a network"):
         preset_options("hour", start="frozen", ssl="masked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -58,11 +59,10 @@ def test_kept_frames_are_whole_and_on_the_training_pictures_scale(
         assert min(float(np.median(np.abs(features - one))) for one in scaled) < 0.01, "but for float16 on the disk"
 
 
-def test_cut_outs_are_turned_as_those_of_training_pictures_are(like: FeatureCache, line: PictureCache) -> None:
-    factory = DrawnFactory(line, MEMORY, like, OPTIONS, turns=True)
+def test_whole_frames_come_where_they_are_small_enough(like: FeatureCache, line: PictureCache) -> None:
+    factory = DrawnFactory(line, MEMORY, like, replace(OPTIONS, crop=96), turns=True)
     check_repeats(factory)
     batch = next(factory.batches(0))
-    side = OPTIONS.crop // MEMORY.net.stride
-    assert batch.features.shape == (3, MEMORY.width, side, side)
+    assert batch.features.shape == (3, MEMORY.width, *MEMORY.vectors(surface(0)[:, :, None]).shape[:2])
     assert float(batch.targets.max()) == 0
     assert float(batch.valid.min()) == 1

@@ -57,7 +57,7 @@ def test_a_mixed_picture_is_where_both_of_its_two_are() -> None:
 
 
 def test_a_batch_stays_as_it_is_where_no_mixing_is_asked_for() -> None:
-    batch = Batch(torch.randn(2, 3, 4, 4), torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4))
+    batch = Batch(torch.randn(2, 3, 4, 4), torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4), torch.ones(2, 1, 4, 4))
     plain = mixed_batch(batch, TrainOptions())
     assert plain.features is batch.features
     assert plain.targets is batch.targets

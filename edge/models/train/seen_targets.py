@@ -1,0 +1,36 @@
+"""What a drawn defect is to be called, place by place, where the backbone sees it; what it can't see counts for nothing.
+
+Many synthetic defects are too faint for the frozen features, and those that aren't change features around them, too, for
+each place sees a wide surrounding. A head that is to call the first defective and the second good learns to find something
+in good surfaces, and to overlook what it sees. On the second split of the magnetic tiles, leaving both out of the loss took
+the image AUROC of a head alone from 0.755 to 0.815.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEEN: Final = 0.3
+"""Least change of a defective place's features, root mean square in deviations of good ones, that counts as seen."""
+UNTOUCHED: Final = 0.15
+"""Most change of a place beside the defect that still counts as none."""
+
+
+def seen_targets(
+    targets: NDArray[np.float32], before: NDArray[np.float32], after: NDArray[np.float32], deviation: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return ``targets`` (h, w) with NaN where a place counts for nothing.
+
+    ``before``, ``after``: features (h, w, d) without and with the defect. ``deviation``: (d,) of good places' features.
+    """
+    change = np.sqrt((((after - before) / deviation) ** 2).mean(axis=2))
+    unclear = np.where(targets > 0, change < SEEN, change > UNTOUCHED)
+    return np.where(unclear, np.float32(np.nan), targets)
+
+
+def shows_defect(targets: NDArray[np.float32]) -> bool:
+    """Whether any place of ``targets`` is defective and counts."""
+    return bool((np.nan_to_num(targets) > 0).any())
