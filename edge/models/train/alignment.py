@@ -27,7 +27,8 @@ def features_apart(head: DefectHead, batch: Batch, seen: Batch, way: str) -> Ten
     """Return how far the head's last features of the good pictures in a batch lie from those of ``seen``, by ``coral`` or
     ``mmd``; None where the batch has no good picture.
     """
-    good = batch.targets.amax(dim=(1, 2, 3)) == 0
+    doubtful = batch.targets + batch.valid - batch.counted  # what a defect may show in, too faint to be learned as one
+    good = doubtful.amax(dim=(1, 2, 3)) == 0
     if not bool(good.any()):
         return None
     ours = places_of(head.hidden(batch.features[good], batch.valid[good]), batch.valid[good])

@@ -57,3 +57,6 @@ def test_only_good_pictures_are_compared(way: str) -> None:
     assert apart(Batch(ours.features, bad, ours.valid, ours.counted), theirs, way) == apart(first, theirs, way)
     bad[0, 0, 0, 0] = 1
     assert apart(Batch(ours.features, bad, ours.valid, ours.counted), theirs, way) is None
+    faint = ours.counted.clone()
+    faint[1:, 0, 2, 2] = 0
+    assert apart(Batch(ours.features, ours.targets, ours.valid, faint), theirs, way) == apart(first, theirs, way)
