@@ -1,6 +1,6 @@
 """What many trainings of a head share: the features of a split's pictures, computed once, and how a head is judged.
 
-`eval_head.py` and `eval_labels.py` stand on it.
+`eval_head.py`, `eval_labels.py` and `eval_uncertainty.py` stand on it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edge.models.sets.frame_set import FrameSet
 from edge.models.train.factory_features import KeptFactory
 from edge.models.train.feature_cache import CachedPicture, FeatureCache, fill_cache
 from edge.models.train.frame_roles import Roles
-from edge.models.train.fused_graph import LEARNED_WEIGHT, RawMaps, scales_of
+from edge.models.train.fused_graph import LEARNED_WEIGHT, MapScales, RawMaps, scales_of
 from edge.models.train.head import DefectHead, load, weights_of
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.loop import train_head
@@ -190,14 +190,19 @@ def judged(ground: Ground, weights: HeadWeights, of: Sequence[int] | None = None
     scales = scales_of(list(zip(far, logits(weights, features), strict=True)), EDGE_SHARE)
     chosen = [row for row, tile in enumerate(tested.tiles) if of is None or tile in of]
     alone, blurred = (logits(weights, [all_[k] for k in chosen]) for all_ in (tested.features, tested.blurred))
-    memory, head = scales.memory, scales.head
-    fused = [
-        (tested.distances[k] - memory.middle) * memory.factor + LEARNED_WEIGHT * (said - head.middle) * head.factor
-        for k, said in zip(chosen, alone, strict=True)
-    ]
+    fused = fused_maps(scales, [tested.distances[k] for k in chosen], alone)
     kinds = tested.kinds[chosen]
     found = {name: ranked(kinds, of_) for name, of_ in (("fused", fused), ("alone", alone), ("blurred", blurred))}
     return found | {kind: ranked(kinds, fused, kind) for kind in sorted({str(kind) for kind in kinds if kind != GOOD})}
+
+
+def fused_maps(scales: MapScales, distances: Grids, said: Grids) -> Grids:
+    """Memory and half the head, each on its scale, for each picture."""
+    memory, head = scales.memory, scales.head
+    return [
+        (near - memory.middle) * memory.factor + LEARNED_WEIGHT * (own - head.middle) * head.factor
+        for near, own in zip(distances, said, strict=True)
+    ]
 
 
 def ranked(kinds: NDArray[np.str_], maps: Sequence[NDArray[np.float32]], kind: str = "") -> float:
