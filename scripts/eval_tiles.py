@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--backbone", action="append", metavar="NAME|FILE", help="default: gabor and lite0")
     parser.add_argument("--layers", default="", help="of the backbone, with commas between; default: its own choice")
     parser.add_argument("--vectors", type=int, default=4000, help="of the bank")
+    parser.add_argument("--mirror", action="store_true", help="remember good pictures mirrored, too; train always does")
     parser.add_argument("--method", choices=["memory", "train"], default="memory")
     parser.add_argument("--splits", type=int, choices=[1, 2, 3], default=3, help="the first of the three")
     parser.add_argument("--random", action="store_true", help="train: on the random split too, which leaks")
@@ -98,7 +99,9 @@ def main() -> None:
             results["train"] = trained_figures(arguments, tiles, splits, layers)
             splits = {}
         for backbone in (arguments.backbone or ["gabor", "lite0"]) if splits else []:
-            options = MethodOptions(backbone=Path(backbone), layers=layers, vectors=arguments.vectors)
+            options = MethodOptions(
+                backbone=Path(backbone), layers=layers, vectors=arguments.vectors, mirror=arguments.mirror
+            )
             honest = [auroc_by_kind(tiles, split, options) for split in splits.values()]
             leaking = [auroc_by_kind(tiles, at_random(tiles, split, seed), options) for seed, split in splits.items()]
             results[backbone] = report(backbone, honest, leaking)
