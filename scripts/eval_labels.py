@@ -5,8 +5,8 @@ The tiles and their splits by part are those of `eval_tiles.py`. Of the parts on
 taught from and the other is tested on, and so of the parts that have none; a part is never in both. Labelled defects with
 their masks are drawn from the first half, every kind in turn, so that five labels are of five kinds where there are five;
 known false positives are those of its good pictures that the memory scores highest. For each number of labels a head is
-trained with and without copies of them on other good frames. Figures are image AUROC of memory and half the head, and of
-the head alone.
+trained with and without copies of them on other good frames. Figures are image AUROC of memory and head, which counts half
+up to nine labels and then in full, as in `edge train`, and of the head alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.manifest import LabelLine, now
 from edge.models.train.feature_cache import CachedPicture
+from edge.models.train.fused_graph import ENOUGH_LABELS, LABELLED_WEIGHT, LEARNED_WEIGHT
 from edge.models.train.options import TrainOptions
 
 _LABEL, _MOVED, _REJECTED = "label", "moved", "rejected"
@@ -84,7 +85,9 @@ def curve(
         for moved in [True, False] if count else [False]:
             for rejected in [False, True] if count == 0 or (moved and count == max(counts)) else [False]:
                 name = f"{count} labels" + ", moved too" * moved + ", false positives" * rejected
-                found = trained(ground, options, folder, taken(count, moved=moved, rejected=rejected), tested=tested)
+                uses = taken(count, moved=moved, rejected=rejected)
+                weight = LABELLED_WEIGHT if count >= ENOUGH_LABELS else LEARNED_WEIGHT
+                found = trained(ground, options, folder, uses, tested=tested, weight=weight)
                 results.setdefault(name, []).append(found)
                 print(f"  {name}: " + " ".join(f"{of} {value:.3f}" for of, value in found.items()), flush=True)
 

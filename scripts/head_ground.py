@@ -166,8 +166,12 @@ def trained(
     *,
     without: Sequence[str] = (),
     tested: Sequence[int] | None = None,
+    weight: float = LEARNED_WEIGHT,
 ) -> dict[str, float]:
-    """Train a head on the samples that all learn, ``without`` these kinds, and on those whose marks it ``uses``."""
+    """Train a head on the samples that all learn, ``without`` these kinds, and on those whose marks it ``uses``.
+
+    ``weight``: how much it adds to the memory's map.
+    """
     began = time.process_time()
     (folder / "checkpoint.npz").unlink(missing_ok=True)
     kept = [
@@ -178,29 +182,31 @@ def trained(
     factory = None if ground.factory is None else KeptFactory(ground.factory, ground.cache, options)
     learned = train_head(replace(ground.cache, samples=tuple(kept)), options, folder, "k", factory=factory)
     took = time.process_time() - began
-    return judged(ground, learned.weights, tested) | {"cpu_s": took}
+    return judged(ground, learned.weights, tested, weight) | {"cpu_s": took}
 
 
-def judged(ground: Ground, weights: HeadWeights, of: Sequence[int] | None = None) -> dict[str, float]:
-    """Image AUROC of memory and half the head, of the head alone in and out of focus, and of each kind, fused.
+def judged(
+    ground: Ground, weights: HeadWeights, of: Sequence[int] | None = None, weight: float = LEARNED_WEIGHT
+) -> dict[str, float]:
+    """Image AUROC of memory and head, of the head alone in and out of focus, and of each kind, fused.
 
-    ``of``: tiles to judge by; default: all that are tested.
+    ``of``: tiles to judge by; default: all that are tested. ``weight``: how much the head adds; default: half.
     """
     tested, (far, features) = ground.tested, ground.validated
     scales = scales_of(list(zip(far, logits(weights, features), strict=True)), EDGE_SHARE)
     chosen = [row for row, tile in enumerate(tested.tiles) if of is None or tile in of]
     alone, blurred = (logits(weights, [all_[k] for k in chosen]) for all_ in (tested.features, tested.blurred))
-    fused = fused_maps(scales, [tested.distances[k] for k in chosen], alone)
+    fused = fused_maps(replace(scales, weight=weight), [tested.distances[k] for k in chosen], alone)
     kinds = tested.kinds[chosen]
     found = {name: ranked(kinds, of_) for name, of_ in (("fused", fused), ("alone", alone), ("blurred", blurred))}
     return found | {kind: ranked(kinds, fused, kind) for kind in sorted({str(kind) for kind in kinds if kind != GOOD})}
 
 
 def fused_maps(scales: MapScales, distances: Grids, said: Grids) -> Grids:
-    """Memory and half the head, each on its scale, for each picture."""
+    """Memory and head, each on its scale and by its weight, for each picture."""
     memory, head = scales.memory, scales.head
     return [
-        (near - memory.middle) * memory.factor + LEARNED_WEIGHT * (own - head.middle) * head.factor
+        (near - memory.middle) * memory.factor + scales.weight * (own - head.middle) * head.factor
         for near, own in zip(distances, said, strict=True)
     ]
 
