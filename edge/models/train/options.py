@@ -89,7 +89,7 @@ class TrainOptions:
 
 
 _LONG: Final[dict[str, Any]] = {"epochs": 60, "patience": 12, "versions": 2, "rate": 1e-3, "steps": 150}
-_HEAD_OF_HOUR: Final[dict[str, Any]] = {"rate": 2e-3, "crop": 384, "epochs": 20, "patience": 8}
+_HEAD_OF_HOUR: Final[dict[str, Any]] = {"rate": 2e-3, "crop": 384, "epochs": 12, "patience": 6}
 _OF_NETWORK: Final = ("alone", "ssl", "width", "pretrain_epochs")
 """Options that only a network of its own has."""
 _GIVEN_BY: Final = {"ssl": "pretrain"}
