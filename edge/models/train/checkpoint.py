@@ -40,7 +40,7 @@ class Epoch:
     synthetic_auroc: float | None
     real_auroc: float | None
     kept: bool
-    """The lowest validation loss so far: these weights are kept."""
+    """These weights are kept, unless a later epoch's are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class Trainee(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EpochLimits:
-    """When it ends. ``patience``: epochs without a lower validation loss.
+    """When it ends. ``patience``: epochs without a lower validation loss or a higher AUROC.
 
     ``last_counts``: the weights of the last epoch are kept, because the loss doesn't say which are the best.
     """
@@ -139,8 +139,16 @@ def _when(step: int, number: int, history: Sequence[Epoch]) -> str:
     return f"the loss became NaN or infinite in epoch {number + 1}, step {step}: kept the weights of epoch {last}"
 
 
+def _gained(history: Sequence[Epoch]) -> bool:
+    """Whether the last of these epochs has a lower loss, or a higher AUROC, than each before it."""
+    last, before = history[-1], history[:-1]
+    ranked = [sum(one for one in (epoch.synthetic_auroc, epoch.real_auroc) if one is not None) for epoch in history]
+    return all(last.validation_loss < epoch.validation_loss for epoch in before) or ranked[-1] > max(ranked[:-1], default=0)
+
+
 def _why_stop(history: Sequence[Epoch], limits: EpochLimits) -> str | None:
     best = max(epoch.number for epoch in history if epoch.kept)
-    if len(history) < limits.epochs and len(history) - best >= limits.patience:
+    gained = max(number for number in range(1, len(history) + 1) if _gained(history[:number]))
+    if len(history) < limits.epochs and len(history) - gained >= limits.patience:
         return f"nothing was gained in {limits.patience} epochs: kept the weights of epoch {best}"
     return None

@@ -42,7 +42,11 @@ def train_head(
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
 ) -> Learned[HeadWeights]:
-    """Train, and return the weights of the epoch with the lowest validation loss.
+    """Train, and return the weights of the last epoch: the average over its steps, when the step size has come down to 0.
+
+    The epoch with the lowest loss is not the best one: the loss grows with each place that is wrong and sure of it, though
+    pictures are ranked better. On two of three splits of the magnetic tiles it was lowest after the first of 6 epochs, by
+    which memory and head had an image AUROC of 0.889 and 0.834.
 
     ``folder``: for checkpoints; ``key``: what they depend on. ``drawn``: what is learned from in the place of the cache's
     own training pictures. ``factory``: what features are drawn towards (``options.align``). ``start``: weights to go on
@@ -53,7 +57,7 @@ def train_head(
         OSError: a checkpoint can't be written.
     """
     torch.set_num_threads(options.threads or os.cpu_count() or 1)
-    limits = EpochLimits(options.epochs, options.patience)
+    limits = EpochLimits(options.epochs, options.patience, last_counts=True)
     training = _Training(cache, options, start, drawn, factory)
     learned = run_epochs(training, limits, folder, key, resume=resume, epoch_done=epoch_done)
     return learned.with_weights(HeadWeights(learned.weights, cache.mean, cache.deviation))

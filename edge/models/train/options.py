@@ -33,7 +33,7 @@ class TrainOptions:
     """The same frames, options and seed give the same weights, on the same number of threads."""
     epochs: int = 6
     patience: int = 5
-    """Epochs without a lower validation loss after which training stops."""
+    """Epochs without a lower loss or a higher AUROC on validation parts after which training stops."""
     versions: int = 3
     """Synthetic defects for each good frame that is kept or validated on; new places for each labelled defect."""
     without: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class TrainOptions:
 
 
 _LONG: Final[dict[str, Any]] = {"epochs": 60, "patience": 12, "versions": 2, "rate": 1e-3, "steps": 150}
-_HEAD_OF_HOUR: Final[dict[str, Any]] = {"rate": 2e-3, "crop": 384, "epochs": 12, "patience": 6}
+_HEAD_OF_HOUR: Final[dict[str, Any]] = {"rate": 2e-3, "crop": 384, "epochs": 10, "patience": 5}
 _OF_NETWORK: Final = ("alone", "ssl", "width", "pretrain_epochs")
 """Options that only a network of its own has."""
 _GIVEN_BY: Final = {"ssl": "pretrain"}
