@@ -31,10 +31,10 @@ class TrainOptions:
     preset: TrainPreset = "minute"
     seed: int = 0
     """The same frames, options and seed give the same weights, on the same number of threads."""
-    epochs: int = 6
+    epochs: int = 3
     patience: int = 5
     """Epochs without a lower loss or a higher AUROC on validation parts after which training stops."""
-    versions: int = 3
+    versions: int = 5
     """Synthetic defects for each good frame that is kept or validated on; new places for each labelled defect."""
     without: tuple[str, ...] = ()
     """Kinds of synthetic defects that are switched off."""
