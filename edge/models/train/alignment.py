@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from edge.models.train.head import Batch, DefectHead
@@ -20,7 +21,9 @@ def places_of(features: Tensor, valid: Tensor | None = None) -> Tensor:
     """Return features (n, d, h, w) as rows (places, d), evenly chosen from all that are ``valid``, (n, 1, h, w)."""
     rows = features.float().permute(0, 2, 3, 1)
     rows = rows.reshape(-1, features.shape[1]) if valid is None else rows[valid[:, 0] > 0]
-    return rows[:: max(1, -(-len(rows) // _COMPARED))]
+    if len(rows) <= _COMPARED:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, _COMPARED).long()]  # a whole step would meet the same columns in each row
 
 
 def features_apart(head: DefectHead, batch: Batch, seen: Batch, way: str) -> Tensor | None:

@@ -32,8 +32,22 @@ def mirrored(rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np
     """Return ``picture`` (H, W, C) mirrored from left to right, from top to bottom, both, or itself, each in a quarter of
     the draws.
     """
-    down, across = (-1 if rng.random() < 0.5 else 1 for _ in range(2))
+    down, across = _ways(rng)
     return picture if down == across == 1 else np.ascontiguousarray(picture[::down, ::across])
+
+
+def mirrored_alike(
+    rng: np.random.Generator, picture: NDArray[np.uint8], mask: NDArray[np.bool_], ground: NDArray[np.uint8] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.uint8] | None]:
+    """Return a picture (H, W, C), its mask (H, W) and what it was before, mirrored by one draw of ``mirrored``."""
+    down, across = _ways(rng)
+    turned = None if ground is None else np.ascontiguousarray(ground[::down, ::across])
+    return np.ascontiguousarray(picture[::down, ::across]), np.ascontiguousarray(mask[::down, ::across]), turned
+
+
+def _ways(rng: np.random.Generator) -> tuple[int, int]:
+    down, across = (-1 if rng.random() < 0.5 else 1 for _ in range(2))
+    return down, across
 
 
 def displaced(rng: np.random.Generator, picture: NDArray[np.uint8], rows: Sequence[AugmentRow]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.disturb.synthetic import SyntheticDefect, chosen, draw, transplanted
-from edge.models.train.augment import displaced, disturbed, mirrored
+from edge.models.train.augment import displaced, disturbed, mirrored, mirrored_alike
 from edge.models.train.network_weights import GRID_STRIDE
 from edge.models.train.options import TrainOptions
 from edge.models.train.picture_cache import KeptPicture, PictureCache
@@ -73,6 +73,8 @@ class Crops:
         ground: NDArray[np.uint8] | None = None
         if group == "labelled":
             picture, mask, ground = self._with_label(rng)
+            if self._turns:
+                picture, mask, ground = mirrored_alike(rng, picture, mask, ground)
         else:
             picture, mask = self._good_region(rng, self._rejected if group == "false_positive" else self._good)
             if group == "synthetic":

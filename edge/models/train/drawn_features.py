@@ -17,7 +17,7 @@ from edge.models.train.losses import positive_weight
 from edge.models.train.options import TrainOptions
 from edge.models.train.picture_cache import PictureCache
 from edge.models.train.samples import place_targets
-from edge.models.train.seen_targets import seen_targets, shows_defect
+from edge.models.train.seen_targets import defective_share, seen_targets, shows_defect
 
 _LOOKED_AT = 32
 """Regions by which the share of defective places is known before the training."""
@@ -34,8 +34,9 @@ class DrawnFeatures:
         self._mean, self._deviation = cache.mean, cache.deviation
         self._crops = Crops(pictures, options, turns=turns)
         rng = np.random.default_rng((options.seed, 7))
-        shares = [float(np.nan_to_num(self._learned(self._crops.region(rng, 0.0))[1]).mean()) for _ in range(_LOOKED_AT)]
-        self.positive = positive_weight(float(np.mean(shares))) if options.balance else 1.0
+        targets = [self._learned(self._crops.region(rng, 0.0))[1] for _ in range(_LOOKED_AT)]
+        share = defective_share(targets, np.full(_LOOKED_AT, 1 / _LOOKED_AT))
+        self.positive = positive_weight(share) if options.balance else 1.0
         """By how much more a defective place counts."""
 
     def batches(self, epoch: int) -> Iterator[Batch]:

@@ -1,4 +1,4 @@
-"""Epochs of whatever learns: a checkpoint after each, the best weights kept, an end when nothing is gained. No PyTorch."""
+"""Epochs of whatever learns: a checkpoint after each, weights kept, an end when nothing is gained. No PyTorch."""
 
 from __future__ import annotations
 
@@ -41,19 +41,22 @@ class Trainee(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EpochLimits:
-    """When it ends. ``patience``: epochs without a lower validation loss or a higher AUROC.
+    """When it ends. ``patience``: epochs that bring nothing.
 
-    ``last_counts``: the weights of the last epoch are kept, because the loss doesn't say which are the best.
+    An epoch brings something by a lower validation loss. ``last_counts``: each does, and the last one's weights are kept,
+    because the loss doesn't say which are the best. ``settles``: by a higher AUROC, too, and where nothing ended it early
+    the last one's weights are kept, because the step size has come down to 0 by then.
     """
 
     epochs: int
     patience: int
     last_counts: bool = False
+    settles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Learned(Generic[_Weights]):
-    """``weights``: those of the epoch with the lowest validation loss. ``stopped``: why it ended early, in words.
+    """``weights``: those of the last epoch that is ``kept`` in ``history``. ``stopped``: why it ended early, in words.
 
     ``pretraining``: why the encoder stopped learning alone, in words, which only a loss that is no number makes it do.
     """
@@ -87,7 +90,7 @@ def run_epochs(
     resume: bool = False,
     epoch_done: Callable[[Epoch], None] = lambda _: None,
 ) -> Learned[Arrays]:
-    """Train, and return the weights of the epoch with the lowest validation loss, or of the last by ``limits``.
+    """Train, and return the weights of the epoch that ``limits`` chooses.
 
     ``folder``: for checkpoints; ``key``: what they depend on.
 
@@ -109,10 +112,11 @@ def run_epochs(
             validated, synthetic, real = training.validate()
         except NotANumberError as error:
             return Learned(best, tuple(history), _when(error.step, number, history), not_a_number=True)
-        lowest = min((epoch.validation_loss for epoch in history), default=np.inf)
-        better = limits.last_counts or validated < lowest
-        history.append(Epoch(number + 1, loss, validated, synthetic, real, kept=better))
-        if history[-1].kept:
+        own = Epoch(number + 1, loss, validated, synthetic, real, kept=True)
+        if not _brings_something(history, own, limits) and (len(history) + 1 < limits.epochs or not limits.settles):
+            own = replace(own, kept=False)
+        history.append(own)
+        if own.kept:
             best = training.arrays()
         write_checkpoint(folder, key, TrainingState(training.arrays(), best, training.moments(), tuple(history)))
         epoch_done(history[-1])
@@ -139,16 +143,24 @@ def _when(step: int, number: int, history: Sequence[Epoch]) -> str:
     return f"the loss became NaN or infinite in epoch {number + 1}, step {step}: kept the weights of epoch {last}"
 
 
-def _gained(history: Sequence[Epoch]) -> bool:
-    """Whether the last of these epochs has a lower loss, or a higher AUROC, than each before it."""
-    last, before = history[-1], history[:-1]
-    ranked = [sum(one for one in (epoch.synthetic_auroc, epoch.real_auroc) if one is not None) for epoch in history]
-    return all(last.validation_loss < epoch.validation_loss for epoch in before) or ranked[-1] > max(ranked[:-1], default=0)
+def _brings_something(history: Sequence[Epoch], own: Epoch, limits: EpochLimits) -> bool:
+    if limits.last_counts:
+        return True
+    return _gained(history, own) if limits.settles else all(own.validation_loss < e.validation_loss for e in history)
+
+
+def _gained(history: Sequence[Epoch], own: Epoch) -> bool:
+    """Whether an epoch has a lower loss, or a higher AUROC, than each before it."""
+    lower = all(own.validation_loss < epoch.validation_loss for epoch in history)
+    return lower or _ranked(own) > max(map(_ranked, history), default=0.0)
+
+
+def _ranked(epoch: Epoch) -> float:
+    return sum(one for one in (epoch.synthetic_auroc, epoch.real_auroc) if one is not None)
 
 
 def _why_stop(history: Sequence[Epoch], limits: EpochLimits) -> str | None:
     best = max(epoch.number for epoch in history if epoch.kept)
-    gained = max(number for number in range(1, len(history) + 1) if _gained(history[:number]))
-    if len(history) < limits.epochs and len(history) - gained >= limits.patience:
+    if len(history) < limits.epochs and len(history) - best >= limits.patience:
         return f"nothing was gained in {limits.patience} epochs: kept the weights of epoch {best}"
     return None

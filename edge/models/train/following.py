@@ -25,7 +25,7 @@ from edge.models.train.picture_cache import PictureCache
 _STAYS: Final = 0.97
 """Share of its weights that the follower keeps in the first step; it rises to 1 along half a cosine.
 
-The papers keep 0.996 over 100,000 steps and more. Over 300 that would leave a third of the follower at its random
+The papers keep 0.996 over 100,000 steps and more. Over 300 that would leave more than half of the follower at its random
 beginning; this leaves 1 %.
 """
 _PROJECTED: Final = 64

@@ -81,6 +81,11 @@ def learned_of(
     return None if fitted_on(base).intersection(judges) else found
 
 
+def was_moved(base: Bundle) -> bool:
+    """Whether a bundle was trained once and keeps no memory any more, as after an answer that changes its graph."""
+    return MADE_BY in base.spec.provenance and STATISTICS not in base.spec.files
+
+
 def as_fitted(base: Bundle) -> Bundle:
     """A trained bundle with the provenance that a fitted one has."""
     made = base.spec.provenance.get(MADE_BY)

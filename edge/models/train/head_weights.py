@@ -47,6 +47,16 @@ class HeadWeights:
         np.savez(buffer, mean=self.mean, deviation=self.deviation, **self.arrays)  # type: ignore[arg-type]
         return buffer.getvalue()
 
+    def on_scale(self, mean: NDArray[np.float32], deviation: NDArray[np.float32]) -> HeadWeights:
+        """Return a head that says the same of features less ``mean`` (d,), over ``deviation`` (d,)."""
+        first = self.arrays["mix.weight"][:, :, 0, 0].astype(np.float64)
+        moved = (mean.astype(np.float64) - self.mean) / self.deviation
+        arrays = dict(self.arrays) | {
+            "mix.weight": (first * (deviation / self.deviation.astype(np.float64)))[:, :, None, None].astype(np.float32),
+            "mix.bias": (self.arrays["mix.bias"] + first @ moved).astype(np.float32),
+        }
+        return HeadWeights(arrays, mean, deviation)
+
     def folded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The first convolution for features as they come: a matrix (d, hidden), and its bias (hidden,)."""
         matrix = self.arrays["mix.weight"][:, :, 0, 0].T.astype(np.float64) / self.deviation[:, None].astype(np.float64)

@@ -11,6 +11,7 @@ from edge.models.train.feature_cache import CachedSample, FeatureCache
 from edge.models.train.head import Batch, stacked
 from edge.models.train.losses import positive_weight
 from edge.models.train.options import TrainOptions
+from edge.models.train.seen_targets import defective_share
 from edge.models.train.shares import STRONGEST_OF, chances
 
 
@@ -21,9 +22,8 @@ class KeptFeatures:
         self._cache, self._options = cache, options
         self._learned = [sample for sample in cache.of("train") if sample.has_targets]
         self._chances = chances(self._learned)
-        shares = (float(np.nan_to_num(cache.target(sample)).mean()) for sample in self._learned)
-        share = sum(of * float(chance) for of, chance in zip(shares, self._chances, strict=True))
-        self.positive = positive_weight(share) if options.balance else 1.0
+        targets = [cache.target(sample) for sample in self._learned]
+        self.positive = positive_weight(defective_share(targets, self._chances)) if options.balance else 1.0
         """By how much more a defective place counts."""
         self.steps = -(-len(self._learned) // options.batch)
         """Batches of an epoch."""

@@ -47,14 +47,16 @@ class SetFrames:
                 yield Skip("unreadable", 1, None, None, 0, frame_ref=frame.file)
 
 
-def count_samples(roles: Roles, options: TrainOptions) -> int:
-    """How many pictures ``samples`` or ``network_pictures`` give at most."""
+def count_samples(roles: Roles, options: TrainOptions, *, mirrored: bool) -> int:
+    """How many pictures ``samples`` or ``network_pictures`` give at most. ``mirrored``: good ones come mirrored, too."""
     drawn = 0 if draws_anew(options) else options.versions
     moved_to = drawn if options.transplant else 0
+    disturbed_too = bool(drawn and (options.augment or options.randaugment))
+    again = drawn if mirrored or disturbed_too else 0
     return (
-        (1 + 2 * drawn) * len(roles.good)
+        (1 + drawn + again) * len(roles.good)
         + (1 + options.versions) * len(roles.validated_good)
-        + (1 + moved_to) * len(roles.defects)
+        + (1 + moved_to + disturbed_too) * len(roles.defects)
         + len(roles.validated_defects)
     )
 
@@ -180,8 +182,15 @@ class _Maker:
                     yield DrawnPicture(role, "labelled", frame.kind, picture, None)
                 continue
             yield DrawnPicture(role, "labelled", frame.kind, picture, mask)
+            rng = np.random.default_rng((self._options.seed, 12, number))
+            changed = picture if role == "validation" else self._disturbed(int(rng.integers(2**31)), picture)
+            if changed is not picture:
+                yield DrawnPicture(role, "labelled", frame.kind, changed, mask)
             if role == "train" and self._options.transplant:
                 yield from self._moved(number, frame.kind, picture, mask)
+
+    def _disturbed(self, seed: int, picture: GraphPicture) -> GraphPicture:
+        return disturbed(np.random.default_rng(seed), picture, self._options.augment, self._options.randaugment)
 
     def _moved(self, number: int, kind: str, picture: GraphPicture, mask: NDArray[np.bool_]) -> Iterator[DrawnPicture]:
         """The labelled defect at other places of other frames."""
@@ -190,7 +199,9 @@ class _Maker:
             ground = self._donors[int(rng.integers(len(self._donors)))]
             made = transplanted(rng, ground, picture, mask)
             if made is not None:
-                yield DrawnPicture("train", "labelled", kind, *made, clean=ground)
+                alike = int(rng.integers(2**31))
+                before, after = self._disturbed(alike, ground), self._disturbed(alike, made[0])
+                yield DrawnPicture("train", "labelled", kind, after, made[1], clean=before)
 
     def _picture(self, frame: SetFrame, *, masked: bool = True) -> tuple[GraphPicture | None, NDArray[np.bool_] | None]:
         """The picture that the graph takes, in an array of its own, with its mask in the same place; None if it can't be

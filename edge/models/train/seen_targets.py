@@ -8,6 +8,7 @@ the image AUROC of a head alone from 0.755 to 0.815.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -34,3 +35,10 @@ def seen_targets(
 def shows_defect(targets: NDArray[np.float32]) -> bool:
     """Whether any place of ``targets`` is defective and counts."""
     return bool((np.nan_to_num(targets) > 0).any())
+
+
+def defective_share(targets: Sequence[NDArray[np.float32]], chances: NDArray[np.float64]) -> float:
+    """Return how much of all that counts is defective, of pictures' ``targets`` (h, w) that are drawn by these chances."""
+    defective = sum(float(np.nansum(of)) / of.size * float(chance) for of, chance in zip(targets, chances, strict=True))
+    counted = sum(float((~np.isnan(of)).mean()) * float(chance) for of, chance in zip(targets, chances, strict=True))
+    return defective / counted if counted > 0 else 0.0

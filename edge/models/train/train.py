@@ -32,7 +32,7 @@ from edge.models.train.fused_graph import (
     MapScales,
     fused_graph,
 )
-from edge.models.train.go_on import has_other_kind, learned_file, learned_of, memory_of, plan_from
+from edge.models.train.go_on import has_other_kind, learned_file, learned_of, memory_of, plan_from, was_moved
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.learn_defects import Learning, learn_defects
 from edge.models.train.measured import measure_trained, placed_pictures
@@ -93,6 +93,8 @@ class Trained:
     """The base has a memory that couldn't be taken over."""
     headless: bool = False
     """The base has a head or network that couldn't be taken over."""
+    moved: bool = False
+    """An answer of ``edge adapt`` has changed the base's graph, and with it gone is what it remembered and learned."""
     other_kind: bool = False
     """The base has a network where a head is trained, or the other way round."""
     tested: SelfTest | None = None
@@ -122,6 +124,11 @@ class Trained:
         if self.forgotten:
             sentences.append(
                 "the memory of the bundle that it went on from has seen some of these frames: it is made anew of the set"
+            )
+        if self.moved:
+            sentences.append(
+                "the bundle that it went on from has kept neither memory nor head since edge adapt changed its graph: "
+                "both are made anew of the set"
             )
         if self.headless:
             sentences.append(
@@ -177,15 +184,8 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
     _check_usable(source, learned, LEAST_GOOD)
     learned.notes.survey.check(request.fit.source, sized=request.fit.size is not None or plan.spec.input.size == "any")
     memory = cast("MemoryStatistics", learned.statistics)
-    base, judges = request.base, frozenset[str]()
-    if base is not None or request.frames is not None or request.factory is not None:
-        judges = frozenset(ids_of_frames(source, (*roles.validated_good, *roles.validated_defects)))
-    request = replace(
-        request,
-        frames=None if request.frames is None else without_judges(request.frames, judges),
-        factory=None if request.factory is None else without_judges(request.factory, judges, good=True),
-    )
-    start = None if base is None else learned_of(base, options, memory.width, plan.shape[2], judges)
+    base = request.base
+    request, start = _begun(source, roles, request, memory.width, plan.shape[2])
     learning = _learning(
         source, roles, plan, learned, request, folder=folder, key=_key(source, roles, plan, request), run=run
     )
@@ -219,9 +219,34 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
         used=_used(source, roles, whole, request),
         forgotten=whole is learned and base is not None and STATISTICS in base.spec.files,
         headless=start is None and base is not None and learned_file(options) in base.spec.files,
+        moved=base is not None and was_moved(base),
         other_kind=has_other_kind(base, options),
         tested=tested,
     )
+
+
+def _begun(
+    source: FrameSet, roles: Roles, request: TrainRequest, features: int, channels: int
+) -> tuple[TrainRequest, LearnedWeights | None]:
+    """The request with unlabelled frames less those that are validated on, and what the base has learned.
+
+    Raises:
+        UserError: the base is of another shape, or its network would be pretrained again.
+    """
+    base, judges = request.base, frozenset[str]()
+    if base is not None or request.frames is not None or request.factory is not None:
+        judges = frozenset(ids_of_frames(source, (*roles.validated_good, *roles.validated_defects)))
+    start = None if base is None else learned_of(base, request.options, features, channels, judges)
+    if base is not None and start is not None and request.frames is not None:
+        raise UserError(
+            "--pretrain: the network that this goes on from has begun already",
+            received=f"--from {base.folder}, which has one of its own",
+            expected="one of both",
+            fix="leave out --pretrain, or train without --from",
+        )
+    frames = None if request.frames is None else without_judges(request.frames, judges)
+    factory = None if request.factory is None else without_judges(request.factory, judges, good=True)
+    return replace(request, frames=frames, factory=factory), start
 
 
 def _learning(
@@ -235,7 +260,7 @@ def _learning(
     key: str,
     run: TrainRun,
 ) -> Learning:
-    pace = Throughput(count_samples(roles, request.options), 0)
+    pace = Throughput(count_samples(roles, request.options, mirrored=plan.pose == "texture"), 0)
     return Learning(
         source=source,
         roles=roles,

@@ -24,7 +24,7 @@ def propose(situation: Situation) -> Proposal:
     """The graph with ``C_lab^1/2 C_factory^-1/2 (f - mean_factory) + mean_lab`` in the place of its features f."""
     tap = shared_tap(situation.graph, situation.method)
     if tap is None:
-        raise NotOffered("only features that share one space have a covariance to align: methods memory and cells")
+        raise NotOffered("only features that share one space have a covariance to align: methods memory, cells and train")
     here = features(situation.graph, tap, situation.pictures)
     count, width = len(situation.pictures), here.shape[1]
     if count < width:

@@ -13,6 +13,7 @@ from edge.models.sets.manifest import (
     append_lines,
     begin_manifest,
     read_manifest,
+    read_so_far,
     write_manifest,
 )
 
@@ -79,8 +80,15 @@ def test_a_newer_version_and_an_empty_file_are_told_apart_from_damage(tmp_path):
         "  fix: delete it, no frame and no word is lost with it; edge gather writes a new one"
     )
     path.write_bytes(b'{"kind":"se')
-    with pytest.raises(UserError, match="received: 11 bytes of a line without end"):
-        list(read_manifest(path))
+    for read in (lambda: list(read_manifest(path)), lambda: read_so_far(path)):
+        with pytest.raises(UserError) as caught:
+            read()
+        assert str(caught.value) == (
+            f"{path}: not the manifest of a set: no line of it has an end\n"
+            "  received: 11 bytes\n"
+            "  expected: a set.jsonl, as edge gather writes it; a power cut may have left its first line torn\n"
+            "  fix: look at it: if no word stands in it that is yours, move it away, and edge gather writes a new one"
+        )
     with pytest.raises(UserError, match=r"cannot be read: No such file or directory"):
         list(read_manifest(tmp_path / "none.jsonl"))
 

@@ -33,9 +33,11 @@ def batch(seed: int, count: int = 4, shift: float = 0.0) -> Batch:
 def test_places_are_those_of_the_picture_and_not_too_many() -> None:
     one = batch(0, 30)
     rows = places_of(one.features, one.valid)
-    assert rows.shape == (450, WIDTH), "every second of 900"
-    np.testing.assert_array_equal(rows[1].numpy(), one.features[0, :, 0, 2].numpy())
-    assert places_of(one.features).shape == (420, WIDTH), "every fourth of 1680"
+    assert rows.shape == (512, WIDTH), "of 900"
+    np.testing.assert_array_equal(rows[0].numpy(), one.features[0, :, 0, 0].numpy())
+    np.testing.assert_array_equal(rows[-1].numpy(), one.features[-1, :, 4, 5].numpy())
+    columns = torch.arange(64.0).expand(4, 1, 64, 64)
+    assert len(places_of(columns).unique()) > 48, "of every column, however wide the grid is"
 
 
 @pytest.mark.parametrize("way", ["coral", "mmd"])

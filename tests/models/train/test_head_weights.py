@@ -28,6 +28,15 @@ def test_folded_the_first_convolution_takes_features_as_they_come() -> None:
     np.testing.assert_allclose(features @ matrix + bias, expected, atol=1e-5)
 
 
+def test_on_another_scale_it_says_the_same_of_the_same_features() -> None:
+    """What ``tent`` did to mean and deviation isn't lost where a training goes on from it."""
+    head, rng = seeded_head(7), np.random.default_rng(2)
+    moved = head.on_scale(rng.normal(0, 2, 7).astype(np.float32), rng.uniform(0.2, 3, 7).astype(np.float32))
+    for own, other in zip(head.folded(), moved.folded(), strict=True):
+        np.testing.assert_allclose(other, own, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(moved.arrays["mix.weight"], head.arrays["mix.weight"])
+
+
 def test_a_head_of_another_shape_is_refused(tmp_path: Path) -> None:
     (tmp_path / HEAD).write_bytes(seeded_head(7).to_bytes())
     with pytest.raises(UserError) as caught:

@@ -192,7 +192,7 @@ def test_a_loss_of_nan_from_the_beginning_is_said(
 def test_it_ends_where_nothing_is_gained(cache: FeatureCache, tmp_path: Path) -> None:
     found = trained(cache, tmp_path, options=replace(OPTIONS, epochs=30, patience=2, rate=0.0))
     assert len(found.history) == 3
-    assert found.stopped == "nothing was gained in 2 epochs: kept the weights of epoch 3"
+    assert found.stopped == "nothing was gained in 2 epochs: kept the weights of epoch 1"
 
 
 def test_a_training_that_ended_early_is_not_gone_on_with(cache: FeatureCache, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_training_that_ended_early_is_not_gone_on_with(cache: FeatureCache, tm
     again = trained(cache, tmp_path, options=options, resume=True, epoch_done=lambda epoch: seen.append(epoch.number))
     assert seen == []
     assert again.history == ended.history
-    assert again.stopped == ended.stopped == "nothing was gained in 2 epochs: kept the weights of epoch 3"
+    assert again.stopped == ended.stopped == "nothing was gained in 2 epochs: kept the weights of epoch 1"
     assert same(again, ended)
 
 

@@ -26,7 +26,7 @@ def made(root: Path, bad: int = 0, **options: Any) -> tuple[list[CachedPicture],
     roles, plan = prepared(source, asked)
     donors = good_pictures(source, roles, plan, 4)
     found = samples(source, roles, plan, MEMORY, donors, options=asked.options)
-    return list(found), count_samples(roles, asked.options)
+    return list(found), count_samples(roles, asked.options, mirrored=True)
 
 
 def test_a_place_is_defective_by_the_share_of_its_square() -> None:

@@ -338,6 +338,16 @@ def test_a_network_is_trained_on_from_its_bundle_and_left_behind_where_it_has_se
     on = train(FrameSet(tmp_path, tmp_path, frames), replace(asked, base=made), tmp_path / "t", run)
     assert pretrained == []
     assert not on.headless
+    unlabelled = FrameSet(tmp_path, tmp_path, frames)
+    pretrained_too = replace(asked, base=made, frames=unlabelled, options=replace(asked.options, ssl="masked"))
+    with pytest.raises(UserError) as caught:
+        train(unlabelled, pretrained_too, tmp_path / "p", run)
+    assert str(caught.value) == (
+        "--pretrain: the network that this goes on from has begun already\n"
+        f"  received: --from {made.folder}, which has one of its own\n"
+        "  expected: one of both\n"
+        "  fix: leave out --pretrain, or train without --from"
+    )
     other = train(FrameSet(tmp_path, tmp_path, frames), replace(request(), base=made), tmp_path / "v", run)
     assert other.notes[-1] == (
         "the bundle that it went on from has a network and this trains a head anew: --start backbone goes on with it"
