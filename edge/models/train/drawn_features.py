@@ -17,7 +17,7 @@ from edge.models.train.losses import positive_weight
 from edge.models.train.options import TrainOptions
 from edge.models.train.picture_cache import PictureCache
 from edge.models.train.samples import place_targets
-from edge.models.train.seen_targets import defective_share, seen_targets, shows_defect
+from edge.models.train.seen_targets import defective_share, seen_targets, shows_defect, without_surroundings
 
 _LOOKED_AT = 32
 """Regions by which the share of defective places is known before the training."""
@@ -55,6 +55,8 @@ class DrawnFeatures:
         if one.clean is not None:
             before = self._memory.vectors(np.ascontiguousarray(one.clean))
             targets = seen_targets(targets, before, features, self._memory.deviation)
+        elif one.mask.any():
+            targets = without_surroundings(targets)
         return np.asarray((features - self._mean) / self._deviation, np.float32), targets
 
 

@@ -25,7 +25,7 @@ from edge.models.train.feature_cache import CachedPicture, SampleGroup
 from edge.models.train.frame_roles import FrameRole, Roles
 from edge.models.train.options import TrainOptions, draws_anew
 from edge.models.train.picture_cache import DrawnPicture
-from edge.models.train.seen_targets import seen_targets, shows_defect
+from edge.models.train.seen_targets import seen_targets, shows_defect, without_surroundings
 from edge.storage.pictures import PictureError
 
 _WHOLE = 0.1
@@ -83,6 +83,8 @@ def samples(
         targets = None if one.mask is None else place_targets(one.mask, memory.net, (features.shape[0], features.shape[1]))
         if one.clean is None:
             last = one.picture, features
+            if one.group == "labelled" and targets is not None:
+                targets = without_surroundings(targets)
         elif targets is not None:
             before = last[1] if last is not None and last[0] is one.clean else memory.vectors(one.clean)
             targets = seen_targets(targets, before, features, memory.deviation)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,9 @@ SEEN: Final = 0.3
 """Least change of a defective place's features, root mean square in deviations of good ones, that counts as seen."""
 UNTOUCHED: Final = 0.15
 """Most change of a place beside the defect that still counts as none."""
+
+BESIDE: Final = 2
+"""Places around a labelled defect that count for nothing: lite0's at stride 32 see further than one."""
 
 
 def seen_targets(
@@ -30,6 +34,16 @@ def seen_targets(
     change = np.sqrt((((after - before) / deviation) ** 2).mean(axis=2))
     unclear = np.where(targets > 0, change < SEEN, change > UNTOUCHED)
     return np.where(unclear, np.float32(np.nan), targets)
+
+
+def without_surroundings(targets: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return ``targets`` (h, w) of a labelled defect with NaN beside it, up to ``BESIDE`` places away.
+
+    Nobody knows how the picture looked without it, so nobody knows which of these places it changes.
+    """
+    size = 2 * BESIDE + 1
+    near = cv2.dilate((targets > 0).astype(np.uint8), np.ones((size, size), np.uint8)) > 0
+    return np.where(near & (targets <= 0), np.float32(np.nan), targets)
 
 
 def shows_defect(targets: NDArray[np.float32]) -> bool:
