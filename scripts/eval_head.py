@@ -23,7 +23,7 @@ from typing import Any
 from unittest.mock import patch
 
 import cv2
-from eval_tiles import SEEDS, by_part, read_tiles
+from eval_tiles import SEEDS, asked_of, by_part, read_tiles
 from head_ground import Ground, Mark, More, Taught, ground_of, options_of, trained
 
 from edge.disturb import synthetic
@@ -93,10 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     given = ",".join(EACH) if arguments.rows == "each" else arguments.rows
-    names = [name.strip() for name in given.split(",")]
-    unknown = [name for name in names if name not in KNOWN]
-    if unknown:
-        sys.exit(f"--rows {unknown[0]}: expected some of {', '.join(KNOWN)}")
+    names = asked_of(given, KNOWN, "--rows")
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     try:
         tiles = read_tiles(arguments.data)

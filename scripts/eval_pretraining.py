@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 import onnx
 import torch
-from eval_tiles import SEEDS, PixelCounts, Split, Tile, by_part, frames_of, read_tiles, true_pixels
+from eval_tiles import SEEDS, PixelCounts, Split, Tile, asked_of, by_part, frames_of, read_tiles, true_pixels
 from head_ground import Tested, ground_of, options_of, ranked, trained
 
 from edge.errors import UserError
@@ -80,10 +80,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    names = [name.strip() for name in arguments.rows.split(",")]
-    unknown = [name for name in names if name not in ROWS]
-    if unknown:
-        sys.exit(f"--rows {unknown[0]}: expected some of {', '.join(ROWS)}")
+    names = asked_of(arguments.rows, ROWS, "--rows")
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     try:
         tiles = read_tiles(arguments.data)

@@ -28,7 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import numpy as np
-from eval_tiles import GOOD, SEEDS, Split, Tile, auroc, by_part, frames_of, read_tiles
+from eval_tiles import GOOD, SEEDS, Split, Tile, asked_of, auroc, by_part, frames_of, read_tiles
 from numpy.typing import NDArray
 from shift_answers import answers_table, run
 from shift_answers import frames_of as frames_in
@@ -82,10 +82,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    names = [name.strip() for name in arguments.changes.split(",")]
-    unknown = [name for name in names if name not in CHANGES]
-    if unknown:
-        sys.exit(f"--changes {unknown[0]}: expected some of {', '.join(CHANGES)}")
+    names = asked_of(arguments.changes, CHANGES, "--changes")
     results: dict[str, Any] = {name: {} for name in names}
     try:
         tiles = read_tiles(arguments.data)

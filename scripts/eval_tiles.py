@@ -24,7 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,15 @@ def main() -> None:
         sys.exit(str(error))
     if arguments.json:
         print(json.dumps(results))
+
+
+def asked_of(text: str, known: Iterable[str], option: str) -> list[str]:
+    """The names in an option's ``text``, with commas between; ends the script where one is not ``known``."""
+    names, there = [name.strip() for name in text.split(",")], list(known)
+    for name in names:
+        if name not in there:
+            sys.exit(f"{option} {name}: expected some of {', '.join(there)}")
+    return names
 
 
 def read_tiles(folder: Path) -> list[Tile]:

@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 import numpy as np
-from eval_tiles import GOOD, SEEDS, Split, Tile, auroc, by_part, frames_of, read_tiles
+from eval_tiles import GOOD, SEEDS, Split, Tile, asked_of, auroc, by_part, frames_of, read_tiles
 from numpy.typing import NDArray
 from tent_on_tiles import tent_figures
 
@@ -92,10 +92,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    names = [name.strip() for name in arguments.rows.split(",")]
-    unknown = [name for name in names if name not in ROWS]
-    if unknown:
-        sys.exit(f"--rows {unknown[0]}: expected some of {', '.join(ROWS)}")
+    names = asked_of(arguments.rows, ROWS, "--rows")
     results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     try:
         tiles = read_tiles(arguments.data)

@@ -49,7 +49,9 @@ class Crops:
     """Draws cut-outs of the training pictures; the same ones for the same generator."""
 
     def __init__(self, cache: PictureCache, options: TrainOptions, *, turns: bool) -> None:
-        """``turns``: a picture may be mirrored and turned by quarters, because parts lie in any direction."""
+        """``turns``: parts lie in any direction, so that a cut-out may be mirrored and turned by quarters, a region
+        mirrored.
+        """
         self._cache, self._options, self._turns = cache, options, turns
         self._good = cache.of("train", "good", "false_positive")
         self._rejected = cache.of("train", "false_positive")

@@ -81,9 +81,11 @@ def learned_of(
     return None if fitted_on(base).intersection(judges) else found
 
 
-def was_moved(base: Bundle) -> bool:
-    """Whether a bundle was trained once and keeps no memory any more, as after an answer that changes its graph."""
-    return MADE_BY in base.spec.provenance and STATISTICS not in base.spec.files
+def lost_to_adapt(base: Bundle) -> tuple[str, ...]:
+    """Return what a bundle that was trained keeps no more since an answer of ``edge adapt`` changed its graph."""
+    if MADE_BY not in base.spec.provenance or STATISTICS in base.spec.files:
+        return ()
+    return ("memory",) if {HEAD, NETWORK} & set(base.spec.files) else ("memory", "head")
 
 
 def as_fitted(base: Bundle) -> Bundle:

@@ -60,9 +60,9 @@ class TrainOptions:
     width: int = 16
     """Channels of the network at its finest stride."""
     crop: int = 224
-    """Side in px of the cut-outs that the network learns from, a multiple of 32."""
+    """Side in px of the cut-outs that a network learns from, a multiple of 32; a head sees up to one and a half of it."""
     steps: int = 100
-    """Batches in each epoch of the network."""
+    """Batches in each epoch where defects are drawn anew."""
     start: TrainStart = "backbone"
     """What stands in the encoder's place in ``hour`` and ``night``, and what it begins with."""
     pretrain_epochs: int = 10

@@ -184,12 +184,13 @@ class _Maker:
                     yield DrawnPicture(role, "labelled", frame.kind, picture, None)
                 continue
             yield DrawnPicture(role, "labelled", frame.kind, picture, mask)
-            rng = np.random.default_rng((self._options.seed, 12, number))
-            changed = picture if role == "validation" else self._disturbed(int(rng.integers(2**31)), picture)
-            if changed is not picture:
-                yield DrawnPicture(role, "labelled", frame.kind, changed, mask)
-            if role == "train" and self._options.transplant:
-                yield from self._moved(number, frame.kind, picture, mask)
+            if role == "train" and self._drawn:  # where nothing is kept, each draw is disturbed anew
+                rng = np.random.default_rng((self._options.seed, 12, number))
+                changed = self._disturbed(int(rng.integers(2**31)), picture)
+                if changed is not picture:
+                    yield DrawnPicture(role, "labelled", frame.kind, changed, mask)
+                if self._options.transplant:
+                    yield from self._moved(number, frame.kind, picture, mask)
 
     def _disturbed(self, seed: int, picture: GraphPicture) -> GraphPicture:
         return disturbed(np.random.default_rng(seed), picture, self._options.augment, self._options.randaugment)

@@ -32,7 +32,7 @@ from edge.models.train.fused_graph import (
     MapScales,
     fused_graph,
 )
-from edge.models.train.go_on import has_other_kind, learned_file, learned_of, memory_of, plan_from, was_moved
+from edge.models.train.go_on import has_other_kind, learned_file, learned_of, lost_to_adapt, memory_of, plan_from
 from edge.models.train.head_weights import HeadWeights
 from edge.models.train.learn_defects import Learning, learn_defects
 from edge.models.train.measured import measure_trained, placed_pictures
@@ -93,8 +93,8 @@ class Trained:
     """The base has a memory that couldn't be taken over."""
     headless: bool = False
     """The base has a head or network that couldn't be taken over."""
-    moved: bool = False
-    """An answer of ``edge adapt`` has changed the base's graph, and with it gone is what it remembered and learned."""
+    lost: tuple[str, ...] = ()
+    """What the base keeps no more since ``edge adapt`` changed its graph."""
     other_kind: bool = False
     """The base has a network where a head is trained, or the other way round."""
     tested: SelfTest | None = None
@@ -125,10 +125,10 @@ class Trained:
             sentences.append(
                 "the memory of the bundle that it went on from has seen some of these frames: it is made anew of the set"
             )
-        if self.moved:
+        if self.lost:
             sentences.append(
-                "the bundle that it went on from has kept neither memory nor head since edge adapt changed its graph: "
-                "both are made anew of the set"
+                f"the bundle that it went on from keeps no {' and no '.join(self.lost)} since edge adapt changed its "
+                "graph: made anew of the set"
             )
         if self.headless:
             sentences.append(
@@ -219,7 +219,7 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
         used=_used(source, roles, whole, request),
         forgotten=whole is learned and base is not None and STATISTICS in base.spec.files,
         headless=start is None and base is not None and learned_file(options) in base.spec.files,
-        moved=base is not None and was_moved(base),
+        lost=() if base is None else lost_to_adapt(base),
         other_kind=has_other_kind(base, options),
         tested=tested,
     )

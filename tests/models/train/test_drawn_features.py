@@ -23,7 +23,7 @@ from edge.models.train.feature_cache import FeatureCache, fill_cache
 from edge.models.train.fused_graph import fused_graph
 from edge.models.train.head_weights import HEAD, HeadWeights
 from edge.models.train.learn_defects import learn_defects
-from edge.models.train.options import is_network, preset_options
+from edge.models.train.options import preset_options
 from edge.models.train.picture_cache import DrawnPicture, PictureCache, fill_pictures
 from edge.models.train.train import TrainRun, train
 from edge.models.train.write_trained import write_trained
@@ -105,28 +105,6 @@ def test_validated_defects_count_where_they_show(kept: tuple[PictureCache, Featu
     assert targets is not None
     assert np.nanmax(targets) == 1
     assert np.isnan(targets).any()
-
-
-def test_hour_is_a_head_unless_an_option_is_of_a_network() -> None:
-    assert not is_network(preset_options("hour"))
-    assert is_network(preset_options("night"))
-    for given in ({"mixstyle": 0.5}, {"mixup": 0.2}, {"align": "mmd"}, {"randaugment": 1}, {"curriculum": True}):
-        assert not is_network(preset_options("hour", **given))
-    for given in ({"alone": True}, {"ssl": "masked"}, {"start": "backbone"}, {"start": "fresh"}):
-        assert is_network(preset_options("hour", **given))
-        network = preset_options("hour", **given)
-        assert (network.crop, network.rate) == (224, 1e-3)
-    assert (preset_options("hour").crop, preset_options("hour").rate) == (384, 2e-3)
-    assert (preset_options("hour", crop=64).crop, preset_options("hour", rate=1e-4).rate) == (64, 1e-4)
-    with pytest.raises(UserError, match="--start frozen: --pretrain is of a network"):
-        preset_options("hour", start="frozen", ssl="masked")
-    with pytest.raises(UserError) as caught:
-        preset_options("hour", start="frozen", alone=True)
-    assert str(caught.value) == (
-        "--start frozen: --alone is of a network of its own\n"
-        "  received: the frozen backbone, whose head has no such option\n"
-        "  expected: --start backbone or --start fresh, or neither"
-    )
 
 
 @pytest.mark.parametrize(("made", "preset"), [(drawn_request, "hour"), (request, "minute")])

@@ -85,6 +85,22 @@ def test_corruptions_at_random_come_on_top_of_the_good_frames_and_change_the_oth
         assert all(np.array_equal(a, b) for a, b in zip(*judged, strict=True)), "what is judged by stays as it is"
 
 
+def test_labelled_defects_are_disturbed_where_their_features_are_kept_and_not_where_each_draw_is(tmp_path: Path) -> None:
+    source, asked = surfaces(tmp_path, bad=8), request(versions=1, randaugment=2)
+    roles, plan = prepared(source, asked)
+    donors = good_pictures(source, roles, plan, 4)
+
+    def labelled(drawn: int) -> list[Any]:
+        made_ = _Maker(source, plan, donors, asked.options, drawn).all(roles)
+        return [one.picture for one in made_ if (one.role, one.group) == ("train", "labelled")]
+
+    kept, drawn_anew = labelled(1), labelled(0)
+    assert len(drawn_anew) == len(roles.defects) == 4
+    assert len(kept) == 3 * 4, "as it is, disturbed, and on another frame"
+    as_they_are = {one.tobytes() for one in drawn_anew}
+    assert sum(one.tobytes() in as_they_are for one in kept) == 4
+
+
 def test_labels_whose_masks_are_empty_are_counted_out_and_that_is_said(tmp_path: Path) -> None:
     source, asked = surfaces(tmp_path, bad=8), request()
     roles, plan = prepared(source, asked)
