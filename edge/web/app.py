@@ -111,14 +111,16 @@ def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 303 and error.headers is not None:
         return RedirectResponse(error.headers["Location"], 303)
-    return _told(request, error.status_code, {"what": error.detail, "received": None, "expected": None, "fix": None})
+    return _error_answer(
+        request, error.status_code, {"what": error.detail, "received": None, "expected": None, "fix": None}
+    )
 
 
 def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     what = ".".join(map(str, first["loc"][1:])) or "the request"
-    return _told(
+    return _error_answer(
         request, 422, {"what": what, "received": str(first.get("input"))[:80], "expected": first["msg"], "fix": None}
     )
 
@@ -127,14 +129,14 @@ def _mistaken(request: Request, error: Exception) -> Response:
     assert isinstance(error, UserError)
     received = None if error.received is None else str(error.received)
     expected = None if error.expected is None else str(error.expected)
-    told = {"what": error.what, "received": received, "expected": expected, "fix": error.fix}
+    problem = {"what": error.what, "received": received, "expected": expected, "fix": error.fix}
     if error.code is not None:
-        told["code"] = error.code
-    return _told(request, 503 if error.passes else 400, told)
+        problem["code"] = error.code
+    return _error_answer(request, 503 if error.passes else 400, problem)
 
 
-def _told(request: Request, status: int, told: dict[str, str | None]) -> Response:
+def _error_answer(request: Request, status: int, problem: dict[str, str | None]) -> Response:
     """Answer programs in JSON, and people by a page."""
     if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
-        return JSONResponse(told, status)
-    return page(request, "error.html", title=str(status), status=status, told=told)
+        return JSONResponse(problem, status)
+    return page(request, "error.html", title=str(status), status=status, problem=problem)

@@ -67,6 +67,6 @@ async def _said(
         raise HTTPException(409, f"this is a word of {who}, and {visitor.name} is logged in")
     found = await meant_frame(request, camera, number, *meant)
     await site.review.say(camera, found, word, visitor.name)
-    told = {"camera": camera, "frame": found.kept, "label": word["label"], "kinds": list(word.get("kinds") or ())}
-    site.doors.audit.note("label", visitor.name, peer_of(request), **told)
+    entry = {"camera": camera, "frame": found.kept, "label": word["label"], "kinds": list(word.get("kinds") or ())}
+    site.doors.audit.note("label", visitor.name, peer_of(request), **entry)
     return {"votes": (await meant_frame(request, camera, found.shown["id"])).shown["votes"]}

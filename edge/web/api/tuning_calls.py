@@ -43,8 +43,8 @@ async def list_recordings(request: Request, camera: str) -> list[dict[str, Any]]
 @routes.api("POST", "/tuning", role=Role.ENGINEER)
 async def open_session(request: Request) -> dict[str, Any]:
     """Open a recording: ``{"camera", "recording": id, "since_ns"?, "until_ns"?}``; the answer has ``id`` and all frames."""
-    told = await _body(request)
-    camera, wanted = str(told.get("camera", "")), str(told.get("recording", ""))
+    body = await _body(request)
+    camera, wanted = str(body.get("camera", "")), str(body.get("recording", ""))
     if not visitor_of(request).sees(camera) or not doors_of(request).has_camera(camera):
         raise HTTPException(404, f"camera: {camera!r} is not known here")
     found = next((one for one in await _listed(request, camera) if one.id == wanted), None)
@@ -60,8 +60,8 @@ async def open_session(request: Request) -> dict[str, Any]:
             "config": str(instance.config),
             "overrides": list(instance.overrides),
             "recording": str(found.folder),
-            "since_ns": _stamp(told, "since_ns"),
-            "until_ns": _stamp(told, "until_ns"),
+            "since_ns": _stamp(body, "since_ns"),
+            "until_ns": _stamp(body, "until_ns"),
             "reviewed": str(set_folder(site_of(request).folder, camera).absolute() / MANIFEST),
         },
     )
@@ -72,8 +72,8 @@ async def open_session(request: Request) -> dict[str, Any]:
 @routes.api("PUT", "/tuning/{session}/regions", role=Role.ENGINEER)
 async def put_regions(request: Request, session: str) -> dict[str, Any]:
     """Judge under other ``{"regions": {...}, "view": index}``: the frame in view at once, all others from then on."""
-    told = await _body(request)
-    head, _ = await _seat(request, session).ask("judge", regions=told.get("regions"), view=_index(told.get("view", 0)))
+    body = await _body(request)
+    head, _ = await _seat(request, session).ask("judge", regions=body.get("regions"), view=_index(body.get("view", 0)))
     return _plain(head)
 
 
@@ -126,8 +126,8 @@ async def export_session(request: Request, session: str) -> dict[str, Any]:
 @routes.api("GET", "/tuning/{session}/export.yaml", role=Role.ENGINEER, response_class=Response)
 async def export_yaml(request: Request, session: str) -> Response:
     """Return the change as YAML: what to put under ``regions:``."""
-    told = await export_session(request, session)
-    return Response(told["yaml"], media_type="application/yaml")
+    exported = await export_session(request, session)
+    return Response(exported["yaml"], media_type="application/yaml")
 
 
 @routes.api("DELETE", "/tuning/{session}", role=Role.ENGINEER)
@@ -148,8 +148,8 @@ async def tuning_socket(websocket: WebSocket, session: str) -> None:
     outbox = Outbox()
 
     def listen(head: dict[str, Any], body: bytes) -> None:
-        told = orjson.dumps(_plain(head))
-        outbox.put(head, struct.pack("!I", len(told)) + told + body)
+        head_json = orjson.dumps(_plain(head))
+        outbox.put(head, struct.pack("!I", len(head_json)) + head_json + body)
 
     seat.listeners.add(listen)
     tasks = [
@@ -175,11 +175,11 @@ async def _hear(websocket: WebSocket, seat: Seat) -> None:
     with contextlib.suppress(WebSocketDisconnect, KeyError, RuntimeError):
         while True:
             try:
-                told = orjson.loads(await websocket.receive_text())
+                message = orjson.loads(await websocket.receive_text())
             except ValueError:
                 continue
-            if isinstance(told, dict) and told.get("op") in _HEARD and isinstance(told.get("view"), int):
-                await seat.send(told)
+            if isinstance(message, dict) and message.get("op") in _HEARD and isinstance(message.get("view"), int):
+                await seat.send(message)
 
 
 async def _until_gone(websocket: WebSocket, seat: Seat) -> bool:
@@ -216,12 +216,12 @@ def _seat(request: Request, session: str) -> Seat:
 
 async def _body(request: Request) -> dict[str, Any]:
     try:
-        told = orjson.loads(await request.body())
+        body = orjson.loads(await request.body())
     except ValueError:
         raise HTTPException(400, "the body is no JSON") from None
-    if not isinstance(told, dict):
+    if not isinstance(body, dict):
         raise HTTPException(400, "the body is no JSON object")
-    return told
+    return body
 
 
 def _index(value: object) -> int:
@@ -230,8 +230,8 @@ def _index(value: object) -> int:
     return value
 
 
-def _stamp(told: dict[str, Any], key: str) -> int | None:
-    value = told.get(key)
+def _stamp(body: dict[str, Any], key: str) -> int | None:
+    value = body.get(key)
     if value in (None, ""):
         return None
     if not str(value).isdecimal() or len(str(value)) > 20:

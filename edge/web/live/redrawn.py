@@ -52,8 +52,8 @@ def redrawn(preview: Preview, asked: AsAsked) -> bytes:
         whole = preview.frame_size or simplejpeg.decode_jpeg_header(preview.jpeg)[1::-1]
         for region in preview.record.get("regions", ()):
             _draw(pixels, region["bbox_xyxy"], (width / whole[0], height / whole[1]))
-    told: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), asked.quality or _QUALITY, "RGB", "420")
-    return told
+    jpeg: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), asked.quality or _QUALITY, "RGB", "420")
+    return jpeg
 
 
 def _shrunk(pixels: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:

@@ -24,12 +24,12 @@ def drifts_named(folder: Path, camera: str, since_ns: int) -> list[dict[str, Any
     """Return the newest changes of what was named, newest first; ``drift`` is None where one was over."""
     found: list[dict[str, Any]] = []
     for at, drift in _asked(folder, camera, "drift", since_ns, MOST_NAMED):
-        told = (
+        named = (
             {}
             if drift is None
             else {name: drift.get(name) for name in ("level", "cause", "group", "words", "statistic", "z")}
         )
-        found.append({"at_ns": at, "over": drift is None, **told})
+        found.append({"at_ns": at, "over": drift is None, **named})
     return found
 
 

@@ -22,12 +22,12 @@ def exports_of(folder: Path, camera: str) -> list[dict[str, Any]]:
     found = []
     for path in (folder / EXPORTS).glob(f"{camera}-*.json"):
         try:
-            told: dict[str, Any] = orjson.loads(path.read_bytes())
+            progress: dict[str, Any] = orjson.loads(path.read_bytes())
         except (OSError, ValueError):
             continue
-        if told.get("camera") == camera and (told.get("state") != "done" or path.with_suffix("").is_dir()):
-            found.append(told)
-    return sorted(found, key=lambda told: int(told["at"]), reverse=True)
+        if progress.get("camera") == camera and (progress.get("state") != "done" or path.with_suffix("").is_dir()):
+            found.append(progress)
+    return sorted(found, key=lambda progress: int(progress["at"]), reverse=True)
 
 
 def export_folder(folder: Path, camera: str, name: str) -> Path | None:

@@ -47,7 +47,7 @@ class ExportedFrame:
 
 
 class MvtecExport:
-    """An export is made a frame at a time, so that labels go on meanwhile. ``told`` says how far it is.
+    """An export is made a frame at a time, so that labels go on meanwhile. ``progress`` says how far it is.
 
     It gets its name when it is whole; until then its folder ends in ``.part``.
     """
@@ -76,7 +76,7 @@ class MvtecExport:
         self._part = part_folder(folder, self.name)
         counts = Counter(one.folder for one in self._frames)
         left = Counter(one.kind for one in frames if one.label in (None, "disputed") and one.votes)
-        self.told: dict[str, Any] = {
+        self.progress: dict[str, Any] = {
             "name": self.name,
             "camera": camera,
             "by": by,
@@ -92,14 +92,14 @@ class MvtecExport:
         }
 
     def steps(self) -> Iterator[None]:
-        """Write one frame after the other; at the end ``told`` says ``done`` or ``failed``, and why."""
+        """Write one frame after the other; at the end ``progress`` says ``done`` or ``failed``, and why."""
         try:
             self._part.mkdir(parents=True)
             for number, one in enumerate(self._frames, 1):
                 self._write(one)
-                self.told["done"] = number
+                self.progress["done"] = number
                 yield
-            self.told["state"] = "done"
+            self.progress["state"] = "done"
             self._note()
             self._part.rename(self._target)
         except FileExistsError as error:
@@ -124,12 +124,12 @@ class MvtecExport:
 
     def _fail(self, why: str) -> None:
         shutil.rmtree(self._part, ignore_errors=True)
-        self.told |= {"state": "failed", "error": why}
+        self.progress |= {"state": "failed", "error": why}
         with suppress(OSError):
             self._note()
 
     def _note(self) -> None:
-        write_whole(self._target.with_suffix(".json"), orjson.dumps(self.told))
+        write_whole(self._target.with_suffix(".json"), orjson.dumps(self.progress))
 
 
 def placed(frames: Sequence[SetFrame]) -> Iterator[ExportedFrame]:

@@ -88,7 +88,7 @@ class ReviewWorker:
         try:
             head, body = self._done(message)
         except UserError as error:
-            self._tell({**known, "error": _told(error)})
+            self._tell({**known, "error": _error_fields(error)})
         except (MemoryError, sqlite3.Error, OSError) as error:
             self._tell({**known, "error": {"what": text_of(error) or "no memory is left", "passes": True}})
         except Exception as error:  # noqa: BLE001  (one frame's trouble must not end the page's labels)
@@ -139,7 +139,7 @@ class ReviewWorker:
 
     def _exports_of(self, camera: str) -> list[dict[str, Any]]:
         """Return those that are being written, and those of before."""
-        running = [export.told for export, _ in self._writing if export.told["camera"] == camera]
+        running = [export.progress for export, _ in self._writing if export.progress["camera"] == camera]
         return running + exports_of(self._folder, camera)
 
     def _book(self, camera: str) -> LabelBook:
@@ -154,11 +154,11 @@ class ReviewWorker:
         self._out.flush()
 
 
-def _told(error: UserError) -> dict[str, Any]:
+def _error_fields(error: UserError) -> dict[str, Any]:
     received = None if error.received is None else str(error.received)
     expected = None if error.expected is None else str(error.expected)
-    told = {"what": error.what, "received": received, "expected": expected, "fix": error.fix}
-    return {**told, "passes": error.passes, "code": error.code}
+    fields = {"what": error.what, "received": received, "expected": expected, "fix": error.fix}
+    return {**fields, "passes": error.passes, "code": error.code}
 
 
 def review_for_front() -> None:

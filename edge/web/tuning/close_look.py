@@ -22,7 +22,7 @@ from edge.storage.pictures import encode_jpeg
 from edge.web.tuning.frame_jpeg import jpeg_of
 
 MOST_SHOWN: Final = 500
-"""Boxes of one kind that are sent; their number is always told."""
+"""Boxes of one kind that are sent; their number is always sent too."""
 
 
 class CloseLook:

@@ -43,28 +43,28 @@ _BINS: Final = 60
 class TuningSession:
     """A session is opened once and asked many times. One thread uses it."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        """Open what ``told`` names: ``config``, ``overrides``, ``recording``, ``since_ns``, ``until_ns``, ``reviewed``,
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        """Open what ``request`` names: ``config``, ``overrides``, ``recording``, ``since_ns``, ``until_ns``, ``reviewed``,
         ``cache``.
 
         Raises:
             UserError: the config, the bundle or the recording can't be used.
         """
-        self.loaded = load_config(Path(told["config"]), told.get("overrides") or ())
+        self.loaded = load_config(Path(request["config"]), request.get("overrides") or ())
         config = self.loaded.resolved
         self.bundle = load_bundle(config.model.bundle)
         self._scales = scales_sha256(config.model, config.source, self.bundle)
         mask = read_mask(config.regions.roi)
         criteria = load_criteria(config, self.bundle, self._scales, mask, named=self.loaded.path)
         self.subject = open_tuned(
-            Path(told["recording"]),
+            Path(request["recording"]),
             self.bundle,
-            since_ns=told.get("since_ns"),
-            until_ns=told.get("until_ns"),
-            reviewed=Path(told["reviewed"]) if told.get("reviewed") else None,
+            since_ns=request.get("since_ns"),
+            until_ns=request.get("until_ns"),
+            reviewed=Path(request["reviewed"]) if request.get("reviewed") else None,
         )
         self.levels = levels_of(self.loaded, criteria)
-        self._maps = TunedMaps(self.subject, self.loaded, self.bundle, criteria.frames, Path(told["cache"]))
+        self._maps = TunedMaps(self.subject, self.loaded, self.bundle, criteria.frames, Path(request["cache"]))
         self._mask = self._base_mask = criteria.mask
         self.base = self.loaded.config.regions
         self.regions = self.base
@@ -198,16 +198,16 @@ class TuningSession:
 
     def export(self) -> dict[str, Any]:
         """Return the change in the config's words, and what ``edge check`` says of it."""
-        told: dict[str, Any] = dict(export_of(self.loaded, self.regions, self.levels))
-        told["problems"] = []
+        exported: dict[str, Any] = dict(export_of(self.loaded, self.regions, self.levels))
+        exported["problems"] = []
         try:
-            check_export(self.loaded, told["yaml"])
-            wanted = section_of(told_regions(self.base, told["yaml"]))
-            told["problems"] = problems_of(self.loaded, self.bundle, wanted, self._scales, self._size())
+            check_export(self.loaded, exported["yaml"])
+            wanted = section_of(exported_regions(self.base, exported["yaml"]))
+            exported["problems"] = problems_of(self.loaded, self.bundle, wanted, self._scales, self._size())
         except UserError as error:
-            told["problems"] = [problem_of(error)]
-        told["config_sha256"] = with_regions(self.loaded, self.regions).sha256
-        return told
+            exported["problems"] = [problem_of(error)]
+        exported["config_sha256"] = with_regions(self.loaded, self.regions).sha256
+        return exported
 
     def problems(self) -> list[dict[str, str]]:
         """Return what ``edge check`` would refuse of the regions as they are."""
@@ -320,7 +320,7 @@ def mask_path(regions: RegionsConfig) -> Path | None:
     return None if regions.roi is None else regions.roi.mask
 
 
-def told_regions(base: RegionsConfig, text: str) -> dict[str, Any]:
+def exported_regions(base: RegionsConfig, text: str) -> dict[str, Any]:
     """Return the whole section that an export makes of the line's own."""
-    given, _ = parse_yaml(text, "export")
-    return {**base.model_dump(mode="json"), **((given or {}).get("regions") or {})}
+    document, _ = parse_yaml(text, "export")
+    return {**base.model_dump(mode="json"), **((document or {}).get("regions") or {})}

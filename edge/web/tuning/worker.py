@@ -43,9 +43,9 @@ class TuningWorker:
         self._sessions: dict[str, TuningSession] = {}
         self._busy: deque[str] = deque()
         """Sessions whose tables are not all there, in turn."""
-        self._told_at: dict[str, float] = {}
+        self._reported_at: dict[str, float] = {}
         self._rest: dict[str, tuple[float, list[str]]] = {}
-        """What is told of a session once it rests, the last first, and from when on."""
+        """What is sent about a session once it rests, the last first, and from when on."""
         self._hold_until = 0.0
         self._measured: set[str] = set()
         """Sessions with tables, and so maxima, that their pages haven't heard of."""
@@ -111,7 +111,7 @@ class TuningWorker:
         try:
             self._do(message, message["session"])
         except UserError as error:
-            self._tell({**known, "error": _told(error)})
+            self._tell({**known, "error": _error_fields(error)})
         except MemoryError:
             self._tell({**known, "op": "stopped", "error": _NO_MEMORY})
         except Exception as error:  # noqa: BLE001  (a picture that cv2 refuses must not end the session)
@@ -147,7 +147,7 @@ class TuningWorker:
             self._tell({**known, "op": op, **session.histogram(message["key"])})
         elif op == "verdicts":
             if known["re"] is not None:
-                self._measured.add(name)  # whoever asks is told all
+                self._measured.add(name)  # whoever asks gets all
             self._tell_verdicts(session, known)
 
     def _look(self, session: TuningSession, message: dict[str, Any], known: dict[str, Any]) -> None:
@@ -175,7 +175,7 @@ class TuningWorker:
         maxima = {"maxima": session.maxima()} if name in self._measured else {}
         self._tell({**known, "op": "verdicts", **session.verdicts(), **maxima})
         self._measured.discard(name)
-        self._told_at[name] = time.monotonic()
+        self._reported_at[name] = time.monotonic()
 
     def _begin(self, name: str) -> None:
         if name not in self._busy:
@@ -184,7 +184,7 @@ class TuningWorker:
     def _end(self, name: str) -> None:
         session = self._sessions.pop(name, None)
         self._rest.pop(name, None)
-        self._told_at.pop(name, None)
+        self._reported_at.pop(name, None)
         self._measured.discard(name)
         if name in self._busy:
             self._busy.remove(name)
@@ -196,12 +196,12 @@ class TuningWorker:
         try:
             if more := session.step():
                 self._measured.add(name)
-            if time.monotonic() - self._told_at.get(name, 0.0) > (_TELL_S if more else _TELL_AGAIN_S):
+            if time.monotonic() - self._reported_at.get(name, 0.0) > (_TELL_S if more else _TELL_AGAIN_S):
                 self._tell_verdicts(session, {"session": name})
             elif not more:
                 self._when_at_rest(name, "verdicts")
-        except UserError as told:
-            self._stop(name, _told(told))
+        except UserError as error:
+            self._stop(name, _error_fields(error))
         except MemoryError:
             self._stop(name, _NO_MEMORY)
         except Exception as error:  # noqa: BLE001  (one session's trouble must not end the others')
@@ -214,7 +214,7 @@ class TuningWorker:
         """Make no more tables for a session until its page asks for something else; tell what is there."""
         self._busy.remove(name)
         self._tell({"session": name, "op": "stopped", "error": error})
-        with contextlib.suppress(Exception):  # then what was told last stands
+        with contextlib.suppress(Exception):  # then what was sent last stands
             self._tell_verdicts(self._sessions[name], {"session": name})
 
     def _tell(self, head: dict[str, Any], body: bytes = b"") -> None:
@@ -225,7 +225,7 @@ class TuningWorker:
 _NO_MEMORY: Final = {"what": "the worker has no memory left", "fix": "take a shorter stretch, or raise workers.memory_mb"}
 
 
-def _told(error: UserError) -> dict[str, Any]:
+def _error_fields(error: UserError) -> dict[str, Any]:
     received = None if error.received is None else str(error.received)
     expected = None if error.expected is None else str(error.expected)
     return {"what": error.what, "received": received, "expected": expected, "fix": error.fix, **problem_of(error)}

@@ -52,22 +52,22 @@ def labelled(tmp_path):
 def frame(folder, number: int) -> dict[str, object]:
     file, at = f"frames/{number:08d}.png", START + number * 1_000_000_000
     kept = kept_name("0123456789abcdef", at, number, file)
-    told = {"number": number, "part": number // 2, "instance": "run1", "seq": number, "why": "pass", "ref": None}
-    return {"folder": str(folder / "evidence"), "file": file, "kept": kept, "at": str(at), "bits": 8, **told}
+    names = {"number": number, "part": number // 2, "instance": "run1", "seq": number, "why": "pass", "ref": None}
+    return {"folder": str(folder / "evidence"), "file": file, "kept": kept, "at": str(at), "bits": 8, **names}
 
 
 def exported(folder) -> tuple[dict[str, object], object]:
     export = MvtecExport(folder, "cam1", "ann")
     for _ in export.steps():
         pass
-    return export.told, folder / "exports" / export.name
+    return export.progress, folder / "exports" / export.name
 
 
 def test_the_folders_are_what_the_commands_take(labelled) -> None:
-    told, root = exported(labelled[0])
-    assert (told["state"], told["done"], told["total"], told["error"]) == ("done", 15, 15, None)
-    assert told["counts"] == {"test/crack": 2, "test/dent": 1, "test/good": 6, "train/good": 6}
-    assert (told["masks"], told["left_out"]) == (2, {"disputed": 1, "unsure": 1})
+    progress, root = exported(labelled[0])
+    assert (progress["state"], progress["done"], progress["total"], progress["error"]) == ("done", 15, 15, None)
+    assert progress["counts"] == {"test/crack": 2, "test/dent": 1, "test/good": 6, "train/good": 6}
+    assert (progress["masks"], progress["left_out"]) == (2, {"disputed": 1, "unsure": 1})
     assert len(good_frames(root).names) == 6
     golden = {one.folder.name: one.expected for one in golden_folders(root)}
     assert golden == {"good": "pass", "crack": "fail", "dent": "fail"}
@@ -109,7 +109,7 @@ def test_the_same_labels_give_the_same_sides(labelled) -> None:
     names = [sorted(p.relative_to(root).as_posix() for p in root.rglob("*.png")) for _, root in (first, second)]
     assert names[0] == names[1]
     assert first[1] != second[1]
-    assert {told["name"] for told in exports_of(labelled[0], "cam1")} == {first[1].name, second[1].name}
+    assert {progress["name"] for progress in exports_of(labelled[0], "cam1")} == {first[1].name, second[1].name}
 
 
 def test_pictures_take_no_room_twice_and_nobody_changes_one_by_the_other(labelled) -> None:
@@ -134,8 +134,8 @@ def test_two_frames_of_one_name_are_said_and_neither_is_written_over(tmp_path) -
         vote = LabelLine(file=f"{folder}/1.png", label="defect", by="ann", at=now())
         frames.append(SetFrame(f"{folder}/1.png", "0" * 64, (64, 48), 8, votes=(vote,)))
     write_set(FrameSet(root, root, tuple(frames)), root / MANIFEST)
-    told, folder = exported(tmp_path)
-    assert told["error"] == "two frames or masks would have one name in the export: test/defect/1.png"
+    progress, folder = exported(tmp_path)
+    assert progress["error"] == "two frames or masks would have one name in the export: test/defect/1.png"
     assert not folder.exists()
 
 
@@ -149,7 +149,7 @@ def test_an_export_has_its_name_when_it_is_whole_and_is_neither_sent_nor_deleted
     assert export_folder(folder, "cam1", export.name) is None
     assert not delete_export(folder, "cam1", export.name)
     list(steps)
-    assert (export.told["state"], export.told["done"]) == ("done", 15)
+    assert (export.progress["state"], export.progress["done"]) == ("done", 15)
     assert len(list((folder / "exports" / export.name).rglob("*.png"))) == 17
     assert not is_being_written(folder, "cam1", export.name)
     assert delete_export(folder, "cam1", export.name)
@@ -157,23 +157,23 @@ def test_an_export_has_its_name_when_it_is_whole_and_is_neither_sent_nor_deleted
 
 def test_what_a_process_that_ended_left_of_an_export_is_swept_away_and_whole_ones_stay(labelled) -> None:
     folder = labelled[0]
-    told, root = exported(folder)
+    progress, root = exported(folder)
     cut = MvtecExport(folder, "cam1", "ann")
     next(cut.steps())
     (folder / "exports" / "cam1-20261130T000000Z" / "train").mkdir(parents=True)  # of a version that wrote without .part
     worker = ReviewWorker(io.BytesIO(), io.BytesIO(), folder)
     assert {path.name for path in (folder / "exports").iterdir()} == {root.name, f"{root.name}.json"}
-    assert worker._exports_of("cam1") == [told]
+    assert worker._exports_of("cam1") == [progress]
 
 
 def test_the_worker_keeps_nothing_of_an_export_that_ended(labelled) -> None:
     worker = ReviewWorker(io.BytesIO(), io.BytesIO(), labelled[0])
     name = worker._export("cam1", "ann")
     frames = weakref.ref(worker._writing[0][0])
-    assert [told["state"] for told in worker._exports_of("cam1")] == ["running"]
+    assert [progress["state"] for progress in worker._exports_of("cam1")] == ["running"]
     while worker._writing:
         worker._go_on()
-    assert [(told["name"], told["state"]) for told in worker._exports_of("cam1")] == [(name, "done")]
+    assert [(progress["name"], progress["state"]) for progress in worker._exports_of("cam1")] == [(name, "done")]
     gc.collect()
     assert frames() is None
 
@@ -188,8 +188,8 @@ def test_frames_of_12_bits_say_so_in_the_export(tmp_path, labelled) -> None:
     table = LabelTable(folder)
     deep = LabelBook(folder, "cam2", table)
     for number in range(2):
-        told = frame(tmp_path, number) | {"folder": str(tmp_path / "deep"), "bits": 12}
-        deep.say(told, {"label": "good"}, "ann")
+        deep_frame = frame(tmp_path, number) | {"folder": str(tmp_path / "deep"), "bits": 12}
+        deep.say(deep_frame, {"label": "good"}, "ann")
     table.close()
     export = MvtecExport(folder, "cam2", "ann")
     list(export.steps())
@@ -210,17 +210,17 @@ def test_kinds_that_edge_label_named_lead_out_of_no_folder(labelled) -> None:
     found = read_set(book.root / MANIFEST)
     word = {"label": "defect", "defects": ("../../up",), "by": "bob", "at": now(), "decides": True}
     add_labels(found, [LabelLine(file=found.frames[14].file, **word)])
-    told, root = exported(folder)
-    assert told["counts"] == {"test/_._.._up": 1, "test/crack": 2, "test/good": 6, "train/good": 6}
+    progress, root = exported(folder)
+    assert progress["counts"] == {"test/_._.._up": 1, "test/crack": 2, "test/good": 6, "train/good": 6}
     assert all(path.resolve().is_relative_to(root.resolve()) for path in root.rglob("*"))
     assert {path.name for path in (folder / "exports").iterdir()} == {root.name, f"{root.name}.json"}
 
 
 def test_a_full_disk_ends_an_export_with_words_and_leaves_nothing(labelled, monkeypatch) -> None:
     monkeypatch.setattr(mvtec_export, "KEEP_FREE_BYTES", 1 << 60)
-    told, root = exported(labelled[0])
-    assert told["state"] == "failed"
-    assert told["error"] == (
+    progress, root = exported(labelled[0])
+    assert progress["state"] == "failed"
+    assert progress["error"] == (
         "the export can't be written: less than 1 GB is free on this disk, which stays free for the lines"
     )
     assert not root.exists()
@@ -243,8 +243,8 @@ def test_a_name_that_is_none_leads_nowhere(labelled, name) -> None:
 
 def test_an_export_is_deleted_and_the_labels_stay(labelled) -> None:
     folder, book = labelled
-    told, root = exported(folder)
-    assert delete_export(folder, "cam1", str(told["name"]))
+    progress, root = exported(folder)
+    assert delete_export(folder, "cam1", str(progress["name"]))
     assert (root.exists(), exports_of(folder, "cam1")) == (False, [])
     assert len(read_set(book.root / MANIFEST).frames) == 17
     assert all((book.root / one.file).is_file() for one in read_set(book.root / MANIFEST).frames)
