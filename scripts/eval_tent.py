@@ -165,7 +165,7 @@ def tent_figures(
     changed = [change(picture) for picture in tested]
     good = np.array([tiles[k].kind == GOOD for k in shares.tested])
     counts = f"{len(pictures)} to adapt by, {len(shares.threshold)} for the threshold"
-    print(f"{counts}, {good.sum()} good and {(~good).sum()} defective tested; {stepped.told}", flush=True)
+    print(f"{counts}, {good.sum()} good and {(~good).sum()} defective tested; {stepped.summary}", flush=True)
     rows = {"unchanged": maxima_of(halves, tested), "changed": maxima_of(halves, changed)}
     with tempfile.TemporaryDirectory(prefix="edge-eval-tent-") as place:
         for name, proposal in (("statistics", statistics_alone), ("statistics and entropy", stepped)):

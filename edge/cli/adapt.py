@@ -109,7 +109,7 @@ def show(done: Adaptation) -> None:
     judged = f", {len(factory.judged)} to judge on" if factory.judged else ""
     console.print(
         f"{done.subject.bundle.spec.name}: {len(factory.adapt)} frames to adapt by, {len(factory.threshold)} for the "
-        f"threshold{judged}; frozen threshold {done.subject.threshold:.4g} ({done.subject.told})",
+        f"threshold{judged}; frozen threshold {done.subject.threshold:.4g} ({done.subject.threshold_from})",
         soft_wrap=True,
     )
     for note in factory.notes:
@@ -135,7 +135,7 @@ def show(done: Adaptation) -> None:
 def _add(table: Table, one: Tried, *, taken: bool) -> None:
     assert one.trial is not None
     assert one.proposal is not None
-    cells = (one.row.name, _rejects(one.trial), f"{one.trial.recall:.2f}", f"{one.trial.ms:.1f}", one.proposal.told)
+    cells = (one.row.name, _rejects(one.trial), f"{one.trial.recall:.2f}", f"{one.trial.ms:.1f}", one.proposal.summary)
     table.add_row(
         *(f"[bold green]{escape(cell)}[/]" if taken and number < 4 else escape(cell) for number, cell in enumerate(cells))
     )

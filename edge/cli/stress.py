@@ -137,8 +137,8 @@ def show(result: Stress, subject: Subject, limits: LineLimits) -> None:
     """Print up to where the model stands each corruption, with the figures at the five steps."""
     console = Console(highlight=False)
     console.print(
-        f"{subject.bundle.spec.name} at threshold {subject.threshold:.4g} ({subject.told}): {result.good} good frames, "
-        f"{result.defective} with a defect ({result.defects_told})",
+        f"{subject.bundle.spec.name} at threshold {subject.threshold:.4g} ({subject.threshold_from}): "
+        f"{result.good} good frames, {result.defective} with a defect ({result.defects_source})",
         soft_wrap=True,
     )
     first = result.curves[0].points[0]
@@ -190,13 +190,13 @@ def _show_coverage(rows: tuple[Covered, ...], mend: Path | None) -> None:
     gaps = [row.cause for row in rows if row.is_gap]
     console.print(f"not covered by the augmentation: {', '.join(gaps) or 'nothing'}", soft_wrap=True)
     for row in rows:
-        console.print(f"  {row.cause}: {row.told}", soft_wrap=True)
+        console.print(f"  {row.cause}: {row.summary}", soft_wrap=True)
     if mend is not None:
         console.print(f"wrote {mend}, which covers them", soft_wrap=True)
 
 
 def _covers_json(rows: tuple[Covered, ...]) -> list[dict[str, object]]:
-    return [{"cause": row.cause, "state": row.state, "told": row.told} for row in rows]
+    return [{"cause": row.cause, "state": row.state, "told": row.summary} for row in rows]
 
 
 def _write(out: Path, result: Stress, subject: Subject, limits: LineLimits, seed: int, rows: tuple[Covered, ...]) -> None:

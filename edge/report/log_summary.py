@@ -205,7 +205,7 @@ class Summary:
 
     def worst_regions(self) -> list[dict[str, Any]]:
         """Return the regions with the highest ``score_max``, highest first, each with what names its frame."""
-        return [told for _, _, told in sorted(self._worst, key=lambda entry: entry[:2], reverse=True)]
+        return [region for _, _, region in sorted(self._worst, key=lambda entry: entry[:2], reverse=True)]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -227,9 +227,13 @@ class Summary:
         self._regions += 1
         if score is None or not self.worst or (len(self._worst) == self.worst and score <= self._worst[0][0]):
             return
-        told = {name: record[name] for name in ("created_ns", "instance_id", "seq", "frame_id", "frame_ref", "part_id")}
-        told |= {name: region[name] for name in ("score_max", "area_px", "bbox_xyxy")}
-        entry = (score, -self._regions, told)  # of equals the first stays; never the same twice, for a dict has no order
+        facts = {name: record[name] for name in ("created_ns", "instance_id", "seq", "frame_id", "frame_ref", "part_id")}
+        facts |= {name: region[name] for name in ("score_max", "area_px", "bbox_xyxy")}
+        entry = (
+            score,
+            -self._regions,
+            facts,
+        )  # of equals the first stays; never the same twice, for a dict has no order
         if len(self._worst) < self.worst:
             heapq.heappush(self._worst, entry)
         else:

@@ -42,7 +42,7 @@ def moment_ns(text: str, option: str, now_ns: Callable[[], int], *, in_utc: bool
     """
     unit_s = {"m": 60, "h": 3600, "d": 86400}.get(text[-1:])
     if unit_s is not None and text[:-1].isdecimal() and len(text) < 10:
-        return _told_ns(now_ns() - int(text[:-1]) * unit_s * 1_000_000_000, option, text)
+        return _representable_ns(now_ns() - int(text[:-1]) * unit_s * 1_000_000_000, option, text)
     expected = "2026-11-21, 2026-11-21T18:20, 18:20 of today, or 90m, 12h, 7d ago"
     try:
         if _OF_TODAY.fullmatch(text):
@@ -52,10 +52,10 @@ def moment_ns(text: str, option: str, now_ns: Callable[[], int], *, in_utc: bool
         when = when if when.tzinfo else when.replace(tzinfo=timezone.utc) if in_utc else when.astimezone()
     except (ValueError, OverflowError):  # the second for a year that this machine's zone has no rules for
         raise UserError(option, received=text, expected=expected) from None
-    return _told_ns(round(when.timestamp()) * 1_000_000_000, option, text)
+    return _representable_ns(round(when.timestamp()) * 1_000_000_000, option, text)
 
 
-def _told_ns(ns: int, option: str, text: str) -> int:
+def _representable_ns(ns: int, option: str, text: str) -> int:
     """Return ``ns``. Raises UserError for a moment that 64 bits of ns don't reach."""
     if not -_MOST_NS <= ns <= _MOST_NS:
         raise UserError(option, received=text, expected="a moment between the years 1678 and 2262")

@@ -118,8 +118,8 @@ def _strip(title: str, colour: Colour, facts: Sequence[str], width: int, text_px
     pad = round(text_px * 0.7)
     block = text_size(title, text_px)[0] + 2 * pad
     lines: list[str] = []
-    for told in facts:
-        fact = shortened(told, text_px, width - block - 2 * pad)
+    for whole in facts:
+        fact = shortened(whole, text_px, width - block - 2 * pad)
         longer = fact if not lines else f"{lines[-1]}   {fact}"
         if not lines or text_size(longer, text_px)[0] > width - block - 2 * pad:
             lines.append(fact)

@@ -31,37 +31,37 @@ _NINTHS = tuple(
 
 
 def production_page(
-    told: Production, damage: LogDamage, kept: RecordPictures, *, in_utc: bool = False, files: int = 1
+    production: Production, damage: LogDamage, kept: RecordPictures, *, in_utc: bool = False, files: int = 1
 ) -> bytes:
-    """Return the page as UTF-8: one file that needs nothing else. ``told`` holds at least one record.
+    """Return the page as UTF-8: one file that needs nothing else. ``production`` holds at least one record.
 
     Raises:
         UserError: the extra ``report`` isn't installed.
     """
-    summary = told.summary
+    summary = production.summary
     assert summary.first_ns is not None
     assert summary.last_ns is not None
     first, last = (clock_time(ns, in_utc=in_utc) for ns in (summary.first_ns, summary.last_ns))
-    cameras = ", ".join(told.cameras)
+    cameras = ", ".join(production.cameras)
     page = Page(
         f"Inspection report: {cameras}",
-        f"{first} to {last} ({zone_text(summary.last_ns, in_utc=in_utc)}); {told.records:,} records of "
-        f"{len(summary.runs)} run(s) in {files} file(s); model {', '.join(told.models)}",
+        f"{first} to {last} ({zone_text(summary.last_ns, in_utc=in_utc)}); {production.records:,} records of "
+        f"{len(summary.runs)} run(s) in {files} file(s); model {', '.join(production.models)}",
     )
-    page.lead(_lead(told))
-    page.notes(list(_notes(told, damage)))
-    over_time = told.over_time()
+    page.lead(_lead(production))
+    page.notes(list(_notes(production, damage)))
+    over_time = production.over_time()
     page.heading("Verdicts")
     page.plots([outcomes_plot(over_time, in_utc=in_utc), shares_plot(over_time, in_utc=in_utc)], fluid=True)
-    _totals(page, told)
-    _hours(page, told, in_utc=in_utc)
-    _defects(page, told, kept)
-    _worst(page, told, kept, in_utc=in_utc)
+    _totals(page, production)
+    _hours(page, production, in_utc=in_utc)
+    _defects(page, production, kept)
+    _worst(page, production, kept, in_utc=in_utc)
     page.heading("Latency")
-    _latency(page, told)
+    _latency(page, production)
     plot = quantiles_plot("latency, from frame to verdict", "ms", over_time, over_time.total_ms, in_utc=in_utc, at=None)
     page.plots([plot], fluid=True)
-    _losses(page, told, damage)
+    _losses(page, production, damage)
     page.heading("Drift")
     page.text(
         "How near passing frames come to the threshold: the highest value of each one's map as a share of the threshold in "
@@ -71,13 +71,13 @@ def production_page(
     page.plots(
         [quantiles_plot(title, "share of the threshold", over_time, over_time.share, in_utc=in_utc, at=1.0)], fluid=True
     )
-    _drift(page, told, in_utc=in_utc)
+    _drift(page, production, in_utc=in_utc)
     return page.render()
 
 
-def _lead(told: Production) -> str:
-    verdicts = told.summary.verdicts
-    inspected, lost = sum(verdicts.values()), sum(told.summary.skipped.values())
+def _lead(production: Production) -> str:
+    verdicts = production.summary.verdicts
+    inspected, lost = sum(verdicts.values()), sum(production.summary.skipped.values())
     judged = verdicts["pass"] + verdicts["fail"]
     rate = f"{100 * verdicts['fail'] / judged:.2f} % failed" if judged else "none was judged"
     parts = [f"{inspected:,} frames were inspected; {rate} ({verdicts['fail']:,} of {judged:,})"]
@@ -87,19 +87,20 @@ def _lead(told: Production) -> str:
     return ", ".join(parts) + "."
 
 
-def _notes(told: Production, damage: LogDamage) -> list[str]:
+def _notes(production: Production, damage: LogDamage) -> list[str]:
+    simulated = production.simulated
     texts = {
-        f"{told.simulated:,} of {told.records:,} records are of replayed or simulated frames": told.simulated,
+        f"{simulated:,} of {production.records:,} records are of replayed or simulated frames": simulated,
         f"{damage.missing_records:,} record(s) are missing: the log could not be written then": damage.missing_records,
         f"{damage.torn_files:,} file(s) end in half a line, which is left out": damage.torn_files,
         f"{damage.unreadable_lines:,} line(s) that are no record are passed over": damage.unreadable_lines,
-        f"records of {len(told.cameras)} cameras stand in these logs": len(told.cameras) > 1,
+        f"records of {len(production.cameras)} cameras stand in these logs": len(production.cameras) > 1,
     }
     return [text for text, holds in texts.items() if holds]
 
 
-def _totals(page: Page, told: Production) -> None:
-    summary = told.summary
+def _totals(page: Page, production: Production) -> None:
+    summary = production.summary
     total = sum(summary.verdicts.values()) + sum(summary.skipped.values())
     rows: list[Sequence[str | Bar]] = []
     for name in ("pass", "fail", "invalid"):
@@ -112,8 +113,8 @@ def _totals(page: Page, told: Production) -> None:
     page.table(["result", "frames", "share"], rows)
 
 
-def _hours(page: Page, told: Production, *, in_utc: bool) -> None:
-    hours = told.summary.hours
+def _hours(page: Page, production: Production, *, in_utc: bool) -> None:
+    hours = production.summary.hours
     starts = sorted(hours)[-_HOURS:]
     page.smaller_heading("Verdicts per hour" + (f", the last {_HOURS} of {len(hours)}" if len(hours) > _HOURS else ""))
     rows: list[Sequence[str | Bar]] = []
@@ -127,9 +128,9 @@ def _hours(page: Page, told: Production, *, in_utc: bool) -> None:
     page.table(["hour", "pass", "fail", "invalid", "lost", "fails of the judged"], rows)
 
 
-def _defects(page: Page, told: Production, kept: RecordPictures) -> None:
+def _defects(page: Page, production: Production, kept: RecordPictures) -> None:
     page.heading("Defects")
-    boxes = told.boxes
+    boxes = production.boxes
     if not len(boxes):
         page.text("No frame had a defect region.")
         return
@@ -137,9 +138,9 @@ def _defects(page: Page, told: Production, kept: RecordPictures) -> None:
     classes = range(len(SIZES_PX) + 1)
     rows: list[Sequence[str | Bar]] = []
     for shape in SHAPES:
-        counts = [told.kinds[shape, number] for number in classes]
+        counts = [production.kinds[shape, number] for number in classes]
         if sum(counts):
-            worst = told.worst_of_kind.get(shape)
+            worst = production.worst_of_kind.get(shape)
             share = Bar(sum(counts) / len(boxes), f"{sum(counts):,}")
             rows.append([shape, *(f"{n:,}" if n else "" for n in counts), share, "" if worst is None else f"{worst:.4g}"])
     page.table(["shape", *(size_words(number) for number in classes), "all", "highest score"], rows)
@@ -155,10 +156,10 @@ def _where(boxes: NDArray[np.float32], frame: tuple[float, float]) -> str:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     column, row = (np.clip((3 * centres[:, k] / frame[k]).astype(int), 0, 2) for k in (0, 1))
     counts = np.bincount(3 * row + column, minlength=9)
-    told = [
+    shares = [
         f"{100 * counts[k] / len(boxes):.0f} % {_NINTHS[k]}" for k in np.argsort(-counts, kind="stable")[:3] if counts[k]
     ]
-    return "Of the frame's ninths these hold the most defects: " + ", ".join(told) + "."
+    return "Of the frame's ninths these hold the most defects: " + ", ".join(shares) + "."
 
 
 def _backdrop(kept: RecordPictures) -> NDArray[np.uint8] | None:
@@ -175,8 +176,8 @@ def _backdrop(kept: RecordPictures) -> NDArray[np.uint8] | None:
     return np.asarray(cv2.cvtColor(shown, cv2.COLOR_GRAY2RGB) if shown.ndim == 2 else shown, np.uint8)
 
 
-def _worst(page: Page, told: Production, kept: RecordPictures, *, in_utc: bool) -> None:
-    regions = told.summary.worst_regions()
+def _worst(page: Page, production: Production, kept: RecordPictures, *, in_utc: bool) -> None:
+    regions = production.summary.worst_regions()
     if not regions:
         return
     page.heading("Worst regions")
@@ -221,8 +222,8 @@ def _at_most(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _latency(page: Page, told: Production) -> None:
-    stages = told.summary.latency_ms()
+def _latency(page: Page, production: Production) -> None:
+    stages = production.summary.latency_ms()
     if not stages:
         page.text("No frame was inspected.")
         return
@@ -230,9 +231,9 @@ def _latency(page: Page, told: Production) -> None:
     page.table(["stage, ms", "p50", "p95", "p99", "max"], rows)
 
 
-def _losses(page: Page, told: Production, damage: LogDamage) -> None:
+def _losses(page: Page, production: Production, damage: LogDamage) -> None:
     page.heading("Losses")
-    skipped, missing = told.summary.skipped, damage.missing_records
+    skipped, missing = production.summary.skipped, damage.missing_records
     if not skipped and not missing:
         page.text("No frame was lost, and no record is missing.")
         return
@@ -242,8 +243,8 @@ def _losses(page: Page, told: Production, damage: LogDamage) -> None:
     page.table(["why", "frames"], rows)
 
 
-def _drift(page: Page, told: Production, *, in_utc: bool) -> None:
-    spans = told.summary.spans()
+def _drift(page: Page, production: Production, *, in_utc: bool) -> None:
+    spans = production.summary.spans()
     if not spans:
         page.text("The log names no drift: none was in force, or the line's config has no drift section.")
         return

@@ -87,7 +87,7 @@ class Covered:
         return self.state in ("too narrow", "not there")
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The row in words: ``too narrow: measured -12 to 5 %, trained with -8 to 8 %``."""
         unit = self.measured.unit
         span = f"measured {_span(self.measured.low, self.measured.high, unit)}"

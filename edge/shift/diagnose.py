@@ -88,13 +88,13 @@ def headline(verdict: str, causes: Sequence[Named], effects: Sequence[Effect], a
     """The first line: the cause in words with its size, what is unchanged, and what to do."""
     if verdict == "too few frames":
         return f"too few frames for a claim: {few} in the smaller set, at least {LEAST} are needed"
-    told = "" if apart is None else f" (told apart with AUROC {apart.auroc:.2f}, p {apart.p:.3g})"
+    separability = "" if apart is None else f" (told apart with AUROC {apart.auroc:.2f}, p {apart.p:.3g})"
     if verdict == "not different":
-        return f"not different{told}"
+        return f"not different{separability}"
     if not causes:
         return (
-            f"different, though light, focus, place and noise are unchanged{told}: the content differs -> another product, "
-            f"material or background? {advice_for(UNKNOWN)}"
+            f"different, though light, focus, place and noise are unchanged{separability}: the content differs -> another "
+            f"product, material or background? {advice_for(UNKNOWN)}"
         )
     said = ", and ".join(f"{one.group}: {_words(one)}" if one.cause != UNKNOWN else one.words for one in causes)
     still = [name for name in unchanged(effects) if name not in {_OF_GROUP.get(one.group) for one in causes}]

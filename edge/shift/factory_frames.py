@@ -28,8 +28,8 @@ MOST_JUDGED: Final = 60
 LEAST_ADAPT, LEAST_THRESHOLD = 4, 10
 CLIPPED_SHARE: Final = 0.02
 """Share of pixels at white, in the middle frame, above which nothing is adapted: no answer gives back what is lost."""
-_TOLD_SHARE: Final = 0.005
-"""Share from which on it is said."""
+_MENTIONED_SHARE: Final = 0.005
+"""Share of pixels at white from which a note says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def factory_frames(
         seen(number, len(good))
     good = [frame for frame in good if frame.file in look.ids]
     _check(source, bundle, good, look, lab_clipped)
-    if (share := float(np.median(look.clipped))) > max(_TOLD_SHARE, 2 * lab_clipped):
+    if (share := float(np.median(look.clipped))) > max(_MENTIONED_SHARE, 2 * lab_clipped):
         notes.append(
             f"{share:.1%} of the pixels are at the highest level, the lab's had {lab_clipped:.1%}: reduce exposure"
         )

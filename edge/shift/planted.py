@@ -15,7 +15,9 @@ SIZES_PX: Final = (8.0, 12.0)
 """Size of a planted defect, in px of the frame where it is small; on larger frames a thirtieth of the shorter side."""
 CONTRAST: Final = 0.15
 """Share of the frame's bright level by which a planted defect differs."""
-TOLD: Final = "planted defects of 15 % contrast, 8 to 12 px on frames up to 300 px, a thirtieth of the side on larger ones"
+DESCRIPTION: Final = (
+    "planted defects of 15 % contrast, 8 to 12 px on frames up to 300 px, a thirtieth of the side on larger ones"
+)
 _TRIES: Final = 50
 
 

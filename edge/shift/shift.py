@@ -163,7 +163,7 @@ def report_of(done: Shift) -> dict[str, Any]:
             }
             for s in done.sides
         ],
-        "separability": None if done.apart is None else _told(done.apart, done.embedding),
+        "separability": None if done.apart is None else _separability_json(done.apart, done.embedding),
         "statistics": [asdict(effect) | {"changed": effect.is_changed} for effect in done.effects],
         "model": _model(done),
         "notes": list(done.notes),
@@ -173,7 +173,7 @@ def report_of(done: Shift) -> dict[str, Any]:
     return result
 
 
-def _told(apart: Separability, embedding: str) -> dict[str, Any]:
+def _separability_json(apart: Separability, embedding: str) -> dict[str, Any]:
     return {
         "embedding": embedding,
         "auroc": {"value": apart.auroc, "low": apart.interval[0], "high": apart.interval[1]},
@@ -190,7 +190,7 @@ def _model(done: Shift) -> dict[str, Any] | None:
     return {
         "name": done.judge.subject.name,
         "sha256": done.judge.subject.bundle.sha256,
-        "threshold": {"high": done.judge.subject.threshold, "from": done.judge.subject.told},
+        "threshold": {"high": done.judge.subject.threshold, "from": done.judge.subject.threshold_from},
         "rejected": dict(zip((side.name for side in done.sides), rejected, strict=True)),
     }
 

@@ -137,10 +137,10 @@ def _mistakes(page: Page, done: Shift) -> None:
     names = (done.sides[0].name, done.sides[1].name)
     page.plots([histogram_pair("score", f"threshold {high:.4g}", scores[0], scores[1], names, at=high)])
     for side in done.sides:
-        told = list(zip(side.seen, side.scores, side.verdicts, strict=True))
-        wrong = [(f, s) for f, s, v in told if v != "pass" and f.label == "good"]
-        missed = [(f, s) for f, s, v in told if v == "pass" and f.label == "defect"]
-        unsaid = [(f, s) for f, s, v in told if v != "pass" and f.label is None]
+        judged = list(zip(side.seen, side.scores, side.verdicts, strict=True))
+        wrong = [(f, s) for f, s, v in judged if v != "pass" and f.label == "good"]
+        missed = [(f, s) for f, s, v in judged if v == "pass" and f.label == "defect"]
+        unsaid = [(f, s) for f, s, v in judged if v != "pass" and f.label is None]
         _gallery(page, done, side, f"{side.name}: good frames that are rejected", sorted(wrong, key=_score, reverse=True))
         _gallery(page, done, side, f"{side.name}: defects that pass", sorted(missed, key=_score))
         _gallery(

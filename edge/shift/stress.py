@@ -17,7 +17,7 @@ from edge.models.evaluate.intervals import Interval, share_interval
 from edge.models.evaluate.ranking import auroc, steps
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.used import fitted_on
-from edge.shift.planted import TOLD as PLANTED_TOLD
+from edge.shift.planted import DESCRIPTION as PLANTED_DESCRIPTION
 from edge.shift.seen_frames import SeenFrames, check_shows, check_size
 from edge.shift.stress_task import Outcome, StressTask, Way
 from edge.shift.subject import Subject
@@ -96,7 +96,7 @@ class Stress:
     curves: tuple[StressCurve, ...]
     good: int
     defective: int
-    defects_told: str
+    defects_source: str
     unreadable: tuple[tuple[str, str], ...]
     known: int = 0
     """Good frames that the model was fitted on."""
@@ -121,10 +121,10 @@ class Stress:
             "kind": "stress",
             "model": {"name": subject.bundle.spec.name, "sha256": subject.bundle.sha256},
             "threshold": subject.threshold,
-            "threshold_from": subject.told,
+            "threshold_from": subject.threshold_from,
             "good": self.good,
             "defective": self.defective,
-            "defects": self.defects_told,
+            "defects": self.defects_source,
             "fitted_on": self.known,
             "limits": {"false_rejects": limits.false_rejects, "recall_loss": limits.recall_loss},
             "seed": seed,
@@ -180,8 +180,8 @@ def run_stress(
             received=f"{len(good)} that can be read",
             expected=f"at least {LEAST_FRAMES}; 40 show a share of 5 % to about 6 %",
         )
-    told = PLANTED_TOLD if plant else "the set's own"
-    return Stress(_curves(good, bad, ways, limits), len(good), len(bad), told, tuple(unreadable), known)
+    defects_source = PLANTED_DESCRIPTION if plant else "the set's own"
+    return Stress(_curves(good, bad, ways, limits), len(good), len(bad), defects_source, tuple(unreadable), known)
 
 
 def _looked_at(subject: Subject, source: FrameSet, frames: Sequence[SetFrame]) -> int:

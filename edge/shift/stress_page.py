@@ -21,8 +21,8 @@ def stress_page(result: Stress, subject: Subject, limits: LineLimits, gaps: tupl
     """
     page = Page(
         f"What {subject.bundle.spec.name} stands",
-        f"{result.good} good frames, {result.defective} with a defect ({result.defects_told}); threshold "
-        f"{subject.threshold:.4g} from {subject.told}, frozen; limits: false rejects {limits.false_rejects:.0%}, "
+        f"{result.good} good frames, {result.defective} with a defect ({result.defects_source}); threshold "
+        f"{subject.threshold:.4g} from {subject.threshold_from}, frozen; limits: false rejects {limits.false_rejects:.0%}, "
         f"recall {limits.recall_loss:.0%} below that of the frames as they are",
     )
     page.notes([*result.notes(limits), *(f"{file}: {why}" for file, why in result.unreadable)])
@@ -33,7 +33,7 @@ def stress_page(result: Stress, subject: Subject, limits: LineLimits, gaps: tupl
     )
     if gaps:
         page.heading("What the training's augmentation covers")
-        page.table(("cause", "state"), [(row.cause, row.told) for row in gaps])
+        page.table(("cause", "state"), [(row.cause, row.summary) for row in gaps])
     page.heading("Curves")
     page.plots([_plot(curve) for curve in result.curves])
     return page.render()

@@ -57,7 +57,7 @@ class Way:
 
 
 def ways_of(names: Iterable[str] = ()) -> tuple[Way, ...]:
-    """The curves of these corruptions, of all without names. Light is told brighter and darker; a turn is a turn.
+    """The curves of these corruptions, of all without names. Light has one curve for brighter and one for darker.
 
     Raises:
         UserError: there is no such corruption.

@@ -22,7 +22,7 @@ SELF_TEST = "self_test.json"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A bundle and what its maps are judged by. ``told``: where the frozen threshold comes from, in words.
+    """A bundle and what its maps are judged by. ``threshold_from``: where the frozen threshold comes from, in words.
 
     ``line``: the line's config, where one was given; its ROI, filters and thresholds then count.
     """
@@ -30,7 +30,7 @@ class Subject:
     name: str
     bundle: Bundle
     inspector: Inspector
-    told: str
+    threshold_from: str
     line: Loaded | None = None
 
     @property
@@ -53,10 +53,10 @@ def open_subject(path: Path, threshold: float | None = None) -> Subject:
     bundle = load_bundle(path.absolute())
     model = ModelConfig(bundle=bundle.folder)
     if threshold is not None:
-        high, told = threshold, "--threshold"
+        high, threshold_from = threshold, "--threshold"
     else:
-        high, told = _own_threshold(bundle)
-    return Subject(bundle.folder.name, bundle, Inspector(model, RegionsConfig(), high), told)
+        high, threshold_from = _own_threshold(bundle)
+    return Subject(bundle.folder.name, bundle, Inspector(model, RegionsConfig(), high), threshold_from)
 
 
 def _of_line(loaded: Loaded, threshold: float | None) -> Subject:
@@ -64,12 +64,12 @@ def _of_line(loaded: Loaded, threshold: float | None) -> Subject:
     bundle = load_bundle(config.model.bundle)
     scales = scales_sha256(config.model, config.source, bundle)
     criteria = load_criteria(config, bundle, scales, read_mask(config.regions.roi), named=loaded.path)
-    high, told = criteria.high, "the calibration file" if criteria.calibration_sha256 else "the line's config"
+    high, threshold_from = criteria.high, "the calibration file" if criteria.calibration_sha256 else "the line's config"
     low = criteria.low
     if threshold is not None:
-        high, low, told = threshold, None, "--threshold"
+        high, low, threshold_from = threshold, None, "--threshold"
     inspector = Inspector(config.model, criteria.regions, high, low, criteria.mask, config.source.levels)
-    return Subject(loaded.path.stem, bundle, inspector, told, loaded)
+    return Subject(loaded.path.stem, bundle, inspector, threshold_from, loaded)
 
 
 def _own_threshold(bundle: Bundle) -> tuple[float, str]:

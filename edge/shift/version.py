@@ -49,14 +49,14 @@ def write_version(folder: Path, done: Adaptation, *, force: bool = False) -> Bun
     if not (proposal.keeps_statistics and STATISTICS in files):
         used = fitted_on(old) | frozenset(done.factory.ids_of(done.factory.adapt).split())
         provenance[KEY] = " ".join(sorted(used))
-    provenance[ADAPTED] = told(done, taken, folder)
+    provenance[ADAPTED] = adaptation_provenance(done, taken, folder)
     display = DisplaySpec(threshold=threshold, range=(0.0, 2 * threshold) if threshold > 0 else old.spec.display.range)
     spec = proposal.spec.model_copy(update={"name": folder.absolute().name, "display": display, "provenance": provenance})
-    whole = Proposal(proposal.told, proposal.model, spec, files, proposal.keeps_statistics)
+    whole = Proposal(proposal.summary, proposal.model, spec, files, proposal.keeps_statistics)
     return write_proposal(folder, whole, old, force=force)
 
 
-def told(done: Adaptation, taken: Tried, folder: Path) -> dict[str, Any]:
+def adaptation_provenance(done: Adaptation, taken: Tried, folder: Path) -> dict[str, Any]:
     """What stands under ``adapted`` in the new bundle's provenance."""
     old = done.subject.bundle
     assert taken.proposal is not None
@@ -64,7 +64,7 @@ def told(done: Adaptation, taken: Tried, folder: Path) -> dict[str, Any]:
         "by": f"edge {edge.__version__}",
         "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "answer": taken.row.name,
-        "what": taken.proposal.told,
+        "what": taken.proposal.summary,
         "from": {"name": old.spec.name, "sha256": old.sha256, "folder": _relative(old.folder, folder)},
         "source": str(done.factory.source.path),
         "before": trial_json(done.frozen),
@@ -84,7 +84,7 @@ def report(done: Adaptation) -> dict[str, Any]:
         "schema": ADAPT_SCHEMA,
         "kind": "adaptation",
         "model": {"name": done.subject.bundle.spec.name, "sha256": done.subject.bundle.sha256},
-        "threshold_from": done.subject.told,
+        "threshold_from": done.subject.threshold_from,
         "frames": {"adapt": len(factory.adapt), "threshold": len(factory.threshold), "judged": len(factory.judged)},
         "suspects": done.suspects,
         "limit": done.limit,
@@ -118,7 +118,7 @@ def row_json(one: Tried) -> dict[str, Any]:
     """One answer's row."""
     return {
         "answer": one.row.name,
-        "what": None if one.proposal is None else one.proposal.told,
+        "what": None if one.proposal is None else one.proposal.summary,
         "trial": trial_json(one.trial),
         "why_not": one.why_not,
     }

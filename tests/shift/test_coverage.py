@@ -59,7 +59,7 @@ def test_three_planted_gaps_are_named_exactly_and_covered_by_the_written_file(tm
         "banding": "quiet",
         "mood": "no corruption",
     }
-    assert rows[2].told == "too narrow: measured -1.1 to 0.2 deg, trained with -0.5 to 2 deg"
+    assert rows[2].summary == "too narrow: measured -1.1 to 0.2 deg, trained with -0.5 to 2 deg"
     written = tmp_path / "mended.yaml"
     written.write_text(augment_text(mended(spec, rows)))
     again = read_augment(written)

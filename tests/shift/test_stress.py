@@ -88,7 +88,7 @@ def test_a_model_is_stressed_on_a_sets_own_defects_and_the_seed_decides(bundle: 
     first, again = (result.to_json(subject, LIMITS, 3) for result in results)
     assert first == again
     result = results[0]
-    assert (result.good, result.defective, result.defects_told) == (12, 8, "the set's own")
+    assert (result.good, result.defective, result.defects_source) == (12, 8, "the set's own")
     assert [curve.way.name for curve in result.curves] == ["brightness +", "brightness -", "noise"]
     brighter = result.curves[0].points
     assert [p.strength for p in brighter] == [0, 5, 10, 18, 25, 35]
@@ -151,7 +151,7 @@ def test_a_set_without_defects_gets_planted_ones_which_the_model_sees(bundle: Pa
     subject, source = open_subject(bundle, threshold=9.0), open_set(folder / "test" / "good")
     result = run_stress(subject, source, source.frames, ways_of(["stray_light"]), seed=1)
     assert (result.good, result.defective) == (12, 12)
-    assert result.defects_told.startswith("planted defects of 15 % contrast")
+    assert result.defects_source.startswith("planted defects of 15 % contrast")
     first = result.curves[0].points[0]
     assert first.recall >= 0.75 > first.false_rejects
 
@@ -193,9 +193,9 @@ def test_frames_that_say_nothing_of_the_model_are_refused(
 
 
 def test_the_threshold_of_a_bare_bundle_is_told_where_it_comes_from(bundle: Path) -> None:
-    assert open_subject(bundle, 2.0).told == "--threshold"
+    assert open_subject(bundle, 2.0).threshold_from == "--threshold"
     subject = open_subject(bundle)
-    assert "display threshold" in subject.told  # this fit made no self-test
+    assert "display threshold" in subject.threshold_from  # this fit made no self-test
     assert subject.threshold == subject.bundle.spec.display.threshold
 
 

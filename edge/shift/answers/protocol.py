@@ -72,11 +72,11 @@ class Situation:
 class Proposal:
     """A bundle that might do better. ``model`` None: the graph stays. ``spec``: its files are filled in when it is written.
 
-    ``files``: others that belong into the bundle, by name. ``told``: what was done, with its figures, in words.
+    ``files``: others that belong into the bundle, by name. ``summary``: what was done, with its figures, in words.
     ``keeps_statistics``: the bundle can be continued by ``edge fit --add`` as before.
     """
 
-    told: str
+    summary: str
     model: onnx.ModelProto | None
     spec: BundleSpec
     files: Mapping[str, bytes] = field(default_factory=dict)

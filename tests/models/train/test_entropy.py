@@ -43,8 +43,8 @@ def test_edge_adapt_proposes_the_step_for_a_network_and_keeps_graph_and_weights_
     bundle = write_trained(tmp_path / "x", made, asked.options, "the set")
     frames = [as_frame(picture[:, :, 0]) for picture in PICTURES]
     proposal = tent.propose(Situation(bundle, frames, PICTURES, None, "", None))
-    assert proposal.told.startswith("statistics of 8 norm layers moved by ")
-    assert "nats in 20 steps" in proposal.told
+    assert proposal.summary.startswith("statistics of 8 norm layers moved by ")
+    assert "nats in 20 steps" in proposal.summary
     (tmp_path / NETWORK).write_bytes(proposal.files[NETWORK])
     weights = read_network_weights(tmp_path / NETWORK)
     old = read_network_weights(bundle.folder / NETWORK)

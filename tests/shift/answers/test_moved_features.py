@@ -61,7 +61,7 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def test_normalise_gives_darker_frames_the_labs_mean_and_spread(pixel: Bundle, tmp_path: Path) -> None:
     at = situation(pixel, tmp_path, DARKER)
     proposal = normalise.propose(at)
-    assert proposal.told.startswith("gain 1.2")
+    assert proposal.summary.startswith("gain 1.2")
     gain, offset = normalise.gain_and_offset(at.known_lab(), at.pictures)
     plain = graphs.session(at.graph, "x")
     for picture, found in zip(at.pictures[:3], maps(proposal, at.pictures[:3]), strict=True):

@@ -53,8 +53,8 @@ def constants(model: Any) -> dict[str, np.ndarray]:
 @pytest.mark.usefixtures("no_torch")
 def test_without_torch_the_statistics_alone_move_and_the_graph_keeps_its_nodes(bundle: Bundle, tmp_path: Path) -> None:
     proposal = tent.propose(situation(bundle))
-    assert proposal.told.startswith("statistics of the head's 50 features moved by ")
-    assert proposal.told.endswith("deviations; the entropy step needs torch")
+    assert proposal.summary.startswith("statistics of the head's 50 features moved by ")
+    assert proposal.summary.endswith("deviations; the entropy step needs torch")
     old, new = graphs.load_model(bundle.model_path), proposal.model
     assert new is not None
     assert [node.SerializeToString() for node in new.graph.node] == [node.SerializeToString() for node in old.graph.node]
@@ -75,7 +75,7 @@ def test_without_torch_the_statistics_alone_move_and_the_graph_keeps_its_nodes(b
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: scripts/test --all installs it")
 def test_with_torch_the_graph_has_what_the_entropy_step_left(bundle: Bundle, tmp_path: Path) -> None:
     proposal = tent.propose(situation(bundle))
-    assert proposal.told.endswith("nats in 20 steps")
+    assert proposal.summary.endswith("nats in 20 steps")
     assert proposal.model is not None
     halves = trained_halves(write_proposal(tmp_path / "v2", proposal, bundle))
     expected, _ = measured_anew(trained_halves(bundle).head, [halves.memory.vectors(p) for p in DIM], 6 / 22)

@@ -51,7 +51,7 @@ def test_added_frames_count_as_often_as_they_are_said_to_and_are_known_as_used(
     assert new.sha256 != residual.sha256
     assert new.spec.files["register.png"] == residual.spec.files["register.png"]
     assert fitted_on(new) == fitted_on(residual) | {content_id(frame.pixels) for frame in at.frames}
-    assert proposal.told == f"6 frames{', each 3 times,' if weight == 3 else ''} added to 20"
+    assert proposal.summary == f"6 frames{', each 3 times,' if weight == 3 else ''} added to 20"
 
 
 def test_a_refit_knows_the_factorys_frames_alone(residual: Bundle, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def changes(**allowed: bool) -> dict[str, Any]:
 def test_only_views_that_the_self_test_allows_are_taken(residual: Bundle, tmp_path: Path) -> None:
     allowed = changes(flip_left_right=False, shift_1_px_down=True, turn_180=True)
     proposal = views.propose(situation(residual, tmp_path, 3, allowed), "mean")
-    assert proposal.told == "mean of 3 views: as it is, shift_1_px_down, turn_180"
+    assert proposal.summary == "mean of 3 views: as it is, shift_1_px_down, turn_180"
     assert write_proposal(tmp_path / "v2", proposal, residual).sha256 != residual.sha256
 
 
@@ -170,8 +170,8 @@ def test_norm_statistics_of_a_trained_network_are_measured_anew_layer_by_layer(r
     trained.__dict__["graph"] = norm_model()
     proposal = tent.propose(trained)
     assert proposal.model is not None
-    assert proposal.told.startswith("statistics of 2 norm layers moved by ")
-    assert "the entropy step needs a network of edge train" in proposal.told
+    assert proposal.summary.startswith("statistics of 2 norm layers moved by ")
+    assert "the entropy step needs a network of edge train" in proposal.summary
     pixels = np.stack(at.pictures).astype(np.float64)
     share = 16 / (16 + tent.PRIOR_FRAMES)
     found = {t.name: numpy_helper.to_array(t) for t in proposal.model.graph.initializer}
