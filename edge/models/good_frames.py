@@ -123,9 +123,9 @@ def good_frames(path: Path, bits: int | None = None, *, side: str = "fit") -> Go
     left = [name for name in names if name not in set(taken)]
     doubts = _doubts(taken)
     if not left:
-        return GoodFrames(path, notes=doubts, bits=bits, not_taken=found.told)
+        return GoodFrames(path, notes=doubts, bits=bits, not_taken=found.left_out_text)
     notes = (*_notes(path, taken, left, masks, folders), *doubts)
-    return GoodFrames(path, tuple(taken), notes, bits=bits, not_taken=found.beside(taken).told)
+    return GoodFrames(path, tuple(taken), notes, bits=bits, not_taken=found.beside(taken).left_out_text)
 
 
 def _of_set(path: Path, bits: int | None, side: str) -> GoodFrames:

@@ -45,7 +45,7 @@ class FoundPictures:
         return sum(map(len, self.left_out.values()))
 
     @property
-    def told(self) -> str:
+    def left_out_text(self) -> str:
         """Say what was left out, for people; empty if nothing was."""
         return "; ".join(f"{len(paths)} {why}: {first_few(paths, 5)}" for why, paths in self.left_out.items())
 
@@ -85,8 +85,8 @@ def find_pictures(folder: Path) -> FoundPictures:
             others += 1
     thumbnails = _thumbnails(names)
     names, others = [name for name in names if name not in thumbnails], others + len(thumbnails)
-    told = {why: tuple(sorted(paths, key=natural_key)) for why, paths in sorted(left_out.items())}
-    return FoundPictures(tuple(sorted(names, key=natural_key)), told, others)
+    sorted_paths = {why: tuple(sorted(paths, key=natural_key)) for why, paths in sorted(left_out.items())}
+    return FoundPictures(tuple(sorted(names, key=natural_key)), sorted_paths, others)
 
 
 def _thumbnails(names: list[str]) -> set[str]:

@@ -86,13 +86,13 @@ def pictures_in(folder: Path) -> FoundPictures:
     """List the pictures under a folder, and warn once of what lies there and is left out."""
     found = find_pictures(folder)
     if found.left_out:
-        _warn_of_left_out(str(folder), found.told)
+        _warn_of_left_out(str(folder), found.left_out_text)
     return found
 
 
 @cache
-def _warn_of_left_out(folder: str, told: str) -> None:
-    log.warning("left_out", folder=folder, what=told)
+def _warn_of_left_out(folder: str, text: str) -> None:
+    log.warning("left_out", folder=folder, what=text)
 
 
 def left_out_of(path: Path) -> str:
@@ -210,7 +210,7 @@ def _folder(folder: Path, fps: float) -> Reel:
         kinds = f"{files} file{'s' * (files != 1)} of other kinds" if files else "an empty folder"
         raise UserError(
             f"{folder}: holds no pictures",
-            received=found.told or kinds,
+            received=found.left_out_text or kinds,
             expected="PNG, JPEG, TIFF or BMP files, in it or in folders under it, or a recording",
             passes=not files,  # where something will be mounted
         )
@@ -219,7 +219,7 @@ def _folder(folder: Path, fps: float) -> Reel:
         for index, name in enumerate(names):
             yield index / fps, partial(_picture, folder, name, index)
 
-    return Reel(f"folder {folder}", len(names), begin, found.told, _counted(masks))
+    return Reel(f"folder {folder}", len(names), begin, found.left_out_text, _counted(masks))
 
 
 def _counted(masks: Collection[str]) -> str:
@@ -292,8 +292,8 @@ def _video_frames(path: Path, fps: float) -> Iterator[Item]:
         while (shot := video.read()) is not None:
             if shot.at_s is not None:
                 began_s = shot.at_s if began_s is None else began_s
-            told_s = 0.0 if shot.at_s is None or began_s is None else shot.at_s - began_s
-            due_s = told_s if told_s > due_s or index == 0 else due_s + step_s
+            shot_s = 0.0 if shot.at_s is None or began_s is None else shot.at_s - began_s
+            due_s = shot_s if shot_s > due_s or index == 0 else due_s + step_s
             if isinstance(shot, Damaged):
                 if not damaged:
                     log.warning("video_damaged", file=str(path), frame=index, cause=shot.why)

@@ -29,7 +29,7 @@ class SampleRange:
         self._what = what
         self._bits = bits
         self._frames = self._most = 0
-        self._told = False
+        self._warned = False
 
     def checked(self, load: Callable[[], Frame | Skip]) -> Frame | Skip:
         """Return the frame that ``load`` gives, with the declared bits; it is unreadable if its values need more."""
@@ -44,21 +44,21 @@ class SampleRange:
         meta, highest = frame.meta, int(frame.pixels.max())
         name = decoded_format(frame.pixels, self._bits)
         if name is None or highest >> self._bits:
-            if not self._told:
+            if not self._warned:
                 log.warning(
                     "more_bits_than_declared", source=self._what, frame=meta.frame_ref, bits=self._bits, value=highest
                 )
-                self._told = True
+                self._warned = True
             return Skip.of(meta, "unreadable")
         return replace(frame, meta=replace(meta, pixel_format=name), bits=self._bits)
 
     def tell(self) -> None:
         """Warn at the end too, if only few frames have been seen."""
-        if self._told or not self._frames:
+        if self._warned or not self._frames:
             return
         likely = next((bits for bits in _LIKELY if not self._most >> bits), None)
         if likely is not None:
-            self._told = True
+            self._warned = True
             log.warning(
                 "few_bits_used",
                 source=self._what,

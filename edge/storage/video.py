@@ -36,7 +36,7 @@ TIMEOUT_MS: Final = 5000
 """Time in ms to open a network stream, and to get the next packet of one."""
 _MJPEG: Final = ("MJPG", "mjpg", "jpeg", "JPEG", "AVRn", "dmb1")
 _SILENT: Final = frozenset({"rawvideo", "huffyuv", "ffvhuff", "utvideo", "vp8", "vp9", "prores"})
-"""Codecs without checksums whose decoders take nearly all bytes for pixels: of 12 damaged files at most 4 were told."""
+"""Codecs without checksums whose decoders take nearly all bytes for pixels: of 12 damaged files at most 4 were noticed."""
 _RAW: Final = -1
 _GREY_BITS: Final = {"gray": 8, "gray10le": 10, "gray12le": 12, "gray14le": 14, "gray16le": 16}
 INSTALL: Final = "pip install 'edge-inspect[video]'"
@@ -277,10 +277,10 @@ class PyavVideo:
             if error_said is not None:
                 yield from map(self._damaged, concealment.failed(pts, f"{self.codec}: {error_said}"))
             for frame in frames:
-                told = concealment.came(frame.pts, whole=not frame.is_corrupt)
-                if told is not None:
-                    yield from map(self._damaged, told[0])
-                    yield _shot(frame) if told[1] is None else Damaged(told[1], frame.time)
+                lost_and_why = concealment.came(frame.pts, whole=not frame.is_corrupt)
+                if lost_and_why is not None:
+                    yield from map(self._damaged, lost_and_why[0])
+                    yield _shot(frame) if lost_and_why[1] is None else Damaged(lost_and_why[1], frame.time)
 
     def _is_spoilt(self, packet: Any) -> bool:
         if self._spoilt is not None and self._spoilt.holds(packet.pos):
@@ -323,9 +323,9 @@ def stream_options(address: str) -> dict[str, str]:
     """Return FFmpeg's options for a live address: as OpenCV's, RTSP over TCP and what OPENCV_FFMPEG_CAPTURE_OPTIONS
     says.
     """
-    told = os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
-    if told is not None:
-        return dict(pair.split(";", 1) for pair in told.split("|") if ";" in pair)
+    options = os.environ.get("OPENCV_FFMPEG_CAPTURE_OPTIONS")
+    if options is not None:
+        return dict(pair.split(";", 1) for pair in options.split("|") if ";" in pair)
     return {"rtsp_transport": "tcp"} if address.lower().startswith("rtsp") else {}
 
 

@@ -26,7 +26,7 @@ def test_pictures_are_found_in_natural_order_folder_by_folder(tmp_path: Path) ->
         *("a2/x.bmp", "a10/x.tif", "b/img9.PNG", "b/img10.png", "b/IMG11.jpg"),
         *("z1.png", "z2.jfif", "z3.jpe"),
     )
-    assert (found.left_out, found.other_files, found.told) == ({}, 1, "")
+    assert (found.left_out, found.other_files, found.left_out_text) == ({}, 1, "")
 
 
 def test_what_systems_keep_beside_pictures_and_thumbnails_of_them_are_no_frames(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
     found = find_pictures(tmp_path)
     assert found.names == ("1.png",)
     assert found.left_out == {CLOSED: ("closed",)}
-    assert found.told == "1 that cannot be opened: closed"
+    assert found.left_out_text == "1 that cannot be opened: closed"
 
 
 def test_pictures_by_other_names_are_told_by_name_or_first_bytes_and_notes_are_not(tmp_path: Path) -> None:
@@ -104,4 +104,4 @@ def test_pictures_by_other_names_are_told_by_name_or_first_bytes_and_notes_are_n
     assert found.left_out == {NOT_READ: (*(f"{k}.webp" for k in range(7)), "clip.mp4", "IMG_0001", "part1.png.1")}
     assert found.count_left_out == 10
     assert found.other_files == 3
-    assert found.told == "10 of a kind that is not read: 0.webp, 1.webp, 2.webp, 3.webp, 4.webp and 5 more"
+    assert found.left_out_text == "10 of a kind that is not read: 0.webp, 1.webp, 2.webp, 3.webp, 4.webp and 5 more"

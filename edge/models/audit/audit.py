@@ -17,7 +17,7 @@ from edge.models.audit.kinds import audit_kinds, compare_kinds
 from edge.models.audit.same_part import TRIED, TwinFinder
 from edge.models.audit.traits import Traits, compare_traits, traits_of
 from edge.models.sets.frame_set import FrameSet, SetFrame, why_unreadable, with_hash
-from edge.models.sets.open import orphans_told
+from edge.models.sets.open import orphan_notes
 from edge.storage.pictures import PictureError
 
 _NAMED = 5
@@ -62,7 +62,7 @@ def audit(sets: Sequence[NamedSet], seen: Callable[[int], None] = lambda _: None
             done += 1
             seen(done)
     findings: list[AuditFinding] = []
-    orphans = {text: one.name for one in sets for text in orphans_told(one.source)}
+    orphans = {text: one.name for one in sets for text in orphan_notes(one.source)}
     findings += [AuditFinding("masks_of_no_picture", "warns", (name,), text) for text, name in orphans.items()]
     for one in sets:
         findings += _unreadable(one)

@@ -1,4 +1,4 @@
-"""Parts told by what pictures show, where neither names nor records say which frames belong together."""
+"""Parts recognised by what pictures show, where neither names nor records say which frames belong together."""
 
 from __future__ import annotations
 

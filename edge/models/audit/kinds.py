@@ -12,7 +12,7 @@ from edge.models.evaluate.intervals import share_interval
 from edge.models.sets.frame_set import SetFrame
 
 FEW: Final = 20
-"""Parts of a kind below which its recall is told with a warning: all caught would mean 0.83 to 1."""
+"""Parts of a kind below which its recall is given with a warning: all caught would mean 0.83 to 1."""
 
 
 def audit_kinds(name: str, frames: Sequence[SetFrame]) -> list[AuditFinding]:

@@ -25,7 +25,7 @@ def describe_region(
     """Numbers that tell kinds apart, as ``FEATURES`` names them.
 
     ``mask``: one connected region, (h, w). ``deviation``: signed, in spreads. ``expected``: the median good frame, in grey
-    levels; where its edges run, a region at a rim is told from one on a surface.
+    levels; where its edges run, a region at a rim is distinguished from one on a surface.
     """
     rows, columns = np.nonzero(mask)
     values = deviation[rows, columns].astype(np.float64)

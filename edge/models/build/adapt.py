@@ -50,7 +50,7 @@ def adapted(model: onnx.ModelProto, options: BuildOptions, path: Path) -> onnx.M
     name = options.map_name or ""
     named = next((o for o in out.graph.output if o.name == name), None)
     if named is None:
-        return out  # told where the outputs are looked through
+        return out  # the error comes where the outputs are looked through
     if options.map_class is not None:
         _pick_class(edit, named, options.map_class, options.layout, path)
     elif _is_score(out, name):

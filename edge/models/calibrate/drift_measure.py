@@ -139,9 +139,9 @@ def measure_drift(
     ends = np.searchsorted(numbers, np.cumsum(frames.counts)[:-1])
     series = [part.astype(np.float32) for part in np.split(values, ends)]
     of_places = np.split(names, ends)
-    told = [[str(name) for name in part] for part, own in zip(of_places, series, strict=True) if len(own)]
+    name_lists = [[str(name) for name in part] for part, own in zip(of_places, series, strict=True) if len(own)]
     series = [part for part in series if len(part)]
-    reference = make_reference([part.astype(np.float64) for part in series], told)
+    reference = make_reference([part.astype(np.float64) for part in series], name_lists)
     plan = tuple(plan_signatures(signatures or _signatures(size)))
     rows = _signed(SignTask(frames, config.source, template, _frames_of(numbers), plan), workers, tell)
     key = drift_key(config, bundle.sha256, size)

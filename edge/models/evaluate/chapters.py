@@ -20,7 +20,7 @@ from edge.models.evaluate.summary import (
     verdicts,
 )
 from edge.models.sets.frame_set import FrameSet, SetFrame
-from edge.models.sets.open import orphans_told
+from edge.models.sets.open import orphan_notes
 
 
 def about(source: FrameSet, frames: Sequence[SetFrame], options: EvaluateOptions) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _frame(frame: Scored) -> dict[str, Any]:
 
 
 def notes_of(source: FrameSet, frames: Sequence[SetFrame], judged: Sequence[JudgedModel]) -> list[str]:
-    notes = orphans_told(source)
+    notes = orphan_notes(source)
     disputed = [frame.file for frame in source.frames if frame.label == "disputed"]
     if disputed:
         notes.append(f"{len(disputed)} frames whose labels disagree are left out: {', '.join(disputed[:3])}")

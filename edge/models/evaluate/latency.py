@@ -45,10 +45,15 @@ def latency(inspector: Inspector, source: FrameSet, frames: tuple[SetFrame, ...]
             infer.append(1e3 * (mapped - began))
     finally:
         engine.close()
-    return {"engine": engine.name, "frames": max(len(infer) - _WARM, 0), "infer": _told(infer), "judge": _told(judge)}
+    return {
+        "engine": engine.name,
+        "frames": max(len(infer) - _WARM, 0),
+        "infer": _percentiles(infer),
+        "judge": _percentiles(judge),
+    }
 
 
-def _told(values: list[float]) -> dict[str, float] | None:
+def _percentiles(values: list[float]) -> dict[str, float] | None:
     kept = values[_WARM:] or values
     if not kept:
         return None

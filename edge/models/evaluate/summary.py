@@ -27,9 +27,9 @@ from edge.models.evaluate.ranking import (
 from edge.models.evaluate.scored import Columns, MaskDefect, Scored, cell, columns, contrast_class, size_class
 
 RATES = (0.01, 0.05)
-"""False-reject rates at which recall is told."""
+"""False-reject rates at which recall is reported."""
 RECALLS = (0.95, 1.0)
-"""Recalls at which false rejects are told."""
+"""Recalls at which false rejects are reported."""
 
 
 @dataclass(frozen=True, slots=True)

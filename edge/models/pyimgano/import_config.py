@@ -1,7 +1,7 @@
 """pyimgano's ``infer_config.json`` becomes a line's config, with every setting that means something else here, or nothing.
 
 Defect extraction stands in ``defects``, tiling in ``adaptation.tiling``, illumination in
-``preprocessing.illumination_contrast``. The last two belong to a bundle here: what to build it with is told as text.
+``preprocessing.illumination_contrast``. The last two belong to a bundle here: what to build it with is given as text.
 """
 
 from __future__ import annotations

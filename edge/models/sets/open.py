@@ -101,7 +101,7 @@ def _folder(path: Path) -> FrameSet:
         frames.append(SetFrame(file, votes=votes, side=side))
     used = {vote.mask for frame in frames for vote in frame.votes}
     orphans = () if under or not classes else tuple(sorted(set(masks.values()) - used))
-    found = FrameSet(path, root, tuple(frames), orphans=orphans, left_out=pictures.told)
+    found = FrameSet(path, root, tuple(frames), orphans=orphans, left_out=pictures.left_out_text)
     table = next((folder / LABELS for folder in (path, root) if (folder / LABELS).is_file()), None)
     return found if table is None else _by_table(found, table)
 
@@ -161,15 +161,15 @@ def _masks(root: Path) -> dict[str, str]:
     return found
 
 
-def orphans_told(frames: FrameSet) -> list[str]:
+def orphan_notes(frames: FrameSet) -> list[str]:
     """Say, for each folder of masks, how many belong to no picture, and whether the class's own folder is missing."""
-    told = []
+    notes = []
     for folder, count in Counter(name.rpartition("/")[0] for name in frames.orphans).items():
         pictures = frames.root / "test" / folder.rpartition("/")[2]
         holds = any(frame.file.startswith(f"test/{pictures.name}/") for frame in frames.frames)
         why = "" if holds else f": {pictures} {'holds no picture' if pictures.is_dir() else 'is not there'}"
-        told.append(f"{count} mask{'s' * (count > 1)} of {folder} belong{'s' * (count == 1)} to no picture{why}")
-    return told
+        notes.append(f"{count} mask{'s' * (count > 1)} of {folder} belong{'s' * (count == 1)} to no picture{why}")
+    return notes
 
 
 def _vote(file: str, folder: str, masks: dict[str, str]) -> LabelLine:

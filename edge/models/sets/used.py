@@ -54,8 +54,8 @@ def ids_of(text: object) -> frozenset[str]:
 
 def fitted_on(bundle: Bundle) -> frozenset[str]:
     """The ids of the frames that a bundle was fitted on; empty if it doesn't say."""
-    told = ids_of(bundle.spec.provenance.get(KEY))
-    return told or _noted(bundle.folder / STATISTICS)
+    noted_ids = ids_of(bundle.spec.provenance.get(KEY))
+    return noted_ids or _noted(bundle.folder / STATISTICS)
 
 
 def _noted(path: Path) -> frozenset[str]:

@@ -7,7 +7,7 @@ from support.recordings import recorded
 from support.sets import mvtec, picture, save
 
 from edge.errors import UserError
-from edge.models.sets.open import open_set, orphans_told
+from edge.models.sets.open import open_set, orphan_notes
 
 
 def kinds(frames):
@@ -29,16 +29,16 @@ def test_mvtec_folders_give_labels_masks_and_sides_and_masks_are_no_frames(tmp_p
 
 def test_masks_whose_pictures_are_not_there_are_told_with_the_folder_that_is_missing(tmp_path):
     root = mvtec(tmp_path, kinds=(("crack", 3), ("stain", 2), ("chip", 1)))
-    assert orphans_told(open_set(root)) == []
+    assert orphan_notes(open_set(root)) == []
     shutil.rmtree(root / "test" / "stain")
     (root / "test" / "crack" / "001.png").unlink()
     (root / "test" / "chip" / "000.png").unlink()
-    assert orphans_told(open_set(root)) == [
+    assert orphan_notes(open_set(root)) == [
         f"1 mask of ground_truth/chip belongs to no picture: {root}/test/chip holds no picture",
         "1 mask of ground_truth/crack belongs to no picture",
         f"2 masks of ground_truth/stain belong to no picture: {root}/test/stain is not there",
     ]
-    assert orphans_told(open_set(root / "test")) == []
+    assert orphan_notes(open_set(root / "test")) == []
 
 
 def test_a_part_of_mvtec_folders_finds_its_masks_one_level_up(tmp_path):
