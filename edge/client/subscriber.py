@@ -80,7 +80,7 @@ class Subscriber:
         self._backlog: deque[tuple[bytes, bytes, float]] = deque()
         self._backlog_bytes = 0
         self._refused: str | None = None
-        self._refused_told: str | None = None
+        self._refusal: str | None = None
         self._ended: str | None = None
         self._began = now
         self._keep_s = min(keep_s, WITHIN_MAX_S)
@@ -151,7 +151,7 @@ class Subscriber:
     @property
     def refused(self) -> str | None:
         """Return why the daemon can't be heard, until it is; None while nothing is known to be wrong."""
-        return self._refused_told
+        return self._refusal
 
     def receive(self, timeout_s: float) -> Event | None:
         """Return the next event, or None if there was none within ``timeout_s``. One thread may call this."""
@@ -169,7 +169,7 @@ class Subscriber:
                 self._events.extend(self._listener.silence(message[2]))
                 self._events.extend(self._hear(*message))
                 continue
-            # only now: a heartbeat that has come already ends a silence before it is told
+            # only now: a heartbeat that has come already ends a silence before it is reported
             now = time.monotonic()
             self._events.extend(self._listener.silence(now))
             if now >= end or self._events:
@@ -238,7 +238,7 @@ class Subscriber:
         """Run the reading thread."""
         try:
             self._read_on()
-        except Exception as error:  # noqa: BLE001  (told to whoever asks, and nothing counts any more)
+        except Exception as error:  # noqa: BLE001  (whoever asks gets it, and nothing counts any more)
             with self._news:
                 self._ended = f"the thread that reads has ended: {type(error).__name__}: {error}"
                 self._refused = self._ended
@@ -271,7 +271,7 @@ class Subscriber:
 
     def _take(self, topic: bytes, body: bytes, came: float, now: float) -> None:
         with self._news:
-            self._refused_told = None
+            self._refusal = None
             if len(self._backlog) < _BACKLOG and self._backlog_bytes < _BACKLOG_BYTES:
                 self._backlog.append((topic, body, now))
                 self._backlog_bytes += len(body)
@@ -300,10 +300,10 @@ class Subscriber:
             self._refuse(f"{path}: {os.strerror(number)}: no daemon publishes there")
 
     def _refuse(self, text: str) -> None:
-        if text == self._refused_told:
+        if text == self._refusal:
             return
         with self._news:
-            self._refused_told = self._refused = text
+            self._refusal = self._refused = text
             self._news.notify_all()
 
     def _connect_again(self) -> None:

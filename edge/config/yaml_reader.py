@@ -93,7 +93,7 @@ def parse_yaml(text: str, name: str, inside: tuple[str, ...] = ()) -> tuple[Any,
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise UserError(f"{where}: not valid YAML: {_told(error)}") from None
+        raise UserError(f"{where}: not valid YAML: {_problem_text(error)}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     except ValueError as error:  # a text that is tagged as a number: !!int x
@@ -143,7 +143,7 @@ def nearest(word: str, known: list[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _told(error: yaml.MarkedYAMLError) -> str:
+def _problem_text(error: yaml.MarkedYAMLError) -> str:
     """Return PyYAML's problem with where it was and where that began; one half alone reads like half a sentence."""
     if not error.context or not error.problem:
         return str(error.problem or error.context)

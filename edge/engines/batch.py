@@ -39,7 +39,7 @@ class Batches(Generic[T]):
         self._pictures: NDArray[Any] = np.empty(0, np.uint8)
         self._gathered: list[T] = []
         self._done: deque[tuple[T, Prediction | Exception]] = deque()
-        self._told = False
+        self._warned = False
 
     @property
     def pending(self) -> int:
@@ -74,8 +74,8 @@ class Batches(Generic[T]):
         try:
             outcomes = self._engine.infer_batch(pictures)
         except Exception as error:  # noqa: BLE001  (which picture's it is, each one alone will tell)
-            if not self._told:
-                self._told = True
+            if not self._warned:
+                self._warned = True
                 log.warning("batch_failed", pictures=len(pictures), error=str(error), effect="they go one by one")
             outcomes = [self._alone(picture) for picture in pictures]
         self._done.extend(zip(self._gathered, outcomes, strict=True))

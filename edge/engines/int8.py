@@ -134,7 +134,7 @@ def _folded(bundle: Bundle, path: Path) -> onnx.ModelProto:
     if opset < _PER_CHANNEL_OPSET:
         model = onnx.version_converter.convert_version(model, _PER_CHANNEL_OPSET)
     for index, node in enumerate(model.graph.node):
-        node.name = f"{index}:{node.name}"  # what is left out is told by name, and names may be empty or stand twice
+        node.name = f"{index}:{node.name}"  # what is left out is reported by name, and names may be empty or stand twice
     add_pre_process_metadata(model)
     return model
 

@@ -16,7 +16,7 @@ from edge.config.line import ModelConfig
 from edge.config.sources import SourceConfig
 from edge.engines.cache import pictures_sha256
 from edge.engines.open import open_engine
-from edge.engines.protocol import BuildProgress, Engine, untold
+from edge.engines.protocol import BuildProgress, Engine, say_nothing
 from edge.engines.registration import ready_workspace
 from edge.engines.to_map import start
 from edge.errors import UserError
@@ -31,7 +31,7 @@ MOST = 32
 
 
 def open_line_engine(
-    config: ModelConfig, source: SourceConfig, bundle: Bundle, batch: int = 1, tell: BuildProgress = untold
+    config: ModelConfig, source: SourceConfig, bundle: Bundle, batch: int = 1, tell: BuildProgress = say_nothing
 ) -> Engine:
     """Call ``open_engine`` for a line's model, its paths resolved, and for its source, whose frames have a certain depth.
 

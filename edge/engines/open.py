@@ -13,14 +13,18 @@ import structlog
 
 from edge.config.bundle import Bundle
 from edge.config.line import ModelConfig
-from edge.engines.protocol import BuildProgress, Engine, SamplePictures, untold
+from edge.engines.protocol import BuildProgress, Engine, SamplePictures, say_nothing
 from edge.errors import UserError
 
 log = structlog.get_logger()
 
 
 def open_engine(
-    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None = None, batch: int = 1, tell: BuildProgress = untold
+    config: ModelConfig,
+    bundle: Bundle,
+    samples: SamplePictures | None = None,
+    batch: int = 1,
+    tell: BuildProgress = say_nothing,
 ) -> Engine:
     """Open the engine that the config names, or for ``auto`` the fastest that works here; it is warm, its numbers checked.
 

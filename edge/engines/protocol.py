@@ -21,7 +21,7 @@ BuildProgress: TypeAlias = Callable[[float, str], None]
 thread may call it."""
 
 
-def untold(_share: float, _text: str) -> None:
+def say_nothing(_share: float, _text: str) -> None:
     """Ignore the progress of a build, for callers that show nothing."""
 
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import structlog
 
 from edge.frames import Frame, Skip
-from edge.line.in_flight import MOST_TOLD
+from edge.line.in_flight import MOST_LOGGED
 from edge.line.ring import Slot, meta_of
 from edge.preprocess.pixel_formats import Depth, LevelWindow, decode_payload
 
@@ -31,7 +31,7 @@ class Decoder:
             return decode_payload(meta, slot.view, *self._levels)
         except Exception as error:  # noqa: BLE001  (no memory, say: the frame still gets its record)
             problem = f"{type(error).__name__}: {error}"
-            if problem not in self._logged and len(self._logged) < MOST_TOLD:
+            if problem not in self._logged and len(self._logged) < MOST_LOGGED:
                 self._logged.add(problem)
                 log.warning("bad_payload", frame_id=meta.frame_id, pixel_format=meta.pixel_format, error=problem)
             return Skip.of(meta, "bad_payload")

@@ -65,7 +65,7 @@ class DriftWatch:
         self.key = key
         self.measures = True
         """False for frames of evidence: they bring the drift of their time with them."""
-        self.told: Mapping[str, Any] | None = None
+        self.in_state: Mapping[str, Any] | None = None
         """The drift as ``state`` has it."""
         self.block: Mapping[str, Any] | None = None
         """The newest whole block as ``state`` has it."""
@@ -104,7 +104,7 @@ class DriftWatch:
             self._follow(drift)
         if self._monitor.whole is not self._whole:
             self._whole = self._monitor.whole
-            self.block = self._block_as_told(frame.meta.received_ns)
+            self.block = self._block_message(frame.meta.received_ns)
 
     def faults(self) -> dict[str, str]:
         """Return a fault for each lock, by its reason, and one while frames can't be measured."""
@@ -120,7 +120,7 @@ class DriftWatch:
         counters = {"measured": self._measured, "locks": self._locks, "errors": self._errors}
         return WatchStatus(self._drift, counters)
 
-    def _block_as_told(self, now_ns: int) -> Mapping[str, Any]:
+    def _block_message(self, now_ns: int) -> Mapping[str, Any]:
         """Return the newest block as messages have it: each statistic's median, and the band in which it is usual."""
         assert self._whole is not None
         columns = (self._whole.middle, *self._monitor.band())
@@ -134,14 +134,16 @@ class DriftWatch:
     def _follow(self, drift: Drift | None) -> None:
         before, self._drift = self._drift, drift
         self._locks += drift is not None and drift.locked and not (before is not None and before.locked)
-        told = None if drift is None else as_told(drift)
-        self._in_record = None if told is None else {name: value for name, value in told.items() if name != "since_ns"}
-        self.told = told
+        message = None if drift is None else drift_message(drift)
+        self._in_record = (
+            None if message is None else {name: value for name, value in message.items() if name != "since_ns"}
+        )
+        self.in_state = message
         if _kind(drift) != _kind(before):
             _log(drift, before)
 
 
-def as_told(drift: Drift) -> dict[str, Any]:
+def drift_message(drift: Drift) -> dict[str, Any]:
     """Return a drift as messages have it: the nearer cause's own fields, and both under ``causes``.
 
     A breach shows before the first block is whole and a cause can be named: until then it is the cause itself.
@@ -183,9 +185,9 @@ def _log(drift: Drift | None, before: Drift | None) -> None:
         log.info("drift_over", cause=before.cause, group=before.group, drift_level=before.level)
         return
     tell = log.info if drift.level == "info" else log.warning
-    told = as_told(drift)
+    message = drift_message(drift)
     names = ("cause", "group", "size", "unit", "z", "statistic", "words")
-    tell("drift", drift_level=told["level"], **{name: told[name] for name in names})
+    tell("drift", drift_level=message["level"], **{name: message[name] for name in names})
 
 
 def _rounded(value: float | None) -> float | None:

@@ -17,7 +17,7 @@ from edge.preprocess.prepare import FrameSizeMismatch
 
 log = structlog.get_logger()
 
-MOST_TOLD = 64
+MOST_LOGGED = 64
 """Number of problems that the log names, each once: if the size changes with each frame, each is another problem."""
 
 
@@ -47,7 +47,7 @@ class _Ticket:
 class OneKind:
     """A camera's frames are held to the size and the pixel format of its first one.
 
-    Whoever changes the camera's picture in mid-stream changes what a pixel is, and all controls that are told in pixels:
+    Whoever changes the camera's picture in mid-stream changes what a pixel is, and all controls that are given in pixels:
     such a frame can't pass for a good one.
     """
 
@@ -85,7 +85,7 @@ class InFlight:
         """
         self.error: Exception | None = None
         self._one_kind = one_kind
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._swap = recipes
         self._setup = recipes.current
         self._lane = open_lane(self._setup.engine)
@@ -169,8 +169,8 @@ class InFlight:
         if reason is not None:
             # each size is another problem; places differ with every frame, and the log names the first
             problem = reason.reason if reason.reason == "part_out_of_place" else reason.text
-            if problem not in self._told and len(self._told) < MOST_TOLD:
-                self._told.add(problem)
+            if problem not in self._logged and len(self._logged) < MOST_LOGGED:
+                self._logged.add(problem)
                 log.warning(reason.reason, error=reason.text)
             return reason
         self.error = self.error or error

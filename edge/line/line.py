@@ -127,12 +127,12 @@ class Line:
         """
         for output in self.outputs:
             output.start()
-        self.turn()  # the first thing told is that the source is being opened, however fast that goes
+        self.turn()  # the first thing reported is that the source is being opened, however fast that goes
         for worker in self.workers:
             worker.start()
         acquire = self.workers[0]
         while not acquire.wait_alive(TICK_S) and not stop.is_set():
-            health = self.turn()  # a camera may take seconds to be found: meanwhile its state is told
+            health = self.turn()  # a camera may take seconds to be found: meanwhile its state is reported
             if health.hung is not None or health.failed is not None:
                 break
         if isinstance(acquire.failed, UserError):
@@ -179,7 +179,7 @@ class Line:
             started=self.started,
             stopping=self.phase in (Phase.STOPPING, Phase.DRAINED),
             extra_faults=self._line_faults() | self.fault,
-            drift=None if watch is None else watch.told,
+            drift=None if watch is None else watch.in_state,
             drift_block=None if watch is None else watch.block,
         )
         if state is not None:
@@ -219,7 +219,7 @@ class Line:
     def stop(self) -> bool:
         """Stop the source, inspect what is in the ring, close the outputs. Return False if a stage hangs."""
         self.phase = Phase.STOPPING
-        if not self.started and self.source.status().announced == 0:  # the reason is told by who raised it
+        if not self.started and self.source.status().announced == 0:  # whoever raised it gives the reason
             ended = undo_start(self.workers, self.ring)
             close_outputs(self.outputs, live=self.ring.drops)
             return ended
@@ -327,7 +327,7 @@ class Line:
 
     def _stage_faults(self) -> dict[str, str]:
         """Return the faults of stages that were restarted a short while ago, and what the source waits for."""
-        told = ((worker.name, worker.trouble()) for worker in self.workers)
-        faults = {f"stage_{name}": f"raised and was restarted: {text}" for name, text in told if text is not None}
+        troubles = ((worker.name, worker.trouble()) for worker in self.workers)
+        faults = {f"stage_{name}": f"raised and was restarted: {text}" for name, text in troubles if text is not None}
         waits_for = self.workers[0].waits_for
         return faults if waits_for is None else faults | {"source_missing": waits_for}

@@ -14,7 +14,7 @@ from edge.config.line import Config
 from edge.config.load import Loaded
 from edge.drift.baseline import Baseline
 from edge.drift.meter import Meter
-from edge.engines.protocol import BuildProgress, Engine, untold
+from edge.engines.protocol import BuildProgress, Engine, say_nothing
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.line.drift_watch import DriftWatch
@@ -45,7 +45,7 @@ class FrameMeter:
 
 
 def open_watched(
-    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tuning: bool = False, tell: BuildProgress = untold
+    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tuning: bool = False, tell: BuildProgress = say_nothing
 ) -> tuple[Engine, Criteria, DriftWatch | None]:
     """Call ``open_model``, and open the watch where the config has ``drift``.
 
@@ -74,7 +74,7 @@ def open_watch(loaded: Loaded, bundle: Bundle, *, replayed: bool = False) -> Dri
     monitor = baseline.monitor(
         every=drift.every, block=drift.block, persist=drift.persist, limit=drift.limit, lock=drift.lock
     )
-    # what only says where the drift is told changes nothing about it
+    # what only says where the drift is reported changes nothing about it
     settings = drift.model_dump_json(exclude={"in_records", "region"})
     return DriftWatch(monitor, FrameMeter(Meter(baseline.template)), f"{sha256} {settings}", _in_words(drift, baseline))
 

@@ -47,7 +47,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
-        self._told: tuple[int, str, str] | None = None
+        self._loss: tuple[int, str, str] | None = None
         """Share in percent, who is to blame, and the fault's words, while frames are lost."""
 
     def look(self, tally: Tally, verdicts: Mapping[str, int], now_s: float) -> None:
@@ -59,19 +59,19 @@ class Recent:
         self._samples.append(_Sample(now_s, dict(verdicts), dropped, stage_ms))
         while now_s - self._samples[0].at_s > RECENT_S:
             self._samples.popleft()
-        self._told = self._losing()
+        self._loss = self._losing()
 
     def counters(self) -> dict[str, int]:
         """Return what came in the last ``recent_s`` seconds, 300 at most: verdicts and lost frames."""
         if len(self._samples) < 2:
             return {}
         first, last = self._samples[0], self._samples[-1]
-        told = {f"recent_{verdict}": count - first.verdicts.get(verdict, 0) for verdict, count in last.verdicts.items()}
-        return {"recent_s": round(last.at_s - first.at_s), **told, "recent_lost": last.lost - first.lost}
+        verdicts = {f"recent_{verdict}": count - first.verdicts.get(verdict, 0) for verdict, count in last.verdicts.items()}
+        return {"recent_s": round(last.at_s - first.at_s), **verdicts, "recent_lost": last.lost - first.lost}
 
     def faults(self) -> dict[str, str]:
         """Return the fault ``frames_dropped`` while frames are lost for seconds on end."""
-        return {} if self._told is None else {"frames_dropped": self._told[2]}
+        return {} if self._loss is None else {"frames_dropped": self._loss[2]}
 
     def _losing(self) -> tuple[int, str, str] | None:
         window = list(self._samples)[-_LOOK_BACK - 1 :]
@@ -79,12 +79,12 @@ class Recent:
         first, last = window[0], window[-1]
         frames = last.inspected - first.inspected + sum(lost)
         seconds = sum(count > 0 for count in lost)
-        if not seconds or (self._told is None and (seconds < _LOSING or sum(lost) < _LEAST_SHARE * frames)):
+        if not seconds or (self._loss is None and (seconds < _LOSING or sum(lost) < _LEAST_SHARE * frames)):
             return None
         share = round(100 * (frames - sum(lost)) / frames)
         who, why = _blame(first, last)
-        if self._told is not None and who == self._told[1] and abs(share - self._told[0]) < _STEP:
-            return self._told
+        if self._loss is not None and who == self._loss[1] and abs(share - self._loss[0]) < _STEP:
+            return self._loss
         return share, who, f"inspects {share} of 100 frames; {why}"
 
 

@@ -11,7 +11,7 @@ from edge.config.bundle import Bundle, load_bundle
 from edge.config.line import Config
 from edge.config.load import Loaded
 from edge.engines.line_engine import open_line_engine, scales_sha256
-from edge.engines.protocol import BuildProgress, Engine, untold
+from edge.engines.protocol import BuildProgress, Engine, say_nothing
 from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
@@ -82,7 +82,7 @@ class Recipes:
 
 
 def open_model(
-    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tuning: bool = False, tell: BuildProgress = untold
+    loaded: Loaded, batch: int = 1, *, replayed: bool = False, tuning: bool = False, tell: BuildProgress = say_nothing
 ) -> tuple[Engine, Criteria]:
     """Load and warm the config's model, and the criteria that go with it, and try both on a blank frame.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from edge.config.load import Loaded
-from edge.engines.protocol import BuildProgress, untold
+from edge.engines.protocol import BuildProgress, say_nothing
 from edge.errors import ExitCode, UserError
 from edge.line.line import Line
 from edge.line.model_view import ModelViews
@@ -47,7 +47,7 @@ def replay(
     options: ReplayOptions,
     stop: StopSign,
     each_turn: EachTurn,
-    tell: BuildProgress = untold,
+    tell: BuildProgress = say_nothing,
 ) -> tuple[ExitCode, Line]:
     """Inspect all that ``source`` gives. Returns the exit code and the finished line with its counters.
 

@@ -33,7 +33,7 @@ class StateBook:
     def __init__(self, engine: Mapping[str, Any]) -> None:
         self.engine = engine
         self._faults: dict[str, Fault] = {}
-        self._text_told: dict[str, float] = {}
+        self._text_at: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self._failed: dict[str, tuple[str, float]] = {}
         """Last fault of each output that failed lately, and when it failed."""
@@ -108,10 +108,10 @@ class StateBook:
         now = time.monotonic()
         for code, text in texts.items():
             known = self._faults.get(code)
-            if known is not None and (text == known.text or now - self._text_told[code] < TEXT_EVERY_S):
+            if known is not None and (text == known.text or now - self._text_at[code] < TEXT_EVERY_S):
                 continue
             log.warning("fault", code=code, text=text)
-            self._text_told[code] = now
+            self._text_at[code] = now
             self._faults[code] = Fault(code, known.since_ns if known else time.time_ns(), text)
 
 

@@ -249,12 +249,12 @@ class Queued:
     def _deliver(self, record: Record, kept: Any) -> None:
         onward, outcome = self._onward, record
 
-        def as_told() -> Record:  # asked before each attempt: whatever came before may have stalled, and it been handed on
+        def to_write() -> Record:  # asked before each attempt: whatever came before may have stalled, and it been handed on
             nonlocal outcome
-            outcome = record if onward is None else onward.as_told(record)
+            outcome = record if onward is None else onward.as_handed_on(record)
             return outcome
 
-        written = self._delivery.write(as_told, kept)
+        written = self._delivery.write(to_write, kept)
         if onward is not None:
             onward.done(record, written=written)
             if written:

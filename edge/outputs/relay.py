@@ -38,10 +38,10 @@ class Onward:
     def add(self, record: Record, *, refused: bool = False) -> None:
         self._waiting.append((record, refused))
 
-    def as_told(self, record: Record) -> Record:
+    def as_handed_on(self, record: Record) -> Record:
         """Return what the first output must write: if a record was handed on already, the version that was handed on."""
-        told = not self._waiting or self._waiting[0][0].seq > record.seq
-        return overruled(record, "log_lost") if told and self._required else record
+        handed_on = not self._waiting or self._waiting[0][0].seq > record.seq
+        return overruled(record, "log_lost") if handed_on and self._required else record
 
     def done(self, record: Record, *, written: bool) -> None:
         """Hand on this record, unless that has happened, and those before it that the first output never got."""
@@ -65,10 +65,10 @@ class Onward:
 
     def _hand_on(self, record: Record, *, written: bool) -> None:
         if self._required and not written:
-            told = overruled(record, "log_lost")
-            if told is not record:
+            overruled_record = overruled(record, "log_lost")
+            if overruled_record is not record:
                 self.overruled[record.verdict] += 1
                 if len(self.owed) < MOST_OWED:
-                    self.owed[told.seq] = told
-            record = told
+                    self.owed[overruled_record.seq] = overruled_record
+            record = overruled_record
         self._to(record)

@@ -45,7 +45,7 @@ class Criteria:
     reachable: bool = True
     """Whether criteria that no region can meet are refused. Tuning asks for it when a config is exported."""
     _plans: RegionPlans = field(init=False)
-    _told: set[str] = field(default_factory=set)
+    _seen_errors: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._plans = RegionPlans(
@@ -63,8 +63,8 @@ class Criteria:
     def is_news(self, error: UserError) -> bool:
         """Return True the first time, so that a problem that every frame has is logged once."""
         text = str(error)
-        news = text not in self._told
-        self._told.add(text)
+        news = text not in self._seen_errors
+        self._seen_errors.add(text)
         return news
 
 

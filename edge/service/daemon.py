@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 import structlog
 
 from edge.config.load import Loaded
-from edge.engines.protocol import BuildProgress, Engine, untold
+from edge.engines.protocol import BuildProgress, Engine, say_nothing
 from edge.errors import ExitCode, UserError, text_of
 from edge.line.drift_watch import DriftWatch
 from edge.line.line import Line
@@ -47,7 +47,7 @@ Made = TypeVar("Made")
 
 
 def _show_nothing() -> AbstractContextManager[BuildProgress]:
-    return nullcontext(untold)
+    return nullcontext(say_nothing)
 
 
 def run_daemon(

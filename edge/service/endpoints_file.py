@@ -25,7 +25,7 @@ class EndpointsFile:
         self._server = server
         self._written: dict[str, str | None] | None = None
         self._look_at = 0.0
-        self._told = False
+        self._warned = False
 
     def turn(self, line: Line) -> None:
         """Write the file if something has changed."""
@@ -45,9 +45,9 @@ class EndpointsFile:
         try:
             write_endpoints(self._folder, endpoints)
         except OSError as error:
-            if not self._told:
+            if not self._warned:
                 log.warning("endpoints_not_written", error=text_of(error))
-            self._told = True
+            self._warned = True
             return
-        self._written, self._told = endpoints, False
+        self._written, self._warned = endpoints, False
         log.info("endpoints", **endpoints)

@@ -61,8 +61,8 @@ def follow_line(text: str, camera: str | None, overrides: Sequence[str] = ()) ->
         find: Callable[[], str] = lambda: _endpoint_in(found_folder(loaded) / "endpoints.json")  # noqa: E731
     else:
         folder = path if os.path.isdir(path) else path.parent
-        told = read_json(folder, INSTANCE).get("camera")
-        known = told if isinstance(told, str) else camera
+        noted_camera = read_json(folder, INSTANCE).get("camera")
+        known = noted_camera if isinstance(noted_camera, str) else camera
         find = partial(_endpoint_in, folder / "endpoints.json")
     if known is None:
         raise UserError("--camera is missing", received=f"{text}, which names none", expected="the camera's name too")

@@ -24,13 +24,13 @@ def signals(stop: StopFlag, reload: Callable[[], object]) -> Iterator[None]:
     back afterwards, unless a signal stopped the line: the same wish, heard once more while the process ends, must not
     kill it.
     """
-    told_at = 0.0
+    stopped_at = 0.0
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal told_at
+        nonlocal stopped_at
         if not stop.is_set():
-            told_at = time.monotonic()
-        elif time.monotonic() - told_at >= AGAIN_S:
+            stopped_at = time.monotonic()
+        elif time.monotonic() - stopped_at >= AGAIN_S:
             os._exit(128 + number)
         stop.set()
 
@@ -43,5 +43,5 @@ def signals(stop: StopFlag, reload: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            if not told_at or number == signal.SIGHUP:
+            if not stopped_at or number == signal.SIGHUP:
                 signal.signal(number, handler)

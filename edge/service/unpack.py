@@ -105,11 +105,13 @@ def _index(path: Path, pack_file: zipfile.ZipFile) -> PackIndex:
     with pack_file.open(entry) as stream:
         data = stream.read(_INDEX_BYTES + 1)
     try:
-        told: Any = orjson.loads(data)
-        return PackIndex.model_validate(told, strict=False)
+        document: Any = orjson.loads(data)
+        return PackIndex.model_validate(document, strict=False)
     except (orjson.JSONDecodeError, ValidationError) as error:
-        newer = isinstance(error, ValidationError) and isinstance(told, dict) and told.get("schema", 1) not in (1, None)
-        why = f"schema {told['schema']} is newer than this installation" if newer else str(error).splitlines()[0]
+        newer = (
+            isinstance(error, ValidationError) and isinstance(document, dict) and document.get("schema", 1) not in (1, None)
+        )
+        why = f"schema {document['schema']} is newer than this installation" if newer else str(error).splitlines()[0]
         raise UserError(f"{path}: {INDEX}: {why}", expected=_REFUSED) from None
 
 
@@ -147,7 +149,7 @@ def _checked(path: Path, pack_file: zipfile.ZipFile, index: PackIndex, most_gb: 
     return {entry.filename: entry for entry in entries}
 
 
-def _why_unsafe(entry: zipfile.ZipInfo, told: PackedFile) -> str | None:
+def _why_unsafe(entry: zipfile.ZipInfo, listed: PackedFile) -> str | None:
     name, mode = entry.filename, entry.external_attr >> 16
     if name != entry.orig_filename:  # the library cuts it at a NUL
         return "a name that is no plain path"
@@ -159,28 +161,28 @@ def _why_unsafe(entry: zipfile.ZipInfo, told: PackedFile) -> str | None:
         return "encrypted"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "compressed in another way"
-    if entry.file_size != told.bytes:
-        return f"{entry.file_size} bytes, {INDEX} says {told.bytes}"
+    if entry.file_size != listed.bytes:
+        return f"{entry.file_size} bytes, {INDEX} says {listed.bytes}"
     return None
 
 
-def _write(path: Path, pack_file: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, told: PackedFile) -> None:
+def _write(path: Path, pack_file: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, listed: PackedFile) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     with pack_file.open(entry) as source, target.open("xb") as file:
         while block := source.read(_BLOCK):
             size += len(block)
-            if size > told.bytes:
+            if size > listed.bytes:
                 raise UserError(f"{path}: {entry.filename}: more bytes than it says", expected=_REFUSED)
             digest.update(block)
             file.write(block)
         file.flush()
         os.fsync(file.fileno())
-    if digest.hexdigest() != told.sha256:
+    if digest.hexdigest() != listed.sha256:
         raise UserError(
             f"{path}: {entry.filename}: is not the file that was packed",
             received=f"SHA-256 {digest.hexdigest()[:12]}...",
-            expected=f"SHA-256 {told.sha256[:12]}...",
+            expected=f"SHA-256 {listed.sha256[:12]}...",
             fix="copy it again, or pack the line again",
         )
 

@@ -43,7 +43,7 @@ class BlockingCall(ForeignQueue):
     """A blocking call waits for the next entry of a queue that nobody can look into.
 
     A call that takes less than half of what those take that had to wait found an entry there: it may be as old as the last
-    moment at which one had to wait. Where decoding alone takes longer than that, nothing can be told.
+    moment at which one had to wait. Where decoding alone takes longer than that, nothing can be said.
     """
 
     _SURE = 8

@@ -125,8 +125,8 @@ def test_a_cause_that_isn_t_to_lock_is_told_and_passes(tmp_path: Path) -> None:
     watching = watch(lock=())
     told, _ = inspect(tmp_path, CLIPPED[:100], watching)
     assert {record["verdict"] for record in told} == {"pass"}
-    assert watching.told is not None
-    assert (watching.told["breaches"], watching.told["locks"]) == (["clipped"], [])
+    assert watching.in_state is not None
+    assert (watching.in_state["breaches"], watching.in_state["locks"]) == (["clipped"], [])
     assert watching.faults() == {}
 
 
@@ -276,7 +276,7 @@ def test_a_clock_that_steps_moves_a_stamp_and_no_lock(tmp_path: Path) -> None:
         stamp = 10**18 + k * 10**7 - (10**15 if k > 75 else 0)
         locked.append(watching.of(frame.meta)[1])
         watching.see(replace(frame, meta=replace(frame.meta, received_ns=stamp)))
-        assert watching.told is None or 0 < watching.told["since_ns"] <= 10**18 + 160 * 10**7
+        assert watching.in_state is None or 0 < watching.in_state["since_ns"] <= 10**18 + 160 * 10**7
     assert [k for k, reason in enumerate(locked) if reason] == list(range(67, 105))
 
 

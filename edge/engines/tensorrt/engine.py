@@ -18,7 +18,7 @@ from edge.config.line import ModelConfig
 from edge.engines.batch import split_predictions
 from edge.engines.cache import cache_base, pictures_sha256
 from edge.engines.graph_io import RESULT_SETS, blank_picture, check_first, does_not_run, prediction
-from edge.engines.protocol import BuildProgress, Engine, Prediction, SamplePictures, untold
+from edge.engines.protocol import BuildProgress, Engine, Prediction, SamplePictures, say_nothing
 from edge.engines.tensorrt.cuda import Cuda, CudaError, explained, open_cuda
 from edge.engines.tensorrt.engine_build import build_engine
 from edge.engines.tensorrt.engine_cache import EngineCache
@@ -53,7 +53,7 @@ class Maker(Protocol):
 class TrtMaker:
     """TensorRT itself makes engine files, for the device of ``cuda``."""
 
-    def __init__(self, runtime: Runtime, cuda: Cuda, tell: BuildProgress = untold) -> None:
+    def __init__(self, runtime: Runtime, cuda: Cuda, tell: BuildProgress = say_nothing) -> None:
         self.name, self.version = runtime.name, runtime.version
         self._tell = tell
         self._runtime = runtime
@@ -69,7 +69,7 @@ class TrtMaker:
 
 
 def open_tensorrt(
-    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int = 1, tell: BuildProgress = untold
+    config: ModelConfig, bundle: Bundle, samples: SamplePictures | None, batch: int = 1, tell: BuildProgress = say_nothing
 ) -> TensorrtEngine:
     """Open the engine of the config; its file is built if the cache has none.
 

@@ -82,7 +82,7 @@ def _cast_first(model: onnx.ModelProto) -> None:
 
 def _halved(model: onnx.ModelProto) -> onnx.ModelProto:
     for index, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{index}"  # what is left alone is told by name
+        node.name = node.name or f"{node.op_type}_{index}"  # what is left alone is reported by name
     own = {node.name for node in model.graph.node}
     half: onnx.ModelProto = convert_float_to_float16(
         model,

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 _LOOK_S: Final = 0.2
 BUILD_SILENT_S: Final = 900.0
-"""Time in s after which a silent build is taken to hang, and nobody is told of it any more: a service manager that is asked
+"""Time in s after which a silent build is taken to hang, and is not reported any more: a service manager that is asked
 for no more time ends it. Single steps that try out kernels take minutes on a Jetson."""
 
 
@@ -38,7 +38,7 @@ class Phases:
         """Part of the whole, 0 to 1; never falls."""
         self.latest = ""
         """The phase that began last and is still open."""
-        self.told = time.monotonic()
+        self.heard_at = time.monotonic()
         """Time at which the build last said anything."""
 
     def phase(self, name: str, parent: str | None, steps: int) -> None:
@@ -60,7 +60,7 @@ class Phases:
                 del self._open[name]
 
     def _count(self) -> None:
-        self.told = time.monotonic()
+        self.heard_at = time.monotonic()
         self.latest = next(reversed(self._open), self.latest)
         shares: dict[str, float] = {}
         for name, phase in reversed(self._open.items()):  # inner ones first
@@ -88,7 +88,7 @@ def shown_build(model: str, tell: BuildProgress) -> Iterator[Phases]:
 
 def _tell(model: str, phases: Phases, over: threading.Event, tell: BuildProgress) -> None:
     while not over.wait(_LOOK_S):
-        if time.monotonic() - phases.told < BUILD_SILENT_S:
+        if time.monotonic() - phases.heard_at < BUILD_SILENT_S:
             tell(
                 phases.share, f"building the TensorRT engine of {model}: {phases.share:.0%}, {phases.latest or 'starting'}"
             )

@@ -21,7 +21,7 @@ from edge.config.sources import SourceConfig
 from edge.engines.graph_io import blank_picture
 from edge.engines.line_engine import open_line_engine, scales_sha256
 from edge.engines.probe_pictures import generated_pictures
-from edge.engines.protocol import BuildProgress, Engine, untold
+from edge.engines.protocol import BuildProgress, Engine, say_nothing
 from edge.engines.registration import ready_workspace
 from edge.engines.to_map import to_map
 from edge.errors import UserError
@@ -52,7 +52,7 @@ def measure(
     quantile: float = 0.999,
     outliers: Outliers = "refuse",
     seen_before: bool = True,
-    tell: BuildProgress = untold,
+    tell: BuildProgress = say_nothing,
     run: SpreadRun | None = None,
 ) -> tuple[Calibration, CalibrationResult]:
     """The calibration of the config's model, ROI, border and smoothing on good frames; skips are passed over.

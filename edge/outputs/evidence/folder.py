@@ -13,7 +13,7 @@ from edge.storage.disk import cannot_be_written, lock_file, make_folders, writte
 
 EVIDENCE_LOCK: Final = "lock"
 """Held by the process that writes to the folder."""
-DAMAGE_TOLD_S: Final = 600.0
+DAMAGE_REPORTED_S: Final = 600.0
 """Time in s that files which were found damaged at the start are reported as a fault."""
 
 
@@ -29,10 +29,10 @@ class FolderDamage:
         if paths:
             names = ", ".join(path.name for path in paths)
             self._text = f"{paths[0].parent}: damaged, set aside as {names} and begun anew"
-            self._until = time.monotonic() + DAMAGE_TOLD_S
+            self._until = time.monotonic() + DAMAGE_REPORTED_S
 
     @property
-    def told(self) -> str | None:
+    def fault(self) -> str | None:
         """Return what is a fault now."""
         return self._text if time.monotonic() < self._until else None
 

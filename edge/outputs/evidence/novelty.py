@@ -1,4 +1,4 @@
-"""Frames that look unlike those before, told in the judge's thread: a thumbnail against the few that are known.
+"""Frames that look unlike those before, noticed in the judge's thread: a thumbnail against the few that are known.
 
 A thumbnail takes 50 microseconds, of a frame of any size, and its comparison 20.
 """

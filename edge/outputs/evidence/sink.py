@@ -106,7 +106,7 @@ class EvidenceSink(Sink):
     @property
     def trouble(self) -> str | None:  # type: ignore[override]
         """Return what keeps evidence from being written; otherwise damage found at the start, for a while."""
-        return self._damage.told if self._stopped is None else self._stopped
+        return self._damage.fault if self._stopped is None else self._stopped
 
     @property
     def counters(self) -> Mapping[str, int]:

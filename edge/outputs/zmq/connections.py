@@ -69,7 +69,7 @@ class Connections:
         """Return the connection that subscribed (``came``) or cancelled; None if it is gone itself."""
         try:
             fd, user = int(frame.get("__fd")), _user(frame)
-        except zmq.ZMQError:  # told by libzmq at the end of a connection
+        except zmq.ZMQError:  # libzmq reports the end of a connection so
             return None
         connection = self._at(fd)
         if connection is None:

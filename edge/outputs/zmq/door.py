@@ -182,7 +182,7 @@ def _set_limits(socket: zmq.Socket[bytes], hwm: int) -> None:
     socket.set(zmq.RCVHWM, 2)
     socket.set(zmq.RCVBUF, 16 * 1024)
     socket.set(zmq.LINGER, LINGER_MS)
-    socket.set(zmq.XPUB_VERBOSER, 1)  # a second subscriber to the same topic is told of too, and so is its end
+    socket.set(zmq.XPUB_VERBOSER, 1)  # a second subscriber to the same topic is reported too, and so is its end
     socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     # A subscriber whose cable was cut is dropped once 5 s of data went unanswered. Not by ZMTP heartbeats: libzmq 4.3.5
     # aborts the process (an assertion, !_io_error) when one is due to a peer that went while its inbound queue was full,

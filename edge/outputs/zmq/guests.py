@@ -25,7 +25,7 @@ LOOK_S = 0.5
 BAN_S = 60.0
 """Time in s that a key stays out after it flooded."""
 DOMAIN = "edge"
-_REFUSED_TOLD = 100
+_MOST_REFUSED_LOGGED = 100
 
 
 class Bans:
@@ -82,7 +82,7 @@ class Guests:
     def callback(self, _domain: str, key: bytes) -> bool:
         """Return True if ``key`` (Z85) may connect; called in the authenticator's thread, once per handshake."""
         welcome = self.welcomes(key.decode())
-        if not welcome and key not in self._refused and len(self._refused) < _REFUSED_TOLD:
+        if not welcome and key not in self._refused and len(self._refused) < _MOST_REFUSED_LOGGED:
             self._refused.add(key)
             reason = f"it flooded, and is out for {BAN_S:g} s" if key in self._names else "the key is not on the list"
             log.warning("client_refused", key=key.decode(), reason=reason)

@@ -48,7 +48,7 @@ class FrameIds:
     def _restart(self) -> None:
         self._first: int | None = None
         self._last = 0
-        self._told: int | None = None
+        self._handed_on: int | None = None
         self._raw: int | None = None
         """Camera's own id of the newest frame that was placed."""
         self._wide = False
@@ -64,9 +64,9 @@ class FrameIds:
     @property
     def announced(self) -> int:
         """Return last id - first id + 1, summed over streams, for everything that ``tell`` was called for."""
-        if self._first is None or self._told is None:
+        if self._first is None or self._handed_on is None:
             return self._closed
-        return self._closed + self._told - self._first + 1
+        return self._closed + self._handed_on - self._first + 1
 
     def start(self) -> None:
         """Begin a stream: its ids have nothing to do with those before."""
@@ -100,7 +100,7 @@ class FrameIds:
 
     def tell(self, last_id: int) -> None:
         """Note that everything up to ``last_id`` has been handed on, as a frame or inside a skip."""
-        self._told = last_id
+        self._handed_on = last_id
 
     def _begin(self, raw: int | None) -> Arrival:
         self.source = "counted" if raw is None else "device"

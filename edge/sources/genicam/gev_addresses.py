@@ -14,7 +14,7 @@ _MOST: Final = 256
 
 
 def addresses_of(node_map: Any) -> dict[str, tuple[str, str]]:
-    """Return MAC and IP by device id, each ``""`` if not told.
+    """Return MAC and IP by device id, each ``""`` if not known.
 
     They stand in the interface module's features DeviceSelector, DeviceID, GevDeviceMACAddress and GevDeviceIPAddress
     (GenTL SFNC 1.1.1, chapter 4). The selector is put back. Never raises.

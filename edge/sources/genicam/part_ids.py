@@ -14,8 +14,8 @@ Range = tuple[int | None, int | None]
 class PartIds:
     """Part ids of one stream are followed by frame id; not thread-safe.
 
-    A part id that can't be told is None: a wrong one would name another part. Of an encoder, whose values step by
-    whatever a part is long, only those read are told.
+    A part id that isn't sure is None: a wrong one would name another part. Of an encoder, whose values step by
+    whatever a part is long, only those read are reported.
     """
 
     def __init__(self) -> None:

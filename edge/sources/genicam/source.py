@@ -53,7 +53,7 @@ class GenicamSource:
     before the frame that revealed it. A frame with a known id that came incomplete or unreadable is in one skip of its
     own reason and in no gap. Losses before the first frame of a stream can't be known (ids begin where they like).
     Frame ids rise through a stream (a 16-bit camera's wraps are undone) and begin anew at each connection.
-    Three frames in a row that can't be used, or have no part id, are told as the status's ``problem`` until 10 s after
+    Three frames in a row that can't be used, or have no part id, are reported as the status's ``problem`` until 10 s after
     the last of them.
 
     ``camera_ns`` is the camera's stamp as UTC where its clock can be followed: ``timestamp_source`` ``ptp`` (in step
@@ -66,7 +66,7 @@ class GenicamSource:
         self.simulated = means_simulated(config.producer)
         self._state: SourceState = "opening"
         self._detail = ""
-        self._told = ""
+        self._logged_failure = ""
         """Why the latest attempt to connect failed: the log has it once."""
         self._accounts = Accounts(config.part_id, self._log, None if self.simulated else config.max_repeats)
         self._counters = self._accounts.counters
@@ -200,7 +200,7 @@ class GenicamSource:
     def _begin_stream(self) -> None:
         assert self._link is not None
         self._accounts.start()
-        self._streaming, self._errors, self._told = True, 0, ""
+        self._streaming, self._errors, self._logged_failure = True, 0, ""
         hz = self._config.software_trigger_hz
         self._pace.start(max(1.0 / hz if hz else 0.0, self._link.expected_interval_s()))
         self._quiet_since(time.monotonic())
@@ -298,10 +298,10 @@ class GenicamSource:
 
     def _back_off(self, code: str, text: str, present: list[str]) -> None:
         self._pause()
-        if text != self._told:
+        if text != self._logged_failure:
             known: dict[str, Any] = {"present": present} if code == "camera_not_found" else {}
             self._log.warning(code, reason=text, serial=self._config.serial, **known)
-        self._state, self._detail, self._told = "backoff", text, text
+        self._state, self._detail, self._logged_failure = "backoff", text, text
 
     def _pause(self) -> None:
         first, longest = BACKOFF_S

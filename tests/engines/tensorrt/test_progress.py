@@ -9,7 +9,7 @@ import pytest
 import structlog
 from support.waits import PATIENCE_S
 
-from edge.engines.protocol import untold
+from edge.engines.protocol import say_nothing
 from edge.engines.tensorrt import progress
 from edge.engines.tensorrt.progress import Phases, shown_build
 
@@ -67,6 +67,10 @@ def test_a_build_that_says_nothing_is_told_no_more(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_build_that_fails_is_not_said_to_be_built() -> None:
-    with structlog.testing.capture_logs() as logs, pytest.raises(ValueError, match="no"), shown_build("tile-40", untold):
+    with (
+        structlog.testing.capture_logs() as logs,
+        pytest.raises(ValueError, match="no"),
+        shown_build("tile-40", say_nothing),
+    ):
         raise ValueError("no")
     assert [entry["event"] for entry in logs] == ["tensorrt_building"]
