@@ -9,8 +9,19 @@ from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
+from edge.cli._console import layout_console
 from edge.spread import Progress as SpreadProgress
 
 Step: TypeAlias = Callable[[int, int | None], None]
@@ -30,15 +41,25 @@ def no_bars() -> Iterator[None]:
         _hidden = False
 
 
+def words_column(template: str = "{task.description}") -> TextColumn:
+    """Make a column of a bar for words that may name a user's file: rich's own would read markup in them."""
+    return TextColumn(template, markup=False)
+
+
+def _usual_columns() -> tuple[ProgressColumn, ...]:
+    """Return rich's own columns, the words as they are."""
+    return (words_column(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+
+
 def _shows(console: Console) -> bool:
     return console.is_terminal and not _hidden
 
 
 @contextmanager
 def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -> Iterator[Step]:
-    """Make a bar with ``columns`` (rich's usual ones if none are given); it vanishes at its end if ``transient`` is set."""
-    console = Console(stderr=True)
-    bar = Progress(*columns, console=console, transient=transient)
+    """Make a bar with ``columns``, by default words, bar, percentage and time left; ``transient``: it vanishes at its end."""
+    console = layout_console(stderr=True)
+    bar = Progress(*(columns or _usual_columns()), console=console, transient=transient)
     task = bar.add_task(text, total=None)
 
     def step(done: int, total: int | None) -> None:
@@ -56,8 +77,8 @@ def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -
 @contextmanager
 def build_bar() -> Iterator[Callable[[float, str], None]]:
     """Show a bar for a build that takes minutes, fed by what an engine reports."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
+    columns = (words_column(), BarColumn(), TimeElapsedColumn())
+    console = layout_console(stderr=True)
     bar = Progress(*columns, console=console)
     task = bar.add_task("", total=1.0)
 
@@ -84,8 +105,8 @@ def tracked(items: Iterable[Element], text: str, total: int | None) -> Iterator[
 @contextmanager
 def spread_bar() -> Iterator[Callable[[str, SpreadProgress], None]]:
     """A bar for spread work: frames, frames/s, when it will be done, workers, and shards that were begun again."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    console = layout_console(stderr=True)
+    columns = (words_column(), BarColumn(), MofNCompleteColumn(), words_column("{task.fields[pace]}"))
     bar = Progress(*columns, console=console, transient=True)
     tasks: dict[str, TaskID] = {}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from edge.cli._bars import spread_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._good_frames import show_notes
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._options import declared_bits
@@ -42,7 +42,7 @@ def calibrate_drift(
             fix="run edge calibrate without --drift on good frames first; it measures the thresholds",
         )
     calibration = Calibration.load(out)
-    console = Console(highlight=False)
+    console = text_console()
     places = [good_frames(source, declared_bits(bits, loaded.config.source), side="calibrate") for source in sources]
     show_notes(console, [note for place in places for note in place.notes])
     with spread_bar() as bar:
@@ -67,11 +67,10 @@ def calibrate_drift(
     console.print(
         f"{spec.frames} frames measured, every {spec.every}; {spec.signatures} signatures; "
         + ("parts are registered" if baseline.template.fixed else "no common pose: frames are measured as a whole"),
-        soft_wrap=True,
     )
     if spec.note:
-        console.print(f"[yellow]note:[/] {spec.note}", soft_wrap=True)
-    console.print(f"wrote {out.with_name(spec.file)}, and its name into {out}", soft_wrap=True)
+        console.print(labelled("note:", "yellow", spec.note))
+    console.print(f"wrote {out.with_name(spec.file)}, and its name into {out}")
     end_if_incomplete(tuple(text for place in places for text in place.lacks))
 
 

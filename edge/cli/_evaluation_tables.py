@@ -7,23 +7,21 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli._console import labelled, text_console
 from edge.cli._tables import print_table
 
 
 def show(report: dict[str, Any]) -> None:
     """Print the report as tables."""
-    console = Console(highlight=False)
+    console = text_console()
     about = report["set"]
     side = f", side {about['side']}" if about["side"] else ""
     console.print(
         f"{about['path']}{side}: {about['good']} good, {about['defective']} defective, {about['parts']} parts",
-        soft_wrap=True,
     )
     _headline(report["models"])
     for model in report["models"]:
-        console.print(
-            f"{model['name']}: threshold {model['threshold']['high']:.6g} from {model['threshold']['from']}", soft_wrap=True
-        )
+        console.print(f"{model['name']}: threshold {model['threshold']['high']:.6g} from {model['threshold']['from']}")
         _kinds(model)
         for tag, rows in model["by_tag"].items():
             _tag(tag, rows)
@@ -33,11 +31,10 @@ def show(report: dict[str, Any]) -> None:
     if "comparison" in report:
         _comparison(report["comparison"])
     if "matrix" in report:
-        console.print("each row with the model of its name", soft_wrap=True)
+        console.print("each row with the model of its name")
         _matrix(report["matrix"])
     for note in report["notes"]:
-        console.print("[yellow]note:[/yellow] ", end="")
-        console.print(note, soft_wrap=True, markup=False)
+        console.print(labelled("note:", "yellow", note))
 
 
 def _headline(models: list[dict[str, Any]]) -> None:
@@ -144,16 +141,15 @@ def _matrix(entry: dict[str, Any]) -> None:
             texts.append("\n".join(f"{name} {figure(cell[key])}" for name, key in names.items()))
         table.add_row(row, *texts, end_section=True)
     print_table(table)
-    console = Console(highlight=False)
+    console = text_console()
     drop = entry["average_relative_drop"]
     console.print(f"average relative drop of the AUROC: {'-' if drop is None else f'{100 * drop:.1f} %'}")
-    console.print(f"thresholds from: {entry['thresholds_from']}", soft_wrap=True)
+    console.print(f"thresholds from: {entry['thresholds_from']}")
 
 
 def _wrong_regions(console: Console, entry: dict[str, Any]) -> None:
     console.print(
         f"{entry['regions_on_good_frames']} regions on good frames, {entry['regions_beside_defects']} beside defects",
-        soft_wrap=True,
     )
     if not entry["groups"]:
         return
@@ -182,9 +178,7 @@ def _comparison(entry: dict[str, Any]) -> None:
         )
     print_table(table)
     verdicts = entry["verdicts"]
-    Console(highlight=False).print(
+    text_console().print(
         f"both right {verdicts['both_right']}, both wrong {verdicts['both_wrong']}, only {first} right "
         f"{len(verdicts['only_first_right'])}, only {second} right {len(verdicts['only_second_right'])}",
-        soft_wrap=True,
-        markup=False,
     )

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from edge.cli._console import text_console
 from edge.cli._replayed import classes_table
 from edge.cli._tables import columns_of_output, print_table
 from edge.config.load import Loaded
@@ -77,7 +77,7 @@ def golden_as_json(result: Golden) -> dict[str, Any]:
 
 def show_golden(result: Golden, pictures: GoldenPictures | None) -> None:
     """Print each class in a row, then the worst of the frames that were judged wrongly."""
-    console = Console(highlight=False)
+    console = text_console()
     print_table(classes_table(result.classes, "golden frames", compared=False))
     for verdict, count in (("pass", result.good), ("fail", result.bad)):
         right = count - sum(j.expected == verdict for j in result.wrong)
@@ -85,9 +85,9 @@ def show_golden(result: Golden, pictures: GoldenPictures | None) -> None:
     if result.wrong:
         _show_worst(console, result)
     if pictures is not None:
-        console.print(f"overlays: {pictures.folder} ({pictures.count} pictures)", soft_wrap=True, markup=False)
+        console.print(f"overlays: {pictures.folder} ({pictures.count} pictures)")
     if result.kept is not None:
-        console.print(f"kept in {os.path.normpath(result.kept)}", soft_wrap=True, markup=False)
+        console.print(f"kept in {os.path.normpath(result.kept)}")
 
 
 def _show_worst(console: Console, result: Golden) -> None:
@@ -102,8 +102,8 @@ def _show_worst(console: Console, result: Golden) -> None:
     table.add_column("frame", no_wrap=room, overflow="fold", min_width=longest if room else None)
     for judgement in worst:
         value, high = ("", "") if judgement.compared is None else (f"{number:.4g}" for number in judgement.compared)
-        table.add_row(judgement.found, value, high, escape(judgement.reason or judgement.why), escape(judgement.name))
+        table.add_row(judgement.found, value, high, judgement.reason or judgement.why, judgement.name)
     print_table(table)
     more = len(result.wrong) - len(worst)
     if more:
-        console.print(f"and {more} more: --json names all of them", soft_wrap=True)
+        console.print(f"and {more} more: --json names all of them")

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
+from edge.cli._console import labelled
 from edge.errors import UserError
 
 LeaveOutOption: TypeAlias = Annotated[
@@ -45,4 +45,4 @@ def outliers_choice(*, leave_out: bool, keep: bool) -> Literal["refuse", "leave_
 def show_notes(console: Console, notes: Iterable[str]) -> None:
     """Print each note on a line of its own, in yellow."""
     for note in notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+        console.print(labelled("note:", "yellow", note))

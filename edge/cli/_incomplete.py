@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import typer
-from rich.console import Console
 
+from edge.cli._console import text_console
 from edge.errors import ExitCode
 
 
@@ -14,6 +14,6 @@ def end_if_incomplete(lacks: Iterable[str]) -> None:
     """Print what is missing, a line each. Raises ``typer.Exit(1)`` if anything is."""
     texts = [text for text in lacks if text]
     for text in texts:
-        Console(stderr=True, highlight=False).print(f"incomplete: {text}", soft_wrap=True, markup=False)
+        text_console(stderr=True).print(f"incomplete: {text}")
     if texts:
         raise typer.Exit(ExitCode.NO)

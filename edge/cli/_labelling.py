@@ -10,7 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.text import Text
 
+from edge.cli._console import labelled, text_console
 from edge.cli._frame_in_terminal import END, drawn, keys
 from edge.cli._mask_brush import MaskBrush, painted
 from edge.models.sets.drawn_masks import write_mask
@@ -27,7 +29,7 @@ _WITHOUT_MASK: Final = ("good", "unsure", "withdrawn")
 
 def by_keys(frames: FrameSet, asked: Sequence[SetFrame], person: str, *, decides: bool) -> int:
     """Ask for each frame. Returns how many words were given."""
-    console = Console(highlight=False)
+    console = text_console()
     if not asked:
         console.print("every frame has your word already" if not decides else "no labels disagree")
         return 0
@@ -49,7 +51,7 @@ def by_keys(frames: FrameSet, asked: Sequence[SetFrame], person: str, *, decides
                 continue
             word, mask = said
             add_labels(frames, [word_of(frame.file, word, person, mask=mask, decides=decides)])
-            console.print(f"{frame.file}: {word}{f', mask {mask}' if mask else ''}", markup=False)
+            console.print(f"{frame.file}: {word}{f', mask {mask}' if mask else ''}")
             given += 1
             at += 1
     return given
@@ -75,7 +77,7 @@ class _Labelling:
         """The word that a key is, with the mask that this person painted before; None after a key that is none."""
         word = self._word(key)
         if word is None:
-            self.console.print(f"[yellow]{key!r} is no key here[/]: {_HELP}")
+            self.console.print(Text.assemble((f"{key!r} is no key here", "yellow"), f": {_HELP}"), soft_wrap=False)
             return None
         own = [vote.mask for vote in frame.votes if vote.by == person and vote.mask]
         return word, own[-1] if own and word not in _WITHOUT_MASK else None
@@ -86,16 +88,14 @@ class _Labelling:
             pixels = self._pixels(frame)
             before = self.frames.read_mask(frame)
         except (OSError, PictureError) as error:
-            self.console.print(f"[yellow]{frame.file} can't be painted on:[/] {why_unreadable(error)}")
+            self.console.print(labelled(f"{frame.file} can't be painted on:", "yellow", why_unreadable(error)))
             return None
         before = before if before is not None and before.shape == pixels.shape[:2] else None
         mask = painted(pixels, self.read, lambda brush, said: self._show_brush(brush, pixels, said), before)
         if mask is None:
             return None
         while True:
-            self.console.print(
-                f"[dim]{np.count_nonzero(mask)} px, of: d a defect, n a new kind, q none{self._numbered()}[/]"
-            )
+            self._hint(f"{np.count_nonzero(mask)} px, of: d a defect, n a new kind, q none{self._numbered()}")
             key = self.read()
             if key in _LEAVE:
                 return None
@@ -110,19 +110,21 @@ class _Labelling:
             if self.console.is_terminal:
                 self._draw(pixels)
         except (OSError, PictureError) as error:
-            self.console.print(f"[yellow]{frame.file} can't be shown:[/] {why_unreadable(error)}")
+            self.console.print(labelled(f"{frame.file} can't be shown:", "yellow", why_unreadable(error)))
         said = ", ".join(f"{vote.by} says {'+'.join(vote.defects) or vote.label}" for vote in frame.votes)
-        self.console.print(f"{place}: {frame.file}{f' ({said})' if said else ''}", markup=False)
-        self.console.print(f"[dim]{_HELP}{self._numbered()}[/]")
+        self.console.print(f"{place}: {frame.file}{f' ({said})' if said else ''}")
+        self._hint(f"{_HELP}{self._numbered()}")
 
     def _show_brush(self, brush: MaskBrush, pixels: NDArray[np.uint8], said: str) -> None:
         if self.console.is_terminal:
             self._draw(brush.view(pixels))
         x, y = brush.at
-        self.console.print(
-            f"mask of {np.count_nonzero(brush.mask)} px, brush of {2 * brush.radius + 1} px at {x}, {y}", markup=False
-        )
-        self.console.print(f"[dim]{said}[/]")
+        self.console.print(f"mask of {np.count_nonzero(brush.mask)} px, brush of {2 * brush.radius + 1} px at {x}, {y}")
+        self._hint(said)
+
+    def _hint(self, text: str) -> None:
+        """Say which keys there are, dim, and broken between words."""
+        self.console.print(text, style="dim", soft_wrap=False)
 
     def _draw(self, pixels: NDArray[np.uint8]) -> None:
         self.console.print(drawn(pixels, self.console.width - 2, max(6, self.console.height - 5)))
@@ -156,6 +158,6 @@ class _Labelling:
                 text = ""
                 break
             text = text[:-1] if key in ("\x7f", "\b") else text + key
-            self.console.print(key, end="", markup=False)
+            self.console.print(key, end="")
         self.console.print()
         return text.strip()

@@ -6,16 +6,19 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
-from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from edge.cli._console import layout_console, text_console
 from edge.line.line import Line
 from edge.line.run import EachTurn
 from edge.line.supervise import StageHealth
+
+_COLOURS: Final = {"pass": "green", "fail": "red", "invalid": "yellow"}
 
 
 class FrameRate:
@@ -42,18 +45,18 @@ def live_table(line: Line, health: StageHealth, rate: FrameRate) -> Table:
     lost = ", ".join(f"{reason} {count}" for reason, count in tally.skipped_frames.items()) or "none"
     verdicts = tally.verdicts
     p50, p99 = tally.percentile_ms(0.5), tally.percentile_ms(0.99)
-    detail = f": {escape(source.problem or source.detail)}" if source.state not in ("streaming", "ended") else ""
+    detail = f": {source.problem or source.detail}" if source.state not in ("streaming", "ended") else ""
     table.add_row("source", f"{source.state}{detail}, {rate(tally.accounted):.1f} frames/s")
     table.add_row(
         "verdicts",
-        f"[green]pass {verdicts['pass']}[/]   [red]fail {verdicts['fail']}[/]   [yellow]invalid {verdicts['invalid']}[/]",
+        Text("   ").join(Text(f"{verdict} {verdicts[verdict]}", colour) for verdict, colour in _COLOURS.items()),
     )
     table.add_row("latency", "-" if p50 is None or p99 is None else f"p50 {p50:.1f} ms   p99 {p99:.1f} ms")
     table.add_row("losses", lost)
     table.add_row("ring", f"{line.ring.fill} of {line.ring.slots} slots in use")
     table.add_row("progress", f"{health.progress_age_s * 1e3:.0f} ms ago")
     for fault in line.faults:
-        table.add_row("[red]fault[/]", f"[red]{escape(f'{fault.code}: {fault.text}')}[/]")
+        table.add_row(Text("fault", "red"), Text(f"{fault.code}: {fault.text}", "red"))
     return table
 
 
@@ -63,8 +66,8 @@ def shown_live() -> Iterator[EachTurn]:
 
     From then on only errors are logged: lines between would tear the table, which shows all that they would say.
     """
-    console, rate = Console(), FrameRate()
-    live = Live(console=console, refresh_per_second=4)
+    rate = FrameRate()
+    live = Live(console=layout_console(), refresh_per_second=4)
     watched: list[Line] = []
 
     def each_turn(line: Line, health: StageHealth) -> None:
@@ -84,7 +87,7 @@ def shown_live() -> Iterator[EachTurn]:
             counts = ", ".join(f"{count} {verdict}" for verdict, count in tally.verdicts.items())
             lost = ", ".join(f"{count} {reason}" for reason, count in tally.skipped_frames.items()) or "none"
             sums = f"stopped: {announced} frames announced, {tally.accounted} accounted for: {counts}; lost {lost}"
-            console.print(sums, soft_wrap=True, highlight=False)
+            text_console().print(sums)
 
 
 def _only_errors(_logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -72,12 +72,12 @@ def _of_config(path: Path, overrides: Sequence[str], found: NamedLogs) -> None:
 
 def no_match_text(files: Sequence[Path], wanted: Filter, damage: LogDamage, *, in_utc: bool) -> str:
     """Say that no record matches, and from when to when the logs reach: what is older may have been deleted."""
-    told = f"no record matches in {len(files)} file(s)"
+    text = f"no record matches in {len(files)} file(s)"
     if wanted.since_ns is not None:  # older files were passed over
         damage = LogDamage()
         for _ in read_log(files, Filter(), damage):
             pass
     if damage.reach is None:
-        return f"{told}, which hold none"
+        return f"{text}, which hold none"
     first, last = (clock_time(moment, in_utc=in_utc) for moment in damage.reach)
-    return f"{told}, which reach from {first} to {last} ({zone_text(damage.reach[1], in_utc=in_utc)})"
+    return f"{text}, which reach from {first} to {last} ({zone_text(damage.reach[1], in_utc=in_utc)})"

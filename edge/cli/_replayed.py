@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from edge.cli._console import text_console
 from edge.cli._tables import print_table
 from edge.errors import first_few
 from edge.line.line import Line
@@ -107,17 +106,17 @@ class Replayed:
             table.add_row(f"  invalid: {reason}", str(count))
         for reason, count in tally.skipped_frames.items():
             table.add_row(f"skipped: {reason}", str(count))
-        console = Console()
+        console = text_console()
         print_table(table)
         lost = self.line.output_statuses()["jsonl"].lost
         short = f" ({lost} could not be written)" if lost else ""
-        console.print(f"records: {self.out / 'records.jsonl'}{short}", soft_wrap=True)
+        console.print(f"records: {self.out / 'records.jsonl'}{short}")
         for name in _PICTURES:
             folder = self.out / name
             if folder.is_dir():
-                console.print(f"{name}: {folder} ({_pictures_in(folder)} pictures{self._left_out(name)})", soft_wrap=True)
+                console.print(f"{name}: {folder} ({_pictures_in(folder)} pictures{self._left_out(name)})")
         if (self.out / "masks.jsonl").exists():
-            console.print(f"masks: {self.out / 'masks.jsonl'}", soft_wrap=True)
+            console.print(f"masks: {self.out / 'masks.jsonl'}")
 
     def _left_out(self, name: str) -> str:
         drawn = self.line.output_statuses().get("pictures")
@@ -129,7 +128,7 @@ class Replayed:
         print_table(classes_table(self.classes, f"labels of {self.labels.by}", compared=self.before is not None))
         without = self.labels.without
         if without:
-            Console(highlight=False).print(f"{without} frame{'s' * (without != 1)} without a label", soft_wrap=True)
+            text_console().print(f"{without} frame{'s' * (without != 1)} without a label")
 
     def _show_lost(self) -> None:
         """Name the defects that this run lost: the one thing that must not be read past."""
@@ -137,7 +136,7 @@ class Replayed:
         if lost:
             caught = "defective frame that was caught is" if len(lost) == 1 else "defective frames that were caught are"
             text = f"{len(lost)} {caught} not any more: {first_few(lost, NAMED)}"
-            Console(highlight=False).print(text, style="bold red", soft_wrap=True, markup=False)
+            text_console().print(text, style="bold red")
 
     def _show_changes(self, comparison: Comparison) -> None:
         assert self.before is not None
@@ -156,17 +155,17 @@ class Replayed:
             labels = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
             loses = was == "fail" and was != now and any(kind not in ("good", "no label") for kind in kinds)
             cells = [f"{was} -> {now}" if was != now else f"{was}, as before", str(count)]
-            cells += [escape(labels)] if self.labels else []
-            table.add_row(*cells, escape(", ".join(names) + more), style="bold red" if loses else "")
+            cells += [labels] if self.labels else []
+            table.add_row(*cells, ", ".join(names) + more, style="bold red" if loses else "")
         for text, count in self._one_sided(comparison):
-            table.add_row(escape(text), str(count))
+            table.add_row(text, str(count))
         headline = f"against {self.against}: {len(comparison.changes)} of {compared} frames changed"
-        console = Console(highlight=False)
-        console.print(headline, soft_wrap=True, markup=False)
+        console = text_console()
+        console.print(headline)
         print_table(table)
         if self.before.runs > 1:
             text = f"{self.against} holds {self.before.runs} runs: for each frame the last one counts"
-            console.print(text, soft_wrap=True, markup=False)
+            console.print(text)
 
     def _one_sided(self, comparison: Comparison) -> Iterator[tuple[str, int]]:
         assert self.against is not None
@@ -196,7 +195,7 @@ def _cells(row: ClassRow) -> list[str]:
     now, before = row.now, row.before or row.now
     failed, passed = _change(before.failed, now.failed), _change(before.passed, now.passed)
     verdicts = ("", "", failed) if row.good else (failed, passed, "")
-    cells = [escape(row.name), str(row.frames), *verdicts, _change(before.undecided, now.undecided)]
+    cells = [row.name, str(row.frames), *verdicts, _change(before.undecided, now.undecided)]
     return cells if row.before is None else [*cells, str(len(row.lost)) if row.lost else ""]
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
-from rich.console import Console
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._incomplete import end_if_incomplete
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame, hashed
@@ -86,12 +86,10 @@ def tell_unreadable(path: Path, unreadable: Sequence[tuple[str, str]]) -> None:
     """Name the first few on stderr, and count all."""
     if not unreadable:
         return
-    console = Console(stderr=True, highlight=False)
-    console.print(
-        f"[yellow]note:[/yellow] {len(unreadable)} pictures of {path} can't be read and are left out", soft_wrap=True
-    )
+    console = text_console(stderr=True)
+    console.print(labelled("note:", "yellow", f"{len(unreadable)} pictures of {path} can't be read and are left out"))
     for file, why in unreadable[:_NAMED]:
-        console.print(f"  {file}: {why}", soft_wrap=True, markup=False)
+        console.print(f"  {file}: {why}")
     if len(unreadable) > _NAMED:
         console.print(f"  and {len(unreadable) - _NAMED} more")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
+
+from edge.cli._console import layout_console
 
 PIPE_WIDTH: Final = 120
 """Columns of a table in a pipe, which has no width of its own."""
@@ -16,20 +18,20 @@ def width_of_pipe() -> int | None:
     """Return the width for what goes into a pipe: ``COLUMNS`` if it is set, as ``man`` and ``ls`` do, else 120; None on a
     terminal, which knows its own.
     """
-    if Console().is_terminal:
+    if layout_console().is_terminal:
         return None
-    told = os.environ.get("COLUMNS", "")
-    return int(told) if told.isdecimal() and int(told) > 0 else PIPE_WIDTH
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_WIDTH
 
 
-def print_table(table: Table | Group, *, markup: bool = True) -> None:
+def print_table(table: Table | Group) -> None:
     """Print a table, or one with lines below it, as wide as the terminal; into a pipe at most ``COLUMNS``, else 120, wide.
 
-    Without ``markup``, ``[red]`` and ``:x:`` in its cells remain text.
+    Its cells, headers and titles are text as it is; a ``Text`` among them has colours.
     """
-    Console(highlight=False, markup=markup, emoji=markup, width=width_of_pipe()).print(table)
+    layout_console(width=width_of_pipe()).print(table)
 
 
 def columns_of_output() -> int:
     """Return how many columns a table has, on a terminal or in a pipe."""
-    return width_of_pipe() or Console().width
+    return width_of_pipe() or layout_console().width

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._options import completing
 from edge.cli._sets import end_if_lacking
 from edge.cli._tables import print_table
@@ -82,22 +82,20 @@ def adapt(
         )
     written = None if out is None or done.choice.taken is None else write_version(out, done, force=force)
     if as_json:
-        told = report(done) | {"written": None if written is None else {"folder": str(out), "sha256": written.sha256}}
-        typer.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+        answer = report(done) | {"written": None if written is None else {"folder": str(out), "sha256": written.sha256}}
+        typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
         end_if_lacking(done.factory.source)
         return
     show(done)
-    console = Console(highlight=False)
+    console = text_console()
     if written is not None:
         assert done.choice.taken is not None
         assert done.choice.taken.trial is not None
-        console.print(
-            f"wrote {out}, model {written.sha256[:12]}; the old one is {subject.bundle.sha256[:12]}", soft_wrap=True
-        )
-        console.print("to run it: name it in the line's YAML (model.bundle), then", soft_wrap=True)
+        console.print(f"wrote {out}, model {written.sha256[:12]}; the old one is {subject.bundle.sha256[:12]}")
+        console.print("to run it: name it in the line's YAML (model.bundle), then")
         line = "LINE.yaml" if subject.line is None else str(subject.line.path)
-        console.print(f"  edge calibrate OTHER_GOOD_FRAMES -c {line} && edge reload {line}", soft_wrap=True)
-        console.print(f"the way back: edge adapt --undo -m {out}", soft_wrap=True)
+        console.print(f"  edge calibrate OTHER_GOOD_FRAMES -c {line} && edge reload {line}")
+        console.print(f"the way back: edge adapt --undo -m {out}")
     elif done.choice.taken is not None:
         console.print("nothing is written: give -o NEW")
     end_if_lacking(done.factory.source)
@@ -105,17 +103,16 @@ def adapt(
 
 def show(done: Adaptation) -> None:
     """Print what was tried, best first, and what is taken."""
-    console, factory = Console(highlight=False), done.factory
+    console, factory = text_console(), done.factory
     judged = f", {len(factory.judged)} to judge on" if factory.judged else ""
     console.print(
         f"{done.subject.bundle.spec.name}: {len(factory.adapt)} frames to adapt by, {len(factory.threshold)} for the "
         f"threshold{judged}; frozen threshold {done.subject.threshold:.4g} ({done.subject.threshold_from})",
-        soft_wrap=True,
     )
     for note in factory.notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+        console.print(labelled("note:", "yellow", note))
     for name, why in done.suspects.items():
-        console.print(f"[yellow]left out:[/] {escape(name)}: {why}", soft_wrap=True)
+        console.print(labelled("left out:", "yellow", f"{name}: {why}"))
     table = Table()
     for column in ("answer", "false rejects", "recall", "ms", "what"):
         table.add_column(column, overflow="fold")
@@ -125,20 +122,18 @@ def show(done: Adaptation) -> None:
     print_table(table)
     for one in done.tried:
         if one.trial is None:
-            console.print(f"[dim]{one.row.name}: {escape(one.why_not or '')}[/]", soft_wrap=True)
+            console.print(f"{one.row.name}: {one.why_not or ''}", style="dim")
     lab = "" if done.lab_recall is None else f" (in the lab {done.lab_recall:.2f})"
     low, high = (f"{100 * contrast:.0f}" for contrast in (done.contrasts[0], done.contrasts[-1]))
-    console.print(f"recall: of pasted defects of 4 to 12 px at {low} to {high} % contrast{lab}", soft_wrap=True)
-    console.print(done.choice.why, soft_wrap=True)
+    console.print(f"recall: of pasted defects of 4 to 12 px at {low} to {high} % contrast{lab}")
+    console.print(done.choice.why)
 
 
 def _add(table: Table, one: Tried, *, taken: bool) -> None:
     assert one.trial is not None
     assert one.proposal is not None
     cells = (one.row.name, _rejects(one.trial), f"{one.trial.recall:.2f}", f"{one.trial.ms:.1f}", one.proposal.summary)
-    table.add_row(
-        *(f"[bold green]{escape(cell)}[/]" if taken and number < 4 else escape(cell) for number, cell in enumerate(cells))
-    )
+    table.add_row(*(Text(cell, "bold green") if taken and number < 4 else cell for number, cell in enumerate(cells)))
 
 
 def _rejects(trial: Trial) -> str:
@@ -149,14 +144,10 @@ def _rejects(trial: Trial) -> str:
 def _undo(model: Path, out: Path | None, *, force: bool) -> None:
     bundle = load_bundle(model)
     old = undo(bundle)
-    console = Console(highlight=False)
-    console.print(
-        f"{model} was adapted from {old.folder}, model {old.sha256[:12]}; its files are as they were", soft_wrap=True
-    )
+    console = text_console()
+    console.print(f"{model} was adapted from {old.folder}, model {old.sha256[:12]}; its files are as they were")
     if out is not None:
         again = copy_bundle(old, out, force=force)
-        console.print(f"wrote {out}, model {again.sha256[:12]}", soft_wrap=True)
+        console.print(f"wrote {out}, model {again.sha256[:12]}")
     place = old.folder if out is None else out
-    console.print(
-        f"to run it: name {place} in the line's YAML (model.bundle) with its calibration, then edge reload", soft_wrap=True
-    )
+    console.print(f"to run it: name {place} in the line's YAML (model.bundle) with its calibration, then edge reload")

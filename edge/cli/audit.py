@@ -7,10 +7,11 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._sets import ByOption, PartGapOption, described_set, end_if_lacking
 from edge.cli._tables import print_table
 from edge.errors import UserError
@@ -103,18 +104,18 @@ def _show(named: list[NamedSet], findings: list[AuditFinding], shown: int, *, ev
             kinds[frame.kind] = kinds.get(frame.kind, 0) + 1
         table.add_row(one.name, str(len(one.read)), ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
     print_table(table)
-    console = Console(highlight=False)
+    console = text_console()
     colours = {"forbids": "red", "warns": "yellow", "notes": "dim"}
     for finding in findings:
-        console.print(f"[{colours[finding.weight]}]{finding.weight}[/] ", end="")
-        console.print(finding.text, soft_wrap=True, markup=False)
+        console.print(labelled(finding.weight, colours[finding.weight], finding.text))
         most = len(finding.frames) if every else shown
         for row in finding.frames[:most]:
             rest = ", ".join(f"{key} {value}" for key, value in row.items() if key != "file" and value is not None)
-            console.print(f"    {row['file']}  {rest}", soft_wrap=True, markup=False)
+            console.print(f"    {row['file']}  {rest}")
         if len(finding.frames) > most:
             console.print(f"    and {len(finding.frames) - most} more: --frames names them all")
     if is_forbidden(findings):
-        console.print("[red]these sets must not be compared as they stand[/]; edge split makes sides that share no part")
+        forbidden = ("these sets must not be compared as they stand", "red")
+        console.print(Text.assemble(forbidden, "; edge split makes sides that share no part"))
     else:
         console.print("nothing forbids a comparison" if findings else "nothing was found")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from edge.cli._console import text_console
 from edge.cli._tables import print_table
 from edge.cli.build import parse_numbers
 from edge.models.backbone.layers import default_layers
@@ -39,7 +39,7 @@ def backbone(
     """
     pixels = PixelScaling(scale, parse_numbers("--mean", mean), parse_numbers("--std", std), "bgr" if bgr else "rgb")
     opened = open_backbone(network, 1 if grey else None, pixels)
-    console = Console(highlight=False)
+    console = text_console()
     if out is None:
         _list(opened)
         return
@@ -48,11 +48,10 @@ def backbone(
     if licence is not None:
         console.print(
             f"weights: {opened.provenance['weights']}, {licence}; trained on ImageNet, whose own terms of use apply too",
-            soft_wrap=True,
         )
     if "pixels" in opened.provenance:
-        console.print(f"pixels go in as {opened.provenance['pixels']}", soft_wrap=True)
-    console.print(f"wrote {out}, {size / 1e6:.1f} MB", soft_wrap=True)
+        console.print(f"pixels go in as {opened.provenance['pixels']}")
+    console.print(f"wrote {out}, {size / 1e6:.1f} MB")
 
 
 def _list(opened: Backbone) -> None:

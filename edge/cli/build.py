@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import show_notes
 from edge.cli._incomplete import end_if_incomplete
@@ -102,7 +102,7 @@ def build(
         "channels": channels,
         "order": "bgr" if bgr else "rgb",
     }
-    good = None if frames is None else _frames(Console(highlight=False, stderr=as_json), frames)
+    good = None if frames is None else _frames(text_console(stderr=as_json), frames)
     options = BuildOptions(
         name=name,
         size=parse_size(size),
@@ -212,7 +212,7 @@ def _as_json(report: BuildReport) -> dict[str, Any]:
 
 
 def _show(report: BuildReport, *, verbose: bool) -> None:
-    console = Console(highlight=False)
+    console = text_console()
     spec = report.bundle.spec
     kind = "grey" if spec.input.channels == 1 else "RGB"
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -231,9 +231,11 @@ def _show(report: BuildReport, *, verbose: bool) -> None:
     table.add_row("check", f"{report.check.pictures} pictures, largest difference {difference} of the map's range")
     print_table(table)
     for warning in report.warnings:
-        console.print(f"[yellow]warning:[/yellow] {escape(warning)}")
+        console.print(labelled("warning:", "yellow", warning))
     for picture in report.check.not_finite:
-        console.print(f"[yellow]warning:[/yellow] the map of {picture} is not finite; such frames will be judged invalid")
+        console.print(
+            labelled("warning:", "yellow", f"the map of {picture} is not finite; such frames will be judged invalid")
+        )
     console.print(f"wrote {report.bundle.folder}, model {report.bundle.sha256[:12]}")
 
 

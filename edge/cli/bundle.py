@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
+from edge.cli._console import labelled, text_console
 from edge.cli._json import JsonOption, print_json
 from edge.cli._tables import print_table
 from edge.config.bundle import load_bundle, unlisted
@@ -61,18 +61,20 @@ def check(
     table.add_row("display", f"threshold {threshold}, range {spec.display.range[0]:g} to {spec.display.range[1]:g}")
     for key, value in spec.provenance.items():
         table.add_row(key.replace("_", " "), str(value))
-    console = Console(highlight=False)
+    console = text_console()
     print_table(table)
     for name in unlisted(bundle):
         console.print(
-            f"[yellow]warning:[/yellow] {escape(name)} is not listed in bundle.yaml: it has no hash, and nothing reads it"
+            labelled("warning:", "yellow", f"{name} is not listed in bundle.yaml: it has no hash, and nothing reads it")
         )
-    console.print("[green]ok[/green]: every listed file has its hash, the graph keeps the contract, and it runs")
+    console.print(
+        Text.assemble(("ok", "green"), ": every listed file has its hash, the graph keeps the contract, and it runs")
+    )
 
 
-def light_and_tile_rows(spec: BundleSpec) -> list[tuple[str, str]]:
+def light_and_tile_rows(spec: BundleSpec) -> list[tuple[str, str | Text]]:
     """Put illumination and tiles into words, where the bundle has any."""
-    rows = []
+    rows: list[tuple[str, str | Text]] = []
     if spec.illumination is not None:
         steps = spec.illumination.model_dump(mode="json", exclude={"frozen", "statistics"}, exclude_none=True)
         rows.append(
@@ -85,7 +87,7 @@ def light_and_tile_rows(spec: BundleSpec) -> list[tuple[str, str]]:
         size, stride = (f"{pair[0]}x{pair[1]}" for pair in (tile.size, tile.stride))
         rows.append(("tiles", f"{size}, stride {stride}, {tile.blend}{border}"))
         if tile.seams is not None:
-            rows.append(("", f"[yellow]warning:[/yellow] {tile.seams}"))
+            rows.append(("", labelled("warning:", "yellow", tile.seams)))
     return rows
 
 

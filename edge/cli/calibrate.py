@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar, spread_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._drift_reference import calibrate_drift
 from edge.cli._good_frames import KeepOption, LeaveOutOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
@@ -100,9 +100,9 @@ def calibrate(
         calibrate_drift(loaded, sources, out, every=every, signatures=signatures, bits=bits, workers=workers)
         return
     source = _only(sources, every, signatures)
-    console = Console(highlight=False)
+    console = text_console()
     good = good_frames(source, declared_bits(bits, loaded.config.source), side="calibrate")
-    show_notes(Console(stderr=True, highlight=False) if as_json else console, good.notes)
+    show_notes(text_console(stderr=True) if as_json else console, good.notes)
     parts = out.with_name(f"{out.name}.parts")
 
     try:
@@ -159,12 +159,12 @@ def _as_json(calibration: Calibration, result: CalibrationResult, pictures: Sequ
 
 def _show_calibration(console: Console, calibration: Calibration, out: Path) -> None:
     low = "off" if calibration.low is None else f"{calibration.low:.6g}"
-    frames_told = f"{calibration.frames} frame{'s' * (calibration.frames != 1)}"
+    measured_on = f"{calibration.frames} frame{'s' * (calibration.frames != 1)}"
     score = "" if calibration.score_high is None else f", score.high {calibration.score_high:.6g}"
-    console.print(f"high {calibration.high:.6g}, low {low}{score}, from {frames_told}", soft_wrap=True)
+    console.print(f"high {calibration.high:.6g}, low {low}{score}, from {measured_on}")
     if calibration.note:
-        console.print(f"[yellow]note:[/] {calibration.note}", soft_wrap=True)
-    console.print(f"wrote {out}", soft_wrap=True)
+        console.print(labelled("note:", "yellow", calibration.note))
+    console.print(f"wrote {out}")
 
 
 def _let_config_use_it(console: Console | None, loaded: Loaded, out: Path, *, write: bool) -> bool:
@@ -177,7 +177,7 @@ def _let_config_use_it(console: Console | None, loaded: Loaded, out: Path, *, wr
     if not write:
         if console is not None:
             sentence = f"to use it, in {loaded.path}, or with --write:\n{lines_to_paste(name)}"
-            console.print(sentence, soft_wrap=True, markup=False)
+            console.print(sentence)
         return False
     plain = load_config(loaded.path)
     changes = {"calibration": Path(name), "regions": plain.config.regions.model_copy(update={"threshold": "calibrated"})}
@@ -193,7 +193,7 @@ def _let_config_use_it(console: Console | None, loaded: Loaded, out: Path, *, wr
         )
     write_whole(loaded.path, text.encode(), mode=loaded.path.stat().st_mode & 0o777)
     if console is not None:
-        console.print(f"{loaded.path} uses it now", soft_wrap=True, markup=False)
+        console.print(f"{loaded.path} uses it now")
     return True
 
 
@@ -252,15 +252,9 @@ def _show(console: Console, result: CalibrationResult, pictures: Sequence[Path])
         _show_candidates("candidates for score.high", score.table, score.high, score.frames)
         for outlier in score.outliers:
             left = " (left out)" if outlier.name in score.left_out else ""
-            console.print(
-                f"[yellow]outlier of the score:[/] {escape(outlier.name)}: {outlier.maximum:.6g}, {outlier.z:.0f} times "
-                f"the usual spread{left}",
-                soft_wrap=True,
-            )
+            text = f"{outlier.name}: {outlier.maximum:.6g}, {outlier.z:.0f} times the usual spread{left}"
+            console.print(labelled("outlier of the score:", "yellow", text))
     for outlier, picture in zip(result.outliers, pictures, strict=True):
         left = " (left out)" if outlier.name in result.left_out else ""
-        console.print(
-            f"[yellow]outlier:[/] {escape(outlier.name)}: maximum {outlier.maximum:.6g}, {outlier.z:.0f} times the usual "
-            f"spread{left}; {escape(str(picture))}",
-            soft_wrap=True,
-        )
+        text = f"{outlier.name}: maximum {outlier.maximum:.6g}, {outlier.z:.0f} times the usual spread{left}; {picture}"
+        console.print(labelled("outlier:", "yellow", text))

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from edge.cli._bars import build_bar
+from edge.cli._console import text_console
 from edge.cli._either_way import IS_CONFIG
 from edge.cli._golden import GoldenPictures, golden_as_json, show_golden
 from edge.cli._incomplete import end_if_incomplete
@@ -92,8 +91,8 @@ def check(
         _show(loaded, answer)
         show_golden(result, pictures)
         if compared is not None:
-            console = Console(highlight=False)
-            console.print(compared.text, style="yellow" if compared.causes else "", soft_wrap=True, markup=False)
+            console = text_console()
+            console.print(compared.text, style="yellow" if compared.causes else "")
     if result.wrong:
         raise typer.Exit(ExitCode.NO)
     end_if_incomplete(result.left_out)
@@ -150,7 +149,7 @@ def _check_folders(loaded: Loaded) -> None:
         why = section.disk and why_unwritable(loaded.resolve(section.disk.dir))
         if why and why.startswith("this user"):  # the daemon's may: no reason to call the config wrong
             note = f"note: outputs.{name}.dir: {why}; the daemon's user must: try sudo -u edge edge check"
-            Console(stderr=True).print(note, soft_wrap=True, markup=False, highlight=False)
+            text_console(stderr=True).print(note)
         elif why:
             raise UserError(f"outputs.{name}.dir: cannot be written: {why}", fix="choose another folder")
 
@@ -207,5 +206,5 @@ def _show(loaded: Loaded, facts: Mapping[str, Any]) -> None:
         "config sha256": facts["config_sha256"],
     }
     for key, value in rows.items():
-        table.add_row(key, escape(value))
+        table.add_row(key, value)
     print_table(table)

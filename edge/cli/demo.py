@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from edge import demo as job
+from edge.cli._console import layout_console, text_console
 from edge.cli._live_table import FrameRate, live_table
 from edge.errors import UserError
 from edge.line.line import Line
@@ -35,7 +36,7 @@ def demo(
     page: Annotated[bool, typer.Option("--page", help="Also serve `edge web` on this line, and print its link.")] = False,
 ) -> None:
     """Record good frames of the simulated camera, fit a model on them, then inspect live while the part alternates."""
-    console = Console()
+    console = text_console()
     job.check_free(out)
     _make_anew(out)
     structlog.configure(processors=[_drop])  # the table is the demo's voice; the daemon's own log would tear it
@@ -43,13 +44,13 @@ def demo(
     if camera:
         console.print("the simulated camera of the genicam package: a ball on a white scene, size 1 good, size 30 a defect")
     else:
-        console.print("the simulated camera is not installed: pip install 'edge-inspect\\[camera]'")
+        console.print("the simulated camera is not installed: pip install 'edge-inspect[camera]'")
         console.print("the synthetic source takes its place")
     loaded = job.prepare_demo(out, lambda text: console.print(f"- {text}"), camera=camera)
     watched: list[Line] = []
     rate = FrameRate()
     length_s = seconds or (3600.0 if page else 20.0)
-    with _page(console, out) if page else nullcontext(), Live(console=console, refresh_per_second=4) as live:
+    with _page(console, out) if page else nullcontext(), Live(console=layout_console(), refresh_per_second=4) as live:
 
         def each_turn(line: Line, health: StageHealth) -> None:
             if not watched:
@@ -71,7 +72,7 @@ def _page(console: Console, out: Path) -> Iterator[None]:
     try:
         assert server.stderr is not None
         for line in server.stderr:
-            console.print(line.strip(), markup=False, soft_wrap=True)
+            console.print(line.strip())
             if "/enter?" in line:
                 break
         yield
@@ -95,11 +96,11 @@ def _finish(console: Console, out: Path, line: Line | None) -> None:
         announced, accounted = line.source.status().announced, line.tally.accounted
         console.print(f"{announced} frames announced by the source, {accounted} accounted for in records")
     for path in sorted((out / "log").glob("*.jsonl")):
-        console.print(f"records:  {path}", soft_wrap=True)
+        console.print(f"records:  {path}")
     overlays = sorted((out / "evidence" / "overlays").glob("*"))
     for path in overlays[:: max(1, len(overlays) // OVERLAYS_NAMED)][:OVERLAYS_NAMED]:
-        console.print(f"overlay:  {path}", soft_wrap=True)
-    console.print(f"again:    edge run -c {out / job.CONFIG}", soft_wrap=True)
+        console.print(f"overlay:  {path}")
+    console.print(f"again:    edge run -c {out / job.CONFIG}")
 
 
 def _drop(*_: object) -> structlog.typing.EventDict:

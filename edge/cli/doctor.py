@@ -9,9 +9,9 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from edge.cli._console import text_console
 from edge.cli._either_way import IS_CONFIG
 from edge.cli._options import SetOption
 from edge.config.load import load_config
@@ -87,4 +87,4 @@ def _show(finding: Finding) -> None:
     text.append(finding.text, "not bold")
     if finding.fix and finding.level != "ok":
         text.append(f"\n     fix: {finding.fix}", "dim")
-    Console(highlight=False, soft_wrap=True).print(text)
+    text_console().print(text)

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import text_console
 from edge.cli._evaluation_tables import show
 from edge.cli._options import ClusterOption, finished_shards
 from edge.cli._sets import PartGapOption, described_set, end_if_lacking, hashed_set, without_unreadable
@@ -126,7 +126,7 @@ def evaluate(
     else:
         show(report)
         if out is not None:
-            Console(highlight=False).print(f"wrote {out}", soft_wrap=True)
+            text_console().print(f"wrote {out}")
     end_if_lacking(source)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import text_console
 from edge.cli._json import JsonOption, print_json
 from edge.storage.mcap_file import write_mcap
 
@@ -25,4 +25,4 @@ def export(
     if as_json:
         print_json({"file": out, "pictures": pictures, "records": records})
     else:
-        Console(highlight=False).print(f"{out}: {pictures} pictures, {records} records", soft_wrap=True)
+        text_console().print(f"{out}: {pictures} pictures, {records} records")

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from edge.cli._bars import spread_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._declared import IlluminationOption, illumination_of
 from edge.cli._good_frames import KeepOption, LeaveOutOfFitOption, outliers_choice, show_notes
 from edge.cli._incomplete import end_if_incomplete
@@ -96,7 +97,7 @@ def fit(
 ) -> None:
     """Fit a model on good frames, list what doesn't belong among them, and test what it can find."""
     check_target(out, force=force)
-    console = Console(highlight=False, stderr=as_json)
+    console = text_console(stderr=as_json)
     choice = outliers_choice(leave_out=leave_out, keep=keep)
     request = FitRequest(
         name=name or out.absolute().name,
@@ -223,25 +224,25 @@ def _show(console: Console, fitted: Fit, bundle: Bundle, pictures: Mapping[int, 
     height, width, channels = plan.shape
     size = "any size" if bundle.spec.input.size == "any" else f"{width}x{height}"
     console.print(f"fitted on {made['frames']} frames, {size} {'grey' if channels == 1 else 'RGB'}, method {plan.method}")
-    console.print(f"pose: {plan.pose}: {escape(plan.why)}", soft_wrap=True)
+    console.print(f"pose: {plan.pose}: {plan.why}")
     if "layers" in made:
         network = made["backbone"].get("backbone") or made["backbone"].get("file")
-        console.print(f"features: {network}; {', '.join(made['layers'])}", soft_wrap=True)
+        console.print(f"features: {network}; {', '.join(made['layers'])}")
     for what, text in light_and_tile_rows(bundle.spec):
-        console.print(f"{what}: {text}", soft_wrap=True)
+        console.print(Text.assemble(f"{what}: ", text))
     for note in _notes(fitted, chosen=chosen):
-        console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True)
+        console.print(labelled("note:", "yellow", note))
     for ref in notes.unreadable:
-        console.print(f"[yellow]skipped:[/yellow] {escape(ref)} cannot be read", soft_wrap=True)
+        console.print(labelled("skipped:", "yellow", f"{ref} cannot be read"))
     for ref, why in notes.out_of_place:
-        console.print(f"[yellow]skipped:[/yellow] {escape(ref)}: {why}", soft_wrap=True)
+        console.print(labelled("skipped:", "yellow", f"{ref}: {why}"))
     _show_outliers(console, fitted, pictures)
     if fitted.tested is not None:
         console.print(f"self-test on {fitted.tested.frames} good frames (self_test.json, self_test.png):")
         for sentence in fitted.tested.sentences():
             console.print(f"  {sentence}")
         allowed = [change.name.replace("_", " ") for change in fitted.tested.changes if change.allowed]
-        console.print(f"  the part allows: {', '.join(allowed) if allowed else 'no flip and no shift'}", soft_wrap=True)
+        console.print(f"  the part allows: {', '.join(allowed) if allowed else 'no flip and no shift'}")
     console.print(f"wrote {bundle.folder}, model {bundle.sha256[:12]}")
 
 
@@ -249,11 +250,8 @@ def _show_outliers(console: Console, fitted: Fit, pictures: Mapping[int, Path]) 
     for outlier in fitted.outliers:
         left = " (left out)" if outlier.index in fitted.left_out else ""
         picture = pictures.get(outlier.index, "its picture can't be read any more")
-        console.print(
-            f"[yellow]outlier:[/yellow] {escape(outlier.name)}: maximum {outlier.maximum:.4g}, "
-            f"{outlier.z:.0f} times the usual spread{left}; {escape(str(picture))}",
-            soft_wrap=True,
-        )
+        text = f"{outlier.name}: maximum {outlier.maximum:.4g}, {outlier.z:.0f} times the usual spread{left}; {picture}"
+        console.print(labelled("outlier:", "yellow", text))
 
 
 def _notes(fitted: Fit, *, chosen: bool) -> list[str]:

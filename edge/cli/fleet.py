@@ -13,11 +13,12 @@ from typing import Annotated
 import orjson
 import typer
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edge.cli._console import layout_console, text_console
 from edge.cli._tables import print_table
 from edge.cli.subscribe import VERDICT_COLOURS
 from edge.client import Subscriber
@@ -87,7 +88,7 @@ def fleet(
             if any(not well(row) for row in rows):
                 raise typer.Exit(ExitCode.NO)
             return
-        with Live(table(rows), refresh_per_second=4, screen=sys.stdout.isatty()) as live:
+        with Live(table(rows), console=layout_console(), refresh_per_second=4, screen=sys.stdout.isatty()) as live:
             while end is None or time.monotonic() < end:
                 time.sleep(0.25)
                 live.update(table(watched.look()))
@@ -105,7 +106,7 @@ def _forget(folders: Sequence[Path]) -> None:
             f"{error.filename}: cannot be forgotten: {error.strerror}", fix="sudo edge fleet --forget"
         ) from None
     names = ", ".join(f"{one.camera} ({one.folder})" for one in gone)
-    Console(highlight=False).print(f"forgotten: {names or 'none, all run'}", soft_wrap=True, markup=False)
+    text_console().print(f"forgotten: {names or 'none, all run'}")
 
 
 def well(row: Row) -> bool:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import text_console
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
 from edge.cli._sets import ByOption, PartGapOption, tell_unreadable
@@ -75,12 +75,11 @@ def _show(out: Path, result: Gathered, balance: str) -> None:
         table.add_row(name, str(count))
     if result.groups:
         print_table(table)
-    console = Console(highlight=False)
+    console = text_console()
     parts = {frame.part for frame in result.frames.frames if frame.part is not None}
-    told = f"{len(parts)} parts" if parts else "parts unknown"
+    known = f"{len(parts)} parts" if parts else "parts unknown"
     console.print(
-        f"{result.taken} new frames, {len(result.frames)} altogether, {told}; left out: {result.twice} pictures that were "
+        f"{result.taken} new frames, {len(result.frames)} altogether, {known}; left out: {result.twice} pictures that were "
         f"there already, {result.passed_over} beyond --most",
-        soft_wrap=True,
     )
-    console.print(f"wrote {out}; next: edge label {out}, edge split {out}", soft_wrap=True)
+    console.print(f"wrote {out}; next: edge label {out}, edge split {out}")

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from edge.cli._console import labelled, text_console
 from edge.cli._tables import print_table
 from edge.errors import UserError
 from edge.models.pyimgano.import_config import import_config as convert
@@ -37,15 +36,15 @@ def import_config(
         out.write_text(imported.text, "utf-8")
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None
-    console = Console(highlight=False)
+    console = text_console()
     _table("means something else here", imported.differs, there_and_here=True)
     _table("ignored", imported.ignored, there_and_here=False)
     for key in imported.unknown:
-        console.print(f"[yellow]unknown:[/] {escape(key)}", soft_wrap=True)
+        console.print(labelled("unknown:", "yellow", key))
     if imported.build_options:
         shown = f"edge build MODEL.onnx -o {bundle or out.parent / 'bundle'} {imported.build_options}"
-        console.print(f"build the bundle with: {escape(shown)}", soft_wrap=True)
-    console.print(f"wrote {out}: set its camera and source, then edge check {out}", soft_wrap=True)
+        console.print(f"build the bundle with: {shown}")
+    console.print(f"wrote {out}: set its camera and source, then edge check {out}")
 
 
 def _table(title: str, notes: Sequence[Note], *, there_and_here: bool) -> None:
@@ -58,5 +57,5 @@ def _table(title: str, notes: Sequence[Note], *, there_and_here: bool) -> None:
     table.add_column("why", overflow="fold")
     for note in notes:
         values = (note.there, note.here) if there_and_here else ()
-        table.add_row(*(escape(text) for text in (note.key, *values, note.text)))
+        table.add_row(note.key, *values, note.text)
     print_table(table)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
+from edge.cli._console import text_console
 from edge.config.first_config import camera_name, first_config
 from edge.config.load import load_config
 from edge.errors import UserError
@@ -79,12 +79,12 @@ def init(
     model = _beside(line, _there(bundle, "--bundle")) if bundle is not None else f"models/{name}"
     write_whole(line, first_config(name, source, model).encode())
     load_config(line)  # what was just written must be one
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"wrote {line}\n\nnext:", markup=False)
+    out = text_console()
+    out.print(f"wrote {line}\n\nnext:")
     for step in _next_steps(line, name, folder, has_model=bundle is not None):
-        out.print(f"  {step}", markup=False)
+        out.print(f"  {step}")
     if source.get("producer") == SIMULATED:
-        out.print(REPEATS, markup=False)
+        out.print(REPEATS)
 
 
 def _next_steps(line: Path, name: str, folder: Path | None, *, has_model: bool) -> list[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
+from edge.cli._console import text_console
 from edge.config.load import load_config
 from edge.errors import UserError
 from edge.service.config_drop_in import HIDDEN, drop_in_of, unseen
@@ -57,14 +57,14 @@ def install_service(
     if only_print:
         sys.stdout.write("\n".join(f"# /{file.path}\n{file.text}" for file in files))
         return
-    out = Console(highlight=False, soft_wrap=True)
+    out = text_console()
     for file in files:
-        out.print(f"{file.write(root):9}  {root / file.path}", markup=False)
+        out.print(f"{file.write(root):9}  {root / file.path}")
     for warning in _warnings(camera, root, files):
-        out.print(f"warning: {warning}", style="yellow", markup=False)
+        out.print(f"warning: {warning}", style="yellow")
     out.print("\nnext:")
     for step in next_steps(camera, gateway=gateway, web=web):
-        out.print(f"  {step}", markup=False)
+        out.print(f"  {step}")
 
 
 def _warnings(camera: str, root: Path, files: list[ServiceFile]) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Column, Table
 
 from edge.cli._json import JsonOption, print_json
@@ -73,7 +72,7 @@ def list_keys(clients: ClientsOption, as_json: JsonOption = False) -> None:
     elif rows:
         table = Table(Column("name", overflow="fold"), Column("public key", no_wrap=True), box=None)
         for name, key in rows:
-            table.add_row(escape(name), key)
+            table.add_row(name, key)
         print_table(table)
     else:
         print("nobody is allowed")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from edge.cli._console import text_console
 from edge.cli._labelling import by_keys, word_of
 from edge.errors import UserError
 from edge.models.sets.frame_set import FrameSet, SetFrame, add_labels, read_set
@@ -62,22 +62,20 @@ def chosen(frames: FrameSet, person: str, *, every: bool, disputed: bool) -> lis
 
 def _import(frames: FrameSet, labels: Path, person: str, *, partly: bool) -> None:
     result = import_labels(frames, labels, person, partly=partly)
-    console = Console(highlight=False)
-    console.print(f"{result.taken} labels from {labels}, {result.masks} with a mask", soft_wrap=True, markup=False)
+    console = text_console()
+    console.print(f"{result.taken} labels from {labels}, {result.masks} with a mask")
     if result.unknown:
         names = ", ".join(result.unknown[:3]) + (" ..." if len(result.unknown) > 3 else "")
-        console.print(f"note: {len(result.unknown)} are of no frame of the set: {names}", soft_wrap=True, markup=False)
+        console.print(f"note: {len(result.unknown)} are of no frame of the set: {names}")
 
 
 def _summary(path: Path, frames: FrameSet) -> None:
     assert frames.manifest is not None
     counts = Counter(frame.kind for frame in read_set(frames.manifest).frames)
     counted = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    Console(highlight=False).print(f"{path}: {counted}", soft_wrap=True, markup=False)
+    text_console().print(f"{path}: {counted}")
     if counts["disputed"]:
-        Console(highlight=False).print(
-            f"where labels disagree, decide: edge label {path} --disputed", soft_wrap=True, markup=False
-        )
+        text_console().print(f"where labels disagree, decide: edge label {path} --disputed")
 
 
 def _user() -> str:

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from edge.cli._console import text_console
 from edge.cli._csv import print_csv
 from edge.cli._either_way import IS_CONFIG
 from edge.cli._log_paths import PicturesOption, named_logs, no_match_text
@@ -94,16 +95,16 @@ def log(
             _name_picture(record, kept)
     if lines:
         if not summary.records:
-            _console(stderr=True).print(nothing(), soft_wrap=True)
-        _tell(_console(stderr=True), damage)
+            text_console(stderr=True).print(nothing())
+        _tell(text_console(stderr=True), damage)
     elif as_json:
         worst_regions = [region | {"picture": _picture(region, kept)} for region in summary.worst_regions()]
         _print(summary.as_json() | {"worst_regions": worst_regions} | damage.as_json(), indent=True)
     elif summary.records:
         _show(summary, damage, len(files), kept, in_utc=in_utc)
     else:
-        _console().print(nothing(), soft_wrap=True)
-        _tell(_console(), damage)
+        text_console().print(nothing())
+        _tell(text_console(), damage)
     raise typer.Exit(ExitCode.OK if summary.records else ExitCode.NO)
 
 
@@ -114,26 +115,25 @@ def _print(message: dict[str, Any], *, indent: bool) -> None:
 
 
 def _show(summary: Summary, damage: LogDamage, files: int, kept: RecordPictures | None, *, in_utc: bool) -> None:
-    console = _console()
+    console = text_console()
     assert summary.first_ns is not None, "there is a record"
     assert summary.last_ns is not None
     console.print(
         f"{summary.records} records of {len(summary.runs)} run(s) in {files} file(s), "
         f"{clock_time(summary.first_ns, in_utc=in_utc)} to {clock_time(summary.last_ns, in_utc=in_utc)} "
         f"({zone_text(summary.last_ns, in_utc=in_utc)})",
-        soft_wrap=True,
     )
     _tell(console, damage)
-    print_table(_totals(summary), markup=False)
-    print_table(_hours(summary, in_utc=in_utc), markup=False)
+    print_table(_totals(summary))
+    print_table(_hours(summary, in_utc=in_utc))
     if summary.spans():
-        print_table(_drift(summary, in_utc=in_utc), markup=False)
+        print_table(_drift(summary, in_utc=in_utc))
     if summary.latency_ms():
-        print_table(_latency(summary), markup=False)
+        print_table(_latency(summary))
     if summary.worst_regions():
-        print_table(_regions(summary, kept, in_utc=in_utc), markup=False)
+        print_table(_regions(summary, kept, in_utc=in_utc))
         for folder in () if kept is None else kept.folders:
-            console.print(f"pictures: {folder}", soft_wrap=True)
+            console.print(f"pictures: {folder}")
 
 
 def _tell(console: Console, damage: LogDamage) -> None:
@@ -145,7 +145,7 @@ def _tell(console: Console, damage: LogDamage) -> None:
     }
     for text, count in texts.items():
         if count:
-            console.print(f"{count} {text}", soft_wrap=True)
+            console.print(f"{count} {text}")
 
 
 def _totals(summary: Summary) -> Table:
@@ -192,13 +192,13 @@ def _latency(summary: Summary) -> Table:
 
 
 def _regions(summary: Summary, kept: RecordPictures | None, *, in_utc: bool) -> Table:
-    told = summary.worst_regions()
-    drawn = [_picture(region, kept) for region in told]
+    worst = summary.worst_regions()
+    drawn = [_picture(region, kept) for region in worst]
     table = _table("score", "time", "seq", "frame", "part", "area px", "box")
     table.title, table.title_justify = "worst regions", "left"
     if any(drawn):
         table.add_column("picture", overflow="fold")
-    for region, picture in zip(told, drawn, strict=True):
+    for region, picture in zip(worst, drawn, strict=True):
         table.add_row(
             f"{region['score_max']:.4g}",
             clock_time(region["created_ns"], in_utc=in_utc),
@@ -226,7 +226,7 @@ def _name_picture(record: Mapping[str, Any], kept: RecordPictures | None) -> Non
     """Say where a record's picture is, beside the record: what is on standard output stays the record alone."""
     picture = _picture(record, kept)
     if picture is not None:
-        _console(stderr=True).print(f"picture of seq {record['seq']}: {picture}", soft_wrap=True)
+        text_console(stderr=True).print(f"picture of seq {record['seq']}: {picture}")
 
 
 def _print_rows(
@@ -234,14 +234,9 @@ def _print_rows(
 ) -> NoReturn:
     count = print_csv(REGION_COLUMNS if regions else COLUMNS, rows_of(records, regions=regions))
     if not count:
-        _console(stderr=True).print(nothing(), soft_wrap=True)
-    _tell(_console(stderr=True), damage)
+        text_console(stderr=True).print(nothing())
+    _tell(text_console(stderr=True), damage)
     raise typer.Exit(ExitCode.OK if count else ExitCode.NO)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    """Make a console that prints log content as it is: ``[red]`` and ``:x:`` remain text."""
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def _shown(text: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from edge.cli._console import text_console
 from edge.cli._json import JsonOption, print_json
 from edge.cli._options import ConfigOption, SetOption
 from edge.config.load import load_config
@@ -36,11 +36,11 @@ def pack(
     if as_json:
         print_json({"file": packed.path, "files": packed.files, "outside": packed.outside})
         return
-    console = Console(highlight=False)
+    console = text_console()
     total = sum(file["bytes"] for file in packed.files.values())
     for name, file in packed.files.items():
-        console.print(f"  {name}  {file['bytes']:,} bytes", soft_wrap=True, markup=False)
+        console.print(f"  {name}  {file['bytes']:,} bytes")
     for key, path in packed.outside.items():
-        console.print(f"not packed, must be right on the other machine: {key}: {path}", soft_wrap=True, markup=False)
+        console.print(f"not packed, must be right on the other machine: {key}: {path}")
     size = packed.path.stat().st_size
-    console.print(f"wrote {packed.path}: {len(packed.files)} files, {total:,} bytes, {size:,} packed", soft_wrap=True)
+    console.print(f"wrote {packed.path}: {len(packed.files)} files, {total:,} bytes, {size:,} packed")

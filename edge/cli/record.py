@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import text_console
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
 from edge.cli._leave import stop_on_signals
@@ -47,7 +47,7 @@ def record(
     if as_json:
         print_json({"recording": out, "frames": written, "lost": lost, "interrupted": stop.is_set()})
     elif written or lost:
-        Console().print(f"{written} frames recorded in {out}; {lost} lost on the way", soft_wrap=True)
+        text_console().print(f"{written} frames recorded in {out}; {lost} lost on the way")
     if not (written or lost):
         print(f"{out}: not kept, for no frame came", file=sys.stderr)
     if stop.is_set():

@@ -58,8 +58,8 @@ def reload(
 
     report = wait(instance, answers, timeout_s)
     if as_json:
-        told = {"camera": instance.camera, "reloaded": report.refused is None, "refused": report.refused}
-        print_json({**told, "config_sha256": report.config_sha256, "checked_sha256": loaded.sha256})
+        answer = {"camera": instance.camera, "reloaded": report.refused is None, "refused": report.refused}
+        print_json({**answer, "config_sha256": report.config_sha256, "checked_sha256": loaded.sha256})
         raise typer.Exit(ExitCode.NO if report.refused is not None else ExitCode.OK)
     if report.refused is not None:
         print(f"camera {instance.camera}: refused, it runs on as before\n{report.refused}")

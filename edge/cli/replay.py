@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from edge.cli._bars import build_bar, progress_bar
+from edge.cli._bars import build_bar, progress_bar, words_column
+from edge.cli._console import text_console
 from edge.cli._good_frames import show_notes
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
@@ -112,7 +112,7 @@ def replay(
     frames.open()  # before a folder is made for what it can't give
     frames.close()
     if frames.masks:
-        show_notes(Console(stderr=True, highlight=False), [f"not judged, for they are masks: {frames.masks}"])
+        show_notes(text_console(stderr=True), [f"not judged, for they are masks: {frames.masks}"])
     before = None if against is None else _outcomes(against)
     labels = _labels(source)
     if out is not None and out.resolve() == source.resolve():
@@ -133,7 +133,7 @@ def replay(
     options = ReplayOptions(folder, pictures, _endpoint(publish), batch_size, warn=_warn)
     if recalibrate is not None:
         loaded, measured = recalibrated(loaded, recalibrate, folder, declared_bits(bits, loaded.config.source))
-        show_notes(Console(stderr=True, highlight=False), [measured])
+        show_notes(text_console(stderr=True), [measured])
     stop = stop_on_signals()
     code, line = _run(loaded, frames, options, stop)
     if stop.is_set():
@@ -151,10 +151,8 @@ def replay(
 
 def _run(loaded: Loaded, frames: RecordedSource, options: ReplayOptions, stop: StopFlag) -> tuple[ExitCode, Line]:
     """Replay under a bar."""
-    left = TextColumn("left"), TimeRemainingColumn()
-    with progress_bar(
-        "replay", TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left
-    ) as step:
+    left = words_column("left"), TimeRemainingColumn()
+    with progress_bar("replay", words_column(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left) as step:
 
         def each_turn(line: Line, _health: StageHealth) -> None:
             step(line.tally.accounted, frames.total)
@@ -171,7 +169,7 @@ def _run(loaded: Loaded, frames: RecordedSource, options: ReplayOptions, stop: S
 def _warn(stale: str) -> None:
     """Say that thresholds and regions are not of one kind: ``edge run`` would refuse."""
     text = f"{stale}: its thresholds are taken all the same; --recalibrate GOOD_FRAMES measures new ones; edge run refuses"
-    show_notes(Console(stderr=True, highlight=False), [text])
+    show_notes(text_console(stderr=True), [text])
 
 
 def _check_only(pictures: WantedPictures, against: Path | None) -> None:
@@ -206,7 +204,7 @@ def _labels(source: Path) -> FrameLabels | None:
     try:
         return frame_labels(source)
     except UserError as error:
-        show_notes(Console(stderr=True, highlight=False), [f"labels are not counted: {error}"])
+        show_notes(text_console(stderr=True), [f"labels are not counted: {error}"])
         return None
 
 
@@ -225,7 +223,7 @@ def _outcomes(path: Path) -> Outcomes:
             expected="a daemon's log or a replay's records.jsonl",
         )
     if unreadable:
-        Console(stderr=True).print(f"{path}: {unreadable} line(s) that are no record are passed over", soft_wrap=True)
+        text_console(stderr=True).print(f"{path}: {unreadable} line(s) that are no record are passed over")
     return before
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from edge.cli._console import text_console
 from edge.cli._either_way import IS_CONFIG
 from edge.cli._json import JsonOption, print_json
 from edge.cli._log_paths import PicturesOption, named_logs, no_match_text
@@ -54,20 +54,20 @@ def report(
     )
     check_overrides(overrides or (), [str(path) for path in paths])
     logs = named_logs(paths, overrides or (), pictures or ())
-    damage, told = LogDamage(), Production(Summary(worst))
-    for record in read_log(logs.files, wanted, damage, told.summary.drift.add):
-        told.add(record)
-    if not told.records:
+    damage, production = LogDamage(), Production(Summary(worst))
+    for record in read_log(logs.files, wanted, damage, production.summary.drift.add):
+        production.add(record)
+    if not production.records:
         text = no_match_text(logs.files, wanted, damage, in_utc=in_utc)
-        Console(stderr=True, highlight=False).print(text, soft_wrap=True)
+        text_console(stderr=True).print(text)
         raise typer.Exit(ExitCode.NO)
-    data = production_page(told, damage, RecordPictures(logs.pictures), in_utc=in_utc, files=len(logs.files))
+    data = production_page(production, damage, RecordPictures(logs.pictures), in_utc=in_utc, files=len(logs.files))
     try:
         write_whole(out, data)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written: {error.strerror}") from None
     if as_json:
-        print_json({"file": out, "records": told.records, "bytes": len(data)})
+        print_json({"file": out, "records": production.records, "bytes": len(data)})
         return
-    text = f"wrote {out}: {told.records:,} records, {len(data) / 1e6:.1f} MB, to be opened in any browser"
-    Console(highlight=False).print(text, soft_wrap=True, markup=False)
+    text = f"wrote {out}: {production.records:,} records, {len(data) / 1e6:.1f} MB, to be opened in any browser"
+    text_console().print(text)

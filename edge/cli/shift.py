@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._sets import ByOption, PartGapOption, chosen_by_tags, described_set, end_if_lacking, set_named
 from edge.cli._tables import print_table
 from edge.errors import UserError
@@ -71,15 +71,15 @@ def shift(
         _show(report)
         if out is not None:
             beside = f" and {out.with_suffix('.json')}" if out.suffix == ".html" else ""
-            Console(highlight=False).print(f"wrote {out}{beside}", soft_wrap=True)
+            text_console().print(f"wrote {out}{beside}")
     end_if_lacking(*(side.source.lacking(len(side.unreadable)) for side in done.sides))
 
 
 def _write(out: Path, done: Shift, report: dict[str, Any], *, with_umap: bool, seed: int) -> None:
     points = points_of(done, with_umap=with_umap, seed=seed)
     pictures = None if points is None or not all(points.pictures) else out.with_suffix(".jpegs")
-    told = None if points is None else points.as_json(None if pictures is None else pictures.name)
-    data = report_bytes(report | {"cameras": cameras_of_sets(done), "without_camera": without_camera(done)}, told)
+    drawn = None if points is None else points.as_json(None if pictures is None else pictures.name)
+    data = report_bytes(report | {"cameras": cameras_of_sets(done), "without_camera": without_camera(done)}, drawn)
     try:
         if out.suffix == ".html":
             from edge.shift.shift_page import page_of_shift  # needs the extra report
@@ -93,26 +93,23 @@ def _write(out: Path, done: Shift, report: dict[str, Any], *, with_umap: bool, s
 
 
 def _show(report: dict[str, Any]) -> None:
-    console = Console(highlight=False)
-    console.print(report["headline"], soft_wrap=True, markup=False)
+    console = text_console()
+    console.print(report["headline"])
     for one in report["sets"]:
-        console.print(
-            f"{one['name']}: {one['frames']} frames of {one['parts']} parts, {one['path']}", soft_wrap=True, markup=False
-        )
+        console.print(f"{one['name']}: {one['frames']} frames of {one['parts']} parts, {one['path']}")
     apart = report["separability"]
     if apart is not None:
         auroc = apart["auroc"]
         console.print(
             f"told apart by {apart['embedding']}: AUROC {auroc['value']:.3f} ({auroc['low']:.2f} to {auroc['high']:.2f}), "
             f"MMD p {apart['mmd']['p']:.3g}, Mahalanobis {apart['mahalanobis_ratio']:.2f} times the usual",
-            soft_wrap=True,
         )
     table = Table()
     for column in ("statistic", "A", "B", "z", "Cliff's delta", ""):
         table.add_column(column, justify="left" if column in ("statistic", "") else "right")
     for row in report["statistics"][:_SHOWN]:
         a, b = row["middles"]
-        name = f"{row['name'].replace('_', ' ')} [{row['unit']}]".replace("[", r"\[")
+        name = f"{row['name'].replace('_', ' ')} [{row['unit']}]"
         table.add_row(
             name, f"{a:.4g}", f"{b:.4g}", f"{row['z']:+.1f}", f"{row['delta']:+.2f}", "changed" if row["changed"] else ""
         )
@@ -120,9 +117,6 @@ def _show(report: dict[str, Any]) -> None:
     if (judged_by := report["model"]) is not None:
         shares = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in judged_by["rejected"].items())
         high = judged_by["threshold"]
-        console.print(
-            f"{judged_by['name']} rejects {shares}, at {high['high']:.6g} from {high['from']}", soft_wrap=True, markup=False
-        )
+        console.print(f"{judged_by['name']} rejects {shares}, at {high['high']:.6g} from {high['from']}")
     for note in report["notes"]:
-        console.print("[yellow]note:[/yellow] ", end="")
-        console.print(note, soft_wrap=True, markup=False)
+        console.print(labelled("note:", "yellow", note))

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from edge.cli._console import labelled, text_console
 from edge.cli._json import JsonOption, print_json
 from edge.cli._sets import ByOption, PartGapOption, described_set, end_if_lacking, hashed_set
 from edge.cli._tables import print_table
@@ -50,11 +50,11 @@ def split(
 
 
 def _tell(result: Split, line: SplitLine, target: Path) -> None:
-    console = Console(highlight=False)
+    console = text_console()
     for note in result.notes:
-        console.print(f"[yellow]note:[/yellow] {note}", soft_wrap=True)
-    console.print(f"{sum(result.parts.values())} parts by {line.by}; seed {line.seed}", soft_wrap=True, markup=False)
-    console.print(f"wrote {target}", soft_wrap=True)
+        console.print(labelled("note:", "yellow", note))
+    console.print(f"{sum(result.parts.values())} parts by {line.by}; seed {line.seed}")
+    console.print(f"wrote {target}")
 
 
 def _shares(texts: list[str] | None) -> dict[str, float]:

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edge.cli._bars import progress_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._options import ClusterOption, completing, finished_shards
 from edge.cli._sets import end_if_lacking, without_unreadable
 from edge.cli._tables import print_table
@@ -102,7 +102,7 @@ def stress(
         show(result, subject, limits)
         _show_coverage(rows, mend)
         if out is not None:
-            Console(highlight=False).print(f"wrote {out}", soft_wrap=True)
+            text_console().print(f"wrote {out}")
     end_if_lacking(source)
 
 
@@ -135,19 +135,18 @@ def _spread_out(frames: list[SetFrame], most: int) -> list[SetFrame]:
 
 def show(result: Stress, subject: Subject, limits: LineLimits) -> None:
     """Print up to where the model stands each corruption, with the figures at the five steps."""
-    console = Console(highlight=False)
+    console = text_console()
     console.print(
         f"{subject.bundle.spec.name} at threshold {subject.threshold:.4g} ({subject.threshold_from}): "
         f"{result.good} good frames, {result.defective} with a defect ({result.defects_source})",
-        soft_wrap=True,
     )
     first = result.curves[0].points[0]
     console.print(f"as they are: false rejects {first.false_rejects:.0%}, recall {first.recall:.0%}")
     broken = first.false_rejects > limits.false_rejects
     if broken:
-        console.print("[yellow]note:[/] the frames as they are break the line's limit already: edge adapt", soft_wrap=True)
+        console.print(labelled("note:", "yellow", "the frames as they are break the line's limit already: edge adapt"))
     for note in result.notes(limits):
-        console.print(f"[yellow]note:[/] {note}", soft_wrap=True)
+        console.print(labelled("note:", "yellow", note))
     table = Table()
     for column in ("corruption", "breaks", "false rejects, %", "recall, %"):
         table.add_column(column)
@@ -159,11 +158,11 @@ def show(result: Stress, subject: Subject, limits: LineLimits) -> None:
     )
 
 
-def _breaks(curve: StressCurve) -> str:
+def _breaks(curve: StressCurve) -> str | Text:
     if curve.breach is None:
         return f"not at {curve.way.words(curve.points[-1].strength)}"
     colour = "red" if curve.breach.strength <= curve.points[3].strength else "yellow"
-    return f"[{colour}]{escape(curve.way.words(curve.breach.strength))}[/] ({curve.breach.what})"
+    return labelled(curve.way.words(curve.breach.strength), colour, f"({curve.breach.what})")
 
 
 def _steps(curve: StressCurve, name: str) -> str:
@@ -186,13 +185,13 @@ def _coverage(covers: tuple[Path, Path] | None, mend: Path | None) -> tuple[Cove
 def _show_coverage(rows: tuple[Covered, ...], mend: Path | None) -> None:
     if not rows:
         return
-    console = Console(highlight=False)
+    console = text_console()
     gaps = [row.cause for row in rows if row.is_gap]
-    console.print(f"not covered by the augmentation: {', '.join(gaps) or 'nothing'}", soft_wrap=True)
+    console.print(f"not covered by the augmentation: {', '.join(gaps) or 'nothing'}")
     for row in rows:
-        console.print(f"  {row.cause}: {row.summary}", soft_wrap=True)
+        console.print(f"  {row.cause}: {row.summary}")
     if mend is not None:
-        console.print(f"wrote {mend}, which covers them", soft_wrap=True)
+        console.print(f"wrote {mend}, which covers them")
 
 
 def _covers_json(rows: tuple[Covered, ...]) -> list[dict[str, object]]:

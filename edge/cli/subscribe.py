@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from edge.cli._console import text_console
 from edge.cli._either_way import IS_CONFIG
 from edge.cli._options import SetOption
 from edge.client import (
@@ -62,7 +63,7 @@ def subscribe(
 
     Exit codes: 0, or 1 when --seconds ended before --count records had come.
     """
-    show = _show_json if as_json else _show_text(Console(soft_wrap=True, highlight=False))
+    show = _show_json if as_json else _show_text(text_console())
     end = time.monotonic() + seconds if seconds is not None else float("inf")
     seen = 0
     try:

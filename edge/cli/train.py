@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from edge.cli._bars import spread_bar
+from edge.cli._console import labelled, text_console
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
 from edge.cli._network_options import check_of_network, chosen_way, measured_ranges
@@ -175,7 +175,7 @@ def train(
         frames=None if pretrain is None else described_set(pretrain, None, None),
         factory=None if factory is None else described_set(factory, None, None),
     )
-    console = Console(highlight=False, stderr=as_json)
+    console = text_console(stderr=as_json)
     if sheet is not None:
         _draw(console, described_set(path, by, part_gap), request, sheet)
         return
@@ -258,7 +258,6 @@ def _epochs(console: Console, epochs: int, what: str) -> Callable[[Epoch], None]
         console.print(
             f"{what} {epoch.number} of {epochs}: loss {epoch.loss:.4f}{judged if what == 'epoch' else ''}"
             f"{' (kept)' if epoch.kept else ''}{left}",
-            soft_wrap=True,
         )
 
     return show
@@ -274,16 +273,15 @@ def _show(console: Console, trained: Trained, bundle: Bundle) -> None:
         f"trained on {len(roles.good)} good frames and {len(roles.defects)} labelled defects, "
         f"{len(roles.false_positives)} known false positives among the good; validated on {len(roles.validated_good)} good "
         f"frames and {len(roles.validated_defects)} defects of other parts",
-        soft_wrap=True,
     )
     plan = trained.plan
-    console.print(f"pose: {plan.pose}: {escape(plan.why)}", soft_wrap=True)
+    console.print(f"pose: {plan.pose}: {plan.why}")
     for note in (*roles.notes, *trained.notes):
-        console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True)
+        console.print(labelled("note:", "yellow", note))
     for ref in trained.gathered.notes.unreadable:
-        console.print(f"[yellow]skipped:[/yellow] {escape(ref)} cannot be read", soft_wrap=True)
+        console.print(labelled("skipped:", "yellow", f"{ref} cannot be read"))
     for ref, why in trained.gathered.notes.out_of_place:
-        console.print(f"[yellow]skipped:[/yellow] {escape(ref)}: {why}", soft_wrap=True)
+        console.print(labelled("skipped:", "yellow", f"{ref}: {why}"))
     if trained.tested is not None:
         console.print(f"self-test on {trained.tested.frames} good frames of other parts (self_test.json, self_test.png):")
         for sentence in trained.tested.sentences():

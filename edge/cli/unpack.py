@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from edge.cli._console import text_console
 from edge.cli._json import JsonOption, print_json
 from edge.service.pack import outside_paths
 from edge.service.unpack import MOST_GB
@@ -30,7 +30,7 @@ def unpack(
     if as_json:
         print_json({"config": loaded.path, "camera": loaded.config.camera, "outside": outside})
         return
-    console = Console(highlight=False)
+    console = text_console()
     for key, path in outside.items():
-        console.print(f"must be right on this machine: {key}: {path}", soft_wrap=True, markup=False)
-    console.print(f"unpacked {loaded.path}\nnext: edge check {loaded.path}", soft_wrap=True, markup=False)
+        console.print(f"must be right on this machine: {key}: {path}")
+    console.print(f"unpacked {loaded.path}\nnext: edge check {loaded.path}")

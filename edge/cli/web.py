@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import typer
-from rich.markup import escape
 from rich.table import Column, Table
 
 from edge.cli._json import JsonOption, print_json
@@ -198,7 +197,7 @@ def _print_accounts(accounts: list[Account], kind: str, nobody: str, *, as_json:
     for account in accounts:
         cameras = "all" if account.cameras is None else ", ".join(sorted(account.cameras))
         until = "" if account.until is None else _day(account.until)
-        table.add_row(escape(account.name), account.role.word, escape(cameras), _day(account.made), until)
+        table.add_row(account.name, account.role.word, cameras, _day(account.made), until)
     print_table(table)
 
 

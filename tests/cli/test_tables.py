@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 import edge.cli
-from edge.cli import _tables
+from edge.cli import _console
 from edge.cli._tables import PIPE_WIDTH, print_table
 
 FILES = sorted(Path(edge.cli.__file__).parent.glob("*.py"))
@@ -91,7 +91,7 @@ def test_a_table_is_at_most_as_wide_as_it_may_be(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     if terminal:
-        monkeypatch.setattr(_tables, "Console", lambda **kind: Console(force_terminal=True, color_system=None, **kind))
+        monkeypatch.setattr(_console, "Console", lambda **kind: Console(force_terminal=True, color_system=None, **kind))
     for table in _tables_of_all_sorts():
         print_table(table)
         told = capsys.readouterr().out
