@@ -57,7 +57,7 @@ def _shows(console: Console) -> bool:
 
 @contextmanager
 def progress_bar(text: str, *columns: ProgressColumn, transient: bool = False) -> Iterator[Step]:
-    """Make a bar with ``columns``, by default words, bar, percentage and time left; ``transient``: it vanishes at its end."""
+    """Make a bar with ``columns`` (rich's usual ones if none are given); it vanishes at its end if ``transient`` is set."""
     console = layout_console(stderr=True)
     bar = Progress(*(columns or _usual_columns()), console=console, transient=transient)
     task = bar.add_task(text, total=None)

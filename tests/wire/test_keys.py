@@ -52,6 +52,18 @@ def test_the_way_of_a_key_from_new_to_revoked(tmp_path: Path) -> None:
     assert run("list", "--clients", clients) == "nobody is allowed\n"
 
 
+def test_a_key_is_listed_whole_whatever_stands_in_it(tmp_path: Path) -> None:
+    """Z85 has brackets and colons, in which a terminal's library sees colours and pictures: one key in some dozen."""
+    keys = ["[j9tz<%HLrGQkz/F]:x:[/][red]=-:warning:0", "[/]" + "0" * 34 + "[/]", "[bold]" + "1" * 34]
+    for number, key in enumerate(keys):
+        (tmp_path / f"plc-{number}.key").write_text(f'metadata\ncurve\n    public-key = "{key}"\n')
+        run("allow", tmp_path / f"plc-{number}.key", "--clients", tmp_path / "clients")
+    assert [line.split() for line in run("list", "--clients", tmp_path / "clients").splitlines()] == [
+        ["name", "public", "key"],
+        *([f"plc-{number}", key] for number, key in enumerate(keys)),
+    ]
+
+
 def test_a_lines_config_names_the_list(tmp_path: Path) -> None:
     new_pair(tmp_path, "gateway")
     config = tmp_path / "cam1.yaml"
