@@ -51,21 +51,21 @@ export function openChannel(topics, handlers, { fps } = {}) {
   return channel;
 }
 
-/** What is wrong with a line's news, in words; null while it is fresh. `told` has age_s, trouble and running, as of `at`. */
-export function whyStale(channel, told, at) {
+/** What is wrong with a line's news, in words; null while it is fresh. `lineState` has age_s, trouble and running, as of `at`. */
+export function whyStale(channel, lineState, at) {
   if (typeof WebSocket === "undefined") return "this browser has no WebSocket, which the page needs";
   if (channel.heardAt === null) return channel.connected ? null : "connecting to the page's server …";
   const silent = performance.now() - channel.heardAt;
   if (silent > STALE_MS) return `no word from the page's server for ${seconds(silent)}`;
-  if (!told) return null;
-  if (!told.running) return "the daemon is not running";
-  const age = told.age_s * 1000 + (performance.now() - at);
+  if (!lineState) return null;
+  if (!lineState.running) return "the daemon is not running";
+  const age = lineState.age_s * 1000 + (performance.now() - at);
   if (age > STALE_MS) return `the line is silent: last heard ${seconds(age)} ago`;
-  return told.trouble;
+  return lineState.trouble;
 }
 
-export function ageText(told, at) {
-  return told ? `last heard ${seconds(told.age_s * 1000 + (performance.now() - at))} ago` : "";
+export function ageText(lineState, at) {
+  return lineState ? `last heard ${seconds(lineState.age_s * 1000 + (performance.now() - at))} ago` : "";
 }
 
 function seconds(ms) {

@@ -49,9 +49,9 @@ export async function call(path, { method = "GET", body } = {}) {
     document.dispatchEvent(new CustomEvent("edge:session-ended"));
     throw refusal(401, "the session has ended: log in again in another tab; what is on this page stays");
   }
-  const told = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : await answer.text();
-  if (!answer.ok) throw refusal(answer.status, [told.what, told.expected && `expected: ${told.expected}`, told.fix].filter(Boolean).join("; ") || answer.statusText, told.code);
-  return told;
+  const content = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : await answer.text();
+  if (!answer.ok) throw refusal(answer.status, [content.what, content.expected && `expected: ${content.expected}`, content.fix].filter(Boolean).join("; ") || answer.statusText, content.code);
+  return content;
 }
 
 function refusal(status, text, code) {

@@ -63,45 +63,45 @@ function make(camera) {
   );
   root.querySelector("svg").setAttribute("aria-hidden", "true");
   const fields = Object.fromEntries([...root.querySelectorAll("[data-field]")].map((found) => [found.dataset.field, found]));
-  const tile = { camera, root, fields, picture: new Picture(root.querySelector(".picture")), told: null, at: 0 };
+  const tile = { camera, root, fields, picture: new Picture(root.querySelector(".picture")), lineState: null, at: 0 };
   tiles.set(camera, tile);
   grid.append(root);
   channel.add(`preview/${camera}`);
   return tile;
 }
 
-function hear(told) {
-  const tile = tiles.get(told.camera) ?? make(told.camera);
-  tile.told = told;
+function hear(lineState) {
+  const tile = tiles.get(lineState.camera) ?? make(lineState.camera);
+  tile.lineState = lineState;
   tile.at = performance.now();
   const { fields } = tile;
-  put(fields.verdict, verdictText(told.record?.verdict));
-  fields.verdict.className = `verdict ${told.record?.verdict ?? ""}`;
-  put(fields.state, [told.line_state ?? "not heard yet", told.source_state, told.simulated ? "simulated" : null].filter(Boolean).join(" · "));
-  put(fields.recipe, told.recipe ?? "–");
-  put(fields.rate, number(told.parts_per_minute));
-  put(fields.p50, told.p50_ms === null ? "–" : `${number(told.p50_ms)} ms`);
-  put(fields.fail, count(told.counts.fail));
-  put(fields.invalid, count(told.counts.invalid));
-  put(fields.lost, count(told.lost));
-  put(fields.ring, number(told.ring_fill));
-  const trouble = [...told.faults.map(faultText), told.drift && told.drift.level !== "info" ? `drift: ${told.drift.words}` : null].filter(Boolean).join("\n");
+  put(fields.verdict, verdictText(lineState.record?.verdict));
+  fields.verdict.className = `verdict ${lineState.record?.verdict ?? ""}`;
+  put(fields.state, [lineState.line_state ?? "not heard yet", lineState.source_state, lineState.simulated ? "simulated" : null].filter(Boolean).join(" · "));
+  put(fields.recipe, lineState.recipe ?? "–");
+  put(fields.rate, number(lineState.parts_per_minute));
+  put(fields.p50, lineState.p50_ms === null ? "–" : `${number(lineState.p50_ms)} ms`);
+  put(fields.fail, count(lineState.counts.fail));
+  put(fields.invalid, count(lineState.counts.invalid));
+  put(fields.lost, count(lineState.lost));
+  put(fields.ring, number(lineState.ring_fill));
+  const trouble = [...lineState.faults.map(faultText), lineState.drift && lineState.drift.level !== "info" ? `drift: ${lineState.drift.words}` : null].filter(Boolean).join("\n");
   put(fields.trouble, trouble);
   fields.trouble.hidden = !trouble;
-  if (!told.pictures) {
-    tile.picture.clear(told.running ? "previews are off: outputs.zmq.preview" : "no picture yet");
+  if (!lineState.pictures) {
+    tile.picture.clear(lineState.running ? "previews are off: outputs.zmq.preview" : "no picture yet");
     fields.pictured.hidden = true;
   }
   look(tile);
 }
 
 function look(tile) {
-  const why = whyStale(channel, tile.told, tile.at);
+  const why = whyStale(channel, tile.lineState, tile.at);
   put(tile.fields.stale, why ?? "");
   tile.fields.stale.hidden = !why;
   tile.root.classList.toggle("isstale", Boolean(why));
-  tile.root.title = ageText(tile.told, tile.at);
-  tile.weight = (why ? 4 : 0) + (tile.told?.faults.length ? 2 : 0) + (tile.told?.record?.verdict === "fail" ? 1 : 0);
+  tile.root.title = ageText(tile.lineState, tile.at);
+  tile.weight = (why ? 4 : 0) + (tile.lineState?.faults.length ? 2 : 0) + (tile.lineState?.record?.verdict === "fail" ? 1 : 0);
 }
 
 function arrange() {

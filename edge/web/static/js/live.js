@@ -16,7 +16,7 @@ const failPicture = new Picture(id("failpicture"));
 const chart = new ScoreChart(id("chart"));
 const strip = new Strip(id("strip"), (record) => step(record));
 const kept = new Map(); // pictures by instance and seq, the newest of them: stepping back shows what was seen
-let told = null;
+let lineState = null;
 let at = 0;
 let frozen = false;
 
@@ -28,22 +28,22 @@ const channel = openChannel([`state/${camera}`, `records/${camera}`, `preview/${
     else strip.add(payload.new);
     if (!frozen) strip.choose(null);
     chart.show(strip.records);
-    if (!told?.pictures && !frozen && strip.records.length) showBrief(strip.records.at(-1));
+    if (!lineState?.pictures && !frozen && strip.records.length) showBrief(strip.records.at(-1));
   },
   preview: hearPicture,
   none: () => put(id("age"), "this browser has no WebSocket, which the page needs"),
 });
 
 function hearState(payload) {
-  told = payload;
+  lineState = payload;
   at = performance.now();
-  showSide(told);
-  id("recipe").hidden = !told.recipe;
-  put(id("recipe"), told.recipe ? `recipe ${told.recipe}` : "");
-  id("simulated").hidden = !told.simulated;
-  const fail = told.last_fail;
+  showSide(lineState);
+  id("recipe").hidden = !lineState.recipe;
+  put(id("recipe"), lineState.recipe ? `recipe ${lineState.recipe}` : "");
+  id("simulated").hidden = !lineState.simulated;
+  const fail = lineState.last_fail;
   if (fail) put(id("failtext"), `seq ${fail.seq}, part ${fail.part ?? "–"}, ${moment(fail.at)}, score ${number(fail.map_max)}`);
-  if (!told.pictures) picture.clear(told.running ? "previews are off: set outputs.zmq.preview in the line's config" : "no picture: the daemon is not running");
+  if (!lineState.pictures) picture.clear(lineState.running ? "previews are off: set outputs.zmq.preview in the line's config" : "no picture: the daemon is not running");
 }
 
 function hearPicture(head, blob) {
@@ -63,7 +63,7 @@ async function showRecord(record, blob, size) {
   const beyond = (record.regions?.length ?? 0) - LISTED;
   const words = [beyond > 0 ? `and ${beyond} more regions` : "", dropped.length ? `dropped by filters: ${dropped.map(([name, n]) => `${name} ${n}`).join(", ")}` : ""];
   put(id("dropped"), words.filter(Boolean).join("; "));
-  if (!blob && told?.pictures) picture.clear("no picture of this record was sent: previews show five a second, and fails");
+  if (!blob && lineState?.pictures) picture.clear("no picture of this record was sent: previews show five a second, and fails");
 }
 
 function showBrief(record) {
@@ -139,8 +139,8 @@ id("back").addEventListener("click", KEYS.ArrowLeft);
 id("on").addEventListener("click", KEYS.ArrowRight);
 
 setInterval(() => {
-  const why = whyStale(channel, told, at);
-  put(id("age"), why ?? ageText(told, at));
+  const why = whyStale(channel, lineState, at);
+  put(id("age"), why ?? ageText(lineState, at));
   id("age").className = why ? "age red" : "age";
   document.body.classList.toggle("isstale", Boolean(why));
 }, 200);

@@ -2,28 +2,28 @@
 import { byId as id, el, put } from "./dom.js";
 import { count, faultText, number } from "./words.js";
 
-export function showSide(told) {
+export function showSide(lineState) {
   rows(id("facts"), [
-    ["state", told.line_state ?? "not heard yet"],
-    ["source", told.source_state ?? "–"],
-    ["parts/min", number(told.parts_per_minute)],
-    ["pass", count(told.counts.pass)],
-    ["fail", count(told.counts.fail)],
-    ["invalid", count(told.counts.invalid)],
-    ["ring", number(told.ring_fill)],
-    ["engine", engineText(told.engine)],
-    ["model", told.model?.name ?? "–"],
-    ["config", told.config_sha256?.slice(0, 12) ?? "–"],
+    ["state", lineState.line_state ?? "not heard yet"],
+    ["source", lineState.source_state ?? "–"],
+    ["parts/min", number(lineState.parts_per_minute)],
+    ["pass", count(lineState.counts.pass)],
+    ["fail", count(lineState.counts.fail)],
+    ["invalid", count(lineState.counts.invalid)],
+    ["ring", number(lineState.ring_fill)],
+    ["engine", engineText(lineState.engine)],
+    ["model", lineState.model?.name ?? "–"],
+    ["config", lineState.config_sha256?.slice(0, 12) ?? "–"],
   ]);
-  const stages = Object.entries(told.latency_ms);
+  const stages = Object.entries(lineState.latency_ms);
   sync(id("latency"), stages.map(([name, { p50, p99 }]) => [name, number(p50), number(p99)]), (cells) =>
     el("tr", {}, ...cells.map((text, index) => el("td", { class: index ? "n" : "" }, text))),
   );
-  const losses = Object.entries(told.losses);
+  const losses = Object.entries(lineState.losses);
   rows(id("losses"), losses.length ? losses.map(([name, n]) => [name, count(n)]) : [["none", ""]]);
-  rows(id("outputs"), Object.entries(told.outputs).map(([name, output]) => [name, output.ok ? "well" : (output.fault ?? "not well")]));
-  const faults = told.faults.map(faultText);
-  if (told.drift && told.drift.level !== "info") faults.push(`drift: ${told.drift.words}`);
+  rows(id("outputs"), Object.entries(lineState.outputs).map(([name, output]) => [name, output.ok ? "well" : (output.fault ?? "not well")]));
+  const faults = lineState.faults.map(faultText);
+  if (lineState.drift && lineState.drift.level !== "info") faults.push(`drift: ${lineState.drift.words}`);
   id("faults").hidden = faults.length === 0;
   sync(id("faults"), faults.map((text) => [text]), ([text]) => el("div", {}, text));
 }

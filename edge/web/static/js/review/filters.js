@@ -17,15 +17,15 @@ function words() {
 
 /** What frames can be searched by, into the form; what was chosen stays chosen. */
 export async function refresh() {
-  const told = await call(`${api}/choices`);
-  fill("recording", told.recordings.map((one) => [one.id, one.name]), "all");
-  fill("reason", told.reasons.map((one) => [one, one]), "any");
-  fill("dropped", told.filters.map((one) => [one, one]), "any");
-  state.kinds = [...new Set([...told.kinds, ...state.kinds])];
+  const choices = await call(`${api}/choices`);
+  fill("recording", choices.recordings.map((one) => [one.id, one.name]), "all");
+  fill("reason", choices.reasons.map((one) => [one, one]), "any");
+  fill("dropped", choices.filters.map((one) => [one, one]), "any");
+  state.kinds = [...new Set([...choices.kinds, ...state.kinds])];
   fill("kind", state.kinds.map((one) => [one, one]), "any");
-  counts(told);
+  counts(choices);
   tell("kinds");
-  return told;
+  return choices;
 }
 
 function fill(name, choices, any) {
@@ -41,8 +41,8 @@ function counts({ frames, counts: of }) {
 }
 
 export async function recount() {
-  const told = await call(`/api/v1/labels/${camera}`);
-  counts({ ...told, frames: known });
+  const labelled = await call(`/api/v1/labels/${camera}`);
+  counts({ ...labelled, frames: known });
 }
 let known = 0;
 
@@ -56,13 +56,13 @@ export async function search() {
   status("Looking for frames …");
   writeChosen(given);
   try {
-    const [told, { ids, cut }] = await Promise.all([refresh(), call(`${api}?${given}`)]);
+    const [choices, { ids, cut }] = await Promise.all([refresh(), call(`${api}?${given}`)]);
     if (number !== asked) return;
-    known = told.frames;
+    known = choices.frames;
     decides.on = mayLabel && given.get("label") === "disputed";
     document.getElementById("work").hidden = !ids.length;
     found(ids);
-    status(sentence(ids.length, cut, told.frames, given));
+    status(sentence(ids.length, cut, choices.frames, given));
   } catch (error) {
     if (number === asked) status(error.message);
   }

@@ -8,7 +8,7 @@ const BLOCK = 60;
 const hearers = new Map();
 const asked = new Set();
 
-/** Call `call` whenever one of `events` is told: found, at, detail, kinds, shapes, decided. */
+/** Call `call` whenever one of `events` happens: found, at, detail, kinds, shapes, decided. */
 export function on(events, hear) {
   for (const event of events.split(" ")) hearers.set(event, [...(hearers.get(event) ?? []), hear]);
 }
@@ -46,9 +46,9 @@ async function load(block) {
   const { ids } = state;
   const wanted = ids.slice(block * BLOCK, (block + 1) * BLOCK);
   try {
-    const told = await call(`${api}/details?ids=${wanted.join(",")}`);
+    const details = await call(`${api}/details?ids=${wanted.join(",")}`);
     if (state.ids !== ids) return; // another search came in between
-    const there = new Map(told.map((one) => [one.id, one]));
+    const there = new Map(details.map((one) => [one.id, one]));
     for (const id of wanted) state.details.set(id, there.get(id) ?? { id, gone: true, votes: [], boxes: [], dropped: [], size: [4, 3] });
     tell("detail", wanted);
   } catch (error) {

@@ -10,17 +10,17 @@ import { Report } from "./report.js";
 const { camera, has_review: hasReview } = pageData();
 const courses = new Courses(id("courses"));
 const LEVELS = { usual: "✓", info: "△", warn: "✕", lock: "✕✕" };
-let told = null;
+let lineState = null;
 let at = 0;
 let asking = 0;
 
 const channel = openChannel([`state/${camera}`], {
   state: (payload) => {
-    const before = told?.block_ended_ns;
-    told = payload;
+    const before = lineState?.block_ended_ns;
+    lineState = payload;
     at = performance.now();
     showCause();
-    if (before !== undefined && before !== told.block_ended_ns) ask();
+    if (before !== undefined && before !== lineState.block_ended_ns) ask();
   },
   none: () => put(id("age"), "this browser has no WebSocket, which the page needs"),
 });
@@ -56,19 +56,19 @@ let measures = null;
 let advice = [];
 
 function showCause() {
-  const drift = told?.drift ?? null;
+  const drift = lineState?.drift ?? null;
   const level = drift?.level ?? "usual";
-  const text = !told
+  const text = !lineState
     ? "asking …"
     : drift
       ? `${LEVELS[level]} ${level}: ${drift.words}`
       : measures === false
         ? "This line doesn't measure: its config has no drift. The commands beside this say how it learns what is usual."
-        : told.block_ended_ns
+        : lineState.block_ended_ns
           ? `${LEVELS.usual} as usual: no statistic lies beyond its band for long`
           : "No block of frames was measured yet: the first one comes after drift.every x drift.block frames.";
   put(id("cause"), text);
-  id("cause").className = `cause ${drift ? level : told?.block_ended_ns ? "usual" : ""}`;
+  id("cause").className = `cause ${drift ? level : lineState?.block_ended_ns ? "usual" : ""}`;
   const texts = drift ? advice.map((one) => `${one.words}: ${one.advice}`) : [];
   if (id("advice").dataset.shown !== texts.join("\n")) {
     id("advice").dataset.shown = texts.join("\n");
@@ -88,8 +88,8 @@ function courseText(course) {
 }
 
 function showAge() {
-  const why = whyStale(channel, told, at);
-  put(id("age"), why ?? ageText(told, at));
+  const why = whyStale(channel, lineState, at);
+  put(id("age"), why ?? ageText(lineState, at));
   id("age").classList.toggle("red", Boolean(why));
   document.body.classList.toggle("isstale", Boolean(why));
 }

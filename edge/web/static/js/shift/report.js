@@ -43,15 +43,15 @@ export class Report {
     const path = `/api/v1/cameras/${this.camera}/shifts/${which}`;
     this.path = path;
     try {
-      const told = await call(path);
+      const report = await call(path);
       if (path !== this.path) return;
-      this.told = told;
-      put(id("headline"), told.headline);
-      put(id("apart"), apartText(told));
-      id("notes").replaceChildren(...(told.notes ?? []).map((note) => el("li", {}, note)));
-      id("moved").replaceChildren(...told.statistics.map(row));
-      put(id("nameA"), told.sets[0]?.name);
-      put(id("nameB"), told.sets[1]?.name);
+      this.report = report;
+      put(id("headline"), report.headline);
+      put(id("apart"), apartText(report));
+      id("notes").replaceChildren(...(report.notes ?? []).map((note) => el("li", {}, note)));
+      id("moved").replaceChildren(...report.statistics.map(row));
+      put(id("nameA"), report.sets[0]?.name);
+      put(id("nameB"), report.sets[1]?.name);
       this.points = null;
       const points = await call(`${path}/points`);
       if (path !== this.path) return;
@@ -76,9 +76,9 @@ export class Report {
 
   /** The value of each point by which it is coloured now. */
   values() {
-    const { points, told } = this;
+    const { points, report } = this;
     const name = id("colour").value;
-    return name === "set" ? points.side.map((side) => told.sets[side].name) : points.values[name];
+    return name === "set" ? points.side.map((side) => report.sets[side].name) : points.values[name];
   }
 
   draw() {
@@ -118,9 +118,9 @@ export class Report {
   }
 
   facts(index) {
-    const { points, told } = this;
+    const { points, report } = this;
     const values = Object.entries(points.values).flatMap(([name, own]) => (own[index] === null ? [] : [`${name} ${own[index]}`]));
-    const texts = el("span", {}, `${told.sets[points.side[index]].name}: ${points.file[index]}`, el("br"), values.join(", "));
+    const texts = el("span", {}, `${report.sets[points.side[index]].name}: ${points.file[index]}`, el("br"), values.join(", "));
     if (!points.pictures) return [texts];
     const { ends } = points.pictures;
     const src = `${this.path}/picture.jpg?start=${index ? ends[index - 1] : 0}&end=${ends[index]}`;
@@ -128,25 +128,25 @@ export class Report {
   }
 
   list(indices) {
-    const { points, told } = this;
+    const { points, report } = this;
     id("selection").hidden = indices.length === 0;
     if (!points || !indices.length) return;
     const drawn = indices.length > MOST_LISTED ? `, the first ${MOST_LISTED} are listed` : "";
     put(id("selected"), `${indices.length} frames selected${drawn}`);
-    id("files").replaceChildren(...indices.slice(0, MOST_LISTED).map((index) => el("li", {}, `${told.sets[points.side[index]].name}: ${points.file[index]}`)));
+    id("files").replaceChildren(...indices.slice(0, MOST_LISTED).map((index) => el("li", {}, `${report.sets[points.side[index]].name}: ${points.file[index]}`)));
     const sides = [0, 1].map((side) => indices.filter((index) => points.side[index] === side)).map((own) => own.map((index) => points.file[index]));
     id("links").replaceChildren(...sides.flatMap((files, side) => this.link(files, side)));
-    const commands = sides.flatMap((files, side) => (files.length && files.length <= MOST_LISTED ? [labelCommand(told.sets[side], files)] : []));
+    const commands = sides.flatMap((files, side) => (files.length && files.length <= MOST_LISTED ? [labelCommand(report.sets[side], files)] : []));
     showCommands(id("labelcommands"), commands);
   }
 
   /** A link to Review, for frames of a recording that the page knows. */
   link(files, side) {
-    const recording = this.told.recordings[side];
+    const recording = this.report.recordings[side];
     const numbers = files.map((file) => Number(/(\d+)\.[a-z]+$/.exec(file)?.[1] ?? NaN));
     if (!this.hasReview || !recording || !files.length || numbers.some(Number.isNaN)) return [];
     const query = new URLSearchParams({ recording, numbers: numbers.slice(0, 2000).join(",") });
-    return [el("a", { href: `/cam/${this.camera}/review?${query}` }, `Review these ${files.length} frames of ${this.told.sets[side].name}`)];
+    return [el("a", { href: `/cam/${this.camera}/review?${query}` }, `Review these ${files.length} frames of ${this.report.sets[side].name}`)];
   }
 }
 

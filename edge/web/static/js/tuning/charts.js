@@ -12,9 +12,9 @@ select.addEventListener("change", loadSpread);
 let spread = null;
 
 function chart(into, { low, high, stacks, limits, name }) {
-  const told = JSON.stringify([low, high, stacks, limits.map((limit) => limit.at), name]);
-  if (into.dataset.told === told) return; // a grip that is about to be taken stays
-  into.dataset.told = told;
+  const shown = JSON.stringify([low, high, stacks, limits.map((limit) => limit.at), name]);
+  if (into.dataset.shown === shown) return; // a grip that is about to be taken stays
+  into.dataset.shown = shown;
   const x = (value) => ((value - low) / (high - low || 1)) * (WIDTH - 20) + 10;
   const value = (at) => low + ((at - 10) / (WIDTH - 20)) * (high - low);
   const most = Math.max(1, ...stacks.map((stack) => stack.reduce((sum, [, count]) => sum + count, 0)));
@@ -65,7 +65,7 @@ addEventListener("pointerup", () => { dragging = null; });
 
 function levels(key) {
   return (value) => {
-    const now = typeof state.regions.threshold === "object" ? state.regions.threshold : { high: state.told.high, low: state.told.low };
+    const now = typeof state.regions.threshold === "object" ? state.regions.threshold : { high: state.verdicts.high, low: state.verdicts.low };
     const next = { ...now, [key]: Number(value.toPrecision(5)) };
     if (next.low !== null && next.low > next.high) next[key === "high" ? "low" : "high"] = next[key];
     change(withValue("threshold", next), `threshold.${key}`);
@@ -75,15 +75,15 @@ function levels(key) {
 function paintMaxima() {
   const known = state.maxima.map((value, index) => [value, index]).filter(([value]) => value !== null);
   const into = document.getElementById("histogram");
-  if (!known.length || !state.told) return;
-  const [low, high] = known.reduce(([a, b], [v]) => [Math.min(a, v), Math.max(b, v)], [state.told.high, state.told.high]);
+  if (!known.length || !state.verdicts) return;
+  const [low, high] = known.reduce(([a, b], [v]) => [Math.min(a, v), Math.max(b, v)], [state.verdicts.high, state.verdicts.high]);
   const stacks = Array.from({ length: BINS }, () => ({ good: 0, bad: 0, none: 0 }));
   for (const [value, index] of known) {
     const { label } = state.frames[index];
     stacks[Math.min(Math.floor(((value - low) / (high - low || 1)) * BINS), BINS - 1)][label ? (label === "good" ? "good" : "bad") : "none"] += 1;
   }
-  const limits = [{ name: "high", at: state.told.high, put: levels("high") }, { name: "low", at: state.told.low, put: levels("low") }];
-  chart(into, { low: Math.min(low, state.told.low ?? low), high, stacks: stacks.map((s) => Object.entries(s)), limits, name: "map_max of all frames; good, bad and unlabelled" });
+  const limits = [{ name: "high", at: state.verdicts.high, put: levels("high") }, { name: "low", at: state.verdicts.low, put: levels("low") }];
+  chart(into, { low: Math.min(low, state.verdicts.low ?? low), high, stacks: stacks.map((s) => Object.entries(s)), limits, name: "map_max of all frames; good, bad and unlabelled" });
 }
 
 async function loadSpread() {
@@ -99,7 +99,7 @@ async function loadSpread() {
 function paintSpread() {
   const into = document.getElementById("spread");
   if (!spread?.counts.length) {
-    delete into.dataset.told;
+    delete into.dataset.shown;
     into.replaceChildren(el("p", { class: "small" }, "no candidate above the thresholds"));
     return;
   }
@@ -112,7 +112,7 @@ function paintSpread() {
 
 on("verdicts", () => {
   if (!dragging) paintMaxima();
-  if (!state.told.left && !dragging && spread?.rows !== state.told.rows) loadSpread().then(() => { if (spread) spread.rows = state.told.rows; });
+  if (!state.verdicts.left && !dragging && spread?.rows !== state.verdicts.rows) loadSpread().then(() => { if (spread) spread.rows = state.verdicts.rows; });
 });
 let later = 0;
 on("regions", () => {

@@ -19,8 +19,8 @@ export function build(list) {
 
 function rowOf(one, ...children) {
   const name = one.key.split(".").at(-1);
-  const told = one.default === null || one.default === undefined ? (one.nullable ? "off" : "") : Array.isArray(one.default) ? "none" : String(one.default);
-  const facts = [one.unit, told && `default ${told}`].filter(Boolean).join(", ");
+  const defaultText = one.default === null || one.default === undefined ? (one.nullable ? "off" : "") : Array.isArray(one.default) ? "none" : String(one.default);
+  const facts = [one.unit, defaultText && `default ${defaultText}`].filter(Boolean).join(", ");
   const problem = el("span", { class: "problem", hidden: true, role: "alert", id: `problem-${one.key}` });
   const row = el(
     "div",
@@ -123,7 +123,7 @@ function sectionControl(one) {
 
 function firstOf(key) {
   if (key === "smooth") return { kind: "median", size: 3, sigma: null };
-  return { high: state.told?.high ?? state.levels.high, low: state.told?.low ?? state.levels.low };
+  return { high: state.verdicts?.high ?? state.levels.high, low: state.verdicts?.low ?? state.levels.low };
 }
 
 function shapesControl(one) {
@@ -151,7 +151,7 @@ function zoneRow(zone, index) {
     return el("label", {}, label, input);
   };
   const level = (key) => (target, value) => {
-    const high = key === "high" ? value : target.threshold?.high ?? state.told.high;
+    const high = key === "high" ? value : target.threshold?.high ?? state.verdicts.high;
     const low = key === "low" ? value : target.threshold?.low ?? null;
     target.threshold = high === null ? null : { high, low: low === null ? null : Math.min(low, high) };
   };
@@ -221,7 +221,7 @@ function bounded(one, value) {
 }
 
 function startOf(one) {
-  if (one.scale === "score") return Number((state.told?.low ?? state.levels.low ?? state.levels.high).toPrecision(5));
+  if (one.scale === "score") return Number((state.verdicts?.low ?? state.levels.low ?? state.levels.high).toPrecision(5));
   if (one.key === "max_area_px") return Math.max(10000, (state.regions.min_area_px ?? 0) * 2);
   return { min_fill_ratio: 0.15, max_aspect_ratio: 6, min_solidity: 0.8, max_regions: 20, "smooth.sigma": 1 }[one.key] ?? one.min ?? 1;
 }

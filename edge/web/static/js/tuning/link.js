@@ -80,7 +80,7 @@ function receive(data) {
     state.problems = head.problems;
     tell("problems");
   } else if (head.op === "verdicts") {
-    [state.old, state.new, state.told] = [head.old, head.new, head];
+    [state.old, state.new, state.verdicts] = [head.old, head.new, head];
     if (head.maxima) state.maxima = head.maxima;
     tellVerdicts();
   }
@@ -92,7 +92,7 @@ let telling = false;
 function tellVerdicts() {
   if (telling) return;
   telling = true;
-  requestAnimationFrame(() => setTimeout(() => { telling = false; if (state.told) tell("verdicts"); }));
+  requestAnimationFrame(() => setTimeout(() => { telling = false; if (state.verdicts) tell("verdicts"); }));
 }
 
 function painted(head) {

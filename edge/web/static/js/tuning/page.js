@@ -38,22 +38,22 @@ async function open({ keep = false } = {}) {
   const late = setTimeout(() => status("Opening … It waits for a core: the lines come first."), 3000);
   try {
     const before = state.id;
-    const told = await call("/api/v1/tuning", { method: "POST", body: { camera, recording: byId("recording").value, since_ns: nanoseconds("since"), until_ns: nanoseconds("until") } });
+    const opened = await call("/api/v1/tuning", { method: "POST", body: { camera, recording: byId("recording").value, since_ns: nanoseconds("since"), until_ns: nanoseconds("until") } });
     if (mine !== opening) { // another one was chosen meanwhile
-      call(`/api/v1/tuning/${told.id}`, { method: "DELETE" }).catch(() => {});
+      call(`/api/v1/tuning/${opened.id}`, { method: "DELETE" }).catch(() => {});
       return;
     }
     disconnect();
     if (before) call(`/api/v1/tuning/${before}`, { method: "DELETE" }).catch(() => {}); // it may be gone already
-    Object.assign(state, { id: told.id, frames: told.frames, base: told.regions, levels: told.levels, display: told.display, configName: told.config, configSha: told.config_sha256, old: "?".repeat(told.frames.length), new: "?".repeat(told.frames.length), maxima: [], look: null, funnel: [], told: null, trouble: null });
+    Object.assign(state, { id: opened.id, frames: opened.frames, base: opened.regions, levels: opened.levels, display: opened.display, configName: opened.config, configSha: opened.config_sha256, old: "?".repeat(opened.frames.length), new: "?".repeat(opened.frames.length), maxima: [], look: null, funnel: [], verdicts: null, trouble: null });
     if (!keep) {
-      state.regions = structuredClone(told.regions);
+      state.regions = structuredClone(opened.regions);
       forgetSteps();
-      state.view = Math.min(Number(new URL(location.href).searchParams.get("frame") ?? 1) - 1 || 0, told.frames.length - 1);
+      state.view = Math.min(Number(new URL(location.href).searchParams.get("frame") ?? 1) - 1 || 0, opened.frames.length - 1);
     }
-    state.view = Math.min(Math.max(state.view, 0), told.frames.length - 1);
-    byId("notes").replaceChildren(...told.notes.map((note) => el("li", {}, note)));
-    byId("notes").hidden = !told.notes.length;
+    state.view = Math.min(Math.max(state.view, 0), opened.frames.length - 1);
+    byId("notes").replaceChildren(...opened.notes.map((note) => el("li", {}, note)));
+    byId("notes").hidden = !opened.notes.length;
     byId("work").hidden = false;
     build(controls);
     tell("opened");

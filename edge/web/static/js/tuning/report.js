@@ -13,19 +13,19 @@ function table(head, rows, label) {
 }
 
 function paintMatrix() {
-  const { told } = state;
-  if (!told) return;
+  const { verdicts } = state;
+  if (!verdicts) return;
   const rows = KINDS.map((old) => el("tr", {}, el("th", { scope: "row" }, `was ${WORDS[old]}`), KINDS.map((now) => {
-    const count = told.matrix[old + now] ?? 0;
+    const count = verdicts.matrix[old + now] ?? 0;
     return el("td", { class: `n${old !== now && count ? " changed" : ""}`, "data-pair": old + now }, count);
   })));
-  const changed = Object.entries(told.matrix).filter(([pair]) => pair[0] !== pair[1] && !pair.includes("?")).reduce((sum, [, n]) => sum + n, 0);
-  const lines = [el("p", { class: "small", id: "changed-count" }, told.left ? `${told.left} frames still to judge${told.computed ? `, ${told.computed} maps computed` : ""} …` : `${changed} of ${state.frames.length} verdicts changed`)];
-  if (told.labels) {
-    const was = told.labels_old;
-    lines.push(el("p", { id: "against-labels" }, `false rejects ${was.false_rejects} → ${told.labels.false_rejects} of ${told.labels.good} good; misses ${was.misses} → ${told.labels.misses} of ${told.labels.bad} bad`));
+  const changed = Object.entries(verdicts.matrix).filter(([pair]) => pair[0] !== pair[1] && !pair.includes("?")).reduce((sum, [, n]) => sum + n, 0);
+  const lines = [el("p", { class: "small", id: "changed-count" }, verdicts.left ? `${verdicts.left} frames still to judge${verdicts.computed ? `, ${verdicts.computed} maps computed` : ""} …` : `${changed} of ${state.frames.length} verdicts changed`)];
+  if (verdicts.labels) {
+    const was = verdicts.labels_old;
+    lines.push(el("p", { id: "against-labels" }, `false rejects ${was.false_rejects} → ${verdicts.labels.false_rejects} of ${verdicts.labels.good} good; misses ${was.misses} → ${verdicts.labels.misses} of ${verdicts.labels.bad} bad`));
   }
-  if (told.distance) lines.push(el("p", { class: "small", id: "distance" }, told.distance));
+  if (verdicts.distance) lines.push(el("p", { class: "small", id: "distance" }, verdicts.distance));
   into("matrix", table(["", "pass", "fail", "invalid"], rows, "verdicts old and new"), ...lines);
 }
 
@@ -56,19 +56,19 @@ let asked = 0;
 async function paintExport() {
   const mine = ++asked;
   try {
-    const told = await exported();
+    const change = await exported();
     if (mine !== asked) return;
     const copy = (text) => el("button", { type: "button", on: { click: () => navigator.clipboard?.writeText(text) } }, "Copy");
     const part = (name, text, id) => [el("h2", {}, name, " ", copy(text)), el("pre", { id, tabindex: 0 }, text)];
     into(
       "export",
-      ...(told.diff ? [] : [el("p", { class: "small" }, "Nothing differs from the line's config.")]),
-      ...(told.diff ? [...part("Diff of the line's YAML", told.diff, "export-diff"), ...part("Under regions:", told.yaml, "export-yaml"), ...part("For edge replay, edge check", told.set, "export-set")] : []),
-      ...(told.note ? [el("p", { class: "small" }, told.note)] : []),
-      ...told.problems.map((problem) => el("p", { class: "wrong", role: "alert" }, problem.text)),
-      ...(told.problems.length || !told.diff ? [] : [el("p", { class: "small", id: "export-fine" }, "edge check has nothing against it.")]),
+      ...(change.diff ? [] : [el("p", { class: "small" }, "Nothing differs from the line's config.")]),
+      ...(change.diff ? [...part("Diff of the line's YAML", change.diff, "export-diff"), ...part("Under regions:", change.yaml, "export-yaml"), ...part("For edge replay, edge check", change.set, "export-set")] : []),
+      ...(change.note ? [el("p", { class: "small" }, change.note)] : []),
+      ...change.problems.map((problem) => el("p", { class: "wrong", role: "alert" }, problem.text)),
+      ...(change.problems.length || !change.diff ? [] : [el("p", { class: "small", id: "export-fine" }, "edge check has nothing against it.")]),
       el("p", { class: "small" }, el("a", { href: address(), id: "preset" }, "This tuning as a link"), ": recording, frame and change are in the page's address."),
-      el("p", { class: "small" }, `tuned on config ${state.configSha.slice(0, 12)} (${state.configName}); with the change ${told.config_sha256.slice(0, 12)}. The page never writes the line's config.`),
+      el("p", { class: "small" }, `tuned on config ${state.configSha.slice(0, 12)} (${state.configName}); with the change ${change.config_sha256.slice(0, 12)}. The page never writes the line's config.`),
     );
   } catch (error) {
     if (mine === asked) into("export", el("p", { class: "wrong" }, error.message));

@@ -1,12 +1,12 @@
 // What the Tuning page knows, and who wants to hear when it changes. The work stays here whatever the connection does.
 export const state = {
   id: null, frames: [], base: null, regions: null, view: 0, old: "", new: "", maxima: [], display: [0, 1], levels: null,
-  look: null, funnel: [], problems: [], told: null, sizes: { width: 1, height: 1 },
+  look: null, funnel: [], problems: [], verdicts: null, sizes: { width: 1, height: 1 },
 };
 
 const hearers = new Map();
 
-/** Call `call` whenever one of `events` is told: opened, regions, look, funnel, verdicts, view, problems. */
+/** Call `call` whenever one of `events` happens: opened, regions, look, funnel, verdicts, view, problems. */
 export function on(events, call) {
   for (const event of events.split(" ")) hearers.set(event, [...(hearers.get(event) ?? []), call]);
 }
