@@ -225,9 +225,9 @@ def _anomalib(
         for precision, hint in (("fp32", "f32"), ("bf16", "bf16")):
             if cpu.missing(precision):
                 continue
-            told = peer.ask(model=str(model.resolve()), folder=str(folder), precision=hint, threads=threads)
-            if "error" in told:
-                print(f"anomalib: {told['error']}")
+            answer = peer.ask(model=str(model.resolve()), folder=str(folder), precision=hint, threads=threads)
+            if "error" in answer:
+                print(f"anomalib: {answer['error']}")
                 return results
             for colour, bundle in bundles.items():
                 opened = _open_unchecked(precision, bundle, threads)

@@ -96,8 +96,8 @@ def _recording(folder: Path, frames: int) -> Path:
 
 
 def _session(config: Path, folder: Path) -> TuningSession:
-    told = {"config": str(config), "recording": str(folder / "recording"), "cache": str(folder / "cache")}
-    return TuningSession(told)
+    opening = {"config": str(config), "recording": str(folder / "recording"), "cache": str(folder / "cache")}
+    return TuningSession(opening)
 
 
 def _rejudged(config: Path, folder: Path, repeats: int, spread: Spread, frames: int) -> dict[str, float]:
@@ -205,8 +205,8 @@ def _judging(config: Path, folder: Path) -> Iterator[None]:
     assert worker.stdout is not None
     from edge.web.tuning import messages
 
-    told = {"config": str(config), "recording": str(folder / "recording"), "cache": str(folder / "cache")}
-    worker.stdin.write(messages.packed_message({"op": "open", "session": "a", "id": 1, **told}))
+    opening = {"config": str(config), "recording": str(folder / "recording"), "cache": str(folder / "cache")}
+    worker.stdin.write(messages.packed_message({"op": "open", "session": "a", "id": 1, **opening}))
     worker.stdin.flush()
     opened = messages.read_message(worker.stdout)
     assert opened is not None

@@ -221,13 +221,13 @@ def _cell(side: int, kind: Kind, peer: Peer | None, folder: Path, repeats: int) 
 def _check(path: Path, values: Map, kind: Kind, peer: Peer) -> None:
     """Same mask, same boxes in the same order, scores within 1e-6: the peer rounds them to that."""
     mask = path.with_name("mask.npy")
-    told = peer.ask(map=str(path), controls=kind.same.peer, mask=str(mask))
+    peer_answer = peer.ask(map=str(path), controls=kind.same.peer, mask=str(mask))
     found = find_regions(values, kind.same.prepared(len(values)))
     scores = [(region.score_max, region.score_mean) for region in found.regions]
     for what, same in (
         ("mask", np.array_equal(found.mask > 0, np.load(mask) > 0)),
-        ("boxes", [list(region.bbox_xyxy) for region in found.regions] == told["boxes"]),
-        ("scores", np.allclose(np.ravel(scores), np.ravel(told["scores"]), rtol=0, atol=1e-6)),
+        ("boxes", [list(region.bbox_xyxy) for region in found.regions] == peer_answer["boxes"]),
+        ("scores", np.allclose(np.ravel(scores), np.ravel(peer_answer["scores"]), rtol=0, atol=1e-6)),
     ):
         if not same:
             raise AssertionError(f"{path.stem}: not the peer's {what}")

@@ -162,7 +162,7 @@ def false_warnings(time_constants: int, runs: int, frames: int, seed: int) -> fl
 
 def ladder(line: Line) -> dict[str, Any]:
     """Measured frames until each breach locks and unlocks, and what 30 % real defects raise."""
-    told: dict[str, Any] = {}
+    delays: dict[str, Any] = {}
     white = lambda frame: np.clip(frame.astype(np.float64) * 1.8, 0, 255).astype(np.uint8)  # noqa: E731
     changes = {
         "clipped": white,
@@ -174,15 +174,15 @@ def ladder(line: Line) -> dict[str, Any]:
         spells = [change(frame) for frame in line.good[:50]], line.good[50:100]
         seen = [[monitor.see(line.meter.measure(frame), 0) for frame in spell] for spell in spells]
         locked = [[drift is not None and breach in drift.locks for drift in spell] for spell in seen]
-        told[f"{breach}_locks_after"] = locked[0].index(True) + 1 if True in locked[0] else None
-        told[f"{breach}_unlocks_after"] = locked[1].index(False) + 1 if False in locked[1] else None
+        delays[f"{breach}_locks_after"] = locked[0].index(True) + 1 if True in locked[0] else None
+        delays[f"{breach}_unlocks_after"] = locked[1].index(False) + 1 if False in locked[1] else None
     monitor, raised, locks = line.baseline.monitor(every=1), set(), 0
     for number in range(150 if line.side < 100 else 400):
         drift = monitor.see(line.meter.measure(line.frame(9000 + number, 0.3)), 0)
         if drift is not None:
             raised |= {cause.group for cause in drift.causes}
             locks += drift.locked
-    return told | {"defects_raise": sorted(raised), "defects_locked_frames": locks}
+    return delays | {"defects_raise": sorted(raised), "defects_locked_frames": locks}
 
 
 def cost(*, smoke: bool) -> dict[str, float]:

@@ -95,12 +95,12 @@ def fitted(pictures: Sequence[Path], folder: Path, backbone: str) -> Model:
     subprocess.run(
         [*command, "--pose", "texture", "--backbone", backbone, "--keep-outliers"], check=True, stdout=subprocess.DEVNULL
     )
-    told = json.loads((folder / "model" / "self_test.json").read_bytes())
-    cells = {(c["kind"], c["size_px"], c["contrast"]): c["recall"] for c in told["cells"]}
+    self_test = json.loads((folder / "model" / "self_test.json").read_bytes())
+    cells = {(c["kind"], c["size_px"], c["contrast"]): c["recall"] for c in self_test["cells"]}
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession((folder / "model" / "model.onnx").read_bytes(), options)
-    return Model(session, cells, told["threshold"])
+    return Model(session, cells, self_test["threshold"])
 
 
 def compared(

@@ -86,10 +86,10 @@ def named_both_ways(seed: int, *, smoke: bool) -> list[dict[str, Any]]:
             parts = [f"a{n}" for n in range(LAB)], [f"b{n}" for n in range(CHANGED)]
             changed = effects(names_and_units(), FLOORS, before, after, parts)
             _, causes = diagnose(before, after, changed, None, lambda _: offline)
-            told = causes[0] if causes else None
+            first_cause = causes[0] if causes else None
             rows.append({
                 "cause": cause, "size": size, "live": said.cause, "live_group": said.group,
-                "offline": told and told.cause, "offline_group": told and told.group,
+                "offline": first_cause and first_cause.cause, "offline_group": first_cause and first_cause.group,
             })  # fmt: skip
             print(rows[-1], file=sys.stderr)
     return rows

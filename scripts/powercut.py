@@ -4,7 +4,7 @@ without writes, as a cut would leave it; the copy is mounted, and the daemon sta
 
     sudo scripts/powercut.py --cuts 20 --fs ext4 --fs xfs --sync each --sync interval
 
-Needs root, loop devices and mkfs of the file system. Each cut is told in a line: when it came, whether the daemon starts
+Needs root, loop devices and mkfs of the file system. Each cut has its line: when it came, whether the daemon starts
 again, what it set aside, which records that a subscriber had heard are missing and how old the oldest of them was, the same
 of the evidence, and how many index lines name a picture that cannot be read. Exit code 1 where a restart failed or more is
 gone than was promised: with `sync: each` any record, with `interval` one that was older than the interval and a sync.
@@ -147,7 +147,7 @@ def look(folder: Path, disk: Path, config: Path, heard: Heard, moment: int) -> d
     process.wait()
     log = disk / "log"
     kept = {(r["instance_id"], r["seq"]) for path in (segments(log) if log.is_dir() else []) for r in read_records(path)}
-    pictured, told = evidence(disk / "evidence")
+    pictured, evidence_counts = evidence(disk / "evidence")
     failed = {key: made for key, made in heard.items() if made[1] == "fail"}
     return {
         "restarted": code is None and bool(again),
@@ -156,7 +156,7 @@ def look(folder: Path, disk: Path, config: Path, heard: Heard, moment: int) -> d
         "missing": len(heard.keys() - kept),
         "oldest_missing_s": oldest(heard, kept, moment),
         "oldest_without_picture_s": oldest(failed, pictured, moment),
-        **told,
+        **evidence_counts,
         "set_aside": sorted(path.name for path in disk.rglob("*.damaged*")),
     }
 
@@ -181,10 +181,10 @@ def oldest(heard: Heard, kept: set[tuple[str, int]], moment: int) -> float:
     return round(max(((moment - made) / 1e9 for key, (made, _) in heard.items() if key not in kept), default=0.0), 2)
 
 
-def is_as_promised(told: dict[str, Any]) -> bool:
-    log = told["missing"] == 0 if told["sync"] == "each" else told["oldest_missing_s"] <= INTERVAL_S + SYNC_S
-    pictures = told["unreadable"] == 0 and (told["too_fast"] > 0 or told["oldest_without_picture_s"] <= EVIDENCE_S)
-    return bool(told["restarted"] and log and pictures)
+def is_as_promised(outcome: dict[str, Any]) -> bool:
+    log = outcome["missing"] == 0 if outcome["sync"] == "each" else outcome["oldest_missing_s"] <= INTERVAL_S + SYNC_S
+    pictures = outcome["unreadable"] == 0 and (outcome["too_fast"] > 0 or outcome["oldest_without_picture_s"] <= EVIDENCE_S)
+    return bool(outcome["restarted"] and log and pictures)
 
 
 def main() -> int:
@@ -204,11 +204,11 @@ def main() -> int:
             folder = Path(tempfile.mkdtemp(prefix="powercut"))
             one = argparse.Namespace(**vars(options) | {"fs": fs, "sync": sync})
             try:
-                told = cut(folder, one, chance.uniform(*(EARLY_S if number % 2 == 0 else LATE_S)))
+                outcome = cut(folder, one, chance.uniform(*(EARLY_S if number % 2 == 0 else LATE_S)))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-            print(json.dumps(told), flush=True)
-            cuts, bad = cuts + 1, bad + (not is_as_promised(told))
+            print(json.dumps(outcome), flush=True)
+            cuts, bad = cuts + 1, bad + (not is_as_promised(outcome))
     print(f"{cuts - bad} of {cuts} as promised")
     return int(bad > 0)
 

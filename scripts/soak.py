@@ -23,8 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from soak_visitors import Visitors
-from soak_visitors import told as told_by
+from soak_visitors import Visitors, visitor_figures
 
 from edge.client import Received, Subscriber
 from edge.config.load import load_config
@@ -76,7 +75,7 @@ def soak(frames: int, fps: float, folder: Path, *, visits: bool = False) -> tupl
         process = subprocess.Popen(command, stdout=stderr, stderr=stderr)
     visitors = Visitors(process.pid, config, folder / "run") if visits else None
     try:
-        samples, latencies, told = watch(process, folder / "run" / "endpoints.json", frames, visitors)
+        samples, latencies, counters = watch(process, folder / "run" / "endpoints.json", frames, visitors)
         code = process.wait(30)
     finally:
         if visitors is not None and visitors.is_alive():
@@ -87,7 +86,7 @@ def soak(frames: int, fps: float, folder: Path, *, visits: bool = False) -> tupl
     if code != 0:
         sys.exit(f"the daemon ended with {code}:\n{(folder / 'stderr').read_text()[-2000:]}")
     seconds = round(time.monotonic() - began, 1)
-    return summary(frames, samples, latencies, told) | told_by(visitors) | {"seconds": seconds}, samples
+    return summary(frames, samples, latencies, counters) | visitor_figures(visitors) | {"seconds": seconds}, samples
 
 
 def child(path: Path) -> int:
@@ -103,7 +102,7 @@ def child(path: Path) -> int:
 def watch(
     process: subprocess.Popen[bytes], endpoints: Path, frames: int, visitors: Visitors | None = None
 ) -> tuple[list[Sample], list[float], dict[str, Any]]:
-    """Samples with each heartbeat, the total latency of each frame that was heard of, and what was told last."""
+    """Samples with each heartbeat, the total latency of each frame that was heard of, and the newest counters."""
     while not endpoints.exists():
         if process.poll() is not None:
             return [], [], {}
@@ -112,7 +111,7 @@ def watch(
         visitors.start()
     samples: list[Sample] = []
     latencies: list[float] = []
-    told: dict[str, Any] = {"records": 0, "gaps": 0}
+    counters: dict[str, Any] = {"records": 0, "gaps": 0}
     with Subscriber(json.loads(endpoints.read_text())["zmq"]) as line:
         while True:
             over = process.poll() is not None  # asked before: what it said last still waits to be heard
@@ -120,16 +119,16 @@ def watch(
             if event is None and over:
                 break
             if not isinstance(event, Received):
-                told["gaps"] += type(event).__name__ == "Gap"
+                counters["gaps"] += type(event).__name__ == "Gap"
             elif event.kind == "inspection":
                 latencies.append(event.message["latency_ms"]["total"])
-                told["records"] += 1
+                counters["records"] += 1
             elif event.kind == "heartbeat":
-                told |= event.message["counters"]
+                counters |= event.message["counters"]
                 done = accounted(event.message["counters"])
                 if (sample := look(process.pid, done)) is not None and done < frames:  # at its end it gives things back
                     samples.append(sample)
-    return samples, latencies, told
+    return samples, latencies, counters
 
 
 def look(pid: int, frames: int) -> Sample | None:
@@ -148,18 +147,18 @@ def accounted(counters: dict[str, int]) -> int:
     return verdicts + sum(count for name, count in counters.items() if name.startswith("skipped_"))
 
 
-def summary(frames: int, samples: list[Sample], latencies: list[float], told: dict[str, Any]) -> dict[str, Any]:
+def summary(frames: int, samples: list[Sample], latencies: list[float], counters: dict[str, Any]) -> dict[str, Any]:
     """The result's figures. ``lost``: frames without an inspection, and records that an output lost."""
     settled = [s for s in samples if s.frames >= min(SETTLED, frames / 4)]
     at, rss = (np.array([getattr(s, name) for s in settled], float) for name in ("frames", "rss_kb"))
     edge = max(len(settled) // 10, 1)
     part = max(len(latencies) // 5, 1)
     first, last = (statistics.median(values) for values in (latencies[:part], latencies[-part:]))
-    inspected = sum(told[name] for name in ("pass", "fail", "invalid"))
+    inspected = sum(counters[name] for name in ("pass", "fail", "invalid"))
     return {
         "frames": frames,
-        "lost": frames - inspected + told["output_lost"],
-        "output_lost": told["output_lost"],
+        "lost": frames - inspected + counters["output_lost"],
+        "output_lost": counters["output_lost"],
         "rss_slope_kb_per_1000": round(1000 * theil_sen(at, rss), 2),
         "rss_growth_mb": round(float(np.median(rss[-edge:]) - np.median(rss[:edge])) / 1024, 3),
         "rss_mb": round(float(rss[-1]) / 1024, 1),
@@ -169,10 +168,10 @@ def summary(frames: int, samples: list[Sample], latencies: list[float], told: di
         "threads_growth": settled[-1].threads - settled[0].threads,
         "latency_p50_ms": round(statistics.median(latencies), 3),
         "latency_drift_ms": round(last - first, 3),
-        "verdicts": {name: told[name] for name in ("pass", "fail", "invalid")},
-        "skipped": {name.removeprefix("skipped_"): n for name, n in told.items() if name.startswith("skipped_")},
-        "heard": told["records"],
-        "sum_checks": told["sum_checks"],
+        "verdicts": {name: counters[name] for name in ("pass", "fail", "invalid")},
+        "skipped": {name.removeprefix("skipped_"): n for name, n in counters.items() if name.startswith("skipped_")},
+        "heard": counters["records"],
+        "sum_checks": counters["sum_checks"],
     }
 
 

@@ -65,7 +65,10 @@ class Window:
             page.on("websocket", lambda _: setattr(self, "sockets", self.sockets + 1))
         page.on("console", lambda m: self.errors.append(m.text) if _is_trouble(m) else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("response", lambda told: self.errors.append(f"{told.status} {told.url}") if told.status >= 400 else None)
+        page.on(
+            "response",
+            lambda response: self.errors.append(f"{response.status} {response.url}") if response.status >= 400 else None,
+        )
 
     def sample(self) -> dict[str, float]:
         """Return heap in MB, nodes and listeners after a collection of garbage, and the seq that is shown."""

@@ -122,7 +122,7 @@ def rss_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def told(visitors: Visitors | None) -> dict[str, Any]:
+def visitor_figures(visitors: Visitors | None) -> dict[str, Any]:
     """The visitors' figures; none without them."""
     if visitors is None:
         return {}

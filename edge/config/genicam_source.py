@@ -48,10 +48,10 @@ class GenicamConfig(SourceSection):
     """Name that was written into the camera (its feature DeviceUserID), so that a broken camera can be replaced without
     touching the config."""
     mac: Annotated[str, AfterValidator(checked_mac)] | None = None
-    """MAC address of a GigE camera, for example ``00:30:53:1a:2b:3c``. Not every producer tells it: ``edge cameras`` shows
-    what it tells."""
+    """MAC address of a GigE camera, for example ``00:30:53:1a:2b:3c``. Not every producer reports it: ``edge cameras``
+    shows what it reports."""
     ip: Annotated[str, AfterValidator(checked_ip)] | None = None
-    """IPv4 address of a GigE camera, told by the producers that tell ``mac``."""
+    """IPv4 address of a GigE camera; the producers that report ``mac`` report it too."""
     buffers: Annotated[int, Field(ge=2, le=1024)] | None = None
     """Number of GenTL buffers announced to the producer: at least the frame rate times the longest stall in s. Each takes a
     whole payload of memory. null: as many as 64 MB hold, 4 to 32."""

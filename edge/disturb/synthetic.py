@@ -103,8 +103,8 @@ def transplanted(
 ) -> Changed | None:
     """Return a copy of ``picture`` with the labelled defect of ``donor`` at a random place.
 
-    What the defect changed is told from the surface around it in the donor, so that it may be pasted where the light is
-    another. None comes back where the mask is empty, or larger than the picture.
+    What the defect changed is measured against the surface around it in the donor, so that it may be pasted where the
+    light is another. None comes back where the mask is empty, or larger than the picture.
     """
     if not mask.any():
         return None

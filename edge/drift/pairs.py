@@ -21,7 +21,7 @@ _CLOSEST: Final = 12
 """Pairs of causes that are looked at closely."""
 _TURNS: Final = 4
 _ALIKE: Final = 0.7
-"""Two causes of one group with a larger cosine between their changes are two words for one thing: not told as two."""
+"""Two causes of one group with a larger cosine between their changes are two words for one thing: not named as two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ _PAIR: Final = 0.7
 _SURE: Final = 0.6
 """Share of ``far`` within which one cause is enough."""
 _BETTER: Final = 0.5
-"""Beyond it two causes are told in place of one that explains the change, too, if they come so much nearer."""
+"""Beyond it two causes are named in place of one that explains the change, too, if they come so much nearer."""
 _LEAST_BAND: Final = 0.3
 _SHARED: Final = 0.6
 """How much of a cause's band is that of all causes: few signatures say little of their own."""

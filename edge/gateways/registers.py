@@ -82,7 +82,7 @@ class Registers:
         self._trouble: str | None = None
 
     def read(self) -> list[int]:
-        """Return the registers of this moment: not valid, and told once, where a message doesn't say what it should.
+        """Return the registers of this moment: not valid, and logged once, where a message doesn't say what it should.
 
         Raises:
             ValueError: ``config_sha256`` is no such hash.

@@ -122,7 +122,7 @@ class _Run:
         return self.lost, self.retries
 
     def _answer(self, reference: Any) -> Any:
-        """The shard's result, what the task told a person, or in words how its worker ended."""
+        """The shard's result, the task's error for a person, or in words how its worker ended."""
         from ray import exceptions
 
         try:
@@ -133,7 +133,7 @@ class _Run:
             return _first_line(error)
 
     def _again(self, shard: Shard, how: str) -> Shard:
-        """The shard once more, each frame told before it is begun; the second time without the one that was told last."""
+        """The shard once more, each frame reported before it is begun; the second time without the last one."""
         self.retries += 1
         self.deaths[shard.index] = self.deaths.get(shard.index, 0) + 1
         if self.deaths[shard.index] < _TRIES:
@@ -176,7 +176,7 @@ class _Ledger:
 
 
 def _work(task: Task, shard: Shard, ledger: Any, careful: bool) -> bytes | UserError:
-    """One shard on a node. ``careful``: its worker died once, so every frame is told before it is begun."""
+    """One shard on a node. ``careful``: its worker died once, so every frame is reported before it is begun."""
     import cv2
     import ray
 
