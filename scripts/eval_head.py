@@ -73,7 +73,7 @@ ROWS = {
     "mixup": Row(options=(("mixup", 0.2),)),
     "curriculum": Row(options=(("curriculum", True),)),
     "coral": Row(options=(("align", "coral"),)),
-    "coral, weight 10": Row(options=(("align", "coral"), ("align_weight", 10.0))),
+    "coral weight 10": Row(options=(("align", "coral"), ("align_weight", 10.0))),
     "mmd": Row(options=(("align", "mmd"),)),
 }
 EACH = {"as it is": Row(), **{f"without {kind}": Row(without=(kind,)) for kind in SYNTHETIC}}

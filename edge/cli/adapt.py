@@ -17,7 +17,9 @@ from edge.cli._sets import end_if_lacking
 from edge.cli._tables import print_table
 from edge.config.bundle import load_bundle
 from edge.errors import UserError
+from edge.models.fit.continued import backbone_file
 from edge.models.sets.open import open_set
+from edge.models.train.go_on import as_fitted
 from edge.models.write import check_target
 from edge.shift.adaptation import Adaptation
 from edge.shift.adaptation import adapt as adapt_model
@@ -48,6 +50,10 @@ def adapt(
     lab: Annotated[
         Path | None, typer.Option("--lab", metavar="SET", help="Good frames of the lab, where the bundle keeps none.")
     ] = None,
+    backbone: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The bundle's backbone, if it is a file: answers that fit anew ask for it."),
+    ] = None,
     adapt_frames: Annotated[
         int | None, typer.Option(min=4, help="How many frames to adapt by; the others measure. Default: 2 of 7.")
     ] = None,
@@ -67,6 +73,13 @@ def adapt(
         raise UserError("--frames: no frames to adapt by", expected="--frames SET of confirmed good frames, or --undo")
     answers = answers_of(only or ())
     subject = open_subject(model, threshold)
+    if backbone is not None and backbone_file(as_fitted(subject.bundle)) is None:
+        raise UserError(
+            f"--backbone {backbone}: no answer asks for it",
+            received=f"{subject.bundle.folder}, whose backbone is no file",
+            expected="a bundle of edge fit or edge train --backbone FILE",
+            fix="leave --backbone out",
+        )
     if out is not None:
         refuse_own(out, subject.bundle)
         check_target(out, force=force)
@@ -78,6 +91,7 @@ def adapt(
             limit=limit,
             adapt_frames=adapt_frames,
             lab=None if lab is None else open_set(lab),
+            backbone=backbone.absolute() if backbone is not None and backbone.exists() else backbone,
             say=lambda _what, number, total: step(number, total),
         )
     written = None if out is None or done.choice.taken is None else write_version(out, done, force=force)

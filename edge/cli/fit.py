@@ -183,7 +183,7 @@ def _merged(places: list[Path], request: FitRequest, run: FitRun, *, add: list[P
             received=f"{len(places)} bundle{'s' * (len(places) != 1)}" + (" and --add" if add else ""),
             fix="edge fit --merge A B -o C",
         )
-    return merge_bundles(tuple(places), request.name, run)
+    return merge_bundles(tuple(places), request.name, run, request.options.backbone)
 
 
 def _lacks(fitted: Fit, frames: FrameSequence | None) -> list[str]:

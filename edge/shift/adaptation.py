@@ -6,7 +6,7 @@ Nothing here runs on a line, and nothing adapts by itself: a person starts it, r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,10 +22,10 @@ from edge.engines.to_map import start as start_job
 from edge.errors import UserError
 from edge.frames import Frame
 from edge.models import graphs
-from edge.models.fit.continued import plan_of, statistics_of
+from edge.models.fit.fit import STATISTICS
+from edge.models.fit.gather_frames import kept_pictures
 from edge.models.fit.self_test import SelfTest
 from edge.models.sets.frame_set import FrameSet
-from edge.models.train.go_on import as_fitted
 from edge.models.write import write_bundle
 from edge.preprocess.prepare import FrameSizeMismatch, Workspace
 from edge.preprocess.register import PartOutOfPlace
@@ -65,12 +65,13 @@ def adapt(
     limit: float = 0.05,
     adapt_frames: int | None = None,
     lab: FrameSet | None = None,
+    backbone: Path | None = None,
     say: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Adaptation:
     """Try ``answers`` on the good frames of ``source``.
 
     ``limit``: share of false rejects that the line can live with. ``lab``: frames that the model was made for, where the
-    bundle keeps none.
+    bundle keeps none. ``backbone``: where the bundle's backbone lies, if that is a file.
 
     Raises:
         UserError: frames that can't be adapted to (``factory_frames``), contaminated ones (``suspects``).
@@ -86,9 +87,9 @@ def adapt(
         seen=lambda done, total: say("reading", done, total),
     )
     every = [(one.file, frame) for one, frame in factory.read([*factory.adapt, *factory.threshold, *factory.judged])]
-    odd = suspects(bundle, every, str(source.path))
+    odd = suspects(bundle, every, str(source.path), backbone)
     factory = factory.without(frozenset(odd))
-    situation = _situation(subject, factory, lab_pictures, lab_missing)
+    situation = replace(_situation(subject, factory, lab_pictures, lab_missing), backbone=backbone)
     bench = TrialBench(subject, factory)
     say("the model as it is", 0, len(answers))
     frozen = bench.frozen()
@@ -131,7 +132,7 @@ def carried_files(bundle: Bundle, proposal: Proposal) -> dict[str, bytes]:
 def _try(row: AnswerRow, situation: Situation, bench: TrialBench) -> Tried:
     try:
         proposal = row.propose(situation)
-    except NotOffered as reason:
+    except (NotOffered, UserError) as reason:  # a damaged file of the bundle ends one answer, and not the others
         return Tried(row, why_not=str(reason))
     with TemporaryDirectory(prefix="edge-adapt-") as place:
         try:
@@ -194,12 +195,13 @@ def _lab(bundle: Bundle, lab: FrameSet | None) -> tuple[list[NDArray[Any]] | Non
         workspace = ready_workspace(bundle)
         pictures = [as_graph_takes(lab.read(frame), bundle, workspace) for frame in chosen]
         return [picture for picture in pictures if picture is not None], ""
+    missing = "the bundle keeps no pictures of the lab: give --lab SET"
+    if STATISTICS not in bundle.spec.files:
+        return None, missing
     try:
-        fitted = as_fitted(bundle)
-        kept = statistics_of(fitted, plan_of(fitted, bundle.spec.name)).kept.pictures()
-        return list(kept), "the bundle keeps no pictures of the lab: give --lab SET"
-    except UserError:
-        return None, "the bundle keeps no pictures of the lab: give --lab SET"
+        return kept_pictures((bundle.folder / STATISTICS).read_bytes()), missing
+    except (OSError, ValueError):
+        return None, missing
 
 
 def _lab_clipped(pictures: Sequence[NDArray[Any]] | None, bundle: Bundle) -> float:

@@ -8,6 +8,7 @@ again: of 28 frames with 10 defective ones, four hid the other six at first.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -29,15 +30,17 @@ MOST_SHARE: Final = 0.25
 """A set with more suspects than this is no set of good frames."""
 
 
-def suspects(bundle: Bundle, frames: Sequence[tuple[str, Frame]], place: str) -> dict[str, str]:
-    """Names of frames that don't look like good ones, and why.
+def suspects(
+    bundle: Bundle, frames: Sequence[tuple[str, Frame]], place: str, backbone: Path | None = None
+) -> dict[str, str]:
+    """Names of frames that don't look like good ones, and why. ``backbone``: of the bundle, if that is a file.
 
     Raises:
         UserError: more than a quarter of them.
     """
     found: dict[str, str] = {}
     while len(found) <= MOST_SHARE * len(frames):
-        new = _standing_out(bundle, [one for one in frames if one[0] not in found])
+        new = _standing_out(bundle, [one for one in frames if one[0] not in found], backbone)
         if not new:
             break
         found |= new
@@ -51,12 +54,12 @@ def suspects(bundle: Bundle, frames: Sequence[tuple[str, Frame]], place: str) ->
     return found
 
 
-def _standing_out(bundle: Bundle, frames: Sequence[tuple[str, Frame]]) -> dict[str, str]:
+def _standing_out(bundle: Bundle, frames: Sequence[tuple[str, Frame]], backbone: Path | None) -> dict[str, str]:
     found = {
         o.name: f"highest value {o.maximum:.3g}, {o.z:.0f} times the usual spread above the others'"
         for o in _seen(bundle, frames)
     }
-    for outlier in _among_themselves(bundle, frames):
+    for outlier in _among_themselves(bundle, frames, backbone):
         found.setdefault(outlier.name, f"unlike the other factory frames: {outlier.z:.0f} times their spread")
     return found
 
@@ -74,9 +77,9 @@ def _seen(bundle: Bundle, frames: Sequence[tuple[str, Frame]]) -> Sequence[Outli
     return outliers_of(found)
 
 
-def _among_themselves(bundle: Bundle, frames: Sequence[tuple[str, Frame]]) -> Sequence[Outlier]:
+def _among_themselves(bundle: Bundle, frames: Sequence[tuple[str, Frame]], backbone: Path | None) -> Sequence[Outlier]:
     try:
-        plan = plan_of(bundle, bundle.spec.name)
+        plan = plan_of(bundle, bundle.spec.name, backbone)
     except UserError:
         return ()
     if len(frames) < method_row(plan.method).least_frames + 1:

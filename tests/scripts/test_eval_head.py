@@ -16,7 +16,9 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "scripts")]
 
 import eval_head  # noqa: E402
 import eval_labels  # noqa: E402
-from eval_tiles import GOOD, Tile, by_part  # noqa: E402
+import eval_pretraining  # noqa: E402
+import eval_train  # noqa: E402
+from eval_tiles import GOOD, Tile, asked_of, by_part  # noqa: E402
 from test_eval_tiles import write  # noqa: E402
 
 from edge.models.train.loop import train_head as real  # noqa: E402
@@ -40,6 +42,11 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def run(monkeypatch: pytest.MonkeyPatch, module: Any, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["x", *arguments, *QUICK])
     module.main()
+
+
+@pytest.mark.parametrize("table", [eval_head.ROWS, eval_head.EACH, eval_pretraining.ROWS, eval_train.ROWS])
+def test_all_rows_can_be_asked_for_by_their_names(table: Any) -> None:
+    assert asked_of(",".join(table), table, "--rows") == list(table)
 
 
 def test_rows_leave_out_a_kind_and_add_a_group(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -144,6 +144,11 @@ def _transform(taken: ModelInput, path: Path, channels: Literal[1, 3] | None, pi
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     options = BuildOptions(channels=channels, scale=pixels.scale, mean=mean, std=std, order=pixels.order)
     return input_transform_of(taken, options, path)
+
+
+def identity_of(provenance: Mapping[str, str]) -> str:
+    """Return what tells a network from another, by its ``provenance``: the hash of its weights, else of its file."""
+    return provenance.get("weights_sha256") or provenance.get("file_sha256") or provenance.get("backbone", "")
 
 
 def _provenance(model: onnx.ModelProto, path: Path | None) -> dict[str, str]:

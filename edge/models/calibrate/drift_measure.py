@@ -35,6 +35,7 @@ from edge.preprocess.pixel_formats import to_depth
 from edge.regions.roi import Grid, roi_pixels
 from edge.spread import SHARD_FRAMES, Progress, default_workers, shards_of, spread
 from edge.spread.shards import At, Shard
+from edge.storage.arrays import read_arrays
 from edge.storage.mask_picture import read_mask
 
 SIGNATURES: Final = 4500
@@ -188,7 +189,7 @@ def _measured(
         workers=default_workers(len(shards)) if workers is None else workers,
         progress=lambda progress: tell("measuring what is usual", progress),
     )
-    parts = [_unpacked(result) for result in done.results]
+    parts = [read_arrays(result) for result in done.results]
     values = np.concatenate([part["values"] for part in parts])
     return np.concatenate([part["numbers"] for part in parts]), np.concatenate([part["names"] for part in parts]), values
 
@@ -201,7 +202,7 @@ def _signed(task: SignTask, workers: int | None, tell: Callable[[str, Progress],
         workers=default_workers(len(shards)) if workers is None else workers,
         progress=lambda progress: tell("learning what changes look like", progress),
     )
-    return np.concatenate([_unpacked(result)["values"] for result in done.results])
+    return np.concatenate([read_arrays(result)["values"] for result in done.results])
 
 
 def _region(config: Config, size: tuple[int, int]) -> NDArray[np.bool_] | None:
@@ -249,8 +250,3 @@ def _packed(**arrays: Any) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
-
-
-def _unpacked(data: bytes) -> dict[str, Any]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}

@@ -29,6 +29,7 @@ from edge.preprocess.pixel_formats import to_depth
 from edge.regions.plans import RegionPlans
 from edge.spread import SHARD_FRAMES, LostFrame, Progress, default_workers, shards_of, spread
 from edge.spread.shards import At, Shard
+from edge.storage.arrays import read_arrays
 from edge.storage.mask_picture import read_mask
 
 _KEPT = 1 << 20
@@ -96,9 +97,9 @@ class Measured:
     @classmethod
     def from_bytes(cls, data: bytes) -> Measured:
         """Read what ``to_bytes`` wrote."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            head = orjson.loads(arrays["told"].tobytes())
-            pixels = QuantileSketch.from_arrays(arrays, _KEPT)
+        arrays = read_arrays(data)
+        head = orjson.loads(arrays["told"].tobytes())
+        pixels = QuantileSketch.from_arrays(arrays, _KEPT)
         maxima = [(index, name, maximum) for index, name, maximum in head["maxima"]]
         return cls(
             maxima=maxima,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from edge.config.bundle import Bundle, load_bundle
 from edge.engines.registration import read_reference
 from edge.errors import UserError
+from edge.models.backbone.open import identity_of, open_backbone
 from edge.models.fit.fit import STATISTICS, Fit, FitRun, finish_fit, gather_all
 from edge.models.fit.fit_plan import FitPlan, FitRequest
 from edge.models.fit.gather_frames import GatheredFrames, from_bytes
@@ -22,14 +24,15 @@ def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
     ``backbone``: where its network lies now, if that is a file.
 
     Raises:
-        UserError: the bundle wasn't made by ``edge fit``, or its reference picture can't be read.
+        UserError: the bundle wasn't made by ``edge fit``, its reference picture can't be read, or ``backbone`` is missing
+            or another one.
     """
     made = bundle.spec.provenance
     try:
         options = MethodOptions(
             floor=float(made["options"]["floor"]),
             flat_field=bool(made["options"]["flat_field"]),
-            backbone=_backbone(made, backbone),
+            backbone=None,
             layers=tuple(made["options"]["layers"]),
             vectors=int(made["options"]["vectors"]),
             mirror=bool(made["options"].get("mirror", False)),
@@ -51,7 +54,7 @@ def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
     return FitPlan(
         spec=spec,
         method=method,
-        options=options,
+        options=replace(options, backbone=_backbone(bundle, backbone)),
         pose=pose,
         why=why,
         shape=shape,
@@ -60,12 +63,33 @@ def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
     )
 
 
-def _backbone(made: Any, given: Path | None) -> Path | None:
-    """The network of the first fit: by its name, else the file that is given now. Another one is refused by its hash."""
-    if given is not None:
-        return given
-    name = made.get("backbone", {}).get("name")
-    return None if name is None else Path(name)
+def backbone_file(bundle: Bundle) -> str | None:
+    """Return the name of the file that the bundle's backbone came from; None where edge has it, or where there is none."""
+    network = bundle.spec.provenance.get("backbone")
+    return str(network.get("file", "FILE")) if isinstance(network, dict) and "name" not in network else None
+
+
+def _backbone(bundle: Bundle, given: Path | None) -> Path | None:
+    """The network of the first fit: by its name, else the file that is given now. Another one is refused."""
+    network: Any = bundle.spec.provenance.get("backbone") or {}
+    if given is None:
+        file = backbone_file(bundle)
+        if file is not None:
+            raise UserError(
+                f"{bundle.folder}: its backbone is a file, which bundles don't keep",
+                received="no --backbone",
+                expected=f"--backbone {file}, the one that it was made with",
+            )
+        return Path(network["name"]) if network else None
+    own = identity_of(open_backbone(given, None).provenance)
+    if network and own != identity_of(network):
+        raise UserError(
+            f"--backbone {given}: another network than that of {bundle.folder}",
+            received=own,
+            expected=f"{network.get('file') or network.get('name')}, {identity_of(network)}",
+            fix="give the --backbone of the first fit",
+        )
+    return given
 
 
 def statistics_of(bundle: Bundle, plan: FitPlan) -> GatheredFrames:
@@ -112,14 +136,16 @@ def add_frames(base: Path, frames: FrameSequence, request: FitRequest, run: FitR
     return finish_fit(plan, gathered, frames, request.source, run, lost, before=lambda: statistics_of(bundle, plan))
 
 
-def merge_bundles(bundles: tuple[Path, ...], name: str, run: FitRun) -> Fit:
+def merge_bundles(bundles: tuple[Path, ...], name: str, run: FitRun, backbone: Path | None = None) -> Fit:
     """One model of all frames that these bundles were fitted on, in their order; no frame is read again.
+
+    ``backbone``: where their network lies now, if that is a file.
 
     Raises:
         UserError: they differ in what a frame meets: reference, size, method, options. Both are named.
     """
     first = load_bundle(bundles[0])
-    plan = plan_of(first, name)
+    plan = plan_of(first, name, backbone)
     whole = statistics_of(first, plan)
     for path in bundles[1:]:
         other = load_bundle(path)
@@ -147,10 +173,15 @@ def _differing(first: Bundle, other: Bundle) -> list[tuple[str, Any, Any]]:
     def made(bundle: Bundle, key: str) -> Any:
         return bundle.spec.provenance.get(key)
 
+    def options(bundle: Bundle) -> Any:
+        known = made(bundle, "options")  # where the backbone's file lay is no difference
+        return {name: value for name, value in known.items() if name != "backbone"} if isinstance(known, dict) else known
+
     return [
         ("their method", made(first, "method"), made(other, "method")),
         ("their pictures' size", made(first, "picture_shape"), made(other, "picture_shape")),
         ("their reference picture", reference(first), reference(other)),
-        ("their options", made(first, "options"), made(other, "options")),
+        ("their options", options(first), options(other)),
+        ("their backbone", identity_of(made(first, "backbone") or {}), identity_of(made(other, "backbone") or {})),
         ("their illumination", first.spec.illumination, other.spec.illumination),
     ]

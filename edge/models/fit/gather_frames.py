@@ -21,6 +21,7 @@ from edge.models.frame_sequence import FrameSequence, name_of
 from edge.models.frame_survey import Survey
 from edge.models.sets.used import content_id
 from edge.spread.shards import At, Shard
+from edge.storage.arrays import read_arrays
 
 _CLIPPED_PX = 0.005
 """Share of a frame's pixels at the highest level from which on it counts as clipped."""
@@ -92,8 +93,7 @@ def empty(plan: FitPlan) -> GatheredFrames:
 
 def from_bytes(data: bytes, plan: FitPlan) -> GatheredFrames:
     """Read what ``GatheredFrames.to_bytes`` wrote. Raises ValueError or KeyError where it is something else."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        named: dict[str, NDArray[Any]] = {name: arrays[name] for name in arrays.files}
+    named = read_arrays(data)
     gathered = empty(plan)
     of_method = {name[11:]: array for name, array in named.items() if name.startswith("statistics_")}
     gathered.statistics = method_row(plan.method).load().restore(of_method, plan.shape, plan.options)
@@ -105,6 +105,15 @@ def from_bytes(data: bytes, plan: FitPlan) -> GatheredFrames:
     notes["survey"] = Survey.from_json(notes["survey"])
     gathered.notes = FitNotes(**notes)
     return gathered
+
+
+def kept_pictures(data: bytes) -> list[NDArray[Any]]:
+    """Read the kept pictures alone of what ``GatheredFrames.to_bytes`` wrote: the method and its backbone aren't asked.
+
+    Raises ValueError where it is something else.
+    """
+    kept = read_arrays(data, lambda name: name.startswith("kept_"))
+    return [kept[name] for name in sorted(kept)]
 
 
 def gather_frames(

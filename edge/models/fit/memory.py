@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
+from edge.models.backbone.open import identity_of
 from edge.models.fit.bank import Bank
 from edge.models.fit.feature_net import FeatureNet, hint, open_features
 from edge.models.fit.feature_space import COMPONENTS, FeatureSpace, FeatureSums, thinning
@@ -239,9 +240,7 @@ class MemoryStatistics:
         return np.ascontiguousarray(fine[np.ix_(rows, columns)])
 
     def _identity(self) -> str:
-        of = self._net.backbone.provenance
-        weights = of.get("weights_sha256") or of.get("file_sha256") or of.get("backbone", "")
-        return f"{weights}: {', '.join(map(str, self._net.layers))}"
+        return f"{identity_of(self._net.backbone.provenance)}: {', '.join(map(str, self._net.layers))}"
 
 
 class _Memory:

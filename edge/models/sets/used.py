@@ -6,7 +6,6 @@ frames apart, and 10,000 take 170 KB.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -19,6 +18,7 @@ import orjson
 from edge.config.bundle import Bundle
 from edge.errors import UserError, first_few
 from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.storage.arrays import read_arrays
 from edge.storage.pictures import PictureError, Pixels
 
 KEY: Final = "frames_used"
@@ -60,8 +60,7 @@ def fitted_on(bundle: Bundle) -> frozenset[str]:
 
 def _noted(path: Path) -> frozenset[str]:
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            notes: Any = orjson.loads(arrays["notes"].tobytes())
+        notes: Any = orjson.loads(read_arrays(path.read_bytes(), "notes".__eq__)["notes"].tobytes())
         return frozenset(str(one) for one in notes["contents"])
     except (OSError, ValueError, KeyError, TypeError):  # no statistics, or those of another tool
         return frozenset()

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 import orjson
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from edge.errors import UserError
 from edge.models.train.feature_cache import INDEX as FEATURES
 from edge.models.train.picture_cache import INDEX as PICTURES
+from edge.storage.arrays import read_arrays
 from edge.storage.disk import write_whole
 
 CHECKPOINT: Final = "checkpoint.npz"
@@ -102,12 +102,11 @@ def read_checkpoint(folder: Path, key: str) -> TrainingState | None:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            named: dict[str, NDArray[Any]] = {name: found[name] for name in found.files}
+        named = read_arrays(data)
         notes = orjson.loads(named.pop("notes").tobytes())
         history = tuple(Epoch(**entry) for entry in notes["history"])
         its_key = str(notes["key"])
-    except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path}: not a checkpoint of edge train", received=error, fix="begin anew, without --resume"
         ) from None

@@ -6,17 +6,17 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from zipfile import BadZipFile
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
+from edge.storage.arrays import read_arrays
 
 HEAD: Final = "head.npz"
 """File of a trained bundle. No frame meets it."""
-ANOTHER: Final = "copy the bundle again, or train without --from"
+ANOTHER: Final = "copy the bundle again; a training can begin without --from"
 _NAMES: Final = ("mix.weight", "mix.bias", "see.weight", "see.bias", "say.weight", "say.bias")
 
 
@@ -64,11 +64,6 @@ class HeadWeights:
         return matrix.astype(np.float32), bias.astype(np.float32)
 
 
-def no_archive(error: Exception) -> str:
-    """Say of a file that NumPy can't read what it is not; NumPy's own words speak of pickled objects."""
-    return "no archive of arrays (.npz)" if isinstance(error, (ValueError, EOFError, BadZipFile)) else str(error)
-
-
 def read_head_weights(path: Path, width: int, hidden: int | None = None) -> HeadWeights:
     """Read the head of a trained bundle, for features of this ``width``. ``hidden``: its channels, where a training goes on
     with as many.
@@ -77,10 +72,10 @@ def read_head_weights(path: Path, width: int, hidden: int | None = None) -> Head
         UserError: it can't be read, or is of another shape.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
-            arrays: dict[str, Any] = {name: found[name] for name in (*_NAMES, "mean", "deviation")}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: not the head of a trained bundle", received=no_archive(error), fix=ANOTHER) from None
+        found = read_arrays(path.read_bytes())
+        arrays = {name: found[name] for name in (*_NAMES, "mean", "deviation")}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not the head of a trained bundle", received=error, fix=ANOTHER) from None
     weights = HeadWeights({name: arrays[name] for name in _NAMES}, arrays["mean"], arrays["deviation"])
     channels = weights.hidden if hidden is None else hidden
     if (weights.width, weights.hidden) != (width, channels):
@@ -88,6 +83,6 @@ def read_head_weights(path: Path, width: int, hidden: int | None = None) -> Head
             f"{path}: the head is of another shape",
             received=f"{weights.width} features and {weights.hidden} channels",
             expected=f"{width} features and {channels} channels",
-            fix="train with the backbone and the layers of the first training, or without --from",
+            fix="give the --backbone and --layers of the first training; a training can begin without --from",
         )
     return weights

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UserError
-from edge.models.train.head_weights import ANOTHER, no_archive
+from edge.models.train.head_weights import ANOTHER
+from edge.storage.arrays import read_arrays
 
 NETWORK: Final = "network.npz"
 """File of a trained bundle. No frame meets it."""
@@ -58,12 +58,11 @@ class NetworkWeights:
 def read_network_weights(path: Path) -> NetworkWeights:
     """Read the network of a trained bundle. Raises UserError where it can't be read."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
-            arrays: dict[str, Any] = {name: found[name] for name in found.files}
+        arrays = read_arrays(path.read_bytes())
         weights = NetworkWeights(arrays, arrays.pop("mean"), arrays.pop("deviation"))
         weights.arrays[_FIRST]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path}: not the network of a trained bundle", received=no_archive(error), fix=ANOTHER) from None
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not the network of a trained bundle", received=error, fix=ANOTHER) from None
     return weights
 
 

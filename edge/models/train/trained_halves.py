@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from edge.config.bundle import Bundle
@@ -26,8 +27,8 @@ class TrainedHalves:
     scales: MapScales
 
 
-def trained_halves(bundle: Bundle) -> TrainedHalves:
-    """Take up memory, head and scales of a bundle of ``edge train``.
+def trained_halves(bundle: Bundle, backbone: Path | None = None) -> TrainedHalves:
+    """Take up memory, head and scales of a bundle of ``edge train``. ``backbone``: where it lies now, if that is a file.
 
     Raises:
         UserError: it keeps no memory or no head, they are damaged, or its backbone isn't here.
@@ -35,7 +36,7 @@ def trained_halves(bundle: Bundle) -> TrainedHalves:
     if HEAD not in bundle.spec.files:
         raise UserError(f"{bundle.folder}: keeps no trained head", expected=f"a bundle of edge train, with {HEAD}")
     fitted = as_fitted(bundle)
-    memory = cast("MemoryStatistics", statistics_of(fitted, plan_of(fitted, bundle.spec.name)).statistics)
+    memory = cast("MemoryStatistics", statistics_of(fitted, plan_of(fitted, bundle.spec.name, backbone)).statistics)
     return TrainedHalves(memory, read_head_weights(bundle.folder / HEAD, memory.width), _scales(bundle))
 
 

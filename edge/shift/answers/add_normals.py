@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.errors import UserError
-from edge.models.fit.continued import plan_of, statistics_of
+from edge.models.fit.continued import backbone_file, plan_of, statistics_of
 from edge.models.fit.fit import Fit, bundle_files, spec_of
 from edge.models.fit.fit_plan import FitPlan
 from edge.models.fit.gather_frames import GatheredFrames, gather_frames
@@ -29,9 +29,14 @@ def propose(situation: Situation, weight: int) -> Proposal:
 
 
 def plan_for(situation: Situation) -> FitPlan:
-    """How the bundle's own frames were prepared. Raises NotOffered for bundles that this ``edge fit`` didn't make."""
+    """How the bundle's own frames were prepared. Raises NotOffered for bundles that this ``edge fit`` didn't make, and
+    where their backbone isn't given.
+    """
+    file = backbone_file(situation.bundle)
+    if file is not None and situation.backbone is None:
+        raise NotOffered(f"the bundle's backbone is a file, which it doesn't keep: give --backbone {file}")
     try:
-        return plan_of(situation.bundle, situation.bundle.spec.name)
+        return plan_of(situation.bundle, situation.bundle.spec.name, situation.backbone)
     except UserError:
         raise NotOffered("the model isn't of edge fit, so frames can't be added to it: train it anew with them") from None
 

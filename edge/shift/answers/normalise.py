@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.models import graphs
 from edge.shift.answers.protocol import NotOffered, Pictures, Proposal, Situation
-from edge.shift.answers.taps import set_weight
+from edge.shift.answers.taps import set_weight, tapped
 
 GAIN: Final = (0.7, 1.4)
 """Least and most that the contrast may be stretched."""
@@ -79,6 +79,13 @@ def put_in_front(model: onnx.ModelProto, gain: NDArray[np.float32], offset: NDAr
     rest = list(graph.node)
     del graph.node[:]
     graph.node.extend([*nodes, *rest])
+
+
+def normalised(model: onnx.ModelProto, pictures: Pictures) -> Pictures:
+    """Return the pictures as what comes behind the graph's normalisation sees them; the same ones where it has none."""
+    if not any(tensor.name == "edge/normalise/gain" for tensor in model.graph.initializer):
+        return pictures
+    return [values[0] for (values,) in tapped(model, ["edge/normalise/frame"], pictures)]
 
 
 def _moments(pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import onnx
@@ -35,7 +36,7 @@ class Situation:
     ``frames``: good frames of the factory, as the line's model gets them. ``pictures``: the same as the graph takes them;
     frames whose part lies out of place are in neither. ``lab``: up to 24 pictures of the frames that the model was made
     from; None if the bundle keeps none, and ``lab_missing`` says how to give some. ``self_test``: the bundle's
-    ``self_test.json``, None without one.
+    ``self_test.json``, None without one. ``backbone``: where the bundle's backbone lies, if that is a file.
     """
 
     bundle: Bundle
@@ -44,6 +45,7 @@ class Situation:
     lab: Pictures | None
     lab_missing: str
     self_test: Mapping[str, Any] | None
+    backbone: Path | None = None
 
     @property
     def method(self) -> str:

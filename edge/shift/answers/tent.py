@@ -29,6 +29,7 @@ from edge.models.train.network_graph import graph_name
 from edge.models.train.network_weights import NETWORK, NetworkWeights, read_network_weights
 from edge.models.train.shifted_head import measured_anew
 from edge.models.train.trained_halves import trained_halves
+from edge.shift.answers.normalise import normalised
 from edge.shift.answers.protocol import NotOffered, Proposal, Situation
 from edge.shift.answers.taps import set_weight, tapped, weight
 
@@ -76,7 +77,7 @@ def _of_head(situation: Situation) -> Proposal:
     """
     bundle = situation.bundle
     try:
-        halves = trained_halves(bundle)
+        halves = trained_halves(bundle, situation.backbone)
     except UserError as error:
         raise NotOffered(str(error)) from None
     grids = [halves.memory.vectors(picture) for picture in situation.pictures]
@@ -106,7 +107,9 @@ def _surer(model: onnx.ModelProto, situation: Situation) -> tuple[NetworkWeights
     for name in arrays:
         if name.endswith(("_norm.running_mean", "_norm.running_var")):
             arrays[name] = weight(model, graph_name(name)).astype(np.float32)
-    made, before, after = surer_network(NetworkWeights(arrays, kept.mean, kept.deviation), situation.pictures)
+    made, before, after = surer_network(
+        NetworkWeights(arrays, kept.mean, kept.deviation), normalised(situation.graph, situation.pictures)
+    )
     for name, values in made.arrays.items():
         if name.endswith(("_norm.weight", "_norm.bias")):
             set_weight(model, graph_name(name), values)

@@ -45,7 +45,7 @@ def test_a_head_of_another_shape_is_refused(tmp_path: Path) -> None:
         f"{tmp_path / HEAD}: the head is of another shape\n"
         "  received: 7 features and 5 channels\n"
         "  expected: 50 features and 64 channels\n"
-        "  fix: train with the backbone and the layers of the first training, or without --from"
+        "  fix: give the --backbone and --layers of the first training; a training can begin without --from"
     )
 
 
@@ -56,8 +56,8 @@ def test_another_file_is_no_head(content: bytes, tmp_path: Path) -> None:
         read_head_weights(tmp_path / HEAD, 7, 5)
     assert str(caught.value) == (
         f"{tmp_path / HEAD}: not the head of a trained bundle\n"
-        "  received: no archive of arrays (.npz)\n"
-        "  fix: copy the bundle again, or train without --from"
+        "  received: no archive of arrays (.npz), or a damaged one\n"
+        "  fix: copy the bundle again; a training can begin without --from"
     )
 
 

@@ -149,7 +149,7 @@ def test_a_head_of_another_shape_is_refused(bundle: Bundle, tmp_path: Path) -> N
         f"{bundle.folder / 'head.npz'}: the head is of another shape\n"
         "  received: 50 features and 8 channels\n"
         "  expected: 50 features and 16 channels\n"
-        "  fix: train with the backbone and the layers of the first training, or without --from"
+        "  fix: give the --backbone and --layers of the first training; a training can begin without --from"
     )
 
 
