@@ -85,7 +85,7 @@ def normalised(model: onnx.ModelProto, pictures: Pictures) -> Pictures:
     """Return the pictures as what comes behind the graph's normalisation sees them; the same ones where it has none."""
     if not any(tensor.name == "edge/normalise/gain" for tensor in model.graph.initializer):
         return pictures
-    return [values[0] for (values,) in tapped(model, ["edge/normalise/frame"], pictures)]
+    return [values[0].astype(pictures[0].dtype) for (values,) in tapped(model, ["edge/normalise/rounded"], pictures)]
 
 
 def _moments(pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

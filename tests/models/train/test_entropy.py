@@ -19,7 +19,7 @@ from edge.models.train.network import DefectNetwork, network_weights_of
 from edge.models.train.network_weights import NETWORK, read_network_weights
 from edge.models.train.train import TrainRun, train
 from edge.models.train.write_trained import write_trained
-from edge.shift.answers import tent
+from edge.shift.answers import normalise, tent
 from edge.shift.answers.protocol import Situation
 
 PICTURES = [surface(900 + k)[:, :, None] // 2 for k in range(4)]
@@ -56,6 +56,15 @@ def test_edge_adapt_proposes_the_step_for_a_network_and_keeps_graph_and_weights_
     found = graphs.run_graph(graphs.session(proposal.model, "x"), PICTURES[0][None])["map"]
     same = train_graph(expected, made)
     np.testing.assert_allclose(found, graphs.run_graph(graphs.session(same, "y"), PICTURES[0][None])["map"], atol=1e-4)
+
+    # behind a normalisation both halves see what the network gets
+    bright = [np.clip(2 * picture.astype(np.int32) - 40, 0, 255).astype(np.uint8) for picture in PICTURES]
+    before, lifted = Situation(bundle, frames, PICTURES, None, "", None), graphs.load_model(bundle.model_path)
+    normalise.put_in_front(lifted, np.full(1, 2, np.float32), np.full(1, -40, np.float32), 8)
+    before.__dict__["graph"] = lifted
+    behind = tent.propose(before)
+    plain = tent.propose(Situation(bundle, frames, bright, None, "", None))
+    assert behind.files[NETWORK] == plain.files[NETWORK]
 
 
 def train_graph(weights: object, made: object) -> object:

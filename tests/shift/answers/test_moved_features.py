@@ -67,7 +67,11 @@ def test_normalise_gives_darker_frames_the_labs_mean_and_spread(pixel: Bundle, t
     for picture, found in zip(at.pictures[:3], maps(proposal, at.pictures[:3]), strict=True):
         lifted = np.rint(np.clip(picture.astype(np.float32) * gain + offset, 0, 255)).astype(np.uint8)
         assert np.array_equal(found, graphs.run_graph(plain, lifted[None])["map"][0])
+        assert proposal.model is not None
+        (seen,) = normalise.normalised(proposal.model, [picture])
+        assert np.array_equal(seen, lifted)  # what an entropy step of the model behind it gets
     assert at.graph is not proposal.model
+    assert normalise.normalised(at.graph, at.pictures) is at.pictures
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from support.sets import as_frame, save, vote
 from support.trainings import bundle_with_head, surface
 
 from edge.config.bundle import Bundle
+from edge.errors import UserError
 from edge.models import graphs
 from edge.models.fit.fit import STATISTICS
 from edge.models.sets.frame_set import FrameSet, SetFrame
@@ -23,7 +25,7 @@ from edge.models.train.shifted_head import measured_anew
 from edge.models.train.trained_halves import trained_halves
 from edge.shift import bundle_trial
 from edge.shift.adaptation import adapt, write_proposal
-from edge.shift.answers import feature_moments, tent
+from edge.shift.answers import add_normals, feature_moments, tent
 from edge.shift.answers.protocol import NotOffered, Situation
 from edge.shift.answers.table import answers_of
 from edge.shift.answers.taps import tapped
@@ -123,8 +125,18 @@ def test_edge_adapt_measures_it_on_frames_that_it_never_saw(
         save(tmp_path / "set" / file, surface(900 + number) // 2)
         frames.append(SetFrame(file, part=f"p{number}", side=side, votes=(vote(file),)))
     source = FrameSet(tmp_path / "set", tmp_path / "set", tuple(frames))
-    done = adapt(open_subject(bundle.folder), source, answers_of(["normalise", "tent"]))
-    normalise, tented = done.tried
+    damaged = UserError("statistics.npz: damaged", fix="copy the bundle again")
+    monkeypatch.setattr(add_normals, "propose", Mock(side_effect=damaged))
+    given = Mock(side_effect=tent.measured_anew)
+    monkeypatch.setattr(tent, "measured_anew", given)
+    done = adapt(open_subject(bundle.folder), source, answers_of(["normalise", "add-1", "tent"]))
+    normalise, ended, tented = done.tried
+    assert ended.why_not == str(damaged)  # and the others go on
+    assert [one.file for one in done.factory.adapt] == [f"{number:02d}.png" for number in range(6)]
+    assert [one.file for one in done.factory.threshold] == [f"{number:02d}.png" for number in range(6, 16)]
+    halves, pictures = trained_halves(bundle), [surface(900 + number)[:, :, None] // 2 for number in range(6)]
+    for grid, picture in zip(given.call_args.args[1], pictures, strict=True):
+        np.testing.assert_array_equal(grid, halves.memory.vectors(picture))
     assert tented.trial is not None, tented.why_not
     assert tented.trial.frames == 10
     assert normalise.why_not != "the bundle keeps no pictures of the lab: give --lab SET"  # it keeps those of its memory

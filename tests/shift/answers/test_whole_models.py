@@ -15,7 +15,10 @@ from support.graphs import write_identity_bundle
 
 from edge.config.bundle import Bundle
 from edge.disturb.corruptions import CORRUPTIONS
+from edge.errors import UserError
 from edge.models import graphs
+from edge.models.backbone.open import open_backbone
+from edge.models.backbone.write_backbone import write_backbone
 from edge.models.fit.continued import plan_of, statistics_of
 from edge.models.sets.used import content_id, fitted_on
 from edge.shift.adaptation import as_graph_takes, write_proposal
@@ -61,6 +64,24 @@ def test_a_refit_knows_the_factorys_frames_alone(residual: Bundle, tmp_path: Pat
     assert fitted_on(new) == {content_id(frame.pixels) for frame in at.frames}
     with pytest.raises(NotOffered, match="4 frames are too few for a model of their own: at least 5"):
         factory_alone.propose(Situation(residual, at.frames[:4], at.pictures[:4], None, "", None))
+
+
+def test_a_backbone_of_a_file_is_asked_for_and_used(tmp_path: Path) -> None:
+    write_backbone(open_backbone(Path("gabor"), 1), tmp_path / "net.onnx")
+    made = lab_bundle(tmp_path, "memory", frames=8, test=False, backbone=tmp_path / "net.onnx", vectors=60)
+    at = situation(made, tmp_path)
+    words = "the bundle's backbone is a file, which it doesn't keep: give --backbone net.onnx"
+    for answer in (lambda: add_normals.propose(at, weight=1), lambda: factory_alone.propose(at)):
+        with pytest.raises(NotOffered) as caught:
+            answer()
+        assert str(caught.value) == words
+    at.backbone = tmp_path / "net.onnx"
+    for proposal, frames in ((add_normals.propose(at, weight=1), 14), (factory_alone.propose(at), 6)):
+        assert proposal.spec.provenance["frames"] == frames
+        assert proposal.spec.provenance["backbone"] == made.spec.provenance["backbone"]
+    at.backbone = Path("gabor")
+    with pytest.raises(UserError, match="--backbone gabor: another network than that of"):
+        plan_of(made, "x", at.backbone)
 
 
 def test_frames_cannot_be_added_to_a_model_from_elsewhere(tmp_path: Path, residual: Bundle) -> None:
