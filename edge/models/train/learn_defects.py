@@ -22,6 +22,7 @@ from edge.models.train.network_weights import NetworkWeights
 from edge.models.train.options import TrainOptions, draws_anew, is_network
 from edge.models.train.picture_cache import PictureCache, fill_pictures, open_pictures
 from edge.models.train.samples import network_pictures, samples, unlabelled_pictures
+from edge.models.train.unlabelled_frames import check_unlabelled
 
 if TYPE_CHECKING:
     from edge.models.train.factory_features import FactoryFeatures  # it imports PyTorch, which may be missing
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 MOST_UNLABELLED: Final = 1000
 MOST_KEPT: Final = 300
 """Unlabelled frames whose features are kept: each takes as much room as a training picture's."""
-LEAST_UNLABELLED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,6 @@ def learn_defects(learning: Learning, options: TrainOptions, start: LearnedWeigh
             training, a loss that is NaN from the beginning.
         OSError: the disk is full, or can't be written.
     """
-    for asked, frames in ((options.ssl, learning.frames), (options.align, learning.factory)):
-        if asked is not None and frames is not None:  # before anything is computed
-            _check_unlabelled(frames, len(frames))
     if is_network(options):
         return _network(learning, options, start if isinstance(start, NetworkWeights) else None)
     return _head(learning, options, start if isinstance(start, HeadWeights) else None)
@@ -201,14 +198,5 @@ def _unlabelled(
     cache = open_pictures(folder, learning.key) if learning.resume else None
     if cache is None:
         cache = fill_pictures(folder, learning.key, unlabelled_pictures(frames, learning.plan, most))
-    _check_unlabelled(frames, len(cache.kept))
+    check_unlabelled(frames, len(cache.kept))
     return cache if like is None else replace(cache, mean=like.mean, deviation=like.deviation)
-
-
-def _check_unlabelled(frames: FrameSet, usable: int) -> None:
-    if usable < LEAST_UNLABELLED:
-        raise UserError(
-            f"{frames.path}: too few unlabelled frames",
-            received=f"{usable} that can be used" + (f"; left out: {frames.left_out}" if frames.left_out else ""),
-            expected=f"at least {LEAST_UNLABELLED}; some hundreds are worth it",
-        )

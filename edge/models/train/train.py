@@ -38,7 +38,7 @@ from edge.models.train.learn_defects import Learning, learn_defects
 from edge.models.train.measured import measure_trained, placed_pictures
 from edge.models.train.options import TrainOptions, check_torch
 from edge.models.train.samples import SetFrames, count_samples, with_usable_labels
-from edge.models.train.unlabelled_frames import ids_of_frames, without_judges
+from edge.models.train.unlabelled_frames import enough, ids_of_frames
 from edge.spread import Progress
 from edge.spread.throughput import Throughput
 
@@ -180,12 +180,15 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
     options = request.options
     roles, plan = prepared(source, request)
     roles = with_usable_labels(source, roles, plan)
+    judges = _judges(source, roles, request)
+    frames, factory = (enough(one, judges, good=good) for one, good in ((request.frames, False), (request.factory, True)))
+    request = replace(request, frames=frames, factory=factory)
     learned = _gathered(source, roles.good, plan, run, "remembering good frames")
     _check_usable(source, learned, LEAST_GOOD)
     learned.notes.survey.check(request.fit.source, sized=request.fit.size is not None or plan.spec.input.size == "any")
     memory = cast("MemoryStatistics", learned.statistics)
     base = request.base
-    request, start = _begun(source, roles, request, memory.width, plan.shape[2])
+    start = _begun(request, memory.width, plan.shape[2], judges)
     learning = _learning(
         source, roles, plan, learned, request, folder=folder, key=_key(source, roles, plan, request), run=run
     )
@@ -225,17 +228,20 @@ def train(source: FrameSet, request: TrainRequest, folder: Path, run: TrainRun =
     )
 
 
-def _begun(
-    source: FrameSet, roles: Roles, request: TrainRequest, features: int, channels: int
-) -> tuple[TrainRequest, LearnedWeights | None]:
-    """The request with unlabelled frames less those that are validated on, and what the base has learned.
+def _judges(source: FrameSet, roles: Roles, request: TrainRequest) -> frozenset[str]:
+    """Ids of the frames that are validated on; none where nothing but the set is learned from."""
+    if request.base is None and request.frames is None and request.factory is None:
+        return frozenset()
+    return frozenset(ids_of_frames(source, (*roles.validated_good, *roles.validated_defects)))
+
+
+def _begun(request: TrainRequest, features: int, channels: int, judges: frozenset[str]) -> LearnedWeights | None:
+    """What the base has learned.
 
     Raises:
-        UserError: the base is of another shape, or its network would be pretrained again.
+        UserError: it is of another shape, or its network would be pretrained again.
     """
-    base, judges = request.base, frozenset[str]()
-    if base is not None or request.frames is not None or request.factory is not None:
-        judges = frozenset(ids_of_frames(source, (*roles.validated_good, *roles.validated_defects)))
+    base = request.base
     start = None if base is None else learned_of(base, request.options, features, channels, judges)
     if base is not None and start is not None and request.frames is not None:
         raise UserError(
@@ -244,9 +250,7 @@ def _begun(
             expected="one of both",
             fix="leave out --pretrain, or train without --from",
         )
-    frames = None if request.frames is None else without_judges(request.frames, judges)
-    factory = None if request.factory is None else without_judges(request.factory, judges, good=True)
-    return replace(request, frames=frames, factory=factory), start
+    return start
 
 
 def _learning(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
+from edge.errors import UserError
 from edge.frames import Frame
 from edge.models.sets.frame_set import FrameSet, SetFrame
 from edge.models.sets.used import content_id
 from edge.models.train.samples import SetFrames
 
+LEAST_UNLABELLED: Final = 8
 _NOT_GOOD = ("defect", "disputed")
 
 
@@ -34,3 +37,22 @@ def ids_of_frames(source: FrameSet, frames: Sequence[SetFrame]) -> Iterator[str]
     for entry in SetFrames(source, frames):
         if isinstance(entry, Frame):
             yield content_id(entry.pixels)
+
+
+def enough(frames: FrameSet | None, judges: Collection[str], *, good: bool) -> FrameSet | None:
+    """Return ``without_judges``, where frames were given. Raises UserError where too few are left."""
+    if frames is None:
+        return None
+    left = without_judges(frames, judges, good=good)
+    check_unlabelled(left, len(left))
+    return left
+
+
+def check_unlabelled(frames: FrameSet, usable: int) -> None:
+    """Raise UserError where fewer than ``LEAST_UNLABELLED`` of the frames can be used."""
+    if usable < LEAST_UNLABELLED:
+        raise UserError(
+            f"{frames.path}: too few unlabelled frames",
+            received=f"{usable} that can be used" + (f"; left out: {frames.left_out}" if frames.left_out else ""),
+            expected=f"at least {LEAST_UNLABELLED}; some hundreds are worth it",
+        )

@@ -16,14 +16,13 @@ from support.trainings import drawn_request, good_frame, remembered, request, se
 
 from edge.disturb.synthetic import SYNTHETIC
 from edge.errors import UserError
-from edge.models.sets.frame_set import FrameSet, SetFrame
+from edge.models.sets.frame_set import FrameSet
 from edge.models.train.crops import Crops, DrawnRegion
 from edge.models.train.drawn_features import DrawnFeatures, kept_features
 from edge.models.train.feature_cache import FeatureCache, fill_cache
 from edge.models.train.fused_graph import fused_graph
 from edge.models.train.head_weights import HEAD, HeadWeights
 from edge.models.train.learn_defects import learn_defects
-from edge.models.train.options import preset_options
 from edge.models.train.picture_cache import DrawnPicture, PictureCache, fill_pictures
 from edge.models.train.train import TrainRun, train
 from edge.models.train.write_trained import write_trained
@@ -135,19 +134,6 @@ def test_mixed_and_aligned_features_leave_the_graph_as_it_is_and_a_resumed_run_e
     resumed = train(source, asked, tmp_path / "t", TrainRun(resume=True, test=False))
     assert resumed.weights.to_bytes() == whole.weights.to_bytes()
     assert resumed.history == whole.history
-
-
-@pytest.mark.parametrize("option", [{"align": "mmd"}, {"ssl": "masked"}])
-def test_too_few_unlabelled_frames_are_refused_before_anything_is_computed(tmp_path: Path, option: dict[str, Any]) -> None:
-    few = FrameSet(tmp_path, tmp_path, tuple(SetFrame(f"{number}.png") for number in range(3)))
-    learning: Any = SimpleNamespace(frames=few, factory=few)
-    with pytest.raises(UserError) as caught:
-        learn_defects(learning, preset_options("hour", **option), None)
-    assert str(caught.value) == (
-        f"{tmp_path}: too few unlabelled frames\n"
-        "  received: 3 that can be used\n"
-        "  expected: at least 8; some hundreds are worth it"
-    )
 
 
 def test_a_backbone_of_one_size_is_refused_before_anything_is_drawn() -> None:

@@ -56,8 +56,10 @@ def test_a_training_learns_from_none_of_its_judges_though_the_same_set_is_given(
 def test_too_few_usable_unlabelled_frames_are_said_and_what_was_left_out(tmp_path: Path, good: int) -> None:
     line = line_frames(tmp_path / "line", good)
     asked = replace(network_request(align="coral", epochs=1, steps=1), factory=line)
+    begun: list[str] = []
     with pytest.raises(UserError) as caught:
-        train(surfaces(tmp_path / "set"), asked, tmp_path / "t", TrainRun(test=False))
+        train(surfaces(tmp_path / "set"), asked, tmp_path / "t", TrainRun(progress=lambda what, _: begun.append(what)))
+    assert not begun, "refused before anything is computed"
     assert str(caught.value) == (
         f"{tmp_path / 'line'}: too few unlabelled frames\n"
         f"  received: {good} that can be used; left out: 2 frames labelled as defective or disputed\n"
