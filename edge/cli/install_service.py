@@ -50,7 +50,7 @@ def install_service(
     kinds = tuple(_DROP_INS[machine] for machine in drop_in or ())
     files = service_files(camera, kinds, program, gateway=gateway, web=web)
     config = root / "etc" / "edge" / f"{camera}.yaml"
-    with contextlib.suppress(UserError):  # told among the warnings
+    with contextlib.suppress(UserError):  # the warnings have it
         needs = drop_in_of(load_config(config), camera, root)
         if needs is not None:
             files.append(ServiceFile(Path(f"etc/systemd/system/edge@{camera}.service.d/40-config.conf"), needs))
