@@ -96,8 +96,8 @@ def test_a_run_that_fails_costs_only_the_frame_that_failed() -> None:
     with capture_logs() as logs:
         found = through(Batches(engine), [flat(value) for value in range(12)])
     assert engine.runs == [4, 1, 1, 1, 1, 4, 4, 1, 1, 1, 1]
-    told = [str(outcome) if isinstance(outcome, Exception) else int(outcome.map.max()) for _, outcome in found]
-    assert told == [0, 1, "no 2", 3, 4, 5, 6, 7, 8, "no 9", 10, 11]
+    results = [str(outcome) if isinstance(outcome, Exception) else int(outcome.map.max()) for _, outcome in found]
+    assert results == [0, 1, "no 2", 3, 4, 5, 6, 7, 8, "no 9", 10, 11]
     assert logs == [
         {
             "event": "batch_failed",
@@ -187,8 +187,8 @@ def one_inside() -> Any:
 )
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])
 def test_a_model_that_takes_no_batch_says_so_in_one_line(tmp_path: Path, model: Any, why: str, engine: str) -> None:
-    made, told = opened(write_identity_bundle(tmp_path / "b", 1, (8, 8), model=model()), 3, engine)
-    (line,) = told
+    made, notes = opened(write_identity_bundle(tmp_path / "b", 1, (8, 8), model=model()), 3, engine)
+    (line,) = notes
     assert line["why"].startswith(why)
     assert (line["wanted"], line["effect"]) == (3, "pictures go in one by one")
     assert made.batch == 1
@@ -199,17 +199,17 @@ def test_a_model_that_takes_no_batch_says_so_in_one_line(tmp_path: Path, model: 
 def test_the_tiles_of_a_frame_are_a_batch_already(tmp_path: Path) -> None:
     bundle = write_identity_bundle(tmp_path / "b", 1, (8, 8))
     spec = bundle.spec.model_copy(update={"tile": TileSpec(size=(8, 8), stride=(4, 4))})
-    made, told = opened(Bundle(bundle.folder, spec, bundle.sha256), 4)
-    assert [line["why"] for line in told] == ["the tiles of a frame go in together already"]
+    made, notes = opened(Bundle(bundle.folder, spec, bundle.sha256), 4)
+    assert [line["why"] for line in notes] == ["the tiles of a frame go in together already"]
     assert made.batch == 1
 
 
 def test_a_model_that_takes_a_batch_has_it(tmp_path: Path) -> None:
-    made, told = opened(write_identity_bundle(tmp_path / "b"), 6)
-    assert (made.batch, told) == (6, [])
+    made, notes = opened(write_identity_bundle(tmp_path / "b"), 6)
+    assert (made.batch, notes) == (6, [])
     assert (made.in_hand, made.depth) == (6, 1)
-    made, told = opened(write_identity_bundle(tmp_path / "c"), 1)
-    assert (made.batch, told, made.in_hand) == (1, [], 1)
+    made, notes = opened(write_identity_bundle(tmp_path / "c"), 1)
+    assert (made.batch, notes, made.in_hand) == (1, [], 1)
 
 
 def pictures(folder: Path) -> Path:

@@ -107,7 +107,7 @@ class Trouble:
         self._part = 0
         self.parts: dict[int, Part] = {}
         """By part id, which no two records share."""
-        self.told: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
         self._restart()
 
     def _bound(self) -> zmq.Socket[bytes]:
@@ -126,7 +126,7 @@ class Trouble:
         events = ["none"] * 60 + ["lose", "silence", "delay", "kill", "restart", "simulated", "repeat", "garbage"]
         while time.monotonic() < end:
             what = self._random.choice(events)
-            self.told[what] = self.told.get(what, 0) + 1
+            self.counts[what] = self.counts.get(what, 0) + 1
             getattr(self, f"_{what}")()
             self._beat()
             self._send(*self._judge())
@@ -226,7 +226,7 @@ def test_a_plc_never_sees_a_pass_that_is_stale_lost_late_or_of_another_run(tmp_p
         assert part.run == 1 or answered - part.run_began > MAX_AGE_S, number
         passed.add(number)
     assert len(passed) > 10
-    assert {"lose", "delay", "kill"} & set(trouble.told)
+    assert {"lose", "delay", "kill"} & set(trouble.counts)
 
 
 def test_a_plc_is_answered_whatever_a_record_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,10 +81,10 @@ def inspect(
     return records(folder / "log"), line
 
 
-def runs_of(told: list[dict[str, Any]]) -> list[tuple[str, str | None, int, int]]:
+def runs_of(logged: list[dict[str, Any]]) -> list[tuple[str, str | None, int, int]]:
     """Verdict, reason, and the first and last frame of each stretch of them."""
     found: list[tuple[str, str | None, int, int]] = []
-    for record in told:
+    for record in logged:
         here = record["verdict"], record["reason"]
         if found and found[-1][:2] == here:
             found[-1] = (*here, found[-1][2], record["frame_id"])
@@ -95,17 +95,17 @@ def runs_of(told: list[dict[str, Any]]) -> list[tuple[str, str | None, int, int]
 
 def test_frames_of_a_clipped_picture_are_invalid_within_a_block_and_pass_again_by_themselves(tmp_path: Path) -> None:
     with capture_logs() as logs:
-        told, line = inspect(tmp_path, CLIPPED, watch())
+        logged, line = inspect(tmp_path, CLIPPED, watch())
     # four of five measured frames show it, which are half a block of every second frame; two of five no longer do
-    assert runs_of(told) == [
+    assert runs_of(logged) == [
         ("pass", None, 0, 66),
         ("invalid", "drift_clipped", 67, 104),
         ("pass", None, 105, 159),
     ]
     assert line.tally.invalid_reasons == {"drift_clipped": 38}
     assert line.tally.accounted == 160
-    assert all(record["drift"] is None for record in told)
-    assert all(record["map_max"] is not None for record in told)
+    assert all(record["drift"] is None for record in logged)
+    assert all(record["map_max"] is not None for record in logged)
     first = next(e for e in logs if e["event"] == "drift")
     assert (first["drift_level"], first["cause"], first["group"]) == ("lock", "clipped", "lighting")
     assert first["words"] == "the picture is overexposed or black; frames are invalid: drift_clipped"
@@ -115,16 +115,16 @@ def test_a_verdict_that_failed_is_invalid_while_the_line_is_locked(tmp_path: Pat
     pictures = [p.copy() for p in CLIPPED]
     for k in (10, 80):
         pictures[k][20:24, 20:24] = 250  # beyond the threshold of the map
-    told, _ = inspect(tmp_path, pictures, watch(), "regions.threshold.high=0.95")
-    by_id = {record["frame_id"]: (record["verdict"], record["reason"]) for record in told}
+    logged, _ = inspect(tmp_path, pictures, watch(), "regions.threshold.high=0.95")
+    by_id = {record["frame_id"]: (record["verdict"], record["reason"]) for record in logged}
     assert by_id[10] == ("fail", None)
     assert by_id[80] == ("invalid", "drift_clipped")
 
 
 def test_a_cause_that_isn_t_to_lock_is_told_and_passes(tmp_path: Path) -> None:
     watching = watch(lock=())
-    told, _ = inspect(tmp_path, CLIPPED[:100], watching)
-    assert {record["verdict"] for record in told} == {"pass"}
+    logged, _ = inspect(tmp_path, CLIPPED[:100], watching)
+    assert {record["verdict"] for record in logged} == {"pass"}
     assert watching.in_state is not None
     assert (watching.in_state["breaches"], watching.in_state["locks"]) == (["clipped"], [])
     assert watching.faults() == {}
@@ -132,17 +132,17 @@ def test_a_cause_that_isn_t_to_lock_is_told_and_passes(tmp_path: Path) -> None:
 
 def test_brighter_light_is_named_and_never_locks(tmp_path: Path) -> None:
     states = States()
-    told, _ = inspect(
+    logged, _ = inspect(
         tmp_path,
         spells((40, {}), (160, {"level": 130})),
         watch(),
         "drift={in_records: true}",
         more_outputs=[states],
     )
-    assert {record["verdict"] for record in told} == {"pass"}
-    levels = [None if record["drift"] is None else record["drift"]["level"] for record in told]
+    assert {record["verdict"] for record in logged} == {"pass"}
+    levels = [None if record["drift"] is None else record["drift"]["level"] for record in logged]
     assert levels == [None] * 59 + ["info"] * 20 + ["warn"] * 121
-    last = told[-1]["drift"]
+    last = logged[-1]["drift"]
     assert (last["cause"], last["group"], last["statistic"], last["locks"]) == ("brightness", "lighting", "log_gain", [])
     assert "since_ns" not in last
     state = states.states[-1].drift
@@ -162,8 +162,8 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, pictures: Any) -> N
     found = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        told, _ = inspect(tmp_path / name, pictures, watch(), "drift={in_records: true}")
-        found.append(stable_lines(told))
+        logged, _ = inspect(tmp_path / name, pictures, watch(), "drift={in_records: true}")
+        found.append(stable_lines(logged))
     assert found[0] == found[1]
 
 
@@ -202,8 +202,8 @@ def test_a_frame_that_cannot_be_measured_costs_no_record_and_is_a_fault(tmp_path
         return statistics(frame)
 
     watching = watch(measure=broken)
-    told, line = inspect(tmp_path, CLIPPED[:41], watching)
-    assert [record["verdict"] for record in told] == ["pass"] * 41
+    logged, line = inspect(tmp_path, CLIPPED[:41], watching)
+    assert [record["verdict"] for record in logged] == ["pass"] * 41
     assert watching.status().counters == {"measured": 10, "locks": 0, "errors": 11}
     assert watching.faults() == {
         "drift_not_measured": "drift can't be noticed: ValueError: the frame is 32x32, expected 64x48"
@@ -218,12 +218,12 @@ def test_a_stage_that_is_restarted_changes_nothing_about_the_drift(tmp_path: Pat
 
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    told, line = inspect(tmp_path / "a", CLIPPED, watch(), before=before)
+    logged, line = inspect(tmp_path / "a", CLIPPED, watch(), before=before)
     assert line.workers[1].restarted == 2
     calm, _ = inspect(tmp_path / "b", CLIPPED, watch())
-    by_id = {record["frame_id"]: record["reason"] for record in told}
+    by_id = {record["frame_id"]: record["reason"] for record in logged}
     assert by_id[30] == "engine_error"
-    assert by_id[70] == "engine_error"  # what was wrong first is told
+    assert by_id[70] == "engine_error"  # what was wrong first is reported
     assert {k: v for k, v in by_id.items() if v != "engine_error"} == {
         r["frame_id"]: r["reason"] for r in calm if by_id[r["frame_id"]] != "engine_error"
     }
@@ -251,8 +251,8 @@ def test_a_reload_ends_a_lock_only_where_it_compares_with_something_else(tmp_pat
 def test_evidence_brings_the_drift_of_its_time_with_it(tmp_path: Path) -> None:
     """Its frames have gaps between them: measured again, another drift would be found at other frames."""
     kept_there = AtOnce(sink_in(tmp_path / "evidence", keep=("invalid",)))
-    told, _ = inspect(tmp_path, CLIPPED, watch(), "drift={in_records: true}", more_outputs=[kept_there])
-    kept = [record for record in told if record["verdict"] == "invalid"]
+    logged, _ = inspect(tmp_path, CLIPPED, watch(), "drift={in_records: true}", more_outputs=[kept_there])
+    kept = [record for record in logged if record["verdict"] == "invalid"]
     assert len(kept) == 38
     (tmp_path / "again").mkdir()
     config = loaded(tmp_path / "again", "drift={in_records: true}")

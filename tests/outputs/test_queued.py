@@ -21,13 +21,13 @@ from edge.outputs.sink import Sink
 
 
 class Notes(Sink):
-    """A sink that writes down what it was told; ``gate`` closed, it hangs in ``write``."""
+    """A sink that writes down its calls; ``gate`` closed, it hangs in ``write``."""
 
     name = "notes"
     idle_s = 0.02
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.calls: list[Any] = []
         self.gate = threading.Event()
         self.gate.set()
         self.writing = threading.Event()
@@ -52,7 +52,7 @@ class Notes(Sink):
 
     def _tell(self, what: object) -> None:
         self.threads.add(threading.current_thread().name)
-        self.told.append(what)
+        self.calls.append(what)
 
 
 class Mended(Notes):
@@ -91,7 +91,7 @@ def test_a_sink_lives_in_a_thread_of_its_own_and_hears_everything_in_order() -> 
         output.accept(record(0), FRAME, None)
         output.skip(WIRE.skip(1, skip(), 5))
         output.accept(record(2), FRAME, None)
-    assert sink.told == ["open", (0, None), (1, None), (2, None), "close"]
+    assert sink.calls == ["open", (0, None), (1, None), (2, None), "close"]
     assert sink.threads == {"output-notes"}
     assert output.status() == queued.OutputStatus(3, 0, None, {})
 
@@ -100,9 +100,9 @@ def test_state_and_heartbeat_reach_an_idle_sink() -> None:
     sink = Notes()
     with started(Queued(sink, 10, "drop")) as output:
         output.state(STATE)
-        until(lambda: "state 0" in sink.told)
+        until(lambda: "state 0" in sink.calls)
         output.tick(Heartbeat(7))
-        until(lambda: "beat 7" in sink.told)
+        until(lambda: "beat 7" in sink.calls)
 
 
 def test_of_states_and_heartbeats_that_wait_only_the_latest_is_told() -> None:
@@ -115,8 +115,8 @@ def test_of_states_and_heartbeats_that_wait_only_the_latest_is_told() -> None:
             output.tick(Heartbeat(seq))
         assert output._queue.qsize() <= 1  # a sink that hangs for days collects nothing
         sink.gate.set()
-        until(lambda: "beat 999" in sink.told)
-    assert [told for told in sink.told if str(told).startswith("beat")] == ["beat 999"]
+        until(lambda: "beat 999" in sink.calls)
+    assert [call for call in sink.calls if str(call).startswith("beat")] == ["beat 999"]
 
 
 def test_the_last_state_is_told_before_the_sink_is_closed() -> None:
@@ -124,7 +124,7 @@ def test_the_last_state_is_told_before_the_sink_is_closed() -> None:
     with started(Queued(sink, 10, "drop")) as output:
         output.accept(record(0), FRAME, None)
         output.state(STATE)
-    assert sink.told[-2:] == ["state 0", "close"]
+    assert sink.calls[-2:] == ["state 0", "close"]
 
 
 def test_a_full_queue_counts_and_is_a_fault_until_it_is_half_empty() -> None:
@@ -139,8 +139,8 @@ def test_a_full_queue_counts_and_is_a_fault_until_it_is_half_empty() -> None:
         assert (status.accepted, status.lost, status.fault) == (11, 3, "queue full")
         sink.gate.set()
         until(lambda: output.status().fault is None)
-        until(lambda: len(sink.told) == 12)
-    assert [told[0] for told in sink.told[1:-1]] == list(range(11))
+        until(lambda: len(sink.calls) == 12)
+    assert [call[0] for call in sink.calls[1:-1]] == list(range(11))
 
 
 def test_under_wait_nothing_is_lost_however_slow_the_sink() -> None:
@@ -155,7 +155,7 @@ def test_under_wait_nothing_is_lost_however_slow_the_sink() -> None:
             output.accept(record(seq), FRAME, None)
             assert output.status().fault is None
             assert output._queue.qsize() <= 5
-    assert [told[0] for told in sink.told[1:-1]] == list(range(100))
+    assert [call[0] for call in sink.calls[1:-1]] == list(range(100))
     assert output.status().lost == 0
 
 
@@ -211,7 +211,7 @@ def test_an_error_in_open_reaches_the_caller_of_start() -> None:
     with pytest.raises(UserError, match=r"^outputs.notes: no such place$"):
         output.start()
     assert not output._thread.is_alive()
-    assert sink.told == ["close"]
+    assert sink.calls == ["close"]
     output.close(0.1)
 
 
@@ -231,7 +231,7 @@ def test_a_disk_that_is_full_at_the_start_is_a_fault_that_passes(monkeypatch: py
         sink.mendable = True
         until(lambda: output.status().fault is None)
         output.accept(record(1), FRAME, None)
-    assert sink.told[-2:] == [(1, None), "close"]
+    assert sink.calls[-2:] == [(1, None), "close"]
 
 
 def test_a_sink_that_recovers_at_once_loses_nothing() -> None:
@@ -239,7 +239,7 @@ def test_a_sink_that_recovers_at_once_loses_nothing() -> None:
     with started(Queued(sink, 10, "drop")) as output:
         sink.broken = True
         output.accept(record(0), FRAME, None)
-    assert sink.told == ["open", "recover", (0, None), "close"]
+    assert sink.calls == ["open", "recover", (0, None), "close"]
     assert (output.status().lost, output.status().fault) == (0, None)
 
 
@@ -251,11 +251,11 @@ def test_a_sink_that_stays_broken_loses_and_is_tried_again_now_and_then(monkeypa
             output.accept(record(seq), FRAME, None)
         until(lambda: output.status().lost == 50)
         assert output.status().fault == "No space left on device"
-        assert sink.told.count("recover") == 1  # once a second
+        assert sink.calls.count("recover") == 1  # once a second
         sink.mendable = True
         output._delivery._retry_at = 0.0
         output.accept(record(50), FRAME, None)
-        until(lambda: (50, None) in sink.told)
+        until(lambda: (50, None) in sink.calls)
         until(lambda: output.status().fault is None)
     assert output.status().lost == 50
 
@@ -274,7 +274,7 @@ def test_a_sink_without_recover_is_given_every_record() -> None:
         output.accept(record(2), FRAME, None)
         until(lambda: output.status().fault is None)
         assert output.status().lost == 1
-    assert sink.told == ["open", (2, None), "close"]
+    assert sink.calls == ["open", (2, None), "close"]
 
 
 def test_what_a_sink_keeps_is_copied_in_the_judges_thread_and_given_back_when_lost() -> None:
@@ -295,11 +295,11 @@ def test_what_a_sink_keeps_is_copied_in_the_judges_thread_and_given_back_when_lo
     with started(Queued(sink, 10, "drop")) as output:
         output.accept(record(0), FRAME, None)
         output.skip(WIRE.skip(1, skip(), 5))
-        until(lambda: len(sink.told) == 3)
+        until(lambda: len(sink.calls) == 3)
         sink.broken, sink.mendable = True, False
         output.accept(record(2), FRAME, None)
         until(lambda: output.status().lost == 1)
-    assert sink.told[1:3] == [(0, "pixels of 0"), (1, None)]
+    assert sink.calls[1:3] == [(0, "pixels of 0"), (1, None)]
     assert sink.discarded == ["pixels of 2"]
     assert sink.kept_in == {"MainThread"}
 
@@ -329,10 +329,10 @@ def test_after_another_output_means_after_its_write() -> None:
             for output in (first, second):
                 output.accept(record(seq), FRAME, None)
         second.tick(Heartbeat(5))
-        until(lambda: "beat 5" in publisher.told)  # a log that hangs doesn't stop the sign of life
-        assert (0, None) not in publisher.told
+        until(lambda: "beat 5" in publisher.calls)  # a log that hangs doesn't stop the sign of life
+        assert (0, None) not in publisher.calls
         log.gate.set()
-    assert [told for told in publisher.told if isinstance(told, tuple)] == [(0, None), (1, None), (2, None), (3, None)]
+    assert [call for call in publisher.calls if isinstance(call, tuple)] == [(0, None), (1, None), (2, None), (3, None)]
     assert first.status().lost == second.status().lost == 2
 
 
@@ -344,7 +344,7 @@ def test_after_a_log_that_fails_records_are_published_all_the_same() -> None:
     with started(second), started(first):
         for output in (first, second):
             output.skip(WIRE.skip(0, skip(), 5))
-    assert (0, None) in publisher.told
+    assert (0, None) in publisher.calls
     assert (first.status().lost, second.status().lost) == (1, 0)
 
 
@@ -363,7 +363,7 @@ def test_idle_is_called_again_and_again_under_load_too() -> None:
             output.accept(record(seq), FRAME, None)
         before = sink.idles
         sink.gate.set()
-        until(lambda: len(sink.told) >= 5001)
+        until(lambda: len(sink.calls) >= 5001)
         assert sink.idles > before
 
 
@@ -410,7 +410,7 @@ def test_how_long_a_sink_may_be_left_alone_is_asked_before_each_wait() -> None:
     with started(Queued(sink, 10, "drop")) as output:
         output.accept(record(0), FRAME, None)
         end = time.monotonic() + PATIENCE_S
-        while sink.told.count("idle") < 3:
+        while sink.calls.count("idle") < 3:
             assert time.monotonic() < end
             time.sleep(0.01)
 
@@ -612,7 +612,7 @@ def test_a_failure_that_was_over_at_once_is_counted_and_its_text_is_kept() -> No
         for seq in range(3):
             sink.broken = seq < 2
             output.accept(record(seq), FRAME, None)
-            until(lambda seq=seq: (seq, None) in sink.told)  # type: ignore[misc]
+            until(lambda seq=seq: (seq, None) in sink.calls)  # type: ignore[misc]
             output._delivery._retry_at = 0.0
     status = output.status()
     assert (status.fault, status.lost) == (None, 0)
@@ -628,7 +628,7 @@ def test_what_a_disk_does_is_logged_by_the_supervisor_alone_but_for_what_comes_a
     with capture_logs() as logs, started(Queued(sink, 10, "drop")) as output:
         sink.broken = True
         output.accept(record(0), FRAME, None)
-        until(lambda: (0, None) in sink.told)
+        until(lambda: (0, None) in sink.calls)
         assert output.status().failures == 1
         assert logs == []
     assert [(entry["event"], entry["error"]) for entry in logs] == [("output_failed", "Input/output error")]

@@ -35,5 +35,5 @@ def kind_of(parameter: Any) -> Any:
 
 
 def is_completed(parameter: Any) -> bool:
-    """Return True if a shell is told the words that it takes."""
+    """Return True if the shell gets the words that it takes."""
     return parameter.type_descriptor.parameter_info.autocompletion is not None

@@ -96,7 +96,7 @@ static uint64_t id_of(void *buffer) {
     return AT(first_id) ? (id - 1 + AT(first_id) - 1) % 65535 + 1 : id; /* GigE Vision 1.x: 1 to 65535 */
 }
 
-static size_t told(void *buffer, int32_t command) {
+static size_t buffer_info(void *buffer, int32_t command) {
     size_t value = 0, size = sizeof value;
     int32_t type;
     REAL(DSGetBufferInfo, void *, void *, int32_t, int32_t *, void *, size_t *)(stream, buffer, command, &type, &value, &size);
@@ -105,8 +105,8 @@ static size_t told(void *buffer, int32_t command) {
 
 /* A camera that doesn't fill the buffer: from this byte on the Mono8 picture is still an earlier one, all 0x55. */
 static void leave_stale(void *buffer, size_t from) {
-    size_t pixels = told(buffer, WIDTH) * told(buffer, HEIGHT);
-    if (from < pixels) memset((uint8_t *)told(buffer, BASE) + from, 0x55, pixels - from);
+    size_t pixels = buffer_info(buffer, WIDTH) * buffer_info(buffer, HEIGHT);
+    if (from < pixels) memset((uint8_t *)buffer_info(buffer, BASE) + from, 0x55, pixels - from);
 }
 
 GC_ERROR EventGetData(void *event, void *out, size_t *size, uint64_t timeout) {

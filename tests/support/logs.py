@@ -26,7 +26,7 @@ def lost(run: str, seq: int, at_ns: int, **changes: Any) -> bytes:
     return Wire(replace(IDENTITY, instance_id=run)).skip(seq, skip(**changes), at_ns).line
 
 
-def write(path: Path, told: list[bytes]) -> Path:
-    data = b"".join(line + b"\n" for line in told)
+def write(path: Path, log_lines: list[bytes]) -> Path:
+    data = b"".join(line + b"\n" for line in log_lines)
     path.write_bytes(zstandard.compress(data) if path.suffix == ".zst" else data)
     return path

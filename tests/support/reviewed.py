@@ -43,7 +43,7 @@ def picture(number: int) -> Frame:
 def record(number: int, **other: Any) -> bytes:
     """The record of a frame: each fifth fails, and each fourth had a region that a filter dropped."""
     fails = number % 5 == 4
-    told = {
+    fields = {
         "seq": number,
         "instance_id": "run1",
         "verdict": "fail" if fails else "pass",
@@ -53,7 +53,7 @@ def record(number: int, **other: Any) -> bytes:
         "regions": [{"bbox_xyxy": [3, 4, 13, 14]}] if fails else [],
         "regions_dropped": {"min_area_px": 1, "min_solidity": 0} if number % 4 == 0 else {},
     }
-    return orjson.dumps(told | other)
+    return orjson.dumps(fields | other)
 
 
 def write_frames(folder: Path, numbers: range, **other: Any) -> None:
@@ -79,8 +79,8 @@ def reviewed(folder: Path, frames: int, role: Role = Role.REVIEWER) -> Iterator[
     if frames:
         write_frames(folder / "line" / "evidence", range(frames))
     with site_in(folder, "cam1", "cam2") as site:
-        told = {"camera": "cam1", "config": str(instance.config), "overrides": []}
-        (folder / "run" / "cam1" / "instance.json").write_bytes(orjson.dumps(told))
+        instance_fields = {"camera": "cam1", "config": str(instance.config), "overrides": []}
+        (folder / "run" / "cam1" / "instance.json").write_bytes(orjson.dumps(instance_fields))
         index = FrameIndex(site.folder)
         try:
             look_at_frames(index, site.config.lines, ())

@@ -11,13 +11,13 @@ from edge.outputs.jsonl.sink import JsonlSink
 from support.records import IDENTITY, record
 
 
-def write_until_killed(folder: Path, run: str, told: Connection) -> None:
-    """Records in files of 1 MB, each synced; after each its number is told."""
+def write_until_killed(folder: Path, run: str, parent: Connection) -> None:
+    """Records in files of 1 MB, each synced; after each its number goes to ``parent``."""
     config = JsonlConfig(dir=folder, sync="each", rotate_mb=1, compress=False)
     sink = JsonlSink(config, folder, replace(IDENTITY, instance_id=run))
     sink.open()
     seq = 0
     while True:
         sink.write(record(seq), None)
-        told.send_bytes(seq.to_bytes(4, "big"))
+        parent.send_bytes(seq.to_bytes(4, "big"))
         seq += 1

@@ -19,8 +19,8 @@ class Buffer:
     """A buffer of 4 x 2 Mono8 pixels, complete, but for ``changes``; what isn't there is not available."""
 
     def __init__(self, **changes: Any) -> None:
-        self._told = {"width": 4, "height": 2, "pixel_format": 0x01080001, "frame_id": 5, "size_filled": 8}
-        self._told |= {"raw_buffer": bytes(range(8)), **changes}
+        self._values = {"width": 4, "height": 2, "pixel_format": 0x01080001, "frame_id": 5, "size_filled": 8}
+        self._values |= {"raw_buffer": bytes(range(8)), **changes}
         self.asked: list[str] = []
 
     def is_complete(self) -> bool:
@@ -29,7 +29,7 @@ class Buffer:
     def __getattr__(self, name: str) -> Any:
         self.asked.append(name)
         try:
-            return self._told[name]
+            return self._values[name]
         except KeyError:
             raise gentl.NotAvailableException from None
 
@@ -54,8 +54,8 @@ def reader() -> BufferReader:
     return BufferReader(Config(kind="genicam", part_id="ChunkCounterValue"), stream, Clock(), None, None)
 
 
-def stamp(reader: BufferReader, **told: int) -> tuple[int | None, str]:
-    frame = reader.read(Buffer(**told), 0, 0)
+def stamp(reader: BufferReader, **changes: int) -> tuple[int | None, str]:
+    frame = reader.read(Buffer(**changes), 0, 0)
     return frame.camera_ns, frame.timestamp_source
 
 
@@ -87,7 +87,7 @@ def chunks_read(reader: BufferReader, monkeypatch, buffer: Buffer) -> tuple[RawF
 
 
 @pytest.mark.parametrize(
-    ("told", "problem"),
+    ("changes", "problem"),
     [
         ({"size_filled": 7}, "7 bytes, 8 needed for Mono8 4x2"),
         ({"size_filled": 0}, "0 bytes, 8 needed for Mono8 4x2"),
@@ -96,23 +96,23 @@ def chunks_read(reader: BufferReader, monkeypatch, buffer: Buffer) -> tuple[RawF
         ({"delivered_image_height": 0}, "0 of 2 lines"),
     ],
 )
-def test_a_buffer_that_was_not_filled_is_no_picture_and_its_chunks_are_not_read(reader, monkeypatch, told, problem):
+def test_a_buffer_that_was_not_filled_is_no_picture_and_its_chunks_are_not_read(reader, monkeypatch, changes, problem):
     """Both may be an earlier frame's."""
-    told = {"raw_buffer": bytes(16), **told}
-    frame, read = chunks_read(reader, monkeypatch, Buffer(**told))
+    changes = {"raw_buffer": bytes(16), **changes}
+    frame, read = chunks_read(reader, monkeypatch, Buffer(**changes))
     assert (frame.data, frame.reason, frame.problem, frame.part_id, read) == (None, "bad_payload", problem, None, False)
 
 
 @pytest.mark.parametrize(
-    ("told", "problem"),
+    ("changes", "problem"),
     [
         ({"pixel_format": 0x80120001}, "pixel format unknown (0x80120001)"),
         ({"payload_type": 11}, "payload type GenDC"),
         ({"padding_x": 2}, "2 bytes of padding at the end of each line"),
     ],
 )
-def test_a_picture_that_cannot_be_read_still_says_which_part_it_was(reader, monkeypatch, told, problem):
-    frame, read = chunks_read(reader, monkeypatch, Buffer(**told))
+def test_a_picture_that_cannot_be_read_still_says_which_part_it_was(reader, monkeypatch, changes, problem):
+    frame, read = chunks_read(reader, monkeypatch, Buffer(**changes))
     assert (frame.data, frame.reason, frame.problem, frame.part_id, read) == (None, "bad_payload", problem, 42, True)
 
 
@@ -133,9 +133,9 @@ def test_a_frame_came_when_the_queue_was_last_empty_or_at_its_own_later_stamp(re
     """Seconds after the thread was held up, what waited must not count as just arrived."""
     monkeypatch.setattr(genicam_buffer, "chunks_of", lambda *_: (42, ()))
 
-    def came(**told: int) -> tuple[int, int]:
+    def came(**changes: int) -> tuple[int, int]:
         clock[0] += 1.0  # it is asked for its stamp again
-        frame = reader.read(Buffer(**told), 5_000_000, 9_000_000, (3_500_000, 7_500_000))
+        frame = reader.read(Buffer(**changes), 5_000_000, 9_000_000, (3_500_000, 7_500_000))
         assert frame.problem == ""
         return frame.received_ns, frame.received_mono_ns
 
