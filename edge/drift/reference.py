@@ -130,7 +130,7 @@ def make_reference(
 def medians(values: NDArray[np.float64], block: int = BLOCK) -> NDArray[np.float64]:
     """Medians of the whole blocks of one recording, (n // block, 19)."""
     whole = len(values) // block
-    return np.asarray(np.median(values[: whole * block].reshape(whole, block, -1), axis=1))
+    return np.asarray(np.median(values[: whole * block].reshape(whole, block, values.shape[1]), axis=1))
 
 
 def time_constants(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -73,12 +73,13 @@ def test_slow_variation_is_no_drift_of_the_reference() -> None:
     assert [note for note in notes if "itself drifts" in note] == []
 
 
-def test_too_few_frames_are_refused() -> None:
+@pytest.mark.parametrize(("lengths", "blocks"), [((199,), 3), ((30,), 0), ((49, 49, 49, 120), 2), ((0,), 0)])
+def test_too_few_frames_are_refused(lengths: tuple[int, ...], blocks: int) -> None:
     with pytest.raises(UserError) as error:
-        make_reference([still(199)])
+        make_reference([still(length) for length in lengths])
     first, received, expected, _ = str(error.value).splitlines()
     assert first == "too few frames for a reference of what is usual"
-    assert received == "  received: 199 measured frames, 3 whole blocks of 50"
+    assert received == f"  received: {sum(lengths)} measured frames, {blocks} whole blocks of 50"
     assert expected.startswith(
         "  expected: at least 200 of one recording, better 20 times as many as the line's light and "
     )

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from support.graphs import anomalib_model, identity_model, node, write_identity_bundle
 
 from edge.cli.build import _tile
+from edge.cli._console import labelled
 from edge.cli.bundle import light_and_tile_rows
 from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, TileSpec
@@ -440,5 +441,5 @@ def test_a_bundle_tells_its_tiles_and_its_light() -> None:
         ("illumination", "gamma 0.8, contrast_stretch lower 2.0 upper 98.0"),
         ("statistics", "frozen on 4 frames; levels 10 to 200.5"),
         ("tiles", "16x12, stride 16x8, hann"),
-        ("", f"[yellow]warning:[/yellow] {told.tile.seams if told.tile else ''}"),
+        ("", labelled("warning:", "yellow", told.tile.seams if told.tile and told.tile.seams else "")),
     ]
