@@ -162,7 +162,9 @@ def main() -> None:
         if isinstance(code, str):  # as the interpreter does
             print(code, file=sys.stderr)
     except UserError as error:
-        print(error, file=sys.stderr)
+        from edge.cli._console import not_obeyed  # rich, whose import takes longer than a command that ends well may wait
+
+        print(not_obeyed(str(error)) if sys.stderr.isatty() else error, file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED

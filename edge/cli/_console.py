@@ -2,12 +2,33 @@
 
 Rich would take ``[left]`` in a folder's name for markup and drop it, make ``:x:`` a picture, and colour numbers. Names,
 paths and keys are the user's, so none of that happens; what is coloured is a ``Text``, or is printed with a ``style``.
+A terminal would obey control characters in a name, so it gets U+FFFD in their place.
 """
 
 from __future__ import annotations
 
-from rich.console import Console
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+_OBEYED: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class TextConsole(Console):
+    """A console whose texts no terminal obeys."""
+
+    def render_str(self, text: str, **kind: Any) -> Text:
+        """Make a ``Text``, which a table then measures."""
+        return super().render_str(not_obeyed(text) if self.is_terminal else text, **kind)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Give the pieces of what is printed; colours come to them later, and control segments are rich's own."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control or not self.is_terminal else Segment(not_obeyed(piece.text), piece.style)
 
 
 def text_console(*, stderr: bool = False) -> Console:
@@ -25,5 +46,10 @@ def labelled(label: str, style: str, text: str) -> Text:
     return Text.assemble((label, style), " ", text)
 
 
+def not_obeyed(text: str) -> str:
+    """Return the text with U+FFFD in place of what a terminal would obey: escape and other control characters."""
+    return _OBEYED.sub("\ufffd", text)
+
+
 def _plain(*, stderr: bool, soft_wrap: bool = False, width: int | None = None) -> Console:
-    return Console(stderr=stderr, soft_wrap=soft_wrap, width=width, markup=False, emoji=False, highlight=False)
+    return TextConsole(stderr=stderr, soft_wrap=soft_wrap, width=width, markup=False, emoji=False, highlight=False)

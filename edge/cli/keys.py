@@ -70,7 +70,7 @@ def list_keys(clients: ClientsOption, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"clients": [{"name": name, "public_key": key} for name, key in rows]})
     elif rows:
-        table = Table(Column("name", overflow="fold"), Column("public key", no_wrap=True), box=None)
+        table = Table(Column("name", overflow="fold"), Column("public key", overflow="fold"), box=None)
         for name, key in rows:
             table.add_row(name, key)
         print_table(table)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
@@ -32,7 +32,7 @@ FOLDERS = ["bay[left]", "x[/]y", "a:smile:b"]
 def on_terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     if request.param:
         force = {"force_terminal": True, "color_system": "standard"}
-        monkeypatch.setattr(_console, "Console", lambda **kind: Console(**kind, **force))
+        monkeypatch.setattr(_console, "TextConsole", partial(_console.TextConsole, **force))
     return bool(request.param)
 
 
@@ -85,6 +85,18 @@ def test_a_table_is_whole_in_its_cells_headers_title_and_caption(text: str, caps
     print_table(table)
     rows = [" ".join(row.split()) for row in capsys.readouterr().out.splitlines()]
     assert rows == [text, f"{text} name", f"{text} cell", f"{text} warning: {text}", text]
+
+
+def test_a_terminal_obeys_no_name_and_a_pipe_gets_it_as_it_is(
+    on_terminal: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\x1b[31mb\x9b2Jc\x7fd"
+    shown = "a\ufffd[31mb\ufffd2Jc\ufffdd" if on_terminal else name
+    console, table = text_console(), Table(Column("", no_wrap=True), show_header=False, box=None)
+    table.add_row(name)
+    for what in (f"wrote {name}", labelled("wrote", "", name), table):
+        console.print(what)
+        assert capsys.readouterr().out.strip().removeprefix("wrote ") == shown
 
 
 @pytest.mark.parametrize("text", NASTY)

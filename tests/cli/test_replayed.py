@@ -92,7 +92,7 @@ def test_a_row_that_loses_defects_is_red(
         FrameOutcomes("c", "pass", "fail", 2),
     ]
     console = Console(force_terminal=True, color_system="standard", width=100)
-    monkeypatch.setattr(_console, "Console", lambda **_: console)
+    monkeypatch.setattr(_console, "TextConsole", lambda **_: console)
     _tables.print_table(classes_table(by_class(pairs, kinds, compared=True), "labels", compared=True))
     red = [text for text in capsys.readouterr().out.splitlines() if "\x1b[1;31m" in text and "│" in text]
     assert len(red) == 1

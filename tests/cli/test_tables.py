@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rich import box
-from rich.console import Console
 from rich.table import Column, Table
 
 import edge.cli
@@ -91,7 +91,7 @@ def test_a_table_is_at_most_as_wide_as_it_may_be(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     if terminal:
-        monkeypatch.setattr(_console, "Console", lambda **kind: Console(force_terminal=True, color_system=None, **kind))
+        monkeypatch.setattr(_console, "TextConsole", partial(_console.TextConsole, force_terminal=True, color_system=None))
     for table in _tables_of_all_sorts():
         print_table(table)
         told = capsys.readouterr().out

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.graphs import anomalib_model, identity_model, node, write_identity_bundle
 
-from edge.cli.build import _tile
 from edge.cli._console import labelled
+from edge.cli.build import _tile
 from edge.cli.bundle import light_and_tile_rows
 from edge.config.bundle import Bundle
 from edge.config.bundle_spec import BundleSpec, TileSpec
