@@ -292,3 +292,24 @@ def test_a_recording_that_is_open_fits_a_phone_and_axe_finds_nothing_serious(pag
         ]
         context.close()
     assert found == {"light": [], "dark": []}
+
+
+def test_a_session_that_has_ended_is_said_and_no_quota_is_blamed_for_its_pictures(page: tuple[Any, list[str]]) -> None:
+    tab, wrong = page
+    strip = tab.locator("#strip")
+    strip.focus()
+    with tab.expect_response(lambda answer: "/frame.jpg" in answer.url) as first:
+        tab.keyboard.press("ArrowRight")
+    session = first.value.url.partition("/frames/")[0]
+    tab.evaluate("(url) => fetch(url, { method: 'DELETE' })", session)
+    again = tab.locator("#status button", has_text="Open it again")
+    again.wait_for()
+    with tab.expect_response(lambda answer: "/frame.jpg" in answer.url) as gone:
+        tab.keyboard.press("ArrowRight")
+    assert gone.value.status == 404
+    until(lambda: tab.wait_for_timeout(20) or sum("404" in text for text in wrong) == 2)  # so the browser says: frame, map
+    wrong.clear()
+    assert tab.locator("#said").inner_text() == ""
+    again.click()
+    again.wait_for(state="detached")
+    settled(tab)

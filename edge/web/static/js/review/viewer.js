@@ -108,7 +108,7 @@ function write(detail) {
     ["time", detail.at ? moment(detail.at, { date: true }) : "–"], ["seq", detail.seq ?? "–"], ["part", detail.part ?? "–"],
     ["score", `${number(detail.map_max)} of ${number(detail.threshold)}`], ["kept for", detail.why ?? "–"], ["dropped by", detail.dropped.join(", ") || "–"],
     ["recording", detail.recording ?? "–"], ["file", detail.ref ?? `frame ${detail.number ?? "–"}`], ["words", said || "–"],
-    ...(detail.boxes.length < KEPT_BOXES ? [] : [["regions", `the first ${KEPT_BOXES} are drawn`]]),
+    ...(detail.boxes.length < KEPT_BOXES ? [] : [["regions", `at most ${KEPT_BOXES} are drawn`]]),
   ];
   document.getElementById("facts").replaceChildren(...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }

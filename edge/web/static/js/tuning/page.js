@@ -45,7 +45,7 @@ async function open({ keep = false } = {}) {
     }
     disconnect();
     if (before) call(`/api/v1/tuning/${before}`, { method: "DELETE" }).catch(() => {}); // it may be gone already
-    Object.assign(state, { id: opened.id, frames: opened.frames, base: opened.regions, levels: opened.levels, display: opened.display, configName: opened.config, configSha: opened.config_sha256, old: "?".repeat(opened.frames.length), new: "?".repeat(opened.frames.length), maxima: [], look: null, funnel: [], verdicts: null, trouble: null });
+    Object.assign(state, { id: opened.id, frames: opened.frames, base: opened.regions, levels: opened.levels, display: opened.display, configName: opened.config, configSha: opened.config_sha256, old: "?".repeat(opened.frames.length), new: "?".repeat(opened.frames.length), maxima: [], look: null, funnel: [], verdicts: null, trouble: null, isEnded: false });
     if (!keep) {
       state.regions = structuredClone(opened.regions);
       forgetSteps();
@@ -71,6 +71,7 @@ async function open({ keep = false } = {}) {
 }
 
 function ended() {
+  state.isEnded = true;
   const again = el("button", { type: "button", on: { click: () => open({ keep: true }) } }, "Open it again");
   byId("status").replaceChildren(`${state.trouble ?? "The connection has ended."} What you changed stays. `, again);
 }

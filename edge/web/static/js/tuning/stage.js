@@ -84,7 +84,7 @@ export async function load() {
       picture.width = picture.height = 1;
     }
     if (mine !== loading) return;
-    if (name === "frame") sayGone(!picture.naturalWidth);
+    if (name === "frame") sayGone(!picture.naturalWidth && !state.isEnded); // a closed session gives no picture
     const canvas = pictures[name];
     [canvas.width, canvas.height] = [Math.max(picture.naturalWidth, 1), Math.max(picture.naturalHeight, 1)];
     if (picture.naturalWidth) canvas.getContext("2d").drawImage(picture, 0, 0);
