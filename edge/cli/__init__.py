@@ -164,13 +164,15 @@ def main() -> None:
     except UserError as error:
         from edge.cli._console import not_obeyed  # rich, whose import takes longer than a command that ends well may wait
 
-        print(not_obeyed(str(error)) if sys.stderr.isatty() else error, file=sys.stderr)
+        print(not_obeyed(str(error)), file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except OSError as error:  # what no command foresaw: a full disk behind standard output, say
         with contextlib.suppress(OSError):
-            print(f"{_place(error)}{error.strerror or error}", file=sys.stderr)
+            from edge.cli._console import not_obeyed
+
+            print(not_obeyed(f"{_place(error)}{error.strerror or error}"), file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes it once more at its end
         code = ExitCode.NO
     try:

@@ -24,6 +24,7 @@ from edge.storage.pictures import PictureError
 _HELP: Final = "g good, d defect, u unsure, 1-9 a kind, n a new kind, m paint a mask, w withdraw, s skip, b back, q quit"
 _MOST_KINDS: Final = 9
 _LEAVE: Final = ("q", "\x1b", END)
+_RUBS_OUT: Final = ("\x7f", "\b")
 _WITHOUT_MASK: Final = ("good", "unsure", "withdrawn")
 
 
@@ -157,7 +158,13 @@ class _Labelling:
             if key in _LEAVE[1:]:
                 text = ""
                 break
-            text = text[:-1] if key in ("\x7f", "\b") else text + key
-            self.console.print(key, end="")
+            if key in _RUBS_OUT:
+                text, echo = text[:-1], "\b \b" if text else ""
+            elif key.isprintable():
+                text, echo = text + key, key
+            else:
+                continue  # an arrow, for example
+            self.console.file.write(echo)
+            self.console.file.flush()
         self.console.print()
         return text.strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.table import Table
 
 from edge.cli._console import layout_console
@@ -27,9 +27,22 @@ def width_of_pipe() -> int | None:
 def print_table(table: Table | Group) -> None:
     """Print a table, or one with lines below it, as wide as the terminal; into a pipe at most ``COLUMNS``, else 120, wide.
 
-    Its cells, headers and titles are text as it is; a ``Text`` among them has colours.
+    Its cells, headers and titles are text as it is; a ``Text`` among them has colours. What is too wide is folded.
     """
-    layout_console(width=width_of_pipe()).print(table)
+    console = layout_console(width=width_of_pipe())
+    for one in table.renderables if isinstance(table, Group) else (table,):
+        if isinstance(one, Table):
+            _fold(one, console)
+    console.print(table)
+
+
+def _fold(table: Table, console: Console) -> None:
+    """Let cells go on below where there is no room beside; those that shouldn't, only where nothing else helps."""
+    for column in table.columns:
+        column.overflow = "fold"
+    if console.measure(table).minimum > console.width:
+        for column in table.columns:
+            column.no_wrap = False
 
 
 def columns_of_output() -> int:

@@ -17,7 +17,7 @@ from edge.cli._sets import end_if_lacking
 from edge.cli._tables import print_table
 from edge.config.bundle import load_bundle
 from edge.errors import UserError
-from edge.models.fit.continued import backbone_file
+from edge.models.fit.continued import backbone_of
 from edge.models.sets.open import open_set
 from edge.models.train.go_on import as_fitted
 from edge.models.write import check_target
@@ -73,13 +73,8 @@ def adapt(
         raise UserError("--frames: no frames to adapt by", expected="--frames SET of confirmed good frames, or --undo")
     answers = answers_of(only or ())
     subject = open_subject(model, threshold)
-    if backbone is not None and backbone_file(as_fitted(subject.bundle)) is None:
-        raise UserError(
-            f"--backbone {backbone}: no answer asks for it",
-            received=f"{subject.bundle.folder}, whose backbone is no file",
-            expected="a bundle of edge fit or edge train --backbone FILE",
-            fix="leave --backbone out",
-        )
+    if backbone is not None:
+        backbone_of(as_fitted(subject.bundle), backbone)  # before anything is computed
     if out is not None:
         refuse_own(out, subject.bundle)
         check_target(out, force=force)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,6 +12,7 @@ import typer
 import yaml
 from rich.table import Table
 
+from edge.cli._console import say
 from edge.cli._tables import print_table
 from edge.config.network_address import ip_text, mac_text
 from edge.config.sources import Feature
@@ -56,7 +56,7 @@ def cameras(
     if choice.mark is None and save is None:
         listed = list_cameras(producer)
         for problem in unloadable(producer_files(producer)):
-            print(problem, file=sys.stderr)
+            say(problem, stderr=True)
         _print_cameras(listed, as_json=as_json)
         return
     if save is not None and save.exists():
@@ -64,7 +64,7 @@ def cameras(
     info, features, settings = read_camera(producer, choice)
     if save is not None:
         save.write_text(config_block(producer, info, settings, choice.mark or "serial"), encoding="utf-8")
-        print(f"{save}: {len(settings)} features of camera {info.serial}")
+        say(f"{save}: {len(settings)} features of camera {info.serial}")
     elif as_json:
         print(orjson.dumps([dataclasses.asdict(feature) for feature in features]).decode())
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
+from edge.cli._console import say
 from edge.cli._json import JsonOption, print_json
 from edge.cli._tables import print_table
 from edge.config.load import load_config
@@ -37,7 +38,7 @@ def new(
 ) -> None:
     """Make a key pair, both files with mode 0600. Keep the secret one where it is used; hand out the public one."""
     public, secret = new_pair(folder, name, owner)
-    print(f"{public}  public: to be given to the other side\n{secret}  secret: to be given to nobody")
+    say(f"{public}  public: to be given to the other side\n{secret}  secret: to be given to nobody")
 
 
 @app.command("allow")
@@ -48,7 +49,7 @@ def allow_key(
     owner: OwnerOption = None,
 ) -> None:
     """Put a client on the list. A running daemon lets it in within a second."""
-    print(f"allowed: {allow(clients_folder(clients), key, name, owner)}")
+    say(f"allowed: {allow(clients_folder(clients), key, name, owner)}")
 
 
 @app.command("revoke")
@@ -59,7 +60,7 @@ def revoke_key(
     """Take a client off the list. A running daemon cuts its open session within a second; the other clients connect
     again.
     """
-    print(f"revoked: {revoke(clients_folder(clients), name)}")
+    say(f"revoked: {revoke(clients_folder(clients), name)}")
 
 
 @app.command("list")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge.cli._bars import progress_bar
-from edge.cli._console import text_console
+from edge.cli._console import say, text_console
 from edge.cli._incomplete import end_if_incomplete
 from edge.cli._json import JsonOption, print_json
 from edge.cli._leave import stop_on_signals
@@ -49,7 +49,7 @@ def record(
     elif written or lost:
         text_console().print(f"{written} frames recorded in {out}; {lost} lost on the way")
     if not (written or lost):
-        print(f"{out}: not kept, for no frame came", file=sys.stderr)
+        say(f"{out}: not kept, for no frame came", stderr=True)
     if stop.is_set():
         print(f"interrupted after {written} of {frames} frames", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED)

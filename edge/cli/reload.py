@@ -10,6 +10,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from edge.cli._console import say
 from edge.cli._either_way import IS_CONFIG
 from edge.cli._json import JsonOption, print_json
 from edge.config.bundle import load_bundle
@@ -62,9 +63,9 @@ def reload(
         print_json({**answer, "config_sha256": report.config_sha256, "checked_sha256": loaded.sha256})
         raise typer.Exit(ExitCode.NO if report.refused is not None else ExitCode.OK)
     if report.refused is not None:
-        print(f"camera {instance.camera}: refused, it runs on as before\n{report.refused}")
+        say(f"camera {instance.camera}: refused, it runs on as before\n{report.refused}")
         raise typer.Exit(ExitCode.NO)
-    print(f"camera {instance.camera}: reloaded, config {report.config_sha256[:12]}")
+    say(f"camera {instance.camera}: reloaded, config {report.config_sha256[:12]}")
     if report.config_sha256 != loaded.sha256:
         print(f"the file was changed while this was going on: {loaded.sha256[:12]} was checked")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 import typer
 from rich.table import Column, Table
 
+from edge.cli._console import say
 from edge.cli._json import JsonOption, print_json
 from edge.cli._tables import print_table
 from edge.config.web import load_web_config
@@ -85,7 +86,7 @@ def add_user(
         lambda accounts: accounts.add_user(name, wanted, password, _split(cameras)),
         _Note("add", "user", name, role=role, cameras=_split(cameras)),
     )
-    print(f"{name}: {role}, {cameras or 'all cameras'}")
+    say(f"{name}: {role}, {cameras or 'all cameras'}")
 
 
 @users.command("list")
@@ -99,7 +100,7 @@ def list_users(settings: WebConfigOption = None, as_json: JsonOption = False) ->
 def revoke_user(name: Annotated[str, typer.Argument(help="Name of the user.")], settings: WebConfigOption = None) -> None:
     """Delete a user. Its sessions end at once, and open pages stop within 2 s."""
     _with_accounts(settings, lambda accounts: accounts.revoke_user(name), _Note("revoke", "user", name))
-    print(f"revoked: {name}")
+    say(f"revoked: {name}")
 
 
 @tokens.command("add")
@@ -137,7 +138,7 @@ def revoke_token(
 ) -> None:
     """Delete a token; it counts no more from the next request on."""
     _with_accounts(settings, lambda accounts: accounts.revoke_token(name), _Note("revoke", "token", name))
-    print(f"revoked: {name}")
+    say(f"revoked: {name}")
 
 
 def _check_installed() -> None:

@@ -200,8 +200,8 @@ def _lab(bundle: Bundle, lab: FrameSet | None) -> tuple[list[NDArray[Any]] | Non
         return None, missing
     try:
         return kept_pictures((bundle.folder / STATISTICS).read_bytes()), missing
-    except (OSError, ValueError):
-        return None, missing
+    except (OSError, ValueError) as error:
+        return None, f"{STATISTICS}, which keeps pictures of the lab, can't be read ({error}): give --lab SET"
 
 
 def _lab_clipped(pictures: Sequence[NDArray[Any]] | None, bundle: Bundle) -> float:

@@ -68,7 +68,7 @@ def test_json_says_all_and_nothing_is_written_without_a_place(place: Path) -> No
         (("-m", "none", "--frames", "week48"), "there is no such bundle"),
         (
             ("-m", "v1", "--frames", "week48", "--backbone", "lite0"),
-            "--backbone lite0: no answer asks for it",
+            "--backbone lite0: nothing asks for it",
         ),
         (("-m", "v1", "--undo"), "not adapted, so there is nothing to undo"),
     ],

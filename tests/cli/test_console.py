@@ -87,11 +87,10 @@ def test_a_table_is_whole_in_its_cells_headers_title_and_caption(text: str, caps
     assert rows == [text, f"{text} name", f"{text} cell", f"{text} warning: {text}", text]
 
 
-def test_a_terminal_obeys_no_name_and_a_pipe_gets_it_as_it_is(
-    on_terminal: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    name = "a\x1b[31mb\x9b2Jc\x7fd"
-    shown = "a\ufffd[31mb\ufffd2Jc\ufffdd" if on_terminal else name
+@pytest.mark.usefixtures("on_terminal")
+def test_no_terminal_obeys_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b[31mb\x9b2Jc\x07d\x7f\re\u202ef"
+    shown = "a\ufffd[31mb\ufffd2Jc\ufffdd\ufffd\ufffde\ufffdf"
     console, table = text_console(), Table(Column("", no_wrap=True), show_header=False, box=None)
     table.add_row(name)
     for what in (f"wrote {name}", labelled("wrote", "", name), table):

@@ -1,5 +1,7 @@
 """The commands on sets, as people call them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import orjson
 import pytest
@@ -9,7 +11,9 @@ from support.sets import mvtec, picture, save
 from typer.testing import CliRunner
 
 from edge.cli import app
+from edge.cli._console import text_console
 from edge.cli._frame_in_terminal import UPPER_HALF, drawn
+from edge.cli._labelling import _Labelling
 from edge.errors import UserError
 from edge.models.sets import gather, split
 from edge.models.sets.frame_set import read_set
@@ -101,6 +105,13 @@ def test_a_mask_is_painted_by_keys_and_stays_when_the_kind_is_changed(gathered):
 def test_labelling_ends_where_its_input_ends_in_the_middle_of_a_word(gathered):
     assert edge("label", gathered, "--who", "anna", given="g\nn\nc").exit_code == 0
     assert kinds(gathered) == ["good", "unlabelled", "unlabelled", "unlabelled"]
+
+
+def test_a_typed_kind_is_shown_as_it_is_corrected_and_arrows_are_no_letters(capsys):
+    keys = iter(["a", "b", "\x7f", "c", "\x1b[D", "\b", "d", "\x7f", "\x7f", "\x7f", "e", "\n"])
+    typing = SimpleNamespace(console=text_console(), read=lambda: next(keys))
+    assert _Labelling._typed(typing) == "e"
+    assert capsys.readouterr().out == "ab\b \bc\b \bd\b \b\b \be\n"
 
 
 def test_labels_are_imported_and_what_doesnt_fit_is_told(gathered, tmp_path):

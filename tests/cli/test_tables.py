@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich import box
+from rich.console import Group
 from rich.table import Column, Table
 
 import edge.cli
@@ -113,3 +114,23 @@ def test_a_pipe_that_is_told_nothing_gets_the_width_of_pipes(
         for table in _tables_of_all_sorts():
             print_table(table)
             assert max(map(_cells, capsys.readouterr().out.splitlines())) <= PIPE_WIDTH
+
+
+@pytest.mark.parametrize("columns", [28, 40, 80])
+def test_no_cell_is_cut_on_a_narrow_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = ["threshold", "2026-11-30 21:00", "123456789"]
+    table = Table("key", "hour", "frames")
+    table.columns[0].no_wrap = True
+    table.add_row(*rows)
+    print_table(Group(table, "below"))
+    printed = capsys.readouterr().out
+    assert "\u2026" not in printed
+    cells = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in printed.splitlines()]
+    body = [row for row in cells if len(row) == 3]
+    assert ["".join(column).replace(" ", "") for column in zip(*body, strict=True)] == [
+        one.replace(" ", "") for one in rows
+    ]
+    assert max(map(len, printed.splitlines())) <= columns

@@ -54,7 +54,7 @@ def plan_of(bundle: Bundle, name: str, backbone: Path | None = None) -> FitPlan:
     return FitPlan(
         spec=spec,
         method=method,
-        options=replace(options, backbone=_backbone(bundle, backbone)),
+        options=replace(options, backbone=backbone_of(bundle, backbone), layers=_layers(made) or options.layers),
         pose=pose,
         why=why,
         shape=shape,
@@ -69,9 +69,25 @@ def backbone_file(bundle: Bundle) -> str | None:
     return str(network.get("file", "FILE")) if isinstance(network, dict) and "name" not in network else None
 
 
-def _backbone(bundle: Bundle, given: Path | None) -> Path | None:
-    """The network of the first fit: by its name, else the file that is given now. Another one is refused."""
+def _layers(made: Any) -> tuple[str, ...]:
+    """The names of the layers that the first fit looked at: another file's own choice may be another one."""
+    return tuple(str(layer).partition(" (")[0] for layer in made.get("layers", ()))
+
+
+def backbone_of(bundle: Bundle, given: Path | None) -> Path | None:
+    """The network of the first fit: by its name, else the file that is ``given`` now.
+
+    Raises:
+        UserError: the file is missing, no network, or another one; the bundle has no network at all.
+    """
     network: Any = bundle.spec.provenance.get("backbone") or {}
+    if given is not None and not network:
+        raise UserError(
+            f"--backbone {given}: nothing asks for it",
+            received=f"{bundle.folder}, which was made without a backbone",
+            expected="a bundle of edge fit --method memory, or of edge train",
+            fix="leave --backbone out",
+        )
     if given is None:
         file = backbone_file(bundle)
         if file is not None:
@@ -82,7 +98,7 @@ def _backbone(bundle: Bundle, given: Path | None) -> Path | None:
             )
         return Path(network["name"]) if network else None
     own = identity_of(open_backbone(given, None).provenance)
-    if network and own != identity_of(network):
+    if own != identity_of(network):
         raise UserError(
             f"--backbone {given}: another network than that of {bundle.folder}",
             received=own,
@@ -110,7 +126,9 @@ def statistics_of(bundle: Bundle, plan: FitPlan) -> GatheredFrames:
         return from_bytes((bundle.folder / STATISTICS).read_bytes(), plan)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"{bundle.folder / STATISTICS}: not the statistics of this bundle", received=error, fix="fit anew on all frames"
+            f"{bundle.folder / STATISTICS}: not the statistics of this bundle",
+            received=f"no array {error}" if isinstance(error, KeyError) else error,
+            fix="fit anew on all frames",
         ) from None
 
 
@@ -174,8 +192,8 @@ def _differing(first: Bundle, other: Bundle) -> list[tuple[str, Any, Any]]:
         return bundle.spec.provenance.get(key)
 
     def options(bundle: Bundle) -> Any:
-        known = made(bundle, "options")  # where the backbone's file lay is no difference
-        return {name: value for name, value in known.items() if name != "backbone"} if isinstance(known, dict) else known
+        known = made(bundle, "options")  # where the backbone's file lay is no difference; layers are compared themselves
+        return {k: v for k, v in known.items() if k not in ("backbone", "layers")} if isinstance(known, dict) else known
 
     return [
         ("their method", made(first, "method"), made(other, "method")),
@@ -183,5 +201,6 @@ def _differing(first: Bundle, other: Bundle) -> list[tuple[str, Any, Any]]:
         ("their reference picture", reference(first), reference(other)),
         ("their options", options(first), options(other)),
         ("their backbone", identity_of(made(first, "backbone") or {}), identity_of(made(other, "backbone") or {})),
+        ("their layers", made(first, "layers"), made(other, "layers")),
         ("their illumination", first.spec.illumination, other.spec.illumination),
     ]

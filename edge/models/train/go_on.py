@@ -27,15 +27,16 @@ def plan_from(base: Bundle, request: FitRequest) -> FitPlan:
     Raises:
         UserError: it was made in another way, or by a fit of another method.
     """
-    plan = plan_of(as_fitted(base), request.name, request.options.backbone)
-    if plan.method != "memory":
+    fitted = as_fitted(base)
+    method = fitted.spec.provenance.get("method", "memory")
+    if method != "memory":
         raise UserError(
             f"{base.folder}: not a bundle that a training can go on from",
-            received=f"method {plan.method}",
+            received=f"method {method}",
             expected="a bundle of edge fit --method memory, or of edge train",
             fix="fit one: edge fit FRAMES -o BUNDLE --method memory; or train without --from",
         )
-    return plan
+    return plan_of(fitted, request.name, request.options.backbone)
 
 
 def memory_of(base: Bundle, plan: FitPlan, known: frozenset[str]) -> GatheredFrames | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,15 @@ from edge.config.bundle import Bundle, load_bundle
 from edge.errors import UserError
 from edge.models.backbone.open import open_backbone
 from edge.models.backbone.write_backbone import write_backbone
-from edge.models.fit.continued import add_frames, backbone_file, fit_like, merge_bundles, plan_of
+from edge.models.fit.continued import (
+    add_frames,
+    backbone_file,
+    backbone_of,
+    fit_like,
+    merge_bundles,
+    plan_of,
+    statistics_of,
+)
 from edge.models.fit.fit import FitRun, fit_to_bundle, write_fit
 from edge.models.fit.fit_plan import FitRequest
 from edge.models.fit.protocol import MethodOptions
@@ -78,6 +87,31 @@ def test_another_network_is_refused_though_its_layers_have_the_same_names(bundle
         f"  expected: net.onnx, {sha256}\n"
         "  fix: give the --backbone of the first fit"
     )
+
+
+def test_a_file_that_is_missing_is_said_where_it_is_needed_and_where_it_is_not(bundle: Bundle, place: Path) -> None:
+    with pytest.raises(UserError, match=r"--backbone: there is no file .*nothere\.onnx"):
+        backbone_of(bundle, place / "nothere.onnx")
+    plain = fit_to_bundle(
+        FrameSequence.of(good_frames(place / "good")), place / "residual", method="residual", pose="texture"
+    )
+    for given in (place / "nothere.onnx", Path("gabor")):
+        with pytest.raises(UserError) as caught:
+            add_frames(plain.folder, more(place), asked(given), QUICK)
+        assert str(caught.value) == (
+            f"--backbone {given}: nothing asks for it\n"
+            f"  received: {plain.folder}, which was made without a backbone\n"
+            "  expected: a bundle of edge fit --method memory, or of edge train\n"
+            "  fix: leave --backbone out"
+        )
+
+
+def test_layers_are_those_of_the_first_fit_though_a_file_has_the_same_weights(bundle: Bundle, place: Path) -> None:
+    assert plan_of(bundle, "x", place / "net.onnx").options.layers == ("cells",)
+    made = bundle.spec.provenance | {"layers": ["stride64 (stride 64, 9 wide)"]}
+    other = replace(bundle, spec=bundle.spec.model_copy(update={"provenance": made}))
+    with pytest.raises(UserError, match=r"--layers: .*net\.onnx has no layer stride64"):
+        statistics_of(other, plan_of(other, "x", place / "net.onnx"))
 
 
 def test_with_it_the_bundle_grows_and_merges(place: Path, tmp_path: Path) -> None:
