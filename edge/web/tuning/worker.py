@@ -45,6 +45,7 @@ class TuningWorker:
         """Sessions whose tables are not all there, in turn."""
         self._reported_at: dict[str, float] = {}
         self._rest: dict[str, tuple[float, list[str]]] = {}
+        self._numbers: dict[str, int | None] = {}  # of each session's last change, as the page counts them
         """What is sent about a session once it rests, the last first, and from when on."""
         self._hold_until = 0.0
         self._measured: set[str] = set()
@@ -161,6 +162,7 @@ class TuningWorker:
     def _judge(self, session: TuningSession, message: dict[str, Any], known: dict[str, Any]) -> None:
         """The frame in view first, then the whole recording from tables, then what takes longer."""
         view, known = int(message["view"]), {**known, "n": message.get("n")}
+        self._numbers[known["session"]] = message.get("n")
         kind = session.change(message["regions"], view)
         head, layers = session.look(view)
         self._tell({**known, "op": "look", "view": view, "old": False, "kind": kind, **head}, layers)
@@ -173,7 +175,7 @@ class TuningWorker:
     def _tell_verdicts(self, session: TuningSession, known: dict[str, Any]) -> None:
         name = known["session"]
         maxima = {"maxima": session.maxima()} if name in self._measured else {}
-        self._tell({**known, "op": "verdicts", **session.verdicts(), **maxima})
+        self._tell({**known, "op": "verdicts", "n": self._numbers.get(name), **session.verdicts(), **maxima})
         self._measured.discard(name)
         self._reported_at[name] = time.monotonic()
 
@@ -184,6 +186,7 @@ class TuningWorker:
     def _end(self, name: str) -> None:
         session = self._sessions.pop(name, None)
         self._rest.pop(name, None)
+        self._numbers.pop(name, None)
         self._reported_at.pop(name, None)
         self._measured.discard(name)
         if name in self._busy:

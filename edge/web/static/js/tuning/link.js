@@ -35,7 +35,8 @@ export function connect(onEnd) {
 /** Ask for the regions in force. While an answer is on its way only the newest change is kept. */
 export function judge() {
   if (socket?.readyState !== WebSocket.OPEN) return;
-  document.documentElement.dataset.settled = "no";
+  document.documentElement.dataset.settled = document.documentElement.dataset.judged = "no";
+  state.isJudged = false;
   if (number > answered) {
     waiting = true;
     return;
@@ -82,6 +83,7 @@ function receive(data) {
   } else if (head.op === "verdicts") {
     [state.old, state.new, state.verdicts] = [head.old, head.new, head];
     if (head.maxima) state.maxima = head.maxima;
+    state.isJudged = head.n === number && !waiting && !head.left; // of every frame, under what was changed last
     tellVerdicts();
   }
 }
@@ -92,7 +94,7 @@ let telling = false;
 function tellVerdicts() {
   if (telling) return;
   telling = true;
-  requestAnimationFrame(() => setTimeout(() => { telling = false; if (state.verdicts) tell("verdicts"); }));
+  requestAnimationFrame(() => setTimeout(() => { telling = false; if (state.verdicts) tell("verdicts"); document.documentElement.dataset.judged = state.isJudged ? "yes" : "no"; }));
 }
 
 function painted(head) {

@@ -84,7 +84,7 @@ byId("after").addEventListener("click", () => jump(1));
 
 function jump(way) {
   const to = nextChanged(way);
-  if (to === null) status(way > 0 ? "No changed frame after this one." : "No changed frame before this one.");
+  if (to === null) status(`No changed frame ${way > 0 ? "after" : "before"} this one${state.isJudged ? "." : " yet: frames are still being judged."}`);
   else {
     status("");
     go(to);
