@@ -48,12 +48,17 @@ def folder_of_a_line(folder: Path, config: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def as_opened(page: tuple[Any, list[str]]) -> Iterator[None]:
-    """Every test begins with the line's own config, and ends without an error in the console or a foreign request."""
+    """Every test begins with the line's own config and one frame in view, and ends without an error."""
     tab, wrong = page
     for _ in range(60):
         if not tab.locator(".control.changed").count():
             break
         after(tab, tab.locator("#undo").click)
+    strip = tab.locator("#strip")
+    strip.press("Home")
+    for _ in range(FAIL - 1):
+        strip.press("ArrowRight")
+    tab.locator(f'#strip[aria-valuenow="{FAIL}"]').wait_for()
     yield
     assert [text for text in wrong if "willReadFrequently" not in text] == []  # a hint to ``overlay``, which reads back
 
@@ -68,6 +73,15 @@ def after(tab: Any, act: Any) -> None:
     """Act, and wait for the overlay that follows."""
     act()
     tab.locator("html[data-settled=yes]").wait_for(state="attached")
+
+
+def at_rest(tab: Any, grip: Any) -> dict[str, float]:
+    """Where it lies, when nothing has moved for longer than the charts wait after a change (250 ms)."""
+    before: dict[str, float] = {}
+    while (now := grip.bounding_box()) != before:
+        before = now
+        tab.wait_for_timeout(400)
+    return before
 
 
 def to_the_first_changed_frame(tab: Any) -> None:
@@ -250,8 +264,9 @@ def test_the_thresholds_in_the_histogram_are_dragged(page: tuple[Any, list[str]]
     wanted = float(tab.locator('[id="number-threshold.high"]').input_value())
     until(lambda: abs(float(tab.locator('[data-limit="high"]').get_attribute("aria-valuenow")) - wanted) < 0.01)
     settled(tab)  # until then each report draws the chart anew
-    tab.locator('[data-limit="high"]').evaluate("grip => grip.scrollIntoView({block: 'center'})")
-    box = tab.locator('[data-limit="high"]').bounding_box()
+    grip = tab.locator('[data-limit="high"]')
+    grip.evaluate("grip => grip.scrollIntoView({block: 'center'})")
+    box = at_rest(tab, grip)
     tab.mouse.move(box["x"] + 4, box["y"] + 4)
     tab.mouse.down()
     after(tab, lambda: tab.mouse.move(box["x"] + 90, box["y"] + 4, steps=3))
