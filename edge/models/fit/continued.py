@@ -71,7 +71,7 @@ def backbone_file(bundle: Bundle) -> str | None:
 
 def _layers(made: Any) -> tuple[str, ...]:
     """The names of the layers that the first fit looked at: another file's own choice may be another one."""
-    return tuple(str(layer).partition(" (")[0] for layer in made.get("layers", ()))
+    return tuple(str(layer).rpartition(" (")[0] for layer in made.get("layers", ()))
 
 
 def backbone_of(bundle: Bundle, given: Path | None) -> Path | None:
